@@ -1,0 +1,175 @@
+"""The project's own thread pool: batches and bands of rows over serial kernels that release the GIL.
+
+Why not Numba's ``prange``: its *workqueue* layer aborts the process when two Python threads enter it at once, its *omp*
+layer kills a forked child at the first parallel kernel, and *tbb* is not found from a pip install. This pool works
+under Python threads (callers share the threads there are instead of multiplying them) and after ``fork``.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Any
+
+Band = tuple[int, int, int]
+"""Image index, first row, one past the last row."""
+
+# A hand-over to a pool thread costs some 30 us; below this much work a second thread does not pay.
+_MIN_NANOSECONDS = 150_000.0
+
+
+def _cgroup_cores(root: Path = Path("/sys/fs/cgroup"), self_file: Path = Path("/proc/self/cgroup")) -> float:
+    """CPU quota of the container this process runs in (cgroup v2, then v1); infinity where there is none."""
+    limit = math.inf
+    try:
+        groups = self_file.read_text().split()
+    except OSError:
+        return limit
+    path = next((line[3:].lstrip("/") for line in groups if line.startswith("0::")), "")
+    folder = root / path
+    while True:
+        try:
+            quota, period = (folder / "cpu.max").read_text().split()
+            if quota != "max":
+                limit = min(limit, int(quota) / int(period))
+        except (OSError, ValueError):
+            pass
+        if folder == root or root not in folder.parents:
+            break
+        folder = folder.parent
+    try:
+        quota_v1 = int((root / "cpu" / "cpu.cfs_quota_us").read_text())
+        period_v1 = int((root / "cpu" / "cpu.cfs_period_us").read_text())
+        if quota_v1 > 0:
+            limit = min(limit, quota_v1 / period_v1)
+    except (OSError, ValueError):
+        pass
+    return limit
+
+
+def available_cores() -> int:
+    """Cores this process may use: the machine's, less what affinity masks and container quotas withhold."""
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    return max(1, min(cores, math.ceil(_cgroup_cores())))
+
+
+def _threads_from_environment() -> int:
+    text = os.environ.get("CTFAST_NUM_THREADS", "").strip()
+    if not text:
+        return available_cores()
+    if not text.isdigit() or int(text) < 1:
+        raise ValueError(
+            f"CTFAST_NUM_THREADS={text!r}: a whole number of at least 1 is allowed; unset it for all cores"
+        )
+    return int(text)
+
+
+class _Pool:
+    def __init__(self) -> None:
+        self.threads: int | None = None
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget threads and locks: after ``fork`` the child has neither the threads nor a usable lock."""
+        self.lock = threading.Lock()
+        self.busy = 0
+        self.executor: ThreadPoolExecutor | None = None
+        self.workers = 0
+
+    def claim(self, wanted: int) -> int:
+        """Take up to ``wanted`` helper threads, counting every caller at work, so that cores are never oversubscribed."""
+        with self.lock:
+            if self.threads is None:
+                self.threads = _threads_from_environment()
+            helpers = max(0, min(wanted, self.threads - 1 - self.busy))
+            self.busy += 1 + helpers
+            if helpers and self.workers < self.threads - 1:
+                if self.executor is not None:
+                    self.executor.shutdown(wait=False)
+                self.workers = self.threads - 1
+                self.executor = ThreadPoolExecutor(self.workers, thread_name_prefix="ctkernels")
+            return helpers
+
+    def release(self, helpers: int) -> None:
+        with self.lock:
+            self.busy -= 1 + helpers
+
+
+_pool = _Pool()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.reset)
+
+
+def set_num_threads(n: int) -> None:
+    """Use at most ``n`` threads for one call (the caller's own thread counts)."""
+    with _pool.lock:
+        _pool.threads = n
+
+
+def get_num_threads() -> int:
+    """Threads that one call may use."""
+    with _pool.lock:
+        if _pool.threads is None:
+            _pool.threads = _threads_from_environment()
+        return _pool.threads
+
+
+def run(tasks: Sequence[Any], body: Callable[[Any], None]) -> None:
+    """Call ``body`` with each task, on as many threads as are free; return when all are done, raise what any raised."""
+    if len(tasks) < 2:
+        for task in tasks:
+            body(task)
+        return
+    helpers = _pool.claim(len(tasks) - 1)
+    queue = deque(tasks)
+
+    def work() -> None:
+        while True:
+            try:
+                task = queue.popleft()
+            except IndexError:
+                return
+            try:
+                body(task)
+            except BaseException:
+                queue.clear()
+                raise
+
+    futures: list[Future[None]] = []
+    try:
+        if helpers and _pool.executor is not None:
+            futures = [_pool.executor.submit(work) for _ in range(helpers)]
+        work()
+    finally:
+        # Helpers write to the caller's arrays: never return before the last of them has stopped.
+        wait(futures)
+        _pool.release(helpers)
+    for future in futures:
+        future.result()
+
+
+def bands(images: int, rows: int, row_nanoseconds: float, *, overlap_rows: int = 0) -> list[Band]:
+    """Cut a batch into tasks: whole images where there are enough of them, bands of rows otherwise.
+
+    ``row_nanoseconds`` is the rough cost of one row on one thread; ``overlap_rows`` the rows that a band computes in
+    vain at its start (a filter's reach), which bounds how thin bands may be.
+    """
+    threads = get_num_threads()
+    total = images * rows * row_nanoseconds
+    if threads == 1 or total < 2 * _MIN_NANOSECONDS:
+        return [(i, 0, rows) for i in range(images)]
+    if images >= 2 * threads:
+        return [(i, 0, rows) for i in range(images)]
+    pieces = math.ceil(2 * threads / images)
+    thinnest = max(math.ceil(_MIN_NANOSECONDS / row_nanoseconds), 4 * overlap_rows, 1)
+    pieces = max(1, min(pieces, rows // thinnest))
+    cuts = [rows * p // pieces for p in range(pieces + 1)]
+    return [(i, a, b) for i in range(images) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]

@@ -1,0 +1,325 @@
+"""What every operation means, in plain NumPy: obvious, slow, and the law that all backends are tested against.
+
+Arithmetic is float64 (or exact integers) unless the meaning itself is float32, as in CLAHE. Each function has the
+backend signature of :mod:`ctkernels.contract`: ``x`` and ``out`` of shape ``(N, H, W)``, parameters in normal form.
+``out`` may also be float64 where the contract allows only narrower results: tests use that to see the unrounded value.
+
+NaN and infinities, operation by operation (the same in every backend):
+
+================  =====================================================================================================
+rescale           NaN and inf go through; into an integer type NaN becomes the type's lowest value, inf saturates
+window            NaN stays NaN in float results, becomes the low end in integer ones; inf saturates
+normalize         the range comes from finite pixels; NaN as in window; inf saturates
+standardize       mean and deviation come from finite pixels; NaN stays NaN, inf stays inf
+median_filter     NaN counts as larger than every number, +inf included, as in ``numpy.sort``
+gaussian_filter   NaN and inf spread to every pixel whose window holds them, as in SciPy
+clahe             NaN and -inf count as the low end of the range, +inf as the high end; the result is always finite
+histogram         NaN and values outside the range are not counted (the public function refuses to find a range by itself
+                  in data that are not finite, as NumPy does)
+summary           finite pixels only; ``count`` says how many; without any, everything else is NaN
+================  =====================================================================================================
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctkernels.contract import gaussian_radius
+
+Array = NDArray[Any]
+Pair = tuple[float, float]
+
+
+def store(values: Array, out: Array) -> None:
+    """Write float64 ``values`` to ``out``; integers are rounded half to even, saturated, NaN becomes the lowest value."""
+    if out.dtype.kind in "iu":
+        limits = np.iinfo(out.dtype)
+        values = np.where(np.isnan(values), limits.min, np.clip(np.rint(values), limits.min, limits.max))
+    with np.errstate(over="ignore"):
+        out[...] = values.astype(out.dtype)
+
+
+def default_out_range(dtype: np.dtype[Any]) -> Pair:
+    """0..1 for floats, the whole type for integers."""
+    if dtype.kind == "f":
+        return (0.0, 1.0)
+    limits = np.iinfo(dtype)
+    return (float(limits.min), float(limits.max))
+
+
+def scale_to_unit(v: Array, low: float, high: float) -> Array:
+    """0 at ``low``, 1 at ``high``, clipped; where both are equal a step: 0 up to and at the value, 1 above it."""
+    if high == low:
+        return np.where(np.isnan(v), np.nan, (v > high).astype(np.float64))
+    # Halved first: high - low of two huge floats overflows, and halving is exact.
+    return np.clip((v / 2 - low / 2) / (high / 2 - low / 2), 0.0, 1.0)
+
+
+def rescale(x: Array, out: Array, *, slope: float, intercept: float) -> None:
+    """Stored values to output units (HU): ``x * slope + intercept``, DICOM PS3.3 C.7.6.16.2.9.1 / C.11.1."""
+    store(x.astype(np.float64) * slope + intercept, out)
+
+
+def window(
+    x: Array,
+    out: Array,
+    *,
+    center: float,
+    width: float,
+    function: str,
+    out_range: Pair | None,
+    slope: float,
+    intercept: float,
+) -> None:
+    """Window Center and Width, DICOM PS3.3 C.11.2.1.2 (LINEAR, LINEAR_EXACT) and C.11.2.1.3 (SIGMOID)."""
+    v = x.astype(np.float64) * slope + intercept
+    if function == "linear":
+        low = center - 0.5 - (width - 1) / 2
+        unit = scale_to_unit(v, low, low + (width - 1))
+    elif function == "linear_exact":
+        unit = scale_to_unit(v, center - width / 2, center + width / 2)
+    else:
+        with np.errstate(over="ignore"):
+            unit = 1.0 / (1.0 + np.exp(-4.0 * (v - center) / width))
+    low_out, high_out = out_range or default_out_range(out.dtype)
+    store_unit(unit, low_out, high_out, out)
+
+
+def store_unit(unit: Array, low: float, high: float, out: Array) -> None:
+    """Spread 0..1 over ``low..high``; in an integer result NaN becomes ``low``."""
+    if out.dtype.kind in "iu":
+        unit = np.where(np.isnan(unit), 0.0, unit)
+    store(low + unit * (high - low), out)
+
+
+def counted(v: Array, value_range: Pair | None) -> Array:
+    """The pixels that statistics are taken from: finite, and inside ``value_range`` (both ends included)."""
+    keep = np.isfinite(v)
+    if value_range is not None:
+        keep &= (v >= value_range[0]) & (v <= value_range[1])
+    return v[keep]
+
+
+def normalize(
+    x: Array,
+    out: Array,
+    *,
+    in_range: Pair | None,
+    percentiles: Pair | None,
+    value_range: Pair | None,
+    out_range: Pair | None,
+) -> None:
+    """Map each image's range to ``out_range``; without a single counted pixel everything becomes its low end."""
+    low_out, high_out = out_range or default_out_range(out.dtype)
+    for image, result in zip(x, out, strict=True):
+        v = image.astype(np.float64)
+        if in_range is not None:
+            low, high = in_range
+        else:
+            pixels = counted(v, value_range)
+            if pixels.size == 0:
+                store_unit(np.where(np.isnan(v), np.nan, 0.0), low_out, high_out, result)
+                continue
+            low, high = np.percentile(pixels, percentiles or (0.0, 100.0))
+        store_unit(scale_to_unit(v, low, high), low_out, high_out, result)
+
+
+def standardize(x: Array, out: Array, *, value_range: Pair | None) -> None:
+    """``(x - mean) / sd`` per image, population sd; zeros where sd is 0 or no pixel counts."""
+    for image, result in zip(x, out, strict=True):
+        v = image.astype(np.float64)
+        pixels = counted(v, value_range)
+        sd = pixels.std() if pixels.size else 0.0
+        if sd > 0:
+            store((v - pixels.mean()) / sd, result)
+        else:
+            store(np.where(np.isnan(v), np.nan, 0.0), result)
+
+
+def extended(n: int, reach: int, mode: str) -> NDArray[np.int64]:
+    """Source index of positions ``-reach .. n + reach - 1``, by walking; -1 stands for ``cval``."""
+    source = []
+    for i in range(-reach, n + reach):
+        while not 0 <= i < n and mode != "constant":
+            if mode == "nearest":
+                i = 0 if i < 0 else n - 1
+            elif mode == "wrap":
+                i += n if i < 0 else -n
+            elif mode == "reflect":
+                i = -1 - i if i < 0 else 2 * n - 1 - i
+            elif n == 1:
+                i = 0
+            else:
+                i = -i if i < 0 else 2 * n - 2 - i
+        source.append(i if 0 <= i < n else -1)
+    return np.array(source)
+
+
+def padded(image: Array, reach: tuple[int, int], mode: str, cval: float) -> Array:
+    """``image`` with its border extended by ``reach`` rows and columns on each side."""
+    rows = extended(image.shape[0], reach[0], mode)
+    columns = extended(image.shape[1], reach[1], mode)
+    wide = image[np.ix_(rows, columns)].copy()
+    wide[rows < 0, :] = cval
+    wide[:, columns < 0] = cval
+    return wide
+
+
+def median_filter(x: Array, out: Array, *, size: tuple[int, int], mode: str, cval: float) -> None:
+    """The middle value of the ``size`` window around each pixel, as ``scipy.ndimage.median_filter``."""
+    reach = (size[0] // 2, size[1] // 2)
+    for image, result in zip(x, out, strict=True):
+        wide = padded(image, reach, mode, cval)
+        windows = np.lib.stride_tricks.sliding_window_view(wide, size)
+        result[...] = np.sort(windows.reshape(*image.shape, -1), axis=-1)[..., size[0] * size[1] // 2]
+
+
+def gaussian_weights(sigma: float, truncate: float) -> NDArray[np.float64]:
+    """Normalised weights of ``scipy.ndimage.gaussian_filter1d``, centre first: shape ``(radius + 1,)``."""
+    radius = gaussian_radius(sigma, truncate)
+    full = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
+    return (full / full.sum())[radius:]
+
+
+def gaussian_filter(x: Array, out: Array, *, sigma: Pair, truncate: float, mode: str, cval: float) -> None:
+    """Separable Gaussian, rows axis first, as ``scipy.ndimage.gaussian_filter``; integer results are rounded, not cut."""
+    weights = [gaussian_weights(s, truncate) for s in sigma]
+    reach = (len(weights[0]) - 1, len(weights[1]) - 1)
+    for image, result in zip(x, out, strict=True):
+        v = image.astype(np.float64)
+        for axis, w in enumerate(weights):
+            r = reach[axis]
+            n = v.shape[axis]
+            wide = np.moveaxis(padded(v, (r, 0) if axis == 0 else (0, r), mode, cval), axis, 0)
+            total = w[0] * wide[r : r + n]
+            for j in range(1, r + 1):
+                total = total + w[j] * (wide[r - j : r - j + n] + wide[r + j : r + j + n])
+            v = np.moveaxis(total, 0, axis)
+        store(v, result)
+
+
+def clahe_range(image: Array, value_range: Pair | None) -> Pair:
+    """The value range that the bins span: as given, else the dtype for unsigned integers, else the image's finite range."""
+    if value_range is not None:
+        return value_range
+    if image.dtype.kind == "u":
+        return default_out_range(image.dtype)
+    finite = image[np.isfinite(image)] if image.dtype.kind == "f" else image.ravel()
+    if finite.size == 0:
+        return (0.0, 0.0)
+    return (float(finite.min()), float(finite.max()))
+
+
+def clahe_bin_index(image: Array, low: float, high: float, nbins: int) -> NDArray[np.int64]:
+    """Bin of each pixel. Integers: exact, the range's ends included. Floats: in the image's own precision."""
+    if image.dtype.kind in "iu":
+        v = np.clip(image.astype(np.int64), int(low), int(high)) - int(low)
+        return v * nbins // (int(high) - int(low) + 1)
+    t = image.dtype.type
+    with np.errstate(invalid="ignore", over="ignore"):
+        v = np.where(image > t(low), np.minimum(image, t(high)), t(low))  # NaN compares false: the low end
+        scale = t(nbins) / (t(high) - t(low))
+        return np.minimum((v - t(low)) * scale, t(nbins - 1)).astype(np.int64)
+
+
+def clahe_tile_lut(
+    bins: NDArray[np.int64], nbins: int, clip_limit: float, span: float, whole: bool
+) -> NDArray[np.float32]:
+    """One tile's table from bin to output (as an offset from the range's low end), OpenCV's clip and redistribution."""
+    hist = np.bincount(bins.ravel(), minlength=nbins)
+    if clip_limit > 0:
+        limit = max(int(clip_limit * bins.size / nbins), 1)
+        excess = int(np.maximum(hist - limit, 0).sum())
+        hist = np.minimum(hist, limit) + excess // nbins
+        residual = excess % nbins
+        if residual:
+            step = max(nbins // residual, 1)
+            hist[: step * residual : step] += 1
+    scale = np.float32(span) / np.float32(bins.size)
+    lut = np.cumsum(hist).astype(np.float32) * scale
+    return np.minimum(np.rint(lut), np.float32(span)) if whole else lut
+
+
+def clahe(
+    x: Array, out: Array, *, clip_limit: float, tile_grid: tuple[int, int], nbins: int, value_range: Pair | None
+) -> None:
+    """Contrast-limited adaptive histogram equalisation (Zuiderveld 1994) with the semantics of ``cv2.createCLAHE``.
+
+    The result spans the same range as the bins, in the dtype of the input, so that uint8 with 256 and uint16 with 65,536
+    bins are OpenCV's results bit for bit. A range of no width gives its one value everywhere.
+    """
+    for image, result in zip(x, out, strict=True):
+        low, high = clahe_range(image, value_range)
+        if low == high:
+            result[...] = low
+            continue
+        rows, columns = tile_grid
+        height, width = image.shape
+        bins = clahe_bin_index(image, low, high, nbins)
+        if height % rows or width % columns:
+            # OpenCV pads both axes then, one that the grid divides by a whole grid row or column more.
+            wide = padded(bins, (rows, columns), "mirror", 0)
+            bins_padded = wide[
+                rows : 2 * rows + height - height % rows, columns : 2 * columns + width - width % columns
+            ]
+        else:
+            bins_padded = bins
+        tile_h, tile_w = bins_padded.shape[0] // rows, bins_padded.shape[1] // columns
+        whole = image.dtype.kind in "iu"
+        span = image.dtype.type(high) - image.dtype.type(low) if not whole else high - low
+        luts = np.array(
+            [
+                [
+                    clahe_tile_lut(
+                        bins_padded[j * tile_h : (j + 1) * tile_h, i * tile_w : (i + 1) * tile_w],
+                        nbins, clip_limit, float(span), whole,
+                    )
+                    for i in range(columns)
+                ]
+                for j in range(rows)
+            ]
+        )  # fmt: skip
+        result[...] = clahe_blend(bins, luts, tile_h, tile_w, low, image.dtype)
+
+
+def clahe_blend(
+    bins: NDArray[np.int64], luts: NDArray[np.float32], tile_h: int, tile_w: int, low: float, dtype: np.dtype[Any]
+) -> Array:
+    """Bilinear blend of the four neighbouring tiles' tables, float32 in OpenCV's order of operations."""
+
+    def neighbours(n: int, tile: int, tiles: int) -> tuple[Array, Array, Array]:
+        position = np.arange(n, dtype=np.float32) * (np.float32(1) / np.float32(tile)) - np.float32(0.5)
+        first = np.floor(position).astype(np.int64)
+        return np.maximum(first, 0), np.minimum(first + 1, tiles - 1), position - first.astype(np.float32)
+
+    j1, j2, ya = neighbours(bins.shape[0], tile_h, luts.shape[0])
+    i1, i2, xa = neighbours(bins.shape[1], tile_w, luts.shape[1])
+    j1, j2, ya = j1[:, None], j2[:, None], ya[:, None]
+    one = np.float32(1)
+    top = luts[j1, i1, bins] * (one - xa) + luts[j1, i2, bins] * xa
+    bottom = luts[j2, i1, bins] * (one - xa) + luts[j2, i2, bins] * xa
+    blended = top * (one - ya) + bottom * ya
+    if dtype.kind in "iu":
+        return np.rint(blended).astype(np.int64) + int(low)
+    return blended.astype(dtype) + dtype.type(low)
+
+
+def histogram(x: Array, out: Array, *, edges: Array) -> None:
+    """Counts per image between ``edges``, the last bin closed on the right, as ``numpy.histogram``."""
+    for image, counts in zip(x, out, strict=True):
+        counts[...] = np.histogram(image.astype(edges.dtype), edges)[0]
+
+
+def summary(x: Array, out: Array, *, percentiles: tuple[float, ...]) -> None:
+    """Per image: count, mean, population sd, minimum, maximum of the finite pixels, then ``numpy.percentile`` (linear)."""
+    for image, row in zip(x, out, strict=True):
+        pixels = counted(image.astype(np.float64), None)
+        if pixels.size == 0:
+            row[...] = np.nan
+            row[0] = 0
+            continue
+        row[:5] = (pixels.size, pixels.mean(), pixels.std(), pixels.min(), pixels.max())
+        row[5:] = np.percentile(pixels, percentiles)
