@@ -1,1 +1,100 @@
-"""placeholder"""
+"""ctfast: normalise, denoise, enhance and bin CT images at the speed of the machine.
+
+>>> import ctfast
+>>> smooth = ctfast.median_filter(image, 5)
+>>> bright = ctfast.window(smooth, center=40, width=400, dtype="uint8")
+
+``import ctfast`` is lazy: neither Numba nor CuPy nor JAX is imported before something needs them.
+Not a medical device.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from ctfast import errors, files, runner
+    from ctfast.backend import BackendStatus, backends, use_backend
+    from ctfast.ops import (
+        clahe,
+        gaussian_filter,
+        histogram,
+        median_filter,
+        normalize,
+        rescale,
+        standardize,
+        summary,
+        window,
+    )
+    from ctfast.pipeline import Pipeline, Step
+    from ctfast.presets import PRESETS, preset
+    from ctfast.results import Histogram, Summary
+    from ctfast.threads import get_num_threads, set_num_threads
+
+__version__ = "0.1.0"
+
+_HOME: Final = {
+    "BackendStatus": "backend",
+    "backends": "backend",
+    "use_backend": "backend",
+    "clahe": "ops",
+    "gaussian_filter": "ops",
+    "histogram": "ops",
+    "median_filter": "ops",
+    "normalize": "ops",
+    "rescale": "ops",
+    "standardize": "ops",
+    "summary": "ops",
+    "window": "ops",
+    "Pipeline": "pipeline",
+    "Step": "pipeline",
+    "PRESETS": "presets",
+    "preset": "presets",
+    "Histogram": "results",
+    "Summary": "results",
+    "get_num_threads": "threads",
+    "set_num_threads": "threads",
+}
+_MODULES: Final = ("errors", "files", "runner")
+
+__all__ = [
+    "PRESETS",
+    "BackendStatus",
+    "Histogram",
+    "Pipeline",
+    "Step",
+    "Summary",
+    "__version__",
+    "backends",
+    "clahe",
+    "errors",
+    "files",
+    "gaussian_filter",
+    "get_num_threads",
+    "histogram",
+    "median_filter",
+    "normalize",
+    "preset",
+    "rescale",
+    "runner",
+    "set_num_threads",
+    "standardize",
+    "summary",
+    "use_backend",
+    "window",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        value = getattr(importlib.import_module(f"ctfast.{_HOME[name]}"), name)
+        globals()[name] = value
+        return value
+    if name in _MODULES:
+        return importlib.import_module(f"ctfast.{name}")
+    raise AttributeError(f"module 'ctfast' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -10,8 +10,8 @@ A backend is a package that has one module per operation, each with one function
 ``x`` is a C-contiguous, native-endian array of shape ``(N, H, W)``, all sizes at least 1, dtype in ``IMAGE_DTYPES``;
 ``out`` is C-contiguous, already allocated, of the shape that ``Operation.result_shape`` gives and never overlaps ``x``.
 Parameters arrive checked and in normal form (``size`` and ``sigma`` as pairs, ranges as pairs of floats or ``None``).
-``histogram`` alone gets something else than it is called with: the bin ``edges`` that ``bins`` and ``value_range`` mean,
-an array as ``numpy.histogram_bin_edges`` gives it (float32 for float32 images, else float64).
+``histogram`` alone gets something else than it is called with: the bin ``edges`` that ``bins`` and ``value_range``
+mean, an array as ``numpy.histogram_bin_edges`` gives it (float32 for float32 images, else float64).
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ class Param:
 
     @property
     def required(self) -> bool:
+        """Whether a caller must give it."""
         return self.default is REQUIRED
 
 
@@ -108,7 +109,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
             "window",
             (
                 Param("center", "number"),
-                Param("width", "window_width"),
+                Param("width", "positive"),
                 Param("function", "voi_function", "linear"),
                 Param("out_range", "optional_range", None),
                 Param("slope", "number", 1.0),
@@ -163,7 +164,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
             (
                 Param("clip_limit", "not_negative", 2.0),
                 Param("tile_grid", "grid", (8, 8)),
-                Param("nbins", "bins", 256),
+                Param("nbins", "clahe_bins", 256),
                 Param("value_range", "optional_range", None),
             ),
             SAME,

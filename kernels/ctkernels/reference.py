@@ -14,8 +14,8 @@ standardize       mean and deviation come from finite pixels; NaN stays NaN, inf
 median_filter     NaN counts as larger than every number, +inf included, as in ``numpy.sort``
 gaussian_filter   NaN and inf spread to every pixel whose window holds them, as in SciPy
 clahe             NaN and -inf count as the low end of the range, +inf as the high end; the result is always finite
-histogram         NaN and values outside the range are not counted (the public function refuses to find a range by itself
-                  in data that are not finite, as NumPy does)
+histogram         NaN and values outside the range are not counted (the public function refuses to find a range by
+                  itself in data that are not finite, as NumPy does)
 summary           finite pixels only; ``count`` says how many; without any, everything else is NaN
 ================  =====================================================================================================
 """
@@ -34,7 +34,7 @@ Pair = tuple[float, float]
 
 
 def store(values: Array, out: Array) -> None:
-    """Write float64 ``values`` to ``out``; integers are rounded half to even, saturated, NaN becomes the lowest value."""
+    """Write float64 ``values`` to ``out``; integers are rounded half to even and saturated, NaN becomes the lowest."""
     if out.dtype.kind in "iu":
         limits = np.iinfo(out.dtype)
         values = np.where(np.isnan(values), limits.min, np.clip(np.rint(values), limits.min, limits.max))
@@ -185,7 +185,7 @@ def gaussian_weights(sigma: float, truncate: float) -> NDArray[np.float64]:
 
 
 def gaussian_filter(x: Array, out: Array, *, sigma: Pair, truncate: float, mode: str, cval: float) -> None:
-    """Separable Gaussian, rows axis first, as ``scipy.ndimage.gaussian_filter``; integer results are rounded, not cut."""
+    """Separable Gaussian, rows axis first, as ``scipy.ndimage.gaussian_filter``; integers are rounded, not cut."""
     weights = [gaussian_weights(s, truncate) for s in sigma]
     reach = (len(weights[0]) - 1, len(weights[1]) - 1)
     for image, result in zip(x, out, strict=True):
@@ -202,7 +202,7 @@ def gaussian_filter(x: Array, out: Array, *, sigma: Pair, truncate: float, mode:
 
 
 def clahe_range(image: Array, value_range: Pair | None) -> Pair:
-    """The value range that the bins span: as given, else the dtype for unsigned integers, else the image's finite range."""
+    """What the bins span: the given range, else all of an unsigned dtype, else the image's finite range."""
     if value_range is not None:
         return value_range
     if image.dtype.kind == "u":
@@ -248,8 +248,8 @@ def clahe(
 ) -> None:
     """Contrast-limited adaptive histogram equalisation (Zuiderveld 1994) with the semantics of ``cv2.createCLAHE``.
 
-    The result spans the same range as the bins, in the dtype of the input, so that uint8 with 256 and uint16 with 65,536
-    bins are OpenCV's results bit for bit. A range of no width gives its one value everywhere.
+    The result spans the same range as the bins, in the dtype of the input, so that uint8 with 256 and uint16 with
+    65,536 bins are OpenCV's results bit for bit. A range of no width gives its one value everywhere.
     """
     for image, result in zip(x, out, strict=True):
         low, high = clahe_range(image, value_range)
@@ -314,7 +314,7 @@ def histogram(x: Array, out: Array, *, edges: Array) -> None:
 
 
 def summary(x: Array, out: Array, *, percentiles: tuple[float, ...]) -> None:
-    """Per image: count, mean, population sd, minimum, maximum of the finite pixels, then ``numpy.percentile`` (linear)."""
+    """Per image: count, mean, population sd, minimum, maximum of the finite pixels, then ``numpy.percentile``."""
     for image, row in zip(x, out, strict=True):
         pixels = counted(image.astype(np.float64), None)
         if pixels.size == 0:

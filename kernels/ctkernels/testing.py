@@ -19,8 +19,8 @@ def assert_exact(actual: Any, expected: Any, context: str = "") -> None:
 def assert_close(actual: Any, exact: Any, ordinary_error: Any, context: str = "") -> None:
     """At most twice the error that ordinary float32 work makes, against the float64 result ``exact``.
 
-    ``ordinary_error`` is that error, absolute, per pixel or for all; integer results may be off by their rounding of one
-    half besides. Where ``exact`` is NaN or infinite the result must be the same.
+    ``ordinary_error`` is that error, absolute, per pixel or for all; integer results may be off by their rounding of
+    one half besides. Where ``exact`` is NaN or infinite the result must be the same.
     """
     a, e = _host(actual), np.asarray(exact, np.float64)
     if a.shape != e.shape:

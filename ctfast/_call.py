@@ -1,0 +1,98 @@
+"""The one way from a public function to a backend: input, parameters, result array, call, hand-back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from ctfast import arrays, backend
+from ctfast.checks import check_values
+from ctfast.errors import ArgumentError, DTypeError, ShapeError
+from ctkernels.contract import OPERATIONS, SAME, Operation
+
+Values = Mapping[str, Any]
+
+
+def result_dtype(operation: Operation, image: np.dtype[Any], dtype: DTypeLike | None, out: Any) -> np.dtype[Any]:
+    """The dtype of the result: as asked for, else that of ``out``, else the operation's default."""
+    if operation.out_dtypes == SAME:
+        return image
+    if dtype is None:
+        dtype = out.dtype if isinstance(out, np.ndarray) else operation.out_dtypes[0]
+    try:
+        wanted = np.dtype(dtype)
+    except TypeError as error:
+        raise DTypeError(f"dtype={dtype!r}: {', '.join(operation.out_dtypes)} are allowed") from error
+    if wanted.name not in operation.out_dtypes:
+        raise DTypeError(f"{operation.name} to {wanted}: {', '.join(operation.out_dtypes)} are allowed")
+    return wanted
+
+
+def check_against_dtype(operation: Operation, values: Values, image: np.dtype[Any], result: np.dtype[Any]) -> None:
+    """What can only be checked once the dtypes are known."""
+    out_range = values.get("out_range")
+    if out_range is not None:
+        _check_range("out_range", out_range, result, whole=False)
+    if operation.name == "clahe" and values["value_range"] is not None:
+        _check_range("value_range", values["value_range"], image, whole=True)
+    if operation.name == "median_filter" and values["mode"] == "constant":
+        cval = values["cval"]
+        _check_range("cval", (cval, cval), image, whole=True)
+
+
+def _check_range(name: str, pair: tuple[float, float], dtype: np.dtype[Any], *, whole: bool) -> None:
+    if dtype.kind == "f":
+        return
+    limits = np.iinfo(dtype)
+    if pair[0] < limits.min or pair[1] > limits.max or (whole and not all(v.is_integer() for v in pair)):
+        numbers = "whole numbers" if whole else "numbers"
+        shown = pair[0] if pair[0] == pair[1] else pair
+        raise ArgumentError(f"{name}={shown!r}: {numbers} from {limits.min} to {limits.max} are allowed for {dtype}")
+
+
+def call(
+    name: str,
+    image: Any,
+    values: Values,
+    *,
+    dtype: DTypeLike | None = None,
+    out: Any = None,
+    backend_name: str | None = None,
+) -> Any:
+    """Run operation ``name``, whose result is an image of the input's shape."""
+    operation = OPERATIONS[name]
+    images = arrays.as_images(image)
+    batch = images.batch
+    view = None if out is None else arrays.host_out(out)
+    wanted = result_dtype(operation, batch.dtype, dtype, view)
+    values = check_values(operation, values)
+    check_against_dtype(operation, values, batch.dtype, wanted)
+    run = backend.kernel(backend.select(backend_name), name)
+    if view is None:
+        result = np.empty(batch.shape, wanted)
+        run(batch, result, **values)
+        return arrays.from_host(result.reshape(images.shape), images.kind)
+    if view.shape != images.shape:
+        raise ShapeError(f"out= has shape {view.shape}: {images.shape} is needed")
+    if view.dtype != wanted:
+        raise DTypeError(f"out= has dtype {view.dtype}: {wanted} is needed")
+    if view.flags.c_contiguous and not arrays.overlaps(view, batch):
+        run(batch, view.reshape(batch.shape), **values)
+    else:
+        # A strided or overlapping out (in place: out=image) takes one extra copy.
+        result = np.empty(batch.shape, wanted)
+        run(batch, result, **values)
+        view[...] = result.reshape(images.shape)
+    return out
+
+
+def statistic(name: str, images: arrays.Images, kernel_values: Values, backend_name: str | None) -> NDArray[Any]:
+    """Run operation ``name``, whose result is one row of figures an image: shape ``(N, figures)``."""
+    operation = OPERATIONS[name]
+    n, height, width = images.batch.shape
+    rows = np.empty(operation.result_shape((n, height, width), kernel_values), operation.out_dtypes[0])
+    backend.kernel(backend.select(backend_name), name)(images.batch, rows, **kernel_values)
+    return rows

@@ -1,0 +1,127 @@
+"""Which backends there are, which is usable here and why not, and which one a call runs on.
+
+The choice, strongest first: ``backend=``, ``with ctfast.use_backend(...)``, the environment variable
+``CTFAST_BACKEND``, then where the array lives. There is never a silent fallback: what can't be had is an error that says why.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final
+
+from ctfast.errors import ArgumentError, BackendUnavailableError
+
+NAMES: Final = ("cpu", "gpu", "reference")
+
+Kernel = Callable[..., None]
+
+_requested: ContextVar[str | None] = ContextVar("ctfast_backend", default=None)
+
+
+@dataclass(frozen=True)
+class BackendStatus:
+    """One backend as found on this machine."""
+
+    name: str
+    usable: bool
+    reason: str
+    """What it is, or why it can't be used."""
+    remedy: str = ""
+    """The command that mends it, where there is one."""
+
+    def __str__(self) -> str:
+        state = "usable" if self.usable else "not usable"
+        return f"{self.name}: {state}, {self.reason}" + (f"; {self.remedy}" if self.remedy else "")
+
+
+def _probe_cpu() -> BackendStatus:
+    if importlib.util.find_spec("numba") is None:
+        return BackendStatus("cpu", False, "numba is not installed", "pip install numba")
+    return BackendStatus("cpu", True, "Numba kernels, all cores")
+
+
+def _probe_gpu() -> BackendStatus:
+    if importlib.util.find_spec("ctkernels.gpu") is None:
+        return BackendStatus("gpu", False, "not built yet in this version", "use backend='cpu'")
+    probe: Callable[[], tuple[bool, str, str]] = importlib.import_module("ctkernels.gpu").probe
+    usable, reason, remedy = probe()
+    return BackendStatus("gpu", usable, reason, remedy)
+
+
+def _probe_reference() -> BackendStatus:
+    return BackendStatus("reference", True, "plain NumPy, slow: the meaning of every operation, for checking")
+
+
+_PROBES: Final = {"cpu": _probe_cpu, "gpu": _probe_gpu, "reference": _probe_reference}
+
+
+@cache
+def status(name: str) -> BackendStatus:
+    """The state of one backend; probed once a process."""
+    return _PROBES[name]()
+
+
+def backends() -> dict[str, BackendStatus]:
+    """Every backend with whether it is usable here, or why not and what mends it."""
+    return {name: status(name) for name in NAMES}
+
+
+def check_name(name: str, where: str) -> str:
+    """A known backend name, as given in ``where``."""
+    if name not in NAMES:
+        raise ArgumentError(f"{where}={name!r}: one of {', '.join(NAMES)} (or auto) is allowed")
+    return name
+
+
+def _usable(name: str) -> str:
+    state = status(name)
+    if not state.usable:
+        remedy = f"; {state.remedy}" if state.remedy else ""
+        raise BackendUnavailableError(f"backend {name!r} can't be used here: {state.reason}{remedy}")
+    return name
+
+
+@contextmanager
+def use_backend(name: str | None) -> Iterator[None]:
+    """Run every call inside the ``with`` block on backend ``name`` (this thread or task only); ``None`` means auto.
+
+    Raises:
+        ArgumentError: an unknown name.
+        BackendUnavailableError: it can't be used here.
+    """
+    checked = None if name in (None, "auto") else _usable(check_name(str(name), "use_backend"))
+    token = _requested.set(checked)
+    try:
+        yield
+    finally:
+        _requested.reset(token)
+
+
+def select(name: str | None, location: str = "host") -> str:
+    """The backend a call runs on."""
+    where = "backend"
+    if name is None or name == "auto":
+        name = _requested.get()
+    if name is None:
+        name, where = os.environ.get("CTFAST_BACKEND") or None, "CTFAST_BACKEND"
+    if name is None or name == "auto":
+        name = "gpu" if location == "gpu" else "cpu"
+    return _usable(check_name(name, where))
+
+
+@cache
+def kernel(backend: str, operation: str) -> Kernel:
+    """The function of ``backend`` that does ``operation`` (see :mod:`ctkernels.contract`)."""
+    if backend == "reference":
+        module: Any = importlib.import_module("ctkernels.reference")
+    else:
+        module = importlib.import_module(f"ctkernels.{backend}.{operation}")
+    function: Kernel = getattr(module, operation)
+    return function

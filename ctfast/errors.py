@@ -1,0 +1,43 @@
+"""Every error that ctfast raises by itself: what came in, what is allowed, what to do.
+
+Each is also the built-in exception that a caller would expect (``ShapeError`` is a ``ValueError``), so code that does
+not know ctfast still catches the right thing.
+"""
+
+from __future__ import annotations
+
+
+class CTFastError(Exception):
+    """Base of all errors of ctfast."""
+
+
+class DTypeError(CTFastError, TypeError):
+    """An array (or ``out``) of a dtype that the operation does not take."""
+
+
+class ShapeError(CTFastError, ValueError):
+    """An array that is no image or batch of images: wrong rank, empty, or colour."""
+
+
+class ArgumentError(CTFastError, ValueError):
+    """A parameter outside what is allowed."""
+
+
+class ValueRangeError(CTFastError, ValueError):
+    """Pixel values that an operation cannot work with, such as NaN where a range must be found."""
+
+
+class BackendUnavailableError(CTFastError, RuntimeError):
+    """A backend that cannot run here; says why and which command mends it."""
+
+
+class FileFormatError(CTFastError, ValueError):
+    """A file that cannot be read as what it claims to be: truncated, foreign, malicious or unsupported."""
+
+
+class MissingDependencyError(CTFastError, ImportError):
+    """An optional package is needed; says which command installs it."""
+
+
+class UsageError(CTFastError, ValueError):
+    """A command or run that is refused before any work."""

@@ -1,0 +1,308 @@
+"""The public operations on CT images.
+
+Every function takes an image ``(H, W)`` or a batch ``(..., H, W)`` of uint8, int16, uint16, float32 or float64: a NumPy
+array of any layout, or a CPU array of PyTorch or JAX, which comes back as its own kind. Everything after the image is
+keyword-only but for the one obvious argument. ``out=`` takes an array of the result's shape and dtype (in place works),
+``backend=`` is ``"cpu"``, ``"gpu"``, ``"reference"`` or ``None`` for where the array lives.
+
+All raise ``ctfast.errors``: ``DTypeError``, ``ShapeError``, ``ArgumentError``, ``BackendUnavailableError``. What NaN
+and infinities do is said in each function and listed in :mod:`ctkernels.reference`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from ctfast._call import call, statistic
+from ctfast.arrays import as_images, from_host
+from ctfast.checks import check_values
+from ctfast.errors import ArgumentError, ValueRangeError
+from ctfast.results import Histogram, Summary
+from ctkernels.contract import OPERATIONS, SUMMARY_FIELDS
+
+Mode = Literal["reflect", "mirror", "nearest", "wrap", "constant"]
+VOIFunction = Literal["linear", "linear_exact", "sigmoid"]
+Range = tuple[float, float]
+OpenRange = tuple[float | None, float | None]
+
+
+def rescale(
+    image: Any,
+    *,
+    slope: float = 1.0,
+    intercept: float = 0.0,
+    dtype: DTypeLike | None = None,
+    out: Any = None,
+    backend: str | None = None,
+) -> Any:
+    """Stored values to output units: ``image * slope + intercept`` (DICOM Rescale Slope and Intercept, PS3.3 C.11.1).
+
+    For CT the result is in Hounsfield units (HU).
+
+    Args:
+        image: ``(..., H, W)``.
+        slope: output units per stored unit.
+        intercept: output units at stored value 0, often -1024.
+        dtype: float32 (default), float64, or int16 (rounded half to even, saturated).
+        out: array for the result.
+        backend: see the module's documentation.
+
+    NaN and inf go through; in an int16 result NaN becomes -32768 and inf saturates.
+    """
+    return call("rescale", image, {"slope": slope, "intercept": intercept}, dtype=dtype, out=out, backend_name=backend)
+
+
+def window(
+    image: Any,
+    *,
+    center: float,
+    width: float,
+    function: VOIFunction = "linear",
+    out_range: Range | None = None,
+    slope: float = 1.0,
+    intercept: float = 0.0,
+    dtype: DTypeLike | None = None,
+    out: Any = None,
+    backend: str | None = None,
+) -> Any:
+    """Show the values around ``center`` (DICOM Window Center and Width, PS3.3 C.11.2.1.2 and C.11.2.1.3).
+
+    ``linear`` is DICOM's default: it maps ``center - 0.5 - (width - 1) / 2`` to the low end of ``out_range`` and
+    ``center - 0.5 + (width - 1) / 2`` to the high end and clips; ``linear_exact`` uses ``center - width / 2`` and
+    ``center + width / 2``; ``sigmoid`` is ``1 / (1 + exp(-4 (x - center) / width))``.
+
+    Args:
+        image: ``(..., H, W)``.
+        center: middle of the window, in HU (after ``slope`` and ``intercept``).
+        width: width of the window in HU, above 0 (``linear``: at least 1).
+        function: DICOM's VOI LUT Function.
+        out_range: what the window maps to; default 0..1 for float32, the whole type for uint8 and uint16.
+        slope: Rescale Slope, applied first in the same pass, for images of stored values.
+        intercept: Rescale Intercept.
+        dtype: float32 (default), uint8 or uint16 (rounded half to even).
+        out: array for the result.
+        backend: see the module's documentation.
+
+    NaN stays NaN in a float result and becomes the low end in an integer one; inf saturates.
+    """
+    values = {
+        "center": center,
+        "width": width,
+        "function": function,
+        "out_range": out_range,
+        "slope": slope,
+        "intercept": intercept,
+    }
+    return call("window", image, values, dtype=dtype, out=out, backend_name=backend)
+
+
+def normalize(
+    image: Any,
+    *,
+    in_range: Range | None = None,
+    percentiles: Range | None = None,
+    value_range: OpenRange | None = None,
+    out_range: Range | None = None,
+    dtype: DTypeLike | None = None,
+    out: Any = None,
+    backend: str | None = None,
+) -> Any:
+    """Map a range of values linearly to ``out_range``, clipped; each image of a batch by its own range.
+
+    The range is each image's minimum and maximum, or ``in_range``, or two ``percentiles`` (``numpy.percentile``).
+    An image without any range (constant) becomes the low end of ``out_range``.
+
+    Args:
+        image: ``(..., H, W)``.
+        in_range: fixed input range (low, high).
+        percentiles: (low, high) in percent, such as ``(1, 99)``.
+        value_range: only pixels inside it count when the range is found; ``(-1100, None)`` leaves padding of -2000 out.
+        out_range: default 0..1 for float32, the whole type for uint8 and uint16.
+        dtype: float32 (default), uint8 or uint16 (rounded half to even).
+        out: array for the result.
+        backend: see the module's documentation.
+
+    NaN and inf don't count for the range; NaN stays NaN (integers: the low end), inf saturates.
+    """
+    values = {"in_range": in_range, "percentiles": percentiles, "value_range": value_range, "out_range": out_range}
+    return call("normalize", image, values, dtype=dtype, out=out, backend_name=backend)
+
+
+def standardize(
+    image: Any,
+    *,
+    value_range: OpenRange | None = None,
+    dtype: DTypeLike | None = None,
+    out: Any = None,
+    backend: str | None = None,
+) -> Any:
+    """Z-score: ``(x - mean) / sd`` with each image's own mean and population standard deviation.
+
+    Args:
+        image: ``(..., H, W)``.
+        value_range: only pixels inside it (both ends included) count for mean and sd; all pixels are transformed.
+        dtype: float32 (default) or float64.
+        out: array for the result.
+        backend: see the module's documentation.
+
+    NaN and inf don't count and stay what they are. A constant image becomes 0 everywhere.
+    """
+    return call("standardize", image, {"value_range": value_range}, dtype=dtype, out=out, backend_name=backend)
+
+
+def median_filter(
+    image: Any,
+    size: int | tuple[int, int] = 3,
+    *,
+    mode: Mode = "reflect",
+    cval: float = 0.0,
+    out: Any = None,
+    backend: str | None = None,
+) -> Any:
+    """Median of the window around each pixel, equal to ``scipy.ndimage.median_filter`` in every value.
+
+    Args:
+        image: ``(..., H, W)``; images of a batch are never mixed.
+        size: odd window size in pixels, or (rows, columns).
+        mode: how the border is extended (``scipy.ndimage``'s words; OpenCV's default REFLECT_101 is ``mirror``).
+        cval: value outside the image for ``mode="constant"``.
+        out: array for the result.
+        backend: see the module's documentation.
+
+    NaN counts as larger than every number.
+    """
+    values = {"size": size, "mode": mode, "cval": cval}
+    return call("median_filter", image, values, out=out, backend_name=backend)
+
+
+def gaussian_filter(
+    image: Any,
+    sigma: float | tuple[float, float] = 1.0,
+    *,
+    truncate: float = 4.0,
+    mode: Mode = "reflect",
+    cval: float = 0.0,
+    out: Any = None,
+    backend: str | None = None,
+) -> Any:
+    """Gaussian smoothing with the kernel of ``scipy.ndimage.gaussian_filter``.
+
+    float64 images are filtered in float64, all others in float32; integers are rounded half to even (SciPy cuts).
+
+    Args:
+        image: ``(..., H, W)``; images of a batch are never mixed.
+        sigma: standard deviation in pixels, above 0, or (rows, columns).
+        truncate: the kernel ends at this many standard deviations.
+        mode: how the border is extended (``scipy.ndimage``'s words).
+        cval: value outside the image for ``mode="constant"``.
+        out: array for the result.
+        backend: see the module's documentation.
+
+    NaN and inf spread to every pixel whose window holds them.
+    """
+    values = {"sigma": sigma, "truncate": truncate, "mode": mode, "cval": cval}
+    return call("gaussian_filter", image, values, out=out, backend_name=backend)
+
+
+def clahe(
+    image: Any,
+    *,
+    clip_limit: float = 2.0,
+    tile_grid: int | tuple[int, int] = (8, 8),
+    nbins: int = 256,
+    value_range: Range | None = None,
+    out: Any = None,
+    backend: str | None = None,
+) -> Any:
+    """Contrast-limited adaptive histogram equalisation (Zuiderveld 1994), with the semantics of ``cv2.createCLAHE``.
+
+    uint8 with 256 bins and uint16 with ``nbins=65536`` are OpenCV's results bit for bit.
+
+    Args:
+        image: ``(..., H, W)``.
+        clip_limit: highest bin, as a multiple of the mean bin height; 0 switches clipping off.
+        tile_grid: tiles as (rows, columns).
+        nbins: bins over ``value_range``, 2 to 65,536.
+        value_range: the values that the bins and the result span, (low, high); values outside are clipped. Default:
+            all of the type for uint8 and uint16; each image's own minimum and maximum for int16 and floats.
+        out: array for the result, which has the dtype of the image.
+        backend: see the module's documentation.
+
+    NaN and -inf count as the low end, +inf as the high end; the result is always finite.
+    """
+    values = {"clip_limit": clip_limit, "tile_grid": tile_grid, "nbins": nbins, "value_range": value_range}
+    return call("clahe", image, values, out=out, backend_name=backend)
+
+
+def histogram(
+    image: Any, bins: int = 256, *, value_range: Range | None = None, backend: str | None = None
+) -> Histogram:
+    """Pixel counts in equal bins by the rules of ``numpy.histogram``: the same counts and edges.
+
+    Args:
+        image: ``(..., H, W)``; each image of a batch gets its own counts over shared edges.
+        bins: number of bins.
+        value_range: (low, high); values outside are not counted. Default: minimum and maximum of the whole array.
+        backend: see the module's documentation.
+
+    Returns:
+        ``(counts, edges)``: int64 of shape ``(..., bins)``, and ``(bins + 1,)``.
+
+    Raises:
+        ValueRangeError: no ``value_range`` and NaN or inf in the data. With a range, NaN is not counted.
+    """
+    values = check_values(OPERATIONS["histogram"], {"bins": bins, "value_range": value_range})
+    images = as_images(image)
+    found = values["value_range"] or _finite_range(images.batch)
+    edges = _edges(images.batch.dtype, values["bins"], found)
+    counts = statistic("histogram", images, {"edges": edges}, backend)
+    shaped = counts.reshape(*images.shape[:-2], values["bins"])
+    return Histogram(from_host(shaped, images.kind), from_host(edges.copy(), images.kind))
+
+
+def _finite_range(batch: NDArray[Any]) -> tuple[Any, Any]:
+    low, high = batch.min(), batch.max()
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise ValueRangeError("the data hold NaN or inf, so no range can be found: give value_range=(low, high)")
+    return low, high
+
+
+@lru_cache(maxsize=64)
+def _edges(dtype: np.dtype[Any], bins: int, value_range: tuple[Any, Any]) -> NDArray[Any]:
+    try:
+        edges = np.histogram_bin_edges(np.empty(0, dtype), bins, value_range)
+    except ValueError as error:
+        raise ArgumentError(f"bins={bins}, value_range={value_range}: {error}") from error
+    edges.flags.writeable = False
+    return edges
+
+
+def summary(
+    image: Any, *, percentiles: float | Sequence[float] = (25.0, 50.0, 75.0), backend: str | None = None
+) -> Summary:
+    """The box-plot figures of each image: count, mean, population sd, minimum, maximum and percentiles.
+
+    Args:
+        image: ``(..., H, W)``.
+        percentiles: in percent, by ``numpy.percentile``'s linear rule; the default gives the quartiles.
+        backend: see the module's documentation.
+
+    NaN and inf are left out; ``count`` says how many pixels were used.
+    """
+    values = check_values(OPERATIONS["summary"], {"percentiles": percentiles})
+    images = as_images(image)
+    rows = statistic("summary", images, values, backend)
+    lead = images.shape[:-2]
+    fields = {name: rows[:, i].reshape(lead) for i, name in enumerate(SUMMARY_FIELDS)}
+    fields["count"] = fields["count"].astype(np.int64)
+    levels = rows[:, len(SUMMARY_FIELDS) :].reshape(*lead, -1) if values["percentiles"] else np.empty((*lead, 0))
+    return Summary(
+        **{name: from_host(column[()], images.kind) for name, column in fields.items()},
+        percentiles=from_host(levels, images.kind),
+        levels=values["percentiles"],
+    )

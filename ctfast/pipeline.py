@@ -1,0 +1,240 @@
+"""A chain of operations as data: checked when made, saved as TOML or JSON, with a stable hash, run on arrays.
+
+>>> p = Pipeline([Step("window", center=40, width=400, dtype="uint8"), Step("median_filter", size=3), Step("summary")])
+>>> p(image)                    # the image after the last step
+>>> p.run(image).summary      # with the statistics taken on the way
+
+As a file::
+
+    name = "soft tissue"
+    [[steps]]
+    operation = "window"
+    center = 40
+    width = 400
+    dtype = "uint8"
+    [[steps]]
+    operation = "median_filter"
+    size = 3
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ctfast import ops
+from ctfast.checks import check_values
+from ctfast.errors import ArgumentError, CTFastError
+from ctfast.results import Histogram, Summary
+from ctkernels.contract import OPERATIONS, SAME, Operation
+
+
+class Step:
+    """One operation with its parameters, checked."""
+
+    __slots__ = ("dtype", "operation", "values")
+
+    def __init__(self, operation: str, *, dtype: str | None = None, **values: Any) -> None:
+        if operation not in OPERATIONS:
+            raise ArgumentError(f"operation={operation!r}: one of {', '.join(OPERATIONS)} is allowed")
+        spec = OPERATIONS[operation]
+        if dtype is not None:
+            dtype = _checked_dtype(spec, dtype)
+        self.operation = operation
+        self.dtype = dtype
+        self.values: dict[str, Any] = check_values(spec, values)
+
+    @property
+    def is_statistic(self) -> bool:
+        """Whether the step looks at the image without changing it."""
+        return OPERATIONS[self.operation].kind == "statistic"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Operation, dtype and the parameters that differ from their defaults, as JSON-able values."""
+        data: dict[str, Any] = {"operation": self.operation}
+        if self.dtype is not None:
+            data["dtype"] = self.dtype
+        defaults = Step._defaults(OPERATIONS[self.operation])
+        for name, value in self.values.items():
+            if name not in defaults or value != defaults[name]:
+                data[name] = _plain(value)
+        return data
+
+    @staticmethod
+    def _defaults(spec: Operation) -> dict[str, Any]:
+        from ctfast.checks import CHECKS
+
+        return {p.name: CHECKS[p.kind](p.name, p.default) for p in spec.params if not p.required}
+
+    def __repr__(self) -> str:
+        data = self.to_dict()
+        parts = [repr(data.pop("operation")), *(f"{k}={v!r}" for k, v in data.items())]
+        return f"Step({', '.join(parts)})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Step) and self.to_dict() == other.to_dict()
+
+    def __hash__(self) -> int:
+        return hash(json.dumps(self.to_dict(), sort_keys=True))
+
+
+def _checked_dtype(spec: Operation, dtype: str) -> str:
+    allowed = spec.out_dtypes
+    if allowed == SAME or spec.kind == "statistic":
+        raise ArgumentError(f"{spec.name} has no dtype=: its result's type is fixed")
+    try:
+        name = np.dtype(dtype).name
+    except TypeError:
+        name = str(dtype)
+    if name not in allowed:
+        raise ArgumentError(f"{spec.name} to dtype={dtype!r}: {', '.join(allowed)} are allowed")
+    return name
+
+
+def _plain(value: Any) -> Any:
+    """Normal-form values as JSON and TOML hold them; an open end of a range is "inf" or "-inf"."""
+    if isinstance(value, tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, float) and value in (float("inf"), float("-inf")):
+        return "inf" if value > 0 else "-inf"
+    return value
+
+
+def _from_plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(_from_plain(v) for v in value)
+    return float(value) if value in ("inf", "-inf") else value
+
+
+@dataclass(frozen=True)
+class PipelineResult:
+    """The image after the last step, and what the statistics steps saw where they stand in the chain."""
+
+    image: Any
+    histogram: Histogram | None = None
+    summary: Summary | None = None
+
+
+class Pipeline:
+    """A checked, immutable chain of steps.
+
+    Args:
+        steps: ``Step`` objects, or mappings with ``operation`` and its parameters.
+        name: shown in reports; not part of the hash.
+
+    Raises:
+        ArgumentError: no steps, an unknown operation or parameter, a value that is not allowed (says which step).
+    """
+
+    def __init__(self, steps: Iterable[Step | Mapping[str, Any]], *, name: str = "") -> None:
+        self.steps: tuple[Step, ...] = tuple(_as_step(i, s) for i, s in enumerate(steps, 1))
+        self.name = name
+        if not self.steps:
+            raise ArgumentError(f"a pipeline without steps: at least one of {', '.join(OPERATIONS)} is needed")
+        for operation in ("histogram", "summary"):
+            if sum(s.operation == operation for s in self.steps) > 1:
+                raise ArgumentError(f"a pipeline has room for one {operation} step")
+
+    @property
+    def hash(self) -> str:
+        """16 hex digits, the same for the same computation, whatever machine, version, or way of writing it."""
+        text = json.dumps([s.to_dict() for s in self.steps], sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def expects_hu(self) -> bool:
+        """Whether the result makes sense for Hounsfield units only: a window names HU."""
+        return any(s.operation == "window" for s in self.steps)
+
+    def __call__(self, image: Any, *, backend: str | None = None) -> Any:
+        """The image after the last step."""
+        return self.run(image, backend=backend).image
+
+    def run(self, image: Any, *, backend: str | None = None) -> PipelineResult:
+        """Run all steps on an image ``(H, W)`` or a batch ``(..., H, W)``; what comes in is never changed."""
+        found: dict[str, Any] = {}
+        for number, step in enumerate(self.steps, 1):
+            function = getattr(ops, step.operation)
+            values = dict(step.values) if step.dtype is None else {**step.values, "dtype": step.dtype}
+            try:
+                result = function(image, **values, backend=backend)
+            except CTFastError as error:
+                error.add_note(f"in step {number} of the pipeline: {step!r}")
+                raise
+            if step.is_statistic:
+                found[step.operation] = result
+            else:
+                image = result
+        return PipelineResult(image, **found)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Name and steps as JSON-able values."""
+        return {"name": self.name, "steps": [s.to_dict() for s in self.steps]}
+
+    def to_json(self) -> str:
+        """As a JSON text that ``from_file`` reads."""
+        return json.dumps(self.to_dict(), indent=2)
+
+    def to_toml(self) -> str:
+        """As a TOML text that ``from_file`` reads (flat JSON values are TOML values)."""
+        lines = [f"name = {json.dumps(self.name)}"]
+        for step in self.steps:
+            lines += ["", "[[steps]]", *(f"{key} = {json.dumps(value)}" for key, value in step.to_dict().items())]
+        return "\n".join(lines) + "\n"
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Pipeline:
+        """From ``{"name": ..., "steps": [...]}``."""
+        extra = sorted(set(data) - {"name", "steps"})
+        if extra or not isinstance(data.get("steps"), list):
+            raise ArgumentError(
+                f"a pipeline holds 'name' and a list 'steps'; found {', '.join(sorted(data)) or 'nothing'}"
+            )
+        return cls(data["steps"], name=str(data.get("name", "")))
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> Pipeline:
+        """From a ``.toml`` or ``.json`` file; errors name the file and the step."""
+        path = Path(path)
+        try:
+            text = path.read_text(encoding="utf-8")
+            data = tomllib.loads(text) if path.suffix.lower() == ".toml" else json.loads(text)
+        except OSError as error:
+            raise ArgumentError(f"pipeline file {path}: {error.strerror or error}") from error
+        except ValueError as error:
+            raise ArgumentError(f"pipeline file {path} can't be read: {error}") from error
+        if not isinstance(data, dict):
+            raise ArgumentError(f"pipeline file {path}: a table with 'steps' is needed")
+        try:
+            return cls.from_dict(data)
+        except CTFastError as error:
+            raise ArgumentError(f"pipeline file {path}: {error}") from error
+
+    def __repr__(self) -> str:
+        return f"Pipeline([{', '.join(map(repr, self.steps))}], name={self.name!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Pipeline) and self.steps == other.steps
+
+    def __hash__(self) -> int:
+        return hash(self.steps)
+
+
+def _as_step(number: int, step: Step | Mapping[str, Any]) -> Step:
+    if isinstance(step, Step):
+        return step
+    try:
+        values = {str(k): _from_plain(v) for k, v in dict(step).items()}
+        operation = values.pop("operation", None)
+        if operation is None:
+            raise ArgumentError("'operation' is missing")
+        return Step(operation, **values)
+    except (CTFastError, TypeError, ValueError) as error:
+        raise ArgumentError(f"step {number}: {error}") from error
