@@ -1,7 +1,8 @@
 """Which backends there are, which is usable here and why not, and which one a call runs on.
 
 The choice, strongest first: ``backend=``, ``with ctfast.use_backend(...)``, the environment variable
-``CTFAST_BACKEND``, then where the array lives. There is never a silent fallback: what can't be had is an error that says why.
+``CTFAST_BACKEND``, then where the array lives. There is never a silent fallback: what can't be had is an
+error that says why.
 """
 
 from __future__ import annotations

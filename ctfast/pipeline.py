@@ -238,3 +238,30 @@ def _as_step(number: int, step: Step | Mapping[str, Any]) -> Step:
         return Step(operation, **values)
     except (CTFastError, TypeError, ValueError) as error:
         raise ArgumentError(f"step {number}: {error}") from error
+
+
+def parse_step(text: str) -> Step:
+    """A step as the command line writes it: ``"median_filter size=5 mode=mirror"``, pairs as ``size=3,5``."""
+    operation, *words = text.split()
+    values = {}
+    for word in words:
+        name, sign, value = word.partition("=")
+        if not sign or not name or not value:
+            raise ArgumentError(f"step {text!r}: {word!r} is no name=value; write it as 'median_filter size=5'")
+        items = [_parse_value(item) for item in value.split(",")]
+        values[name] = items[0] if len(items) == 1 else tuple(items)
+    try:
+        return Step(operation, **values)
+    except CTFastError as error:
+        raise ArgumentError(f"step {text!r}: {error}") from error
+
+
+def _parse_value(text: str) -> Any:
+    if text.lower() == "none":
+        return None
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

@@ -10,7 +10,7 @@ from typing import Final
 from ctfast.errors import ArgumentError
 from ctfast.pipeline import Pipeline, Step
 
-_RADIOPAEDIA = "Murphy A, Baba Y. Windowing (CT). Radiopaedia.org, doi:10.53347/rID-52108"
+_RADIOPAEDIA = 'Radiopaedia, article "Windowing (CT)", https://radiopaedia.org/articles/windowing-ct'
 _SIIM = "HU -200..1000, the range that separates contrast from non-contrast slices in the Kaggle CT Medical Images set"
 
 

@@ -1,0 +1,192 @@
+"""The command line: it parses, calls, and turns errors into exit codes (0 done, 1 some files failed, 2 wrong usage)."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ctfast.pipeline import Pipeline
+
+app = typer.Typer(
+    name="ctfast",
+    help="Normalise, denoise, enhance and bin CT images at the speed of the machine. Not a medical device.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Inputs = Annotated[list[str], typer.Argument(metavar="IN...", help="Folders (searched recursively), globs or files.")]
+Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the outputs.")]
+
+
+def _version(show: bool) -> None:
+    if show:
+        from ctfast import __version__
+
+        typer.echo(f"ctfast {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def run(
+    inputs: Inputs,
+    out: Out,
+    preset: Annotated[str | None, typer.Option(help="A ready pipeline; `ctfast presets` lists them.")] = None,
+    pipeline: Annotated[Path | None, typer.Option(help="A pipeline file (.toml or .json).")] = None,
+    step: Annotated[
+        list[str] | None, typer.Option(help="One step, such as 'median_filter size=5'; repeat for more.")
+    ] = None,
+    backend: Annotated[str, typer.Option(help="auto, cpu, gpu or reference.")] = "auto",
+    workers: Annotated[int | None, typer.Option(min=1, help="Files at work at once; default: all cores.")] = None,
+    pool: Annotated[str, typer.Option(help="Workers as threads, processes, or auto.")] = "auto",
+    shard: Annotated[str | None, typer.Option(help="i/n: only the i-th of n parts.")] = None,
+    resume: Annotated[bool, typer.Option(help="Leave outputs that an earlier run finished alone.")] = True,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what OUT holds.")] = False,
+    on_error: Annotated[str, typer.Option(help="skip a bad file or stop at the first.")] = "skip",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, do nothing.")] = False,
+    format: Annotated[str, typer.Option(help="tif, npy or nii.")] = "tif",
+    compression: Annotated[str, typer.Option(help="none, zlib, zstd or lzw (TIFF).")] = "none",
+    values: Annotated[str, typer.Option(help="What the inputs' values are: auto (as each file says), hu, stored.")] = (
+        "auto"
+    ),
+) -> None:
+    """Process a folder of CT slices: one output an input, a manifest, histograms and summaries.
+
+    Outputs keep the inputs' names and folders. A bad file is listed in failures.csv and never stops the others.
+    """
+    from rich.console import Console
+
+    from ctfast import runner
+    from ctfast.errors import UsageError
+    from ctfast.runner import progress
+    from ctfast.runner.plan import parse_shard
+
+    for name, value, allowed in (
+        ("pool", pool, _POOLS),
+        ("on-error", on_error, _ON_ERROR),
+        ("values", values, _VALUES),
+    ):
+        if value not in allowed:
+            raise UsageError(f"--{name} {value!r}: one of {', '.join(allowed)} is allowed")
+    console = Console(file=sys.stdout)
+    plan = runner.plan(
+        inputs,
+        out,
+        _chosen_pipeline(preset, pipeline, step),
+        backend=backend,
+        format=format,
+        compression=compression,
+        values=values,
+        workers=workers,
+        shard=parse_shard(shard),
+        resume=resume,
+        overwrite=overwrite,
+    )
+    if dry_run:
+        progress.print_plan(plan, console)
+        return
+    with progress.shown(len(plan.tasks), console) as show:
+        report = runner.execute(plan, workers=workers, pool=pool, on_error=on_error, show=show)
+    progress.print_report(report, console)
+    if report.failed:
+        raise typer.Exit(1)
+
+
+_POOLS = ("auto", "threads", "processes")
+_ON_ERROR = ("skip", "stop")
+_VALUES = ("auto", "hu", "stored")
+
+
+def _chosen_pipeline(preset: str | None, file: Path | None, steps: list[str] | None) -> Pipeline:
+    from ctfast.errors import UsageError
+    from ctfast.pipeline import Pipeline, parse_step
+    from ctfast.presets import PRESETS
+    from ctfast.presets import preset as find
+
+    if sum(bool(given) for given in (preset, file, steps)) != 1:
+        raise UsageError(
+            f"say what to do: --preset ({', '.join(PRESETS)}), --pipeline FILE, or --step 'median_filter size=3'"
+        )
+    if preset:
+        return find(preset)
+    if file:
+        return Pipeline.from_file(file)
+    return Pipeline([parse_step(text) for text in steps or []])
+
+
+@app.command()
+def presets() -> None:
+    """List the ready pipelines, their steps and where their numbers come from."""
+    from ctfast.presets import PRESETS
+
+    for p in PRESETS.values():
+        typer.echo(f"{p.name}  ({p.source})")
+        for step in p.pipeline.steps:
+            parts = [f"{k}={v}" for k, v in step.to_dict().items() if k != "operation"]
+            typer.echo(f"    {' '.join([step.operation, *parts])}")
+
+
+@app.command()
+def doctor() -> None:
+    """Tell what works on this machine, what not, why, and the command that mends it."""
+    from rich.console import Console
+
+    from ctfast.doctor import print_findings
+
+    print_findings(Console(file=sys.stdout))
+
+
+@app.command()
+def synth(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="New folder for the set.")],
+    count: Annotated[int, typer.Option(min=1, help="Number of slices.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same slices.")] = 0,
+    size: Annotated[int, typer.Option(min=32, max=4096, help="Rows and columns of a slice.")] = 512,
+    dicom: Annotated[bool, typer.Option(help="Write DICOM files beside the TIFFs (needs ctfast[dicom]).")] = True,
+) -> None:
+    """Make CT-like phantom slices in the layout of the Kaggle "CT Medical Images" set."""
+    from ctfast.synth import write_set
+
+    files = write_set(out, count=count, seed=seed, size=size, dicom=dicom)
+    typer.echo(f"{files} files in {out}")
+
+
+@app.command()
+def warm() -> None:
+    """Compile every CPU kernel now, so that the first real call is fast."""
+    from rich.console import Console
+
+    from ctfast.warm import compile_all
+
+    compile_all(Console(file=sys.stdout))
+
+
+def main() -> None:
+    """Entry point: errors of ours become one line and exit code 2."""
+    from ctfast.errors import CTFastError
+
+    try:
+        app()
+    except CTFastError as error:
+        typer.echo(f"ctfast: {error}", err=True)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        typer.echo("ctfast: interrupted; the same command goes on where it stopped", err=True)
+        raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    main()

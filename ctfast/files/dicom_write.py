@@ -1,0 +1,74 @@
+"""DICOM CT slices for synthetic sets: what a scanner writes, without a patient. Clinical export is not its purpose."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctfast.errors import MissingDependencyError
+
+_INTERCEPT = -1024
+_UID_ROOT = "1.2.826.0.1.3680043.8.498.20261122"  # pydicom's root for generated identifiers
+
+
+def write_phantom_dicom(
+    path: Path,
+    hu: NDArray[np.int16],
+    *,
+    patient: str,
+    age: int,
+    contrast: bool,
+    padding: int | None,
+    spacing: tuple[float, float],
+    instance: int,
+) -> None:
+    """Write one slice, ``(H, W)`` int16 HU, as uncompressed CT Image Storage (atomic).
+
+    With ``padding`` (HU) the pixels are int16 with a declared Pixel Padding Value, as GE writes them; without, 12 bits
+    in uint16, as Siemens does. Rescale Slope is 1, Intercept -1024.
+    """
+    try:
+        from pydicom.dataset import FileDataset, FileMetaDataset
+        from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+    except ImportError as error:
+        raise MissingDependencyError('writing DICOM needs pydicom: pip install "ctfast[dicom]"') from error
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = CTImageStorage
+    meta.MediaStorageSOPInstanceUID = f"{_UID_ROOT}.3.{instance + 1}"
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    data = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
+    data.SOPClassUID = CTImageStorage
+    data.SOPInstanceUID = meta.MediaStorageSOPInstanceUID
+    data.StudyInstanceUID = f"{_UID_ROOT}.1.{patient.rpartition('-')[2].lstrip('0') or '0'}"
+    data.SeriesInstanceUID = f"{_UID_ROOT}.2.{patient.rpartition('-')[2].lstrip('0') or '0'}"
+    data.InstanceNumber = instance + 1
+    data.Modality = "CT"
+    data.Manufacturer = "ctfast phantom"
+    data.PatientName = data.PatientID = patient
+    data.PatientAge = f"{age:03d}Y"
+    if contrast:
+        data.ContrastBolusAgent = "APPLIED"
+    data.Rows, data.Columns = hu.shape
+    data.PixelSpacing = list(spacing)
+    data.SamplesPerPixel = 1
+    data.PhotometricInterpretation = "MONOCHROME2"
+    data.RescaleSlope, data.RescaleIntercept, data.RescaleType = 1, _INTERCEPT, "HU"
+    data.WindowCenter, data.WindowWidth = [50, -600], [350, 1500]
+    data.BitsAllocated = 16
+    stored = hu.astype(np.int32) - _INTERCEPT
+    if padding is None:
+        data.BitsStored, data.HighBit, data.PixelRepresentation = 12, 11, 0
+        data.PixelData = stored.astype("<u2").tobytes()
+    else:
+        data.BitsStored, data.HighBit, data.PixelRepresentation = 16, 15, 1
+        data.PixelPaddingValue = padding - _INTERCEPT
+        data.PixelData = stored.astype("<i2").tobytes()
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        data.save_as(temporary, enforce_file_format=True)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

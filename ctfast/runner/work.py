@@ -1,0 +1,114 @@
+"""One file: read, compute, write. Runs in a thread or a process of its own; never raises for a bad file."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ctfast import __version__
+from ctfast.errors import CTFastError
+from ctfast.files import Limits, read_image, write_image
+from ctfast.pipeline import PipelineResult
+from ctfast.results import Histogram, Summary
+from ctfast.runner.manifest import Row
+from ctfast.runner.plan import Settings, Task
+
+
+class Outcome(NamedTuple):
+    """What one file gave: its line for the manifest, and its statistics where the pipeline takes some."""
+
+    row: Row
+    statistics: dict[str, Any] | None
+
+
+def process(task: Task, settings: Settings) -> Outcome:
+    """Read, compute and write one file; failures become a row with ``status="failed"``."""
+    row = empty_row(task, settings)
+    clock = time.perf_counter
+    try:
+        start = clock()
+        stat = os.stat(task.source)
+        row["input_bytes"], row["input_mtime"] = stat.st_size, stat.st_mtime
+        with open(task.source, "rb") as file:
+            row["input_hash"] = hashlib.file_digest(file, "sha256").hexdigest()
+        image = read_image(Path(task.source), values=settings.values, limits=Limits(max_bytes=settings.max_bytes))
+        row["values"] = image.meaning
+        read = clock()
+        result = settings.pipeline.run(image.pixels, backend=settings.backend)
+        computed = clock()
+        write_image(
+            Path(task.output),
+            result.image,
+            compression=settings.compression,
+            spacing=image.spacing,
+            description={"pipeline": settings.pipeline.hash, "backend": settings.backend},
+        )
+        written = clock()
+    except Exception as error:  # one bad file never stops a batch, whatever a decoder raises
+        row["status"] = "failed"
+        row["error"] = reason(error)
+        return Outcome(row, None)
+    row["shape"], row["dtype"] = list(result.image.shape), str(result.image.dtype)
+    row["read_seconds"] = round(read - start, 6)
+    row["compute_seconds"] = round(computed - read, 6)
+    row["write_seconds"] = round(written - computed, 6)
+    row["status"] = "ok"
+    return Outcome(row, _statistics(task, result))
+
+
+def empty_row(task: Task, settings: Settings) -> Row:
+    """A line with nothing found out yet."""
+    return Row(
+        input=task.source,
+        output=task.output,
+        status="skipped",
+        error="",
+        input_bytes=0,
+        input_mtime=0.0,
+        input_hash="",
+        shape=[],
+        dtype="",
+        values="unknown",
+        pipeline=settings.pipeline.hash,
+        version=__version__,
+        backend=settings.backend,
+        read_seconds=0.0,
+        compute_seconds=0.0,
+        write_seconds=0.0,
+    )
+
+
+def reason(error: BaseException) -> str:
+    """One line for a person; errors that are not ours say what they are."""
+    text = " ".join([str(error), *getattr(error, "__notes__", [])]).strip()
+    if not isinstance(error, CTFastError):
+        text = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return " ".join(text.split())
+
+
+def _statistics(task: Task, result: PipelineResult) -> dict[str, Any] | None:
+    if result.histogram is None and result.summary is None:
+        return None
+    line: dict[str, Any] = {"output": task.output}
+    if result.histogram is not None:
+        line["histogram"] = _histogram_lists(result.histogram)
+    if result.summary is not None:
+        line["summary"] = _summary_lists(result.summary)
+    return line
+
+
+def _histogram_lists(histogram: Histogram) -> dict[str, Any]:
+    counts = np.asarray(histogram.counts)
+    return {"edges": histogram.edges.tolist(), "counts": counts.reshape(-1, counts.shape[-1]).tolist()}
+
+
+def _summary_lists(summary: Summary) -> dict[str, Any]:
+    columns = {name: getattr(summary, name) for name in ("count", "mean", "std", "min", "max")}
+    for i, level in enumerate(summary.levels):
+        columns[f"p{level:g}"] = summary.percentiles[..., i]
+    return {name: np.atleast_1d(column).tolist() for name, column in columns.items()}
