@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="ctfast",
-    help="Normalise, denoise, enhance and bin CT images at the speed of the machine. Not a medical device.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -37,7 +36,7 @@ def _main(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    pass
+    """Normalise, denoise, enhance and bin CT images at the speed of the machine. Not a medical device."""
 
 
 @app.command()
@@ -74,11 +73,7 @@ def run(
     from ctfast.runner import progress
     from ctfast.runner.plan import parse_shard
 
-    for name, value, allowed in (
-        ("pool", pool, _POOLS),
-        ("on-error", on_error, _ON_ERROR),
-        ("values", values, _VALUES),
-    ):
+    for name, value, allowed in (("pool", pool, _POOLS), ("on-error", on_error, _ON_ERROR)):
         if value not in allowed:
             raise UsageError(f"--{name} {value!r}: one of {', '.join(allowed)} is allowed")
     console = Console(file=sys.stdout)
@@ -107,7 +102,6 @@ def run(
 
 _POOLS = ("auto", "threads", "processes")
 _ON_ERROR = ("skip", "stop")
-_VALUES = ("auto", "hu", "stored")
 
 
 def _chosen_pipeline(preset: str | None, file: Path | None, steps: list[str] | None) -> Pipeline:
@@ -162,6 +156,17 @@ def synth(
 
     files = write_set(out, count=count, seed=seed, size=size, dicom=dicom)
     typer.echo(f"{files} files in {out}")
+
+
+@app.command()
+def demo(out: Annotated[Path, typer.Argument(metavar="OUT", help="New folder.")] = Path("demo-output")) -> None:
+    """Run the main job on pydicom's CT images and a synthetic set, and save a before/after picture."""
+    from rich.console import Console
+
+    from ctfast.demo import run_demo
+
+    if run_demo(out, Console(file=sys.stdout)):
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -20,6 +20,7 @@ BASE: Final = ("numpy", "numba", "tifffile", "rich", "typer")
 EXTRAS: Final = {
     "dicom": ("pydicom",),
     "nifti": ("nibabel",),
+    "report": ("matplotlib",),
     "codecs": ("imagecodecs", "pylibjpeg", "pylibjpeg-libjpeg", "pylibjpeg-openjpeg", "pyjpegls"),
 }
 

@@ -153,6 +153,11 @@ class Pipeline:
         """Whether the result makes sense for Hounsfield units only: a window names HU."""
         return any(s.operation == "window" for s in self.steps)
 
+    @property
+    def keeps_units(self) -> bool:
+        """Whether the result is in the units of the input: nothing but smoothing and statistics."""
+        return all(s.is_statistic or s.operation in ("median_filter", "gaussian_filter") for s in self.steps)
+
     def __call__(self, image: Any, *, backend: str | None = None) -> Any:
         """The image after the last step."""
         return self.run(image, backend=backend).image
@@ -243,7 +248,7 @@ def _as_step(number: int, step: Step | Mapping[str, Any]) -> Step:
 def parse_step(text: str) -> Step:
     """A step as the command line writes it: ``"median_filter size=5 mode=mirror"``, pairs as ``size=3,5``."""
     operation, *words = text.split()
-    values = {}
+    values: dict[str, Any] = {}
     for word in words:
         name, sign, value = word.partition("=")
         if not sign or not name or not value:

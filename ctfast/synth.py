@@ -1,8 +1,8 @@
 """CT-like phantom slices in the layout of the Kaggle "CT Medical Images" set: for demos, tests and benchmarks.
 
 The numbers follow what was measured on the real set: air -1000 outside the body, a circular field of view with -1024
-(in a third of the slices padding of -2048 or -3024) outside it, lungs, fat, soft tissue, bone, vessels that are filled with
-contrast agent or not, and correlated noise of 10 to 15 HU (40 for a sharp kernel). No real patient is in them.
+(in a third of the slices padding of -2048 or -3024) outside it, lungs, fat, soft tissue, bone, vessels that are filled
+with contrast agent or not, and correlated noise of 10 to 15 HU (40 for a sharp kernel). No real patient is in them.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def write_set(out: str | Path, *, count: int = 100, seed: int = 0, size: int = 5
         table.writerow(_COLUMNS)
         for number in range(count):
             s = phantom(number, seed=seed, size=size)
-            write_image(tiffs / f"{s.stem}.tif", s.hu.astype(np.float64), spacing=SPACING)
+            write_image(tiffs / f"{s.stem}.tif", s.hu.astype(np.float64), meaning="hu", spacing=SPACING)
             if dicom:
                 write_dicom(
                     dicoms / f"{s.stem}.dcm",

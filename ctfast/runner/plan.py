@@ -7,16 +7,19 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from ctfast import __version__
 from ctfast.errors import UsageError
-from ctfast.files import find_images
+from ctfast.files import Compression, Values, find_images
+from ctfast.files.find import Ignored
 from ctfast.pipeline import Pipeline
 from ctfast.runner.manifest import Row, read_rows
 
 RUN_FILE = "run.json"
-SUFFIXES = {"tif": ".tif", "npy": ".npy", "nii": ".nii.gz"}
+SUFFIXES = {"tif": ".tif", "npy": ".npy", "nii": ".nii.gz", "png": ".png"}
+VALUES = get_args(Values)
+COMPRESSIONS = get_args(Compression)
 
 
 @dataclass(frozen=True)
@@ -26,8 +29,8 @@ class Settings:
     pipeline: Pipeline
     backend: str
     format: str = "tif"
-    compression: str = "none"
-    values: str = "auto"
+    compression: Compression = "none"
+    values: Values = "auto"
     max_bytes: int = 2 << 30
 
     @property
@@ -59,7 +62,7 @@ class Plan:
     """Still to do."""
     done: int
     """Finished by an earlier run of the same pipeline."""
-    ignored: list[str]
+    ignored: Sequence[Ignored]
     """Files in the input folders that are no images."""
     shard: tuple[int, int] | None
 

@@ -8,14 +8,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 from ctfast import backend as backends
 from ctfast.errors import UsageError
+from ctfast.files import Compression, Values
 from ctfast.pipeline import Pipeline
 from ctfast.runner.engine import run_tasks, use_processes
 from ctfast.runner.limits import bytes_per_file
 from ctfast.runner.manifest import Appender, Row, close_manifest, manifest_name
-from ctfast.runner.plan import SUFFIXES, Plan, Settings, Task, make_plan, write_run_file
+from ctfast.runner.plan import COMPRESSIONS, SUFFIXES, VALUES, Plan, Settings, Task, make_plan, write_run_file
 from ctfast.runner.progress import Show, silent
 from ctfast.runner.statistics import close_statistics, live_name
 from ctfast.runner.work import Outcome, empty_row
@@ -77,12 +79,16 @@ def plan(
     """Decide and check what ``run`` would do, without doing it; see ``run`` for the parameters."""
     if format not in SUFFIXES:
         raise UsageError(f"format={format!r}: one of {', '.join(SUFFIXES)} is allowed")
+    if compression not in COMPRESSIONS or (compression != "none" and format != "tif"):
+        raise UsageError(f"compression={compression!r} for {format}: tif allows {', '.join(COMPRESSIONS)}, others none")
+    if values not in VALUES:
+        raise UsageError(f"values={values!r}: one of {', '.join(VALUES)} is allowed")
     settings = Settings(
         pipeline=pipeline,
         backend=backends.select(backend),
         format=format,
-        compression=compression,
-        values=values,
+        compression=cast(Compression, compression),
+        values=cast(Values, values),
         max_bytes=bytes_per_file(workers or get_num_threads()),
     )
     listed = [inputs] if isinstance(inputs, (str, Path)) else list(inputs)

@@ -36,16 +36,18 @@ def process(task: Task, settings: Settings) -> Outcome:
         row["input_bytes"], row["input_mtime"] = stat.st_size, stat.st_mtime
         with open(task.source, "rb") as file:
             row["input_hash"] = hashlib.file_digest(file, "sha256").hexdigest()
-        image = read_image(Path(task.source), values=settings.values, limits=Limits(max_bytes=settings.max_bytes))
+        image = read_image(task.source, values=settings.values, limits=Limits(max_bytes=settings.max_bytes))
         row["values"] = image.meaning
         read = clock()
         result = settings.pipeline.run(image.pixels, backend=settings.backend)
         computed = clock()
+        Path(task.output).parent.mkdir(parents=True, exist_ok=True)
         write_image(
-            Path(task.output),
+            task.output,
             result.image,
             compression=settings.compression,
-            spacing=image.spacing,
+            meaning=image.meaning if settings.pipeline.keeps_units else "unknown",
+            spacing=image.spacing if settings.format in ("tif", "nii") else None,
             description={"pipeline": settings.pipeline.hash, "backend": settings.backend},
         )
         written = clock()

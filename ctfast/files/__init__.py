@@ -1,0 +1,32 @@
+"""Reading and writing CT image files: TIFF, DICOM, NIfTI, ``.npy``, and the layout of the Kaggle set.
+
+Knows files and nothing of devices, kernels or pipelines. pydicom, nibabel and tifffile are imported when a file needs
+them. What values mean travels with them (``Image.meaning``); see the module of each format for its policies.
+"""
+
+from __future__ import annotations
+
+from ctfast.files.find import Found, FoundFile, Ignored, find_images
+from ctfast.files.image import Image, Limits, Meaning, Values
+from ctfast.files.kaggle import KaggleName, OverviewRow, parse_name, read_overview
+from ctfast.files.reading import read_image
+from ctfast.files.writing import Compression, OutputFormat, write_image
+
+__all__ = [
+    "Compression",
+    "Found",
+    "FoundFile",
+    "Ignored",
+    "Image",
+    "KaggleName",
+    "Limits",
+    "Meaning",
+    "OutputFormat",
+    "OverviewRow",
+    "Values",
+    "find_images",
+    "parse_name",
+    "read_image",
+    "read_overview",
+    "write_image",
+]

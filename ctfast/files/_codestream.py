@@ -1,0 +1,49 @@
+"""Size that a JPEG, JPEG-LS or JPEG 2000 stream declares in its own header.
+
+The file around it declares a size as well, and limits are checked against that one. A decoder allocates by the
+stream's own, so the two must agree before anything is decoded.
+"""
+
+from __future__ import annotations
+
+import struct
+
+_JPEG_START = b"\xff\xd8"
+_J2K_START = b"\xff\x4f\xff\x51"
+_JP2_START = b"\0\0\0\x0cjP  "
+# Start-of-frame markers: C0 to CF without DHT (C4), JPG (C8) and DAC (CC); F7 is JPEG-LS.
+_FRAMES = frozenset({*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC})
+_SEARCH = 1 << 16
+
+
+def declared_size(stream: bytes) -> tuple[int, int] | None:
+    """``(rows, columns)`` of a stream, None where the header does not tell.
+
+    Args:
+        stream: The whole stream or its beginning.
+    """
+    if stream.startswith(_JPEG_START):
+        return _jpeg(stream)
+    start = 0 if stream.startswith(_J2K_START) else -1
+    if stream.startswith(_JP2_START):
+        start = stream.find(_J2K_START, 0, _SEARCH)
+    if start < 0 or len(stream) < start + 24:
+        return None
+    width, height, left, top = struct.unpack_from(">4I", stream, start + 8)
+    return height - top, width - left
+
+
+def _jpeg(stream: bytes) -> tuple[int, int] | None:
+    place = 2
+    while place + 9 <= len(stream):
+        if stream[place] != 0xFF:
+            return None
+        marker = stream[place + 1]
+        if marker == 0xFF:
+            place += 1
+            continue
+        if marker in _FRAMES:
+            rows, columns = struct.unpack_from(">2H", stream, place + 5)
+            return rows, columns
+        place += 2 + struct.unpack_from(">H", stream, place + 2)[0]
+    return None

@@ -1,0 +1,199 @@
+"""Stored values of a DICOM data set: native bytes or a compressed stream to integers, bits as declared.
+
+Source: DICOM PS3.5 8.1 (bits allocated, bits stored, high bit), PS3.3 C.7.6.3.1 (pixel representation).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ctfast.errors import FileFormatError, MissingDependencyError
+from ctfast.files._codestream import declared_size
+from ctfast.files._convert import native
+from ctfast.files._dicom_tags import has, number, text
+from ctfast.files.image import Limits
+
+_FLOATS = {"FloatPixelData": "<f4", "DoubleFloatPixelData": "<f8"}
+_INSTALL = 'pip install "ctfast[codecs]"'
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How the pixel data lie in the data set."""
+
+    frames: int
+    rows: int
+    columns: int
+    allocated: int
+    stored: int
+    high_bit: int
+    signed: bool
+    keyword: str
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """``(H, W)``, or ``(frames, H, W)`` for more than one frame."""
+        return (self.rows, self.columns) if self.frames == 1 else (self.frames, self.rows, self.columns)
+
+    @property
+    def nbytes(self) -> int:
+        """Decoded size of all frames."""
+        return math.prod(self.shape) * self.allocated // 8
+
+
+def layout(ds: Any, limits: Limits) -> Layout:
+    """Read and check the image pixel module.
+
+    Raises:
+        FileFormatError: For missing tags, colour, sizes beyond ``limits``, bits that are not supported.
+    """
+    keyword = next((name for name in ("PixelData", *_FLOATS) if has(ds, name)), None)
+    if keyword is None:
+        raise FileFormatError("no pixel data (a DICOMDIR, a report, or a header alone?)")
+    photometric = text(ds, "PhotometricInterpretation") or "MONOCHROME2"
+    samples = _whole(ds, "SamplesPerPixel", 1)
+    if samples != 1 or photometric not in ("MONOCHROME1", "MONOCHROME2"):
+        raise FileFormatError(
+            f"{photometric} with {samples} samples a pixel is colour, not grey; export the original series instead"
+        )
+    allocated = _whole(ds, "BitsAllocated", {"FloatPixelData": 32, "DoubleFloatPixelData": 64}.get(keyword))
+    allowed = {"FloatPixelData": (32,), "DoubleFloatPixelData": (64,)}.get(keyword, (8, 16, 32))
+    stored = _whole(ds, "BitsStored", allocated)
+    high_bit = _whole(ds, "HighBit", stored - 1)
+    if allocated not in allowed or not stored - 1 <= high_bit < allocated or not 2 <= stored <= allocated:
+        raise FileFormatError(
+            f"{allocated} bits allocated, {stored} stored, high bit {high_bit}: not supported; 8, 16 and 32 are"
+        )
+    result = Layout(
+        frames=_whole(ds, "NumberOfFrames", 1),
+        rows=_whole(ds, "Rows", None),
+        columns=_whole(ds, "Columns", None),
+        allocated=allocated,
+        stored=stored,
+        high_bit=high_bit,
+        signed=_whole(ds, "PixelRepresentation", 0) == 1,
+        keyword=keyword,
+    )
+    if min(result.rows, result.columns, result.frames) < 1:
+        raise FileFormatError(f"shape {(result.frames, result.rows, result.columns)} is empty")
+    if result.frames > limits.max_frames or result.nbytes > limits.max_bytes:
+        raise FileFormatError(
+            f"declares {result.frames} frames, {result.nbytes} bytes of pixels; "
+            f"the limits are {limits.max_frames} and {limits.max_bytes}"
+        )
+    return result
+
+
+def decode(ds: Any, lay: Layout, limits: Limits) -> np.ndarray:
+    """Decode to integers (or floats) as they lie in the file, before bits beyond the stored ones are dropped.
+
+    Raises:
+        FileFormatError: For too few or too many bytes, or streams of another size than declared.
+        MissingDependencyError: If a decoder for the transfer syntax is not installed.
+    """
+    syntax = ds.file_meta.get("TransferSyntaxUID") if hasattr(ds, "file_meta") else None
+    if syntax is not None and syntax.is_encapsulated:
+        return _decode_compressed(ds, lay, syntax, limits)
+    element = ds[lay.keyword]
+    data = element.value
+    if element.is_undefined_length:
+        raise FileFormatError("compressed pixel data without a transfer syntax that says how")
+    _check_length(len(data), lay)
+    if not ds.original_encoding[1]:  # big-endian; pydicom knows about words of swapped bytes
+        import pydicom.pixels
+
+        return native(pydicom.pixels.pixel_array(ds).reshape(lay.shape))
+    if lay.keyword in _FLOATS:
+        dtype = np.dtype(_FLOATS[lay.keyword])
+    else:
+        dtype = np.dtype(f"<{'i' if lay.signed else 'u'}{lay.allocated // 8}")
+    return native(np.frombuffer(data, dtype, math.prod(lay.shape)).reshape(lay.shape))
+
+
+def _check_length(there: int, lay: Layout) -> None:
+    frame = lay.nbytes // lay.frames
+    if there < lay.nbytes:
+        raise FileFormatError(f"truncated: {lay.shape} needs {lay.nbytes} bytes of pixels, {there} are there")
+    if there >= lay.nbytes + frame and frame > 64:
+        raise FileFormatError(
+            f"{there} bytes of pixels for {lay.shape}, which needs {lay.nbytes}: rows, columns or frames are wrong"
+        )
+
+
+def _decode_compressed(ds: Any, lay: Layout, syntax: Any, limits: Limits) -> np.ndarray:
+    import pydicom.pixels
+    from pydicom.encaps import generate_frames
+
+    data = ds.PixelData
+    if lay.nbytes > limits.ratio_from_bytes and lay.nbytes > len(data) * limits.max_ratio:
+        raise FileFormatError(f"{len(data)} compressed bytes declare {lay.nbytes} bytes of pixels")
+    try:
+        decoder = pydicom.pixels.get_decoder(syntax)
+    except (NotImplementedError, ValueError) as error:
+        raise FileFormatError(f"transfer syntax {syntax.name} ({syntax}) is not supported") from error
+    if not decoder.is_available:
+        needs = "; ".join(decoder.missing_dependencies)
+        raise MissingDependencyError(f"transfer syntax {syntax.name} needs {needs}: {_INSTALL}")
+    frames = 0
+    for stream in generate_frames(data, number_of_frames=lay.frames):
+        frames += 1
+        size = declared_size(stream[: 1 << 16])
+        if size is not None and size != (lay.rows, lay.columns):
+            raise FileFormatError(f"frame {frames}: the stream is {size}, the header says {(lay.rows, lay.columns)}")
+    if frames != lay.frames:
+        raise FileFormatError(f"{frames} compressed frames are there, the header says {lay.frames}")
+    pixels = pydicom.pixels.pixel_array(ds)
+    if pixels.size != math.prod(lay.shape):
+        raise FileFormatError(f"decoded to {pixels.shape}, the header says {lay.shape}")
+    return native(pixels.reshape(lay.shape))
+
+
+def drop_unused_bits(raw: np.ndarray, lay: Layout, padding: int | None) -> np.ndarray:
+    """Keep the stored bits: mask those above (overlays, junk), shift down those below, extend the sign.
+
+    Some scanners mark padding with a value that the stored bits cannot hold (63536 in a 12-bit image). Masking would
+    turn it into a bright value, so pixels of exactly that pattern stay as they are.
+
+    Args:
+        raw: Integers of ``lay.allocated`` bits.
+        lay: Bits stored and high bit.
+        padding: Pixel Padding Value in the representation of ``raw``.
+    """
+    spare = lay.allocated - lay.stored
+    if raw.dtype.kind == "f" or spare == 0 or raw.dtype.itemsize * 8 != lay.allocated:
+        return raw
+    shift = lay.high_bit + 1 - lay.stored
+    word = raw.dtype.str[1:].replace("i", "u")
+    bits = raw.view(word)
+    if lay.signed:
+        signed = raw.dtype.str[1:].replace("u", "i")
+        kept: np.ndarray = np.left_shift(bits, spare - shift).view(signed) >> spare
+    else:
+        kept = (bits >> shift) & np.array((1 << lay.stored) - 1, word)
+    if padding is not None and not _fits(padding, lay):
+        kept = np.where(raw == padding, raw, kept)
+    return kept
+
+
+def _fits(value: int, lay: Layout) -> bool:
+    if lay.signed:
+        return -(1 << (lay.stored - 1)) <= value < 1 << (lay.stored - 1)
+    return 0 <= value < 1 << lay.stored
+
+
+def _whole(ds: Any, keyword: str, default: int | None) -> int:
+    try:
+        value = number(ds, keyword)
+    except ValueError as error:
+        raise FileFormatError(f"{keyword} is no whole number") from error
+    if value is None:
+        if default is None:
+            raise FileFormatError(f"{keyword} is missing")
+        return default
+    if not value.is_integer():
+        raise FileFormatError(f"{keyword} is {value:g}, no whole number")
+    return int(value)

@@ -1,0 +1,114 @@
+"""From stored values to the values of the modality: rescale, per frame or for all, or a look-up table.
+
+Source: DICOM PS3.3 C.11.1 (Modality LUT), C.7.6.16.2.9 (Pixel Value Transformation of multi-frame images).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ctfast.errors import FileFormatError
+from ctfast.files._convert import integers_to_supported, linear
+from ctfast.files._dicom_tags import has, number, text
+from ctfast.files.image import Meaning
+
+
+@dataclass(frozen=True, slots=True)
+class Rescale:
+    """Slope, intercept and type (``"HU"``, ``"US"``, ...; empty where the file names none)."""
+
+    slope: float
+    intercept: float
+    kind: str
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether values stay what they are."""
+        return self.slope == 1 and self.intercept == 0
+
+
+def rescales(ds: Any, frames: int) -> list[Rescale]:
+    """The rescale of every frame, one entry where all are the same, none where the file has none.
+
+    Raises:
+        FileFormatError: For a slope of 0, values that are no finite numbers, or too few frame groups.
+    """
+    groups = has(ds, "PerFrameFunctionalGroupsSequence") or has(ds, "SharedFunctionalGroupsSequence")
+    per_frame = ds.get("PerFrameFunctionalGroupsSequence") or [] if groups else []
+    shared = ds.get("SharedFunctionalGroupsSequence") or [] if groups else []
+    found = [_of_group(group) for group in per_frame]
+    if any(item is not None for item in found):
+        if len(found) != frames or None in found:
+            raise FileFormatError(f"{len(found)} frame groups with or without rescale for {frames} frames")
+        each = [item for item in found if item is not None]
+        return each[:1] if all(item == each[0] for item in each) else each
+    for group in shared:
+        item = _of_group(group)
+        if item is not None:
+            return [item]
+    item = _of_item(ds)
+    return [] if item is None else [item]
+
+
+def apply(stored: np.ndarray, found: list[Rescale]) -> np.ndarray:
+    """Rescaled pixels in a dtype that is exact for whole numbers (see ``linear``)."""
+    if not found:
+        return _integers(stored)
+    if len(found) == 1:
+        return linear(stored, found[0].slope, found[0].intercept)
+    frames = [linear(frame, item.slope, item.intercept) for frame, item in zip(stored, found, strict=True)]
+    stack = np.stack([frame.astype(np.result_type(*frames), copy=False) for frame in frames])
+    return _integers(stack)
+
+
+def apply_lut(stored: np.ndarray, ds: Any) -> np.ndarray:
+    """Pixels through the Modality LUT sequence."""
+    from pydicom.pixels import apply_modality_lut
+
+    return _integers(np.asarray(apply_modality_lut(stored, ds)))
+
+
+def lut_kind(ds: Any) -> str:
+    """Modality LUT Type, such as ``"HU"`` or ``"OD"``."""
+    return str(ds.ModalityLUTSequence[0].get("ModalityLUTType", "")).strip()
+
+
+def meaning(ds: Any, found: list[Rescale]) -> Meaning:
+    """What the rescaled values mean.
+
+    HU where the rescale type says so, or for a rescaled CT image without a type (PS3.3 C.8.2.1.1.3: then the type is
+    HU), localizers apart, whose values are no HU. Other units are ``"unknown"``, untouched values ``"stored"``.
+    """
+    if not found:
+        return "stored"
+    kinds = {item.kind for item in found}
+    if kinds == {"HU"}:
+        return "hu"
+    is_ct = text(ds, "Modality") == "CT"
+    if kinds == {""} and is_ct and "LOCALIZER" not in text(ds, "ImageType").split("/"):
+        return "hu"
+    untouched = all(item.is_identity for item in found) and kinds <= {"", "US"}
+    return "stored" if untouched and not is_ct else "unknown"
+
+
+def _of_group(group: Any) -> Rescale | None:
+    sequence = group.get("PixelValueTransformationSequence") or []
+    return _of_item(sequence[0]) if len(sequence) else None
+
+
+def _of_item(item: Any) -> Rescale | None:
+    slope, intercept = number(item, "RescaleSlope"), number(item, "RescaleIntercept")
+    if slope is None and intercept is None:
+        return None
+    if slope == 0:
+        raise FileFormatError("rescale slope 0 leaves no image")
+    return Rescale(1.0 if slope is None else slope, intercept or 0.0, text(item, "RescaleType"))
+
+
+def _integers(pixels: np.ndarray) -> np.ndarray:
+    if pixels.dtype.kind in "iu" and pixels.dtype.name not in ("uint8", "int16", "uint16"):
+        return integers_to_supported(pixels)
+    return pixels

@@ -1,0 +1,151 @@
+"""What a TIFF page must fulfil before one byte of it is decoded.
+
+tifffile is lenient: it gives arrays of shape ``(0,)`` for a file without pages, zeros for strips that are not there,
+and numbers from a damaged directory. A wrong image is worse than none, so everything is checked against the file.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+from ctfast.errors import FileFormatError, MissingDependencyError
+from ctfast.files.image import Limits
+
+_MINISWHITE, _MINISBLACK = 0, 1
+_COLOURS: Final = {2: "RGB", 3: "palette colour", 5: "CMYK", 6: "YCbCr", 8: "CIELab", 9: "ICCLab", 10: "ITULab"}
+_TAGS: Final = {256: "ImageWidth", 257: "ImageLength", 262: "PhotometricInterpretation"}
+_OFFSETS: Final = (273, 324)  # StripOffsets, TileOffsets
+_DTYPES: Final = frozenset(["uint8", "uint16", "uint32", "int8", "int16", "int32", "float16", "float32", "float64"])
+_PLAIN_BITS: Final = (8, 16, 32, 64)
+_NO_CODEC_NEEDED: Final = (1, 8, 32773, 32946)  # none, deflate, PackBits, old deflate: tifffile's own code
+_DEFLATE: Final = (8, 32946)
+
+
+def check_page(page: Any, file_bytes: int) -> None:
+    """Structure, kind of pixels and place of the pixel data of one page.
+
+    Args:
+        page: A ``tifffile.TiffPage``.
+        file_bytes: Size of the file.
+
+    Raises:
+        FileFormatError: With what is wrong and, where there is one, the way out.
+        MissingDependencyError: If its compression needs imagecodecs, which is not there.
+    """
+    for code, name in _TAGS.items():
+        if code not in page.tags:
+            raise FileFormatError(f"page {page.index}: the {name} tag is missing")
+    if not any(code in page.tags for code in _OFFSETS):
+        raise FileFormatError(f"page {page.index}: no strip or tile offsets")
+    if page.imagewidth < 1 or page.imagelength < 1 or page.imagedepth != 1:
+        size = f"{page.imagelength} x {page.imagewidth} x {page.imagedepth}"
+        raise FileFormatError(f"page {page.index}: size {size} is no image")
+    _check_grey(page)
+    _check_dtype(page)
+    _check_codec(page)
+    _check_segments(page, file_bytes)
+
+
+def decoded_bytes(page: Any) -> int:
+    """Size of the decoded page as declared."""
+    return int(page.imagewidth) * int(page.imagelength) * int(page.dtype.itemsize)
+
+
+def check_size(pages: list[Any], limits: Limits) -> None:
+    """Declared sizes of all pages against the limits.
+
+    Raises:
+        FileFormatError: If they are beyond them.
+    """
+    decoded = sum(decoded_bytes(page) for page in pages)
+    if decoded > limits.max_bytes:
+        raise FileFormatError(f"declares {decoded} bytes of pixels; the limit is {limits.max_bytes}")
+    encoded = sum(sum(page.databytecounts) for page in pages)
+    if decoded > limits.ratio_from_bytes and decoded > encoded * limits.max_ratio:
+        raise FileFormatError(
+            f"{encoded} compressed bytes declare {decoded} bytes of pixels, over {limits.max_ratio:g} times as many: "
+            "a decompression bomb, or an empty image"
+        )
+
+
+def _check_grey(page: Any) -> None:
+    kind = int(page.photometric)
+    if kind in _COLOURS or page.samplesperpixel != 1:
+        what = _COLOURS.get(kind, f"{page.samplesperpixel} samples a pixel")
+        raise FileFormatError(
+            f"page {page.index}: {what}, not grey; save one grey channel, and no picture of a screen or display"
+        )
+    if kind not in (_MINISWHITE, _MINISBLACK):
+        raise FileFormatError(f"page {page.index}: photometric interpretation {kind} is not grey")
+
+
+def _check_dtype(page: Any) -> None:
+    bits = page.bitspersample
+    if bits == 1:
+        raise FileFormatError(f"page {page.index}: 1 bit a pixel is a mask without intensities; save it as 8 bits")
+    if page.dtype is None or page.dtype.name not in _DTYPES or not (bits in _PLAIN_BITS or page.dtype.kind == "u"):
+        raise FileFormatError(
+            f"page {page.index}: {bits} bits of sample format {int(page.sampleformat)} are not supported; "
+            "integers of up to 32 bits and floats of 16, 32 and 64 bits are"
+        )
+
+
+def _check_codec(page: Any) -> None:
+    compression = int(page.compression)
+    if compression in _NO_CODEC_NEEDED and page.bitspersample in _PLAIN_BITS and page.predictor in (1, 2):
+        return
+    try:
+        import imagecodecs  # noqa: F401
+    except ImportError as error:
+        what = f"compression {getattr(page.compression, 'name', compression)} or {page.bitspersample}-bit pixels"
+        raise MissingDependencyError(f'{what} need imagecodecs: pip install "ctfast[codecs]"') from error
+
+
+def _check_segments(page: Any, file_bytes: int) -> None:
+    offsets, counts = page.dataoffsets, page.databytecounts
+    expected = math.prod(page.chunked)
+    if len(offsets) != expected or len(counts) != expected:
+        raise FileFormatError(
+            f"page {page.index}: {len(offsets)} offsets and {len(counts)} byte counts for {expected} strips or tiles"
+        )
+    plain = int(page.compression) == 1
+    needed = _plain_segment_bytes(page) if plain else [1] * expected
+    for offset, count, least in zip(offsets, counts, needed, strict=True):
+        if offset < 8 or count < 1:
+            raise FileFormatError(f"page {page.index}: a strip or tile has no data (offset {offset}, {count} bytes)")
+        if offset + count > file_bytes:
+            raise FileFormatError(
+                f"page {page.index}: truncated: pixel data up to byte {offset + count}, the file has {file_bytes}"
+            )
+        if count < least:
+            raise FileFormatError(f"page {page.index}: a strip or tile has {count} bytes, {least} are needed")
+
+
+def _plain_segment_bytes(page: Any) -> list[int]:
+    """Bytes that each uncompressed strip or tile needs; rows are padded to whole bytes, the last strip is shorter."""
+    if page.is_tiled:
+        tile = page.tilelength * -(-page.tilewidth * page.bitspersample // 8)
+        return [tile] * math.prod(page.chunked)
+    row = -(-page.imagewidth * page.bitspersample // 8)
+    step = min(page.rowsperstrip, page.imagelength)
+    return [row * min(step, page.imagelength - start) for start in range(0, page.imagelength, step)]
+
+
+def check_deflate(page: Any, file: Any) -> None:
+    """Inflate each strip only as far as it may go, where tifffile's own zlib code would inflate all of a bomb.
+
+    Raises:
+        FileFormatError: If a strip or tile holds more than its pixels.
+    """
+    import zlib
+
+    if int(page.compression) not in _DEFLATE:
+        return
+    most = math.prod(page.chunks) * page.dtype.itemsize
+    for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
+        file.seek(offset)
+        inflate = zlib.decompressobj()
+        inflate.decompress(file.read(count), most + 1024)
+        if inflate.unconsumed_tail and not inflate.eof:
+            raise FileFormatError(f"page {page.index}: a strip inflates beyond its {most} bytes: a decompression bomb")

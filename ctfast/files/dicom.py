@@ -1,0 +1,134 @@
+"""DICOM by pydicom: values of the modality (HU for CT), never display values.
+
+Policies, each tested:
+
+- Rescale Slope and Intercept (or the Modality LUT) are applied; whole-number results are int16 where they fit.
+- CT with rescale is HU; MR and others keep stored values and are called so; localizers are not called HU.
+- MONOCHROME1 is a matter of display (PS3.3 C.7.6.3.1.2: white is the minimum *after* all grey-scale transforms), so
+  HU are not inverted. Two exceptions under ``values="auto"``, both told in ``meta["inverted"]``: values without a
+  unit are inverted within their bits so that larger is brighter, and so is a "HU" image whose median as tagged lies
+  over +1000 (denser than bone) but not once inverted: its writer inverted the stored values.
+- Bits above Bits Stored are dropped (overlays, junk), but a padding value up there survives.
+- Pixel Padding Value is read in the pixels' own signedness (63536 in a signed image is -2000) and rescaled.
+- Multi-frame files become ``(frames, H, W)``, each frame by its own rescale.
+- No preamble or no meta header: read, if it looks like a data set and has pixels. Colour and palette: refused.
+- Too few bytes for the declared size, or as many as a further frame needs: refused.
+"""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from ctfast.errors import FileFormatError, MissingDependencyError
+from ctfast.files import _dicom_pixels as bits
+from ctfast.files import _dicom_rescale as modality
+from ctfast.files._dicom_meta import collect, spacing, wanted
+from ctfast.files._dicom_tags import has, number_or_none, text
+from ctfast.files.image import Image, Limits, Meaning, Values
+from ctfast.files.kaggle import parse_name
+from ctfast.files.tiff import count_nonfinite
+
+_DEFLATED: Final = b"1.2.840.10008.1.2.1.99"
+_IMPOSSIBLE_MEDIAN_HU: Final = 1000.0
+
+
+def read_dicom(path: Path, head: bytes, limits: Limits, values: Values) -> Image:
+    """Read a DICOM image.
+
+    Args:
+        path: The file.
+        head: Its first bytes.
+        limits: Sizes beyond which nothing is decoded.
+        values: ``"auto"``; ``"stored"`` for the numbers as stored; ``"hu"`` to take rescaled values as HU.
+
+    Raises:
+        FileFormatError: For all that this module refuses.
+        MissingDependencyError: If pydicom or a decoder is not installed.
+    """
+    try:
+        import pydicom
+    except ImportError as error:
+        raise MissingDependencyError('DICOM files need pydicom: pip install "ctfast[dicom]"') from error
+    parse_name(path.name)
+    if _DEFLATED in head:
+        _check_inflated_size(path, head, limits)
+    bare = head[128:132] != b"DICM"
+    ds = pydicom.dcmread(path, force=bare, specific_tags=wanted())
+    if bare and not (has(ds, "Modality") or has(ds, "SOPClassUID")):
+        raise FileFormatError("no DICOM preamble, and no data set that names its kind")
+    lay = bits.layout(ds, limits)
+    padding = _padding(ds, "PixelPaddingValue", lay)
+    stored = bits.drop_unused_bits(bits.decode(ds, lay, limits), lay, padding)
+    meta = collect(ds)
+    meta["stored_dtype"] = stored.dtype.name
+    pixels, told, found, inverted = _values(ds, stored, lay, values)
+    meta["inverted"] = inverted
+    if found:
+        meta["rescale_slope"], meta["rescale_intercept"] = found[0].slope, found[0].intercept
+        meta["rescale_type"], meta["rescale_per_frame"] = found[0].kind, len(found) > 1
+    limit_value = _padding(ds, "PixelPaddingRangeLimit", lay)
+    meta["padding_range_limit"] = _in_units(limit_value, lay, found, inverted)
+    meta.update(count_nonfinite(path, pixels))
+    return Image(pixels, told, path, "dicom", _in_units(padding, lay, found, inverted), spacing(ds), meta)
+
+
+def _values(
+    ds: Any, stored: np.ndarray, lay: bits.Layout, values: Values
+) -> tuple[np.ndarray, Meaning, list[modality.Rescale], bool]:
+    """Pixels in the units asked for, their meaning, the rescale used and whether stored values were inverted."""
+    if values == "stored":
+        return modality.apply(stored, []), "stored", [], False
+    if has(ds, "ModalityLUTSequence"):
+        pixels = modality.apply_lut(stored, ds)
+        return pixels, "hu" if modality.lut_kind(ds) == "HU" else "unknown", [], False
+    found = modality.rescales(ds, lay.frames)
+    told = modality.meaning(ds, found)
+    pixels = modality.apply(stored, found)
+    dark_is_high = text(ds, "PhotometricInterpretation") == "MONOCHROME1" and stored.dtype.kind in "iu"
+    if values == "auto" and dark_is_high:
+        upside_down = modality.apply(_invert(stored, lay), found)
+        if told != "hu" or np.median(pixels) > _IMPOSSIBLE_MEDIAN_HU >= np.median(upside_down):
+            return upside_down, told, found, True
+    return pixels, told, found, False
+
+
+def _invert(stored: np.ndarray, lay: bits.Layout) -> np.ndarray:
+    top = -1 if lay.signed else (1 << lay.stored) - 1
+    return (top - stored.astype(np.int64)).astype(np.int32 if lay.allocated < 32 else np.int64)
+
+
+def _padding(ds: Any, keyword: str, lay: bits.Layout) -> int | None:
+    """A padding tag as the pixels would hold it: PS3.3 C.7.5.1.1.2 gives it their representation, writers do not."""
+    number = number_or_none(ds, keyword)
+    if number is None or lay.keyword != "PixelData":
+        return None
+    value = int(number) % (1 << lay.allocated)
+    return value - (1 << lay.allocated) if lay.signed and value >= 1 << (lay.allocated - 1) else value
+
+
+def _in_units(value: int | None, lay: bits.Layout, found: list[modality.Rescale], inverted: bool) -> float | None:
+    if value is None or len(found) > 1:
+        return None
+    if inverted:
+        value = (-1 if lay.signed else (1 << lay.stored) - 1) - value
+    return value * found[0].slope + found[0].intercept if found else float(value)
+
+
+def _check_inflated_size(path: Path, head: bytes, limits: Limits) -> None:
+    """Inflate a deflated data set in pieces and count, as pydicom inflates it whole."""
+    if head[132:140] != b"\x02\0\0\0UL\x04\0":
+        raise FileFormatError("deflated, but without the group length that says where the data begin")
+    inflate = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
+    total = 0
+    with path.open("rb") as file:
+        file.seek(144 + int.from_bytes(head[140:144], "little"))
+        while piece := file.read(1 << 16):
+            while piece:
+                total += len(inflate.decompress(piece, 1 << 22))
+                if total > limits.max_bytes:
+                    raise FileFormatError(f"inflates to over {limits.max_bytes} bytes")
+                piece = inflate.unconsumed_tail

@@ -1,0 +1,60 @@
+"""What a reader gives back, and the limits that it keeps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+Meaning = Literal["hu", "stored", "unknown"]
+Values = Literal["auto", "hu", "stored"]
+FileFormat = Literal["tiff", "dicom", "nifti", "npy"]
+MetaValue = str | int | float | bool | None
+
+PIXEL_DTYPES = ("uint8", "int16", "uint16", "float32", "float64")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a file may ask for before anything of it is decoded.
+
+    A few kilobytes can declare (or inflate to) many gigabytes, so the declared size is checked first.
+
+    Attributes:
+        max_bytes: Largest decoded size of all frames together, in bytes.
+        max_frames: Most pages or frames of one file.
+        max_ratio: Most decoded bytes per compressed byte, once the decoded size passes ``ratio_from_bytes``. CT slices
+            reach 2 to 20; blank ones more, which is why small images are exempt.
+        ratio_from_bytes: Decoded size from which ``max_ratio`` counts.
+    """
+
+    max_bytes: int = 2 << 30
+    max_frames: int = 100_000
+    max_ratio: float = 300.0
+    ratio_from_bytes: int = 64 << 20
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Image:
+    """One image file in memory.
+
+    Attributes:
+        pixels: ``(H, W)`` or ``(frames, H, W)``; native byte order, C-contiguous; uint8, int16, uint16, float32 or
+            float64.
+        meaning: ``"hu"`` (Hounsfield units), ``"stored"`` (the numbers in the file, no unit known) or ``"unknown"``.
+        source: The file.
+        format: ``"tiff"``, ``"dicom"``, ``"nifti"`` or ``"npy"``, by content.
+        padding: Value of padding pixels in the units of ``pixels``, where the file says so.
+        spacing: Row and column spacing in mm, where the file says so.
+        meta: Further facts, flat and JSON-able.
+    """
+
+    pixels: np.ndarray
+    meaning: Meaning
+    source: Path
+    format: FileFormat
+    padding: float | None = None
+    spacing: tuple[float, float] | None = None
+    meta: dict[str, MetaValue] = field(default_factory=dict)

@@ -1,0 +1,120 @@
+"""NIfTI-1 and -2 by nibabel, single files (``.nii``, ``.nii.gz``).
+
+Policies, each tested: frames are the third NIfTI axis, rows the second, columns the first, as stored: nothing is
+flipped or resampled, and ``meta["orientation"]`` names the directions (``"LAS"``: columns run to the left, rows to the
+front, frames up). ``scl_slope`` and ``scl_inter`` are applied. NIfTI does not name units, so the meaning is
+``"unknown"`` unless the caller (or, in a file of our own, the description field) tells. Trailing axes of length 1 are
+dropped; time series and colour are refused.
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+from pathlib import Path
+from typing import IO, Any, Final
+
+import numpy as np
+
+from ctfast.errors import FileFormatError, MissingDependencyError
+from ctfast.files._convert import linear, native, to_supported
+from ctfast.files.image import Image, Limits, Meaning, MetaValue, Values
+from ctfast.files.tiff import count_nonfinite
+
+_INSTALL: Final = 'NIfTI files need nibabel: pip install "ctfast[nifti]"'
+_DESCRIPTION: Final = b"ctfast "
+_DTYPES = frozenset(["uint8", "int8", "int16", "uint16", "int32", "uint32", "float32", "float64"])
+
+
+def read_nifti(path: Path, limits: Limits, values: Values) -> Image:
+    """Read a NIfTI volume as ``(frames, H, W)``, a single slice as ``(H, W)``.
+
+    Raises:
+        FileFormatError: For time series, colour, pairs of files, truncated data, sizes beyond ``limits``.
+        MissingDependencyError: If nibabel is not installed.
+    """
+    try:
+        import nibabel
+    except ImportError as error:
+        raise MissingDependencyError(_INSTALL) from error
+    volume: Any = nibabel.load(path)
+    header = volume.header
+    if not isinstance(volume, nibabel.Nifti1Image | nibabel.Nifti2Image):
+        raise FileFormatError(f"{type(volume).__name__} is not a single-file NIfTI image")
+    shape = _shape(path, tuple(int(size) for size in volume.shape))
+    dtype = header.get_data_dtype()
+    if dtype.name not in _DTYPES:
+        raise FileFormatError(f"pixels of type {dtype} are not supported; one number a pixel is needed")
+    needed = math.prod(shape) * dtype.itemsize
+    if needed > limits.max_bytes or shape[-1] > limits.max_frames:
+        raise FileFormatError(f"{shape} {dtype} needs {needed} bytes; the limit is {limits.max_bytes}")
+    stored = np.asarray(volume.dataobj.get_unscaled()).reshape(shape, order="F").T
+    slope, intercept = (1.0, 0.0) if values == "stored" else _scaling(path, volume)
+    pixels = (
+        to_supported(stored) if (slope, intercept) == (1.0, 0.0) else to_supported(linear(stored, slope, intercept))
+    )
+    meta: dict[str, MetaValue] = {
+        "stored_dtype": dtype.newbyteorder("=").name,
+        "orientation": "".join(code or "?" for code in nibabel.aff2axcodes(volume.affine)),
+        "rescale_slope": slope,
+        "rescale_intercept": intercept,
+    }
+    meta.update(count_nonfinite(path, pixels))
+    zooms = [float(size) for size in header.get_zooms()[:3]]
+    if len(zooms) == 3 and math.isfinite(zooms[2]):
+        meta["slice_spacing"] = zooms[2]
+    known = header.get_xyzt_units()[0] == "mm" and min(zooms[:2]) > 0 and all(map(math.isfinite, zooms[:2]))
+    return Image(pixels, _meaning(header), path, "nifti", None, (zooms[1], zooms[0]) if known else None, meta)
+
+
+def _shape(path: Path, shape: tuple[int, ...]) -> tuple[int, ...]:
+    kept = shape
+    while len(kept) > 2 and kept[-1] == 1:
+        kept = kept[:-1]
+    if len(kept) not in (2, 3) or min(kept) < 1:
+        raise FileFormatError(f"shape {shape} is no volume; one time point and one channel are read")
+    return kept
+
+
+def _meaning(header: Any) -> Meaning:
+    """What a file of our own says in its description field."""
+    text = header["descrip"].tobytes().rstrip(b"\0 ")
+    return "hu" if text == _DESCRIPTION + b"hu" else "stored" if text == _DESCRIPTION + b"stored" else "unknown"
+
+
+def _scaling(path: Path, volume: Any) -> tuple[float, float]:
+    slope, intercept = float(volume.dataobj.slope), float(volume.dataobj.inter)
+    if not (math.isfinite(slope) and math.isfinite(intercept)) or slope == 0:
+        raise FileFormatError(f"scaling slope {slope:g} and intercept {intercept:g} are not usable")
+    return slope, intercept
+
+
+def write_nifti(
+    file: IO[bytes], pixels: np.ndarray, meaning: Meaning, spacing: tuple[float, float] | None, *, compress: bool
+) -> None:
+    """Write ``(H, W)`` or ``(frames, H, W)`` as a NIfTI-1 volume whose axes are columns, rows, frames.
+
+    Args:
+        file: Open for writing bytes.
+        pixels: Values of a supported dtype.
+        meaning: Kept in the description field.
+        spacing: Row and column spacing in mm; 1 without a unit when None.
+        compress: Whether to gzip (without a time stamp, so that equal images give equal files).
+
+    Raises:
+        MissingDependencyError: If nibabel is not installed.
+    """
+    try:
+        import nibabel
+    except ImportError as error:
+        raise MissingDependencyError(_INSTALL) from error
+    row, column = (1.0, 1.0) if spacing is None else spacing
+    volume: Any = nibabel.Nifti1Image(native(pixels).T, np.diag([column, row, 1.0, 1.0]))
+    volume.header["descrip"] = _DESCRIPTION + meaning.encode()
+    if spacing is not None:
+        volume.header.set_xyzt_units("mm")
+    if not compress:
+        volume.to_stream(file)
+        return
+    with gzip.GzipFile(fileobj=file, mode="wb", mtime=0, filename="") as packed:
+        volume.to_stream(packed)

@@ -1,0 +1,58 @@
+"""NumPy ``.npy`` files: plain arrays only, never pickles.
+
+Policy: what the values mean is not in the file (``"unknown"``); an array whose last of three axes is 3 or 4 is refused
+as colour or ambiguous; float64 whole numbers that fit become int16, as for TIFF.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from ctfast.errors import FileFormatError
+from ctfast.files._convert import to_supported
+from ctfast.files.image import Image, Limits
+
+
+def read_npy(path: Path, limits: Limits) -> Image:
+    """Read ``(H, W)`` or ``(frames, H, W)`` from a ``.npy`` file.
+
+    Raises:
+        FileFormatError: For pickled objects, other ranks or dtypes, truncated files, sizes beyond ``limits``.
+    """
+    with path.open("rb") as file:
+        version = np.lib.format.read_magic(file)
+        if version == (1, 0):
+            shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+        elif version == (2, 0):
+            shape, _, dtype = np.lib.format.read_array_header_2_0(file)
+        else:
+            raise FileFormatError(f".npy version {version} is not supported; versions 1 and 2 are")
+        if dtype.hasobject or dtype.kind not in "iuf":
+            raise FileFormatError(f"holds {dtype}, not numbers; integers and floats are read")
+        check_shape(path, shape)
+        needed = math.prod(shape) * dtype.itemsize
+        if needed > limits.max_bytes:
+            raise FileFormatError(f"{shape} {dtype} needs {needed} bytes; the limit is {limits.max_bytes}")
+        there = path.stat().st_size - file.tell()
+        if there < needed:
+            raise FileFormatError(f"truncated: {shape} {dtype} needs {needed} bytes, {there} are there")
+        file.seek(0)
+        pixels = np.lib.format.read_array(file, allow_pickle=False)
+    return Image(to_supported(pixels), "unknown", path, "npy", meta={"stored_dtype": dtype.newbyteorder("=").name})
+
+
+def check_shape(path: Path, shape: tuple[int, ...]) -> None:
+    """Refuse what is no image or stack of images.
+
+    Raises:
+        FileFormatError: For another rank than 2 or 3, an empty axis, or a last of three axes of 3 or 4.
+    """
+    if len(shape) not in (2, 3) or min(shape) < 1:
+        raise FileFormatError(f"shape {shape} is no image; (H, W) and (frames, H, W) are read")
+    if len(shape) == 3 and shape[-1] in (3, 4):
+        raise FileFormatError(
+            f"shape {shape} may be colour or a stack of very narrow images; save one channel as (H, W)"
+        )

@@ -1,0 +1,178 @@
+"""TIFF by tifffile: float64 HU of the Kaggle set, integers, tiles, strips, compression, BigTIFF, stacks of pages.
+
+Policies, each tested:
+
+- Colour (RGB, CMYK, YCbCr), palette and grey with alpha are refused: indices and colours are no intensities.
+- 1 bit a pixel is refused (a mask); 2 to 15 unsigned bits are read as uint8 or uint16, values as they are.
+- MINISWHITE: unsigned values are inverted so that larger is brighter (``values="stored"`` and ``"hu"`` keep them);
+  signed and float MINISWHITE is refused under ``values="auto"``, as no maximum is defined to invert about.
+- Several full pages must be equal in size and type and become frames; mixed pages are refused, not the first taken.
+- Pages marked as reduced images (thumbnails) or masks are left out when full pages are there.
+- Pixel data outside the file, missing strips and short strips are refused: nothing is filled with zeros.
+- NaN and infinite pixels are kept and counted in ``meta["nonfinite"]``; an image of nothing else is refused.
+- Values are HU when the file's own ctfast description says so, or a signed or float file has a Kaggle name.
+- Resolution tags are print resolution as often as not, so spacing is taken from the ctfast description only.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from ctfast.errors import FileFormatError
+from ctfast.files import _tiff_check as check
+from ctfast.files._convert import native, to_supported
+from ctfast.files.image import Image, Limits, Meaning, MetaValue, Values
+from ctfast.files.kaggle import parse_name
+
+_REDUCED_OR_MASK: Final = 1 | 4  # bits of NewSubfileType
+_NODATA_TAG: Final = 42113
+
+
+def read_tiff(path: Path, limits: Limits, values: Values) -> Image:
+    """Read one page as ``(H, W)``, several equal pages as ``(frames, H, W)``.
+
+    Args:
+        path: The file.
+        limits: Sizes beyond which nothing is decoded.
+        values: ``"auto"``, or what the caller knows the values to be.
+
+    Raises:
+        FileFormatError: For all that this module refuses.
+        MissingDependencyError: If a codec is not installed.
+    """
+    import tifffile
+
+    with tifffile.TiffFile(path) as tif:
+        pages = _full_pages(tif, limits)
+        first = pages[0]
+        for page in pages:
+            check.check_page(page, tif.filehandle.size)
+            if (
+                page.imagewidth != first.imagewidth
+                or page.imagelength != first.imagelength
+                or _kind(page) != _kind(first)
+            ):
+                raise FileFormatError(
+                    f"page {page.index} ({_describe(page)}) differs from the first ({_describe(first)}); "
+                    "split the file, or keep the pages that belong together"
+                )
+        check.check_size(pages, limits)
+        stored = _decode(tif, pages)
+        inverted = _must_invert(path, first, values)
+        facts = _description(first)
+        meta: dict[str, MetaValue] = {
+            "stored_dtype": first.dtype.newbyteorder("=").name,
+            "photometric": "MINISWHITE" if int(first.photometric) == 0 else "MINISBLACK",
+            "compression": str(getattr(first.compression, "name", first.compression)),
+            "inverted": inverted,
+            **facts,
+        }
+        nodata = first.tags.get(_NODATA_TAG)
+        padding = _number(meta.get("padding")) if nodata is None else _number(nodata.value)
+        bits = int(first.bitspersample)
+    if inverted:
+        stored = (2**bits - 1) - stored
+    pixels = to_supported(stored)
+    meta.update(count_nonfinite(path, pixels))
+    spacing = _spacing(meta)
+    return Image(pixels, _meaning(path, first, facts), path, "tiff", padding, spacing, meta)
+
+
+def _full_pages(tif: Any, limits: Limits) -> list[Any]:
+    if len(tif.pages) > limits.max_frames:
+        raise FileFormatError(f"{len(tif.pages)} pages; the limit is {limits.max_frames}")
+    pages = list(tif.pages)
+    if not pages:
+        raise FileFormatError("no page (image file directory) in the file")
+    full = [page for page in pages if not (int(page.subfiletype) & _REDUCED_OR_MASK)]
+    if tif.is_imagej and int((tif.imagej_metadata or {}).get("images", 1)) > len(pages):
+        raise FileFormatError("an ImageJ stack with one directory for all images; save it as pages of an ordinary TIFF")
+    return full or pages
+
+
+def _kind(page: Any) -> tuple[object, ...]:
+    return page.imagelength, page.imagewidth, page.dtype, int(page.photometric), page.bitspersample
+
+
+def _describe(page: Any) -> str:
+    return f"{page.imagelength} x {page.imagewidth} {page.dtype}"
+
+
+def _decode(tif: Any, pages: list[Any]) -> np.ndarray:
+    """All pages, decoded by this thread alone: the caller has its own pool and knows how busy the machine is."""
+    try:
+        import imagecodecs  # noqa: F401
+    except ImportError:
+        for page in pages:
+            check.check_deflate(page, tif.filehandle)
+    shape = (pages[0].imagelength, pages[0].imagewidth)
+    if len(pages) == 1:
+        return native(pages[0].asarray(maxworkers=1).reshape(shape))
+    stack = np.empty((len(pages), *shape), pages[0].dtype.newbyteorder("="))
+    for frame, page in zip(stack, pages, strict=True):
+        frame[...] = page.asarray(maxworkers=1).reshape(shape)
+    return stack
+
+
+def _must_invert(path: Path, page: Any, values: Values) -> bool:
+    if int(page.photometric) != 0 or values != "auto":
+        return False
+    if page.dtype.kind != "u":
+        raise FileFormatError(
+            f"MINISWHITE with {page.dtype.name} values has no defined maximum to invert about; "
+            'give values="stored" or values="hu" to take the values as they are'
+        )
+    return True
+
+
+def _description(page: Any) -> dict[str, MetaValue]:
+    """The JSON that ``write_image`` leaves in ImageDescription; empty for files of other programs."""
+    text = page.description
+    if not text.startswith("{") or '"ctfast"' not in text:
+        return {}
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return {
+        str(key): value for key, value in found.items() if value is None or isinstance(value, str | int | float | bool)
+    }
+
+
+def _meaning(path: Path, page: Any, facts: dict[str, MetaValue]) -> Meaning:
+    if "ctfast" in facts:
+        told = facts.get("meaning")
+        return "hu" if told == "hu" else "stored" if told == "stored" else "unknown"
+    named = parse_name(path.name) is not None
+    return "hu" if named and page.dtype.kind in "if" else "unknown"
+
+
+def _spacing(meta: dict[str, MetaValue]) -> tuple[float, float] | None:
+    row, column = _number(meta.get("spacing_row")), _number(meta.get("spacing_column"))
+    return None if row is None or column is None or min(row, column) <= 0 else (row, column)
+
+
+def _number(value: object) -> float | None:
+    try:
+        number = float(str(value).strip("\0 "))
+    except ValueError:
+        return None
+    return number if np.isfinite(number) else None
+
+
+def count_nonfinite(path: Path, pixels: np.ndarray) -> dict[str, MetaValue]:
+    """``{"nonfinite": n}`` for float pixels with NaN or infinities, else nothing.
+
+    Raises:
+        FileFormatError: If no pixel is finite.
+    """
+    if pixels.dtype.kind != "f":
+        return {}
+    bad = pixels.size - int(np.count_nonzero(np.isfinite(pixels)))
+    if bad == pixels.size:
+        raise FileFormatError("no pixel is a finite number (all NaN or infinite)")
+    return {"nonfinite": bad} if bad else {}

@@ -1,0 +1,70 @@
+"""Shared fixtures, and the word at the end about what a run could not check."""
+
+from __future__ import annotations
+
+import zipfile
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+_not_run: Counter[str] = Counter()
+
+
+def _unpacked(name: str, factory: pytest.TempPathFactory) -> Path:
+    archive = SHARED_DATA / f"{name}.zip"
+    if not archive.exists():
+        pytest.skip(f"real data: ../shared/data/{name}.zip is not here")
+    folder = factory.mktemp(name)
+    with zipfile.ZipFile(archive) as file:
+        file.extractall(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def siim(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The 60 real slices: ``tiff_images/``, ``dicom_dir/``, ``overview.csv``."""
+    return _unpacked("siim-dev", tmp_path_factory) / "siim"
+
+
+@pytest.fixture(scope="session")
+def awkward(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Unusual real CT files."""
+    return _unpacked("awkward-dev", tmp_path_factory) / "awkward"
+
+
+@pytest.fixture(scope="session")
+def bad(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Malformed and tricky files with ``manifest.json``."""
+    return _unpacked("bad-dev", tmp_path_factory) / "bad"
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(20261122)
+
+
+@pytest.fixture(autouse=True)
+def _no_backend_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CTFAST_BACKEND", raising=False)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.skipped and isinstance(report.longrepr, tuple):
+        _not_run[report.longrepr[2].removeprefix("Skipped: ")] += 1
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    terminalreporter.section("what this run did not check")
+    import ctfast
+
+    gpu = ctfast.backends()["gpu"]
+    if not gpu.usable:
+        terminalreporter.line(f"the GPU backend: {gpu.reason}")
+    for reason, number in _not_run.items():
+        terminalreporter.line(f"{number} tests: {reason}")
+    if gpu.usable and not _not_run:
+        terminalreporter.line("nothing was left out")

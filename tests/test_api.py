@@ -1,0 +1,126 @@
+"""Rules that every public operation keeps: signatures, types, documents, one list of operations."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+
+import numpy as np
+import pytest
+
+import ctfast
+from ctfast import ops
+from ctfast.checks import CHECKS
+from ctkernels import reference
+from ctkernels.contract import IMAGE_DTYPES, OPERATIONS, SAME
+
+# the one argument besides the image that may be given by position
+OBVIOUS = {"median_filter": "size", "gaussian_filter": "sigma", "histogram": "bins"}
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_signature_follows_the_contract(name: str) -> None:
+    operation = OPERATIONS[name]
+    signature = inspect.signature(getattr(ctfast, name))
+    parameters = signature.parameters
+    expected = ["image", *(p.name for p in operation.params)]
+    if operation.kind != "statistic":
+        expected += [*([] if operation.out_dtypes == SAME else ["dtype"]), "out"]
+    assert sorted(parameters) == sorted([*expected, "backend"])
+    by_position = [p.name for p in parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
+    assert by_position == ["image", *([OBVIOUS[name]] if name in OBVIOUS else [])]
+    for param in operation.params:
+        default = parameters[param.name].default
+        assert default is inspect.Parameter.empty if param.required else default == param.default
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_types_and_documents_are_complete(name: str) -> None:
+    function = getattr(ops, name)
+    hints = typing.get_type_hints(function)
+    assert set(hints) == {*inspect.signature(function).parameters, "return"}
+    for parameter in inspect.signature(function).parameters:
+        assert f"{parameter}:" in function.__doc__, f"{name} does not document {parameter}"
+    assert "NaN" in function.__doc__, f"{name} does not state its NaN policy"
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_the_reference_has_the_backend_signature(name: str) -> None:
+    parameters = list(inspect.signature(getattr(reference, name)).parameters.values())
+    assert [p.name for p in parameters[:2]] == ["x", "out"]
+    assert all(p.kind is p.KEYWORD_ONLY for p in parameters[2:])
+    own = ["edges"] if name == "histogram" else [p.name for p in OPERATIONS[name].params]
+    assert [p.name for p in parameters[2:]] == own
+
+
+def test_every_parameter_kind_has_a_check() -> None:
+    assert {p.kind for op in OPERATIONS.values() for p in op.params} == set(CHECKS)
+
+
+def test_everything_in_all_exists_and_nothing_else_is_needed() -> None:
+    for name in ctfast.__all__:
+        assert getattr(ctfast, name) is not None
+    assert set(OPERATIONS) <= set(ctfast.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'median'"):
+        _ = ctfast.median
+
+
+@pytest.mark.parametrize("name", [n for n, op in OPERATIONS.items() if op.kind != "statistic"])
+def test_out_is_used_and_checked(name: str) -> None:
+    image = np.arange(120, dtype=np.int16).reshape(10, 12)
+    values = {"center": 40, "width": 100} if name == "window" else {}
+    function = getattr(ctfast, name)
+    expected = function(image, **values)
+    out = np.zeros_like(expected)
+    assert function(image, **values, out=out) is out
+    np.testing.assert_array_equal(out, expected)
+    strided = np.zeros((10, 24), expected.dtype)[:, ::2]
+    function(image, **values, out=strided)
+    np.testing.assert_array_equal(strided, expected)
+    with pytest.raises(ctfast.errors.ShapeError, match=r"\(10, 12\) is needed"):
+        function(image, **values, out=out[:5])
+    with pytest.raises(ctfast.errors.DTypeError):
+        function(image, **values, out=np.zeros((10, 12), np.complex64))
+    out.flags.writeable = False
+    with pytest.raises(ctfast.errors.ArgumentError, match="read-only"):
+        function(image, **values, out=out)
+
+
+@pytest.mark.parametrize("name", [n for n, op in OPERATIONS.items() if op.out_dtypes == SAME])
+def test_in_place(name: str) -> None:
+    image = np.arange(120, dtype=np.uint16).reshape(10, 12) * 500
+    expected = getattr(ctfast, name)(image)
+    getattr(ctfast, name)(image, out=image)
+    np.testing.assert_array_equal(image, expected)
+
+
+@pytest.mark.parametrize("dtype", IMAGE_DTYPES)
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_every_layout_gives_the_same(name: str, dtype: str, rng: np.random.Generator) -> None:
+    base = rng.integers(0, 200, (3, 14, 18)).astype(dtype)
+    values = {"center": 40, "width": 100} if name == "window" else {}
+    function = getattr(ctfast, name)
+
+    def figures(image: np.ndarray) -> list[np.ndarray]:
+        result = function(image, **values)
+        if name == "histogram":
+            return [result.counts, result.edges]
+        return [result.mean, result.percentiles] if name == "summary" else [result]
+
+    expected = figures(base)
+    read_only = base.copy()
+    read_only.flags.writeable = False
+    wide = np.zeros((3, 28, 36), dtype)
+    wide[:, ::2, ::2] = base
+    before = base.copy()
+    for image in (
+        read_only,
+        np.asfortranarray(base),
+        base.astype(base.dtype.newbyteorder(">")),
+        wide[:, ::2, ::2],
+        base[:, ::-1][:, ::-1],
+        base.reshape(3, 1, 14, 18),
+    ):
+        for got, want in zip(figures(image), expected, strict=True):
+            np.testing.assert_array_equal(got.reshape(want.shape), want)
+    np.testing.assert_array_equal(base, before)

@@ -1,0 +1,159 @@
+"""The command line as a user types it: exit codes, words, files."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import ctfast
+from ctfast.cli import app
+from ctfast.files import read_image, read_overview, write_image
+
+ROOT = Path(ctfast.__file__).parents[1]
+
+
+def ctfast_command(*words: str | Path, **extra: str) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "kernels"), str(ROOT)]), "COLUMNS": "200", **extra}
+    return subprocess.run(
+        [sys.executable, "-m", "ctfast", *map(str, words)], capture_output=True, text=True, check=False, env=env
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for i in range(3):
+        write_image(folder / f"s{i}.tif", np.full((20, 30), 100 * i, np.int16), meaning="hu")
+    return folder
+
+
+def test_run(folder: Path, tmp_path: Path) -> None:
+    done = ctfast_command("run", folder, "--out", tmp_path / "out", "--preset", "mediastinum", "--backend", "cpu")
+    assert done.returncode == 0, done.stderr
+    assert "3 done, 0 failed" in done.stdout
+    assert "Not a medical device" in done.stdout
+    rows = [json.loads(line) for line in (tmp_path / "out" / "manifest.jsonl").read_text().splitlines()]
+    assert [r["status"] for r in rows] == ["ok"] * 3
+    assert all(Path(r["output"]).suffix == ".tif" for r in rows)
+
+
+def test_exit_code_of_failures(folder: Path, tmp_path: Path) -> None:
+    (folder / "bad.tif").write_text("no")
+    done = ctfast_command("run", folder, "--out", tmp_path / "out", "--step", "median_filter size=3")
+    assert done.returncode == 1
+    assert "1 failed" in done.stdout
+    assert "bad.tif" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--preset", "moon"], "preset 'moon'"),
+        ([], "say what to do"),
+        (["--preset", "lung", "--step", "summary"], "say what to do"),
+        (["--step", "median_filter size=2"], "size=2"),
+        (["--pipeline", "nowhere.toml"], "nowhere.toml"),
+        (["--preset", "lung", "--shard", "9/2"], "--shard"),
+        (["--preset", "lung", "--on-error", "panic"], "--on-error 'panic'"),
+        (["--preset", "lung", "--pool", "swimming"], "--pool"),
+        (["--preset", "lung", "--backend", "cuda"], "cpu, gpu, reference"),
+        (["--preset", "lung", "--format", "jpg"], "format='jpg'"),
+    ],
+)
+def test_wrong_usage_is_exit_code_2_and_one_line(folder: Path, tmp_path: Path, words: list[str], message: str) -> None:
+    done = ctfast_command("run", folder, "--out", tmp_path / "out", *words)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_gpu_that_is_not_there_is_never_replaced_in_silence(folder: Path, tmp_path: Path) -> None:
+    if ctfast.backends()["gpu"].usable:
+        return
+    done = ctfast_command("run", folder, "--out", tmp_path / "out", "--preset", "lung", "--backend", "gpu")
+    assert done.returncode == 2
+    assert "can't be used here" in done.stderr
+
+
+def test_dry_run(folder: Path, tmp_path: Path) -> None:
+    done = ctfast_command("run", folder, "--out", tmp_path / "out", "--preset", "lung", "--dry-run")
+    assert done.returncode == 0
+    assert "3 files to do" in done.stdout
+    assert str(tmp_path / "out" / "s0.tif") in done.stdout
+    assert not (tmp_path / "out").exists()
+
+
+def test_unknown_values_are_said_aloud(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    np.save(tmp_path / "in" / "a.npy", np.ones((9, 9), np.int16))
+    done = ctfast_command("run", tmp_path / "in", "--out", tmp_path / "out", "--preset", "lung")
+    assert done.returncode == 0
+    assert "1 files do not say that their values are HU" in done.stdout
+    done = ctfast_command("run", tmp_path / "in", "--out", tmp_path / "o2", "--preset", "lung", "--values", "hu")
+    assert "do not say" not in done.stdout
+
+
+def test_pipeline_file(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "p.toml").write_text(ctfast.preset("bone").to_toml())
+    done = ctfast_command("run", folder, "--out", tmp_path / "out", "--pipeline", tmp_path / "p.toml")
+    assert done.returncode == 0, done.stderr
+    assert ctfast.preset("bone").hash in done.stdout
+
+
+def test_help_names_every_command() -> None:
+    result = CliRunner().invoke(app, ["--help"])
+    assert result.exit_code == 0
+    for command in ("run", "presets", "doctor", "synth", "demo", "warm"):
+        assert command in result.output
+    assert "Not a medical device" in result.output
+
+
+def test_version_and_presets() -> None:
+    assert ctfast_command("--version").stdout.strip() == f"ctfast {ctfast.__version__}"
+    shown = ctfast_command("presets").stdout
+    for name, preset in ctfast.PRESETS.items():
+        assert name in shown
+        assert preset.source in shown
+
+
+def test_doctor_tells_every_backend_and_extra() -> None:
+    done = ctfast_command("doctor")
+    assert done.returncode == 0, done.stderr
+    for word in ("backend cpu", "backend gpu", "extra dicom", "extra codecs", "cores", "thread pool", "numba"):
+        assert word in done.stdout, word
+    assert "differs" not in done.stdout
+
+
+def test_synth_makes_the_kaggle_layout(tmp_path: Path) -> None:
+    done = ctfast_command("synth", tmp_path / "set", "--count", "6", "--seed", "3", "--size", "96")
+    assert done.returncode == 0, done.stderr
+    records = read_overview(tmp_path / "set" / "overview.csv")
+    assert len(records) == 6
+    tiffs = sorted((tmp_path / "set" / "tiff_images").iterdir())
+    dicoms = sorted((tmp_path / "set" / "dicom_dir").iterdir())
+    assert [t.stem for t in tiffs] == [d.stem for d in dicoms]
+    import tifffile
+
+    for tiff, dicom in zip(tiffs, dicoms, strict=True):
+        assert tifffile.imread(tiff).dtype == np.float64
+        a, b = read_image(tiff), read_image(dicom)
+        assert a.meaning == b.meaning == "hu"
+        np.testing.assert_array_equal(a.pixels, b.pixels)
+        if (b.pixels < -1024).any():
+            assert b.padding == b.pixels.min()
+    again = ctfast_command("synth", tmp_path / "again", "--count", "2", "--seed", "3", "--size", "96", "--no-dicom")
+    assert again.returncode == 0
+    for path in (tmp_path / "again" / "tiff_images").iterdir():
+        assert path.read_bytes() == (tmp_path / "set" / "tiff_images" / path.name).read_bytes()
+    refused = ctfast_command("synth", tmp_path / "set")
+    assert refused.returncode == 2
+    assert "not an empty folder" in refused.stderr

@@ -1,0 +1,90 @@
+"""Who may import what (the table of the design), and what `import ctfast` must not pull in."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+HEAVY = {"numba", "cupy", "jax", "flax", "optax", "torch", "scipy", "cv2", "skimage", "matplotlib"}
+
+# place (a file, or a folder with everything below it) -> what it must never import
+FORBIDDEN = {
+    "kernels/ctkernels/contract.py": HEAVY | {"numpy", "ctfast"},
+    "kernels/ctkernels/reference.py": HEAVY | {"ctfast", "ctkernels.cpu", "ctkernels.gpu", "threading"},
+    "kernels/ctkernels/testing.py": HEAVY | {"ctfast"},
+    "kernels/ctkernels/cpu": (HEAVY - {"numba"}) | {"ctfast", "tifffile", "pydicom", "ctkernels.gpu"},
+    "ctfast/ops.py": HEAVY | {"ctkernels.cpu", "ctkernels.gpu", "ctfast.files", "ctfast.runner"},
+    "ctfast/_call.py": HEAVY | {"ctkernels.cpu", "ctkernels.gpu", "ctfast.files", "ctfast.runner"},
+    "ctfast/backend.py": HEAVY | {"ctkernels.cpu", "ctkernels.gpu", "ctfast.ops", "ctfast.files", "ctfast.runner"},
+    "ctfast/arrays.py": HEAVY | {"ctfast.ops", "ctfast.files", "ctfast.runner", "ctfast.pipeline"},
+    "ctfast/pipeline.py": HEAVY | {"ctfast.files", "ctfast.runner", "ctkernels.cpu", "ctkernels.gpu"},
+    "ctfast/files": HEAVY | {"ctkernels", "ctfast.ops", "ctfast.pipeline", "ctfast.runner", "ctfast.backend"},
+    "ctfast/runner": HEAVY | {"ctkernels", "tifffile", "pydicom", "nibabel"},
+    "ctfast/cli.py": HEAVY | {"numpy", "ctkernels", "tifffile", "pydicom"},
+}
+
+
+def files_of(place: str) -> list[Path]:
+    path = ROOT / place
+    return sorted(path.rglob("*.py")) if path.is_dir() else [path]
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Every module a file imports, anywhere in it, ``from a import b`` as both ``a`` and ``a.b``."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def offences(path: Path, forbidden: set[str]) -> set[str]:
+    return {m for m in imported_modules(path) for f in forbidden if m == f or m.startswith(f + ".")}
+
+
+@pytest.mark.parametrize("place", FORBIDDEN)
+def test_a_layer_imports_only_what_it_may_know(place: str) -> None:
+    files = files_of(place)
+    assert files
+    for path in files:
+        assert not offences(path, FORBIDDEN[place]), path
+
+
+def test_the_check_itself_can_fail(tmp_path: Path) -> None:
+    path = tmp_path / "offender.py"
+    path.write_text("def f():\n    from ctkernels.cpu import window\n    import numba.core\n")
+    assert offences(path, {"ctkernels.cpu", "numba"}) == {"ctkernels.cpu", "ctkernels.cpu.window", "numba.core"}
+
+
+def test_no_package_takes_the_name_of_another() -> None:
+    assert not (ROOT / "kernels" / "__init__.py").exists(), "it would shadow the PyPI package 'kernels'"
+    taken = {"numba", "cupy", "cuda"}
+    assert not [p for p in ROOT.rglob("*") if p.is_dir() and p.name in taken and ".venv" not in str(p)]
+
+
+def loaded_by(code: str) -> set[str]:
+    script = f"{code}\nimport sys\nprint(*sys.modules)"
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "kernels"), str(ROOT)])}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=env)
+    return {name.partition(".")[0] for name in done.stdout.split()}
+
+
+def test_import_ctfast_is_light() -> None:
+    assert not loaded_by("import ctfast") & (HEAVY | {"numpy", "tifffile", "pydicom", "rich", "typer"})
+
+
+def test_the_public_functions_are_found_without_compiled_code() -> None:
+    assert not loaded_by("import ctfast; ctfast.median_filter; ctfast.preset('lung'); ctfast.backends()") & HEAVY
+
+
+def test_help_is_parsed_without_numpy() -> None:
+    assert not loaded_by("import ctfast.cli") & (HEAVY | {"numpy", "tifffile"})
