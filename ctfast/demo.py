@@ -54,7 +54,7 @@ def save_before_after(pairs: list[tuple[Path, Path]], path: Path) -> None:
         image = read_image(source)
         result = read_image(output, values="stored").pixels
         before.imshow(image.pixels, cmap="gray", vmin=-1024, vmax=1500)
-        before.set_title(f"{source.stem}\nas stored, {image.meaning}", fontsize=8)
+        before.set_title(f"{source.stem}\nbefore ({image.meaning.upper()})", fontsize=8)
         after.imshow(result, cmap="gray", vmin=0, vmax=255)
         after.set_title(f"after {PRESET}", fontsize=8)
         before.set_axis_off()

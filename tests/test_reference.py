@@ -1,4 +1,4 @@
-"""The reference says what operations mean, so it is itself checked against SciPy, NumPy, OpenCV, scikit-image and pydicom."""
+"""The reference says what operations mean, so it is checked against SciPy, NumPy, OpenCV, scikit-image and pydicom."""
 
 from __future__ import annotations
 
