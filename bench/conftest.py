@@ -8,6 +8,7 @@ import os
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"):
     os.environ.setdefault(_name, "1")
 
+import importlib.metadata
 import importlib.util
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -78,3 +79,18 @@ def compare(benchmark: Any) -> Callable[..., None]:
         benchmark.pedantic(ours, rounds=5, iterations=1, warmup_rounds=1)
 
     return run
+
+
+def pytest_benchmark_update_json(config: Any, benchmarks: Any, output_json: dict[str, Any]) -> None:
+    """Note which versions were measured."""
+    packages = ("numba", "numpy", "opencv-python-headless", "scipy", "scikit-image", "torch", "ipp", "diplib")
+    output_json["ctfast_versions"] = {
+        name: importlib.metadata.version(name) for name in packages if _is_installed(name)
+    }
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return bool(importlib.metadata.version(package))
+    except importlib.metadata.PackageNotFoundError:
+        return False

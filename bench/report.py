@@ -84,10 +84,11 @@ def benchmark_tables(results: dict[str, Any]) -> str:
     machine = results["machine_info"]
     cpu = machine.get("cpu", {}).get("brand_raw", machine.get("machine", "?"))
     versions = ", ".join(f"{k} {v}" for k, v in results.get("ctfast_versions", {}).items())
+    where = f"{cpu}, Python {machine['python_version']}{', ' + versions if versions else ''}"
     lines = [
-        f"Best peer's time / ours, through the public functions, one 512 x 512 slice, one thread, {results['datetime'][:10]}, "
-        f"{cpu}, Python {machine['python_version']}{', ' + versions if versions else ''}. In brackets: our ns a pixel; the "
-        "best peer and its ns a pixel; our share of the speed of a plain copy of the same bytes.",
+        "Best peer's time / ours, through the public functions, one 512 x 512 slice, one thread, "
+        f"{results['datetime'][:10]}, {where}. In brackets: our ns a pixel; the best peer and its ns a pixel; our "
+        "share of the speed of copying as many bytes.",
         "",
         "| | " + " | ".join(COLUMNS) + " |",
         "|---" * (len(COLUMNS) + 1) + "|",

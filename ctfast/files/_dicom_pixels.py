@@ -18,6 +18,7 @@ from ctfast.files._dicom_tags import has, number, text
 from ctfast.files.image import Limits
 
 _FLOATS = {"FloatPixelData": "<f4", "DoubleFloatPixelData": "<f8"}
+_LOSSY_JPEG = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")
 _INSTALL = 'pip install "ctfast[codecs]"'
 
 
@@ -131,6 +132,13 @@ def _decode_compressed(ds: Any, lay: Layout, syntax: Any, limits: Limits) -> np.
     data = ds.PixelData
     if lay.nbytes > limits.ratio_from_bytes and lay.nbytes > len(data) * limits.max_ratio:
         raise FileFormatError(f"{len(data)} compressed bytes declare {lay.nbytes} bytes of pixels")
+    streams = list(generate_frames(data, number_of_frames=lay.frames))
+    if len(streams) != lay.frames:
+        raise FileFormatError(f"{len(streams)} compressed frames are there, the header says {lay.frames}")
+    for index, stream in enumerate(streams):
+        size = declared_size(stream)
+        if size is not None and size != (lay.rows, lay.columns):
+            raise FileFormatError(f"frame {index}: the stream is {size}, the header says {(lay.rows, lay.columns)}")
     try:
         decoder = pydicom.pixels.get_decoder(syntax)
     except (NotImplementedError, ValueError) as error:
@@ -138,18 +146,24 @@ def _decode_compressed(ds: Any, lay: Layout, syntax: Any, limits: Limits) -> np.
     if not decoder.is_available:
         needs = "; ".join(decoder.missing_dependencies)
         raise MissingDependencyError(f"transfer syntax {syntax.name} needs {needs}: {_INSTALL}")
-    frames = 0
-    for stream in generate_frames(data, number_of_frames=lay.frames):
-        frames += 1
-        size = declared_size(stream[: 1 << 16])
-        if size is not None and size != (lay.rows, lay.columns):
-            raise FileFormatError(f"frame {frames}: the stream is {size}, the header says {(lay.rows, lay.columns)}")
-    if frames != lay.frames:
-        raise FileFormatError(f"{frames} compressed frames are there, the header says {lay.frames}")
-    pixels = pydicom.pixels.pixel_array(ds)
+    try:
+        pixels = pydicom.pixels.pixel_array(ds)
+    except Exception:
+        if syntax not in _LOSSY_JPEG:
+            raise
+        pixels = _decode_lossy_jpeg(streams)
     if pixels.size != math.prod(lay.shape):
         raise FileFormatError(f"decoded to {pixels.shape}, the header says {lay.shape}")
     return native(pixels.reshape(lay.shape))
+
+
+def _decode_lossy_jpeg(streams: list[bytes]) -> np.ndarray:
+    """12-bit JPEG with harmless errors of old writers, which libjpeg-turbo reads and pydicom's plugins do not."""
+    try:
+        import imagecodecs
+    except ImportError as error:
+        raise MissingDependencyError(f"this JPEG needs imagecodecs: {_INSTALL}") from error
+    return np.stack([imagecodecs.jpeg8_decode(stream) for stream in streams])
 
 
 def drop_unused_bits(raw: np.ndarray, lay: Layout, padding: int | None) -> np.ndarray:

@@ -7,9 +7,11 @@ and numbers from a damaged directory. A wrong image is worse than none, so every
 from __future__ import annotations
 
 import math
+import zlib
 from typing import Any, Final
 
 from ctfast.errors import FileFormatError, MissingDependencyError
+from ctfast.files._codestream import declared_size
 from ctfast.files.image import Limits
 
 _MINISWHITE, _MINISBLACK = 0, 1
@@ -18,7 +20,18 @@ _TAGS: Final = {256: "ImageWidth", 257: "ImageLength", 262: "PhotometricInterpre
 _OFFSETS: Final = (273, 324)  # StripOffsets, TileOffsets
 _DTYPES: Final = frozenset(["uint8", "uint16", "uint32", "int8", "int16", "int32", "float16", "float32", "float64"])
 _PLAIN_BITS: Final = (8, 16, 32, 64)
-_NO_CODEC_NEEDED: Final = (1, 8, 32773, 32946)  # none, deflate, PackBits, old deflate: tifffile's own code
+_JPEG: Final = (7, 33003, 33005, 34712)  # JPEG and JPEG 2000
+_CODECS: Final = {
+    "none": (1,),
+    "LZW": (5,),
+    "JPEG": (7,),
+    "deflate": (8, 32946),
+    "PackBits": (32773,),
+    "LZMA": (34925,),
+    "JPEG 2000": _JPEG[1:],
+    "Zstandard": (50000,),
+}
+_NO_CODEC_NEEDED: Final = (1, 8, 32773, 32946)  # tifffile has code of its own for these
 _DEFLATE: Final = (8, 32946)
 
 
@@ -93,13 +106,15 @@ def _check_dtype(page: Any) -> None:
 
 def _check_codec(page: Any) -> None:
     compression = int(page.compression)
+    if not any(compression in codes for codes in _CODECS.values()):
+        raise FileFormatError(
+            f"page {page.index}: compression {compression} is not supported; {', '.join(_CODECS)} are"
+        )
     if compression in _NO_CODEC_NEEDED and page.bitspersample in _PLAIN_BITS and page.predictor in (1, 2):
         return
-    try:
-        import imagecodecs  # noqa: F401
-    except ImportError as error:
+    if not _has_imagecodecs():
         what = f"compression {getattr(page.compression, 'name', compression)} or {page.bitspersample}-bit pixels"
-        raise MissingDependencyError(f'{what} need imagecodecs: pip install "ctfast[codecs]"') from error
+        raise MissingDependencyError(f'{what} need imagecodecs: pip install "ctfast[codecs]"')
 
 
 def _check_segments(page: Any, file_bytes: int) -> None:
@@ -132,20 +147,36 @@ def _plain_segment_bytes(page: Any) -> list[int]:
     return [row * min(step, page.imagelength - start) for start in range(0, page.imagelength, step)]
 
 
-def check_deflate(page: Any, file: Any) -> None:
-    """Inflate each strip only as far as it may go, where tifffile's own zlib code would inflate all of a bomb.
+def check_streams(page: Any, file: Any) -> None:
+    """Look into the compressed strips or tiles themselves, which may be far larger than the page around them.
+
+    imagecodecs stops at the size of a strip for most codecs. Exceptions: JPEG and JPEG 2000 allocate by their own
+    header, and where imagecodecs is missing, tifffile's own zlib code inflates whatever is there.
 
     Raises:
         FileFormatError: If a strip or tile holds more than its pixels.
     """
-    import zlib
-
-    if int(page.compression) not in _DEFLATE:
+    compression = int(page.compression)
+    inflates = compression in _DEFLATE and not _has_imagecodecs()
+    if compression not in _JPEG and not inflates:
         return
     most = math.prod(page.chunks) * page.dtype.itemsize
     for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
         file.seek(offset)
-        inflate = zlib.decompressobj()
-        inflate.decompress(file.read(count), most + 1024)
-        if inflate.unconsumed_tail and not inflate.eof:
-            raise FileFormatError(f"page {page.index}: a strip inflates beyond its {most} bytes: a decompression bomb")
+        stream = file.read(count)
+        if inflates:
+            inflate = zlib.decompressobj()
+            bomb = len(inflate.decompress(stream, most + 1)) > most
+        else:
+            size = declared_size(stream)
+            bomb = size is not None and (size[0] > page.chunks[0] or size[1] > page.chunks[1])
+        if bomb:
+            raise FileFormatError(f"page {page.index}: a strip or tile holds more than its {page.chunks} pixels")
+
+
+def _has_imagecodecs() -> bool:
+    try:
+        import imagecodecs  # noqa: F401
+    except ImportError:
+        return False
+    return True

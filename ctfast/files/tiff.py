@@ -104,11 +104,8 @@ def _describe(page: Any) -> str:
 
 def _decode(tif: Any, pages: list[Any]) -> np.ndarray:
     """All pages, decoded by this thread alone: the caller has its own pool and knows how busy the machine is."""
-    try:
-        import imagecodecs  # noqa: F401
-    except ImportError:
-        for page in pages:
-            check.check_deflate(page, tif.filehandle)
+    for page in pages:
+        check.check_streams(page, tif.filehandle)
     shape = (pages[0].imagelength, pages[0].imagewidth)
     if len(pages) == 1:
         return native(pages[0].asarray(maxworkers=1).reshape(shape))

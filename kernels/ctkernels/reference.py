@@ -22,6 +22,7 @@ summary           finite pixels only; ``count`` says how many; without any, ever
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -54,13 +55,21 @@ def scale_to_unit(v: Array, low: float, high: float) -> Array:
     """0 at ``low``, 1 at ``high``, clipped; where both are equal a step: 0 up to and at the value, 1 above it."""
     if high == low:
         return np.where(np.isnan(v), np.nan, (v > high).astype(np.float64))
-    # Halved first: high - low of two huge floats overflows, and halving is exact.
-    return np.clip((v / 2 - low / 2) / (high / 2 - low / 2), 0.0, 1.0)
+    # Halved first, where high - low could overflow.
+    part = 0.5 if max(abs(low), abs(high)) > 1e300 else 1.0
+    with np.errstate(over="ignore"):
+        return np.clip((v * part - low * part) / (high * part - low * part), 0.0, 1.0)
 
 
 def rescale(x: Array, out: Array, *, slope: float, intercept: float) -> None:
     """Stored values to output units (HU): ``x * slope + intercept``, DICOM PS3.3 C.7.6.16.2.9.1 / C.11.1."""
-    store(x.astype(np.float64) * slope + intercept, out)
+    store(rescaled(x, slope, intercept), out)
+
+
+def rescaled(x: Array, slope: float, intercept: float) -> Array:
+    """``x * slope + intercept`` in float64; beyond its range infinity, ``inf * 0`` NaN."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return x.astype(np.float64) * slope + intercept
 
 
 def window(
@@ -75,7 +84,7 @@ def window(
     intercept: float,
 ) -> None:
     """Window Center and Width, DICOM PS3.3 C.11.2.1.2 (LINEAR, LINEAR_EXACT) and C.11.2.1.3 (SIGMOID)."""
-    v = x.astype(np.float64) * slope + intercept
+    v = rescaled(x, slope, intercept)
     if function == "linear":
         low = center - 0.5 - (width - 1) / 2
         unit = scale_to_unit(v, low, low + (width - 1))
@@ -103,6 +112,19 @@ def counted(v: Array, value_range: Pair | None) -> Array:
     return v[keep]
 
 
+def percentile(pixels: Array, percentiles: Sequence[float]) -> Array:
+    """``numpy.percentile`` (linear); quartered first where the difference of two pixels could overflow."""
+    if np.abs(pixels).max() > 1e300:
+        return np.percentile(pixels / 4, percentiles) * 4
+    return np.percentile(pixels, percentiles)
+
+
+def mean_and_sd(pixels: Array) -> Pair:
+    """Mean and population standard deviation; scaled down first where sums or squares could overflow."""
+    scale = 2.0**-600 if np.abs(pixels).max() > 1e140 else 1.0
+    return (float((pixels * scale).mean() / scale), float((pixels * scale).std() / scale))
+
+
 def normalize(
     x: Array,
     out: Array,
@@ -123,7 +145,7 @@ def normalize(
             if pixels.size == 0:
                 store_unit(np.where(np.isnan(v), np.nan, 0.0), low_out, high_out, result)
                 continue
-            low, high = np.percentile(pixels, percentiles or (0.0, 100.0))
+            low, high = percentile(pixels, percentiles or (0.0, 100.0))
         store_unit(scale_to_unit(v, low, high), low_out, high_out, result)
 
 
@@ -132,9 +154,12 @@ def standardize(x: Array, out: Array, *, value_range: Pair | None) -> None:
     for image, result in zip(x, out, strict=True):
         v = image.astype(np.float64)
         pixels = counted(v, value_range)
-        sd = pixels.std() if pixels.size else 0.0
+        mean, sd = mean_and_sd(pixels) if pixels.size else (0.0, 0.0)
         if sd > 0:
-            store((v - pixels.mean()) / sd, result)
+            # Quartered first, where v - mean could overflow.
+            part = 0.25 if abs(mean) > 1e300 else 1.0
+            with np.errstate(over="ignore"):
+                store((v * part - mean * part) / (sd * part), result)
         else:
             store(np.where(np.isnan(v), np.nan, 0.0), result)
 
@@ -204,6 +229,10 @@ def gaussian_filter(x: Array, out: Array, *, sigma: Pair, truncate: float, mode:
 def clahe_range(image: Array, value_range: Pair | None) -> Pair:
     """What the bins span: the given range, else all of an unsigned dtype, else the image's finite range."""
     if value_range is not None:
+        if image.dtype.kind == "f":
+            limits = np.finfo(image.dtype)
+            low, high = np.clip(value_range, float(limits.min), float(limits.max)).astype(image.dtype)
+            return (float(low), float(high))
         return value_range
     if image.dtype.kind == "u":
         return default_out_range(image.dtype)
@@ -219,28 +248,36 @@ def clahe_bin_index(image: Array, low: float, high: float, nbins: int) -> NDArra
         v = np.clip(image.astype(np.int64), int(low), int(high)) - int(low)
         return v * nbins // (int(high) - int(low) + 1)
     t = image.dtype.type
-    with np.errstate(invalid="ignore", over="ignore"):
+    half = t(0.5)
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
         v = np.where(image > t(low), np.minimum(image, t(high)), t(low))  # NaN compares false: the low end
-        scale = t(nbins) / (t(high) - t(low))
-        return np.minimum((v - t(low)) * scale, t(nbins - 1)).astype(np.int64)
+        # Halved first: high - low of two huge floats overflows, and halving is exact.
+        scale = t(nbins) / (t(high) * half - t(low) * half)
+        position = (v * half - t(low) * half) * scale
+        return np.where(position < t(nbins - 1), position, t(nbins - 1)).astype(np.int64)
 
 
 def clahe_tile_lut(
     bins: NDArray[np.int64], nbins: int, clip_limit: float, span: float, whole: bool
 ) -> NDArray[np.float32]:
-    """One tile's table from bin to output (as an offset from the range's low end), OpenCV's clip and redistribution."""
+    """One tile's table from bin to level, OpenCV's clip and redistribution.
+
+    Integers: the offset from the range's low end, a whole number. Floats: 0 at the low end, 1 at the high end.
+    """
     hist = np.bincount(bins.ravel(), minlength=nbins)
     if clip_limit > 0:
-        limit = max(int(clip_limit * bins.size / nbins), 1)
+        limit = max(int(min(clip_limit * bins.size / nbins, bins.size)), 1)
         excess = int(np.maximum(hist - limit, 0).sum())
         hist = np.minimum(hist, limit) + excess // nbins
         residual = excess % nbins
         if residual:
             step = max(nbins // residual, 1)
             hist[: step * residual : step] += 1
+    total = np.cumsum(hist).astype(np.float32)
+    if not whole:
+        return total / np.float32(bins.size)
     scale = np.float32(span) / np.float32(bins.size)
-    lut = np.cumsum(hist).astype(np.float32) * scale
-    return np.minimum(np.rint(lut), np.float32(span)) if whole else lut
+    return np.minimum(np.rint(total * scale), np.float32(span))
 
 
 def clahe(
@@ -269,24 +306,23 @@ def clahe(
             bins_padded = bins
         tile_h, tile_w = bins_padded.shape[0] // rows, bins_padded.shape[1] // columns
         whole = image.dtype.kind in "iu"
-        span = image.dtype.type(high) - image.dtype.type(low) if not whole else high - low
         luts = np.array(
             [
                 [
                     clahe_tile_lut(
                         bins_padded[j * tile_h : (j + 1) * tile_h, i * tile_w : (i + 1) * tile_w],
-                        nbins, clip_limit, float(span), whole,
+                        nbins, clip_limit, high - low, whole,
                     )
                     for i in range(columns)
                 ]
                 for j in range(rows)
             ]
         )  # fmt: skip
-        result[...] = clahe_blend(bins, luts, tile_h, tile_w, low, image.dtype)
+        result[...] = clahe_blend(bins, luts, tile_h, tile_w, (low, high), image.dtype)
 
 
 def clahe_blend(
-    bins: NDArray[np.int64], luts: NDArray[np.float32], tile_h: int, tile_w: int, low: float, dtype: np.dtype[Any]
+    bins: NDArray[np.int64], luts: NDArray[np.float32], tile_h: int, tile_w: int, ends: Pair, dtype: np.dtype[Any]
 ) -> Array:
     """Bilinear blend of the four neighbouring tiles' tables, float32 in OpenCV's order of operations."""
 
@@ -303,8 +339,10 @@ def clahe_blend(
     bottom = luts[j2, i1, bins] * (one - xa) + luts[j2, i2, bins] * xa
     blended = top * (one - ya) + bottom * ya
     if dtype.kind in "iu":
-        return np.rint(blended).astype(np.int64) + int(low)
-    return blended.astype(dtype) + dtype.type(low)
+        return np.rint(blended).astype(np.int64) + int(ends[0])
+    share = blended.astype(dtype)
+    low, high = dtype.type(ends[0]), dtype.type(ends[1])
+    return low * (dtype.type(1) - share) + high * share  # stays within the ends however large they are
 
 
 def histogram(x: Array, out: Array, *, edges: Array) -> None:
@@ -321,5 +359,5 @@ def summary(x: Array, out: Array, *, percentiles: tuple[float, ...]) -> None:
             row[...] = np.nan
             row[0] = 0
             continue
-        row[:5] = (pixels.size, pixels.mean(), pixels.std(), pixels.min(), pixels.max())
-        row[5:] = np.percentile(pixels, percentiles)
+        row[:5] = (pixels.size, *mean_and_sd(pixels), pixels.min(), pixels.max())
+        row[5:] = percentile(pixels, percentiles)

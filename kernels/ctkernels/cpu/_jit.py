@@ -48,17 +48,25 @@ _point_cache_to_a_writable_place()
 
 def jit(function: F) -> F:
     """Compile a kernel with IEEE arithmetic: results do not depend on how the compiler orders sums."""
-    return numba.njit(**_OPTIONS)(function)  # type: ignore[no-any-return]
+    return numba.njit(**_OPTIONS)(function)
 
 
 def jit_contract(function: F) -> F:
     """Compile a kernel that may fuse a multiply and an add (more exact and faster), nothing else of fast-math."""
-    return numba.njit(fastmath={"contract"}, **_OPTIONS)(function)  # type: ignore[no-any-return]
+    return numba.njit(fastmath={"contract"}, **_OPTIONS)(function)
+
+
+def jit_reassociate(function: F) -> F:
+    """Compile a kernel that sums floats: in any order, so that the sums are vectorised; NaN and inf keep their meaning.
+
+    The order is the compiler's, the same on every run of one machine.
+    """
+    return numba.njit(fastmath={"contract", "reassoc"}, **_OPTIONS)(function)
 
 
 def jit_inline(function: F) -> F:
     """Compile a small helper that the kernels above call; LLVM inlines it."""
-    return numba.njit(inline="never", forceinline=True, **_OPTIONS)(function)  # type: ignore[no-any-return]
+    return numba.njit(inline="never", forceinline=True, **_OPTIONS)(function)
 
 
 class _Memory:

@@ -7,6 +7,7 @@ under Python threads (callers share the threads there are instead of multiplying
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import threading
@@ -58,7 +59,7 @@ def available_cores() -> int:
         cores = len(os.sched_getaffinity(0))
     else:
         cores = os.cpu_count() or 1
-    return max(1, min(cores, math.ceil(_cgroup_cores())))
+    return max(1, math.ceil(min(cores, _cgroup_cores())))
 
 
 def _threads_from_environment() -> int:
@@ -84,19 +85,18 @@ class _Pool:
         self.executor: ThreadPoolExecutor | None = None
         self.workers = 0
 
-    def claim(self, wanted: int) -> int:
-        """Take up to ``wanted`` helper threads, counting every caller at work, so that cores are never oversubscribed."""
+    def claim(self, wanted: int) -> tuple[int, ThreadPoolExecutor | None]:
+        """Take up to ``wanted`` helper threads, fewer when other callers are at work: cores are not oversubscribed."""
         with self.lock:
             if self.threads is None:
                 self.threads = _threads_from_environment()
             helpers = max(0, min(wanted, self.threads - 1 - self.busy))
             self.busy += 1 + helpers
             if helpers and self.workers < self.threads - 1:
-                if self.executor is not None:
-                    self.executor.shutdown(wait=False)
+                # An outgrown executor ends with the last caller that holds it; shut down, it would refuse that caller.
                 self.workers = self.threads - 1
                 self.executor = ThreadPoolExecutor(self.workers, thread_name_prefix="ctkernels")
-            return helpers
+            return helpers, self.executor
 
     def release(self, helpers: int) -> None:
         with self.lock:
@@ -116,10 +116,13 @@ def set_num_threads(n: int) -> None:
 
 def get_num_threads() -> int:
     """Threads that one call may use."""
-    with _pool.lock:
-        if _pool.threads is None:
-            _pool.threads = _threads_from_environment()
-        return _pool.threads
+    threads = _pool.threads
+    if threads is None:
+        with _pool.lock:
+            if _pool.threads is None:
+                _pool.threads = _threads_from_environment()
+            threads = _pool.threads
+    return threads
 
 
 def run(tasks: Sequence[Any], body: Callable[[Any], None]) -> None:
@@ -128,7 +131,7 @@ def run(tasks: Sequence[Any], body: Callable[[Any], None]) -> None:
         for task in tasks:
             body(task)
         return
-    helpers = _pool.claim(len(tasks) - 1)
+    helpers, executor = _pool.claim(len(tasks) - 1)
     queue = deque(tasks)
 
     def work() -> None:
@@ -145,8 +148,8 @@ def run(tasks: Sequence[Any], body: Callable[[Any], None]) -> None:
 
     futures: list[Future[None]] = []
     try:
-        if helpers and _pool.executor is not None:
-            futures = [_pool.executor.submit(work) for _ in range(helpers)]
+        if helpers and executor is not None:
+            futures = [executor.submit(work) for _ in range(helpers)]
         work()
     finally:
         # Helpers write to the caller's arrays: never return before the last of them has stopped.
@@ -172,4 +175,4 @@ def bands(images: int, rows: int, row_nanoseconds: float, *, overlap_rows: int =
     thinnest = max(math.ceil(_MIN_NANOSECONDS / row_nanoseconds), 4 * overlap_rows, 1)
     pieces = max(1, min(pieces, rows // thinnest))
     cuts = [rows * p // pieces for p in range(pieces + 1)]
-    return [(i, a, b) for i in range(images) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+    return [(i, a, b) for i in range(images) for a, b in itertools.pairwise(cuts)]

@@ -17,7 +17,7 @@ _KEEP_BYTES = 64 << 20
 
 
 def scratch(name: str, size: int, dtype: DTypeLike) -> NDArray[Any]:
-    """A 1-D buffer of at least ``size`` elements, 64-byte aligned, contents arbitrary, this thread's own under ``name``."""
+    """A 1-D buffer of ``size`` elements, 64-byte aligned, contents arbitrary, this thread's own under ``name``."""
     dtype = np.dtype(dtype)
     nbytes = size * dtype.itemsize
     buffers: dict[str, NDArray[np.uint8]] = _local.__dict__.setdefault("buffers", {})

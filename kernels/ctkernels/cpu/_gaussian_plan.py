@@ -1,0 +1,102 @@
+"""What the Gaussian kernel needs besides the image: weights, border tables, strides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctkernels.contract import gaussian_radius
+from ctkernels.cpu._border import border_index
+from ctkernels.cpu._gaussian_ir import BLOCK, VECTOR_BYTES
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One per shape, working type and parameters, kept between calls."""
+
+    layout: NDArray[np.int64]
+    """Radii (rows, columns), vectors a row, ring rows, length of the border table's inner part, strides in bytes of a
+    ring row and of a row with its halo, 1 where the lane segments fill a row exactly."""
+    places: NDArray[np.int64]
+    """Source row of each extended row (-1: ``cval``), then the table of ``_gaussian_ir.extend_row``."""
+    weights: Array
+    """Both half kernels, centre first: rows, then columns."""
+    fixed_bytes: int
+    """Scratch, without the 8 bytes a row for the addresses."""
+    row_nanoseconds: float
+    """Rough cost of a row on one thread."""
+
+    @property
+    def rows_radius(self) -> int:
+        """Rows that a band reads beyond its own on each side."""
+        return int(self.layout[0])
+
+    def scratch_bytes(self, rows: int) -> int:
+        """Scratch for a band of ``rows`` rows."""
+        return (self.fixed_bytes + 8 * (rows + 2 * self.rows_radius + BLOCK) + 63) // 64 * 64
+
+
+def half_kernel(n: int, sigma: float, truncate: float, mode: str, work: np.dtype[Any]) -> Array:
+    """Normalised weights, centre first, of the kernel of ``scipy.ndimage``; at most ``n + 1`` of them.
+
+    Taps that reach past an axis of ``n`` pixels meet pixels that nearer taps meet too, as the extension repeats itself:
+    the weights are added up, so that a huge sigma costs no more than the image's size.
+    """
+    radius = gaussian_radius(sigma, truncate)
+    full = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
+    half = (full / full.sum())[radius:]
+    if radius > n:
+        half = _folded(half, n, mode)
+    # A weight too small for float32 must not become 0: 0 times inf is NaN, and the exact weight gives inf.
+    return np.where(half > 0, np.maximum(half, np.finfo(work).tiny), 0).astype(work)
+
+
+def _folded(half: Array, n: int, mode: str) -> Array:
+    if mode in ("nearest", "constant"):
+        return np.append(half[:n], half[n:].sum())
+    period = {"reflect": 2 * n, "wrap": n, "mirror": max(2 * n - 2, 1)}[mode]
+    distance = np.arange(half.size) % period
+    both = np.bincount(distance, half, period)  # taps to the right; those to the left are the mirror image
+    both += np.bincount((-distance[1:]) % period, half[1:], period)
+    folded = both[: period // 2 + 1].copy()
+    if period % 2 == 0:
+        folded[-1] /= 2  # met from both sides
+    return folded
+
+
+@lru_cache(maxsize=64)
+def plan(height: int, width: int, work: np.dtype[Any], sigma: tuple[float, float], truncate: float, mode: str) -> Plan:
+    """The plan for images of ``height`` rows and ``width`` columns, computed in type ``work``."""
+    wy = half_kernel(height, sigma[0], truncate, mode, work)
+    wx = half_kernel(width, sigma[1], truncate, mode, work)
+    ry, rx = wy.size - 1, wx.size - 1
+    lanes = VECTOR_BYTES // work.itemsize
+    vectors = max(-(-width // lanes), lanes)
+    inner = min(rx, vectors * lanes - width)
+    columns = border_index(width, rx, rx, mode)
+    rest = np.arange(width, width + inner)
+
+    def element(pixel: Array) -> Array:
+        return np.where(pixel < 0, -1, pixel % vectors * lanes + pixel // vectors)
+
+    after = np.append(columns[rx + width :], np.zeros(inner, np.int64))
+    places = np.concatenate(
+        [border_index(height, ry, ry, mode), element(columns[:rx][::-1]), element(after), element(rest)]
+    )
+    ring = 2 * ry + BLOCK
+    stride = (vectors | 1) * VECTOR_BYTES  # odd: rows then don't compete for the same cache sets
+    wide_stride = ((vectors + 2 * rx) | 1) * VECTOR_BYTES
+    exact = int(vectors * lanes == width)
+    return Plan(
+        layout=np.array([ry, rx, vectors, ring, inner, stride, wide_stride, exact], np.int64),
+        places=places,
+        weights=np.concatenate([wy, wx]),
+        fixed_bytes=(ring + 3) * stride + BLOCK * wide_stride,
+        row_nanoseconds=width * (0.3 + 0.03 * (ry + rx)) * work.itemsize / 4,
+    )

@@ -1,0 +1,90 @@
+"""Operations on blocks of counters, emitted as explicit vector code.
+
+A block is ``size`` neighbouring counters at an offset of a 1-D array; ``size`` is a compile-time constant. Written as
+loops, these few instructions would drown in overlap checks and remainder loops, and the count would run in 64 bits.
+LLVM cuts the vectors to the width that the processor has.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+
+def _block(context: Any, builder: Any, kind: Any, array: Any, offset: Any, size: int) -> tuple[Any, Any]:
+    """Pointer to a block, and the block's LLVM vector type."""
+    item = context.get_value_type(kind.dtype)
+    vector = ir.VectorType(item, size)
+    data = context.make_array(kind)(context, builder, array).data
+    return builder.bitcast(builder.gep(data, [offset]), vector.as_pointer()), vector
+
+
+def _load(builder: Any, pointer: Any, kind: Any) -> Any:
+    value = builder.load(pointer)
+    value.align = kind.dtype.bitwidth // 8
+    return value
+
+
+def _store(builder: Any, value: Any, pointer: Any, kind: Any) -> None:
+    builder.store(value, pointer).align = kind.dtype.bitwidth // 8
+
+
+def _add(typingctx: Any, total: Any, at: Any, part: Any, entering: Any, size: Any) -> Any:
+    """``total[at:][:size] += part[entering:][:size]``."""
+    if not isinstance(size, types.IntegerLiteral):
+        return None
+    n = size.literal_value
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer, vector = _block(context, builder, total, args[0], args[1], n)
+        new, _ = _block(context, builder, part, args[2], args[3], n)
+        value = builder.zext(_load(builder, new, part), vector)
+        _store(builder, builder.add(_load(builder, pointer, total), value), pointer, total)
+        return context.get_dummy_value()
+
+    return types.void(total, types.int64, part, types.int64, size), emit
+
+
+def _slide(typingctx: Any, total: Any, at: Any, part: Any, entering: Any, leaving: Any, size: Any) -> Any:
+    """``total[at:][:size] += part[entering:][:size] - part[leaving:][:size]``."""
+    if not isinstance(size, types.IntegerLiteral):
+        return None
+    n = size.literal_value
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer, vector = _block(context, builder, total, args[0], args[1], n)
+        new, _ = _block(context, builder, part, args[2], args[3], n)
+        old, _ = _block(context, builder, part, args[2], args[4], n)
+        value = builder.add(_load(builder, pointer, total), builder.zext(_load(builder, new, part), vector))
+        value = builder.sub(value, builder.zext(_load(builder, old, part), vector))
+        _store(builder, value, pointer, total)
+        return context.get_dummy_value()
+
+    return types.void(total, types.int64, part, types.int64, types.int64, size), emit
+
+
+def _count_up_to(typingctx: Any, block: Any, at: Any, limit: Any, size: Any) -> Any:
+    """How many of ``block[at:][:size]`` are at most ``limit``."""
+    if not isinstance(size, types.IntegerLiteral):
+        return None
+    n = size.literal_value
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer, vector = _block(context, builder, block, args[0], args[1], n)
+        least = builder.trunc(args[2], vector.element) if vector.element.width < 64 else args[2]
+        lane = builder.insert_element(ir.Constant(vector, ir.Undefined), least, ir.Constant(ir.IntType(32), 0))
+        zeros = ir.Constant(ir.VectorType(ir.IntType(32), n), [0] * n)
+        limits = builder.shuffle_vector(lane, ir.Constant(vector, ir.Undefined), zeros)
+        mask = builder.icmp_unsigned("<=", _load(builder, pointer, block), limits)
+        bits = builder.ctpop(builder.bitcast(mask, ir.IntType(n)))
+        return builder.zext(bits, ir.IntType(64)) if n < 64 else bits
+
+    return types.int64(block, types.int64, types.int64, size), emit
+
+
+block_add = intrinsic(prefer_literal=True)(_add)
+block_slide = intrinsic(prefer_literal=True)(_slide)
+block_count_up_to = intrinsic(prefer_literal=True)(_count_up_to)

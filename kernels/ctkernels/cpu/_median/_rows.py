@@ -1,0 +1,156 @@
+"""Rows of pixels to rows of keys and back, as explicit vector code.
+
+Keys are integers that sort as the pixels do. Integer pixels are their own keys. Floats that hold whole numbers in the
+range of int16, as CT values in Hounsfield units do, have int16 keys: half the memory, and twice the pixels in a vector.
+Any floats have signed keys of their width: the negative ones turned round, NaN (of any sign) the largest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+PIXELS, FLOAT32, FLOAT64 = 0, 1, 2
+"""What the bytes of an image are: pixels of the key type, or floats."""
+
+_INT64 = ir.IntType(64)
+_FLOATS = {FLOAT32: (ir.FloatType(), 32), FLOAT64: (ir.DoubleType(), 64)}
+
+Body = Callable[[Any, Any, int], None]
+
+
+def _sweep(builder: Any, count: Any, lanes: int, body: Body) -> None:
+    """``body(builder, x, lanes)`` over ``0 .. count - 1``: vectors, the last one moved back; one by one if there is none."""
+    zero, one, lane = (ir.Constant(_INT64, n) for n in (0, 1, lanes))
+    with builder.if_else(builder.icmp_signed("<", count, lane)) as (short, usual):
+        with short, cgutils.for_range_slice(builder, zero, count, one, _INT64) as (x, _):
+            body(builder, x, 1)
+        with usual, cgutils.for_range_slice(builder, zero, count, lane, _INT64) as (x, _):
+            last = builder.sub(count, lane)
+            body(builder, builder.select(builder.icmp_signed("<", x, last), x, last), lanes)
+
+
+def _vector(builder: Any, base: Any, item: Any, x: Any, lanes: int) -> Any:
+    """Pointer to the ``lanes`` items of type ``item`` from number ``x`` on."""
+    pointer = builder.gep(builder.bitcast(base, item.as_pointer()), [x])
+    return builder.bitcast(pointer, ir.VectorType(item, lanes).as_pointer())
+
+
+def _all(item: Any, lanes: int, value: float) -> Any:
+    return ir.Constant(ir.VectorType(item, lanes), [value] * lanes)
+
+
+def _turn(builder: Any, bits: Any, width: int, lanes: int) -> Any:
+    """Negative integers with all bits but the sign flipped: floats' order of bits, and back again."""
+    item = ir.IntType(width)
+    sign = builder.ashr(bits, _all(item, lanes, width - 1))
+    return builder.xor(bits, builder.and_(sign, _all(item, lanes, 2 ** (width - 1) - 1)))
+
+
+def _whole_body(line: Any, row: Any, kind: int, good: Any) -> Body:
+    real, _ = _FLOATS[kind]
+    short, number = ir.IntType(16), ir.IntType(32)
+
+    def body(builder: Any, x: Any, lanes: int) -> None:
+        value = builder.load(_vector(builder, row, real, x, lanes), align=4)
+        above = builder.fcmp_ordered(">=", value, _all(real, lanes, -32768.0))
+        below = builder.fcmp_ordered("<=", value, _all(real, lanes, 32767.0))
+        # A conversion out of range would be undefined.
+        safe = builder.select(builder.and_(above, below), value, _all(real, lanes, 0.0))
+        whole = builder.fptosi(safe, ir.VectorType(number, lanes))
+        same = builder.fcmp_ordered("==", builder.sitofp(whole, ir.VectorType(real, lanes)), value)
+        every = builder.icmp_signed("==", builder.bitcast(same, ir.IntType(lanes)), ir.Constant(ir.IntType(lanes), -1))
+        builder.store(builder.and_(builder.load(good), every), good)
+        keys = builder.trunc(whole, ir.VectorType(short, lanes))
+        builder.store(keys, _vector(builder, line, short, x, lanes), align=2)
+
+    return body
+
+
+def _copy_body(target: Any, source: Any, key: Any) -> Body:
+    def body(builder: Any, x: Any, lanes: int) -> None:
+        value = builder.load(_vector(builder, source, key, x, lanes), align=key.width // 8)
+        builder.store(value, _vector(builder, target, key, x, lanes), align=key.width // 8)
+
+    return body
+
+
+def _turn_body(target: Any, source: Any, key: Any, last_nan: bool) -> Body:
+    infinite = {32: 0x7F800000, 64: 0x7FF0000000000000}[key.width]
+    highest = 2 ** (key.width - 1) - 1
+
+    def body(builder: Any, x: Any, lanes: int) -> None:
+        bits = builder.load(_vector(builder, source, key, x, lanes), align=key.width // 8)
+        keys = _turn(builder, bits, key.width, lanes)
+        if last_nan:
+            size = builder.and_(bits, _all(key, lanes, highest))
+            nan = builder.icmp_signed(">", size, _all(key, lanes, infinite))
+            keys = builder.select(nan, _all(key, lanes, highest), keys)
+        builder.store(keys, _vector(builder, target, key, x, lanes), align=key.width // 8)
+
+    return body
+
+
+def _whole_back_body(row: Any, line: Any, kind: int) -> Body:
+    real, _ = _FLOATS[kind]
+    short = ir.IntType(16)
+
+    def body(builder: Any, x: Any, lanes: int) -> None:
+        keys = builder.load(_vector(builder, line, short, x, lanes), align=2)
+        value = builder.sitofp(builder.sext(keys, ir.VectorType(ir.IntType(32), lanes)), ir.VectorType(real, lanes))
+        builder.store(value, _vector(builder, row, real, x, lanes), align=4)
+
+    return body
+
+
+def _pointers(context: Any, builder: Any, kinds: Any, args: Any) -> Any:
+    """Pointers into two 1-D arrays: ``(array, at, array, at)``."""
+    return [
+        builder.gep(context.make_array(kind)(context, builder, array).data, [at])
+        for kind, array, at in ((kinds[0], args[0], args[1]), (kinds[1], args[2], args[3]))
+    ]
+
+
+def _bodies(key: Any, line: Any, row: Any, good: Any, back: bool) -> dict[int, Body]:
+    """What each kind of pixel takes that a key type serves."""
+    pair = (row, line) if back else (line, row)
+    bodies = {PIXELS: _copy_body(*pair, key)}
+    if key.width == 16:
+        for kind in _FLOATS:
+            bodies[kind] = _whole_back_body(row, line, kind) if back else _whole_body(line, row, kind, good)
+    for kind, (_, width) in _FLOATS.items():
+        if width == key.width:
+            bodies[kind] = _turn_body(*pair, key, not back)
+    return bodies
+
+
+def _make(back: bool) -> Any:
+    def convert(typingctx: Any, line: Any, at: Any, image: Any, byte: Any, count: Any, kind: Any) -> Any:
+        def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            key = context.get_value_type(line.dtype)
+            lines, rows = _pointers(context, builder, (line, image), args)
+            good = cgutils.alloca_once_value(builder, ir.Constant(ir.IntType(1), 1))
+            for number, body in _bodies(key, lines, rows, good, back).items():
+                with builder.if_then(builder.icmp_signed("==", args[5], ir.Constant(_INT64, number))):
+                    _sweep(builder, args[4], 512 // key.width if number == PIXELS else 16, body)
+            return builder.load(good)
+
+        whole = types.int64
+        return types.boolean(line, whole, image, whole, whole, whole), emit
+
+    return intrinsic(convert)
+
+
+encode_row = _make(back=False)
+"""``encode_row(line, at, image, byte, count, kind)``: keys ``line[at:]`` of ``count`` pixels that begin at ``image[byte]``.
+
+False if a pixel has no key of this type.
+"""
+
+decode_row = _make(back=True)
+"""``decode_row(line, at, image, byte, count, kind)``: pixels that begin at ``image[byte]`` of the keys ``line[at:]``."""

@@ -1,0 +1,53 @@
+"""The range of one image that ``normalize`` maps: minimum and maximum, or two percentiles, of the pixels that count."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctkernels.cpu._histogram_values import value_counts
+from ctkernels.cpu._pointwise_images import in_bands
+from ctkernels.cpu._select import percentiles_of_counts, percentiles_of_pixels
+from ctkernels.cpu._select_keys import key, key_bounds, key_extent, sortable, unkey
+
+Pair = tuple[float, float]
+
+
+def extremes(image: NDArray[Any], value_range: Pair | None) -> Pair | None:
+    """Smallest and largest pixel that counts of one image ``(1, H, W)``; None where no pixel does."""
+    first, last = key_bounds(image.dtype, value_range)
+    parts = in_bands(sortable(image), 0.1, lambda band: key_extent(band, first, last))
+    low, high = min(part[0] for part in parts), max(part[1] for part in parts)
+    return (unkey(low, image.dtype), unkey(high, image.dtype)) if low <= high else None
+
+
+def counted_pixels(image: NDArray[Any], value_range: Pair | None) -> NDArray[Any]:
+    """The pixels of a float image that count, as a new 1-D array."""
+    first, last = key_bounds(image.dtype, value_range)
+    keys = key(sortable(image))
+    return image[(keys >= first) & (keys <= last)]
+
+
+def percentile_range(image: NDArray[Any], value_range: Pair | None, percentiles: Pair) -> Pair | None:
+    """Two percentiles of the pixels that count of one image ``(1, H, W)``; None where no pixel does."""
+    coded = value_counts(image)
+    if coded is None:
+        pixels = counted_pixels(image, value_range)
+        if pixels.size == 0:
+            return None
+        low, high = percentiles_of_pixels(pixels, percentiles)
+        return low, high
+    counts, zero = coded
+    if value_range is not None:
+        first, last = key_bounds(np.dtype(np.int64), value_range)
+        begin = min(max(first - zero, 0), counts.size)
+        counts, zero = counts[begin : max(last - zero + 1, begin)], zero + begin
+        if first > last:
+            return None
+    count = int(counts.sum())
+    if count == 0:
+        return None
+    low, high = percentiles_of_counts(counts, zero, count, percentiles)
+    return low, high

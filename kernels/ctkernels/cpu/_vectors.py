@@ -1,0 +1,130 @@
+"""Explicit vector code for Numba kernels: a small emitter of LLVM IR, shared by the Gaussian and CLAHE.
+
+Kernels that use it work on addresses (``array.ctypes.data``) as int64. Two reasons: a slice of a Numba array costs two
+atomic reference counts, and an index that LLVM can't prove to be non-negative keeps a loop scalar.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from llvmlite import binding, ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic as _numba_intrinsic
+
+_WIDE: Final = bool(binding.get_host_cpu_features().get("avx512f"))
+VECTOR_BYTES: Final = 64 if _WIDE else 32
+I32 = ir.IntType(32)
+I64 = ir.IntType(64)
+
+
+def intrinsic(function: Callable[..., Any]) -> Any:
+    """``numba.extending.intrinsic`` as a typed decorator."""
+    return _numba_intrinsic(function)
+
+
+def whole(value: int) -> Any:
+    """An int64 constant."""
+    return ir.Constant(I64, value)
+
+
+class Vectors:
+    """Emits loads, stores and arithmetic on vectors of one floating-point type; ``lanes`` defaults to a full vector."""
+
+    def __init__(self, builder: Any, numba_type: Any, lanes: int = 0) -> None:
+        self.b = builder
+        double = numba_type == types.float64
+        self.scalar = ir.DoubleType() if double else ir.FloatType()
+        self.size = 8 if double else 4
+        self.lanes = lanes or VECTOR_BYTES // self.size
+        self.type = ir.VectorType(self.scalar, self.lanes)
+
+    def at(self, base: Any, index: Any, size: int | None = None) -> Any:
+        """Address of element ``index`` after ``base``."""
+        return self.b.add(base, self.b.mul(index, whole(self.size if size is None else size)))
+
+    def load(self, address: Any, of: Any = None, align: int = 1) -> Any:
+        value = self.b.load(self.b.inttoptr(address, (of or self.type).as_pointer()))
+        value.align = align
+        return value
+
+    def store(self, value: Any, address: Any, align: int = 1) -> None:
+        self.b.store(value, self.b.inttoptr(address, value.type.as_pointer())).align = align
+
+    def splat(self, value: Any) -> Any:
+        one = self.b.insert_element(ir.Constant(self.type, ir.Undefined), value, ir.Constant(I32, 0))
+        zeros = ir.Constant(ir.VectorType(I32, self.lanes), None)
+        return self.b.shuffle_vector(one, ir.Constant(self.type, ir.Undefined), zeros)
+
+    def shuffle(self, u: Any, v: Any, mask: Sequence[int]) -> Any:
+        """Elements of ``u`` followed by ``v``, by number."""
+        return self.b.shuffle_vector(
+            u, v, ir.Constant(ir.VectorType(I32, len(mask)), [ir.Constant(I32, k) for k in mask])
+        )
+
+    def constant(self, value: float) -> Any:
+        return ir.Constant(self.type, [ir.Constant(self.scalar, value)] * self.lanes)
+
+    def muladd(self, a: Any, b: Any, c: Any) -> Any:
+        """``a * b + c``, fused where the processor can."""
+        name = f"llvm.fmuladd.v{self.lanes}f{8 * self.size}"
+        function = cgutils.get_or_insert_function(self.b.module, ir.FunctionType(self.type, [self.type] * 3), name)
+        return self.b.call(function, [a, b, c])
+
+    def loop(self, start: Any, stop: Any, step: int, body: Callable[..., Any], carried: Sequence[Any] = ()) -> Any:
+        """``for i in range(start, stop, step)``; ``body(i, *carried)`` returns the carried values' next state."""
+        b = self.b
+        before, head = b.block, b.append_basic_block()
+        inside, after = b.append_basic_block(), b.append_basic_block()
+        b.branch(head)
+        b.position_at_end(head)
+        i = b.phi(I64)
+        i.add_incoming(start, before)
+        state = [b.phi(v.type) for v in carried]
+        for phi, v in zip(state, carried, strict=True):
+            phi.add_incoming(v, before)
+        b.cbranch(b.icmp_signed("<", i, stop), inside, after)
+        b.position_at_end(inside)
+        following = body(i, *state) or ()
+        i.add_incoming(b.add(i, whole(step)), b.block)
+        for phi, v in zip(state, following, strict=True):
+            phi.add_incoming(v, b.block)
+        b.branch(head)
+        b.position_at_end(after)
+        return state
+
+    def blocks(self, count: Any, width: int, body: Callable[..., Any]) -> None:
+        """``body(start)`` for blocks of ``width`` up to ``count >= width``; the last one may overlap its neighbour."""
+        last = self.b.sub(count, whole(width))
+        self.loop(whole(0), last, width, body)
+        body(last)
+
+    def transposed(self, rows: list[Any]) -> list[Any]:
+        """A square of ``lanes`` vectors, transposed; first inside 128-bit lanes (unpack), then whole 128-bit lanes."""
+        element = rows[0].type.element
+        bits = {"float": 32, "double": 64}.get(str(element)) or element.width
+        n, m = self.lanes, min(128 // bits, self.lanes)
+
+        halves = [
+            [lane + half * m // 2 + k // 2 + (n if k % 2 else 0) for lane in range(0, n, m) for k in range(m)]
+            for half in (0, 1)
+        ]
+        for _ in range(m.bit_length() - 1):
+            following = []
+            for group in range(0, n, m):
+                for i in range(group, group + m // 2):
+                    following += [self.shuffle(rows[i], rows[i + m // 2], mask) for mask in halves]
+            rows = following
+        h = m
+        while h < n:
+            low = [k if not k & h else n + k - h for k in range(n)]
+            high = [k + h if not k & h else n + k for k in range(n)]
+            following = list(rows)
+            for i in range(n):
+                if not i & h:
+                    following[i] = self.shuffle(rows[i], rows[i + h], low)
+                    following[i + h] = self.shuffle(rows[i], rows[i + h], high)
+            rows = following
+            h *= 2
+        return rows

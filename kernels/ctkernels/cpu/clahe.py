@@ -1,0 +1,106 @@
+"""CLAHE on the CPU: contrast-limited adaptive histogram equalisation (Zuiderveld 1994), ``cv2.createCLAHE``'s results.
+
+Bins of an image are uint8 or uint16 numbers; an unsigned image with as many bins as values is its own bins. Tables
+hold whole levels (uint8, uint16) for integers and shares of 1 (float32) for floats.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctkernels.cpu._clahe_band import PAD, bin_ranges, equalize
+from ctkernels.cpu._clahe_bins import bin_pixels, pixel_range
+from ctkernels.cpu._clahe_plan import Plan, plan
+from ctkernels.cpu._clahe_tables import BANKS
+from ctkernels.cpu._jit import one_type
+from ctkernels.cpu._parallel import Band, bands, get_num_threads, run
+from ctkernels.cpu._scratch import scratch
+
+Array = NDArray[Any]
+Pair = tuple[float, float]
+_FEW_BINS = 512
+"""Up to here tables hold all bins; above, finding the bins that occur costs less than it saves."""
+_NANOSECONDS = 1.2
+"""Rough cost of a pixel on one thread."""
+
+
+def clahe(
+    x: Array, out: Array, *, clip_limit: float, tile_grid: tuple[int, int], nbins: int, value_range: Pair | None
+) -> None:
+    """Equalise each image of ``x``, ``(N, H, W)``, into ``out``; see ``ctkernels.reference.clahe``."""
+    images, height, width = x.shape
+    p = plan(height, width, tile_grid)
+    limit = clip_pixels(clip_limit, p, nbins)
+    x = one_type(x)
+    if x.dtype.kind == "u" and value_range is None and nbins == 256**x.itemsize:
+        run(_bands(images, height, width, p), lambda band: _equalize(x, out, band, p, nbins, limit, 0, nbins - 1))
+        return
+    if images > 1 and images >= get_num_threads():
+        run(range(images), lambda i: _binned(x[i : i + 1], out[i : i + 1], p, nbins, limit, value_range, split=False))
+        return
+    for i in range(images):
+        _binned(x[i : i + 1], out[i : i + 1], p, nbins, limit, value_range, split=True)
+
+
+def clip_pixels(clip_limit: float, p: Plan, nbins: int) -> int:
+    """The highest count a bin of a tile keeps; a limit of 0 means no clipping."""
+    pixels = p.tile[0] * p.tile[1]
+    return max(int(min(clip_limit * pixels / nbins, pixels)), 1) if clip_limit > 0 else pixels
+
+
+def _bands(images: int, height: int, width: int, p: Plan) -> list[Band]:
+    """Image, first and one past the last block row of each task; a band computes one row of tables in vain."""
+    blocks = p.tiles[0] + 1
+    threads = get_num_threads()
+    share = -(-threads // images)
+    if threads == 1 or share == 1 or len(bands(images, height, width * _NANOSECONDS)) == images:
+        return [(i, 0, blocks) for i in range(images)]
+    cuts = [blocks * k // share for k in range(share + 1)]
+    return [(i, a, b) for i in range(images) for a, b in pairwise(cuts) if b > a]
+
+
+def _binned(x: Array, out: Array, p: Plan, nbins: int, limit: int, value_range: Pair | None, *, split: bool) -> None:
+    """One image, ``(1, H, W)``, that needs a plane of bins of its own; on several threads if ``split``."""
+    _, height, width = x.shape
+    low, high = pixel_range(x, value_range)
+    if low == high:
+        out[...] = low
+        return
+    bins = scratch("clahe bins", x.size, np.uint16).reshape(x.shape)
+
+    def fill(band: Band) -> None:
+        rows = slice(band[1], band[2])
+        bin_pixels(x[0, rows], bins[0, rows], low, high, nbins)
+
+    run(bands(1, height, width * 0.2) if split else [(0, 0, height)], fill)
+    blocks = _bands(1, height, width, p) if split else [(0, 0, p.tiles[0] + 1)]
+    run(blocks, lambda band: _equalize(bins, out, band, p, nbins, limit, low, high))
+
+
+def _equalize(bins: Array, out: Array, band: Band, p: Plan, nbins: int, limit: int, low: Any, high: Any) -> None:
+    i, b0, b1 = band
+    rows, columns = p.tiles
+    ranges = scratch("clahe ranges", 4 * rows * columns, np.int64).reshape(2, rows, columns, 2)
+    if nbins <= _FEW_BINS:
+        ranges[..., 0] = 0
+        ranges[..., 1] = nbins - 1
+        longest = nbins
+    else:
+        longest = bin_ranges(bins, i, max(b0 - 1, 0), min(b1, rows), p.table, ranges)
+    longest = -(-longest // PAD) * PAD
+    whole = out.dtype.kind != "f"
+    level = np.float32 if not whole else np.uint8 if out.itemsize == 1 else np.uint16
+    hist = scratch("clahe histogram", BANKS * longest, np.int32)
+    hist.fill(0)
+    tables = scratch("clahe tables", 2 * columns * (longest + PAD), level)
+    packed = scratch("clahe packed", 4 * longest, level)
+    span = int(high) - int(low) if whole else 1
+    if whole:
+        low, high = np.int32(low), np.int32(high)
+    equalize(
+        bins, out, i, b0, b1, p.table, p.weights, ranges, nbins, limit, span, low, high, hist, tables, packed
+    )  # fmt: skip

@@ -1,0 +1,41 @@
+"""Gaussian smoothing on the CPU: ``scipy.ndimage.gaussian_filter`` in float32 (float64 images: in float64).
+
+Any sigma runs through the same compiled code, one per image type: radii, weights and border are data (``Plan``).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctkernels.cpu._gaussian_band import band as kernel
+from ctkernels.cpu._gaussian_plan import plan
+from ctkernels.cpu._jit import one_type
+from ctkernels.cpu._parallel import Band, bands, run
+from ctkernels.cpu._scratch import scratch
+
+Array = NDArray[Any]
+_SINGLE = np.dtype(np.float32)
+_DOUBLE = np.dtype(np.float64)
+_LARGE = 1e30
+"""A ``cval`` for integer images beyond this saturates all the same; it keeps float32 sums finite."""
+
+
+def gaussian_filter(
+    x: Array, out: Array, *, sigma: tuple[float, float], truncate: float, mode: str, cval: float
+) -> None:
+    """Smooth each image of ``x``, ``(N, H, W)``, into ``out``; see ``ctkernels.reference.gaussian_filter``."""
+    images, height, width = x.shape
+    work = _DOUBLE if x.dtype == _DOUBLE else _SINGLE
+    p = plan(height, width, work, sigma, truncate, mode)
+    fill = work.type(min(max(cval, -_LARGE), _LARGE) if x.dtype.kind != "f" else cval)
+    x = one_type(x)
+
+    def body(band: Band) -> None:
+        i, y0, y1 = band
+        memory = scratch("gaussian", p.scratch_bytes(y1 - y0), np.uint8)
+        kernel(x, out, i, y0, y1, p.layout, p.places, p.weights, fill, memory)
+
+    run(bands(images, height, p.row_nanoseconds, overlap_rows=p.rows_radius), body)

@@ -1,0 +1,56 @@
+"""Map each image's range to the output range: a pass that finds the range, then one straight line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctkernels import reference
+from ctkernels.cpu._jit import one_type
+from ctkernels.cpu._pointwise import base_of, clipped_line, fits, line_kernel
+from ctkernels.cpu._pointwise_images import each_image, pointwise
+from ctkernels.cpu._select_range import extremes, percentile_range
+
+Pair = tuple[float, float]
+
+
+def _map(x: NDArray[Any], out: NDArray[Any], in_range: Pair, out_range: Pair) -> None:
+    low, high = in_range
+    line = clipped_line(low, base_of(low, x.dtype), high - low, out_range, out.dtype)
+    if fits(line):
+        pointwise(line_kernel(out), x, out, *line)
+    else:  # a step (one value in the image) or numbers that float32 cannot hold: the plain code
+        unit = reference.scale_to_unit(x.astype(np.float64), low, high)
+        reference.store_unit(unit, *out_range, out)
+
+
+def normalize(
+    x: NDArray[Any],
+    out: NDArray[Any],
+    *,
+    in_range: Pair | None,
+    percentiles: Pair | None,
+    value_range: Pair | None,
+    out_range: Pair | None,
+) -> None:
+    """See :func:`ctkernels.reference.normalize`."""
+    x = one_type(x)
+    ends = out_range or reference.default_out_range(out.dtype)
+    if in_range is not None:
+        _map(x, out, in_range, ends)
+        return
+
+    def body(i: int) -> None:
+        image, result = x[i : i + 1], out[i : i + 1]
+        if percentiles is None:
+            found = extremes(image, value_range)
+        else:
+            found = percentile_range(image, value_range, percentiles)
+        if found is None:
+            reference.store_unit(np.where(np.isnan(image), np.nan, 0.0), *ends, result)
+        else:
+            _map(image, result, found, ends)
+
+    each_image(x, 0.3 if percentiles is None else 0.8, body)

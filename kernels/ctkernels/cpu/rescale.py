@@ -1,0 +1,46 @@
+"""Modality rescale, ``x * slope + intercept``, in one pass.
+
+float32 results of 8- and 16-bit and float32 images are computed in float32. int16 and float64 results, float64 images
+and slopes that float32 cannot hold are computed in float64 without fused operations: NumPy's own bits.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctkernels.cpu._jit import jit
+from ctkernels.cpu._pointwise_images import pointwise
+
+
+@jit
+def rescale_to_float(x, out, slope, intercept):  # type: ignore[no-untyped-def]
+    """In the precision of ``slope`` and ``intercept``, either float32 or float64."""
+    pixels = x.reshape(-1)
+    results = out.reshape(-1)
+    for i in range(pixels.size):
+        results[i] = pixels[i] * slope + intercept
+
+
+@jit
+def rescale_to_int16(x, out, slope, intercept):  # type: ignore[no-untyped-def]
+    """Rounded half to even and saturated; NaN becomes -32768."""
+    pixels = x.reshape(-1)
+    results = out.reshape(-1)
+    for i in range(pixels.size):
+        v = np.float64(pixels[i]) * slope + intercept
+        v = v if v > -32768.0 else -32768.0
+        v = v if v < 32767.0 else 32767.0
+        results[i] = np.int32(np.rint(v))
+
+
+def rescale(x: NDArray[Any], out: NDArray[Any], *, slope: float, intercept: float) -> None:
+    """See :func:`ctkernels.reference.rescale`."""
+    if out.dtype == np.int16:
+        pointwise(rescale_to_int16, x, out, slope, intercept)
+        return
+    narrow = out.dtype == np.float32 and x.dtype != np.float64 and 1e-30 < abs(slope) < 1e30 and abs(intercept) < 1e30
+    number = np.float32 if narrow else np.float64
+    pointwise(rescale_to_float, x, out, number(slope), number(intercept))

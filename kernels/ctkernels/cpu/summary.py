@@ -1,0 +1,63 @@
+"""Box-plot figures of each image, exact: from the counts of whole numbers, by selection for other floats."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctkernels.cpu._histogram_values import value_counts
+from ctkernels.cpu._jit import jit, one_type
+from ctkernels.cpu._moments import image_moments, moments_of_sums
+from ctkernels.cpu._pointwise_images import each_image
+from ctkernels.cpu._select import percentiles_of_counts, percentiles_of_pixels
+from ctkernels.cpu._select_range import counted_pixels, extremes
+
+
+@jit
+def count_sums(counts):  # type: ignore[no-untyped-def]
+    """Count, sum and sum of squares of the indices into ``counts``, and the first and last that occur."""
+    count = np.int64(0)
+    total = np.int64(0)
+    squares = np.int64(0)
+    first = np.int64(-1)
+    last = np.int64(-1)
+    for v in range(counts.size):
+        c = np.int64(counts[v])
+        count += c
+        total += c * v
+        squares += c * v * v
+        if c:
+            last = np.int64(v)
+            if first < 0:
+                first = np.int64(v)
+    return count, total, squares, first, last
+
+
+def _summarize(image: NDArray[Any], percentiles: tuple[float, ...]) -> list[float]:
+    coded = value_counts(image)
+    if coded is not None:
+        counts, zero = coded
+        count, total, squares, first, last = count_sums(counts)
+        moments = moments_of_sums(count, total, squares)
+        mean = (total + zero * count) / count
+        figures = percentiles_of_counts(counts, zero, count, percentiles)
+        return [count, mean, moments.sd, first + zero, last + zero, *figures]
+    found = extremes(image, None)
+    if found is None:
+        return [0.0] + [math.nan] * (4 + len(percentiles))
+    moments = image_moments(image, None)
+    figures = percentiles_of_pixels(counted_pixels(image, None), percentiles)
+    return [moments.pixels, moments.mean, moments.sd, *found, *figures]
+
+
+def summary(x: NDArray[Any], out: NDArray[Any], *, percentiles: tuple[float, ...]) -> None:
+    """See :func:`ctkernels.reference.summary`."""
+    x = one_type(x)
+
+    def body(i: int) -> None:
+        out[i] = _summarize(x[i : i + 1], percentiles)
+
+    each_image(x, 1.0, body)

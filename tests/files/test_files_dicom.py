@@ -1,0 +1,356 @@
+"""DICOM: values of the modality, exact where they are whole, and every policy of the module."""
+
+from __future__ import annotations
+
+import sys
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+import pytest
+from files_build import BIG_ENDIAN, DEFLATED, EXPLICIT, IMPLICIT, data_set, dicom, rescale_group, save, slice_hu
+
+from ctfast.errors import FileFormatError, MissingDependencyError
+from ctfast.files import Limits, read_image
+
+
+def unsigned(bits: int = 12) -> np.ndarray:
+    return (slice_hu().astype(np.int32) + 1024).clip(0, 2**bits - 1).astype(np.uint16)
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG_ENDIAN, DEFLATED])
+@pytest.mark.parametrize("signed", [True, False])
+def test_native_syntaxes_give_int16_hu(tmp_path: Path, syntax: str, signed: bool) -> None:
+    stored = slice_hu() if signed else unsigned(16)
+    ds = data_set(stored, RescaleIntercept="0" if signed else "-1024")
+    ds.file_meta.TransferSyntaxUID = syntax
+    if syntax == BIG_ENDIAN:
+        ds.PixelData = stored.astype(stored.dtype.newbyteorder(">")).tobytes()
+    image = read_image(save(ds, tmp_path / "x.dcm"))
+    np.testing.assert_array_equal(image.pixels, slice_hu())
+    assert image.pixels.dtype == np.int16
+    assert (image.meaning, image.format) == ("hu", "dicom")
+
+
+def test_rle_is_decoded(tmp_path: Path) -> None:
+    ds = data_set(slice_hu())
+    ds.compress(pydicom.uid.RLELossless)
+    np.testing.assert_array_equal(read_image(save(ds, tmp_path / "x.dcm")).pixels, slice_hu())
+
+
+@pytest.mark.parametrize(
+    ("slope", "intercept", "dtype"),
+    [
+        ("1", "-1024", "int16"),
+        ("2", "-1024", "int16"),
+        ("-1", "3071", "int16"),
+        ("16", "0", "uint16"),
+        ("100", "-7", "float64"),
+        ("1", "1e6", "float64"),
+        ("0.5", "-512.25", "float32"),
+        ("1.000244", "-1024", "float32"),
+        ("1e-7", "0", "float32"),
+    ],
+)
+def test_rescale_against_plain_arithmetic(tmp_path: Path, slope: str, intercept: str, dtype: str) -> None:
+    path = dicom(
+        tmp_path / "x.dcm", unsigned(), BitsStored=12, HighBit=11, RescaleSlope=slope, RescaleIntercept=intercept
+    )
+    image = read_image(path)
+    expected = unsigned().astype(np.float64) * float(slope) + float(intercept)
+    assert image.pixels.dtype == dtype
+    np.testing.assert_array_equal(image.pixels, expected.astype(dtype))
+    assert (image.meta["rescale_slope"], image.meta["rescale_intercept"]) == (float(slope), float(intercept))
+
+
+def test_whole_hu_of_a_fractional_slope_stay_exact(tmp_path: Path) -> None:
+    image = read_image(dicom(tmp_path / "x.dcm", 2 * unsigned(), RescaleSlope="0.5", RescaleIntercept="-1024"))
+    np.testing.assert_array_equal(image.pixels, unsigned().astype(np.int32) - 1024)
+
+
+@pytest.mark.parametrize(
+    ("elements", "meaning"),
+    [
+        ({}, "hu"),
+        ({"RescaleType": "HU", "Modality": "OT"}, "hu"),
+        ({"RescaleType": "US"}, "unknown"),
+        ({"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}, "unknown"),
+        ({"RescaleSlope": None, "RescaleIntercept": None}, "stored"),
+        ({"Modality": "MR"}, "stored"),
+        ({"Modality": "PT", "RescaleSlope": "2.5"}, "unknown"),
+    ],
+    ids=str,
+)
+def test_meaning(tmp_path: Path, elements: dict[str, Any], meaning: str) -> None:
+    path = dicom(tmp_path / "x.dcm", slice_hu(), **elements)
+    assert read_image(path).meaning == meaning
+    assert read_image(path, values="hu").meaning == "hu"
+    stored = read_image(path, values="stored")
+    assert stored.meaning == "stored"
+    np.testing.assert_array_equal(stored.pixels, slice_hu())
+
+
+def test_junk_above_the_stored_bits_is_dropped(tmp_path: Path) -> None:
+    junk = unsigned() | np.uint16(0xA000)
+    image = read_image(dicom(tmp_path / "x.dcm", junk, BitsStored=12, HighBit=11))
+    np.testing.assert_array_equal(image.pixels, unsigned())
+
+
+def test_sign_is_extended_from_the_stored_bits(tmp_path: Path) -> None:
+    values = slice_hu().clip(-2048, 2047)
+    masked = values & np.int16(0x0FFF)
+    image = read_image(dicom(tmp_path / "x.dcm", masked, BitsStored=12, HighBit=11))
+    np.testing.assert_array_equal(image.pixels, values)
+
+
+def test_bits_below_the_stored_ones_are_shifted_out(tmp_path: Path) -> None:
+    shifted = (unsigned() << np.uint16(4)) | np.uint16(5)
+    image = read_image(dicom(tmp_path / "x.dcm", shifted, BitsStored=12, HighBit=15))
+    np.testing.assert_array_equal(image.pixels, unsigned())
+
+
+@pytest.mark.parametrize(("tag", "vr"), [(63536, "US"), (-2000, "SS")])
+def test_padding_in_the_signedness_of_the_pixels(tmp_path: Path, tag: int, vr: str) -> None:
+    ds = data_set(slice_hu(), RescaleIntercept="-24")
+    ds.add_new("PixelPaddingValue", vr, tag)
+    ds.add_new("PixelPaddingRangeLimit", vr, tag)
+    image = read_image(save(ds, tmp_path / "x.dcm"))
+    assert image.padding == -2024
+    assert image.meta["padding_range_limit"] == -2024
+
+
+def test_padding_that_the_stored_bits_cannot_hold_survives(tmp_path: Path) -> None:
+    stored = unsigned()
+    stored[0] = 63536
+    ds = data_set(stored, BitsStored=12, HighBit=11, RescaleIntercept="-1024")
+    ds.add_new("PixelPaddingValue", "US", 63536)
+    image = read_image(save(ds, tmp_path / "x.dcm"))
+    assert image.padding == 63536 - 1024
+    assert (image.pixels[0] == image.padding).all()
+    np.testing.assert_array_equal(image.pixels[1:], unsigned()[1:].astype(np.int32) - 1024)
+
+
+def test_multi_frame_with_one_rescale(tmp_path: Path) -> None:
+    frames = np.stack([slice_hu(seed=i) for i in range(3)])
+    np.testing.assert_array_equal(read_image(dicom(tmp_path / "x.dcm", frames)).pixels, frames)
+
+
+@pytest.mark.parametrize(("slopes", "dtype"), [((1, 1, 1), "int16"), ((1, 2, 3), "int16"), ((1, 0.5, 2), "float32")])
+def test_multi_frame_with_its_own_rescale_per_frame(tmp_path: Path, slopes: tuple[float, ...], dtype: str) -> None:
+    frames = np.stack([slice_hu(seed=i) for i in range(3)])
+    path = dicom(
+        tmp_path / "x.dcm",
+        frames,
+        RescaleSlope=None,
+        RescaleIntercept=None,
+        PerFrameFunctionalGroupsSequence=[rescale_group(slope, 10 * slope) for slope in slopes],
+    )
+    image = read_image(path)
+    expected = np.stack([frame * slope + 10 * slope for frame, slope in zip(frames, slopes, strict=True)])
+    np.testing.assert_array_equal(image.pixels, expected)
+    assert (image.pixels.dtype, image.meaning) == (np.dtype(dtype), "hu")
+
+
+def test_shared_rescale_of_all_frames(tmp_path: Path) -> None:
+    frames = np.stack([slice_hu(seed=i) for i in range(2)])
+    path = dicom(tmp_path / "x.dcm", frames, SharedFunctionalGroupsSequence=[rescale_group(1, -7)])
+    np.testing.assert_array_equal(read_image(path).pixels, frames - 7)
+
+
+def test_frame_groups_must_match_the_frames(tmp_path: Path) -> None:
+    frames = np.stack([slice_hu(seed=i) for i in range(3)])
+    path = dicom(tmp_path / "x.dcm", frames, PerFrameFunctionalGroupsSequence=[rescale_group(1, 0)] * 2)
+    with pytest.raises(FileFormatError, match="2 frame groups"):
+        read_image(path)
+
+
+def test_modality_lut(tmp_path: Path) -> None:
+    table = pydicom.Dataset()
+    table.add_new("LUTDescriptor", "US", [3, 1, 16])
+    table.ModalityLUTType = "HU"
+    table.add_new("LUTData", "US", [100, 200, 300])
+    stored = np.array([[0, 1, 2], [3, 4, 9]], np.uint16)
+    path = dicom(tmp_path / "x.dcm", stored, RescaleSlope=None, RescaleIntercept=None, ModalityLUTSequence=[table])
+    image = read_image(path)
+    np.testing.assert_array_equal(image.pixels, [[100, 100, 200], [300, 300, 300]])
+    assert image.meaning == "hu"
+
+
+def test_float_pixel_data(tmp_path: Path) -> None:
+    for keyword, dtype in (("FloatPixelData", "float32"), ("DoubleFloatPixelData", "float64")):
+        pixels = (slice_hu() + 0.25).astype(dtype)
+        ds = data_set(pixels, PixelData=None, BitsStored=None, HighBit=None, PixelRepresentation=None, Modality="OT")
+        ds.RescaleSlope = ds.RescaleIntercept = None
+        setattr(ds, keyword, pixels.tobytes())
+        image = read_image(save(ds, tmp_path / "x.dcm"))
+        np.testing.assert_array_equal(image.pixels, pixels)
+        assert image.pixels.dtype == dtype
+
+
+def test_32_bit_integers(tmp_path: Path) -> None:
+    pixels = slice_hu().astype(np.int32) * 100_000
+    image = read_image(dicom(tmp_path / "x.dcm", pixels, RescaleSlope=None, RescaleIntercept=None))
+    np.testing.assert_array_equal(image.pixels, pixels)
+    assert image.pixels.dtype == np.float64
+
+
+class TestMonochrome1:
+    """White is the minimum: a matter of display unless the values themselves are upside-down."""
+
+    def test_plausible_hu_are_not_inverted(self, tmp_path: Path) -> None:
+        image = read_image(dicom(tmp_path / "x.dcm", slice_hu(), PhotometricInterpretation="MONOCHROME1"))
+        np.testing.assert_array_equal(image.pixels, slice_hu())
+        assert image.meta["inverted"] is False
+
+    def test_hu_whose_stored_values_were_inverted_are_put_right(self, tmp_path: Path) -> None:
+        elements: dict[str, Any] = {"BitsStored": 12, "HighBit": 11, "RescaleIntercept": "-1024"}
+        path = dicom(tmp_path / "x.dcm", 4095 - unsigned(), PhotometricInterpretation="MONOCHROME1", **elements)
+        image = read_image(path)
+        np.testing.assert_array_equal(image.pixels, unsigned().astype(np.int32) - 1024)
+        assert image.meta["inverted"] is True
+        as_tagged = read_image(path, values="hu")
+        np.testing.assert_array_equal(as_tagged.pixels, 3071 - unsigned().astype(np.int32))
+
+    def test_values_without_unit_are_inverted_within_their_bits(self, tmp_path: Path) -> None:
+        elements: dict[str, Any] = {"Modality": "DX", "RescaleSlope": None, "RescaleIntercept": None}
+        elements |= {"PhotometricInterpretation": "MONOCHROME1", "BitsStored": 12, "HighBit": 11}
+        path = dicom(tmp_path / "x.dcm", unsigned(), **elements)
+        np.testing.assert_array_equal(read_image(path).pixels, 4095 - unsigned())
+        np.testing.assert_array_equal(read_image(path, values="stored").pixels, unsigned())
+        signed = dicom(tmp_path / "y.dcm", slice_hu(), **(elements | {"BitsStored": 16, "HighBit": 15}))
+        np.testing.assert_array_equal(read_image(signed).pixels, -1 - slice_hu())
+
+
+def test_no_preamble_is_read_if_it_is_a_data_set(tmp_path: Path) -> None:
+    path = dicom(tmp_path / "x.dcm", slice_hu())
+    whole = path.read_bytes()
+    path.write_bytes(whole[132:])
+    np.testing.assert_array_equal(read_image(path).pixels, slice_hu())
+    bare = tmp_path / "bare.dcm"
+    for implicit in (True, False):
+        data_set(slice_hu()).save_as(bare, implicit_vr=implicit, little_endian=True)
+        np.testing.assert_array_equal(read_image(bare).pixels, slice_hu())
+
+
+@pytest.mark.parametrize(
+    ("elements", "word"),
+    [
+        ({"Rows": None}, "Rows is missing"),
+        ({"Columns": 0}, "empty"),
+        ({"BitsAllocated": None}, "BitsAllocated is missing"),
+        ({"BitsAllocated": 12}, "not supported"),
+        ({"BitsAllocated": 1, "BitsStored": 1, "HighBit": 0}, "not supported"),
+        ({"BitsStored": 17}, "not supported"),
+        ({"HighBit": 3}, "not supported"),
+        ({"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB"}, "colour"),
+        ({"PhotometricInterpretation": "PALETTE COLOR"}, "colour"),
+        ({"RescaleSlope": "0"}, "slope 0"),
+        ({"PixelData": None}, "no pixel data"),
+        ({"PixelData": bytes(958)}, "truncated"),
+        ({"PixelData": bytes(3 * 960)}, "rows, columns or frames are wrong"),
+        ({"NumberOfFrames": 2}, "truncated"),
+        ({"NumberOfFrames": 0}, "empty"),
+        ({"NumberOfFrames": 2_000_000_000}, "the limits are"),
+    ],
+    ids=str,
+)
+def test_refused(tmp_path: Path, elements: dict[str, Any], word: str) -> None:
+    with pytest.raises(FileFormatError, match=word):
+        read_image(dicom(tmp_path / "x.dcm", slice_hu(), **elements))
+
+
+def test_truncated_files_are_refused(tmp_path: Path) -> None:
+    path = dicom(tmp_path / "x.dcm", slice_hu())
+    whole = path.read_bytes()
+    for keep in (132, 140, 200, len(whole) // 2, len(whole) - 2):
+        path.write_bytes(whole[:keep])
+        with pytest.raises(FileFormatError):
+            read_image(path)
+
+
+def test_sizes_are_checked_before_decoding(tmp_path: Path) -> None:
+    with pytest.raises(FileFormatError, match="the limits are"):
+        read_image(dicom(tmp_path / "x.dcm", slice_hu()), limits=Limits(max_bytes=959))
+
+
+def test_deflate_bomb_is_refused_before_it_is_inflated(tmp_path: Path) -> None:
+    ds = data_set(slice_hu())
+    ds.file_meta.TransferSyntaxUID = DEFLATED
+    path = save(ds, tmp_path / "x.dcm")
+    whole = path.read_bytes()
+    start = 144 + int.from_bytes(whole[140:144], "little")
+    pack = zlib.compressobj(9, zlib.DEFLATED, -15)
+    path.write_bytes(whole[:start] + pack.compress(bytes(1 << 24)) + pack.flush())
+    with pytest.raises(FileFormatError, match="inflates to over"):
+        read_image(path, limits=Limits(max_bytes=1 << 20))
+
+
+def test_a_stream_of_another_size_than_the_header_is_refused(tmp_path: Path) -> None:
+    import imagecodecs
+    from pydicom.encaps import encapsulate
+
+    big = np.zeros((400, 400), np.uint8)
+    for syntax, stream in (
+        ("1.2.840.10008.1.2.4.50", imagecodecs.jpeg8_encode(big)),
+        ("1.2.840.10008.1.2.4.80", imagecodecs.jpegls_encode(big)),
+        ("1.2.840.10008.1.2.4.90", imagecodecs.jpeg2k_encode(big, codecformat="j2k")),
+        ("1.2.840.10008.1.2.4.90", imagecodecs.jpeg2k_encode(big, codecformat="jp2")),
+    ):
+        ds = data_set(big[:20, :20].copy())
+        ds.file_meta.TransferSyntaxUID = syntax
+        ds.PixelData = encapsulate([stream])
+        ds["PixelData"].VR = "OB"
+        ds["PixelData"].is_undefined_length = True
+        with pytest.raises(FileFormatError, match=r"the stream is \(400, 400\)"):
+            read_image(save(ds, tmp_path / "x.dcm"))
+
+
+def test_unknown_and_missing_decoders_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pydicom.encaps import encapsulate
+
+    def file(syntax: str) -> Path:
+        ds = data_set(slice_hu())
+        ds.file_meta.TransferSyntaxUID = syntax
+        ds.PixelData = encapsulate([b"\0" * 100])
+        ds["PixelData"].VR = "OB"
+        ds["PixelData"].is_undefined_length = True
+        return save(ds, tmp_path / "x.dcm")
+
+    with pytest.raises(FileFormatError, match="not supported"):
+        read_image(file("1.2.840.10008.1.2.4.100"))
+    monkeypatch.setattr(pydicom.pixels.JPEGLSLosslessDecoder, "_available", {})
+    with pytest.raises(MissingDependencyError, match=r'pip install "ctfast\[codecs\]"'):
+        read_image(file("1.2.840.10008.1.2.4.80"))
+
+
+def test_without_pydicom_the_command_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = dicom(tmp_path / "x.dcm", slice_hu())
+    monkeypatch.setitem(sys.modules, "pydicom", None)
+    with pytest.raises(MissingDependencyError, match=r'pip install "ctfast\[dicom\]"'):
+        read_image(path)
+
+
+def test_facts_are_flat_and_json_able(tmp_path: Path) -> None:
+    import json
+
+    path = dicom(
+        tmp_path / "x.dcm",
+        slice_hu(),
+        PatientID="P^1",
+        PatientAge="061Y",
+        Manufacturer="Müller",
+        SpecificCharacterSet="ISO_IR 100",
+        WindowCenter=[40, -600],
+        WindowWidth=[400, 1500],
+        PixelSpacing=[0.7, 0.8],
+        ConvolutionKernel=["B30f", "2"],
+    )
+    image = read_image(path)
+    meta = image.meta
+    assert json.loads(json.dumps(meta)) == meta
+    assert (meta["patient_id"], meta["patient_age"], meta["manufacturer"]) == ("P^1", "061Y", "Müller")
+    assert (meta["window_center"], meta["window_width"], meta["kernel"]) == (40, 400, "B30f/2")
+    assert image.spacing == (0.7, 0.8)
+    assert image.padding is None
