@@ -34,11 +34,9 @@ def library() -> Any:
     folder = Path(sys.prefix) / "lib"
     try:
         cpu = "k0" if "avx512bw" in Path("/proc/cpuinfo").read_text() else "l9"
-        core, _, _, images = (
-            ctypes.CDLL(str(next(folder.glob(f"lib{name}.so*"))))
-            for name in ("ippcore", f"ippvm{cpu}", f"ipps{cpu}", f"ippi{cpu}")
-        )
-    except (OSError, StopIteration):
+        files = [sorted(folder.glob(f"lib{n}.so*")) for n in ("ippcore", f"ippvm{cpu}", f"ipps{cpu}", f"ippi{cpu}")]
+        core, _, _, images = (ctypes.CDLL(str(found[0])) for found in files)
+    except (OSError, IndexError):
         return None
     core.ippInit()
     return images

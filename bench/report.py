@@ -102,6 +102,14 @@ def benchmark_tables(results: dict[str, Any]) -> str:
             scale = 1e9 / cell["pixels"]
             ours = cell["seconds"]["ctfast"] * scale
             lines.append(f"| {row}, {column} | **{ratio(cell):.3g}** | {ours:.3g} | {name} {seconds * scale:.3g} |")
+    first = [b["extra_info"] for b in results["benchmarks"] if "first_call" in b["extra_info"]]
+    if first:
+        lines += [
+            "",
+            "| first call in a new process, int16 | compiled code on disk, s | nothing on disk, s |",
+            "|---|---|---|",
+        ]
+        lines += [f"| {f['first_call']} | {f['cached_seconds']:.2f} | {f['compiling_seconds']:.1f} |" for f in first]
     absent = sorted({name for cell in found.values() for name in cell["absent"]})
     if absent:
         lines += ["", f"Not installed where this was measured: {', '.join(absent)}."]

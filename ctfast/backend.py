@@ -105,16 +105,19 @@ def use_backend(name: str | None) -> Iterator[None]:
         _requested.reset(token)
 
 
-def select(name: str | None, location: str = "host") -> str:
-    """The backend a call runs on."""
+def requested(name: str | None) -> str | None:
+    """The backend that a caller, a ``with`` block or the environment asks for; None where nobody does (auto)."""
     where = "backend"
     if name is None or name == "auto":
         name = _requested.get()
     if name is None:
         name, where = os.environ.get("CTFAST_BACKEND") or None, "CTFAST_BACKEND"
-    if name is None or name == "auto":
-        name = "gpu" if location == "gpu" else "cpu"
-    return _usable(check_name(name, where))
+    return None if name is None or name == "auto" else check_name(name, where)
+
+
+def select(name: str | None, location: str = "host") -> str:
+    """The usable backend that a call runs on, whose array lives at ``location``."""
+    return _usable(requested(name) or ("gpu" if location == "gpu" else "cpu"))
 
 
 @cache

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping
 from numbers import Integral, Real
@@ -172,9 +173,23 @@ def clahe_bins(name: str, value: Any) -> int:
     return int(value)
 
 
+def edges(name: str, value: Any) -> tuple[float, ...]:
+    """Rising numbers between which pixels get labels."""
+    allowed = "1 to 254 finite numbers, each above the one before, are allowed"
+    try:
+        values = (value,) if _is_real(value) else tuple(value)
+    except TypeError:
+        raise _fail(name, value, allowed) from None
+    numbers = all(_is_real(v) and math.isfinite(v) for v in values)
+    if not numbers or not 1 <= len(values) <= 254 or any(a >= b for a, b in itertools.pairwise(values)):
+        raise _fail(name, value, allowed)
+    return tuple(float(v) for v in values)
+
+
 CHECKS: Final[Mapping[str, Callable[[str, Any], Any]]] = {
     "bins": bins,
     "clahe_bins": clahe_bins,
+    "edges": edges,
     "grid": grid,
     "mode": _choice(MODES),
     "not_negative": not_negative,

@@ -170,6 +170,27 @@ def demo(out: Annotated[Path, typer.Argument(metavar="OUT", help="New folder.")]
 
 
 @app.command()
+def bench(
+    dtype: Annotated[list[str] | None, typer.Option(help="Image dtype; repeat for more.")] = None,
+    operation: Annotated[list[str] | None, typer.Option(help="Operation; repeat for more. Default: all.")] = None,
+    size: Annotated[int, typer.Option(min=32, max=4096, help="Rows and columns of an image.")] = 512,
+    images: Annotated[int, typer.Option(min=1, max=4096, help="Images in a batch.")] = 16,
+) -> None:
+    """Time this machine's backends side by side and recommend one to `run`."""
+    from rich.console import Console
+
+    from ctfast.benchmark import CASES, run_bench
+
+    run_bench(
+        Console(file=sys.stdout),
+        dtypes=dtype or ["int16", "float32"],
+        operations=operation or list(CASES),
+        size=size,
+        images=images,
+    )
+
+
+@app.command()
 def warm() -> None:
     """Compile every CPU kernel now, so that the first real call is fast."""
     from rich.console import Console

@@ -23,7 +23,7 @@ from ctfast.arrays import as_images, from_host
 from ctfast.checks import check_values
 from ctfast.errors import ArgumentError, ValueRangeError
 from ctfast.results import Histogram, Summary
-from ctkernels.contract import OPERATIONS, SUMMARY_FIELDS
+from ctkernels.contract import OPERATIONS, SUMMARY_FIELDS, TISSUE_EDGES
 
 Mode = Literal["reflect", "mirror", "nearest", "wrap", "constant"]
 VOIFunction = Literal["linear", "linear_exact", "sigmoid"]
@@ -306,3 +306,22 @@ def summary(
         percentiles=from_host(levels, images.kind),
         levels=values["percentiles"],
     )
+
+
+def label_tissue(
+    image: Any, *, edges: Sequence[float] = TISSUE_EDGES, out: Any = None, backend: str | None = None
+) -> Any:
+    """Label each pixel by the range of HU that it falls in: 0 below the first edge, then 1, 2, ... (uint8).
+
+    A pixel's label is the number of edges that it reaches, as in ``numpy.digitize``. The default edges are those of
+    ``ctfast.analysis.TISSUES``, which names the tissue of each label with its source.
+
+    Args:
+        image: ``(..., H, W)`` in HU (the default edges mean nothing for other values).
+        edges: 1 to 254 rising numbers; an edge belongs to the range above it.
+        out: uint8 array for the result.
+        backend: see the module's documentation.
+
+    NaN gets the label 255.
+    """
+    return call("label_tissue", image, {"edges": edges}, out=out, backend_name=backend)

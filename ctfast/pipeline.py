@@ -33,7 +33,7 @@ from ctfast import ops
 from ctfast.checks import check_values
 from ctfast.errors import ArgumentError, CTFastError
 from ctfast.results import Histogram, Summary
-from ctkernels.contract import OPERATIONS, SAME, Operation
+from ctkernels.contract import OPERATIONS, Operation
 
 
 class Step:
@@ -87,7 +87,7 @@ class Step:
 
 def _checked_dtype(spec: Operation, dtype: str) -> str:
     allowed = spec.out_dtypes
-    if allowed == SAME or spec.kind == "statistic":
+    if not spec.chooses_dtype:
         raise ArgumentError(f"{spec.name} has no dtype=: its result's type is fixed")
     try:
         name = np.dtype(dtype).name
@@ -150,8 +150,8 @@ class Pipeline:
 
     @property
     def expects_hu(self) -> bool:
-        """Whether the result makes sense for Hounsfield units only: a window names HU."""
-        return any(s.operation == "window" for s in self.steps)
+        """Whether the result makes sense for Hounsfield units only: windows and tissues are named in HU."""
+        return any(s.operation in ("window", "label_tissue") for s in self.steps)
 
     @property
     def keeps_units(self) -> bool:

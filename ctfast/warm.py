@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ctfast import ops
-from ctkernels.contract import IMAGE_DTYPES, OPERATIONS, SAME, VOI_FUNCTIONS
+from ctkernels.contract import IMAGE_DTYPES, OPERATIONS, VOI_FUNCTIONS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -41,7 +41,7 @@ def _variants(operation: str) -> Iterator[dict[str, Any]]:
 def calls() -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Every (operation, input dtype, parameters) that is compiled."""
     for name, operation in OPERATIONS.items():
-        results = (None,) if operation.out_dtypes == SAME or operation.kind == "statistic" else operation.out_dtypes
+        results = operation.out_dtypes if operation.chooses_dtype else (None,)
         for image_dtype in IMAGE_DTYPES:
             for values in _variants(name):
                 for dtype in results:

@@ -48,8 +48,10 @@ def rng() -> np.random.Generator:
 
 
 @pytest.fixture(autouse=True)
-def _no_backend_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+def _nothing_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Neither this machine's environment nor its `ctfast bench` decides what tests run on."""
     monkeypatch.delenv("CTFAST_BACKEND", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -25,7 +25,7 @@ def test_signature_follows_the_contract(name: str) -> None:
     parameters = signature.parameters
     expected = ["image", *(p.name for p in operation.params)]
     if operation.kind != "statistic":
-        expected += [*([] if operation.out_dtypes == SAME else ["dtype"]), "out"]
+        expected += [*(["dtype"] if operation.chooses_dtype else []), "out"]
     assert sorted(parameters) == sorted([*expected, "backend"])
     by_position = [p.name for p in parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
     assert by_position == ["image", *([OBVIOUS[name]] if name in OBVIOUS else [])]

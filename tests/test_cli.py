@@ -112,9 +112,10 @@ def test_pipeline_file(folder: Path, tmp_path: Path) -> None:
 def test_help_names_every_command() -> None:
     result = CliRunner().invoke(app, ["--help"])
     assert result.exit_code == 0
-    for command in ("run", "presets", "doctor", "synth", "demo", "warm"):
-        assert command in result.output
-    assert "Not a medical device" in result.output
+    shown = " ".join(result.output.split())
+    for command in ("run", "presets", "doctor", "synth", "demo", "bench", "warm"):
+        assert command in shown
+    assert "Not a medical device" in shown
 
 
 def test_version_and_presets() -> None:
@@ -157,3 +158,25 @@ def test_synth_makes_the_kaggle_layout(tmp_path: Path) -> None:
     refused = ctfast_command("synth", tmp_path / "set")
     assert refused.returncode == 2
     assert "not an empty folder" in refused.stderr
+
+
+def test_bench_recommends_what_run_then_takes(folder: Path, tmp_path: Path) -> None:
+    cache = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    words = ("bench", "--size", "64", "--images", "2", "--dtype", "uint8", "--operation", "median_filter")
+    done = ctfast_command(*words, "--operation", "window", **cache)
+    assert done.returncode == 0, done.stderr
+    assert "recommended: cpu" in done.stdout
+    assert "exact" in done.stdout
+    kept = tmp_path / "cache" / "ctfast" / "recommendation.json"
+    assert {t["error"] for t in json.loads(kept.read_text())["timings"]} == {0.0}
+    kept.write_text(json.dumps({"backend": "reference"}))
+    run = ctfast_command("run", folder, "--out", tmp_path / "a", "--step", "median_filter size=3", **cache)
+    assert "backend reference" in run.stdout
+    words = ("run", folder, "--out", tmp_path / "b", "--step", "median_filter size=3", "--backend", "cpu")
+    assert "backend cpu" in ctfast_command(*words, **cache).stdout
+    kept.write_text("broken")
+    run = ctfast_command("run", folder, "--out", tmp_path / "c", "--step", "median_filter size=3", **cache)
+    assert "backend cpu" in run.stdout
+    refused = ctfast_command("bench", "--dtype", "int64", **cache)
+    assert refused.returncode == 2
+    assert "uint8, int16" in refused.stderr

@@ -43,6 +43,7 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
     "clahe": [{}, {"clip_limit": 0.0, "tile_grid": (3, 2)}, {"nbins": 1000, "value_range": (10, 200)}],
     "histogram": [{}, {"bins": 37, "value_range": (-10.5, 100)}],
     "summary": [{}, {"percentiles": (0, 0.1, 33, 100)}],
+    "label_tissue": [{}, {"edges": (-0.5,)}, {"edges": (-1e9, 0.1, 41, 127.5, 255, 40000, 1e300)}],
 }
 
 
@@ -69,7 +70,7 @@ def images(shape: tuple[int, ...], dtype: str) -> dict[str, np.ndarray]:
 
 def results_of(name: str) -> tuple[str | None, ...]:
     operation = OPERATIONS[name]
-    return (None,) if operation.out_dtypes == SAME or operation.kind == "statistic" else operation.out_dtypes
+    return operation.out_dtypes if operation.chooses_dtype else (None,)
 
 
 @pytest.mark.parametrize("backend", usable_backends())

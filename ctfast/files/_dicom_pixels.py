@@ -14,10 +14,11 @@ import numpy as np
 from ctfast.errors import FileFormatError, MissingDependencyError
 from ctfast.files._codestream import declared_size
 from ctfast.files._convert import native
-from ctfast.files._dicom_tags import has, number, text
+from ctfast.files._dicom_tags import TAGS, has, number, text
 from ctfast.files.image import Limits
 
 _FLOATS = {"FloatPixelData": "<f4", "DoubleFloatPixelData": "<f8"}
+_UNDEFINED_LENGTH = 0xFFFFFFFF
 _LOSSY_JPEG = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")
 _INSTALL = 'pip install "ctfast[codecs]"'
 
@@ -99,9 +100,9 @@ def decode(ds: Any, lay: Layout, limits: Limits) -> np.ndarray:
     syntax = ds.file_meta.get("TransferSyntaxUID") if hasattr(ds, "file_meta") else None
     if syntax is not None and syntax.is_encapsulated:
         return _decode_compressed(ds, lay, syntax, limits)
-    element = ds[lay.keyword]
+    element = ds.get_item(TAGS[lay.keyword])
     data = element.value
-    if element.is_undefined_length:
+    if element.length == _UNDEFINED_LENGTH:
         raise FileFormatError("compressed pixel data without a transfer syntax that says how")
     _check_length(len(data), lay)
     if not ds.original_encoding[1]:  # big-endian; pydicom knows about words of swapped bytes

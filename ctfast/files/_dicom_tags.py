@@ -56,7 +56,7 @@ TAGS: Final[dict[str, int]] = {
     "DoubleFloatPixelData": 0x7FE00009,
     "PixelData": 0x7FE00010,
 }
-_BINARY: Final = frozenset(
+BINARY: Final = frozenset(
     {
         "SamplesPerPixel",
         "Rows",
@@ -104,7 +104,7 @@ def number(ds: Any, keyword: str) -> float | None:
     item = ds.get_item(TAGS[keyword])
     if item is None:
         return None
-    if keyword in _BINARY and item.is_raw:
+    if keyword in BINARY and item.is_raw:
         if len(item.value) < 2:
             return None
         return float(int.from_bytes(item.value[:2], "little" if item.is_little_endian else "big"))

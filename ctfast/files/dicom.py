@@ -27,12 +27,14 @@ from ctfast.errors import FileFormatError, MissingDependencyError
 from ctfast.files import _dicom_pixels as bits
 from ctfast.files import _dicom_rescale as modality
 from ctfast.files._dicom_meta import collect, spacing, wanted
+from ctfast.files._dicom_scan import scan
 from ctfast.files._dicom_tags import has, number_or_none, text
 from ctfast.files.image import Image, Limits, Meaning, Values
 from ctfast.files.kaggle import parse_name
 from ctfast.files.tiff import count_nonfinite
 
 _DEFLATED: Final = b"1.2.840.10008.1.2.1.99"
+_SCAN_BYTES: Final = 64 << 20
 _IMPOSSIBLE_MEDIAN_HU: Final = 1000.0
 
 
@@ -57,7 +59,10 @@ def read_dicom(path: Path, head: bytes, limits: Limits, values: Values) -> Image
     if _DEFLATED in head:
         _check_inflated_size(path, head, limits)
     bare = head[128:132] != b"DICM"
-    ds = pydicom.dcmread(path, force=bare, specific_tags=wanted())
+    plain = not bare and path.stat().st_size <= _SCAN_BYTES
+    ds: Any = scan(path.read_bytes()) if plain else None
+    if ds is None:
+        ds = pydicom.dcmread(path, force=bare, specific_tags=wanted())
     if bare and not (has(ds, "Modality") or has(ds, "SOPClassUID")):
         raise FileFormatError("no DICOM preamble, and no data set that names its kind")
     lay = bits.layout(ds, limits)

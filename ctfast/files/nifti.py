@@ -37,7 +37,7 @@ def read_nifti(path: Path, limits: Limits, values: Values) -> Image:
         import nibabel
     except ImportError as error:
         raise MissingDependencyError(_INSTALL) from error
-    volume: Any = nibabel.load(path)
+    volume: Any = nibabel.load(path, mmap=False)
     header = volume.header
     if not isinstance(volume, nibabel.Nifti1Image | nibabel.Nifti2Image):
         raise FileFormatError(f"{type(volume).__name__} is not a single-file NIfTI image")

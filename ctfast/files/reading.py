@@ -49,4 +49,6 @@ def read_image(path: str | Path, *, values: Values = "auto", limits: Limits = _D
             image = read_nifti(path, limits, values)
         else:
             image = read_npy(path, limits)
+    if not image.pixels.flags.writeable:  # a view of the file's bytes; read-only arrays would compile kernels anew
+        image = replace(image, pixels=image.pixels.copy())
     return image if values == "auto" else replace(image, meaning=values)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import cast
 
 from ctfast import backend as backends
+from ctfast.benchmark import recommended_backend
 from ctfast.errors import UsageError
 from ctfast.files import Compression, Values
 from ctfast.pipeline import Pipeline
@@ -85,7 +86,7 @@ def plan(
         raise UsageError(f"values={values!r}: one of {', '.join(VALUES)} is allowed")
     settings = Settings(
         pipeline=pipeline,
-        backend=backends.select(backend),
+        backend=_chosen_backend(backend),
         format=format,
         compression=cast(Compression, compression),
         values=cast(Values, values),
@@ -93,6 +94,12 @@ def plan(
     )
     listed = [inputs] if isinstance(inputs, (str, Path)) else list(inputs)
     return make_plan(listed, Path(out), settings, overwrite=overwrite, resume=resume, shard=shard)
+
+
+def _chosen_backend(name: str | None) -> str:
+    """As asked for, else what ``ctfast bench`` recommends here, else the CPU."""
+    chosen = backends.requested(name)
+    return backends.select(chosen if chosen is not None else recommended_backend())
 
 
 def execute(

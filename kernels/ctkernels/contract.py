@@ -27,6 +27,12 @@ VOI_FUNCTIONS: Final = ("linear", "linear_exact", "sigmoid")
 SUMMARY_FIELDS: Final = ("count", "mean", "std", "min", "max")
 """The first columns that ``summary`` writes; the requested percentiles follow."""
 
+TISSUE_EDGES: Final = (-1024.0, -950.0, -500.0, -190.0, -30.0, 15.0, 130.0, 400.0, 700.0, 2500.0)
+"""Default edges of ``label_tissue`` in HU; ``ctfast.analysis`` names the tissues between them, with sources."""
+
+NO_LABEL: Final = 255
+"""What ``label_tissue`` writes where a pixel is NaN."""
+
 REQUIRED: Final = object()
 SAME: Final = ("same",)
 
@@ -82,6 +88,11 @@ class Operation:
     halo: Callable[[Values], tuple[int, int]] = _no_halo
     oracles: tuple[str, ...] = ()
     """Functions of other libraries that the tests compare with."""
+
+    @property
+    def chooses_dtype(self) -> bool:
+        """Whether a caller may choose the dtype of the result."""
+        return len(self.out_dtypes) > 1
 
     def result_shape(self, shape: tuple[int, int, int], values: Values) -> tuple[int, ...]:
         """Shape of ``out`` for an input of shape ``(N, H, W)``."""
@@ -187,6 +198,14 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
             "close",
             "statistic",
             oracles=("numpy.percentile",),
+        ),
+        Operation(
+            "label_tissue",
+            (Param("edges", "edges", TISSUE_EDGES),),
+            ("uint8",),
+            "exact",
+            "pointwise",
+            oracles=("numpy.digitize",),
         ),
     )
 }

@@ -17,6 +17,7 @@ clahe             NaN and -inf count as the low end of the range, +inf as the hi
 histogram         NaN and values outside the range are not counted (the public function refuses to find a range by
                   itself in data that are not finite, as NumPy does)
 summary           finite pixels only; ``count`` says how many; without any, everything else is NaN
+label_tissue      NaN gets the label 255, which no value has; inf counts as larger than every edge, -inf as smaller
 ================  =====================================================================================================
 """
 
@@ -28,7 +29,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ctkernels.contract import gaussian_radius
+from ctkernels.contract import NO_LABEL, gaussian_radius
 
 Array = NDArray[Any]
 Pair = tuple[float, float]
@@ -361,3 +362,9 @@ def summary(x: Array, out: Array, *, percentiles: tuple[float, ...]) -> None:
             continue
         row[:5] = (pixels.size, *mean_and_sd(pixels), pixels.min(), pixels.max())
         row[5:] = percentile(pixels, percentiles)
+
+
+def label_tissue(x: Array, out: Array, *, edges: tuple[float, ...]) -> None:
+    """How many of the rising ``edges`` each pixel reaches (``numpy.digitize``); NaN becomes ``NO_LABEL``."""
+    labels = np.searchsorted(np.asarray(edges), x.astype(np.float64), side="right")
+    out[...] = np.where(np.isnan(x), NO_LABEL, labels)

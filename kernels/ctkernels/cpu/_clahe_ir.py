@@ -15,7 +15,7 @@ from typing import Any
 from llvmlite import ir
 from numba.core import types
 
-from ctkernels.cpu._vectors import I32, I64, Vectors, intrinsic, whole
+from ctkernels.cpu._vectors import I32, I64, Vectors, intrinsic, is_integer, whole
 
 _I8 = ir.IntType(8)
 _LEVELS = {types.uint8: 8, types.uint16: 16, types.float32: 32}
@@ -134,7 +134,7 @@ def blend(typing: Any, pixel: Any, bin_kind: Any, level: Any, low: Any, high: An
                     some()
 
         def finished(v: Vectors, mixed: Any) -> Any:
-            if isinstance(pixel, types.Integer):
+            if is_integer(pixel):
                 # Adding 1.5 * 2**23 rounds half to even and leaves the whole number in the low bits.
                 numbers = ir.VectorType(I32, v.lanes)
                 value = b.bitcast(b.fadd(mixed, v.constant(12582912.0)), numbers)

@@ -11,7 +11,7 @@ from typing import Any
 from llvmlite import ir
 from numba.core import types
 
-from ctkernels.cpu._vectors import I32, I64, Vectors, intrinsic, whole
+from ctkernels.cpu._vectors import I32, I64, Vectors, intrinsic, is_integer, whole
 
 BANKS = 4
 """Copies of a histogram that take turns, so that equal neighbours don't wait for each other's increments."""
@@ -88,7 +88,7 @@ def accumulate(
                 shift *= 2
             total = b.add(total, carry)
             value = b.sitofp(total, v.type)
-            if isinstance(level, types.Integer):
+            if is_integer(level):
                 value = b.fmul(value, scale)
                 value = b.select(b.fcmp_ordered("<", value, whole_span), value, whole_span)
                 # Adding 1.5 * 2**23 rounds half to even and leaves the whole number in the low bits.
@@ -134,7 +134,7 @@ def pack(typing: Any, level: Any, bins: Any, a: Any, b: Any, c: Any, d: Any, out
                     shift = ir.Constant(numbers, [ir.Constant(I32, 8 * size * i)] * n)
                     word = builder.or_(word, builder.shl(part, shift))
                 words.append(word)
-            both = words[0] if size == 1 else v.shuffle(*words, [x for k in range(n) for x in (k, n + k)])
+            both = words[0] if size == 1 else v.shuffle(words[0], words[1], [x for k in range(n) for x in (k, n + k)])
             v.store(both, place, 4)
 
         v.loop(whole(0), args[1], n, body)

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from ctkernels.cpu._gaussian_ir import (
     BLOCK,
-    VECTOR_BYTES,
     copy_bytes,
     extend_row,
     from_lanes,
@@ -23,6 +22,7 @@ from ctkernels.cpu._gaussian_ir import (
     weigh_shifts,
 )
 from ctkernels.cpu._jit import jit
+from ctkernels.cpu._vectors import VECTOR_BYTES
 
 Array = NDArray[Any]
 

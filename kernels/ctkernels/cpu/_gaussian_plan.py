@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from ctkernels.contract import gaussian_radius
 from ctkernels.cpu._border import border_index
-from ctkernels.cpu._gaussian_ir import BLOCK, VECTOR_BYTES
+from ctkernels.cpu._gaussian_ir import BLOCK
+from ctkernels.cpu._vectors import VECTOR_BYTES
 
 Array = NDArray[Any]
 

@@ -61,8 +61,8 @@ def place(part, first, last, scale, slack, index, flags):  # type: ignore[no-unt
 
 
 @jit
-def count_floats(x, edges, last, error, patient, counts, banks, index, flags):  # type: ignore[no-untyped-def]
-    """The pixels of each bin to ``counts``; False if most pixels are near an edge and the caller is not ``patient``.
+def count_floats(x, edges, last, error, counts, banks, index, flags):  # type: ignore[no-untyped-def]
+    """The pixels of each bin to ``counts``.
 
     ``edges``: the left edge of each bin and two NaN, which no pixel reaches: not ``last``, not infinity. ``banks``:
     uint32, one more than the bins for each bank; ``index``, ``flags``: int32 and int8, ``BLOCK`` elements.
@@ -85,15 +85,9 @@ def count_floats(x, edges, last, error, patient, counts, banks, index, flags):  
     words = flags.view(np.uint64)
     following = edges[1:]
     banks[: stride * used] = 0
-    crowded = 0
     for start in range(0, pixels.size, 1024):
         part = pixels[start : start + 1024]
-        flagged = place(part, first, end, scale, slack, index, flags)
-        if flagged > 128:
-            crowded += 1
-            if not patient and crowded > 8 + start // 4096:
-                return False
-        if flagged:
+        if place(part, first, end, scale, slack, index, flags):
             flags[part.size :] = 0
             for j in range((part.size + 7) // 8):
                 if words[j] != np.uint64(0):
@@ -113,4 +107,3 @@ def count_floats(x, edges, last, error, patient, counts, banks, index, flags):  
         part_counts = banks[bank * stride : (bank + 1) * stride]
         for k in range(bins):
             counts[k] += np.int64(part_counts[k])
-    return True

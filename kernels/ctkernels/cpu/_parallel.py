@@ -7,6 +7,7 @@ under Python threads (callers share the threads there are instead of multiplying
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import os
@@ -38,7 +39,7 @@ def _cgroup_cores(root: Path = Path("/sys/fs/cgroup"), self_file: Path = Path("/
             quota, period = (folder / "cpu.max").read_text().split()
             if quota != "max":
                 limit = min(limit, int(quota) / int(period))
-        except (OSError, ValueError):
+        except (OSError, ValueError, ZeroDivisionError):
             pass
         if folder == root or root not in folder.parents:
             break
@@ -48,7 +49,7 @@ def _cgroup_cores(root: Path = Path("/sys/fs/cgroup"), self_file: Path = Path("/
         period_v1 = int((root / "cpu" / "cpu.cfs_period_us").read_text())
         if quota_v1 > 0:
             limit = min(limit, quota_v1 / period_v1)
-    except (OSError, ValueError):
+    except (OSError, ValueError, ZeroDivisionError):
         pass
     return limit
 
@@ -98,9 +99,20 @@ class _Pool:
                 self.executor = ThreadPoolExecutor(self.workers, thread_name_prefix="ctkernels")
             return helpers, self.executor
 
-    def release(self, helpers: int) -> None:
+    def release(self) -> None:
+        """One thread, a caller or a helper, has stopped."""
         with self.lock:
-            self.busy -= 1 + helpers
+            self.busy -= 1
+
+    def retire(self) -> bool:
+        """Whether a helper should stop because callers that came later need its core; it is released then."""
+        if self.threads is None or self.busy <= self.threads:
+            return False
+        with self.lock:
+            if self.busy <= self.threads:
+                return False
+            self.busy -= 1
+            return True
 
 
 _pool = _Pool()
@@ -134,27 +146,40 @@ def run(tasks: Sequence[Any], body: Callable[[Any], None]) -> None:
     helpers, executor = _pool.claim(len(tasks) - 1)
     queue = deque(tasks)
 
-    def work() -> None:
-        while True:
-            try:
-                task = queue.popleft()
-            except IndexError:
-                return
-            try:
-                body(task)
-            except BaseException:
-                queue.clear()
-                raise
+    def step() -> bool:
+        try:
+            task = queue.popleft()
+        except IndexError:
+            return False
+        try:
+            body(task)
+        except BaseException:
+            queue.clear()
+            raise
+        return True
+
+    def help_out() -> None:
+        retired = False
+        try:
+            while not retired and step():
+                retired = _pool.retire()
+        finally:
+            if not retired:
+                _pool.release()
 
     futures: list[Future[None]] = []
     try:
-        if helpers and executor is not None:
-            futures = [executor.submit(work) for _ in range(helpers)]
-        work()
+        if executor is not None:
+            # No thread to be had (a limit, or the interpreter is ending): the caller does what is left.
+            with contextlib.suppress(RuntimeError):
+                futures.extend(executor.submit(help_out) for _ in range(helpers))
+        while step():
+            pass
     finally:
         # Helpers write to the caller's arrays: never return before the last of them has stopped.
         wait(futures)
-        _pool.release(helpers)
+        for _ in range(1 + helpers - len(futures)):
+            _pool.release()
     for future in futures:
         future.result()
 

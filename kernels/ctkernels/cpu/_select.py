@@ -49,17 +49,3 @@ def percentiles_of_counts(
     values_at_ranks(counts, wanted, found)
     at = dict(zip(wanted.tolist(), (float(v + zero) for v in found.tolist()), strict=True))
     return [between(at[r], at[min(r + 1, count - 1)], t) for r, t in zip(ranks, fractions, strict=True)]
-
-
-def percentiles_of_pixels(pixels: NDArray[Any], percentiles: Sequence[float]) -> list[float]:
-    """Percentiles of a 1-D array of finite floats, at least one; interpolated in float64."""
-    count = pixels.size
-    if not percentiles:
-        return []
-    ranks, fractions = percentile_ranks(count, percentiles)
-    wanted = sorted({r for rank in ranks for r in (rank, min(rank + 1, count - 1))})
-    ordered = np.partition(pixels, wanted)
-    return [
-        between(float(ordered[r]), float(ordered[min(r + 1, count - 1)]), t)
-        for r, t in zip(ranks, fractions, strict=True)
-    ]

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from ctkernels.cpu._histogram_values import value_counts
 from ctkernels.cpu._pointwise_images import in_bands
-from ctkernels.cpu._select import percentiles_of_counts, percentiles_of_pixels
-from ctkernels.cpu._select_keys import key, key_bounds, key_extent, sortable, unkey
+from ctkernels.cpu._select import percentiles_of_counts
+from ctkernels.cpu._select_float import percentiles_of_floats
+from ctkernels.cpu._select_keys import key_bounds, key_extent, sortable, unkey
 
 Pair = tuple[float, float]
 
@@ -23,21 +24,14 @@ def extremes(image: NDArray[Any], value_range: Pair | None) -> Pair | None:
     return (unkey(low, image.dtype), unkey(high, image.dtype)) if low <= high else None
 
 
-def counted_pixels(image: NDArray[Any], value_range: Pair | None) -> NDArray[Any]:
-    """The pixels of a float image that count, as a new 1-D array."""
-    first, last = key_bounds(image.dtype, value_range)
-    keys = key(sortable(image))
-    return image[(keys >= first) & (keys <= last)]
-
-
 def percentile_range(image: NDArray[Any], value_range: Pair | None, percentiles: Pair) -> Pair | None:
     """Two percentiles of the pixels that count of one image ``(1, H, W)``; None where no pixel does."""
     coded = value_counts(image)
     if coded is None:
-        pixels = counted_pixels(image, value_range)
-        if pixels.size == 0:
+        found = extremes(image, value_range)
+        if found is None:
             return None
-        low, high = percentiles_of_pixels(pixels, percentiles)
+        low, high = percentiles_of_floats(image, *found, percentiles)[1]
         return low, high
     counts, zero = coded
     if value_range is not None:

@@ -29,6 +29,11 @@ def whole(value: int) -> Any:
     return ir.Constant(I64, value)
 
 
+def is_integer(kind: Any) -> bool:
+    """Whether a Numba number type is one of the integers."""
+    return str(kind).startswith(("int", "uint"))
+
+
 class Vectors:
     """Emits loads, stores and arithmetic on vectors of one floating-point type; ``lanes`` defaults to a full vector."""
 

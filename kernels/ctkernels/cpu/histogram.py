@@ -1,8 +1,8 @@
 """Counts between edges, equal to ``numpy.histogram``: by a table from value to bin for whole numbers, else by position.
 
-Images of 8- and 16-bit integers are counted value by value; a table then sums the values into bins, so that pixels
-exactly on an edge cost nothing. Floats are counted by position (``_histogram_float``), unless they crowd at the edges:
-then they are mostly whole numbers (HU), which are counted as integers.
+Images of 8- and 16-bit integers, and float images of whole numbers that int16 holds (HU), are counted value by value;
+a table then sums the values into bins, so that pixels exactly on an edge cost nothing. Other floats are counted by
+position (``_histogram_float``).
 """
 
 from __future__ import annotations
@@ -66,28 +66,20 @@ def _table(edges: NDArray[Any]) -> NDArray[np.int32]:
 
 
 def _count(image: NDArray[Any], edges: NDArray[Any], counts: NDArray[np.int64]) -> None:
-    if image.dtype.kind == "f":
-        error = estimate_error(edges)
-        if error < LARGEST_ERROR and _count_positions(image, edges, error, counts, False):
-            return
     coded = value_counts(image)
     if coded is not None:
         values, zero = coded
         sum_into_bins(values, _table(edges)[zero - _FIRST :], counts)
-    elif error < LARGEST_ERROR:
-        _count_positions(image, edges, error, counts, True)
-    else:
+        return
+    error = estimate_error(edges)
+    if error >= LARGEST_ERROR:
         reference.histogram(image, counts[None], edges=edges)
-
-
-def _count_positions(
-    image: NDArray[Any], edges: NDArray[Any], error: float, counts: NDArray[np.int64], patient: bool
-) -> bool:
+        return
     bins = edges.size - 1
     left = np.concatenate([edges[:-1], np.full(2, np.nan, edges.dtype)])
     banks = scratch("position counts", (bins + 1) * (4 if bins <= _MANY else 1), np.uint32)
     index, flags = scratch("positions", BLOCK, np.int32), scratch("flags", BLOCK, np.int8)
-    return bool(count_floats(image, left, float(edges[-1]), error, patient, counts, banks, index, flags))
+    count_floats(image, left, float(edges[-1]), error, counts, banks, index, flags)
 
 
 def histogram(x: NDArray[Any], out: NDArray[np.int64], *, edges: NDArray[Any]) -> None:

@@ -12,8 +12,9 @@ from ctkernels.cpu._histogram_values import value_counts
 from ctkernels.cpu._jit import jit, one_type
 from ctkernels.cpu._moments import image_moments, moments_of_sums
 from ctkernels.cpu._pointwise_images import each_image
-from ctkernels.cpu._select import percentiles_of_counts, percentiles_of_pixels
-from ctkernels.cpu._select_range import counted_pixels, extremes
+from ctkernels.cpu._select import percentiles_of_counts
+from ctkernels.cpu._select_float import percentiles_of_floats
+from ctkernels.cpu._select_range import extremes
 
 
 @jit
@@ -49,7 +50,7 @@ def _summarize(image: NDArray[Any], percentiles: tuple[float, ...]) -> list[floa
     if found is None:
         return [0.0] + [math.nan] * (4 + len(percentiles))
     moments = image_moments(image, None)
-    figures = percentiles_of_pixels(counted_pixels(image, None), percentiles)
+    _, figures = percentiles_of_floats(image, *found, percentiles)
     return [moments.pixels, moments.mean, moments.sd, *found, *figures]
 
 

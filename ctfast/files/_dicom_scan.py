@@ -1,0 +1,160 @@
+"""A quick look at plain DICOM files: the wanted elements of an uncompressed little-endian data set, nothing else.
+
+Most CT slices are such files, and pydicom spends 0.6 of 1.0 ms a slice on elements that nobody asks for; this walk
+takes a tenth of that. It gives up on anything out of the ordinary (``None``), and pydicom then reads the file with all
+its care: broken or unordered elements, wanted sequences, text beyond ASCII, other transfer syntaxes.
+
+Source: DICOM PS3.5 7.1 (data elements), 7.5 (nested data sets), PS3.10 7.1 (file meta information).
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from ctfast.files._dicom_tags import BINARY, TAGS
+
+_PIXELS: Final = TAGS["PixelData"]
+_WANTED: Final = frozenset(TAGS.values())
+_BINARY: Final = frozenset(TAGS[name] for name in BINARY)
+_FOR_PYDICOM: Final = frozenset(
+    tag for name, tag in TAGS.items() if name.endswith("Sequence") or (name.endswith("PixelData") and tag != _PIXELS)
+)
+_SYNTAX: Final = 0x00020010
+_ITEM, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE0DD
+_UNDEFINED: Final = 0xFFFFFFFF
+_SHORT_VRS: Final = frozenset(b"AE AS AT CS DA DS DT FL FD IS LO LT PN SH SL SS ST TM UI UL US".split())
+_LONG_VRS: Final = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
+_MAX_DEPTH: Final = 16
+
+_explicit = struct.Struct("<HH2sH").unpack_from
+_implicit = struct.Struct("<HHI").unpack_from
+_length = struct.Struct("<I").unpack_from
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """The bytes of one element, with the attributes of pydicom's raw elements that readers use."""
+
+    value: bytes | memoryview
+    length: int
+    is_raw: bool = True
+    is_little_endian: bool = True
+
+
+@dataclass(slots=True)
+class PlainDataSet:
+    """What ``scan`` found, to be used like a pydicom data set by tag."""
+
+    implicit: bool
+    file_meta: dict[str, Any]
+    elements: dict[int, Element] = field(default_factory=dict)
+
+    @property
+    def original_encoding(self) -> tuple[bool, bool]:
+        """``(implicit, little-endian)`` as in pydicom."""
+        return self.implicit, True
+
+    def get_item(self, tag: int) -> Element | None:
+        """The element, or None."""
+        return self.elements.get(tag)
+
+    def __contains__(self, tag: int) -> bool:
+        return tag in self.elements
+
+
+class _OddError(Exception):
+    """Something that is better left to pydicom."""
+
+
+def scan(data: bytes) -> PlainDataSet | None:
+    """Find the wanted elements of a whole DICOM file; None where pydicom should look."""
+    from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+    if data[128:132] != b"DICM":
+        return None
+    try:
+        place, syntax = _meta(data)
+        for known in (ExplicitVRLittleEndian, ImplicitVRLittleEndian):
+            if syntax == known.encode():
+                found = PlainDataSet(bool(known.is_implicit_VR), {"TransferSyntaxUID": known})
+                _walk(data, place, found)
+                return found
+    except (_OddError, struct.error):
+        return None
+    return None
+
+
+def _meta(data: bytes) -> tuple[int, bytes]:
+    """Where the data set starts, and its transfer syntax."""
+    place, syntax = 132, b""
+    while data[place : place + 2] == b"\x02\0":
+        tag, start, length = _header(data, place, implicit=False)
+        place = start + length
+        if length == _UNDEFINED or place > len(data):
+            raise _OddError
+        if tag == _SYNTAX:
+            syntax = data[start:place].rstrip(b"\0 ")
+    return place, syntax
+
+
+def _header(data: bytes, place: int, *, implicit: bool) -> tuple[int, int, int]:
+    """Tag, start and length of the value of the element at ``place``."""
+    if implicit:
+        group, element, length = _implicit(data, place)
+        return group << 16 | element, place + 8, length
+    group, element, vr, length = _explicit(data, place)
+    if vr in _SHORT_VRS:
+        return group << 16 | element, place + 8, length
+    if vr not in _LONG_VRS:
+        raise _OddError
+    return group << 16 | element, place + 12, _length(data, place + 8)[0]
+
+
+def _walk(data: bytes, place: int, found: PlainDataSet) -> None:
+    """Collect wanted elements up to and with the pixel data."""
+    size, last, implicit = len(data), 0, found.implicit
+    while place < size:
+        tag, start, length = _header(data, place, implicit=implicit)
+        if tag <= last:
+            raise _OddError
+        last = tag
+        if length == _UNDEFINED:
+            if tag in _WANTED:
+                raise _OddError
+            place = _after_sequence(data, start, implicit, 0)
+            continue
+        place = start + length
+        if tag == _PIXELS:
+            found.elements[tag] = Element(memoryview(data)[start:place], length)
+            return
+        if place > size or tag in _FOR_PYDICOM:
+            raise _OddError
+        if tag in _WANTED:
+            value = data[start:place]
+            if tag not in _BINARY and not value.isascii():
+                raise _OddError
+            found.elements[tag] = Element(value, length)
+    raise _OddError
+
+
+def _after_sequence(data: bytes, place: int, implicit: bool, depth: int) -> int:
+    """The end of a sequence of undefined length whose first item is at ``place``."""
+    if depth > _MAX_DEPTH:
+        raise _OddError
+    while True:
+        tag, start, length = _header(data, place, implicit=True)
+        if tag == _SEQUENCE_END:
+            return start
+        if tag != _ITEM:
+            raise _OddError
+        place = _after_item(data, start, implicit, depth) if length == _UNDEFINED else start + length
+
+
+def _after_item(data: bytes, place: int, implicit: bool, depth: int) -> int:
+    while True:
+        if data[place : place + 4] == b"\xfe\xff\x0d\xe0":
+            return place + 8
+        _, start, length = _header(data, place, implicit=implicit)
+        place = _after_sequence(data, start, implicit, depth + 1) if length == _UNDEFINED else start + length

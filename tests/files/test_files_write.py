@@ -1,0 +1,136 @@
+"""Writing: what is written is read back, and never half of it is left."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import skimage.io
+import tifffile
+from files_build import slice_hu
+
+from ctfast.errors import ArgumentError, DTypeError, MissingDependencyError, ShapeError
+from ctfast.files import read_image, write_image
+
+DTYPES = ["uint8", "int16", "uint16", "float32", "float64"]
+
+
+@pytest.mark.parametrize("name", ["x.tif", "x.TIFF", "x.npy", "x.nii", "x.nii.gz"])
+@pytest.mark.parametrize("shape", [(20, 24), (1, 1), (3, 20, 24), (1, 5, 6)], ids=str)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_round_trip(tmp_path: Path, dtype: str, shape: tuple[int, ...], name: str, rng: np.random.Generator) -> None:
+    pixels = (rng.random(shape) * 200).astype(dtype)
+    path = tmp_path / name
+    write_image(path, pixels, meaning="hu", spacing=None if name == "x.npy" else (0.5, 0.25))
+    image = read_image(path)
+    expected = pixels[0] if len(shape) == 3 and shape[0] == 1 and name != "x.npy" else pixels
+    np.testing.assert_array_equal(image.pixels, expected)
+    if name != "x.npy":
+        assert (image.meaning, image.spacing) == ("hu", (0.5, 0.25))
+    assert [item.name for item in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize(("compression", "level"), [("none", None), ("zlib", 1), ("zstd", 3), ("lzw", None)])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_compressions(tmp_path: Path, dtype: str, compression: Any, level: int | None) -> None:
+    pixels = np.stack([slice_hu(64, 64, seed=i) for i in range(2)]).astype(dtype)
+    write_image(tmp_path / "x.tif", pixels, compression=compression, level=level)
+    np.testing.assert_array_equal(read_image(tmp_path / "x.tif").pixels, pixels)
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "x.tif"), pixels)
+
+
+def test_any_memory_layout(tmp_path: Path) -> None:
+    pixels = np.asfortranarray(slice_hu().astype(">i2"))[::-1, ::2]
+    pixels.flags.writeable = False
+    for name in ("x.tif", "x.npy", "x.nii"):
+        write_image(tmp_path / name, pixels)
+        np.testing.assert_array_equal(read_image(tmp_path / name).pixels, pixels)
+
+
+@pytest.mark.parametrize("name", ["x.tif", "x.npy", "x.nii.gz", "x.png"])
+def test_equal_images_give_equal_files(tmp_path: Path, name: str) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        write_image(tmp_path / folder / name, np.abs(slice_hu()).astype(np.uint16))
+    assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+@pytest.mark.parametrize("shape", [(1, 1), (20, 24)])
+def test_png_is_read_by_others(tmp_path: Path, shape: tuple[int, int], dtype: str, rng: np.random.Generator) -> None:
+    pixels = rng.integers(0, np.iinfo(dtype).max, shape, dtype)
+    write_image(tmp_path / "x.png", pixels)
+    np.testing.assert_array_equal(skimage.io.imread(tmp_path / "x.png"), pixels)
+
+
+def test_tiff_tags(tmp_path: Path) -> None:
+    write_image(tmp_path / "x.tif", slice_hu(), spacing=(0.5, 0.25))
+    with tifffile.TiffFile(tmp_path / "x.tif") as file:
+        page = file.pages[0]
+        assert (page.get_resolution("MILLIMETER")) == pytest.approx((4, 2))
+        assert page.software.startswith("ctfast ")
+        assert page.datetime is None
+
+
+def test_a_failure_leaves_the_older_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x.tif"
+    write_image(path, slice_hu())
+    before = path.read_bytes()
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tifffile.TiffWriter, "write", fail)
+    with pytest.raises(OSError, match="No space"):
+        write_image(path, slice_hu() + np.int16(1))
+    assert path.read_bytes() == before
+    assert [item.name for item in tmp_path.iterdir()] == ["x.tif"]
+
+
+def test_long_names_leave_room_for_the_temporary_one(tmp_path: Path) -> None:
+    path = tmp_path / ("x" * 251 + ".tif")
+    write_image(path, slice_hu())
+    assert path.exists()
+
+
+@pytest.mark.parametrize(
+    ("pixels", "options", "error"),
+    [
+        (np.zeros((2, 2), np.int32), {}, DTypeError),
+        (np.zeros((2, 2), bool), {}, DTypeError),
+        (np.zeros(4, np.int16), {}, ShapeError),
+        (np.zeros((0, 4), np.int16), {}, ShapeError),
+        (np.zeros((2, 2, 2, 2), np.int16), {}, ShapeError),
+        (np.zeros((2, 2), np.int16), {"format": "png"}, DTypeError),
+        (np.zeros((2, 2, 2), np.uint8), {"format": "png"}, ShapeError),
+        (np.zeros((2, 2), np.int16), {"format": "bmp"}, ArgumentError),
+        (np.zeros((2, 2), np.int16), {"format": "npy", "compression": "zlib"}, ArgumentError),
+        (np.zeros((2, 2), np.int16), {"compression": "jpeg"}, ArgumentError),
+        (np.zeros((2, 2), np.int16), {"compression": "zlib", "level": 10}, ArgumentError),
+        (np.zeros((2, 2), np.int16), {"compression": "lzw", "level": 1}, ArgumentError),
+        (np.zeros((2, 2), np.int16), {"meaning": "grey"}, ArgumentError),
+        (np.zeros((2, 2), np.int16), {"spacing": (0, 1)}, ArgumentError),
+        (np.zeros((2, 2), np.int16), {"padding": float("nan")}, ArgumentError),
+        (np.zeros((2, 2), np.int16), {"description": {"meaning": "hu"}}, ArgumentError),
+        (np.zeros((2, 2), np.int16), {"description": {"a": [1]}}, ArgumentError),
+        (np.zeros((2, 2), np.int16), {"description": {"a": float("inf")}}, ArgumentError),
+    ],
+)
+def test_wrong_arguments(tmp_path: Path, pixels: np.ndarray, options: dict[str, Any], error: type[Exception]) -> None:
+    with pytest.raises(error):
+        write_image(tmp_path / "x.tif", pixels, **options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_unknown_extension(tmp_path: Path) -> None:
+    with pytest.raises(ArgumentError, match=r"\.nii\.gz"):
+        write_image(tmp_path / "x.dcm", slice_hu())
+
+
+def test_missing_codec_names_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "imagecodecs", None)
+    with pytest.raises(MissingDependencyError, match=r'pip install "ctfast\[codecs\]"'):
+        write_image(tmp_path / "x.tif", slice_hu(), compression="zstd")

@@ -1,0 +1,79 @@
+"""Compiled code on disk: found again, shared by processes that start together, kept when the package is read-only."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import ctfast
+
+ROOT = Path(ctfast.__file__).parents[1]
+
+CALL = """
+import numpy as np, ctfast
+x = np.random.default_rng(0).integers(-1024, 3071, (70, 80)).astype(np.int16)
+ctfast.window(x, center=40, width=400, dtype="uint8")
+print(int(ctfast.median_filter(x, 3).astype(np.int64).sum()), int(ctfast.histogram(x, 64).counts[3]))
+"""
+
+COUNT = """
+from numba.core.dispatcher import Dispatcher
+import gc
+own = [d for d in gc.get_objects() if isinstance(d, Dispatcher) and d.py_func.__module__.startswith("ctkernels")]
+print(sum(sum(d.stats.cache_misses.values()) for d in own), sum(sum(d.stats.cache_hits.values()) for d in own))
+"""
+
+
+def environment(cache: Path) -> dict[str, str]:
+    paths = os.pathsep.join([str(ROOT / "kernels"), str(ROOT)])
+    return {**os.environ, "PYTHONPATH": paths, "NUMBA_CACHE_DIR": str(cache)}
+
+
+def test_processes_that_start_together_on_a_cold_cache_all_work(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", CALL]
+    together = [
+        subprocess.Popen(command, env=environment(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
+    said = [process.communicate(timeout=300) for process in together]
+    assert [process.returncode for process in together] == [0] * 4, said
+    assert len({out for out, _ in said}) == 1
+
+
+def test_the_second_process_compiles_nothing(tmp_path: Path) -> None:
+    outs = []
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-c", CALL + COUNT], env=environment(tmp_path), capture_output=True, text=True, check=True
+        )
+        outs.append([int(n) for n in done.stdout.split()])
+    assert outs[0][:2] == outs[1][:2]
+    assert outs[0][2] > 0, "the first process compiles"
+    assert outs[1][2] == 0, "the second finds everything on disk"
+    assert outs[1][3] > 0
+
+
+def test_a_read_only_installation_keeps_its_cache_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import numba
+
+    from ctkernels.cpu import _jit
+
+    package = str(Path(_jit.__file__).parent)
+    access = os.access
+    monkeypatch.setattr(numba.config, "CACHE_DIR", "")
+    monkeypatch.setattr(os, "access", lambda path, mode: str(path) != package and access(path, mode))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    _jit._point_cache_to_a_writable_place()
+    assert str(tmp_path / "cache" / "ctfast" / "numba") == numba.config.CACHE_DIR
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    monkeypatch.setattr(numba.config, "CACHE_DIR", "")
+    _jit._point_cache_to_a_writable_place()
+    assert "ctfast-numba" in numba.config.CACHE_DIR, "no home to write to: the temporary folder"
+    monkeypatch.setattr(numba.config, "CACHE_DIR", "/chosen/by/the/user")
+    _jit._point_cache_to_a_writable_place()
+    assert numba.config.CACHE_DIR == "/chosen/by/the/user"
