@@ -48,19 +48,24 @@ def manifest_name(shard: tuple[int, int] | None) -> str:
     return MANIFEST if shard is None else f"manifest.{shard[0]}-of-{shard[1]}.jsonl"
 
 
-def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The whole lines of a JSON-lines file; a half line at a killed run's end is left out."""
+def parse_line(text: bytes) -> dict[str, Any] | None:
+    """One line of a JSON-lines file; None for the half line at a killed run's end."""
     try:
-        with path.open(encoding="utf-8") as file:
-            for line in file:
-                try:
-                    data = json.loads(line)
-                except ValueError:
-                    continue
-                if isinstance(data, dict) and "output" in data:
-                    yield data
-    except OSError:
+        data = json.loads(text)
+    except ValueError:
+        return None
+    return data if isinstance(data, dict) and "output" in data else None
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The whole lines of a JSON-lines file, none where there is no file."""
+    if not path.exists():
         return
+    with path.open("rb") as file:
+        for text in file:
+            line = parse_line(text)
+            if line is not None:
+                yield line
 
 
 def read_rows(out: Path) -> list[Row]:

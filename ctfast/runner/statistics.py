@@ -7,21 +7,25 @@ summary columns; ``summary.csv`` the same without the counts. The counts are str
 from __future__ import annotations
 
 import csv
+import json
 import os
 import zipfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ctfast.errors import CTFastError
-from ctfast.runner.manifest import read_lines
+from ctfast.runner.manifest import parse_line
 
 LIVE = "statistics.jsonl"
 ARCHIVE = "statistics.npz"
 TABLE = "summary.csv"
+
+Place = tuple[Path, int]
+"""A file of live statistics and the byte where a line begins."""
 
 
 def live_name(shard: tuple[int, int] | None) -> str:
@@ -30,62 +34,60 @@ def live_name(shard: tuple[int, int] | None) -> str:
 
 
 def close_statistics(out: Path, outputs: list[str]) -> bool:
-    """Write the archive and the table for ``outputs`` (in this order); False where there are no statistics."""
-    sources = sorted(out.glob("statistics*.jsonl"))
-    place = {(path, line["output"]): i for path in sources for i, line in enumerate(read_lines(path))}
-    chosen: dict[str, tuple[Path, int]] = {output: (path, i) for (path, output), i in place.items()}
-    wanted = [o for o in outputs if o in chosen]
+    """Write the archive and the table for ``outputs``, in this order; False where there are no statistics."""
+    places: dict[str, Place] = {}
+    for path in sorted(out.glob("statistics*.jsonl")):
+        places |= _places(path)
+    wanted = [places[output] for output in outputs if output in places]
     if not wanted:
         return False
     tables: list[dict[str, Any]] = []
     edges: list[list[float]] = []
-    frames = 0
-    bins = set()
-    for line in _chosen_lines(sources, chosen, set(wanted)):
-        histogram, summary = line.get("histogram"), line.get("summary")
-        number = len(histogram["counts"]) if histogram else len(summary["count"])
-        for frame in range(number):
-            row = {"output": line["output"], "frame": frame}
-            row |= {name: column[frame] for name, column in (summary or {}).items()}
-            tables.append(row)
+    for line in _lines(wanted):
+        histogram, summary = line.get("histogram"), line.get("summary") or {}
+        frames = len(histogram["counts"]) if histogram else len(summary["count"])
+        for frame in range(frames):
+            figures = {name: column[frame] for name, column in summary.items()}
+            tables.append({"output": line["output"], "frame": frame, **figures})
         if histogram:
             edges.append(histogram["edges"])
-            bins.add(len(histogram["edges"]))
-        frames += number
-    if len(bins) > 1:
-        raise CTFastError(f"{out}: histograms of different numbers of bins can't be put together: {sorted(bins)}")
-    _write_archive(out, sources, chosen, set(wanted), tables, edges)
+    _write_archive(out, wanted, tables, edges)
     _write_table(out / TABLE, tables)
     return True
 
 
-def _chosen_lines(
-    sources: list[Path], chosen: dict[str, tuple[Path, int]], wanted: set[str]
-) -> Iterator[dict[str, Any]]:
-    for path in sources:
-        for i, line in enumerate(read_lines(path)):
-            if line["output"] in wanted and chosen[line["output"]] == (path, i):
-                yield line
+def _places(path: Path) -> dict[str, Place]:
+    """Where each output's latest whole line begins."""
+    found: dict[str, Place] = {}
+    with path.open("rb") as file:
+        start = 0
+        for text in file:
+            line = parse_line(text)
+            if line is not None:
+                found[line["output"]] = (path, start)
+            start += len(text)
+    return found
 
 
-def _write_archive(
-    out: Path,
-    sources: list[Path],
-    chosen: dict[str, tuple[Path, int]],
-    wanted: set[str],
-    tables: list[dict[str, Any]],
-    edges: list[list[float]],
-) -> None:
+def _lines(places: list[Place]) -> Iterator[dict[str, Any]]:
+    with ExitStack() as stack:
+        files = {path: stack.enter_context(path.open("rb")) for path in {path for path, _ in places}}
+        for path, start in places:
+            files[path].seek(start)
+            line: dict[str, Any] = json.loads(files[path].readline())
+            yield line
+
+
+def _write_archive(out: Path, places: list[Place], tables: list[dict[str, Any]], edges: list[list[float]]) -> None:
     columns: dict[str, NDArray[Any]] = {name: np.array([t[name] for t in tables]) for name in tables[0]}
     temporary = out / f".{ARCHIVE}.{os.getpid()}"
     with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         if edges:
-            shared = all(e == edges[0] for e in edges)
-            columns["edges"] = np.array(edges[0] if shared else edges)
+            columns["edges"] = np.array(edges[0] if all(e == edges[0] for e in edges) else edges)
             with archive.open("counts.npy", "w", force_zip64=True) as member:
                 header = {"descr": "<i8", "fortran_order": False, "shape": (len(tables), len(edges[0]) - 1)}
                 np.lib.format.write_array_header_1_0(member, header)
-                for line in _chosen_lines(sources, chosen, wanted):
+                for line in _lines(places):
                     member.write(np.array(line["histogram"]["counts"], "<i8").tobytes())
         for name, column in columns.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:

@@ -53,7 +53,7 @@ def process(task: Task, settings: Settings) -> Outcome:
         written = clock()
     except Exception as error:  # one bad file never stops a batch, whatever a decoder raises
         row["status"] = "failed"
-        row["error"] = reason(error)
+        row["error"] = reason(error).removeprefix(f"{task.source}: ")
         return Outcome(row, None)
     row["shape"], row["dtype"] = list(result.image.shape), str(result.image.dtype)
     row["read_seconds"] = round(read - start, 6)

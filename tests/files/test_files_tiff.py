@@ -293,3 +293,25 @@ def test_own_description_round_trip(tmp_path: Path) -> None:
     image = read_image(path)
     assert (image.meaning, image.spacing, image.padding) == ("stored", (0.7, 0.8), -2000)
     assert (image.meta["pipeline"], image.meta["n"]) == ("abc", 3)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientation_as_other_viewers_show_it(tmp_path: Path, orientation: int) -> None:
+    from PIL import Image
+
+    path = put(
+        tmp_path / "x.tif", np.arange(12, dtype=np.uint8).reshape(3, 4), extratags=[(274, 3, 1, orientation, True)]
+    )
+    with Image.open(path) as shown:
+        shown.load()
+        np.testing.assert_array_equal(read_image(path).pixels, np.asarray(shown))
+
+
+def test_imagej_calibration_is_applied(tmp_path: Path) -> None:
+    stored = (slice_hu().astype(np.int32) + 32768).astype(np.uint16)
+    text = "ImageJ=1.53t\nunit=mm\ncf=0\nc0=-32768.0\nc1=1.0\nvunit=Gray Value\nmin=0.0\nmax=1.0\n"
+    path = put(tmp_path / "x.tif", stored, description=text)
+    image = read_image(path)
+    np.testing.assert_array_equal(image.pixels, slice_hu())
+    assert (image.pixels.dtype, image.meaning) == (np.int16, "unknown")
+    np.testing.assert_array_equal(read_image(path, values="stored").pixels, stored)
