@@ -113,8 +113,10 @@ def _check_codec(page: Any) -> None:
     if compression in _NO_CODEC_NEEDED and page.bitspersample in _PLAIN_BITS and page.predictor in (1, 2):
         return
     if not _has_imagecodecs():
-        what = f"compression {getattr(page.compression, 'name', compression)} or {page.bitspersample}-bit pixels"
-        raise MissingDependencyError(f'{what} need imagecodecs: pip install "ctfast[codecs]"')
+        plain = page.bitspersample in _PLAIN_BITS
+        name = next(name for name, codes in _CODECS.items() if compression in codes)
+        what = f"{name} compression (predictor {int(page.predictor)})" if plain else f"{page.bitspersample}-bit pixels"
+        raise MissingDependencyError(f'{what}: imagecodecs is needed: pip install "ctfast[codecs]"')
 
 
 def _check_segments(page: Any, file_bytes: int) -> None:

@@ -46,6 +46,7 @@ def read_nifti(path: Path, limits: Limits, values: Values) -> Image:
     if dtype.name not in _DTYPES:
         raise FileFormatError(f"pixels of type {dtype} are not supported; one number a pixel is needed")
     needed = math.prod(shape) * dtype.itemsize
+    needed += int(volume.dataobj.offset)  # of a compressed file, all before the pixels is inflated as well
     if needed > limits.max_bytes or shape[-1] > limits.max_frames:
         raise FileFormatError(f"{shape} {dtype} needs {needed} bytes; the limit is {limits.max_bytes}")
     stored = np.asarray(volume.dataobj.get_unscaled()).reshape(shape, order="F").T

@@ -11,6 +11,8 @@ Policies, each tested:
 - Pixel data outside the file, missing strips and short strips are refused: nothing is filled with zeros.
 - NaN and infinite pixels are kept and counted in ``meta["nonfinite"]``; an image of nothing else is refused.
 - Values are HU when the file's own ctfast description says so, or a signed or float file has a Kaggle name.
+- The Orientation tag is obeyed; a linear calibration of ImageJ (which holds signed images as unsigned ones plus
+  32768) is applied unless ``values="stored"``.
 - Resolution tags are print resolution as often as not, so spacing is taken from the ctfast description only.
 """
 
@@ -24,12 +26,23 @@ import numpy as np
 
 from ctfast.errors import FileFormatError
 from ctfast.files import _tiff_check as check
-from ctfast.files._convert import native, to_supported
+from ctfast.files._convert import linear, native, to_supported
 from ctfast.files.image import Image, Limits, Meaning, MetaValue, Values
 from ctfast.files.kaggle import parse_name
 
 _REDUCED_OR_MASK: Final = 1 | 4  # bits of NewSubfileType
 _NODATA_TAG: Final = 42113
+_ORIENTATION_TAG: Final = 274
+# Orientation of TIFF 6.0: whether to transpose, then flip rows, then flip columns.
+_TURNS: Final = {
+    2: (False, False, True),
+    3: (False, True, True),
+    4: (False, True, False),
+    5: (True, False, False),
+    6: (True, False, True),
+    7: (True, True, True),
+    8: (True, True, False),
+}
 
 
 def read_tiff(path: Path, limits: Limits, values: Values) -> Image:
@@ -61,7 +74,8 @@ def read_tiff(path: Path, limits: Limits, values: Values) -> Image:
                     "split the file, or keep the pages that belong together"
                 )
         check.check_size(pages, limits)
-        stored = _decode(tif, pages)
+        stored = _turn(_decode(tif, pages), first)
+        calibration = None if values == "stored" else _imagej_calibration(tif)
         inverted = _must_invert(path, first, values)
         facts = _description(first)
         meta: dict[str, MetaValue] = {
@@ -76,6 +90,9 @@ def read_tiff(path: Path, limits: Limits, values: Values) -> Image:
         bits = int(first.bitspersample)
     if inverted:
         stored = (2**bits - 1) - stored
+    if calibration is not None:
+        stored = linear(stored, *calibration)
+        meta["rescale_slope"], meta["rescale_intercept"] = calibration
     pixels = to_supported(stored)
     meta.update(count_nonfinite(path, pixels))
     spacing = _spacing(meta)
@@ -113,6 +130,25 @@ def _decode(tif: Any, pages: list[Any]) -> np.ndarray:
     for frame, page in zip(stack, pages, strict=True):
         frame[...] = page.asarray(maxworkers=1).reshape(shape)
     return stack
+
+
+def _turn(stored: np.ndarray, page: Any) -> np.ndarray:
+    """Rows from the top and columns from the left, whatever order the file has them in."""
+    tag = page.tags.get(_ORIENTATION_TAG)
+    transpose, rows, columns = _TURNS.get(0 if tag is None else tag.value, (False, False, False))
+    if transpose:
+        stored = stored.swapaxes(-1, -2)
+    return stored[..., :: -1 if rows else 1, :: -1 if columns else 1]
+
+
+def _imagej_calibration(tif: Any) -> tuple[float, float] | None:
+    """Slope and intercept of ImageJ's straight-line calibration, where there is one that changes anything."""
+    facts = (tif.imagej_metadata or {}) if tif.is_imagej else {}
+    if facts.get("cf") != 0 or "c0" not in facts or "c1" not in facts:
+        return None
+    intercept, slope = float(facts["c0"]), float(facts["c1"])
+    usable = np.isfinite(slope) and np.isfinite(intercept) and slope != 0
+    return (slope, intercept) if usable and (slope, intercept) != (1.0, 0.0) else None
 
 
 def _must_invert(path: Path, page: Any, values: Values) -> bool:

@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
 MANIFEST = "manifest.jsonl"
 FAILURES = "failures.csv"
@@ -110,7 +110,8 @@ def close_manifest(out: Path, shard: tuple[int, int] | None) -> list[Row]:
     if shard is None:
         rows = read_rows(out)
     else:
-        rows = list({line["output"]: line for line in read_lines(out / manifest_name(shard))}.values())  # type: ignore[misc]
+        latest = {line["output"]: line for line in read_lines(out / manifest_name(shard))}
+        rows = cast(list[Row], list(latest.values()))
     rows.sort(key=lambda row: row["output"])
     name = manifest_name(shard)
     temporary = out / f".{name}.{os.getpid()}"

@@ -300,9 +300,9 @@ def test_orientation_as_other_viewers_show_it(tmp_path: Path, orientation: int) 
     from PIL import Image
 
     path = put(
-        tmp_path / "x.tif", np.arange(12, dtype=np.uint8).reshape(3, 4), extratags=[(274, 3, 1, orientation, True)]
+        tmp_path / "x.tif", np.arange(16, dtype=np.uint8).reshape(4, 4), extratags=[(274, 3, 1, orientation, True)]
     )
-    with Image.open(path) as shown:
+    with Image.open(path) as shown:  # square, as Pillow mixes up rows and columns of uncompressed files
         shown.load()
         np.testing.assert_array_equal(read_image(path).pixels, np.asarray(shown))
 
@@ -315,3 +315,8 @@ def test_imagej_calibration_is_applied(tmp_path: Path) -> None:
     np.testing.assert_array_equal(image.pixels, slice_hu())
     assert (image.pixels.dtype, image.meaning) == (np.int16, "unknown")
     np.testing.assert_array_equal(read_image(path, values="stored").pixels, stored)
+
+
+def test_a_quarter_turn_swaps_rows_and_columns(tmp_path: Path) -> None:
+    path = put(tmp_path / "x.tif", slice_hu(), extratags=[(274, 3, 1, 6, True)])
+    np.testing.assert_array_equal(read_image(path).pixels, np.rot90(slice_hu(), -1))

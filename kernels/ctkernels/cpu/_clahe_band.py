@@ -62,22 +62,34 @@ def bin_ranges(bins: Array, i: int, j0: int, j1: int, plan: Array, ranges: Array
 def _count(
     bins: Array, start: int, rows: int, tile_h: int, inside: int, step: int, first: int, bank: int, hist: Array
 ) -> None:
-    """Histogram of the part of a tile that is inside the image, in ``BANKS`` banks of ``bank`` bins."""
-    eight = np.uint64(8)
+    """Histogram of the part of a tile that is inside the image, in ``BANKS`` banks of ``bank`` bins.
+
+    A word of equal pixels that equals the last such word (air, padding, saturated bone) only adds to a run.
+    """
     kind = bins.dtype.type(0)
     o0 = np.uint64(-first)
     o1 = np.uint64(bank - first)
     o2 = np.uint64(2 * bank - first)
     o3 = np.uint64(3 * bank - first)
     per_word = 8 // bins.itemsize
+    bits = np.uint64(8 * bins.itemsize)
+    mask = np.uint64((1 << (8 * bins.itemsize)) - 1)
+    last = np.uint64(0)
+    run = 0
     for y in range(tile_h):
         a = start + peek(np.int64(0), rows + 8 * y) * step
         for k in range(inside // per_word):
             w = peek(np.uint64(0), a + 8 * k)
-            if per_word == 8:
-                mask = np.uint64(255)
+            if w == last:
+                run += per_word
+            elif w == ((w << bits) | (w >> (np.uint64(64) - bits))):
+                if run > 0:
+                    hist[(last & mask) + o0] += run
+                last = w
+                run = per_word
+            elif per_word == 8:
                 hist[(w & mask) + o0] += 1
-                hist[((w >> eight) & mask) + o1] += 1
+                hist[((w >> np.uint64(8)) & mask) + o1] += 1
                 hist[((w >> np.uint64(16)) & mask) + o2] += 1
                 hist[((w >> np.uint64(24)) & mask) + o3] += 1
                 hist[((w >> np.uint64(32)) & mask) + o0] += 1
@@ -85,13 +97,14 @@ def _count(
                 hist[((w >> np.uint64(48)) & mask) + o2] += 1
                 hist[(w >> np.uint64(56)) + o3] += 1
             else:
-                mask = np.uint64(65535)
                 hist[(w & mask) + o0] += 1
                 hist[((w >> np.uint64(16)) & mask) + o1] += 1
                 hist[((w >> np.uint64(32)) & mask) + o2] += 1
                 hist[(w >> np.uint64(48)) + o3] += 1
         for x in range(inside // per_word * per_word, inside):
             hist[np.uint64(peek(kind, a + x * bins.itemsize)) + o0] += 1
+    if run > 0:
+        hist[(last & mask) + o0] += run
 
 
 @jit

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -28,24 +29,43 @@ def between(a: float, b: float, t: float) -> float:
 
 
 @jit
-def values_at_ranks(counts, ranks, values):  # type: ignore[no-untyped-def]
-    """Index into ``counts`` of the pixel of each rank (ascending order of ranks)."""
-    seen = np.int64(0)
+def count_percentiles(counts, zero, percentiles, figures):  # type: ignore[no-untyped-def]
+    """Percentiles of the pixels of which ``counts[v]`` have the value ``zero + v``; how many pixels there are."""
+    count = np.int64(0)
+    for v in range(counts.size):
+        count += np.int64(counts[v])
+    if count == 0:
+        return count
     v = -1
-    for r in range(ranks.size):
-        while seen <= ranks[r]:
+    seen = np.int64(0)
+    for j in range(percentiles.size):
+        place = (count - 1) * (percentiles[j] / 100.0)
+        rank = min(np.int64(place), count - 1)
+        t = place - rank
+        if j == 0 or percentiles[j] < percentiles[j - 1]:
+            v = -1
+            seen = np.int64(0)
+        while seen <= rank:
             v += 1
             seen += np.int64(counts[v])
-        values[r] = v
+        w = v
+        if seen <= min(rank + 1, count - 1):
+            w += 1
+            while counts[w] == 0:
+                w += 1
+        a = np.float64(zero + v)
+        b = np.float64(zero + w)
+        figures[j] = b - (b - a) * (1 - t) if t >= 0.5 else a + (b - a) * t
+    return count
 
 
-def percentiles_of_counts(
-    counts: NDArray[Any], zero: int, count: int, percentiles: Sequence[float]
-) -> list[float]:
-    """Percentiles of ``count`` > 0 pixels, of which ``counts[v]`` have the value ``zero + v``."""
-    ranks, fractions = percentile_ranks(count, percentiles)
-    wanted = np.array(sorted({r for rank in ranks for r in (rank, min(rank + 1, count - 1))}), np.int64)
-    found = np.empty(wanted.size, np.int64)
-    values_at_ranks(counts, wanted, found)
-    at = dict(zip(wanted.tolist(), (float(v + zero) for v in found.tolist()), strict=True))
-    return [between(at[r], at[min(r + 1, count - 1)], t) for r, t in zip(ranks, fractions, strict=True)]
+@lru_cache(maxsize=64)
+def _as_array(percentiles: tuple[float, ...]) -> NDArray[np.float64]:
+    return np.array(percentiles, np.float64)
+
+
+def percentiles_of_counts(counts: NDArray[Any], zero: int, percentiles: tuple[float, ...]) -> tuple[int, list[float]]:
+    """Number and percentiles of the pixels of which ``counts[v]`` have the value ``zero + v``."""
+    figures = np.empty(len(percentiles))
+    count = count_percentiles(counts, zero, _as_array(percentiles), figures)
+    return count, figures.tolist()

@@ -16,7 +16,7 @@ from numba.core import types
 from numba.extending import overload
 from numpy.typing import NDArray
 
-from ctkernels.cpu._jit import jit
+from ctkernels.cpu._jit import jit, jit_nan_free
 
 Pair = tuple[float, float]
 
@@ -106,3 +106,39 @@ def key_extent(x, first, last):  # type: ignore[no-untyped-def]
         low = a if a < low else low
         high = b if b > high else high
     return np.int64(low), np.int64(high)
+
+
+@jit
+def all_finite(bits):  # type: ignore[no-untyped-def]
+    """Whether no float of these bit patterns is NaN or infinite."""
+    number = bits.dtype.type
+    exponent = number(0x7F800000 if bits.itemsize == 4 else 0x7FF0000000000000)
+    largest = number(0)
+    for i in range(bits.size):
+        v = number(bits[i] & exponent)
+        largest = v if v > largest else largest
+    return largest != exponent
+
+
+@jit_nan_free
+def plain_extent(values, low, high):  # type: ignore[no-untyped-def]
+    """Smallest and largest of ``values``, ``low`` and ``high``, none of them NaN."""
+    for i in range(values.size):
+        v = values[i]
+        low = v if v < low else low
+        high = v if v > high else high
+    return low, high
+
+
+@jit
+def float_extent(x, bits):  # type: ignore[no-untyped-def]
+    """Smallest and largest pixel and True; without meaning, and False, if there is one that is not finite."""
+    values = x.reshape(-1)
+    patterns = bits.reshape(-1)
+    low = values[0]
+    high = values[0]
+    for start in range(0, values.size, 4096):
+        if not all_finite(patterns[start : start + 4096]):
+            return 0.0, 0.0, False
+        low, high = plain_extent(values[start : start + 4096], low, high)
+    return np.float64(low), np.float64(high), True

@@ -8,19 +8,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctkernels.cpu._histogram_values import value_counts
-from ctkernels.cpu._pointwise_images import in_bands
+from ctkernels.cpu._pointwise_images import LARGEST_BAND, in_bands, threads_pay
 from ctkernels.cpu._select import percentiles_of_counts
 from ctkernels.cpu._select_float import percentiles_of_floats
-from ctkernels.cpu._select_keys import key_bounds, key_extent, sortable, unkey
+from ctkernels.cpu._select_keys import float_extent, key_bounds, key_extent, sortable, unkey
 
 Pair = tuple[float, float]
 
 
 def extremes(image: NDArray[Any], value_range: Pair | None) -> Pair | None:
     """Smallest and largest pixel that counts of one image ``(1, H, W)``; None where no pixel does."""
+    if image.size < LARGEST_BAND and not threads_pay(image.size, 0.1):
+        return _extremes(image, value_range)
+    found = [part for part in in_bands(image, 0.1, lambda band: _extremes(band, value_range)) if part is not None]
+    return (min(low for low, _ in found), max(high for _, high in found)) if found else None
+
+
+def _extremes(image: NDArray[Any], value_range: Pair | None) -> Pair | None:
+    if value_range is None and image.dtype.kind == "f":
+        low, high, finite = float_extent(image, sortable(image))
+        if finite:
+            return low, high
     first, last = key_bounds(image.dtype, value_range)
-    parts = in_bands(sortable(image), 0.1, lambda band: key_extent(band, first, last))
-    low, high = min(part[0] for part in parts), max(part[1] for part in parts)
+    low, high = key_extent(sortable(image), first, last)
     return (unkey(low, image.dtype), unkey(high, image.dtype)) if low <= high else None
 
 
@@ -40,8 +50,5 @@ def percentile_range(image: NDArray[Any], value_range: Pair | None, percentiles:
         counts, zero = counts[begin : max(last - zero + 1, begin)], zero + begin
         if first > last:
             return None
-    count = int(counts.sum())
-    if count == 0:
-        return None
-    low, high = percentiles_of_counts(counts, zero, count, percentiles)
-    return low, high
+    count, figures = percentiles_of_counts(counts, zero, percentiles)
+    return (figures[0], figures[1]) if count else None

@@ -44,7 +44,7 @@ def _summarize(image: NDArray[Any], percentiles: tuple[float, ...]) -> list[floa
         count, total, squares, first, last = count_sums(counts)
         moments = moments_of_sums(count, total, squares)
         mean = (total + zero * count) / count
-        figures = percentiles_of_counts(counts, zero, count, percentiles)
+        _, figures = percentiles_of_counts(counts, zero, percentiles)
         return [count, mean, moments.sd, first + zero, last + zero, *figures]
     found = extremes(image, None)
     if found is None:
