@@ -36,6 +36,10 @@ $(VENV)/.dev: $(VENV)/bin/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"
 	touch $@
 
+bench: $(VENV)/.dev
+	$(BIN)/python -m pytest bench --benchmark-enable --benchmark-only --benchmark-json=bench/results/cpu.json
+	$(BIN)/python bench/report.py bench/results/cpu.json
+
 clean:
 	rm -rf $(VENV) demo-output
 	find kernels ctfast bench tests -name __pycache__ -prune -exec rm -rf {} +
