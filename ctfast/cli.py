@@ -56,7 +56,7 @@ def run(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what OUT holds.")] = False,
     on_error: Annotated[str, typer.Option(help="skip a bad file or stop at the first.")] = "skip",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, do nothing.")] = False,
-    format: Annotated[str, typer.Option(help="tif, npy or nii.")] = "tif",
+    format: Annotated[str, typer.Option(help="tif, npy, nii or png.")] = "tif",
     compression: Annotated[str, typer.Option(help="none, zlib, zstd or lzw (TIFF).")] = "none",
     values: Annotated[str, typer.Option(help="What the inputs' values are: auto (as each file says), hu, stored.")] = (
         "auto"

@@ -35,7 +35,10 @@ class Distribution:
     @property
     def values(self) -> NDArray[np.float64]:
         """The value of each count."""
-        return self.low + self.step * np.arange(len(self.counts))
+        places: NDArray[np.float64] = np.arange(len(self.counts), dtype=np.float64)
+        places *= self.step
+        places += self.low
+        return places
 
     def between(self, low: float, high: float) -> Distribution:
         """Only the values ``low <= v < high``."""

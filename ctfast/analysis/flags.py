@@ -40,7 +40,7 @@ class Flag:
 
 _RULES: Final = (
     Rule("padding", "Padding below the HU scale", "note", "a pixel below -1024 HU",
-         "Pixels outside the scan hold a filling value. Leave them out of ranges and means (value_range=(-1024, None)).",
+         "Pixels outside the scan hold a filling value: leave them out of ranges, value_range=(-1024, None).",
          "DICOM PS3.3 C.7.5.1.1.2 (Pixel Padding Value); 12-bit CT with intercept -1024 starts at -1024 HU"),
     Rule("padding_unused", "Declared padding value is not used", "note", "declared value in 0 pixels",
          "The header declares a padding value that no pixel holds; masking by the header would miss the padding.",
@@ -69,8 +69,8 @@ _RULES: Final = (
          "No tissue is named for such values. If they are HU, say so with --values hu.", "DICOM PS3.3 C.11.1.1.2"),
     Rule("lung_cluster", "Isolated dense cluster in lung", "check",
          "6 to 30 mm across, mean above -100 HU, surrounded by lung in this slice, compact",
-         "A round dense spot inside aerated lung: a vessel cut across, a nodule or anything else. For a person to judge "
-         "from the neighbouring slices.",
+         "A round dense spot inside aerated lung: a vessel cut across, a nodule or anything else. A person must judge "
+         "it with the neighbouring slices.",
          "size limits after the Fleischner Society: 6 mm (MacMahon et al., Radiology 284, 2017) and 30 mm (Hansell et "
          "al., Radiology 246, 2008)"),
     Rule("rescale", "Rescale differs from the set", "warning",
@@ -92,8 +92,9 @@ _RULES: Final = (
     Rule("label_leak", "Patient with several labels", "warning", "slices of one PatientID in 2 classes",
          "Split by patient: otherwise a model can know the patient instead of the class.",
          "DICOM PatientID (0010,0020) against the label of name or table"),
-    Rule("split_leak", "Patient or copy on both sides of a split", "warning", "one PatientID (or identical pixels) in 2 "
-         "of the folders train, validation, test", "Scores on the other side are too good.", "folder names"),
+    Rule("split_leak", "Patient or copy on both sides of a split", "warning",
+         "one PatientID (or identical pixels) in 2 of the folders train, validation, test",
+         "Scores on the other side are too good.", "folder names"),
     Rule("odd_form", "Shape or dtype unlike the rest", "note", "differs from 80 % of the slices",
          "Batches need one shape and dtype.", "ctfast's choice"),
 )  # fmt: skip

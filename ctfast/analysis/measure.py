@@ -137,9 +137,7 @@ def _exact_range(pixels: NDArray[Any]) -> tuple[float, float]:
 
 def _finite(stats: dict[str, Number]) -> dict[str, Number]:
     """Plain Python numbers; None for NaN."""
-    return {
-        k: v if isinstance(v, int) or v is None else float(v) if np.isfinite(v) else None for k, v in stats.items()
-    }
+    return {k: v if isinstance(v, int) or v is None else float(v) if np.isfinite(v) else None for k, v in stats.items()}
 
 
 def _hash(pixels: NDArray[Any]) -> str:

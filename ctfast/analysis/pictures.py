@@ -1,4 +1,4 @@
-"""Pictures of a slice, as small WebP or JPEG files in data URIs: windows, tissue overlay, every step of a pipeline."""
+"""Pictures of a slice, as small JPEG files in data URIs: windows, tissue overlay, every step of a pipeline."""
 
 from __future__ import annotations
 
@@ -99,23 +99,20 @@ def overlay(hu: NDArray[Any]) -> NDArray[np.uint8]:
     return mixed.astype(np.uint8)
 
 
-def encoded(pixels: NDArray[np.uint8], side: int | None, quality: int | None = 55) -> str:
-    """A data URI, at most ``side`` pixels on the longer side; ``quality=None`` is lossless."""
+def encoded(pixels: NDArray[np.uint8], side: int | None, quality: int = 60) -> str:
+    """A JPEG data URI, at most ``side`` pixels on the longer side.
+
+    WebP would be 30 % smaller but takes 6 ms a picture of 320 x 320 instead of 0.3.
+    """
     try:
-        from PIL import Image, features
+        from PIL import Image
     except ImportError as error:
         raise MissingDependencyError('pictures need matplotlib: pip install "ctfast[report]"') from error
     picture = Image.fromarray(pixels)
     longest = max(picture.size)
     if side is not None and longest > side:
-        size = tuple(max(1, round(n * side / longest)) for n in picture.size)
-        picture = picture.resize((size[0], size[1]), Image.Resampling.BOX)
+        width, height = (max(1, round(n * side / longest)) for n in picture.size)
+        picture = picture.resize((width, height), Image.Resampling.BOX)
     out = io.BytesIO()
-    if features.check("webp"):
-        kind = "webp"
-        options: dict[str, Any] = {"lossless": True} if quality is None else {"quality": quality, "method": 2}
-    else:
-        kind = "png" if quality is None else "jpeg"
-        options = {} if quality is None else {"quality": quality}
-    picture.save(out, kind, **options)
-    return f"data:image/{kind};base64,{base64.b64encode(out.getvalue()).decode()}"
+    picture.save(out, "jpeg", quality=quality)
+    return f"data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode()}"

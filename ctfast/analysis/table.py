@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from ctfast.analysis.records import SliceRecord
 from ctfast.analysis.tissues import CONTRAST_BAND, TISSUES
@@ -63,6 +63,11 @@ COLUMNS: Final = (
     ),
     Column("flags", "Flags", "number of flags", 0),
 )
+
+
+def title_of(key: str) -> str:
+    """A column's title and what it is, for axes; the key itself for columns that the page does not show."""
+    return next((f"{c.title} ({c.help})" for c in COLUMNS if c.key == key), key.replace("_", " "))
 
 
 def row_of(record: SliceRecord, flags: Sequence[str] = ()) -> Row:
@@ -168,8 +173,3 @@ def write_text(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_text(text, encoding="utf-8", newline="")
     os.replace(temporary, path)
-
-
-def known(rows: Sequence[Row], key: str) -> list[Any]:
-    """The values of a column that are there."""
-    return [row[key] for row in rows if row.get(key) is not None]

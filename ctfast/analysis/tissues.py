@@ -56,7 +56,7 @@ _ROWS: Final = (
     ("contrast", "contrast-filled blood", "#e5397f", "soft tissue with contrast 100 to 300; iodine 100 to 500",
      f"{_WIKI}; {_VEIN}"),
     ("spongy", "spongy bone", "#c9a887", "cancellous bone 300 to 400; spongy bone 50 to 200", f"{_WIKI}; {_RADGRAY}"),
-    ("compact", "compact bone", "#f4f1de", "bone 700 to 3000; skull up to 2000", f"{_MUDR}; {_TIP}"),
+    ("compact", "compact bone", "#98a4b3", "bone 700 to 3000; skull up to 2000", f"{_MUDR}; {_TIP}"),
     ("metal", "metal", "#39ff88", "steel above the top of the scale, 3071", _TIP),
 )  # fmt: skip
 

@@ -122,6 +122,8 @@ def percentile(pixels: Array, percentiles: Sequence[float]) -> Array:
 
 def mean_and_sd(pixels: Array) -> Pair:
     """Mean and population standard deviation; scaled down first where sums or squares could overflow."""
+    if pixels.min() == pixels.max():  # the mean of equal numbers, rounded, need not be that number
+        return (float(pixels[0]), 0.0)
     scale = 2.0**-600 if np.abs(pixels).max() > 1e140 else 1.0
     return (float((pixels * scale).mean() / scale), float((pixels * scale).std() / scale))
 

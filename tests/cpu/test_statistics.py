@@ -6,9 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+import ctkernels.cpu.histogram as histogram_module
 from ctkernels import reference
 from ctkernels.contract import IMAGE_DTYPES
-from ctkernels.cpu import _parallel, _pointwise_images
+from ctkernels.cpu import _histogram_values, _parallel, _pointwise_images
 from ctkernels.cpu.histogram import histogram
 from ctkernels.cpu.summary import summary
 from ctkernels.testing import assert_exact
@@ -40,9 +41,15 @@ def pixels(dtype: str, shape: tuple[int, ...], seed: int = 0, whole: bool = Fals
 def check_histogram(x: np.ndarray, bins: int, value_range: tuple[float, float]) -> np.ndarray:
     edges = np.histogram_bin_edges(x, bins, value_range)
     counts = np.full((x.shape[0], bins), -7, np.int64)
-    histogram(x, counts, edges=edges)
     expected = np.array([np.histogram(image, bins, value_range)[0] for image in x])
+    histogram(x, counts, edges=edges)
     assert_exact(counts, expected, f"{x.dtype} {bins} {value_range}")
+    with pytest.MonkeyPatch.context() as patch:  # small images too in pairs of pixels
+        patch.setattr(histogram_module, "LEAST_PIXELS", 0)
+        patch.setattr(_histogram_values, "LEAST_PIXELS", 0)
+        counts[...] = -7
+        histogram(x, counts, edges=edges)
+        assert_exact(counts, expected, f"in pairs {x.dtype} {bins} {value_range}")
     return counts
 
 
@@ -106,16 +113,18 @@ def test_every_whole_number(dtype: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_histogram_of_numbers_that_are_not_finite(dtype: str) -> None:
+def test_histogram_of_numbers_that_are_not_finite(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
     x = pixels(dtype, (2, 9, 11))
     x[0, 0, :5] = (np.nan, np.inf, -np.inf, 3e38, -3e38)
     x[1] = np.nan
     for whole in (np.rint, np.asarray):
         counts = np.empty((2, 256), np.int64)
         edges = np.linspace(-1024, 3071, 257, dtype=dtype)
-        histogram(whole(x), counts, edges=edges)
         inside = np.where(np.isfinite(x), whole(x), 1e9)
-        assert_exact(counts, np.array([np.histogram(i.astype(dtype), edges)[0] for i in inside]))
+        for least in (0, 1000):
+            monkeypatch.setattr(histogram_module, "LEAST_PIXELS", least)
+            histogram(whole(x), counts, edges=edges)
+            assert_exact(counts, np.array([np.histogram(i.astype(dtype), edges)[0] for i in inside]))
 
 
 @pytest.mark.parametrize(
@@ -133,6 +142,17 @@ def test_ranges_that_defeat_the_estimate(dtype: str, value_range: tuple[float, f
     reference.histogram(x, expected, edges=edges)
     assert_exact(counts, expected)
     assert counts.sum() > 900
+
+
+def test_float32_edges_between_ends_that_float32_rounds() -> None:
+    rng = np.random.default_rng(0)
+    for low, high, bins in ((-9880.625363, -9070.360062, 65536), (0.0019815393, 0.00207834732, 5000), (0.1, 0.7, 256)):
+        # The second range has the same ends in float32, but other edges between them.
+        for first in (low, float(np.float32(low))):
+            edges = np.histogram_bin_edges(np.zeros(1, np.float32), bins, (first, high))
+            beside = [np.nextafter(edges, np.float32(-np.inf)), np.nextafter(edges, np.float32(np.inf))]
+            x = np.concatenate([edges, *beside, rng.uniform(low, high, 5000)]).astype(np.float32)
+            check_histogram(x.reshape(1, 1, -1), bins, (first, high))
 
 
 def test_float64_images_use_float64_edges() -> None:
@@ -212,3 +232,18 @@ def test_any_summary(x: np.ndarray, percentiles: list[float]) -> None:
 def test_any_histogram(x: np.ndarray, bins: int, low: float, high: float) -> None:
     for dtype in ("float32", "float64", "int16"):
         check_histogram(x.astype(dtype), bins, (low, high))
+
+
+@pytest.mark.parametrize("dtype", IMAGE_DTYPES)
+@pytest.mark.parametrize("bins", [1, 100, 200, 255, 256])
+def test_slices_counted_in_pairs(dtype: str, bins: int) -> None:
+    rng = np.random.default_rng(bins)
+    x = np.clip(np.rint(rng.normal(0, 700, (2, 173, 301))), -1024, 3071)
+    x[:, :40] = -1024
+    x = np.clip(x, 0, 255) if dtype == "uint8" else x
+    x = (x + 1024 if dtype == "uint16" else x).astype(dtype)
+    for value_range in ((-1024.0, 3071.0), (-1024.0, 3072.0), (0.0, 1000.0), (-0.3, 0.7), (-200.0, 1e6)):
+        check_histogram(x, bins, value_range)
+        if dtype[0] == "f":
+            check_histogram(x + rng.normal(0, 0.3, x.shape).astype(dtype), bins, value_range)
+            check_histogram(x / 2, bins, value_range)

@@ -64,7 +64,8 @@ def _count(
 ) -> None:
     """Histogram of the part of a tile that is inside the image, in ``BANKS`` banks of ``bank`` bins.
 
-    A word of equal pixels that equals the last such word (air, padding, saturated bone) only adds to a run.
+    A word of equal uint8 pixels that equals the last such word (air, saturated bone) only adds to a run; on 16-bit bins
+    mispredicted branches cost more than that saves (1.42 against 1.30 ns a pixel).
     """
     kind = bins.dtype.type(0)
     o0 = np.uint64(-first)
@@ -80,9 +81,9 @@ def _count(
         a = start + peek(np.int64(0), rows + 8 * y) * step
         for k in range(inside // per_word):
             w = peek(np.uint64(0), a + 8 * k)
-            if w == last:
+            if per_word == 8 and w == last:
                 run += per_word
-            elif w == ((w << bits) | (w >> (np.uint64(64) - bits))):
+            elif per_word == 8 and w == ((w << bits) | (w >> (np.uint64(64) - bits))):
                 if run > 0:
                     hist[(last & mask) + o0] += run
                 last = w

@@ -17,6 +17,7 @@ from ctkernels.cpu._gaussian_ir import (
     copy_bytes,
     extend_row,
     from_lanes,
+    saturate,
     to_lanes,
     weigh_rows,
     weigh_shifts,
@@ -55,6 +56,7 @@ def band(
     stride = layout[5]
     wide_stride = layout[6]
     whole_segments = layout[7]
+    may_leave = layout[8]
     wy = weights.ctypes.data
     wx = wy + (ry + 1) * weights.itemsize
     edges = places.ctypes.data + (height + 2 * ry) * 8
@@ -88,6 +90,8 @@ def band(
         for q in range(min(BLOCK, y1 - y)):
             extend_row(kind, body, vectors, rx, inner, edges, constant)
             weigh_shifts(kind, body, wx, rx, vectors, sums)
+            if may_leave:
+                saturate(kind, pixel, sums, vectors)
             row = target + (y + q) * row_bytes
             if whole_segments:
                 from_lanes(kind, pixel, sums, vectors, row)

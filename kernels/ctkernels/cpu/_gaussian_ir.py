@@ -128,8 +128,30 @@ def to_lanes(typing: Any, kind: Any, pixel: Any, source: Any, vectors: Any, out:
 
 
 @intrinsic
+def saturate(typing: Any, kind: Any, pixel: Any, row: Any, vectors: Any) -> Any:
+    """Bring a row in lane layout into the range of ``pixel``'s type, if that is an integer."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        if is_integer(pixel):
+            v = Vectors(builder, kind)
+            low, high = v.constant(float(pixel.minval)), v.constant(float(pixel.maxval))
+
+            def vector(s: Any) -> None:
+                place = v.at(args[2], s, VECTOR_BYTES)
+                value = v.load(place, align=VECTOR_BYTES)
+                value = builder.select(builder.fcmp_ordered(">", value, low), value, low)
+                value = builder.select(builder.fcmp_ordered("<", value, high), value, high)
+                v.store(value, place, VECTOR_BYTES)
+
+            v.loop(whole(0), args[3], 1, vector)
+        return context.get_dummy_value()
+
+    return types.void(kind, pixel, *[types.int64] * 2), codegen
+
+
+@intrinsic
 def from_lanes(typing: Any, kind: Any, pixel: Any, source: Any, vectors: Any, out: Any) -> Any:
-    """Lane layout at ``source`` to pixels at ``out``; integers are rounded half to even and saturated."""
+    """Lane layout at ``source`` to pixels at ``out``; integers are rounded half to even and must fit their type."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         v = Vectors(builder, kind)
@@ -137,9 +159,6 @@ def from_lanes(typing: Any, kind: Any, pixel: Any, source: Any, vectors: Any, ou
         size = pixel.bitwidth // 8
 
         def rounded(row: Any) -> Any:
-            low, high = v.constant(float(pixel.minval)), v.constant(float(pixel.maxval))
-            row = builder.select(builder.fcmp_ordered(">", row, low), row, low)
-            row = builder.select(builder.fcmp_ordered("<", row, high), row, high)
             # Adding 1.5 * 2**23 rounds half to even and leaves the whole number in the low bits.
             row = builder.bitcast(builder.fadd(row, v.constant(12582912.0)), ir.VectorType(I32, v.lanes))
             return builder.trunc(row, ir.VectorType(ir.IntType(8 * size), v.lanes))

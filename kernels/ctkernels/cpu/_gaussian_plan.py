@@ -23,7 +23,8 @@ class Plan:
 
     layout: NDArray[np.int64]
     """Radii (rows, columns), vectors a row, ring rows, length of the border table's inner part, strides in bytes of a
-    ring row and of a row with its halo, 1 where the lane segments fill a row exactly."""
+    ring row and of a row with its halo, 1 where the lane segments fill a row exactly, 1 where results may leave the
+    type of an integer image."""
     places: NDArray[np.int64]
     """Source row of each extended row (-1: ``cval``), then the table of ``_gaussian_ir.extend_row``."""
     weights: Array
@@ -71,9 +72,41 @@ def _folded(half: Array, n: int, mode: str) -> Array:
     return folded
 
 
+_LARGE = 1e30
+"""A ``cval`` for integer images beyond this saturates all the same; it keeps float32 sums finite."""
+
+
+def fill_value(image: np.dtype[Any], work: np.dtype[Any], cval: float) -> Any:
+    """``cval`` in type ``work``."""
+    return work.type(cval if image.kind == "f" else min(max(cval, -_LARGE), _LARGE))
+
+
+_SAFE_RADII = 40
+"""Up to this sum of both radii rounding errors, ``(radii + 8) * 2**-23 * 65535`` at most, stay below one half."""
+
+
+def leaves_type(image: np.dtype[Any], mode: str, cval: float) -> bool:
+    """Whether the border holds a value that an integer image can't."""
+    if image.kind == "f" or mode != "constant":
+        return False
+    limits = np.iinfo(image)
+    return not limits.min <= cval <= limits.max
+
+
 @lru_cache(maxsize=64)
-def plan(height: int, width: int, work: np.dtype[Any], sigma: tuple[float, float], truncate: float, mode: str) -> Plan:
-    """The plan for images of ``height`` rows and ``width`` columns, computed in type ``work``."""
+def plan(
+    height: int,
+    width: int,
+    work: np.dtype[Any],
+    sigma: tuple[float, float],
+    truncate: float,
+    mode: str,
+    wild: bool = False,
+) -> Plan:
+    """The plan for images of ``height`` rows and ``width`` columns, computed in type ``work``.
+
+    ``wild`` is what ``leaves_type`` says.
+    """
     wy = half_kernel(height, sigma[0], truncate, mode, work)
     wx = half_kernel(width, sigma[1], truncate, mode, work)
     ry, rx = wy.size - 1, wx.size - 1
@@ -93,9 +126,10 @@ def plan(height: int, width: int, work: np.dtype[Any], sigma: tuple[float, float
     ring = 2 * ry + BLOCK
     stride = (vectors | 1) * VECTOR_BYTES  # odd: rows then don't compete for the same cache sets
     wide_stride = ((vectors + 2 * rx) | 1) * VECTOR_BYTES
+    may_leave = int(wild or ry + rx > _SAFE_RADII)
     exact = int(vectors * lanes == width)
     return Plan(
-        layout=np.array([ry, rx, vectors, ring, inner, stride, wide_stride, exact], np.int64),
+        layout=np.array([ry, rx, vectors, ring, inner, stride, wide_stride, exact, may_leave], np.int64),
         places=places,
         weights=np.concatenate([wy, wx]),
         fixed_bytes=(ring + 3) * stride + BLOCK * wide_stride,

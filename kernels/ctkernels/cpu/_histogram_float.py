@@ -8,41 +8,27 @@ Pixels outside the range, and NaN, go to a bin of their own behind the last.
 
 from __future__ import annotations
 
-import math
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from ctkernels.cpu._jit import jit
 
 BLOCK = 1024
 
-LARGEST_ERROR = 0.25
-"""Bins; with a larger error bound the true bin could be further than one away."""
-
-
-def estimate_error(edges: NDArray[Any]) -> float:
-    """Bound, in bins, of the error of a position; infinite where positions are of no use."""
-    bins = edges.size - 1
-    first, last = float(edges[0]), float(edges[-1])
-    span = last - first
-    largest = max(abs(first), abs(last))
-    if not (math.isfinite(span) and 1e-30 < span < 1e30 and largest < 1e30):
-        return math.inf
-    # Half a unit in the last place each: of the difference, the scale and the product, and of the edge itself.
-    half = float(np.finfo(edges.dtype).eps) / 2
-    return 1.01 * half * bins * (3 + largest / span)
-
 
 @jit
-def place(part, first, last, scale, slack, index, flags):  # type: ignore[no-untyped-def]
-    """Bin of each pixel, or the one before if it is flagged; ``slack[0]``: error bound, ``slack[1]``: last bin."""
-    number = part.dtype.type
+def place(part, ends, index, flags):  # type: ignore[no-untyped-def]
+    """Bin of each pixel, or the one before if it is flagged; how many are.
+
+    ``ends``: first and last edge, scale, error bound and last bin, in the precision of the image.
+    """
+    number = ends.dtype.type
+    first = ends[0]
+    last = ends[1]
+    scale = ends[2]
+    error = ends[3]
+    top = ends[4]
     zero = number(0)
-    error = slack[0]
     near = number(1) - error
-    top = slack[1]
     outside = np.int32(top) + np.int32(1)
     flagged = np.int32(0)
     for i in range(part.size):
@@ -61,21 +47,14 @@ def place(part, first, last, scale, slack, index, flags):  # type: ignore[no-unt
 
 
 @jit
-def count_floats(x, edges, last, error, counts, banks, index, flags):  # type: ignore[no-untyped-def]
+def count_floats(x, edges, ends, counts, banks, index, flags):  # type: ignore[no-untyped-def]
     """The pixels of each bin to ``counts``.
 
-    ``edges``: the left edge of each bin and two NaN, which no pixel reaches: not ``last``, not infinity. ``banks``:
-    uint32, one more than the bins for each bank; ``index``, ``flags``: int32 and int8, ``BLOCK`` elements.
+    ``edges``: the left edge of each bin and two NaN, which no pixel reaches: not the last edge, not infinity.
+    ``banks``: uint32, one more than the bins for each bank; ``index``, ``flags``: int32 and int8, ``BLOCK`` elements.
     """
     pixels = x.reshape(-1)
-    number = edges.dtype.type
     bins = edges.size - 2
-    first = edges[0]
-    end = number(last)
-    scale = number(bins / (last - np.float64(first)))
-    slack = edges[:2].copy()
-    slack[0] = error
-    slack[1] = bins - 1
     stride = bins + 1
     used = 4 if banks.size >= 4 * stride else 1
     one = np.uint64(stride * (1 % used))
@@ -87,7 +66,7 @@ def count_floats(x, edges, last, error, counts, banks, index, flags):  # type: i
     banks[: stride * used] = 0
     for start in range(0, pixels.size, 1024):
         part = pixels[start : start + 1024]
-        if place(part, first, end, scale, slack, index, flags):
+        if place(part, ends, index, flags):
             flags[part.size :] = 0
             for j in range((part.size + 7) // 8):
                 if words[j] != np.uint64(0):

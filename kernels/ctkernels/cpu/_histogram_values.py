@@ -1,10 +1,10 @@
 """How often each value occurs in an image of 8- or 16-bit integers: the base of histogram, percentiles and summary.
 
 Pixels are read eight or four at a time as 64-bit words and counted in up to eight or four banks, so that neighbours of
-the same value do not wait for each other's store; words of padding, saturated air or bone only add to a run. 16-bit
-counts start at the image's own minimum: CT data touch a few thousand counters, which stay in the first-level cache.
-What is left costs one store a pixel, one a cycle on most processors. Tried without gain: 16-bit counters, interleaved
-banks; four banks of more than 2048 counters are slower than two where they do not fit the first-level cache.
+the same value do not wait for each other's store; words of padding only add to a run. 16-bit counts start at the
+image's own minimum: CT data touch a few thousand counters, which stay in the first-level cache. uint8 images but small
+ones are counted in pairs (``_histogram_pairs``). What is left costs one store a pixel, one a cycle on most processors.
+Tried without gain: 16-bit counters, interleaved banks; four banks of more than 2048 counters are slower than two.
 
 16-bit pixels are taken as uint16 *codes* in sorted order: ``code = pixel ^ flip``, flip 0x8000 for int16, else 0.
 Counters have 32 bits: at most 2**32 - 1 pixels at a time. Adding the counts up is left to 64 bits.
@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ctkernels.cpu._histogram_pairs import CELLS as PAIR_CELLS
+from ctkernels.cpu._histogram_pairs import LEAST_PIXELS, count_byte_pairs
 from ctkernels.cpu._jit import jit
 from ctkernels.cpu._pointwise_images import LARGEST_BAND, in_bands, threads_pay
 from ctkernels.cpu._scratch import scratch
@@ -29,31 +31,21 @@ _FLIP = 0x8000
 
 @jit
 def count_bytes(x, banks):  # type: ignore[no-untyped-def]
-    """Occurrences of each value of a uint8 image to the first 256 of ``banks`` (uint32, 2048 at least)."""
+    """Occurrences of each value of a small uint8 image to the first 256 of ``banks`` (uint32, 2048 at least)."""
     pixels = x.reshape(-1)
     banks[:2048] = 0
     byte = np.uint64(255)
     words = pixels[: pixels.size // 8 * 8].view(np.uint64)
-    last = np.uint64(0)
-    run = np.uint64(0)
     for i in range(words.size):
         w = words[i]
-        if w == last:
-            run += np.uint64(8)
-        elif w == ((w << np.uint64(8)) | (w >> np.uint64(56))):
-            banks[last & byte] += np.uint32(run)
-            last = w
-            run = np.uint64(8)
-        else:
-            banks[w & byte] += np.uint32(1)
-            banks[((w >> np.uint64(8)) & byte) + np.uint64(256)] += np.uint32(1)
-            banks[((w >> np.uint64(16)) & byte) + np.uint64(512)] += np.uint32(1)
-            banks[((w >> np.uint64(24)) & byte) + np.uint64(768)] += np.uint32(1)
-            banks[((w >> np.uint64(32)) & byte) + np.uint64(1024)] += np.uint32(1)
-            banks[((w >> np.uint64(40)) & byte) + np.uint64(1280)] += np.uint32(1)
-            banks[((w >> np.uint64(48)) & byte) + np.uint64(1536)] += np.uint32(1)
-            banks[(w >> np.uint64(56)) + np.uint64(1792)] += np.uint32(1)
-    banks[last & byte] += np.uint32(run)
+        banks[w & byte] += np.uint32(1)
+        banks[((w >> np.uint64(8)) & byte) + np.uint64(256)] += np.uint32(1)
+        banks[((w >> np.uint64(16)) & byte) + np.uint64(512)] += np.uint32(1)
+        banks[((w >> np.uint64(24)) & byte) + np.uint64(768)] += np.uint32(1)
+        banks[((w >> np.uint64(32)) & byte) + np.uint64(1024)] += np.uint32(1)
+        banks[((w >> np.uint64(40)) & byte) + np.uint64(1280)] += np.uint32(1)
+        banks[((w >> np.uint64(48)) & byte) + np.uint64(1536)] += np.uint32(1)
+        banks[(w >> np.uint64(56)) + np.uint64(1792)] += np.uint32(1)
     for i in range(words.size * 8, pixels.size):
         banks[np.uint64(pixels[i])] += np.uint32(1)
     total = banks[:256]
@@ -167,8 +159,12 @@ def value_counts(image: NDArray[Any]) -> tuple[NDArray[Any], int] | None:
 
 
 def _band_counts(band: NDArray[Any]) -> tuple[NDArray[Any], int] | None:
-    banks = scratch("value counts", CELLS, np.uint32)
     kind = band.dtype.kind
+    if band.itemsize == 1 and band.size >= LEAST_PIXELS:
+        cells = scratch("pair counts", PAIR_CELLS, np.uint32)
+        count_byte_pairs(band, cells)
+        return cells[65536:], 0
+    banks = scratch("value counts", CELLS, np.uint32)
     if band.itemsize == 1:
         count_bytes(band, banks)
         return banks[:256], 0

@@ -64,11 +64,6 @@ def jit_reassociate(function: F) -> F:
     return numba.njit(fastmath={"contract", "reassoc"}, **_OPTIONS)(function)
 
 
-def jit_nan_free(function: F) -> F:
-    """Compile a kernel that finds minima and maxima of floats, vectorised; its caller has made sure that no NaN comes in."""
-    return numba.njit(fastmath={"nnan", "nsz"}, **_OPTIONS)(function)
-
-
 def jit_inline(function: F) -> F:
     """Compile a small helper that the kernels above call; LLVM inlines it."""
     return numba.njit(inline="never", forceinline=True, **_OPTIONS)(function)

@@ -13,7 +13,7 @@ import math
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
@@ -126,8 +126,27 @@ def set_num_threads(n: int) -> None:
         _pool.threads = n
 
 
+class _Alone(threading.local):
+    depth = 0
+
+
+_alone = _Alone()
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Inside, this thread's calls use no other thread: for tasks that run side by side themselves."""
+    _alone.depth += 1
+    try:
+        yield
+    finally:
+        _alone.depth -= 1
+
+
 def get_num_threads() -> int:
     """Threads that one call may use."""
+    if _alone.depth:
+        return 1
     threads = _pool.threads
     if threads is None:
         with _pool.lock:

@@ -15,6 +15,9 @@ T = TypeVar("T")
 _WORTH_NANOSECONDS = 300_000.0
 """Below this much work in all, one thread does everything."""
 
+_LARGE_NANOSECONDS = 2_000_000.0
+"""An image of this much work is better cut than left to one thread while others are idle."""
+
 _PIXEL_NANOSECONDS = 0.25
 
 LARGEST_BAND = 1 << 30
@@ -42,9 +45,13 @@ def pointwise(kernel: Callable[..., None], x: NDArray[Any], out: NDArray[Any], *
 
 
 def each_image(x: NDArray[Any], pixel_nanoseconds: float, body: Callable[[int], None]) -> None:
-    """Call ``body`` with each image's index; on several threads when there are images enough to keep them busy."""
+    """Call ``body`` with each image's index; on several threads when there are images enough to keep them busy.
+
+    A few large images are left to the bands that ``body`` cuts them into; of a few small ones bands would not pay.
+    """
     count = x.shape[0]
-    if count > 1 and threads_pay(x.size, pixel_nanoseconds) and count >= 2 * get_num_threads():
+    many = count >= 2 * get_num_threads() or x.size * pixel_nanoseconds < count * _LARGE_NANOSECONDS
+    if count > 1 and many and threads_pay(x.size, pixel_nanoseconds):
         run(range(count), body)
     else:
         for i in range(count):

@@ -1,7 +1,8 @@
 """The sigmoid of DICOM PS3.3 C.11.2.1.3 with an exponential that the compiler vectorises.
 
-``exp(z) = 2**k * exp(r)`` with ``k`` the whole number nearest to ``z / ln 2``: ``2**k`` is made of its bits, ``exp(r)``,
-``|r| <= ln 2 / 2``, is its Taylor polynomial of degree 7, whose last term left out is below half a unit of float32.
+``exp(z) = 2**k * exp(r)`` with ``k`` the whole number nearest to ``z / ln 2``: ``2**k`` is made of its bits,
+``exp(r)``, ``|r| <= ln 2 / 2``, is its Taylor polynomial of degree 7, whose first term left out is below half a unit in
+the last place of float32.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba.core import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray

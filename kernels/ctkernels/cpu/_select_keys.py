@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from struct import Struct
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,11 @@ from numba.core import types
 from numba.extending import overload
 from numpy.typing import NDArray
 
-from ctkernels.cpu._jit import jit, jit_nan_free
+from ctkernels.cpu._jit import jit
 
 Pair = tuple[float, float]
 
+_INT32, _INT64, _FLOAT32, _FLOAT64 = (Struct(letter) for letter in "iqfd")
 _KEYS: dict[int, np.dtype[Any]] = {4: np.dtype(np.int32), 8: np.dtype(np.int64)}
 
 
@@ -52,8 +54,10 @@ def unkey(k: int, dtype: np.dtype[Any]) -> float:
     """The pixel value that has this key."""
     if dtype.kind != "f":
         return float(k)
-    bits = key(np.array([k], _KEYS[dtype.itemsize])[0])  # the flip undoes itself: it keeps the sign bit
-    return float(np.array([bits]).view(dtype)[0])
+    # The flip undoes itself: it keeps the sign bit.
+    if dtype.itemsize == 4:
+        return float(_FLOAT32.unpack(_INT32.pack(k ^ 0x7FFFFFFF if k < 0 else k))[0])
+    return float(_FLOAT64.unpack(_INT64.pack(k ^ 0x7FFFFFFFFFFFFFFF if k < 0 else k))[0])
 
 
 @lru_cache(maxsize=256)
@@ -83,62 +87,36 @@ def key_bounds(dtype: np.dtype[Any], value_range: Pair | None) -> tuple[int, int
 
 @jit
 def key_extent(x, first, last):  # type: ignore[no-untyped-def]
-    """Smallest and largest key within ``first .. last``; the smallest above the largest where there is none."""
+    """Smallest and largest key within ``first .. last``; the smallest above the largest where there is none.
+
+    Only blocks that hold a key outside the bounds are looked at pixel by pixel.
+    """
     pixels = x.reshape(-1)
     number = x.dtype.type
     top = number(np.iinfo(x.dtype).max)
     bottom = number(np.iinfo(x.dtype).min)
     begin = number(first)
     end = number(last)
-    low = top
-    high = bottom
-    if begin == bottom and end == top:
-        for i in range(pixels.size):
-            v = pixels[i]
+    least = top
+    greatest = bottom
+    for start in range(0, pixels.size, 8192):
+        part = pixels[start : start + 8192]
+        low = top
+        high = bottom
+        for i in range(part.size):
+            v = number(key(part[i]))
             low = v if v < low else low
             high = v if v > high else high
-        return np.int64(low), np.int64(high)
-    for i in range(pixels.size):
-        v = number(key(pixels[i]))
-        inside = (v >= begin) & (v <= end)
-        a = v if inside else top
-        b = v if inside else bottom
-        low = a if a < low else low
-        high = b if b > high else high
-    return np.int64(low), np.int64(high)
-
-
-@jit
-def all_finite(bits):  # type: ignore[no-untyped-def]
-    """Whether no float of these bit patterns is NaN or infinite."""
-    number = bits.dtype.type
-    exponent = number(0x7F800000 if bits.itemsize == 4 else 0x7FF0000000000000)
-    largest = number(0)
-    for i in range(bits.size):
-        v = number(bits[i] & exponent)
-        largest = v if v > largest else largest
-    return largest != exponent
-
-
-@jit_nan_free
-def plain_extent(values, low, high):  # type: ignore[no-untyped-def]
-    """Smallest and largest of ``values``, ``low`` and ``high``, none of them NaN."""
-    for i in range(values.size):
-        v = values[i]
-        low = v if v < low else low
-        high = v if v > high else high
-    return low, high
-
-
-@jit
-def float_extent(x, bits):  # type: ignore[no-untyped-def]
-    """Smallest and largest pixel and True; without meaning, and False, if there is one that is not finite."""
-    values = x.reshape(-1)
-    patterns = bits.reshape(-1)
-    low = values[0]
-    high = values[0]
-    for start in range(0, values.size, 4096):
-        if not all_finite(patterns[start : start + 4096]):
-            return 0.0, 0.0, False
-        low, high = plain_extent(values[start : start + 4096], low, high)
-    return np.float64(low), np.float64(high), True
+        if low < begin or high > end:
+            low = top
+            high = bottom
+            for i in range(part.size):
+                v = number(key(part[i]))
+                inside = (v >= begin) & (v <= end)
+                a = v if inside else top
+                b = v if inside else bottom
+                low = a if a < low else low
+                high = b if b > high else high
+        least = low if low < least else least
+        greatest = high if high > greatest else greatest
+    return np.int64(least), np.int64(greatest)

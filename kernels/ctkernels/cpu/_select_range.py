@@ -11,7 +11,7 @@ from ctkernels.cpu._histogram_values import value_counts
 from ctkernels.cpu._pointwise_images import LARGEST_BAND, in_bands, threads_pay
 from ctkernels.cpu._select import percentiles_of_counts
 from ctkernels.cpu._select_float import percentiles_of_floats
-from ctkernels.cpu._select_keys import float_extent, key_bounds, key_extent, sortable, unkey
+from ctkernels.cpu._select_keys import key_bounds, key_extent, sortable, unkey
 
 Pair = tuple[float, float]
 
@@ -25,10 +25,6 @@ def extremes(image: NDArray[Any], value_range: Pair | None) -> Pair | None:
 
 
 def _extremes(image: NDArray[Any], value_range: Pair | None) -> Pair | None:
-    if value_range is None and image.dtype.kind == "f":
-        low, high, finite = float_extent(image, sortable(image))
-        if finite:
-            return low, high
     first, last = key_bounds(image.dtype, value_range)
     low, high = key_extent(sortable(image), first, last)
     return (unkey(low, image.dtype), unkey(high, image.dtype)) if low <= high else None

@@ -6,6 +6,7 @@ hold whole levels (uint8, uint16) for integers and shares of 1 (float32) for flo
 
 from __future__ import annotations
 
+import threading
 from itertools import pairwise
 from typing import Any
 
@@ -81,26 +82,45 @@ def _binned(x: Array, out: Array, p: Plan, nbins: int, limit: int, value_range: 
     run(blocks, lambda band: _equalize(bins, out, band, p, nbins, limit, low, high))
 
 
+class _Memory(threading.local):
+    """A thread's scratch for the last setting of few bins: fetching it anew was a third of the cost of a small call."""
+
+    setting: tuple[Any, ...] = ()
+    arrays: tuple[Array, ...]
+
+
+_memory = _Memory()
+
+
 def _equalize(bins: Array, out: Array, band: Band, p: Plan, nbins: int, limit: int, low: Any, high: Any) -> None:
-    i, b0, b1 = band
-    rows, columns = p.tiles
-    ranges = scratch("clahe ranges", 4 * rows * columns, np.int64).reshape(2, rows, columns, 2)
-    if nbins <= _FEW_BINS:
-        ranges[..., 0] = 0
-        ranges[..., 1] = nbins - 1
-        longest = nbins
-    else:
-        longest = bin_ranges(bins, i, max(b0 - 1, 0), min(b1, rows), p.table, ranges)
-    longest = -(-longest // PAD) * PAD
     whole = out.dtype.kind != "f"
-    level = np.float32 if not whole else np.uint8 if out.itemsize == 1 else np.uint16
-    hist = scratch("clahe histogram", BANKS * longest, np.int32)
-    hist.fill(0)
-    tables = scratch("clahe tables", 2 * columns * (longest + PAD), level)
-    packed = scratch("clahe packed", 4 * longest, level)
+    if nbins <= _FEW_BINS:
+        # The plan itself is compared, not its content: it is kept between calls.
+        if len(_memory.setting) != 3 or _memory.setting[0] is not p or _memory.setting[1:] != (nbins, out.dtype):
+            ranges = np.zeros((2, *p.tiles, 2), np.int64)
+            ranges[..., 1] = nbins - 1
+            _memory.arrays = (ranges, *_scratch(p, nbins, out.dtype))
+            _memory.setting = (p, nbins, out.dtype)
+        arrays = _memory.arrays
+    else:
+        ranges = scratch("clahe ranges", 4 * p.tiles[0] * p.tiles[1], np.int64).reshape(2, *p.tiles, 2)
+        longest = bin_ranges(bins, band[0], max(band[1] - 1, 0), min(band[2], p.tiles[0]), p.table, ranges)
+        arrays = (ranges, *_scratch(p, longest, out.dtype))
     span = int(high) - int(low) if whole else 1
     if whole:
         low, high = np.int32(low), np.int32(high)
-    equalize(
-        bins, out, i, b0, b1, p.table, p.weights, ranges, nbins, limit, span, low, high, hist, tables, packed
-    )  # fmt: skip
+    ranges, hist, tables, packed = arrays
+    equalize(bins, out, *band, p.table, p.weights, ranges, nbins, limit, span, low, high, hist, tables, packed)
+
+
+def _scratch(p: Plan, bins: int, dtype: np.dtype[Any]) -> tuple[Array, Array, Array]:
+    """Cleared histogram (a kernel leaves it cleared), tables of two tile rows, packed table of a block."""
+    padded = -(-bins // PAD) * PAD
+    level = np.float32 if dtype.kind == "f" else np.uint8 if dtype.itemsize == 1 else np.uint16
+    if bins > _FEW_BINS:
+        hist = scratch("clahe histogram", BANKS * padded, np.int32)
+        hist.fill(0)
+        tables = scratch("clahe tables", 2 * p.tiles[1] * (padded + PAD), level)
+        return hist, tables, scratch("clahe packed", 4 * padded, level)
+    tables = np.empty(2 * p.tiles[1] * (padded + PAD), level)
+    return np.zeros(BANKS * padded, np.int32), tables, np.empty(4 * padded, level)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctkernels.cpu._gaussian_band import band as kernel
-from ctkernels.cpu._gaussian_plan import plan
+from ctkernels.cpu._gaussian_plan import fill_value, leaves_type, plan
 from ctkernels.cpu._jit import one_type
 from ctkernels.cpu._parallel import Band, bands, run
 from ctkernels.cpu._scratch import scratch
@@ -19,8 +19,6 @@ from ctkernels.cpu._scratch import scratch
 Array = NDArray[Any]
 _SINGLE = np.dtype(np.float32)
 _DOUBLE = np.dtype(np.float64)
-_LARGE = 1e30
-"""A ``cval`` for integer images beyond this saturates all the same; it keeps float32 sums finite."""
 
 
 def gaussian_filter(
@@ -29,8 +27,8 @@ def gaussian_filter(
     """Smooth each image of ``x``, ``(N, H, W)``, into ``out``; see ``ctkernels.reference.gaussian_filter``."""
     images, height, width = x.shape
     work = _DOUBLE if x.dtype == _DOUBLE else _SINGLE
-    p = plan(height, width, work, sigma, truncate, mode)
-    fill = work.type(min(max(cval, -_LARGE), _LARGE) if x.dtype.kind != "f" else cval)
+    p = plan(height, width, work, sigma, truncate, mode, leaves_type(x.dtype, mode, cval))
+    fill = fill_value(x.dtype, work, cval)
     x = one_type(x)
 
     def body(band: Band) -> None:

@@ -1,7 +1,11 @@
-"""Median filter on the CPU, equal to ``scipy.ndimage.median_filter`` in every bit; NaN sorts last."""
+"""Median filter on the CPU, equal to ``scipy.ndimage.median_filter`` in every bit; NaN sorts last.
+
+Small windows run sorting networks over vectors of neighbouring pixels, large ones column histograms of ranks.
+"""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from numpy.typing import NDArray
@@ -15,10 +19,17 @@ Array = NDArray[Any]
 def median_filter(x: Array, out: Array, *, size: tuple[int, int], mode: str, cval: float) -> None:
     """The middle value of the ``size`` window around each pixel, as :func:`ctkernels.reference.median_filter`."""
     x = _jit.one_type(x)
-    filter_band = _small.filter_band if _small.serves(size) else _large.filter_band
+    small = _small.serves(size)
+    images, height, width = x.shape
+    # Rough, but within a factor of two for all but the largest windows of floats.
+    pixel_nanoseconds = x.itemsize * 0.00015 * (size[0] * size[1]) ** 2 + 0.1 if small else 20.0
+    bands = _parallel.bands(images, height, pixel_nanoseconds * width, overlap_rows=0 if small else size[0])
+    filter_band = _small.filter_band if small else _large.filter_band
+    if len(bands) == 1:
+        filter_band(x, out, bands[0], size, mode, cval)
+    else:
+        _parallel.run(bands, partial(_run, filter_band, x, out, size, mode, cval))
 
-    def body(band: _parallel.Band) -> None:
-        image, first, last = band
-        filter_band(x[image], out[image], first, last, size, mode, cval)
 
-    _parallel.run(_parallel.bands(x.shape[0], x.shape[1], 40.0 * x.shape[2], overlap_rows=size[0]), body)
+def _run(filter_band: Any, x: Array, out: Array, size: tuple[int, int], mode: str, cval: float, band: Any) -> None:
+    filter_band(x, out, band, size, mode, cval)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ctkernels.cpu._border import border_index
 from ctkernels.cpu._median import _histogram, _ranks
+from ctkernels.cpu._parallel import Band
 from ctkernels.cpu._scratch import scratch
 
 Array = NDArray[Any]
@@ -20,17 +21,18 @@ _STRIP = 128
 _MOST_RANKS = 4096
 
 
-def filter_band(x: Array, out: Array, first: int, last: int, size: Size, mode: str, cval: float) -> None:
-    """Write rows ``first .. last - 1`` of ``out``, the median of ``size`` windows of ``x``; both of shape ``(H, W)``."""
-    height, width = x.shape
+def filter_band(x: Array, out: Array, band: Band, size: Size, mode: str, cval: float) -> None:
+    """Write the rows of one band of ``out``, the median of ``size`` windows of ``x``; both ``(N, H, W)``."""
+    image, first, last = band
+    height, width = x.shape[1:]
     rows, columns = size
     row_of = border_index(height, rows // 2, rows // 2, mode)[first : last + rows - 1]
     column_of = border_index(width, columns // 2, columns // 2, mode)
     needed = row_of[row_of >= 0]
     low = int(needed.min()) if needed.size else 0
-    part = x[low : int(needed.max()) + 1] if needed.size else x[:1]
+    part = x[image, low : int(needed.max()) + 1] if needed.size else x[image, :1]
     row_of = np.where(row_of >= 0, row_of - low, -1)
-    result = out[first:last]
+    result = out[image, first:last]
     if not _distinct(part, result, row_of, column_of, size, mode, cval):
         _sorted(part, result, row_of, column_of, size, cval)
 
@@ -97,7 +99,7 @@ def _sorted(part: Array, result: Array, row_of: Array, column_of: Array, size: S
     """By runs of the sorted pixels, for anything: every run is as long as the others, whatever the values."""
     floats = part.dtype.kind == "f"
     bits = part.view(f"u{part.itemsize}")
-    flip = np.uint64(0 if part.dtype.kind == "u" else 1 << (8 * part.itemsize - 1))
+    flip: Any = np.uint64(0 if part.dtype.kind == "u" else 1 << (8 * part.itemsize - 1))
     shape = (row_of.size, column_of.size)
     count = row_of.size * column_of.size
     keys, spare = (scratch(f"median.keys{i}", count, np.uint64) for i in (0, 1))
@@ -106,7 +108,7 @@ def _sorted(part: Array, result: Array, row_of: Array, column_of: Array, size: S
     one.view(part.dtype)[0, 0] = cval
     zero = np.zeros(1, np.int64)
     outside = np.zeros(1, np.uint64)
-    _ranks.spread_keys(one, floats, flip, np.uint64(0), zero, zero, outside)
+    _ranks.spread_keys(one, floats, flip, flip, zero, zero, outside)
     _ranks.spread_keys(bits, floats, flip, outside[0], row_of, column_of, keys)
     places[:] = np.arange(count, dtype=np.int32)
     for digit in range(0, 8 * part.itemsize, 11):

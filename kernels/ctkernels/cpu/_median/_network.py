@@ -7,31 +7,43 @@ Merges are Batcher's odd-even merges ("Sorting networks and their applications",
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 Node = int
+Source = tuple[str, int]
+"""Where inputs come from: a name, and a shift in columns."""
 
 LOW: Node = -1
 HIGH: Node = -2
+
+
+class Operation(NamedTuple):
+    """A node: ``min`` or ``max`` of nodes ``a`` and ``b``, or the ``load`` of row ``a`` of ``source``."""
+
+    kind: str
+    a: int
+    b: int
+    source: Source
 
 
 class Graph:
     """Nodes in an order in which each comes after those that it is computed from."""
 
     def __init__(self) -> None:
-        self.nodes: list[tuple[str, Hashable, Hashable]] = []
-        self._known: dict[tuple[str, Hashable, Hashable], Node] = {}
+        self.nodes: list[Operation] = []
+        self._known: dict[Operation, Node] = {}
 
-    def _node(self, kind: str, a: Hashable, b: Hashable) -> Node:
-        key = (kind, a, b)
+    def _node(self, kind: str, a: int, b: int, source: Source = ("", 0)) -> Node:
+        key = Operation(kind, a, b, source)
         if key not in self._known:
             self._known[key] = len(self.nodes)
             self.nodes.append(key)
         return self._known[key]
 
-    def load(self, source: Hashable, row: int) -> Node:
+    def load(self, source: Source, row: int) -> Node:
         """An input: ``row`` of ``source``."""
-        return self._node("load", source, row)
+        return self._node("load", row, 0, source)
 
     def low(self, a: Node, b: Node) -> Node:
         """The smaller of two."""
@@ -86,7 +98,7 @@ class Graph:
         return self.merge(a, b)[first : last + 1]
 
     def select(self, a: Sequence[Node], b: Sequence[Node], rank: int) -> Node:
-        """One rank of two sorted lists as one: the least, over all ways to take rank + 1 items, of the largest taken."""
+        """One rank of two sorted lists as one: over all ways to take rank + 1 items, the least of the largest taken."""
         best = HIGH
         for from_a in range(rank + 2):
             from_b = rank + 1 - from_a
@@ -104,9 +116,9 @@ class Graph:
             if node in seen:
                 continue
             seen.add(node)
-            kind, a, b = self.nodes[node]
-            if kind != "load":
-                todo += [a, b]  # type: ignore[list-item]
+            operation = self.nodes[node]
+            if operation.kind != "load":
+                todo += [operation.a, operation.b]
         return sorted(seen)
 
 

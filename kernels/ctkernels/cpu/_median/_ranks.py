@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from ctkernels.cpu import _jit
 
 Array = NDArray[Any]
+Whole = Any
+"""An integer; uint64 in the functions on keys, which Numba must not mix with signed ones."""
 
 
 @_jit.jit
@@ -116,14 +118,11 @@ def spread_keys(
 
 
 @_jit.jit
-def decode(keys: Array, floats: bool, flip: int, bits: Array) -> None:
+def decode(keys: Array, floats: bool, flip: Whole, bits: Array) -> None:
     """The inverse of keys; the largest one becomes a NaN."""
     ones = flip | (flip - np.uint64(1))
     for i in range(keys.size):
-        b = keys[i] ^ flip
-        if floats and keys[i] < flip:
-            b = keys[i] ^ ones
-        bits[i] = b
+        bits[i] = keys[i] ^ (ones if floats and keys[i] < flip else flip)
 
 
 @_jit.jit

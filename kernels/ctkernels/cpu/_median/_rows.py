@@ -25,7 +25,7 @@ Body = Callable[[Any, Any, int], None]
 
 
 def _sweep(builder: Any, count: Any, lanes: int, body: Body) -> None:
-    """``body(builder, x, lanes)`` over ``0 .. count - 1``: vectors, the last one moved back; one by one if there is none."""
+    """``body(builder, x, lanes)`` over ``0 .. count - 1``: in vectors, the last one moved back, or else one by one."""
     zero, one, lane = (ir.Constant(_INT64, n) for n in (0, 1, lanes))
     with builder.if_else(builder.icmp_signed("<", count, lane)) as (short, usual):
         with short, cgutils.for_range_slice(builder, zero, count, one, _INT64) as (x, _):
@@ -43,6 +43,13 @@ def _vector(builder: Any, base: Any, item: Any, x: Any, lanes: int) -> Any:
 
 def _all(item: Any, lanes: int, value: float) -> Any:
     return ir.Constant(ir.VectorType(item, lanes), [value] * lanes)
+
+
+def _expect_all(builder: Any, true: Any, lanes: int, good: Any) -> None:
+    """Clear ``good`` unless every lane is true."""
+    whole = ir.IntType(lanes)
+    every = builder.icmp_signed("==", builder.bitcast(true, whole), ir.Constant(whole, -1))
+    builder.store(builder.and_(builder.load(good), every), good)
 
 
 def _turn(builder: Any, bits: Any, width: int, lanes: int) -> Any:
@@ -64,8 +71,7 @@ def _whole_body(line: Any, row: Any, kind: int, good: Any) -> Body:
         safe = builder.select(builder.and_(above, below), value, _all(real, lanes, 0.0))
         whole = builder.fptosi(safe, ir.VectorType(number, lanes))
         same = builder.fcmp_ordered("==", builder.sitofp(whole, ir.VectorType(real, lanes)), value)
-        every = builder.icmp_signed("==", builder.bitcast(same, ir.IntType(lanes)), ir.Constant(ir.IntType(lanes), -1))
-        builder.store(builder.and_(builder.load(good), every), good)
+        _expect_all(builder, same, lanes, good)
         keys = builder.trunc(whole, ir.VectorType(short, lanes))
         builder.store(keys, _vector(builder, line, short, x, lanes), align=2)
 
@@ -147,10 +153,10 @@ def _make(back: bool) -> Any:
 
 
 encode_row = _make(back=False)
-"""``encode_row(line, at, image, byte, count, kind)``: keys ``line[at:]`` of ``count`` pixels that begin at ``image[byte]``.
+"""``encode_row(line, at, image, byte, count, kind)``: keys ``line[at:]`` of ``count`` pixels from ``image[byte]`` on.
 
 False if a pixel has no key of this type.
 """
 
 decode_row = _make(back=True)
-"""``decode_row(line, at, image, byte, count, kind)``: pixels that begin at ``image[byte]`` of the keys ``line[at:]``."""
+"""``decode_row(line, at, image, byte, count, kind)``: pixels from ``image[byte]`` on of the keys ``line[at:]``."""

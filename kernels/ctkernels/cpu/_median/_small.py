@@ -9,9 +9,10 @@ round, NaN the largest.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,9 @@ from numpy.typing import NDArray
 from ctkernels.cpu import _jit
 from ctkernels.cpu._border import border_index
 from ctkernels.cpu._median._emit import STRIP_BYTES, lanes, median_strip, scratch_size, vector_bytes
+from ctkernels.cpu._median._plan import plan
 from ctkernels.cpu._median._rows import FLOAT32, FLOAT64, PIXELS, decode_row, encode_row
+from ctkernels.cpu._parallel import Band
 from ctkernels.cpu._scratch import scratch
 
 Array = NDArray[Any]
@@ -30,13 +33,15 @@ Size = tuple[int, int]
 def kernel(rows: int, columns: int) -> Callable[..., bool]:
     """The filter for one window size; compiled once for each key type, its code found on disk the next time."""
     reach = columns // 2
-    outputs = min(rows, 2)
-    vector_bytes_ = vector_bytes()
-    ring = rows + outputs
+    outputs = plan(rows, columns).outputs
+    vector = vector_bytes(rows, columns)
+    ring = rows + outputs - 1
+    one_loop = len(plan(rows, columns).steps) == 1
 
     def filter_rows(
         image: Array,
         out: Array,
+        number: int,
         first: int,
         last: int,
         height: int,
@@ -47,62 +52,105 @@ def kernel(rows: int, columns: int) -> Callable[..., bool]:
         table: Array,
         scratch: Array,
     ) -> bool:
-        """Rows ``first .. last - 1`` of ``out`` from ``image``, both flat bytes of ``height`` rows; False if some pixel has no key.
+        """Rows ``first .. last - 1`` of image ``number``; False if some pixel has no key.
 
-        ``row_of`` and ``column_of`` are the border tables, ``outside`` the key of ``cval``.
+        ``image`` and ``out`` are flat bytes of images of ``height`` rows; ``row_of`` and ``column_of`` the border
+        tables, ``outside`` the key of ``cval``; ``table`` and ``scratch`` memory that the caller owns.
         """
         key_bytes = scratch.itemsize
-        row_bytes = out.size // height
-        lane = vector_bytes_ // key_bytes
+        lane = vector // key_bytes
         width = column_of.size - 2 * reach
+        row_bytes = width * (4 if kind == FLOAT32 else 8 if kind == FLOAT64 else key_bytes)
+        top = number * height
         pad = (reach + lane - 1) // lane * lane
         length = pad + (width + reach + lane - 1) // lane * lane + 2 * lane
         wide = max(width, lane)
-        direct = kind == PIXELS and width >= lane
-        lines = table[: row_of.size + 1]
-        outs = table[row_of.size + 1 :]
-        address = scratch.ctypes.data
-        done = first
+        to_out = kind == PIXELS and width >= lane
+        # Without lists between loops nothing is lost by taking a row in three parts, and only its ends need a copy.
+        ends_only = one_loop and to_out and width >= 3 * lane
+        strips = (wide * key_bytes + STRIP_BYTES - 1) // STRIP_BYTES
+        strip = (wide + strips - 1) // strips
+        rows_in = row_of.size + outputs
+        lines, starts, outs = table[:rows_in], table[rows_in : 2 * rows_in], table[2 * rows_in :]
+        results = ring * length
+        lists = scratch[(ring + outputs) * length :]
+        address, out_address, image_address = scratch.ctypes.data, out.ctypes.data, image.ctypes.data
+        done, line = first, 0
+        # No slice inside the loops: each would count references with atomic operations.
         for y in range(first, last, outputs):
-            while done < min(y + ring - 1, row_of.size):
-                line = scratch[done % ring * length : (done % ring + 1) * length]
+            while done < min(y + ring, row_of.size):
                 source = row_of[done]
-                lines[done] = address + (done % ring * length + pad - reach) * key_bytes
+                begin, end = line + pad, line + pad + width
+                lines[done] = address + (begin - reach) * key_bytes
                 if source < 0:
-                    line[:] = outside[0]
+                    for x in range(begin - reach, end + reach):
+                        scratch[x] = outside[0]
                 else:
-                    if not encode_row(scratch, done % ring * length + pad, image, source * row_bytes, width, kind):
+                    at = (top + source) * row_bytes
+                    if ends_only:
+                        part = (lane + reach) * key_bytes
+                        encode_row(scratch, begin, image, at, lane + reach, kind)
+                        encode_row(scratch, end - lane - reach, image, at + row_bytes - part, lane + reach, kind)
+                        starts[done] = image_address + at - reach * key_bytes
+                    elif not encode_row(scratch, begin, image, at, width, kind):
                         return False
-                    inner = line[pad : pad + width]
                     for x in range(reach):
                         left, right = column_of[x], column_of[reach + width + x]
-                        line[pad - reach + x] = inner[left] if left >= 0 else outside[0]
-                        line[pad + width + x] = inner[right] if right >= 0 else outside[0]
+                        scratch[begin - reach + x] = scratch[begin + left] if left >= 0 else outside[0]
+                        scratch[end + x] = scratch[begin + right] if right >= 0 else outside[0]
+                if source < 0 or not ends_only:
+                    starts[done] = lines[done]
+                line = line + length if line + length < results else 0
                 done += 1
-                lines[done] = lines[done - 1]
+            # The last group may want rows that no window has; any will do.
+            for extra in range(done, y + ring):
+                lines[extra], starts[extra] = lines[done - 1], starts[done - 1]
             for o in range(outputs):
-                if direct and y + o < last:
-                    outs[o] = out.ctypes.data + (y + o) * width * key_bytes
+                if to_out and y + o < last:
+                    outs[o] = out_address + (top + y + o) * row_bytes
                 else:
-                    outs[o] = address + (ring + o) * length * key_bytes
-            strips = (wide * key_bytes + STRIP_BYTES - 1) // STRIP_BYTES
-            for s in range(strips):
-                start, stop = wide * s // strips, wide * (s + 1) // strips
-                median_strip(scratch[(ring + outputs) * length :], lines, outs, y, start, stop - start, rows, columns)
-            if not direct:
+                    outs[o] = address + (results + o * length) * key_bytes
+            if ends_only:
+                median_strip(lists, lines, outs, y, 0, lane, rows, columns)
+                median_strip(lists, starts, outs, y, lane, width - 2 * lane, rows, columns)
+                median_strip(lists, lines, outs, y, width - lane, lane, rows, columns)
+            else:
+                for s in range(strips):
+                    median_strip(lists, lines, outs, y, min(s * strip, wide - strip), strip, rows, columns)
+            if not to_out:
                 for o in range(min(outputs, last - y)):
-                    decode_row(scratch, (ring + o) * length, out, (y + o) * row_bytes, width, kind)
+                    decode_row(scratch, results + o * length, out, (top + y + o) * row_bytes, width, kind)
         return True
 
     return _jit.jit(filter_rows)
 
 
+class _Setting(NamedTuple):
+    """All that does not change from one image of a series to the next."""
+
+    kernel: Callable[..., bool]
+    row_of: Array
+    column_of: Array
+    table: int
+    scratch: int
+
+
 @lru_cache(maxsize=256)
-def _scratch_elements(rows: int, columns: int, width: int, itemsize: int) -> int:
-    lane = lanes(itemsize)
+def _setting(shape: tuple[int, int], size: Size, mode: str, key: str) -> _Setting:
+    rows, columns = size
+    height, width = shape
+    outputs = plan(rows, columns).outputs
+    itemsize = int(key[1:])
+    lane = lanes(rows, columns, itemsize)
     reach = columns // 2
     length = -(-reach // lane) * lane + -(-(width + reach) // lane) * lane + 2 * lane
-    return (rows + 2 * min(rows, 2)) * length + scratch_size(rows, columns, itemsize)
+    return _Setting(
+        kernel(rows, columns),
+        border_index(height, rows // 2, rows // 2, mode),
+        border_index(width, reach, reach, mode),
+        2 * (height + rows) + 3 * outputs,
+        (rows + 2 * outputs) * length + scratch_size(rows, columns, itemsize),
+    )
 
 
 def serves(size: Size) -> bool:
@@ -111,35 +159,35 @@ def serves(size: Size) -> bool:
     return rows <= 15 and columns <= 31 and rows * columns <= 225
 
 
-def filter_band(x: Array, out: Array, first: int, last: int, size: Size, mode: str, cval: float) -> None:
-    """Write rows ``first .. last - 1`` of ``out``, the median of ``size`` windows of ``x``; both of shape ``(H, W)``."""
+class _Memory(threading.local):
+    """What a thread used last, by key type: looking its memory up anew would be a fifth of the cost of a call."""
+
+    def __init__(self) -> None:
+        self.last: dict[str, tuple[_Setting, Array, Array]] = {}
+
+    def get(self, setting: _Setting, key: str) -> tuple[_Setting, Array, Array]:
+        """The setting with its table and scratch memory."""
+        known = self.last.get(key)
+        if known is None or known[0] is not setting:
+            table = scratch("median.table", setting.table, np.int64)
+            known = self.last[key] = (setting, table, scratch("median.lines", setting.scratch, key))
+        return known
+
+
+_memory = _Memory()
+
+
+def filter_band(x: Array, out: Array, band: Band, size: Size, mode: str, cval: float) -> None:
+    """Write the rows of one band of ``out``, the median of ``size`` windows of ``x``; both ``(N, H, W)``."""
+    pixels, results = x.reshape(-1).view(np.uint8), out.reshape(-1).view(np.uint8)
     for key, kind in _KEYS[x.dtype.char]:
         outside = _NOTHING[key] if mode != "constant" else _key_of(cval, key, kind)
-        if outside is not None and _run(x, out, first, last, size, mode, key, kind, outside):
+        if outside is None:
+            continue
+        setting, table, lines = _memory.get(_setting(x.shape[1:], size, mode, key), key)
+        borders = (setting.row_of, setting.column_of, outside)
+        if setting.kernel(pixels, results, *band, x.shape[1], kind, *borders, table, lines):
             return
-
-
-def _run(
-    x: Array, out: Array, first: int, last: int, size: Size, mode: str, key: str, kind: int, outside: Array
-) -> bool:
-    rows, columns = size
-    height, width = x.shape
-    row_of = border_index(height, rows // 2, rows // 2, mode)
-    column_of = border_index(width, columns // 2, columns // 2, mode)
-    elements = _scratch_elements(rows, columns, width, _NOTHING[key].itemsize)
-    return kernel(rows, columns)(
-        x.reshape(-1).view(np.uint8),
-        out.reshape(-1).view(np.uint8),
-        first,
-        last,
-        height,
-        kind,
-        row_of,
-        column_of,
-        outside,
-        scratch("median.table", height + rows + 2, np.int64),
-        scratch("median.lines", elements, key),
-    )
 
 
 _KEYS: dict[str, tuple[tuple[str, int], ...]] = {

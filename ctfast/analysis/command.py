@@ -1,0 +1,149 @@
+"""What ``ctfast report`` does: analyse, write the page, and whatever else was asked for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from ctfast.analysis.analysis import Analysis, analyze
+from ctfast.analysis.figures import write_figures
+from ctfast.analysis.page import write_report
+from ctfast.analysis.page_data import chosen_places
+from ctfast.analysis.single import write_single_report
+from ctfast.errors import MissingDependencyError, UsageError
+from ctfast.files import Found, Values, find_images
+from ctfast.pipeline import Pipeline
+from ctfast.runner.progress import Show, shown, silent
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_PACKAGES: Final = ("jinja2", "matplotlib", "scipy")
+_VALUES: Final = ("auto", "hu", "stored")
+_MOST_TOLD: Final = 20
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a report run found and wrote."""
+
+    analysis: Analysis
+    files: list[Path] = field(default_factory=list)
+
+    @property
+    def failed(self) -> int:
+        """Files that could not be read."""
+        return len(self.analysis.collection.unread)
+
+
+def report(
+    inputs: str | Path | Sequence[str | Path],
+    out: str | Path = "report.html",
+    *,
+    csv: str | Path | None = None,
+    json: str | Path | None = None,
+    figures: str | Path | None = None,
+    pipeline: Pipeline | None = None,
+    values: Values = "auto",
+    workers: int | None = None,
+    title: str = "CT intensity report",
+    overwrite: bool = False,
+    console: Console | None = None,
+) -> Written:
+    """Analyse slices and write the report: one self-contained HTML file.
+
+    One file with one frame gets the page of a single slice, everything else the page of a set.
+
+    Args:
+        inputs: a folder (searched recursively), a glob, a file, or several of these.
+        out: the HTML file.
+        csv: file for the table of statistics, one row a slice.
+        json: file for the same table, the flags and the files that could not be read.
+        figures: folder for every figure as PNG, SVG and PDF.
+        pipeline: whose steps are shown; default: the preset ``mediastinum``.
+        values: what the files' values are: ``"auto"`` (as each file says), ``"hu"`` or ``"stored"``.
+        workers: files at work at once; default: the threads ctfast may use.
+        title: heading of the page of a set.
+        overwrite: replace files that exist.
+        console: where progress is shown; default: nowhere.
+
+    Raises:
+        UsageError: an input that does not exist, an output that does, or one that is an input.
+        MissingDependencyError: the extra ``report`` is not installed.
+    """
+    listed = [inputs] if isinstance(inputs, (str, Path)) else list(inputs)
+    _check_packages()
+    if values not in _VALUES:
+        raise UsageError(f"values={values!r}: one of {', '.join(_VALUES)} is allowed")
+    found = find_images(listed)
+    _check_outputs([Path(p) for p in (out, csv, json) if p is not None], found, overwrite)
+    with _shown(len(found.items), console) as show:
+        analysis = analyze(listed, values=values, workers=workers, show=show)
+    written = Written(analysis)
+    only = len(analysis.records) == 1 and analysis.records[0].frame is None and not found.roots
+    if only:
+        written.files.append(write_single_report(analysis, out, pipeline=pipeline, values=values))
+    else:
+        with _shown(len(chosen_places(analysis)), console) as show:
+            page = write_report(analysis, out, pipeline=pipeline, values=values, title=title, show=show)
+        written.files.append(page)
+    if csv is not None:
+        analysis.table.to_csv(csv)
+        written.files.append(Path(csv))
+    if json is not None:
+        analysis.to_json(json)
+        written.files.append(Path(json))
+    if figures is not None and analysis.records:
+        written.files.extend(write_figures(analysis, Path(figures)))
+    return written
+
+
+def print_written(written: Written, console: Console) -> None:
+    """The closing lines: what was found, what could not be read, what was written."""
+    analysis = written.analysis
+    counted = Counter(flag.rule.title for flag in analysis.flags)
+    console.print(f"{len(analysis.records)} slices, {len(analysis.flags)} flags", highlight=False)
+    for title, number in counted.items():
+        console.print(f"  {number:>6}  {title}", highlight=False, markup=False)
+    for unread in analysis.collection.unread[:_MOST_TOLD]:
+        console.print(f"not read: {unread.name}: {unread.reason}", highlight=False, markup=False, soft_wrap=True)
+    if written.failed > _MOST_TOLD:
+        console.print(f"and {written.failed - _MOST_TOLD} more that could not be read", highlight=False)
+    for path in written.files[:_MOST_TOLD]:
+        console.print(f"written: {path}", highlight=False, markup=False, soft_wrap=True)
+    if len(written.files) > _MOST_TOLD:
+        console.print(f"and {len(written.files) - _MOST_TOLD} more files beside it", highlight=False)
+
+
+@contextmanager
+def _shown(total: int, console: Console | None) -> Iterator[Show]:
+    if console is None:
+        yield silent
+        return
+    with shown(total, console) as show:
+        yield show
+
+
+def _check_packages() -> None:
+    missing = [name for name in _PACKAGES if find_spec(name) is None]
+    if missing:
+        raise MissingDependencyError(f'the report needs {", ".join(missing)}: pip install "ctfast[report]"')
+
+
+def _check_outputs(outputs: list[Path], found: Found, overwrite: bool) -> None:
+    """Refused before any work: outputs that are inputs, folders, each other, or there already."""
+    inputs = {item.path.absolute() for item in found.items}
+    for path in outputs:
+        if path.absolute() in inputs:
+            raise UsageError(f"{path} is an input: choose another name for the output")
+        if path.is_dir():
+            raise UsageError(f"{path} is a folder: name a file in it")
+        if path.exists() and not overwrite:
+            raise UsageError(f"{path} exists: choose another name, or say --overwrite")
+    if len({path.absolute() for path in outputs}) < len(outputs):
+        raise UsageError(f"one file for two outputs: {', '.join(map(str, outputs))}")

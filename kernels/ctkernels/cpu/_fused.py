@@ -1,0 +1,103 @@
+"""A chain of operations on a batch, slice by slice: a slice stays in one core's cache from its first step to its last.
+
+``run(x, out, links, statistics)`` gives, bit for bit, what the operations give one after the other on the whole batch.
+Each thread takes a slice through all links and keeps intermediate images in two buffers of its own, which the next
+slice uses again: nothing between the input and the result is written to main memory. A uint8 chain on 512x512 slices
+needs 0.5 MB a thread, which a second-level cache holds; the first link reads the input once, the last image link
+writes the result once, and a statistic sees the image while it is in cache.
+
+The slice, not a row, is what goes from link to link. Handing rows over, so that CLAHE counts its tiles as the
+Gaussian's rows leave, would save a pass over 256 kB in the second-level cache, some .02 ns a pixel of 1.4 in all:
+counting is bound by its one store a pixel, not by reading.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctkernels.contract import OPERATIONS
+from ctkernels.cpu import _fused_bytes
+from ctkernels.cpu._parallel import alone, get_num_threads
+from ctkernels.cpu._parallel import run as run_tasks
+from ctkernels.cpu._scratch import scratch
+
+Array = NDArray[Any]
+Kernel = Callable[..., None]
+
+
+class Link(NamedTuple):
+    """One step: an operation of the contract, the dtype of its image, its parameters in normal form.
+
+    ``dtype`` is None for statistics and where the operation keeps the dtype of its input. ``histogram`` takes
+    ``edges``, as its kernel does: a range found from the whole batch can't be known slice by slice.
+    """
+
+    operation: str
+    dtype: np.dtype[Any] | None
+    values: Mapping[str, Any]
+
+    @property
+    def is_statistic(self) -> bool:
+        """Whether the link looks at the image without changing it."""
+        return OPERATIONS[self.operation].kind == "statistic"
+
+
+def run(x: Array, out: Array | None, links: Sequence[Link], statistics: Sequence[Array]) -> None:
+    """Take every image of ``x`` through ``links``.
+
+    Args:
+        x: ``(N, H, W)``, C-contiguous, not changed.
+        out: the image after the last link that makes one, ``(N, H, W)`` in that link's dtype; None if no link does.
+        links: the steps.
+        statistics: the array for each statistic among ``links``, in their order, of the shape and dtype that the
+            contract gives (``result_shape``, ``out_dtypes[0]``).
+    """
+    images = x.shape[0]
+    if out is not None and images >= get_num_threads() and _fused_bytes.fits(x, links):
+        do = _fused_bytes.runner(x, out, links, statistics[0] if statistics else None)
+        # Some slices a task: little enough for all threads to end together.
+        some = max(1, min(8, images // (4 * get_num_threads())))
+        run_tasks([(i, min(i + some, images)) for i in range(0, images, some)], lambda task: do(*task))
+        return
+    chain = [(_kernel(link.operation), link.dtype, link.values, link.is_statistic) for link in links]
+    last = max((k for k, link in enumerate(chain) if not link[3]), default=-1)
+    if images < get_num_threads():
+        # Too few images to keep the threads busy: each operation cuts them into bands by itself.
+        _through(x, out, chain, last, statistics)
+        return
+
+    def body(i: int) -> None:
+        part = slice(i, i + 1)
+        with alone():
+            _through(x[part], None if out is None else out[part], chain, last, [s[part] for s in statistics])
+
+    run_tasks(range(images), body)
+
+
+def _through(x: Array, out: Array | None, chain: Sequence[Any], last: int, statistics: Sequence[Array]) -> None:
+    current = x
+    seen = 0
+    for k, (kernel, dtype, values, is_statistic) in enumerate(chain):
+        if is_statistic:
+            kernel(current, statistics[seen], **values)
+            seen += 1
+            continue
+        wanted = current.dtype if dtype is None else dtype
+        if k == last and out is not None:
+            result = out
+        else:
+            result = scratch(f"chain {k % 2}", current.size, wanted).reshape(current.shape)
+        kernel(current, result, **values)
+        current = result
+
+
+@cache
+def _kernel(operation: str) -> Kernel:
+    function: Kernel = getattr(importlib.import_module(f"ctkernels.cpu.{operation}"), operation)
+    return function
