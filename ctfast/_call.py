@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -16,12 +17,14 @@ from ctkernels.contract import OPERATIONS, SAME, Operation
 Values = Mapping[str, Any]
 
 
-def result_dtype(operation: Operation, image: np.dtype[Any], dtype: DTypeLike | None, out: Any) -> np.dtype[Any]:
+def result_dtype(
+    operation: Operation, image: np.dtype[Any], dtype: DTypeLike | None, out: np.dtype[Any] | None
+) -> np.dtype[Any]:
     """The dtype of the result: as asked for, else that of ``out``, else the operation's default."""
     if operation.out_dtypes == SAME:
         return image
     if dtype is None:
-        dtype = out.dtype if isinstance(out, np.ndarray) else operation.out_dtypes[0]
+        dtype = out if out is not None else operation.out_dtypes[0]
     try:
         wanted = np.dtype(dtype)
     except TypeError as error:
@@ -53,6 +56,51 @@ def _check_range(name: str, pair: tuple[float, float], dtype: np.dtype[Any], *, 
         raise ArgumentError(f"{name}={shown!r}: {numbers} from {limits.min} to {limits.max} are allowed for {dtype}")
 
 
+class Prepared(NamedTuple):
+    """A call with everything checked that does not depend on the pixels."""
+
+    run: backend.Kernel
+    dtype: np.dtype[Any]
+    """Of the result."""
+    values: Values
+
+
+@lru_cache(maxsize=512)
+def _prepared(
+    name: str,
+    backend_name: str,
+    image: np.dtype[Any],
+    out: np.dtype[Any] | None,
+    dtype: DTypeLike | None,
+    names: tuple[str, ...],
+    given: tuple[Any, ...],
+    _types: tuple[type, ...],
+) -> Prepared:
+    operation = OPERATIONS[name]
+    wanted = result_dtype(operation, image, dtype, out)
+    values = check_values(operation, dict(zip(names, given, strict=True)))
+    check_against_dtype(operation, values, image, wanted)
+    return Prepared(backend.kernel(backend_name, name), wanted, values)
+
+
+def prepare(
+    name: str,
+    image: np.dtype[Any],
+    values: Values,
+    *,
+    backend_name: str | None,
+    dtype: DTypeLike | None = None,
+    out: np.dtype[Any] | None = None,
+) -> Prepared:
+    """Check a call, from memory where the same was checked before: checks cost more than the fastest kernels."""
+    given = tuple(values.values())
+    key: Any = (name, backend.select(backend_name), image, out, dtype, tuple(values), given, tuple(map(type, given)))
+    try:
+        return _prepared(*key)
+    except TypeError:  # unhashable, such as a range given as a list
+        return _prepared.__wrapped__(*key)
+
+
 def call(
     name: str,
     image: Any,
@@ -63,36 +111,32 @@ def call(
     backend_name: str | None = None,
 ) -> Any:
     """Run operation ``name``, whose result is an image of the input's shape."""
-    operation = OPERATIONS[name]
-    images = arrays.as_images(image)
-    batch = images.batch
+    batch, shape, kind = arrays.as_images(image)
     view = None if out is None else arrays.host_out(out)
-    wanted = result_dtype(operation, batch.dtype, dtype, view)
-    values = check_values(operation, values)
-    check_against_dtype(operation, values, batch.dtype, wanted)
-    run = backend.kernel(backend.select(backend_name), name)
+    run, wanted, checked = prepare(
+        name, batch.dtype, values, backend_name=backend_name, dtype=dtype, out=None if view is None else view.dtype
+    )
     if view is None:
         result = np.empty(batch.shape, wanted)
-        run(batch, result, **values)
-        return arrays.from_host(result.reshape(images.shape), images.kind)
-    if view.shape != images.shape:
-        raise ShapeError(f"out= has shape {view.shape}: {images.shape} is needed")
+        run(batch, result, **checked)
+        return arrays.from_host(result.reshape(shape), kind)
+    if view.shape != shape:
+        raise ShapeError(f"out= has shape {view.shape}: {shape} is needed")
     if view.dtype != wanted:
         raise DTypeError(f"out= has dtype {view.dtype}: {wanted} is needed")
     if view.flags.c_contiguous and not arrays.overlaps(view, batch):
-        run(batch, view.reshape(batch.shape), **values)
+        run(batch, view.reshape(batch.shape), **checked)
     else:
         # A strided or overlapping out (in place: out=image) takes one extra copy.
         result = np.empty(batch.shape, wanted)
-        run(batch, result, **values)
-        view[...] = result.reshape(images.shape)
+        run(batch, result, **checked)
+        view[...] = result.reshape(shape)
     return out
 
 
-def statistic(name: str, images: arrays.Images, kernel_values: Values, backend_name: str | None) -> NDArray[Any]:
+def figures(images: arrays.Images, prepared: Prepared, name: str, kernel_values: Values) -> NDArray[Any]:
     """Run operation ``name``, whose result is one row of figures an image: shape ``(N, figures)``."""
-    operation = OPERATIONS[name]
     n, height, width = images.batch.shape
-    rows = np.empty(operation.result_shape((n, height, width), kernel_values), operation.out_dtypes[0])
-    backend.kernel(backend.select(backend_name), name)(images.batch, rows, **kernel_values)
+    rows = np.empty(OPERATIONS[name].result_shape((n, height, width), kernel_values), prepared.dtype)
+    prepared.run(images.batch, rows, **kernel_values)
     return rows

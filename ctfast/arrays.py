@@ -134,6 +134,8 @@ def overlaps(a: NDArray[Any], b: NDArray[Any]) -> bool:
 
 def host_out(out: Any) -> NDArray[Any]:
     """A writable NumPy view of the caller's ``out=``."""
+    if type(out) is np.ndarray and out.flags.writeable:
+        return out
     kind = kind_of(out)
     if kind == "jax":
         raise ArgumentError("out= is a JAX array, which can't be written to: leave out= away")

@@ -18,12 +18,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from ctfast._call import call, statistic
+from ctfast._call import call, figures, prepare
 from ctfast.arrays import as_images, from_host
-from ctfast.checks import check_values
 from ctfast.errors import ArgumentError, ValueRangeError
 from ctfast.results import Histogram, Summary
-from ctkernels.contract import OPERATIONS, SUMMARY_FIELDS, TISSUE_EDGES
+from ctkernels.contract import SUMMARY_FIELDS, TISSUE_EDGES
 
 Mode = Literal["reflect", "mirror", "nearest", "wrap", "constant"]
 VOIFunction = Literal["linear", "linear_exact", "sigmoid"]
@@ -251,18 +250,20 @@ def histogram(
         backend: see the module's documentation.
 
     Returns:
-        ``(counts, edges)``: int64 of shape ``(..., bins)``, and ``(bins + 1,)``.
+        ``(counts, edges)``: int64 of shape ``(..., bins)``, and ``(bins + 1,)`` (read-only).
 
     Raises:
         ValueRangeError: no ``value_range`` and NaN or inf in the data. With a range, NaN is not counted.
     """
-    values = check_values(OPERATIONS["histogram"], {"bins": bins, "value_range": value_range})
     images = as_images(image)
-    found = values["value_range"] or _finite_range(images.batch)
-    edges = _edges(images.batch.dtype, values["bins"], found)
-    counts = statistic("histogram", images, {"edges": edges}, backend)
-    shaped = counts.reshape(*images.shape[:-2], values["bins"])
-    return Histogram(from_host(shaped, images.kind), from_host(edges.copy(), images.kind))
+    given = {"bins": bins, "value_range": value_range}
+    prepared = prepare("histogram", images.batch.dtype, given, backend_name=backend)
+    bins = prepared.values["bins"]
+    edges = _edges(images.batch.dtype, bins, prepared.values["value_range"] or _finite_range(images.batch))
+    counts = figures(images, prepared, "histogram", {"edges": edges}).reshape(*images.shape[:-2], bins)
+    if images.kind == "numpy":
+        return Histogram(counts, edges)
+    return Histogram(from_host(counts, images.kind), from_host(edges.copy(), images.kind))
 
 
 def _finite_range(batch: NDArray[Any]) -> tuple[Any, Any]:
@@ -294,17 +295,17 @@ def summary(
 
     NaN and inf are left out; ``count`` says how many pixels were used.
     """
-    values = check_values(OPERATIONS["summary"], {"percentiles": percentiles})
     images = as_images(image)
-    rows = statistic("summary", images, values, backend)
+    prepared = prepare("summary", images.batch.dtype, {"percentiles": percentiles}, backend_name=backend)
+    levels = prepared.values["percentiles"]
+    rows = figures(images, prepared, "summary", prepared.values)
     lead = images.shape[:-2]
     fields = {name: rows[:, i].reshape(lead) for i, name in enumerate(SUMMARY_FIELDS)}
     fields["count"] = fields["count"].astype(np.int64)
-    levels = rows[:, len(SUMMARY_FIELDS) :].reshape(*lead, -1) if values["percentiles"] else np.empty((*lead, 0))
     return Summary(
         **{name: from_host(column[()], images.kind) for name, column in fields.items()},
-        percentiles=from_host(levels, images.kind),
-        levels=values["percentiles"],
+        percentiles=from_host(rows[:, len(SUMMARY_FIELDS) :].reshape(*lead, len(levels)), images.kind),
+        levels=levels,
     )
 
 

@@ -154,5 +154,4 @@ def record_of(image: Image, name: str, frame: int | None, facts: dict, measured:
         facts=dict(facts),
         stats=measured.stats,
         hash=measured.hash,
-        boxes=measured.tissue_quartiles,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -38,7 +38,6 @@ class Measured:
     pixels: Distribution
     hash: str
     """Of shape and values: equal for equal pixels, whatever the file format or dtype."""
-    tissue_quartiles: dict[str, list[float]] = field(default_factory=dict)
 
 
 def measure(
@@ -76,11 +75,9 @@ def measure(
     stats["distinct"] = int(np.count_nonzero(counts.counts))
     mode, often = held.most_frequent()
     stats |= {"mode": mode, "mode_share": often / max(held.total, 1)}
-    quartiles: dict[str, list[float]] = {}
     if is_hu:
         stats |= _hu_figures(pixels, counts, spacing, padding)
-        quartiles = {t.key: _box(counts.between(t.low, t.high)) for t in TISSUES}
-    return Measured(_finite(stats), counts, _hash(pixels), quartiles)
+    return Measured(_finite(stats), counts, _hash(pixels))
 
 
 def _without_padding(counts: Distribution, is_hu: bool, padding: float | None) -> Distribution:
@@ -88,10 +85,6 @@ def _without_padding(counts: Distribution, is_hu: bool, padding: float | None) -
     if padding is not None and not (is_hu and padding < LOWEST_HU):
         held = Distribution(held.low, held.step, np.where(held.values == padding, 0, held.counts), held.exact)
     return held if held.total else counts
-
-
-def _box(counts: Distribution) -> list[float]:
-    return [] if not counts.total else counts.percentiles((5.0, 25.0, 50.0, 75.0, 95.0))
 
 
 def _hu_figures(

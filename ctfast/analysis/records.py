@@ -40,8 +40,6 @@ class SliceRecord:
     facts: dict[str, Fact]
     stats: dict[str, Number]
     hash: str
-    boxes: dict[str, list[float]] = field(default_factory=dict)
-    """5th, 25th, 50th, 75th and 95th percentile of the pixels in each tissue's range."""
 
     @property
     def label(self) -> str:

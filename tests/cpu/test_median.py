@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ctkernels import reference
 from ctkernels.contract import IMAGE_DTYPES, MODES
 from ctkernels.cpu import _parallel
+from ctkernels.cpu._median._network import Graph, live_ranks
 from ctkernels.cpu.median_filter import median_filter
 from ctkernels.testing import assert_exact
 
@@ -79,7 +80,7 @@ def test_equals_scipy(dtype: str, size: Size, mode: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "size", [(1, 1), (1, 3), (3, 1), (1, 31), (15, 1), (3, 7), (7, 3), (9, 5), (7, 7), (9, 9), (11, 11)]
+    "size", [(1, 1), (1, 3), (3, 1), (1, 31), (15, 1), (3, 7), (9, 5), (7, 7), (9, 9), (11, 11), (15, 15)]
 )
 def test_equals_scipy_for_every_kind_of_network(size: Size) -> None:
     for mode in ("mirror", "constant"):
@@ -184,3 +185,50 @@ def test_order_is_kept(seed: int, size: Size, dtype: str) -> None:
     median_filter(x[None], once, size=size, mode="mirror", cval=0.0)
     median_filter(x[None] // 2, twice, size=size, mode="mirror", cval=0.0)
     assert_exact(once, twice * 2)
+
+
+def run_network(graph: Graph, outputs: list[int], inputs: list[int]) -> list[int]:
+    values: dict[int, int] = {}
+    for node in graph.needed(outputs):
+        kind, a, b, _ = graph.nodes[node]
+        values[node] = inputs[a] if kind == "load" else (min if kind == "min" else max)(values[a], values[b])
+    return [values[node] for node in outputs]
+
+
+@pytest.mark.parametrize("n", range(1, 11))
+def test_networks_sort_all_zeros_and_ones(n: int) -> None:
+    """A network of minima and maxima that sorts these sorts everything (Knuth, TAOCP 3, 5.3.4, theorem Z)."""
+    graph = Graph()
+    outputs = graph.sort([graph.load(("x", 0), i) for i in range(n)])
+    for bits in range(2**n):
+        inputs = [bits >> i & 1 for i in range(n)]
+        assert run_network(graph, outputs, inputs) == sorted(inputs)
+
+
+@pytest.mark.parametrize(("a", "b"), [(1, 1), (2, 7), (5, 3), (6, 6), (9, 4)])
+def test_merges_and_single_ranks(a: int, b: int) -> None:
+    graph = Graph()
+    nodes = [graph.load(("x", 0), i) for i in range(a + b)]
+    for first in range(a + b):
+        last = min(first + 2, a + b - 1)
+        outputs = graph.merge_ranks(nodes[:a], nodes[a:], first, last)
+        for zeros_a in range(a + 1):
+            for zeros_b in range(b + 1):
+                inputs = [int(i >= zeros_a) for i in range(a)] + [int(i >= zeros_b) for i in range(b)]
+                assert run_network(graph, outputs, inputs) == sorted(inputs)[first : last + 1]
+
+
+def test_middle_of_four_sorted_and_three() -> None:
+    graph = Graph()
+    nodes = [graph.load(("x", 0), i) for i in range(7)]
+    output = graph.middle_of_seven(nodes[:4], nodes[4:])
+    for ones in range(5):
+        for bits in range(8):
+            inputs = [int(i >= 4 - ones) for i in range(4)] + [bits >> i & 1 for i in range(3)]
+            assert run_network(graph, [output], inputs) == [sorted(inputs)[3]]
+
+
+def test_live_ranks() -> None:
+    assert live_ranks(6, 9) == (1, 4)
+    assert live_ranks(9, 9) == (4, 4)
+    assert live_ranks(3, 25) == (0, 2)

@@ -333,3 +333,23 @@ def test_without_a_thread_to_be_had_the_caller_does_the_work() -> None:
     run(range(10), done.append)
     assert done == list(range(10))
     assert _parallel._pool.busy == 0
+
+
+def _threads_here(_: int) -> int:
+    return _parallel.get_num_threads()
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_worker_processes_leave_the_other_cores_to_their_siblings(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import multiprocessing
+
+    monkeypatch.delenv("CTFAST_NUM_THREADS", raising=False)
+    monkeypatch.setattr(_parallel._pool, "chosen", False)
+    monkeypatch.setattr(_parallel._pool, "threads", None)
+    assert _parallel.get_num_threads() == _parallel.available_cores()
+    with multiprocessing.get_context(method).Pool(2) as pool:
+        assert pool.map(_threads_here, range(2)) == [1, 1]
+    monkeypatch.setenv("CTFAST_NUM_THREADS", "3")
+    if method != "forkserver":  # a fork server keeps the environment it was started in
+        with multiprocessing.get_context(method).Pool(1) as pool:
+            assert pool.map(_threads_here, range(1)) == [3]

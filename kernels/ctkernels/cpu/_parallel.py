@@ -11,6 +11,7 @@ import contextlib
 import itertools
 import math
 import os
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -63,10 +64,17 @@ def available_cores() -> int:
     return max(1, math.ceil(min(cores, _cgroup_cores())))
 
 
+def _in_a_worker_process() -> bool:
+    """Whether ``multiprocessing`` (or what builds on it: joblib, PyTorch's DataLoader) started this process."""
+    multiprocessing = sys.modules.get("multiprocessing")
+    return multiprocessing is not None and multiprocessing.parent_process() is not None
+
+
 def _threads_from_environment() -> int:
     text = os.environ.get("CTFAST_NUM_THREADS", "").strip()
     if not text:
-        return available_cores()
+        # Its siblings are at work on the other cores.
+        return 1 if _in_a_worker_process() else available_cores()
     if not text.isdigit() or int(text) < 1:
         raise ValueError(
             f"CTFAST_NUM_THREADS={text!r}: a whole number of at least 1 is allowed; unset it for all cores"
@@ -77,11 +85,15 @@ def _threads_from_environment() -> int:
 class _Pool:
     def __init__(self) -> None:
         self.threads: int | None = None
+        self.chosen = False
+        """Whether the caller set the number of threads; else a forked worker finds its own."""
         self.reset()
 
     def reset(self) -> None:
         """Forget threads and locks: after ``fork`` the child has neither the threads nor a usable lock."""
         self.lock = threading.Lock()
+        if not self.chosen:
+            self.threads = None
         self.busy = 0
         self.executor: ThreadPoolExecutor | None = None
         self.workers = 0
@@ -117,13 +129,13 @@ class _Pool:
 
 _pool = _Pool()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pool.reset)
+    os.register_at_fork(after_in_child=lambda: _pool.reset())
 
 
 def set_num_threads(n: int) -> None:
     """Use at most ``n`` threads for one call (the caller's own thread counts)."""
     with _pool.lock:
-        _pool.threads = n
+        _pool.threads, _pool.chosen = n, True
 
 
 class _Alone(threading.local):

@@ -22,6 +22,13 @@ def _block(context: Any, builder: Any, kind: Any, array: Any, offset: Any, size:
     return builder.bitcast(builder.gep(data, [offset]), vector.as_pointer()), vector
 
 
+def _splat(builder: Any, value: Any, vector: Any, size: int) -> Any:
+    """A 64-bit integer, cut to the vector's type, in all its places."""
+    undefined = ir.Constant(vector, ir.Undefined)
+    lane = builder.insert_element(undefined, builder.trunc(value, vector.element), ir.Constant(ir.IntType(32), 0))
+    return builder.shuffle_vector(lane, undefined, ir.Constant(ir.VectorType(ir.IntType(32), size), [0] * size))
+
+
 def _load(builder: Any, pointer: Any, kind: Any) -> Any:
     value = builder.load(pointer)
     value.align = kind.dtype.bitwidth // 8
@@ -74,17 +81,53 @@ def _count_up_to(typingctx: Any, block: Any, at: Any, limit: Any, size: Any) -> 
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         pointer, vector = _block(context, builder, block, args[0], args[1], n)
-        least = builder.trunc(args[2], vector.element) if vector.element.width < 64 else args[2]
-        lane = builder.insert_element(ir.Constant(vector, ir.Undefined), least, ir.Constant(ir.IntType(32), 0))
-        zeros = ir.Constant(ir.VectorType(ir.IntType(32), n), [0] * n)
-        limits = builder.shuffle_vector(lane, ir.Constant(vector, ir.Undefined), zeros)
-        mask = builder.icmp_unsigned("<=", _load(builder, pointer, block), limits)
+        mask = builder.icmp_unsigned("<=", _load(builder, pointer, block), _splat(builder, args[2], vector, n))
         bits = builder.ctpop(builder.bitcast(mask, ir.IntType(n)))
         return builder.zext(bits, ir.IntType(64)) if n < 64 else bits
 
     return types.int64(block, types.int64, types.int64, size), emit
 
 
+def _inside(typingctx: Any, rows: Any, columns: Any, at: Any, row: Any, column: Any, height: Any, width: Any) -> Any:
+    """Bit ``i``: whether ``(rows[at + i], columns[at + i])`` lies in the window that begins at ``(row, column)``."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        mask = None
+        for kind, array, first, size in (
+            (rows, args[0], args[3], args[5]),
+            (columns, args[1], args[4], args[6]),
+        ):
+            pointer, vector = _block(context, builder, kind, array, args[2], 64)
+            offset = builder.sub(_load(builder, pointer, kind), _splat(builder, first, vector, 64))
+            within = builder.icmp_unsigned("<", offset, _splat(builder, size, vector, 64))
+            mask = within if mask is None else builder.and_(mask, within)
+        return builder.bitcast(mask, ir.IntType(64))
+
+    whole = types.int64
+    return types.uint64(rows, columns, whole, whole, whole, whole, whole), emit
+
+
+def _count_bits(typingctx: Any, bits: Any) -> Any:
+    """How many bits are set."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.ctpop(args[0])
+
+    return types.int64(types.uint64), emit
+
+
+def _lowest_bit(typingctx: Any, bits: Any) -> Any:
+    """The number of the lowest bit that is set; there must be one."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(types.uint64), emit
+
+
+block_inside = intrinsic(_inside)
+count_bits = intrinsic(_count_bits)
+lowest_bit = intrinsic(_lowest_bit)
 block_add = intrinsic(prefer_literal=True)(_add)
 block_slide = intrinsic(prefer_literal=True)(_slide)
 block_count_up_to = intrinsic(prefer_literal=True)(_count_up_to)

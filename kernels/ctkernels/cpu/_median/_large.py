@@ -116,7 +116,9 @@ def _sorted(part: Array, result: Array, row_of: Array, column_of: Array, size: S
             keys, spare, places, spare_places = spare, keys, spare_places, places
     shift = max(0, (count - 1).bit_length() - 12)
     ranks = scratch("median.ranks", count, np.uint16).reshape(shape)
-    row_at, column_at = (scratch(f"median.at{i}", count, np.int32) for i in (0, 1))
+    # Blocks of 64 are read beyond the end, but what stands there comes after every pixel that can be picked.
+    place = np.uint16 if max(shape) < 65536 else np.uint32
+    row_at, column_at = (scratch(f"median.at{i}", count + 64, place) for i in (0, 1))
     _ranks.cut(places, shape[1], shift, ranks, row_at, column_at)
     index, rest = (scratch(f"median.{n}", result.size, np.uint16).reshape(result.shape) for n in ("index", "rest"))
     if size[0] * size[1] > 65535:

@@ -74,8 +74,8 @@ class Plan:
         self._finish()
 
     def _usual(self) -> tuple[Sequence[int], Sequence[int]]:
-        shared = [w for w in _chain(self.columns) if w < self.columns]
-        return shared if self.rows > 3 else [], [w for w in shared if w < 9] if self.columns > 7 else []
+        parts = [w for w in _chain(self.columns) if w < self.columns]
+        return parts if self.total > 15 else [], [w for w in parts if w >= 3] if self.columns > 7 else []
 
     def _keep(self, name: str, width: int) -> None:
         step = Step(self.columns - width)
@@ -119,8 +119,14 @@ class Plan:
         else:
             for output in range(self.outputs):
                 shared = self._list(step.graph, f"{SHARED}{output // 2 * 2}", self.columns, 0)
-                own = self._list(step.graph, f"{OWN}{output}", self.columns, 0)
-                step.stores.append((OUT, output, step.graph.select(shared, own, middle)))
+                if (self.rows, self.columns) == (3, 3):
+                    row = self.sources[f"{OWN}{output}"][0]
+                    own = [step.graph.load((IMAGE, shift), row) for shift in range(3)]
+                    median = step.graph.middle_of_seven(shared[1:5], own)
+                else:
+                    own = self._list(step.graph, f"{OWN}{output}", self.columns, 0)
+                    median = step.graph.select(shared, own, middle)
+                step.stores.append((OUT, output, median))
         self.steps.append(step)
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctkernels.cpu import _jit
+from ctkernels.cpu._median._blocks import block_inside, count_bits, lowest_bit
 
 Array = NDArray[Any]
 Whole = Any
@@ -168,13 +169,14 @@ def pick(
         for x in range(index.shape[1]):
             left = np.int64(rest[y, x])
             i = np.int64(index[y, x]) << shift
-            while True:
-                if 0 <= row_at[i] - y < rows and 0 <= column_at[i] - x < columns:
-                    if left == 0:
-                        break
-                    left -= 1
-                i += 1
-            order[y, x] = i
+            inside = block_inside(row_at, column_at, i, y, x, rows, columns)
+            while count_bits(inside) <= left:
+                left -= count_bits(inside)
+                i += 64
+                inside = block_inside(row_at, column_at, i, y, x, rows, columns)
+            for _ in range(left):
+                inside &= inside - np.uint64(1)
+            order[y, x] = i + lowest_bit(inside)
 
 
 @_jit.jit
