@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from ctfast.analysis import plots
     from ctfast.analysis.analysis import Analysis, analyze
     from ctfast.analysis.command import report
-    from ctfast.analysis.distribution import Distribution, distribution
+    from ctfast.analysis.distributions import Distribution, distribution
     from ctfast.analysis.flags import RULES, Flag, Rule
-    from ctfast.analysis.measure import Measured, measure
+    from ctfast.analysis.measuring import Measured, measure
     from ctfast.analysis.page import write_report
     from ctfast.analysis.records import SliceRecord
     from ctfast.analysis.single import write_single_report
@@ -32,13 +32,13 @@ _HOME: Final = {
     "Analysis": "analysis",
     "analyze": "analysis",
     "report": "command",
-    "Distribution": "distribution",
-    "distribution": "distribution",
+    "Distribution": "distributions",
+    "distribution": "distributions",
     "RULES": "flags",
     "Flag": "flags",
     "Rule": "flags",
-    "Measured": "measure",
-    "measure": "measure",
+    "Measured": "measuring",
+    "measure": "measuring",
     "write_report": "page",
     "SliceRecord": "records",
     "write_single_report": "single",

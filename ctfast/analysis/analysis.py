@@ -11,7 +11,7 @@ from pathlib import Path
 from ctfast import __version__
 from ctfast.analysis.collect import collect
 from ctfast.analysis.compare import Separation, separations
-from ctfast.analysis.distribution import Distribution
+from ctfast.analysis.distributions import Distribution
 from ctfast.analysis.flags import DISCLAIMER, Flag
 from ctfast.analysis.flags_set import find_flags
 from ctfast.analysis.records import Collection, SliceRecord

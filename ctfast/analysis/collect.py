@@ -11,9 +11,9 @@ from typing import Final, TypeVar
 
 import numpy as np
 
-from ctfast.analysis.distribution import Distribution
+from ctfast.analysis.distributions import Distribution
 from ctfast.analysis.facts import Overview, facts_of, find_overview, label_by_folder
-from ctfast.analysis.measure import Measured, measure
+from ctfast.analysis.measuring import Measured, measure
 from ctfast.analysis.records import Collection, SliceRecord, Unread
 from ctfast.files import FoundFile, Image, Limits, Values, find_images, read_image
 from ctfast.runner.limits import bytes_per_file

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ctfast.analysis.flags import LEVELS, RULES, Flag
 from ctfast.analysis.flags_slice import flags_of
-from ctfast.analysis.measure import BODY_TISSUES
+from ctfast.analysis.measuring import BODY_TISSUES
 from ctfast.analysis.records import Collection, SliceRecord
 from ctfast.analysis.tissues import TISSUES
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from ctfast.analysis.flags import RULES, Flag
-from ctfast.analysis.measure import HIGHEST_HU, LOWEST_HU
+from ctfast.analysis.measuring import HIGHEST_HU, LOWEST_HU
 from ctfast.analysis.records import SliceRecord
 from ctfast.analysis.regions import ASSUMED_SPACING
 

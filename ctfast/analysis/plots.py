@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 
 from ctfast.analysis.analysis import Analysis
-from ctfast.analysis.distribution import Distribution
+from ctfast.analysis.distributions import Distribution
 from ctfast.analysis.flags_set import modified_z
 from ctfast.analysis.plots_pictures import before_after, new_axes, tissue_overlay
 from ctfast.analysis.table import title_of

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from ctfast.analysis.distribution import Distribution
-from ctfast.analysis.measure import Number
+from ctfast.analysis.distributions import Distribution
+from ctfast.analysis.measuring import Number
 from ctfast.files.image import FileFormat, Meaning
 
 Fact = str | int | float | bool | None

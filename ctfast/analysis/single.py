@@ -14,7 +14,7 @@ from ctfast.analysis import single_plots as draw
 from ctfast.analysis.analysis import Analysis
 from ctfast.analysis.figures import inline_axes
 from ctfast.analysis.flags_slice import NOT_HU
-from ctfast.analysis.measure import measure
+from ctfast.analysis.measuring import measure
 from ctfast.analysis.page import DEFAULT_PRESET, render
 from ctfast.analysis.page_context import MEANINGS, tissue_rows
 from ctfast.analysis.pictures import Picture, encoded, pictures

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ctfast.analysis.distribution import Distribution
+from ctfast.analysis.distributions import Distribution
 from ctfast.analysis.plots import COLORS, box_stats, draw_boxes
 from ctfast.analysis.records import SliceRecord
 from ctfast.analysis.tissues import TISSUES

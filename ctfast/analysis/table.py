@@ -66,8 +66,8 @@ COLUMNS: Final = (
 
 
 def title_of(key: str) -> str:
-    """A column's title and what it is, for axes; the key itself for columns that the page does not show."""
-    return next((f"{c.title} ({c.help})" for c in COLUMNS if c.key == key), key.replace("_", " "))
+    """A column's title for axes; the key itself for columns that the page does not show."""
+    return next((c.title for c in COLUMNS if c.key == key), key.replace("_", " "))
 
 
 def row_of(record: SliceRecord, flags: Sequence[str] = ()) -> Row:

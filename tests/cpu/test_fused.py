@@ -98,7 +98,7 @@ def test_every_order_and_part_of_the_byte_chain(threads: int) -> None:
 @pytest.mark.parametrize("mode", ["reflect", "mirror", "nearest", "wrap", "constant"])
 def test_border_modes(mode: str, threads: int) -> None:
     links = [WINDOW, *(link._replace(values={**link.values, "mode": mode, "cval": 9.0}) for link in (MEDIAN, GAUSSIAN))]
-    check(ct(3, (33, 70)), links)
+    check(ct(4, (33, 70)), links)
 
 
 @pytest.mark.parametrize(
@@ -123,19 +123,19 @@ def test_other_chains(links: list[Link], threads: int) -> None:
 
 @pytest.mark.parametrize("edges", [[0, 1], [10, 20, 200.5], [-5, 255], [3, 3.5, 4, 300]])
 def test_histogram_edges(edges: list[float], threads: int) -> None:
-    check(ct(3, (40, 50)), [WINDOW, HISTOGRAM._replace(values={"edges": np.array(edges, np.float64)})])
+    check(ct(4, (40, 50)), [WINDOW, HISTOGRAM._replace(values={"edges": np.array(edges, np.float64)})])
 
 
 def test_histogram_counts_what_numpy_counts(threads: int) -> None:
-    x = ct(3, (40, 50))
-    out, counts = np.empty(x.shape, np.uint8), np.empty((3, 256), np.int64)
+    x = ct(4, (40, 50))
+    out, counts = np.empty(x.shape, np.uint8), np.empty((4, 256), np.int64)
     run(x, out, FULL, [counts])
     for image, row in zip(out, counts):
         assert_exact(row, np.histogram(image, 256, (0, 256))[0])
 
 
 def test_read_only_input(threads: int) -> None:
-    x = ct(3, (40, 50))
+    x = ct(4, (40, 50))
     x.flags.writeable = False
     check(x, FULL)
     check(x, [MEDIAN, GAUSSIAN])

@@ -35,7 +35,7 @@
     const [x, y] = [data.columns[cx], data.columns[cy]];
     let places = data.rows.map((_, i) => i).filter((i) => typeof data.rows[i][cx] === "number" && typeof data.rows[i][cy] === "number");
     const both = places.length;
-    if (both > most) places = places.filter((i, k) => k % Math.ceil(both / most) === 0 || data.flags[i].some((f) => data.rules[f].level === "warning")).slice(0, 2 * most);
+    if (both > most) places = places.filter((i) => (((i * 2654435761) % 4294967296) / 4294967296) * both < most || data.flags[i].some((f) => data.rules[f].level === "warning")).slice(0, 2 * most);
     $("snote").textContent = both > places.length ? `${places.length} of ${both} slices drawn` : `${both} slices`;
     const plot = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": `Scatter plot of ${y.title} against ${x.title}` });
     const xs = places.map((i) => data.rows[i][cx]);

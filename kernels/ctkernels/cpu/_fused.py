@@ -29,6 +29,8 @@ from ctkernels.cpu._scratch import scratch
 
 Array = NDArray[Any]
 Kernel = Callable[..., None]
+_WORTH_COMPILING = 4
+"""Slices from which on the chain is compiled as one function, 2 s an input type once a machine."""
 
 
 class Link(NamedTuple):
@@ -59,7 +61,7 @@ def run(x: Array, out: Array | None, links: Sequence[Link], statistics: Sequence
             contract gives (``result_shape``, ``out_dtypes[0]``).
     """
     images = x.shape[0]
-    if out is not None and images >= get_num_threads() and _fused_bytes.fits(x, links):
+    if out is not None and images >= max(get_num_threads(), _WORTH_COMPILING) and _fused_bytes.fits(x, links):
         do = _fused_bytes.runner(x, out, links, statistics[0] if statistics else None)
         # Some slices a task: little enough for all threads to end together.
         some = max(1, min(8, images // (4 * get_num_threads())))

@@ -1,8 +1,8 @@
 """The Gaussian over a band of rows: to lane layout, down the columns, along the rows, back to pixels.
 
-Converted rows wait in a ring of ``2 * radius + BLOCK`` rows (all rows of the image where that is fewer); ``BLOCK`` rows
-leave at a time, so that everything but the image stays in cache. The kernel works on addresses: an array slice a row
-costs two atomic reference counts, which was a fifth of the time at sigma 1.
+Converted rows wait in a ring of ``2 * radius + BLOCK`` rows; ``BLOCK`` rows leave at a time, so that everything but the
+image stays in cache. The kernel works on addresses: slices of arrays in every row, with their atomic reference counts,
+were a fifth of the time at sigma 1.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def band(
     cval: Any,
     memory: Array,
 ) -> None:
-    """Rows ``y0 .. y1 - 1`` of image ``i``; see ``gaussian_filter.Plan`` for ``layout``, ``places`` and ``memory``."""
+    """Rows ``y0 .. y1 - 1`` of image ``i``; see ``_gaussian_plan.Plan`` for ``layout``, ``places`` and ``memory``."""
     kind = weights.dtype.type(0)
     pixel = x.dtype.type(0)
     height = x.shape[1]

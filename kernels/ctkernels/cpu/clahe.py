@@ -73,13 +73,17 @@ def _binned(x: Array, out: Array, p: Plan, nbins: int, limit: int, value_range: 
         return
     bins = scratch("clahe bins", x.size, np.uint16).reshape(x.shape)
 
+    if not split:
+        bin_pixels(x, bins, low, high, nbins)
+        _equalize(bins, out, (0, 0, p.tiles[0] + 1), p, nbins, limit, low, high)
+        return
+
     def fill(band: Band) -> None:
         rows = slice(band[1], band[2])
         bin_pixels(x[0, rows], bins[0, rows], low, high, nbins)
 
-    run(bands(1, height, width * 0.2) if split else [(0, 0, height)], fill)
-    blocks = _bands(1, height, width, p) if split else [(0, 0, p.tiles[0] + 1)]
-    run(blocks, lambda band: _equalize(bins, out, band, p, nbins, limit, low, high))
+    run(bands(1, height, width * 0.2), fill)
+    run(_bands(1, height, width, p), lambda band: _equalize(bins, out, band, p, nbins, limit, low, high))
 
 
 class _Memory(threading.local):

@@ -86,7 +86,7 @@ def kernel(base: int) -> Callable[..., None]:
                 valid[:] = -2 * columns
                 for x in range(wide):
                     high = block_count_up_to(window, 0, middle, base)
-                    left = middle
+                    left: Any = middle
                     if high > 0:
                         left -= np.int64(window[high - 1])
                     at = high * base

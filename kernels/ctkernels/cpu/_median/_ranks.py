@@ -135,14 +135,14 @@ def sort_digit(keys: Array, places: Array, digit: int, sorted_keys: Array, sorte
     if counts[np.uint64(keys[0] >> digit) & np.uint64(2047)] == keys.size:
         return False
     start = 0
-    for b in range(2048):
-        n = counts[b]
-        counts[b] = start
+    for value in range(2048):
+        n = counts[value]
+        counts[value] = start
         start += n
     for i in range(keys.size):
-        b = np.uint64(keys[i] >> digit) & np.uint64(2047)
-        at = counts[b]
-        counts[b] = at + 1
+        bucket = np.uint64(keys[i] >> digit) & np.uint64(2047)
+        at = counts[bucket]
+        counts[bucket] = at + 1
         sorted_keys[at] = keys[i]
         sorted_places[at] = places[i]
     return True

@@ -1,10 +1,8 @@
 """Median filter for small windows by sorting networks; one call of a kernel filters one band of rows.
 
-Source rows pass through a ring of ``rows + 1`` lines, extended by the border on both sides and turned into keys:
-integers that sort as the pixels do. Integer pixels are their own keys. Floats that hold whole numbers in the range of
-int16, as CT values in Hounsfield units do, become int16 (half the memory, twice the pixels in a vector); the kernel
-gives up at the first other pixel. Any floats become the signed integer of their width with the negative ones turned
-round, NaN the largest.
+Source rows pass through a ring of lines, a few more than the window has rows, where the border is added on both sides
+and pixels become keys (see ``_rows``). Floats are tried as whole numbers first; the kernel gives up at the first pixel
+that is none, and a second kernel takes the image as it is.
 """
 
 from __future__ import annotations
@@ -21,7 +19,7 @@ from ctkernels.cpu import _jit
 from ctkernels.cpu._border import border_index
 from ctkernels.cpu._median._emit import STRIP_BYTES, lanes, median_strip, scratch_size, vector_bytes
 from ctkernels.cpu._median._plan import plan
-from ctkernels.cpu._median._rows import FLOAT32, FLOAT64, PIXELS, decode_row, encode_row
+from ctkernels.cpu._median._rows import FLOAT32, FLOAT64, PIXELS, decode_row, encode_row, prefetch
 from ctkernels.cpu._parallel import Band
 from ctkernels.cpu._scratch import scratch
 
@@ -111,6 +109,11 @@ def kernel(rows: int, columns: int) -> Callable[..., bool]:
                 else:
                     outs[o] = address + (results + o * length) * key_bytes
             if ends_only:
+                # Six short streams are more than a processor foresees: 3 x 3 of int16 in the L3 cache .24 ns a pixel
+                # without this, .18 with it. Asking for the output's rows too gained nothing.
+                ahead = min(done + outputs, height)
+                if done < ahead:
+                    prefetch(image, (top + done) * row_bytes, (ahead - done) * row_bytes)
                 median_strip(lists, lines, outs, y, 0, lane, rows, columns)
                 median_strip(lists, starts, outs, y, lane, width - 2 * lane, rows, columns)
                 median_strip(lists, lines, outs, y, width - lane, lane, rows, columns)

@@ -46,8 +46,7 @@ class Distribution:
 
     def between(self, low: float, high: float) -> Distribution:
         """Only the values ``low <= v < high``."""
-        first = min(self._place(low), len(self.counts) - 1)
-        end = max(self._place(high), first)
+        first, end = self._place(low), self._place(high)
         counts = self.counts[first:end] if end > first else np.zeros(1, np.int64)
         return Distribution(self.low + self.step * first, self.step, counts, self.exact)
 
@@ -128,7 +127,7 @@ def distribution(pixels: NDArray[Any], *, step: float | None = None) -> Distribu
             counts = np.bincount((whole - low).ravel(), minlength=high - low + 1).astype(np.int64)
         else:
             # Few different ranges: the histogram kernel keeps its plan of a range, which takes longer than counting.
-            reach = 4096 if -4096 <= low and high < 4096 else 32768
+            reach = 4096 if low >= -4096 and high < 4096 else 32768
             counts = ops.histogram(whole, 2 * reach, value_range=(-reach, reach)).counts[low + reach : high + reach + 1]
             counts = counts.copy()
         return Distribution(low, 1.0, counts)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctfast import ops
-from ctfast.analysis.distribution import Distribution, distribution, whole_numbers
+from ctfast.analysis.distributions import Distribution, distribution, whole_numbers
 from ctfast.analysis.regions import find_regions, noise_sd
 from ctfast.analysis.tissues import CONTRAST_BAND, TISSUES
 from ctfast.errors import ShapeError

@@ -1,0 +1,182 @@
+"""Every rule: an input that meets it, and one that does not."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from analysis_build import body
+
+from ctfast.analysis import RULES, Analysis, analyze
+from ctfast.analysis.flags_set import find_flags, modified_z
+from ctfast.analysis.records import Collection, SliceRecord
+from ctfast.files import write_image
+
+Make = Callable[..., Analysis]
+
+
+def keys(analysis: Analysis) -> list[str]:
+    return sorted({f.rule.key for f in analysis.flags})
+
+
+def changed(size: int = 96, **pixels: tuple[slice, int]) -> np.ndarray:
+    hu = body(size)
+    for place, value in pixels.values():
+        hu[place] = value
+    return hu
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        (body(), []),
+        (changed(a=(slice(0, 5), -2048)), ["padding"]),
+        (changed(a=(slice(0, 1), 3071)), ["metal", "saturation"]),
+        (changed(a=(slice(0, 1), 2600)), ["metal"]),
+        (changed(a=(slice(0, 1), 5000)), ["hu_range", "metal", "saturation"]),
+        (np.full((64, 64), -1000, np.int16), ["near_constant"]),
+        (body() + np.int16(1024), ["no_air"]),
+        (np.where(body() == 40, np.nan, body().astype(np.float32)), ["non_finite"]),
+    ],
+    ids=["plain", "padding", "saturated", "metal", "range", "constant", "no air", "nan"],
+)
+def test_rules_of_one_slice(image: np.ndarray, expected: list[str], slices: Make) -> None:
+    assert keys(slices(image)) == expected
+
+
+def test_scattered_padding_is_out_of_range(slices: Make) -> None:
+    hu = body()
+    hu[0, :50] = np.arange(-1500, -1450)
+    assert "hu_range" in keys(slices(hu))
+
+
+def test_a_cluster_says_when_the_spacing_was_assumed(slices: Make) -> None:
+    hu = body(240)
+    y, x = np.mgrid[:240, :240]
+    hu[(y - 120) ** 2 + (x - 76.8) ** 2 <= 64] = 30
+    (flag,) = slices(hu, spacing=None).flags
+    assert flag.rule.key == "lung_cluster"
+    assert "spacing unknown, 0.7 mm a pixel assumed" in flag.value
+
+
+def test_values_that_are_no_hu_are_told_and_not_judged(tmp_path: Path) -> None:
+    write_image(tmp_path / "a.tif", np.full((9, 9), 4000, np.uint16) + np.arange(9, dtype=np.uint16), meaning="unknown")
+    found = analyze(tmp_path)
+    assert keys(found) == ["not_hu"]
+    assert "tissue" in found.flags[0].rule.explanation
+    assert keys(analyze(tmp_path, values="hu")) != ["not_hu"]
+
+
+def noisy(count: int, sd: Callable[[int], float]) -> list[np.ndarray]:
+    rng = np.random.default_rng(4)
+    base = body(200)
+    return [np.rint(base + rng.normal(0, sd(i), base.shape)).astype(np.int16) for i in range(count)]
+
+
+def test_noise_and_tissue_far_from_the_group(slices: Make) -> None:
+    images = noisy(10, lambda i: 60.0 if i == 3 else 10.0 + 0.3 * i)
+    images[7][60:140, 80:120] = 900
+    flags = {f.rule.key: f for f in slices(*images).flags if f.rule.key in ("noise", "tissue")}
+    assert flags["noise"].slices == (3,)
+    assert flags["tissue"].slices == (7,)
+    assert "compact bone" in flags["tissue"].value
+
+
+def test_small_groups_have_no_outliers(slices: Make) -> None:
+    found = slices(*noisy(7, lambda i: 60.0 if i == 3 else 10.0))
+    assert "noise" not in keys(found)
+
+
+def test_odd_shape_and_dtype(slices: Make) -> None:
+    images = [body() + np.int16(i) for i in range(9)]
+    found = slices(*images, body(80))
+    (flag,) = [f for f in found.flags if f.rule.key == "odd_form"]
+    assert flag.slices == (9,)
+    assert flag.value == "80 x 80, int16; the set has 96 x 96, int16"
+
+
+def test_duplicates_and_both_formats(tmp_path: Path) -> None:
+    name = "ID_0001_AGE_0060_CONTRAST_1_CT"
+    (tmp_path / "x").mkdir()
+    write_image(tmp_path / "x" / f"{name}.tif", body(), meaning="hu")
+    shutil.copy(tmp_path / "x" / f"{name}.tif", tmp_path / "x" / "ID_0002_AGE_0060_CONTRAST_0_CT.tif")
+    (flag,) = [f for f in analyze(tmp_path).flags if f.rule.key == "duplicate"]
+    assert flag.value == "ID_0001 = ID_0002; labels contrast and no contrast"
+
+
+def record(place: int, **facts: object) -> SliceRecord:
+    stats = {"sd": 100.0, "mode_share": 0.1, "mode": 0, "non_finite": 0}
+    known = {k: v for k, v in facts.items() if k not in ("hash", "format")}
+    return SliceRecord(Path(f"{place}"), f"{place}", None, str(facts.get("format", "dicom")), "stored", "int16", (9, 9),  # type: ignore[arg-type]
+                       None, known, stats, str(facts.get("hash", place)))  # type: ignore[arg-type]  # fmt: skip
+
+
+def found_in(*records: SliceRecord) -> dict[str, list[str]]:
+    flags: dict[str, list[str]] = {}
+    for flag in find_flags(Collection(("x",), list(records))):
+        flags.setdefault(flag.rule.key, []).append(flag.value)
+    flags.pop("not_hu", None)
+    return flags
+
+
+def test_one_slice_in_two_formats_is_no_duplicate() -> None:
+    pair = (record(0, id=5, hash="same", format="tiff"), record(1, id=5, hash="same"))
+    assert list(found_in(*pair)) == ["two_formats"]
+    assert list(found_in(*pair, record(2, id=6, hash="same"))) == ["duplicate"]
+
+
+def test_label_and_split_leaks() -> None:
+    flags = found_in(
+        record(0, patient="A", label="x", split="train"),
+        record(1, patient="A", label="y", split="test"),
+        record(2, patient="B", label="x", split="train"),
+        record(3, patient="B", label="x", split="train"),
+        record(4, label="x", hash="same", split="train"),
+        record(5, label="x", hash="same", split="validation"),
+    )
+    assert flags["label_leak"] == ["patient A: 1 x, 1 y"]
+    assert flags["split_leak"] == ["patient A in test and train", "identical pixels in train and validation"]
+
+
+def test_odd_rescale() -> None:
+    usual = [record(i, rescale_slope=1.0 + 0.0002 * (i % 2), rescale_intercept=-1024.0) for i in range(9)]
+    flags = found_in(*usual, record(9, rescale_slope=1.0, rescale_intercept=0.0))
+    assert flags["rescale"] == ["slope 1, intercept 0; the set has 1, -1024"]
+    half = [record(i, rescale_slope=1.0, rescale_intercept=-1024.0 * (i % 2)) for i in range(10)]
+    assert "rescale" not in found_in(*half)
+
+
+def test_window_that_does_not_fit() -> None:
+    hu = record(0, window_center=40.0, window_width=400.0)
+    hu.meaning = "hu"
+    hu.stats |= {"min": -1000.0, "max": 1000.0, "p1": -1000.0, "p99": 800.0, "padding_values": 0, "metal_pixels": 0,
+                 "saturated_pixels": 0, "declared_padding_pixels": None, "lung_clusters": 0}  # fmt: skip
+    assert found_in(hu) == {}
+    for center, width in ((40.0, 0.0), (3000.0, 400.0), (-3000.0, 100.0)):
+        hu.facts |= {"window_center": center, "window_width": width}
+        assert list(found_in(hu)) == ["window"]
+
+
+def test_modified_z_score() -> None:
+    values = [1.0, 2.0, 2.0, 3.0, 3.0, 3.0, 4.0, 4.0, 50.0]
+    expected = 0.6745 * (np.array(values) - 3) / 1.0
+    np.testing.assert_allclose(modified_z(values), expected)
+    with_gap = modified_z([*values, None])
+    assert np.isnan(with_gap[-1])
+    np.testing.assert_allclose(with_gap[:-1], expected)
+    assert np.isnan(modified_z(values[:7])).all()
+    np.testing.assert_array_equal(modified_z([5.0] * 9), np.zeros(9))
+    assert modified_z([5.0] * 9 + [6.0])[-1] > 3.5
+
+
+def test_every_rule_says_all_it_must() -> None:
+    for rule in RULES.values():
+        assert rule.title
+        assert rule.threshold
+        assert rule.explanation
+        assert rule.source
+        words = f"{rule.title} {rule.explanation}".lower()
+        assert not any(word in words for word in ("diagnos", "cancer", "tumour", "disease", "patholog"))
