@@ -14,7 +14,7 @@ import importlib
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from ctfast import errors, files, runner
+    from ctfast import analysis, errors, files, runner
     from ctfast.backend import BackendStatus, backends, use_backend
     from ctfast.ops import (
         clahe,
@@ -58,7 +58,7 @@ _HOME: Final = {
     "get_num_threads": "threads",
     "set_num_threads": "threads",
 }
-_MODULES: Final = ("errors", "files", "runner")
+_MODULES: Final = ("analysis", "errors", "files", "runner")
 
 __all__ = [
     "PRESETS",
@@ -68,6 +68,7 @@ __all__ = [
     "Step",
     "Summary",
     "__version__",
+    "analysis",
     "backends",
     "clahe",
     "errors",

@@ -129,3 +129,12 @@ def kernel(backend: str, operation: str) -> Kernel:
         module = importlib.import_module(f"ctkernels.{backend}.{operation}")
     function: Kernel = getattr(module, operation)
     return function
+
+
+@cache
+def chain_kernel(backend: str) -> Kernel | None:
+    """The function of ``backend`` that takes a batch through several operations at once; None where it has none."""
+    if backend == "reference":
+        return None
+    function: Kernel = importlib.import_module(f"ctkernels.{backend}.chain").run
+    return function

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ctfast._call import call, figures, prepare
-from ctfast.arrays import as_images, from_host
+from ctfast.arrays import Images, as_images, from_host
 from ctfast.errors import ArgumentError, ValueRangeError
 from ctfast.results import Histogram, Summary
 from ctkernels.contract import SUMMARY_FIELDS, TISSUE_EDGES
@@ -259,8 +259,13 @@ def histogram(
     given = {"bins": bins, "value_range": value_range}
     prepared = prepare("histogram", images.batch.dtype, given, backend_name=backend)
     bins = prepared.values["bins"]
-    edges = _edges(images.batch.dtype, bins, prepared.values["value_range"] or _finite_range(images.batch))
-    counts = figures(images, prepared, "histogram", {"edges": edges}).reshape(*images.shape[:-2], bins)
+    edges = edges_of(images.batch.dtype, bins, prepared.values["value_range"] or _finite_range(images.batch))
+    return histogram_of(figures(images, prepared, "histogram", {"edges": edges}), edges, images)
+
+
+def histogram_of(rows: NDArray[Any], edges: NDArray[Any], images: Images) -> Histogram:
+    """The histogram kernel's rows as the caller of ``images`` gets them."""
+    counts = rows.reshape(*images.shape[:-2], -1)
     if images.kind == "numpy":
         return Histogram(counts, edges)
     return Histogram(from_host(counts, images.kind), from_host(edges.copy(), images.kind))
@@ -274,7 +279,8 @@ def _finite_range(batch: NDArray[Any]) -> tuple[Any, Any]:
 
 
 @lru_cache(maxsize=64)
-def _edges(dtype: np.dtype[Any], bins: int, value_range: tuple[Any, Any]) -> NDArray[Any]:
+def edges_of(dtype: np.dtype[Any], bins: int, value_range: tuple[Any, Any]) -> NDArray[Any]:
+    """Bin edges by the rules of ``numpy.histogram_bin_edges``, read-only."""
     try:
         edges = np.histogram_bin_edges(np.empty(0, dtype), bins, value_range)
     except ValueError as error:
@@ -297,8 +303,11 @@ def summary(
     """
     images = as_images(image)
     prepared = prepare("summary", images.batch.dtype, {"percentiles": percentiles}, backend_name=backend)
-    levels = prepared.values["percentiles"]
-    rows = figures(images, prepared, "summary", prepared.values)
+    return summary_of(figures(images, prepared, "summary", prepared.values), prepared.values["percentiles"], images)
+
+
+def summary_of(rows: NDArray[Any], levels: tuple[float, ...], images: Images) -> Summary:
+    """The summary kernel's rows as the caller of ``images`` gets them."""
     lead = images.shape[:-2]
     fields = {name: rows[:, i].reshape(lead) for i, name in enumerate(SUMMARY_FIELDS)}
     fields["count"] = fields["count"].astype(np.int64)

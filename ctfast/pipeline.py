@@ -29,7 +29,9 @@ from typing import Any
 
 import numpy as np
 
+from ctfast import backend as backends
 from ctfast import ops
+from ctfast._chain import fits, naming, run_chain
 from ctfast.checks import check_values
 from ctfast.errors import ArgumentError, CTFastError
 from ctfast.results import Histogram, Summary
@@ -164,20 +166,25 @@ class Pipeline:
 
     def run(self, image: Any, *, backend: str | None = None) -> PipelineResult:
         """Run all steps on an image ``(H, W)`` or a batch ``(..., H, W)``; what comes in is never changed."""
+        name = backends.select(backend)
+        if fits(self.steps, name):
+            image, found = run_chain(image, self.steps, name)
+        else:
+            image, found = self._step_by_step(image, name)
+        return PipelineResult(image, **found)
+
+    def _step_by_step(self, image: Any, backend: str) -> tuple[Any, dict[str, Any]]:
         found: dict[str, Any] = {}
         for number, step in enumerate(self.steps, 1):
             function = getattr(ops, step.operation)
             values = dict(step.values) if step.dtype is None else {**step.values, "dtype": step.dtype}
-            try:
+            with naming(number, step):
                 result = function(image, **values, backend=backend)
-            except CTFastError as error:
-                error.add_note(f"in step {number} of the pipeline: {step!r}")
-                raise
             if step.is_statistic:
                 found[step.operation] = result
             else:
                 image = result
-        return PipelineResult(image, **found)
+        return image, found
 
     def to_dict(self) -> dict[str, Any]:
         """Name and steps as JSON-able values."""

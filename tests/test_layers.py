@@ -27,6 +27,8 @@ FORBIDDEN = {
     "ctfast/pipeline.py": HEAVY | {"ctfast.files", "ctfast.runner", "ctkernels.cpu", "ctkernels.gpu"},
     "ctfast/files": HEAVY | {"ctkernels", "ctfast.ops", "ctfast.pipeline", "ctfast.runner", "ctfast.backend"},
     "ctfast/runner": HEAVY | {"ctkernels", "tifffile", "pydicom", "nibabel"},
+    "ctfast/analysis": (HEAVY - {"scipy", "matplotlib"})
+    | {"ctkernels.cpu", "ctkernels.gpu", "ctkernels.reference", "tifffile", "pydicom", "nibabel"},
     "ctfast/cli.py": HEAVY | {"numpy", "ctkernels", "tifffile", "pydicom"},
 }
 
@@ -84,6 +86,10 @@ def test_import_ctfast_is_light() -> None:
 
 def test_the_public_functions_are_found_without_compiled_code() -> None:
     assert not loaded_by("import ctfast; ctfast.median_filter; ctfast.preset('lung'); ctfast.backends()") & HEAVY
+
+
+def test_the_analysis_is_found_without_its_optional_packages() -> None:
+    assert not loaded_by("import ctfast; ctfast.analysis.analyze; ctfast.analysis.report") & (HEAVY | {"jinja2", "PIL"})
 
 
 def test_help_is_parsed_without_numpy() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 import ctfast
 from ctkernels import reference
-from ctkernels.contract import IMAGE_DTYPES, MODES, OPERATIONS, SAME
+from ctkernels.contract import IMAGE_DTYPES, MODES, OPERATIONS
 from ctkernels.testing import assert_close, assert_exact, ordinary_error
 
 SHAPES = [(1, 1), (1, 9), (5, 2), (7, 11), (33, 40), (2, 3, 16, 20)]

@@ -185,3 +185,46 @@ def test_what_a_result_means() -> None:
     assert Pipeline([Step("median_filter"), Step("summary")]).keeps_units
     assert not Pipeline(CHAIN).keeps_units
     assert not Pipeline([Step("median_filter")]).expects_hu
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "uint16", "float32", "float64"])
+def test_a_chain_gives_what_its_steps_give(dtype: str) -> None:
+    x = np.clip(np.random.default_rng(5).normal(100, 90, (5, 40, 50)), 0, 255).astype(dtype)
+    chains = [
+        Pipeline(CHAIN),
+        Pipeline(
+            [Step("summary"), Step("gaussian_filter", sigma=1), Step("median_filter", size=7), Step("standardize")]
+        ),
+        Pipeline([Step("normalize", percentiles=(1, 99)), Step("clahe", value_range=(0, 1), nbins=500)]),
+        Pipeline([Step("median_filter"), Step("histogram", bins=40), Step("gaussian_filter")]),
+        Pipeline([Step("summary"), Step("histogram", value_range=(0, 99))]),
+    ]
+    for pipeline in chains:
+        for image in (x, x[0], x[None], x[:, ::2, ::-1]):
+            result = pipeline.run(image)
+            expected = image
+            for step in pipeline.steps:
+                values = dict(step.values) if step.dtype is None else {**step.values, "dtype": step.dtype}
+                got = getattr(ctfast, step.operation)(expected, **values)
+                if step.operation == "histogram":
+                    assert result.histogram is not None
+                    np.testing.assert_array_equal(result.histogram.counts, got.counts)
+                    np.testing.assert_array_equal(result.histogram.edges, got.edges)
+                elif step.operation == "summary":
+                    assert result.summary is not None
+                    np.testing.assert_array_equal(result.summary.percentiles, got.percentiles)
+                    np.testing.assert_array_equal(result.summary.count, got.count)
+                else:
+                    expected = got
+            assert result.image.dtype == expected.dtype
+            np.testing.assert_array_equal(result.image, expected)
+
+
+def test_arrays_of_other_libraries_go_through_a_chain() -> None:
+    jax = pytest.importorskip("jax", reason="jax is not installed")
+    x = image()
+    result = Pipeline(CHAIN).run(jax.numpy.asarray(x))
+    assert isinstance(result.image, jax.Array)
+    assert result.summary is not None
+    assert isinstance(result.summary.mean, jax.Array)
+    np.testing.assert_array_equal(np.asarray(result.image), Pipeline(CHAIN)(x))

@@ -19,7 +19,8 @@ class Distribution:
     """``counts[k]`` pixels have the value ``low + k * step``.
 
     Whole-number pixels give ``step=1`` and exact figures. ``exact`` is False where pixels were put into bins (numbers
-    that are not whole, or that span more than 131,072): then each pixel counts as the middle of its bin.
+    that are not whole, or that span more than 131,072): then each pixel counts as the low end of its
+    bin, so that whole-number limits still part the pixels exactly.
     """
 
     low: float
@@ -137,6 +138,6 @@ def distribution(pixels: NDArray[Any], *, step: float | None = None) -> Distribu
     low_value, high_value = float(finite.min()), float(finite.max())
     if step is None or (high_value - low_value) / step > _MOST_BINS:
         step = (high_value - low_value) / _COARSE_BINS or 1.0
-    first = np.floor(low_value / step + 0.5)
-    index = np.floor(finite / step + 0.5) - first
+    first = np.floor(low_value / step)
+    index = np.floor(finite / step) - first
     return Distribution(first * step, step, np.bincount(index.astype(np.int64)).astype(np.int64), False)

@@ -24,6 +24,8 @@ METAL_HU: Final = TISSUES[-1].low
 
 Number = float | int | None
 
+_LEVELS: Final = {"p1": 1.0, "q1": 25.0, "median": 50.0, "q3": 75.0, "p99": 99.0}
+
 BODY_TISSUES: Final = ("lung", "fat", "water", "soft", "contrast", "spongy", "compact")
 
 
@@ -69,9 +71,10 @@ def measure(
     low, high = counts.range() if counts.exact else _exact_range(pixels)
     stats |= {"min": low, "max": high}
     held = _without_padding(counts, is_hu, padding)
-    levels = (1.0, 25.0, 50.0, 75.0, 99.0)
-    stats["mean"], stats["sd"] = held.mean_and_sd()
-    stats |= dict(zip(("p1", "q1", "median", "q3", "p99"), held.percentiles(levels), strict=True))
+    moments = held.mean_and_sd() if counts.exact else _exact_moments(pixels, is_hu, padding)
+    stats |= dict(zip(("mean", "sd", *_LEVELS), moments, strict=False))
+    if counts.exact:
+        stats |= dict(zip(_LEVELS, held.percentiles(tuple(_LEVELS.values())), strict=True))
     stats["distinct"] = int(np.count_nonzero(counts.counts))
     mode, often = held.most_frequent()
     stats |= {"mode": mode, "mode_share": often / max(held.total, 1)}
@@ -101,7 +104,7 @@ def _hu_figures(
         "declared_padding_pixels": None if padding is None else counts.count(padding, padding + counts.step),
         "saturated_pixels": counts.count(HIGHEST_HU, np.inf),
         "metal_pixels": counts.count(METAL_HU, np.inf),
-        "contrast_band_share": counts.count(CONTRAST_BAND[0], CONTRAST_BAND[1] + 1) / total,
+        "contrast_band_share": _in_band(pixels, counts) / total,
     }
     areas = [counts.count(t.low, t.high) for t in TISSUES]
     stats |= {f"share_{t.key}": n / total for t, n in zip(TISSUES, areas, strict=True)}
@@ -121,6 +124,24 @@ def _hu_figures(
     stats["largest_cluster_mm"] = regions.clusters_mm[0] if regions.clusters_mm else None
     stats["noise_sd"] = noise_sd(pixels)
     return stats
+
+
+def _in_band(pixels: NDArray[Any], counts: Distribution) -> int:
+    low, high = CONTRAST_BAND
+    if counts.exact:
+        return counts.count(low, high + 1)
+    return int(np.count_nonzero((pixels >= low) & (pixels <= high)))
+
+
+def _exact_moments(pixels: NDArray[Any], is_hu: bool, padding: float | None) -> tuple[float, ...]:
+    """Mean, deviation and percentiles of pixels that are no whole numbers, by the rule of ``_without_padding``."""
+    finite = pixels[np.isfinite(pixels)].astype(np.float64)
+    held = finite[finite >= LOWEST_HU] if is_hu else finite
+    held = held if padding is None else held[held != padding]
+    held = held if held.size else finite
+    if not held.size:
+        return (np.nan,) * (2 + len(_LEVELS))
+    return float(held.mean()), float(held.std()), *np.percentile(held, tuple(_LEVELS.values())).tolist()
 
 
 def _exact_range(pixels: NDArray[Any]) -> tuple[float, float]:

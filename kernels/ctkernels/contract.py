@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 IMAGE_DTYPES: Final = ("uint8", "int16", "uint16", "float32", "float64")
 MODES: Final = ("reflect", "mirror", "nearest", "wrap", "constant")
@@ -209,3 +209,18 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         ),
     )
 }
+
+
+class Link(NamedTuple):
+    """One step of a chain, as the ``chain.run(x, out, links, statistics)`` of a backend takes it."""
+
+    operation: str
+    dtype: Any
+    """Of the image it makes; None for statistics."""
+    values: Values
+    """Parameters in normal form. ``histogram`` has ``edges``: a range found from all slices can't be known in one."""
+
+    @property
+    def is_statistic(self) -> bool:
+        """Whether it looks at the image without changing it."""
+        return OPERATIONS[self.operation].kind == "statistic"

@@ -161,9 +161,8 @@ def test_text_has_contrast(opened: Browser, theme: str) -> None:
     """WCAG 2 AA: 4.5 to 1 for all text colours of the style sheet on both backgrounds."""
     opened.js(f"document.documentElement.dataset.theme = '{theme}'")
     names = ["--ink", "--muted", "--accent", "--warning", "--check", "--note"]
-    colors = opened.js(
-        f"{[*names, '--back', '--card']}.map(n => getComputedStyle(document.documentElement).getPropertyValue(n).trim())"
-    )
+    style = "getComputedStyle(document.documentElement)"
+    colors = opened.js(f"{[*names, '--back', '--card']}.map(n => {style}.getPropertyValue(n).trim())")
     for name, color in zip(names, colors, strict=False):
         for back in colors[-2:]:
             assert ratio(color, back) >= 4.5, f"{name} {color} on {back}, {theme}"

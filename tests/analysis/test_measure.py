@@ -50,12 +50,25 @@ def test_padding_is_left_out_of_the_figures() -> None:
     assert only["mean"] == -2000
 
 
+def test_fractional_hu_are_exact_too(rng: np.random.Generator) -> None:
+    hu = rng.normal(0, 200, (50, 50)).astype(np.float32)
+    hu[:5] = -2000.5
+    stats = measure(hu, padding=-2000.5).stats
+    held = hu[5:].astype(np.float64)
+    assert stats["mean"] == pytest.approx(held.mean(), rel=1e-12)
+    assert stats["sd"] == pytest.approx(held.std(), rel=1e-12)
+    assert stats["q3"] == pytest.approx(np.percentile(held, 75), rel=1e-12)
+    assert stats["contrast_band_share"] == ((hu >= 130) & (hu <= 400)).mean()
+    labels = np.bincount(ctfast.label_tissue(hu).ravel(), minlength=len(TISSUES)) / hu.size
+    assert [stats[f"share_{t.key}"] for t in TISSUES] == labels.tolist()
+
+
 def test_values_that_are_no_hu_get_no_tissues(rng: np.random.Generator) -> None:
     pixels = rng.random((30, 30)).astype(np.float32)
     stats = measure(pixels, meaning="unknown").stats
     assert not [key for key in stats if "share_" in key or key in ("noise_sd", "metal_pixels", "lung_clusters")]
     assert stats["min"] == pixels.min()
-    assert stats["mean"] == pytest.approx(pixels.mean(), abs=1e-3)
+    assert stats["mean"] == pytest.approx(pixels.astype(np.float64).mean())
 
 
 def test_hash_is_of_the_values_not_of_the_dtype() -> None:

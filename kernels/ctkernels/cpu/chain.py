@@ -14,15 +14,14 @@ counting is bound by its one store a pixel, not by reading.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from ctkernels.contract import OPERATIONS
-from ctkernels.cpu import _fused_bytes
+from ctkernels.contract import Link
+from ctkernels.cpu import _chain_bytes
 from ctkernels.cpu._parallel import alone, get_num_threads
 from ctkernels.cpu._parallel import run as run_tasks
 from ctkernels.cpu._scratch import scratch
@@ -31,23 +30,6 @@ Array = NDArray[Any]
 Kernel = Callable[..., None]
 _WORTH_COMPILING = 4
 """Slices from which on the chain is compiled as one function, 2 s an input type once a machine."""
-
-
-class Link(NamedTuple):
-    """One step: an operation of the contract, the dtype of its image, its parameters in normal form.
-
-    ``dtype`` is None for statistics and where the operation keeps the dtype of its input. ``histogram`` takes
-    ``edges``, as its kernel does: a range found from the whole batch can't be known slice by slice.
-    """
-
-    operation: str
-    dtype: np.dtype[Any] | None
-    values: Mapping[str, Any]
-
-    @property
-    def is_statistic(self) -> bool:
-        """Whether the link looks at the image without changing it."""
-        return OPERATIONS[self.operation].kind == "statistic"
 
 
 def run(x: Array, out: Array | None, links: Sequence[Link], statistics: Sequence[Array]) -> None:
@@ -61,8 +43,8 @@ def run(x: Array, out: Array | None, links: Sequence[Link], statistics: Sequence
             contract gives (``result_shape``, ``out_dtypes[0]``).
     """
     images = x.shape[0]
-    if out is not None and images >= max(get_num_threads(), _WORTH_COMPILING) and _fused_bytes.fits(x, links):
-        do = _fused_bytes.runner(x, out, links, statistics[0] if statistics else None)
+    if out is not None and images >= max(get_num_threads(), _WORTH_COMPILING) and _chain_bytes.fits(x, links):
+        do = _chain_bytes.runner(x, out, links, statistics[0] if statistics else None)
         # Some slices a task: little enough for all threads to end together.
         some = max(1, min(8, images // (4 * get_num_threads())))
         run_tasks([(i, min(i + some, images)) for i in range(0, images, some)], lambda task: do(*task))
@@ -84,7 +66,7 @@ def run(x: Array, out: Array | None, links: Sequence[Link], statistics: Sequence
 
 def _through(x: Array, out: Array | None, chain: Sequence[Any], last: int, statistics: Sequence[Array]) -> None:
     current = x
-    seen = 0
+    seen = made = 0
     for k, (kernel, dtype, values, is_statistic) in enumerate(chain):
         if is_statistic:
             kernel(current, statistics[seen], **values)
@@ -94,7 +76,8 @@ def _through(x: Array, out: Array | None, chain: Sequence[Any], last: int, stati
         if k == last and out is not None:
             result = out
         else:
-            result = scratch(f"chain {k % 2}", current.size, wanted).reshape(current.shape)
+            result = scratch(f"chain {made % 2}", current.size, wanted).reshape(current.shape)
+        made += 1
         kernel(current, result, **values)
         current = result
 

@@ -4,7 +4,7 @@ Two Python threads that enter and leave five kernels a slice wait for each other
 .71 of the time of 1 instead of .5. Here a thread takes some slices through the whole chain in one call.
 
 After the window may come, in any order and each at most once: a 3x3 median, a Gaussian, CLAHE with 256 bins over the
-whole type, a histogram. Every other chain runs link by link (``_fused``); both give the same bits, as both call the
+whole type, a histogram. Every other chain runs link by link (``chain``); both give the same bits, as both call the
 same kernels.
 """
 
@@ -78,7 +78,7 @@ def slices(  # type: ignore[no-untyped-def]
 
 
 def fits(x: Array, links: Sequence[tuple[str, np.dtype[Any] | None, Mapping[str, Any]]]) -> bool:
-    """Whether ``slices`` does this chain; ``links`` are operation, dtype and parameters as in ``_fused.Link``."""
+    """Whether ``slices`` does this chain; ``links`` are operation, dtype and parameters as in ``chain.Link``."""
     operation, dtype, values = links[0]
     if operation != "window" or dtype != _BYTE or values["function"] == "sigmoid" or _line(values) is None:
         return False
@@ -111,7 +111,7 @@ def runner(
     into = counts if counts is not None else np.zeros((x.shape[0], 0), np.int64)
 
     def body(i0: int, i1: int) -> None:
-        planes = scratch("fused planes", 2 * shape[0] * shape[1], np.uint8).reshape(2, *shape)
+        planes = scratch("chain planes", 2 * shape[0] * shape[1], np.uint8).reshape(2, *shape)
         slices(
             pixels, out, into, i0, i1, program, line,
             _median_arguments(shape, parameters.get("median_filter")),

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ctkernels.contract import OPERATIONS
-from ctkernels.cpu import _fused_bytes, _parallel
-from ctkernels.cpu._fused import Link, run
+from ctkernels.contract import OPERATIONS, Link
+from ctkernels.cpu import _chain_bytes, _parallel
+from ctkernels.cpu.chain import run
 from ctkernels.testing import assert_exact
 
 BYTE = np.dtype(np.uint8)
@@ -91,7 +91,7 @@ def test_every_order_and_part_of_the_byte_chain(threads: int) -> None:
     for count in range(len(others) + 1):
         for order in itertools.permutations(others, count):
             links = [WINDOW, *order]
-            assert _fused_bytes.fits(x, links)
+            assert _chain_bytes.fits(x, links)
             check(x, links)
 
 
@@ -139,3 +139,17 @@ def test_read_only_input(threads: int) -> None:
     x.flags.writeable = False
     check(x, FULL)
     check(x, [MEDIAN, GAUSSIAN])
+
+
+def test_statistics_between_images_do_not_mix_up_the_buffers(threads: int) -> None:
+    """A buffer is the input of one step and must not be its result, wherever statistics stand."""
+    x = ct(3, (40, 50))
+    other = Link("median_filter", None, {"size": (5, 3), "mode": "wrap", "cval": 0.0})
+    for links in ([MEDIAN, SUMMARY, GAUSSIAN, other], [GAUSSIAN, SUMMARY, other, HISTOGRAM, MEDIAN, GAUSSIAN]):
+        expected, figures = one_by_one(x, links)
+        out = np.empty_like(expected)
+        found = [np.empty_like(f) for f in figures]
+        run(x, out, links, found)
+        assert_exact(out, expected)
+        for got, want in zip(found, figures, strict=True):
+            assert_exact(got, want)
