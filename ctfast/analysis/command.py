@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from ctfast.analysis.analysis import Analysis, analyze
 from ctfast.analysis.figures import write_figures
 from ctfast.analysis.page import write_report
+from ctfast.analysis.page_context import plural
 from ctfast.analysis.page_data import chosen_places
 from ctfast.analysis.single import write_single_report
 from ctfast.errors import MissingDependencyError, UsageError
@@ -82,6 +83,8 @@ def report(
         raise UsageError(f"values={values!r}: one of {', '.join(_VALUES)} is allowed")
     found = find_images(listed)
     _check_outputs([Path(p) for p in (out, csv, json) if p is not None], found, overwrite)
+    if figures is not None and not overwrite and _is_taken(Path(figures)):
+        raise UsageError(f"{figures} exists and is not an empty folder: choose a new one, or say --overwrite")
     with _shown(len(found.items), console) as show:
         analysis = analyze(listed, values=values, workers=workers, show=show)
     written = Written(analysis)
@@ -107,7 +110,8 @@ def print_written(written: Written, console: Console) -> None:
     """The closing lines: what was found, what could not be read, what was written."""
     analysis = written.analysis
     counted = Counter(flag.rule.title for flag in analysis.flags)
-    console.print(f"{len(analysis.records)} slices, {len(analysis.flags)} flags", highlight=False)
+    told = f"{plural(len(analysis.records), 'slice')}, {plural(len(analysis.flags), 'flag')}"
+    console.print(told, highlight=False)
     for title, number in counted.items():
         console.print(f"  {number:>6}  {title}", highlight=False, markup=False)
     for unread in analysis.collection.unread[:_MOST_TOLD]:
@@ -127,6 +131,10 @@ def _shown(total: int, console: Console | None) -> Iterator[Show]:
         return
     with shown(total, console) as show:
         yield show
+
+
+def _is_taken(folder: Path) -> bool:
+    return folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
 
 
 def _check_packages() -> None:

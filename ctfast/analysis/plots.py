@@ -228,7 +228,10 @@ def _composition(analysis: Analysis, ax: Axes, *, by_slice: bool) -> Axes:
     start = np.zeros(len(parts))
     for k, tissue in enumerate(inner):
         if by_slice:
-            ax.bar(range(len(parts)), parts[:, k], 0.85, bottom=start, color=tissue.color, label=tissue.name)
+            # One step patch a tissue: 60 x 9 single bars take 0.7 s longer to draw.
+            edges = np.arange(len(parts) + 1) - 0.5
+            tops = start + parts[:, k]
+            ax.stairs(tops, edges, baseline=start, fill=True, color=tissue.color, label=tissue.name)
         else:
             ax.barh(range(len(parts)), parts[:, k], 0.85, left=start, color=tissue.color, label=tissue.name)
         start = start + parts[:, k]

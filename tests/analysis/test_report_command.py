@@ -36,7 +36,7 @@ def test_file_and_folder(slice_file: Path, tmp_path: Path) -> None:
     assert 'id="slices"' in several.files[0].read_text()
     print_written(several, console)
     text = console.file.getvalue()  # type: ignore[attr-defined]
-    assert "1 slices, 0 flags" in text
+    assert "1 slice, 0 flags" in text
     assert "not read: bad.tif" in text
     assert "set.html" in text
 
@@ -52,6 +52,8 @@ def test_refused_before_any_work(slice_file: Path, tmp_path: Path, monkeypatch: 
         report(slice_file, tmp_path)
     with pytest.raises(UsageError, match="two outputs"):
         report(slice_file, tmp_path / "x", csv=tmp_path / "x")
+    with pytest.raises(UsageError, match="not an empty folder"):
+        report(slice_file, tmp_path / "x", figures=slice_file.parent)
     with pytest.raises(UsageError, match="values='HU'"):
         report(slice_file, tmp_path / "x", values="HU")  # type: ignore[arg-type]
     monkeypatch.setattr("ctfast.analysis.command.find_spec", lambda name: None if name == "jinja2" else object())

@@ -1,9 +1,9 @@
-"""Histograms of at most 256 bins, two pixels at a time.
+"""Histograms of at most 256 bins, two pixels at a time: uint8, and floats that are not whole numbers.
 
 Counting costs one store a pixel, and a processor can store once a cycle. With bins of one byte, two neighbours are one
 16-bit number: half the stores, into 65,536 counters, of which CT data touch those near the diagonal. Adding up rows and
-columns costs 9 us. Against counting one by one: 87 us instead of 107 for an int16 slice, 110 instead of 150 for
-float32.
+columns costs 9 us. For int16 and whole-number floats counting by value won on three slices of four (.46 to .53 against
+.49 to .62 ns a pixel), and by a factor of two where the edges are whole numbers.
 """
 
 from __future__ import annotations

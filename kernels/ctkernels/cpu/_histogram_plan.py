@@ -62,26 +62,19 @@ def _new_plan(edges: NDArray[Any], image_dtype: np.dtype[Any]) -> Plan:
     table = np.empty(_VALUES, np.int32)
     fill_table(edges, table)
     left = np.concatenate([edges[:-1], np.full(2, np.nan, edges.dtype)])
-    number = np.dtype(np.float32) if image_dtype.kind in "iu" else edges.dtype
-    error = _position_error(edges, number)
+    number = edges.dtype
+    error = math.inf if image_dtype.kind in "iu" else _position_error(edges, number)
     bins = edges.size - 1
     if error == math.inf:
         return Plan(table, left, np.zeros(5, number), error)
     scale = bins / (float(edges[-1]) - float(edges[0]))
     ends = np.array([edges[0], edges[-1], scale, 0, bins - 1], number)
-    if image_dtype.kind in "iu":
-        limits = np.iinfo(image_dtype)
-        values = np.arange(limits.min, limits.max + 1)
-        places = np.where((values >= ends[0]) & (values <= ends[1]), _places(values.astype(number), ends), -1)
-        exact = np.array_equal(places, table[values - FIRST_VALUE])
-        error = 0.0 if exact else math.inf
-    else:
-        # Positions rise with the values: right at every edge and just before it, they are right everywhere.
-        at, k = edges[1:-1], np.arange(1, bins)
-        before = np.nextafter(at, number.type(-np.inf))
-        exact = bool((_places(at, ends) == k).all() and (_places(before, ends) == k - 1).all())
-        error = 0.0 if exact else error
-        ends[3] = error
+    # Positions rise with the values: right at every edge and just before it, they are right everywhere.
+    at, k = edges[1:-1], np.arange(1, bins)
+    before = np.nextafter(at, number.type(-np.inf))
+    exact = bool((_places(at, ends) == k).all() and (_places(before, ends) == k - 1).all())
+    error = 0.0 if exact else error
+    ends[3] = error
     return Plan(table, left, ends, error)
 
 

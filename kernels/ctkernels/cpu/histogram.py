@@ -1,9 +1,8 @@
 """Counts between edges, equal to ``numpy.histogram``.
 
-Up to 256 bins are counted in pairs of pixels, by position (``_histogram_pairs``). More bins, uint8, and integers whose
-positions are not exact: value by value (``_histogram_values``), and a table sums the values into bins; float images of
-whole numbers (HU), whose pixels lie on edges all the time, go the same way. Other floats: by position, one by one
-(``_histogram_float``).
+Integers, and floats that are whole numbers (HU: such pixels lie on edges all the time), are counted value by value
+(``_histogram_values``), and a table sums the values into bins. Other floats go by position, two pixels at a time up to
+256 bins (``_histogram_pairs``), else one by one (``_histogram_float``).
 """
 
 from __future__ import annotations
@@ -42,15 +41,14 @@ def sum_into_bins(values, table, counts):  # type: ignore[no-untyped-def]
 def _count(image: NDArray[Any], edges: NDArray[Any], counts: NDArray[np.int64]) -> None:
     plan = plan_of(edges, image.dtype)
     bins = edges.size - 1
-    if plan.error < np.inf and bins <= MOST_BINS and image.size >= LEAST_PIXELS and image.itemsize > 1:
-        cells = scratch("pair counts", CELLS, np.uint32)
-        index, flags = scratch("byte positions", BLOCK, np.uint8), scratch("flags", BLOCK, np.int8)
-        count_pairs(image, plan.edges, plan.ends, counts, cells, index, flags)
-        return
     coded = value_counts(image)
     if coded is not None:
         values, zero = coded
         sum_into_bins(values, plan.table[zero - FIRST_VALUE :], counts)
+    elif plan.error < np.inf and bins <= MOST_BINS and image.size >= LEAST_PIXELS:
+        cells = scratch("pair counts", CELLS, np.uint32)
+        index, flags = scratch("byte positions", BLOCK, np.uint8), scratch("flags", BLOCK, np.int8)
+        count_pairs(image, plan.edges, plan.ends, counts, cells, index, flags)
     elif plan.error < np.inf:
         banks = scratch("position counts", (bins + 1) * (4 if bins <= _MANY else 1), np.uint32)
         index, flags = scratch("positions", BLOCK, np.int32), scratch("flags", BLOCK, np.int8)
