@@ -200,6 +200,51 @@ def warm() -> None:
     compile_all(Console(file=sys.stdout))
 
 
+@app.command()
+def report(
+    inputs: Inputs,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The HTML file.")] = Path("report.html"),
+    csv: Annotated[Path | None, typer.Option(help="Also the table of statistics, one row a slice.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Also statistics, flags and unreadable files as JSON.")] = None,
+    figures: Annotated[Path | None, typer.Option(help="Also every figure as PNG, SVG and PDF in this folder.")] = None,
+    preset: Annotated[str | None, typer.Option(help="Pipeline whose steps are shown; default: mediastinum.")] = None,
+    pipeline: Annotated[Path | None, typer.Option(help="The same from a file (.toml or .json).")] = None,
+    step: Annotated[list[str] | None, typer.Option(help="The same as single steps; repeat for more.")] = None,
+    values: Annotated[str, typer.Option(help="What the inputs' values are: auto (as each file says), hu, stored.")] = (
+        "auto"
+    ),
+    title: Annotated[str, typer.Option(help="Heading of the page.")] = "CT intensity report",
+    workers: Annotated[int | None, typer.Option(min=1, help="Files at work at once; default: all cores.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
+) -> None:
+    """Show what is in CT slices: intensities, tissues, outliers and flags, as one HTML file that works offline.
+
+    A folder gets the page of a set, a single slice a page of its own. Flags are pointers for a person, never a diagnosis.
+    """
+    from rich.console import Console
+
+    from ctfast.analysis import command
+
+    console = Console(file=sys.stdout)
+    chain = _chosen_pipeline(preset, pipeline, step) if preset or pipeline or step else None
+    written = command.report(
+        inputs,
+        out,
+        csv=csv,
+        json=json,
+        figures=figures,
+        pipeline=chain,
+        values=values,
+        workers=workers,
+        title=title,
+        overwrite=overwrite,
+        console=console,
+    )
+    command.print_written(written, console)
+    if written.failed:
+        raise typer.Exit(1)
+
+
 def main() -> None:
     """Entry point: errors of ours become one line and exit code 2."""
     from ctfast.errors import CTFastError

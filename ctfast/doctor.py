@@ -20,7 +20,7 @@ BASE: Final = ("numpy", "numba", "tifffile", "rich", "typer")
 EXTRAS: Final = {
     "dicom": ("pydicom",),
     "nifti": ("nibabel",),
-    "report": ("matplotlib",),
+    "report": ("jinja2", "matplotlib", "scipy"),
     "codecs": ("imagecodecs", "pylibjpeg", "pylibjpeg-libjpeg", "pylibjpeg-openjpeg", "pyjpegls"),
 }
 

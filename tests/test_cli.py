@@ -113,7 +113,7 @@ def test_help_names_every_command() -> None:
     result = CliRunner().invoke(app, ["--help"])
     assert result.exit_code == 0
     shown = " ".join(result.output.split())
-    for command in ("run", "presets", "doctor", "synth", "demo", "bench", "warm"):
+    for command in ("run", "presets", "doctor", "synth", "demo", "bench", "warm", "report"):
         assert command in shown
     assert "Not a medical device" in shown
 
@@ -180,3 +180,14 @@ def test_bench_recommends_what_run_then_takes(folder: Path, tmp_path: Path) -> N
     refused = ctfast_command("bench", "--dtype", "int64", **cache)
     assert refused.returncode == 2
     assert "uint8, int16" in refused.stderr
+
+
+def test_report(folder: Path, tmp_path: Path) -> None:
+    page = tmp_path / "r.html"
+    done = ctfast_command("report", folder, "--out", page, "--csv", tmp_path / "t.csv")
+    assert done.returncode == 0, done.stderr
+    assert "medical device" in page.read_text(encoding="utf-8")
+    assert len((tmp_path / "t.csv").read_text().splitlines()) == 4
+    refused = ctfast_command("report", folder, "--out", page)
+    assert refused.returncode == 2
+    assert "exists" in refused.stderr
