@@ -219,7 +219,7 @@ def report(
 ) -> None:
     """Show what is in CT slices: intensities, tissues, outliers and flags, as one HTML file that works offline.
 
-    A folder gets the page of a set, a single slice a page of its own. Flags are pointers for a person, never a diagnosis.
+    A folder gets the page of a set, a single slice a page of its own. Flags are pointers for a person, no diagnosis.
     """
     from rich.console import Console
 

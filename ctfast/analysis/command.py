@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from ctfast.analysis.analysis import Analysis, analyze
 from ctfast.analysis.figures import write_figures
@@ -17,7 +17,7 @@ from ctfast.analysis.page_context import plural
 from ctfast.analysis.page_data import chosen_places
 from ctfast.analysis.single import write_single_report
 from ctfast.errors import MissingDependencyError, UsageError
-from ctfast.files import Found, Values, find_images
+from ctfast.files import Found, find_images
 from ctfast.pipeline import Pipeline
 from ctfast.runner.progress import Show, shown, silent
 
@@ -50,7 +50,7 @@ def report(
     json: str | Path | None = None,
     figures: str | Path | None = None,
     pipeline: Pipeline | None = None,
-    values: Values = "auto",
+    values: str = "auto",
     workers: int | None = None,
     title: str = "CT intensity report",
     overwrite: bool = False,
@@ -81,19 +81,20 @@ def report(
     _check_packages()
     if values not in _VALUES:
         raise UsageError(f"values={values!r}: one of {', '.join(_VALUES)} is allowed")
+    meaning = cast(Values, values)
     found = find_images(listed)
     _check_outputs([Path(p) for p in (out, csv, json) if p is not None], found, overwrite)
     if figures is not None and not overwrite and _is_taken(Path(figures)):
         raise UsageError(f"{figures} exists and is not an empty folder: choose a new one, or say --overwrite")
     with _shown(len(found.items), console) as show:
-        analysis = analyze(listed, values=values, workers=workers, show=show)
+        analysis = analyze(listed, values=meaning, workers=workers, show=show)
     written = Written(analysis)
     only = len(analysis.records) == 1 and analysis.records[0].frame is None and not found.roots
     if only:
-        written.files.append(write_single_report(analysis, out, pipeline=pipeline, values=values))
+        written.files.append(write_single_report(analysis, out, pipeline=pipeline, values=meaning))
     else:
         with _shown(len(chosen_places(analysis)), console) as show:
-            page = write_report(analysis, out, pipeline=pipeline, values=values, title=title, show=show)
+            page = write_report(analysis, out, pipeline=pipeline, values=meaning, title=title, show=show)
         written.files.append(page)
     if csv is not None:
         analysis.table.to_csv(csv)

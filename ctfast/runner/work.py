@@ -18,7 +18,6 @@ from ctfast.results import Histogram, Summary
 from ctfast.runner.manifest import Row
 from ctfast.runner.plan import Settings, Task
 
-
 FAST_LEVEL = 1
 """CT hardly gets smaller at higher levels (0.51 of its size at zlib's 1 and 6) but takes three times as long."""
 
