@@ -17,7 +17,7 @@ from ctfast.analysis.page_context import plural
 from ctfast.analysis.page_data import chosen_places
 from ctfast.analysis.single import write_single_report
 from ctfast.errors import MissingDependencyError, UsageError
-from ctfast.files import Found, find_images
+from ctfast.files import Found, Values, find_images
 from ctfast.pipeline import Pipeline
 from ctfast.runner.progress import Show, shown, silent
 
