@@ -110,6 +110,7 @@ def benchmark_tables(results: dict[str, Any]) -> str:
             "|---|---|---|",
         ]
         lines += [f"| {f['first_call']} | {f['cached_seconds']:.2f} | {f['compiling_seconds']:.1f} |" for f in first]
+    lines += ["", "![Best peer's time over ours, by operation and dtype](bench/results/ratios.svg)"]
     absent = sorted({name for cell in found.values() for name in cell["absent"]})
     if absent:
         lines += ["", f"Not installed where this was measured: {', '.join(absent)}."]
@@ -136,12 +137,24 @@ def draw(results: dict[str, Any], path: Path) -> None:
     figure.savefig(path, metadata={"Date": None})
 
 
+def strip(results: dict[str, Any]) -> None:
+    """Drop single timings and what is about this machine alone: results are kept in the project."""
+    results["machine_info"].pop("node", None)
+    results["machine_info"].get("cpu", {}).pop("flags", None)
+    results.pop("commit_info", None)
+    for benchmark in results["benchmarks"]:
+        benchmark["stats"].pop("data", None)
+
+
 def main() -> None:
     """Write the tables into README.md."""
     readme = ROOT / "README.md"
     text = between(readme.read_text(encoding="utf-8"), "support table", support_table())
     if len(sys.argv) > 1:
-        results = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+        path = Path(sys.argv[1])
+        results = json.loads(path.read_text(encoding="utf-8"))
+        strip(results)
+        path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
         text = between(text, "benchmark tables", benchmark_tables(results))
         draw(results, ROOT / "bench" / "results" / "ratios.svg")
     readme.write_text(text, encoding="utf-8")
