@@ -28,7 +28,7 @@ def bench_median(compare, dtype: str, size: str) -> None:
     intel = ipp.median(as_int16(x), as_int16(theirs), k)
     if intel is not None:
         peers["ipp"] = intel
-    elif ipp.library() is None:
+    elif ipp.loaded() is None:
         absent = ("ipp", *absent)
     if k <= 5 and dtype != "float64":
         a, b = as_int16(x), as_int16(theirs)

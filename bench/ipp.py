@@ -26,7 +26,7 @@ class _Size(ctypes.Structure):
 
 
 @cache
-def library() -> Any:
+def loaded() -> Any:
     """The part of libippi that suits this CPU, or None where it is not installed.
 
     Loaded directly: IPP's own dispatcher looks for file names that the wheel lacks and ends the process without them.
@@ -44,7 +44,7 @@ def library() -> Any:
 
 def median(x: NDArray, out: NDArray, size: int) -> Callable[[], NDArray] | None:
     """A call that filters ``x`` into ``out`` with replicated borders; None where IPP is absent or refuses."""
-    ippi = library()
+    ippi = loaded()
     if ippi is None or x.dtype.name not in _TYPES:
         return None
     number, suffix, scalar = _TYPES[x.dtype.name]
