@@ -7,8 +7,8 @@ needs 0.5 MB a thread, which a second-level cache holds; the first link reads th
 writes the result once, and a statistic sees the image while it is in cache.
 
 The slice, not a row, is what goes from link to link. Handing rows over, so that CLAHE counts its tiles as the
-Gaussian's rows leave, would save a pass over 256 kB in the second-level cache, some .02 ns a pixel of 1.4 in all:
-counting is bound by its one store a pixel, not by reading.
+Gaussian's rows leave, was built and took 1.000 of the time: counting is bound by its one store a pixel, not by
+reading.
 """
 
 from __future__ import annotations
