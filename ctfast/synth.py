@@ -2,7 +2,8 @@
 
 The numbers follow what was measured on the real set: air -1000 outside the body, a circular field of view with -1024
 (in a third of the slices padding of -2048 or -3024) outside it, lungs, fat, soft tissue, bone, vessels that are filled
-with contrast agent or not, and correlated noise of 10 to 15 HU (40 for a sharp kernel). No real patient is in them.
+with contrast agent or not, a round nodule in the lung of every tenth patient, and correlated noise of 10 to 15 HU (40
+for a sharp kernel). No real patient is in them.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def phantom(number: int, *, seed: int = 0, size: int = 512) -> Slice:
     body = np.random.default_rng([seed, 1, patient])
     fresh = np.random.default_rng([seed, 2, number])
     age = int(body.integers(39, 88))
-    hu = _anatomy(size, body, contrast)
+    hu = _anatomy(size, body, contrast, nodule=patient % 10 == 3)
     sharp = fresh.random() < 0.1
     hu += _noise(size, fresh, sd=40.0 if sharp else fresh.uniform(10.0, 15.0))
     pixels = np.clip(np.rint(hu), FIELD_EDGE, SATURATION).astype(np.int16)
@@ -68,7 +69,7 @@ def _grid(size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     return axis[:, None], axis[None, :]
 
 
-def _anatomy(size: int, rng: np.random.Generator, contrast: bool) -> NDArray[np.float32]:
+def _anatomy(size: int, rng: np.random.Generator, contrast: bool, nodule: bool) -> NDArray[np.float32]:
     y, x = _grid(size)
     wide, tall = rng.uniform(0.78, 0.9), rng.uniform(0.55, 0.68)
     cx, cy = rng.normal(0, 0.02, 2)
@@ -82,12 +83,14 @@ def _anatomy(size: int, rng: np.random.Generator, contrast: bool) -> NDArray[np.
     for side in (-1, 1):
         lung = ellipse(side * 0.4 * wide, -0.05, 0.33 * wide, 0.68 * tall)
         image[lung] = LUNG + rng.normal(0, 20)
-        for _ in range(30):  # vessels inside the lung
+        for _ in range(30):  # vessels inside the lung, below the 6 mm from which the analysis points to a cluster
             px, py = side * 0.4 * wide + rng.uniform(-0.2, 0.2) * wide, rng.uniform(-0.5, 0.4) * tall
-            image[ellipse(px, py, *rng.uniform(0.005, 0.018, 2)) & lung] = SOFT
+            image[ellipse(px, py, *rng.uniform(0.005, 0.012, 2)) & lung] = SOFT
         for angle in np.linspace(-1.1, 1.1, 6):  # ribs
             px, py = side * (wide - 0.05) * np.cos(angle), (tall - 0.05) * np.sin(angle)
             image[ellipse(px, py, 0.045, 0.02)] = rng.uniform(300, 900)
+    if nodule:  # 14 mm across
+        image[ellipse(-0.4 * wide, -0.05, 0.04, 0.04)] = SOFT
     blood = rng.uniform(130, 400) if contrast else rng.uniform(35, 50)
     image[ellipse(0.04, -0.08, 0.2, 0.24)] = SOFT if not contrast else 0.6 * blood  # heart
     image[ellipse(0.12, 0.2, 0.06, 0.06)] = blood  # descending aorta

@@ -20,6 +20,7 @@ FORBIDDEN = {
     "kernels/ctkernels/reference.py": HEAVY | {"ctfast", "ctkernels.cpu", "ctkernels.gpu", "threading"},
     "kernels/ctkernels/testing.py": HEAVY | {"ctfast"},
     "kernels/ctkernels/cpu": (HEAVY - {"numba"}) | {"ctfast", "tifffile", "pydicom", "ctkernels.gpu"},
+    "kernels/ctkernels/gpu": (HEAVY - {"cupy"}) | {"ctfast", "tifffile", "pydicom", "ctkernels.cpu"},
     "ctfast/ops.py": HEAVY | {"ctkernels.cpu", "ctkernels.gpu", "ctfast.files", "ctfast.runner"},
     "ctfast/_call.py": HEAVY | {"ctkernels.cpu", "ctkernels.gpu", "ctfast.files", "ctfast.runner"},
     "ctfast/backend.py": HEAVY | {"ctkernels.cpu", "ctkernels.gpu", "ctfast.ops", "ctfast.files", "ctfast.runner"},
@@ -29,6 +30,8 @@ FORBIDDEN = {
     "ctfast/runner": HEAVY | {"ctkernels", "tifffile", "pydicom", "nibabel"},
     "ctfast/analysis": (HEAVY - {"scipy", "matplotlib"})
     | {"ctkernels.cpu", "ctkernels.gpu", "ctkernels.reference", "tifffile", "pydicom", "nibabel"},
+    "ctfast/model": (HEAVY - {"jax", "flax", "optax", "matplotlib", "scipy"}) | {"ctkernels.gpu", "tifffile", "pydicom"},
+    "ctfast/cli_model.py": HEAVY | {"numpy", "ctkernels", "tifffile", "pydicom"},
     "ctfast/cli.py": HEAVY | {"numpy", "ctkernels", "tifffile", "pydicom"},
 }
 
