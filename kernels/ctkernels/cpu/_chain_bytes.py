@@ -20,7 +20,7 @@ from ctkernels.cpu._clahe_band import PAD, equalize
 from ctkernels.cpu._clahe_plan import plan as clahe_plan
 from ctkernels.cpu._clahe_tables import BANKS
 from ctkernels.cpu._gaussian_band import band as gaussian_band
-from ctkernels.cpu._gaussian_plan import fill_value, leaves_type
+from ctkernels.cpu._gaussian_plan import leaves_type
 from ctkernels.cpu._gaussian_plan import plan as gaussian_plan
 from ctkernels.cpu._histogram_values import CELLS, count_bytes
 from ctkernels.cpu._jit import jit, one_type
@@ -30,6 +30,7 @@ from ctkernels.cpu._pointwise import line_to_integer
 from ctkernels.cpu._scratch import scratch
 from ctkernels.cpu.clahe import clip_pixels
 from ctkernels.cpu.window import _plan as window_line
+from ctkernels.gaussian_weights import fill_value
 
 Array = NDArray[Any]
 _MEDIAN, _GAUSSIAN, _CLAHE, _HISTOGRAM = range(4)

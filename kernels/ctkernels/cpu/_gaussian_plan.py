@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ctkernels.contract import gaussian_radius
 from ctkernels.cpu._border import border_index
 from ctkernels.cpu._gaussian_ir import BLOCK
 from ctkernels.cpu._vectors import VECTOR_BYTES
+from ctkernels.gaussian_weights import half_kernel
 
 Array = NDArray[Any]
 
@@ -42,43 +42,6 @@ class Plan:
     def scratch_bytes(self, rows: int) -> int:
         """Scratch for a band of ``rows`` rows."""
         return (self.fixed_bytes + 8 * (rows + 2 * self.rows_radius + BLOCK) + 63) // 64 * 64
-
-
-def half_kernel(n: int, sigma: float, truncate: float, mode: str, work: np.dtype[Any]) -> Array:
-    """Normalised weights, centre first, of the kernel of ``scipy.ndimage``; at most ``n + 1`` of them.
-
-    Taps that reach past an axis of ``n`` pixels meet pixels that nearer taps meet too, as the extension repeats itself:
-    the weights are added up, so that a huge sigma costs no more than the image's size.
-    """
-    radius = gaussian_radius(sigma, truncate)
-    full = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
-    half = (full / full.sum())[radius:]
-    if radius > n:
-        half = _folded(half, n, mode)
-    # A weight too small for float32 must not become 0: 0 times inf is NaN, and the exact weight gives inf.
-    return np.where(half > 0, np.maximum(half, np.finfo(work).tiny), 0).astype(work)
-
-
-def _folded(half: Array, n: int, mode: str) -> Array:
-    if mode in ("nearest", "constant"):
-        return np.append(half[:n], half[n:].sum())
-    period = {"reflect": 2 * n, "wrap": n, "mirror": max(2 * n - 2, 1)}[mode]
-    distance = np.arange(half.size) % period
-    both = np.bincount(distance, half, period)  # taps to the right; those to the left are the mirror image
-    both += np.bincount((-distance[1:]) % period, half[1:], period)
-    folded = both[: period // 2 + 1].copy()
-    if period % 2 == 0:
-        folded[-1] /= 2  # met from both sides
-    return folded
-
-
-_LARGE = 1e30
-"""A ``cval`` for integer images beyond this saturates all the same; it keeps float32 sums finite."""
-
-
-def fill_value(image: np.dtype[Any], work: np.dtype[Any], cval: float) -> Any:
-    """``cval`` in type ``work``."""
-    return work.type(cval if image.kind == "f" else min(max(cval, -_LARGE), _LARGE))
 
 
 _SAFE_RADII = 40

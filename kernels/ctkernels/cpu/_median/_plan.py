@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from ctkernels.cpu._median._network import HIGH, LOW, Graph, Node, live_ranks
+from ctkernels.networks import HIGH, LOW, Graph, Node, live_ranks
 
 IMAGE, OUT = "image", "out"
 SHARED, OWN = "shared", "own"

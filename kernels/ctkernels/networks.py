@@ -3,6 +3,7 @@
 A node is an input, a minimum or a maximum of two nodes; equal nodes are one node. ``LOW`` and ``HIGH`` stand for values
 below and above all others, and fold away: that is how ranks that cannot hold the median any more drop out of a merge.
 Merges are Batcher's odd-even merges ("Sorting networks and their applications", AFIPS 1968), for lists of any length.
+The median filters of both backends are made of these graphs.
 """
 
 from __future__ import annotations

@@ -1,0 +1,128 @@
+"""Valid 3 x 3 convolution, bias, ReLU and 2 x 2 maximum in one go on the CPU, and its gradients.
+
+Arrays are NHWC, kernels HWIO, as in Keras and Flax; float32 or float64. An odd last row or column of the convolution
+has no window and is never computed. ``_conv_winograd`` says how, and how exact it is. Results are the same in every bit
+whatever the number of threads, up to 4 of them; beyond, gradients of kernel and bias are added up in more parts.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctkernels.cpu._conv_forward import forward_scratch, forward_task
+from ctkernels.cpu._conv_input_gradient import input_gradient_bands, input_gradient_scratch, input_gradient_task
+from ctkernels.cpu._conv_job import PIECES, is_direct, pack, packed_bytes
+from ctkernels.cpu._conv_weight_gradient import (
+    finish_weight_gradient,
+    part_bytes,
+    rows_together,
+    weight_gradient_scratch,
+    weight_gradient_task,
+)
+from ctkernels.cpu._parallel import get_num_threads, run
+from ctkernels.cpu._scratch import scratch
+
+Array = NDArray[Any]
+
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+def pooled_shape(x: tuple[int, ...], kernel: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """Shape of the result; ValueError where the shapes do not fit."""
+    if len(x) != 4 or len(kernel) != 4:
+        raise ValueError(f"x of shape {x} and kernel of shape {kernel}: (N, H, W, C) and (3, 3, C, F) are allowed")
+    if kernel[:2] != (3, 3) or kernel[2] != x[3] or kernel[3] < 1 or x[3] < 1:
+        raise ValueError(f"kernel of shape {kernel}: (3, 3, {x[3]}, F) fits x of shape {x}")
+    if x[1] < 4 or x[2] < 4:
+        raise ValueError(f"images of {x[1]} x {x[2]} pixels: at least 4 x 4 are needed for one window")
+    return x[0], (x[1] - 2) // 2, (x[2] - 2) // 2, kernel[3]
+
+
+def _checked(name: str, array: Array, dtype: np.dtype[Any], shape: tuple[int, ...] | None = None) -> Array:
+    if not isinstance(array, np.ndarray) or array.dtype != dtype:
+        raise TypeError(f"{name} is {getattr(array, 'dtype', type(array).__name__)}: {dtype} is needed, as x is")
+    if shape is not None and array.shape != shape:
+        raise ValueError(f"{name} has shape {array.shape}: {shape} is needed")
+    return np.ascontiguousarray(array)
+
+
+def _floats(x: Array) -> tuple[Array, Any]:
+    if not isinstance(x, np.ndarray) or x.dtype not in FLOATS:
+        raise TypeError(f"x is {getattr(x, 'dtype', type(x).__name__)}: float32 or float64 is allowed")
+    return np.ascontiguousarray(x), x.dtype.type(0)
+
+
+def _job(shape: tuple[int, ...], channels: int, pieces: int, *arrays: Array | None) -> Array:
+    return np.array([*shape, channels, pieces, *(0 if a is None else a.ctypes.data for a in arrays)], np.int64)
+
+
+def _packed(kind: Any, kernel: Array) -> Array:
+    deep, wide = kernel.shape[2:]
+    packed = scratch("packed kernel", packed_bytes(kind, deep, wide), np.uint8)
+    pack(kind, kernel.ctypes.data, deep, wide, packed.ctypes.data)
+    return packed
+
+
+def _each(task: Any, kind: Any, job: Array, count: int, scratch_bytes: int) -> None:
+    address = job.ctypes.data
+
+    def body(number: int) -> None:
+        task(kind, address, number, scratch("convolution", scratch_bytes, np.uint8).ctypes.data)
+
+    run(range(count), body)
+
+
+def conv_relu_pool(x: Array, kernel: Array, bias: Array, *, places: Array | None = None) -> Array:
+    """``(N, H, W, C)`` to ``(N, (H-2)//2, (W-2)//2, F)``; ``kernel`` is ``(3, 3, C, F)``, ``bias`` ``(F,)``.
+
+    ``places``, uint8 and of the result's shape, is filled with where in its window each maximum was (0 to 3, row by
+    row, the first of equals; 4 where ReLU cut it), which the backward pass needs. TypeError and ValueError say what is
+    wrong with an argument.
+    """
+    x, kind = _floats(x)
+    shape = pooled_shape(x.shape, np.shape(kernel))
+    kernel, bias = _checked("kernel", kernel, x.dtype), _checked("bias", bias, x.dtype, (shape[3],))
+    if places is not None:
+        if places.dtype != np.uint8 or places.shape != shape or not places.flags.c_contiguous:
+            raise ValueError(f"places must be a contiguous uint8 array of shape {shape}")
+        if not places.flags.writeable:
+            raise ValueError("places is read-only")
+    out = np.empty(shape, x.dtype)
+    size = (*x.shape[1:], shape[3])
+    weights = kernel if is_direct(kind, *size[2:]) else _packed(kind, kernel)
+    bands = min(PIECES, shape[1])
+    job = _job(x.shape, shape[3], bands, x, weights, bias, out, places)
+    _each(forward_task, kind, job, shape[0] * bands, forward_scratch(kind, *size))
+    return out
+
+
+def conv_relu_pool_backward(
+    x: Array, kernel: Array, places: Array, gradient: Array, *, input_gradient: bool = True
+) -> tuple[Array | None, Array, Array]:
+    """Gradients of ``x`` (None if not asked for), ``kernel`` and ``bias``.
+
+    ``places`` is what the forward pass filled, ``gradient`` the gradient of its result.
+    """
+    x, kind = _floats(x)
+    shape = pooled_shape(x.shape, np.shape(kernel))
+    kernel, gradient = _checked("kernel", kernel, x.dtype), _checked("gradient", gradient, x.dtype, shape)
+    places = _checked("places", places, np.dtype(np.uint8), shape)
+    size = (*x.shape[1:], shape[3])
+    rows = shape[0] * -(-shape[1] // rows_together(shape[2]))
+    parts = min(max(PIECES, 2 * get_num_threads()), max(rows, 1))
+    sums = scratch("kernel gradients", parts * part_bytes(kind, *size[2:]), np.uint8)
+    kernel_gradient, bias_gradient = np.empty_like(kernel), np.empty(shape[3], x.dtype)
+    job = _job(x.shape, shape[3], parts, x, gradient, places, sums, kernel_gradient, bias_gradient)
+    _each(weight_gradient_task, kind, job, parts, weight_gradient_scratch(kind, *size))
+    finish_weight_gradient(kind, job.ctypes.data)
+    if not input_gradient:
+        return None, kernel_gradient, bias_gradient
+    out = np.empty_like(x)
+    packed = _packed(kind, np.ascontiguousarray(kernel.transpose(0, 1, 3, 2)))
+    bands = input_gradient_bands(shape[0], shape[1], get_num_threads())
+    job = _job(x.shape, shape[3], bands, gradient, places, packed, out)
+    _each(input_gradient_task, kind, job, shape[0] * bands, input_gradient_scratch(kind, *size))
+    return out, kernel_gradient, bias_gradient

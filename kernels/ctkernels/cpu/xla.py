@@ -1,0 +1,87 @@
+"""The convolution block as call targets of XLA's foreign function interface: addresses of compiled C functions.
+
+Knows Numba and the interface's structures, not JAX: whoever registers the addresses does. The functions check what they
+are given and answer with an XLA error, need no interpreter, and share the work with XLA's own threads.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import numba
+import numpy as np
+from llvmlite import binding
+from numba import types
+
+from ctkernels.cpu._conv_call import WORKERS
+from ctkernels.cpu._conv_handlers import forward, input_gradient, weight_gradient
+from ctkernels.cpu._conv_pool import run_tasks
+
+_lock = threading.Lock()
+_HANDLER = types.int64(types.int64)
+_WORKER = types.void(types.int64)
+
+
+def _worker_f32(context: Any) -> None:
+    run_tasks(np.float32(0), context)
+
+
+def _worker_f64(context: Any) -> None:
+    run_tasks(np.float64(0), context)
+
+
+def _forward_f32(frame: Any) -> Any:
+    return forward(np.float32(0), frame)
+
+
+def _forward_f64(frame: Any) -> Any:
+    return forward(np.float64(0), frame)
+
+
+def _input_gradient_f32(frame: Any) -> Any:
+    return input_gradient(np.float32(0), frame)
+
+
+def _input_gradient_f64(frame: Any) -> Any:
+    return input_gradient(np.float64(0), frame)
+
+
+def _weight_gradient_f32(frame: Any) -> Any:
+    return weight_gradient(np.float32(0), frame)
+
+
+def _weight_gradient_f64(frame: Any) -> Any:
+    return weight_gradient(np.float64(0), frame)
+
+
+_FUNCTIONS = {
+    "float32": (_worker_f32, _forward_f32, _input_gradient_f32, _weight_gradient_f32),
+    "float64": (_worker_f64, _forward_f64, _input_gradient_f64, _weight_gradient_f64),
+}
+
+
+@functools.cache
+def _compiled(dtype: str) -> tuple[Any, ...]:
+    worker, *handlers = _FUNCTIONS[dtype]
+    helper = numba.cfunc(_WORKER, cache=True)(worker)
+    binding.add_symbol(WORKERS[np.dtype(dtype).itemsize], helper.address)
+    return helper, *(numba.cfunc(_HANDLER, cache=True)(handler) for handler in handlers)
+
+
+def targets(dtype: str) -> Mapping[str, int]:
+    """Addresses of the call targets for ``float32`` or ``float64``, compiled (or read from disk) at the first call.
+
+    ``forward``: ``x, kernel, bias`` to ``out`` or to ``out, places``. ``input_gradient``: kernel with its channels
+    swapped ``(3, 3, F, C)``, ``places``, gradient of ``out`` to the gradient of ``x``. ``weight_gradient``: ``x``,
+    ``places``, gradient of ``out`` to the gradients of kernel and bias. Shapes as in ``conv_relu_pool``.
+    """
+    if dtype not in _FUNCTIONS:
+        raise ValueError(f"dtype is {dtype!r}: {' and '.join(_FUNCTIONS)} are compiled")
+    with _lock:
+        _, *handlers = _compiled(dtype)
+    names = ("forward", "input_gradient", "weight_gradient")
+    return MappingProxyType({name: int(h.address) for name, h in zip(names, handlers, strict=True)})

@@ -1,0 +1,8 @@
+"""The GPU backend: CUDA kernels through CuPy, one launcher module per operation.
+
+Importing this package imports neither CuPy nor anything of CUDA; importing an operation's module does.
+"""
+
+from ctkernels.gpu._probe import probe
+
+__all__ = ["probe"]

@@ -1,0 +1,199 @@
+"""Several operations on the GPU, planned to few launches: ``run`` gives the results of the operations one by one.
+
+What is done in one launch, because the image in between is then never written:
+
+- a window and the median or the Gaussian after it (the window is applied as pixels are read),
+- CLAHE's lookup, blend and cast, and the histogram of the uint8 image that comes out.
+
+Window, median 3, Gaussian, CLAHE and histogram are so 4 launches and the clearing of the counts instead of 6 and that.
+Counting CLAHE's tiles as the Gaussian's results leave would save one byte a pixel of reading, but the counters (256 of
+4 bytes for each of 64 tiles, cleared, added to and read) take 0.75 bytes a pixel of a 512 x 512 image: not done.
+
+So many slices go through all steps at a time that the images between steps can stay in the level-2 cache.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ctkernels.contract import Link
+from ctkernels.gpu import _cupy
+from ctkernels.gpu._geometry_filters import chain_images, network_serves
+from ctkernels.gpu._histogram_plan import binning
+from ctkernels.gpu._line import clip_ends, default_out_range
+from ctkernels.gpu.clahe import Counted, equalized
+from ctkernels.gpu.gaussian_filter import smoothed
+from ctkernels.gpu.median_filter import medians
+from ctkernels.gpu.window import _line, _numbers
+
+DeviceArray = _cupy.DeviceArray
+Shape = tuple[int, int, int]
+
+
+class Stage(NamedTuple):
+    """One or two links that are done together."""
+
+    links: tuple[Link, ...]
+    dtype: np.dtype[Any]
+    """Of the image after it."""
+    line: tuple[Any, ...] | None = None
+    """Numbers of the window that the first link is, where a filter applies it as it reads."""
+
+    @property
+    def counts(self) -> bool:
+        """Whether it ends with a statistic."""
+        return self.links[-1].is_statistic
+
+    @property
+    def makes_image(self) -> bool:
+        """Whether it changes the image."""
+        return not self.links[0].is_statistic
+
+
+def plan(dtype: np.dtype[Any], links: Sequence[Link]) -> list[Stage]:
+    """The stages of a chain whose first image has this dtype."""
+    stages: list[Stage] = []
+    rest = list(links)
+    while rest:
+        taken, line = _together(dtype, rest)
+        for link in taken:
+            dtype = dtype if link.dtype is None else np.dtype(link.dtype)
+        stages.append(Stage(taken, dtype, line))
+        rest = rest[len(taken) :]
+    return stages
+
+
+def _together(dtype: np.dtype[Any], links: Sequence[Link]) -> tuple[tuple[Link, ...], tuple[Any, ...] | None]:
+    first = links[0]
+    if len(links) > 1:
+        second = links[1]
+        if first.operation == "clahe" and second.operation == "histogram" and dtype == np.uint8:
+            return (first, second), None
+        line = _window_numbers(first) if _takes_window(second, first.dtype) else None
+        if line is not None:
+            return (first, second), line
+    return (first,), None
+
+
+def _takes_window(link: Link, dtype: Any) -> bool:
+    """Whether it can apply a window as it reads."""
+    if link.operation == "median_filter":
+        return network_serves(link.values["size"], dtype)
+    return link.operation == "gaussian_filter"
+
+
+def _window_numbers(link: Link) -> tuple[Any, ...] | None:
+    """What ``line_enter.cuh`` needs; None for windows that are no straight line or that float32 cannot hold."""
+    if link.operation != "window":
+        return None
+    values = dict(link.values)
+    dtype = np.dtype(link.dtype)
+    ends = values.pop("out_range") or default_out_range(dtype)
+    line = None if values["function"] == "sigmoid" else _line(**values, ends=ends)
+    return None if line is None else _numbers(line, *clip_ends(ends, dtype))
+
+
+def workspace_bytes(shape: Shape, dtype: Any, links: Sequence[Link]) -> int:
+    """Scratch memory for images between stages; what single operations need comes from CuPy's pool."""
+    return _Buffers.of(shape, plan(np.dtype(dtype), links)).bytes
+
+
+def run(
+    x: DeviceArray,
+    out: DeviceArray | None,
+    links: Sequence[Link],
+    statistics: Sequence[DeviceArray],
+    *,
+    workspace: DeviceArray | None = None,
+) -> None:
+    """Take every image of ``x`` through ``links``.
+
+    Args:
+        x: ``(N, H, W)``, C-contiguous, on the current device, not changed.
+        out: the image after the last link that makes one, ``(N, H, W)`` in that link's dtype; None if no link does.
+        links: the steps.
+        statistics: the array for each statistic among ``links``, in their order, of the shape and dtype that the
+            contract gives (``result_shape``, ``out_dtypes[0]``).
+        workspace: a uint8 array of ``workspace_bytes``; None takes it from CuPy's pool.
+    """
+    _cupy.check_image_arrays("chain", x, *(() if out is None else (out,)), *statistics)
+    stages = plan(x.dtype, links)
+    buffers = _Buffers.of(x.shape, stages)
+    scratch = _cupy.Scratch(buffers.bytes, workspace)
+    memory = [scratch.take(size, np.uint8) for size in buffers.sizes]
+    for first in range(0, x.shape[0], buffers.images):
+        part = slice(first, first + buffers.images)
+        _through(x[part], None if out is None else out[part], stages, [s[part] for s in statistics], memory)
+
+
+class _Buffers(NamedTuple):
+    """Memory for images between stages: two buffers in turn."""
+
+    images: int
+    sizes: tuple[int, int]
+
+    @property
+    def bytes(self) -> int:
+        return sum(_cupy.padded_bytes(size) for size in self.sizes)
+
+    @classmethod
+    def of(cls, shape: Shape, stages: Sequence[Stage]) -> _Buffers:
+        made = [stage.dtype for stage in stages if stage.makes_image]
+        widths = [max((dtype.itemsize for dtype in made[turn:-1:2]), default=0) for turn in (0, 1)]
+        images = chain_images(shape, sum(widths)) if sum(widths) else shape[0]
+        one = images * shape[1] * shape[2]
+        return cls(images, (one * widths[0], one * widths[1]))
+
+
+def _through(
+    x: DeviceArray,
+    out: DeviceArray | None,
+    stages: Sequence[Stage],
+    statistics: Sequence[DeviceArray],
+    memory: Sequence[DeviceArray],
+) -> None:
+    results = _results(x, out, stages, memory)
+    rows = iter(statistics)
+    current = x
+    for stage in stages:
+        row = next(rows) if stage.counts else None
+        result = next(results) if stage.makes_image else None
+        _do(stage, current, result, row)
+        current = current if result is None else result
+
+
+def _results(
+    x: DeviceArray, out: DeviceArray | None, stages: Sequence[Stage], memory: Sequence[DeviceArray]
+) -> Iterator[DeviceArray]:
+    """The array for the image of each stage that makes one: the buffers in turn, ``out`` at last."""
+    made = [stage.dtype for stage in stages if stage.makes_image]
+    for k, dtype in enumerate(made[:-1]):
+        yield memory[k % 2][: x.size * dtype.itemsize].view(dtype).reshape(x.shape)
+    yield out
+
+
+def _do(stage: Stage, x: DeviceArray, out: DeviceArray | None, row: DeviceArray | None) -> None:
+    first, last = stage.links[0], stage.links[-1]
+    if len(stage.links) == 1:
+        _operation(first.operation)(x, row if out is None else out, **first.values)
+    elif stage.line is not None:
+        apply = medians if last.operation == "median_filter" else smoothed
+        if apply(x, out, **last.values, line=stage.line) is False:
+            middle = _cupy.empty(x.shape, first.dtype)
+            _operation("window")(x, middle, **first.values)
+            _operation(last.operation)(middle, out, **last.values)
+    else:
+        _cupy.clear(row)
+        counted = Counted(binning(last.values["edges"], np.dtype(np.uint8)).table, row)
+        equalized(x, out, **first.values, counted=counted)
+
+
+@cache
+def _operation(name: str) -> Callable[..., None]:
+    function: Callable[..., None] = getattr(importlib.import_module(f"ctkernels.gpu.{name}"), name)
+    return function

@@ -1,0 +1,175 @@
+"""CLAHE on the GPU with the results of ``cv2.createCLAHE``, for whole batches and without waiting for the device.
+
+Two launches: tables of levels for each tile, then lookup, blend and cast. Before them one that finds the range an image
+spans, where it is not known (int16 and floats without ``value_range``), and one that finds which bins occur in each
+tile, where there are more than 4096: only those are written and read.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctkernels.gpu import _cupy
+from ctkernels.gpu._geometry import Plan, c_type
+from ctkernels.gpu._geometry_filters import ClahePlan, clahe_plan
+from ctkernels.gpu._launch import launch
+
+Pair = tuple[float, float]
+
+
+class Tiles(NamedTuple):
+    """The tile grid of an image size."""
+
+    size: tuple[int, int]
+    """Rows and columns of a tile."""
+    starts: NDArray[np.int32]
+    """Where the blocks begin that lie between the same tile centres: ``tiles + 2`` rows, ``tiles + 2`` columns."""
+
+
+@lru_cache(maxsize=64)
+def tiles_of(height: int, width: int, grid: tuple[int, int]) -> Tiles:
+    """The grid; OpenCV pads both axes when one does not divide, the other by a whole grid row or column more."""
+    divides = height % grid[0] == 0 and width % grid[1] == 0
+    size = tuple(
+        (n if divides else n + tiles - n % tiles) // tiles for n, tiles in zip((height, width), grid, strict=True)
+    )
+    starts = [_block_starts(n, tile, tiles) for n, tile, tiles in zip((height, width), size, grid, strict=True)]
+    return Tiles((size[0], size[1]), np.concatenate(starts).astype(np.int32))
+
+
+def _block_starts(n: int, tile: int, tiles: int) -> NDArray[np.int64]:
+    """By OpenCV's float32 arithmetic; block ``b`` is what lies between the centres of tiles ``b - 1`` and ``b``."""
+    position = np.arange(n, dtype=np.float32) * (np.float32(1) / np.float32(tile)) - np.float32(0.5)
+    return np.searchsorted(np.floor(position).astype(np.int64), np.arange(-1, tiles + 1))
+
+
+def clip_pixels(clip_limit: float, pixels: int, nbins: int) -> int:
+    """The highest count that a bin of a tile of so many pixels keeps; a limit of 0 means no clipping."""
+    return max(int(min(clip_limit * pixels / nbins, pixels)), 1) if clip_limit > 0 else pixels
+
+
+def known_range(dtype: np.dtype[Any], value_range: Pair | None) -> Pair | None:
+    """What the bins span, where that does not depend on the image."""
+    if value_range is not None:
+        if dtype.kind != "f":
+            return value_range
+        limits = np.finfo(dtype)
+        low, high = (min(max(v, float(limits.min)), float(limits.max)) for v in value_range)
+        return low, high
+    if dtype.kind == "u":
+        return 0.0, float(np.iinfo(dtype).max)
+    return None
+
+
+def _plan(
+    shape: tuple[int, int, int], dtype: Any, grid: tuple[int, int], nbins: int, value_range: Pair | None
+) -> ClahePlan:
+    given = known_range(np.dtype(dtype), value_range) is not None
+    return clahe_plan(shape, grid, nbins, dtype, given_range=given)
+
+
+def workspace_bytes(
+    shape: tuple[int, int, int],
+    dtype: Any,
+    *,
+    clip_limit: float,
+    tile_grid: tuple[int, int],
+    nbins: int,
+    value_range: Pair | None,
+) -> int:
+    """Scratch memory that a call takes: mostly tables, a level for each bin of each tile."""
+    return sum(_cupy.padded_bytes(size) for size in _plan(shape, dtype, tile_grid, nbins, value_range).scratch)
+
+
+def clahe(
+    x: _cupy.DeviceArray,
+    out: _cupy.DeviceArray,
+    *,
+    clip_limit: float,
+    tile_grid: tuple[int, int],
+    nbins: int,
+    value_range: Pair | None,
+    workspace: _cupy.DeviceArray | None = None,
+) -> None:
+    """See :func:`ctkernels.reference.clahe`; ``workspace`` as ``workspace_bytes`` says."""
+    _cupy.check_image_arrays("clahe", x, out)
+    equalized(x, out, clip_limit, tile_grid, nbins, value_range, workspace)
+
+
+class Counted(NamedTuple):
+    """What the last launch counts of a uint8 result besides."""
+
+    bin_of: _cupy.DeviceArray
+    """int32, the histogram's bin of each of the 256 values, -1 for none."""
+    counts: _cupy.DeviceArray
+    """int64, ``(N, bins)``, cleared."""
+
+
+def equalized(
+    x: _cupy.DeviceArray,
+    out: _cupy.DeviceArray,
+    clip_limit: float,
+    tile_grid: tuple[int, int],
+    nbins: int,
+    value_range: Pair | None,
+    workspace: _cupy.DeviceArray | None = None,
+    counted: Counted | None = None,
+) -> None:
+    """The launches of :func:`clahe`."""
+    images, height, width = x.shape
+    plan = _plan(x.shape, x.dtype, tile_grid, nbins, value_range)
+    tiles = tiles_of(height, width, tile_grid)
+    starts = _cupy.uploaded(("clahe blocks", height, width, tile_grid), lambda: tiles.starts)
+    scratch = _cupy.Scratch(sum(_cupy.padded_bytes(size) for size in plan.scratch), workspace)
+    key = np.dtype(np.int64 if x.dtype == np.float64 else np.int32)
+    level = np.dtype(np.float32 if x.dtype.kind == "f" else f"uint{8 * x.dtype.itemsize}")
+    keys = scratch.take(plan.scratch[0] // key.itemsize, key)
+    extents = scratch.take(plan.scratch[1] // 2, np.uint16)
+    tables = scratch.take(plan.scratch[2] // level.itemsize, level)
+
+    def run(name: str, geometry: Plan, args: tuple[Any, ...]) -> None:
+        defines = {"CTK_PIXEL": c_type(x.dtype)}
+        launch("clahe", defines, f"ctk_clahe_{name}", geometry.grid, geometry.block, args, geometry.shared_bytes)
+
+    low, high = known_range(x.dtype, value_range) or (0.0, 0.0)
+    bins = (keys, np.int32(plan.range_parts), np.int32(nbins), np.float64(low), np.float64(high))
+    size = (np.int32(height), np.int32(width))
+    tile = (np.int32(tiles.size[0]), np.int32(tiles.size[1]))
+    grid = (np.int32(tile_grid[0]), np.int32(tile_grid[1]))
+    wide = np.int32(plan.extents is not None)
+    limit = np.int32(clip_pixels(clip_limit, tiles.size[0] * tiles.size[1], nbins))
+    steps = tuple(np.float32(1) / np.float32(n) for n in tiles.size)
+    for first in range(0, images, plan.images):
+        part, result = x[first : first + plan.images], out[first : first + plan.images]
+        number = np.int64(part.shape[0])
+        if plan.range_parts:
+            run("range", plan.find_range, (part, keys, number, np.int64(height * width)))
+        if plan.extents is not None:
+            run("extents", plan.extents, (part, extents, number, *size, *tile, grid[1], *bins))
+        run("tables", plan.tables, (part, extents, tables, number, *size, *tile, *grid, *bins, limit, wide))
+        args = (
+            part,
+            result,
+            extents,
+            tables,
+            starts,
+            number,
+            *size,
+            *grid,
+            *steps,
+            *bins,
+            wide,
+            np.int32(plan.capacity),
+        )
+        if counted is None:
+            run("blend", plan.blend, args)
+        else:
+            counts = counted.counts[first : first + plan.images]
+            args = (*args, counted.bin_of, counts, np.int32(counts.shape[1]))
+            geometry = plan.blend
+            name = "ctk_clahe_blend_count"
+            launch("clahe_histogram", {}, name, geometry.grid, geometry.block, args, geometry.shared_bytes)

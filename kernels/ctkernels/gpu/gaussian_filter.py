@@ -1,0 +1,130 @@
+"""Gaussian smoothing on the GPU: ``scipy.ndimage.gaussian_filter`` in float32 (float64 images: in float64).
+
+One launch through shared memory, whatever sigma: weights and radii are arguments. Where no tile with its halo fits
+(radii of some hundred pixels) two launches with the sums of the columns in scratch memory between them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ctkernels.contract import gaussian_radius
+from ctkernels.gaussian_weights import half_kernel
+from ctkernels.gpu import _cupy
+from ctkernels.gpu._geometry import c_type
+from ctkernels.gpu._geometry_filters import MODES, smooth_chunk, smooth_passes, smooth_plan
+from ctkernels.gpu._launch import launch
+
+Pair = tuple[float, float]
+
+
+def radii_of(shape: tuple[int, int, int], sigma: Pair, truncate: float, mode: str) -> tuple[int, int]:
+    """Half-widths of both kernels; what reaches further than an axis is long is folded back (``half_kernel``)."""
+    rows, columns = (half_kernel_size(n, s, truncate, mode) - 1 for n, s in zip(shape[1:], sigma, strict=True))
+    return rows, columns
+
+
+def workspace_bytes(
+    shape: tuple[int, int, int], dtype: Any, *, sigma: Pair, truncate: float, mode: str, cval: float
+) -> int:
+    """Scratch memory that a call takes: none unless the radii are too large for shared memory."""
+    radii = radii_of(shape, sigma, truncate, mode)
+    if smooth_plan(shape, radii, dtype, _cupy.device_limits().shared_bytes) is not None:
+        return 0
+    return smooth_chunk(shape, dtype)[1]
+
+
+def weights_on_device(
+    shape: tuple[int, int, int], work: np.dtype[Any], sigma: Pair, truncate: float, mode: str
+) -> tuple[_cupy.DeviceArray, tuple[int, int]]:
+    """Both half kernels, rows then columns, and their radii; uploaded once for each setting."""
+
+    def make() -> Any:
+        return np.concatenate([half_kernel(n, s, truncate, mode, work) for n, s in zip(shape[1:], sigma, strict=True)])
+
+    table = _cupy.uploaded(("gaussian", shape[1:], work.char, sigma, truncate, mode), make)
+    return table, radii_of(shape, sigma, truncate, mode)
+
+
+def half_kernel_size(n: int, sigma: float, truncate: float, mode: str) -> int:
+    """Length of ``half_kernel``'s result."""
+    radius = gaussian_radius(sigma, truncate)
+    if radius <= n:
+        return radius + 1
+    if mode in ("nearest", "constant"):
+        return n + 1
+    return {"reflect": 2 * n, "wrap": n, "mirror": max(2 * n - 2, 1)}[mode] // 2 + 1
+
+
+def gaussian_filter(
+    x: _cupy.DeviceArray,
+    out: _cupy.DeviceArray,
+    *,
+    sigma: Pair,
+    truncate: float,
+    mode: str,
+    cval: float,
+    workspace: _cupy.DeviceArray | None = None,
+) -> None:
+    """See :func:`ctkernels.reference.gaussian_filter`; ``workspace`` as ``workspace_bytes`` says."""
+    _cupy.check_image_arrays("gaussian_filter", x, out)
+    if smoothed(x, out, sigma, truncate, mode, cval):
+        return
+    work = _work(x.dtype)
+    weights, (ry, rx) = weights_on_device(x.shape, work, sigma, truncate, mode)
+    defines = {"CTK_PIXEL": c_type(x.dtype)}
+    _, height, width = x.shape
+    size = (np.int32(height), np.int32(width))
+    border = (np.int32(MODES[mode]), np.float64(cval))
+    chunk, needed = smooth_chunk(x.shape, x.dtype)
+    sums = _cupy.Scratch(needed, workspace).take(needed // work.itemsize, work)
+    for first in range(0, x.shape[0], chunk):
+        part, result = x[first : first + chunk], out[first : first + chunk]
+        down, along = smooth_passes(part.shape)
+        images = np.int64(part.shape[0])
+        args = (part, sums, images, *size, weights, np.int32(ry), *border)
+        launch("gaussian_filter", defines, "ctk_gaussian_columns", down.grid, down.block, args)
+        args = (sums, result, images, *size, weights[ry + 1 :], np.int32(rx), *border)
+        launch("gaussian_filter", defines, "ctk_gaussian_rows", along.grid, along.block, args)
+
+
+def smoothed(
+    x: _cupy.DeviceArray,
+    out: _cupy.DeviceArray,
+    sigma: Pair,
+    truncate: float,
+    mode: str,
+    cval: float,
+    line: tuple[Any, ...] | None = None,
+) -> bool:
+    """The one launch through shared memory; False, and nothing done, where no tile fits.
+
+    With the numbers of a window's ``line`` the windowed image is smoothed.
+    """
+    weights, (ry, rx) = weights_on_device(x.shape, _work(out.dtype), sigma, truncate, mode)
+    plan = smooth_plan(x.shape, (ry, rx), out.dtype, _cupy.device_limits().shared_bytes)
+    if plan is None:
+        return False
+    unit, kernel, defines = "gaussian_filter", "ctk_gaussian_tile", {"CTK_PIXEL": c_type(out.dtype)}
+    if line is not None:
+        unit, kernel, defines = "window_gaussian", "ctk_window_gaussian", {"CTK_IN": c_type(x.dtype), **defines}
+    images, height, width = x.shape
+    launch(
+        unit,
+        defines,
+        kernel,
+        plan.launch.grid,
+        plan.launch.block,
+        (
+            x, out, np.int64(images), np.int32(height), np.int32(width), weights, np.int32(ry), np.int32(rx),
+            np.int32(MODES[mode]), np.float64(cval), np.int32(plan.tile[1]), np.int32(plan.tile[0]), *(line or ()),
+        ),
+        plan.launch.shared_bytes,
+    )  # fmt: skip
+    return True
+
+
+def _work(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    return np.dtype(np.float64 if dtype == np.float64 else np.float32)

@@ -1,0 +1,60 @@
+"""Median filter on the GPU, equal to ``scipy.ndimage.median_filter`` in every bit; NaN sorts last.
+
+Windows up to 11 x 11 run as networks in registers (``median_filter.cu``), larger ones by histograms of the keys' bytes
+(``median_large.cu``). No memory but the result is written; there is no workspace.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ctkernels.gpu import _cupy
+from ctkernels.gpu._geometry import c_type
+from ctkernels.gpu._geometry_filters import MODES, median_plan
+from ctkernels.gpu._launch import launch
+
+
+def median_filter(
+    x: _cupy.DeviceArray,
+    out: _cupy.DeviceArray,
+    *,
+    size: tuple[int, int],
+    mode: str,
+    cval: float,
+    workspace: _cupy.DeviceArray | None = None,
+) -> None:
+    """See :func:`ctkernels.reference.median_filter`. Needs no workspace."""
+    _cupy.check_image_arrays("median_filter", x, out)
+    medians(x, out, size, mode, cval)
+
+
+def medians(
+    x: _cupy.DeviceArray,
+    out: _cupy.DeviceArray,
+    size: tuple[int, int],
+    mode: str,
+    cval: float,
+    line: tuple[Any, ...] | None = None,
+) -> None:
+    """The launch; with the numbers of a window's ``line`` of the windowed image, for sizes that have a network."""
+    limits = _cupy.device_limits()
+    plan = median_plan(x.shape, size, out.dtype, limits.compute_capability, limits.shared_bytes)
+    unit, kernel, defines = plan.unit, plan.kernel, plan.defines
+    if line is not None:
+        unit, kernel, defines = "window_median", "ctk_window_median", {"CTK_IN": c_type(x.dtype), **defines}
+    images, height, width = x.shape
+    window = (np.int32(size[0]), np.int32(size[1])) if plan.unit == "median_large" else ()
+    launch(
+        unit,
+        defines,
+        kernel,
+        plan.launch.grid,
+        plan.launch.block,
+        (
+            x, out, np.int64(images), np.int32(height), np.int32(width),
+            *window, np.int32(MODES[mode]), np.float64(cval), np.int32(plan.rows), *(line or ()),
+        ),
+        plan.launch.shared_bytes,
+    )  # fmt: skip

@@ -1,0 +1,34 @@
+"""Modality rescale on the GPU: one launch."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ctkernels.gpu import _cupy, _geometry
+from ctkernels.gpu._launch import launch
+
+
+def rescale(
+    x: _cupy.DeviceArray,
+    out: _cupy.DeviceArray,
+    *,
+    slope: float,
+    intercept: float,
+    workspace: _cupy.DeviceArray | None = None,
+) -> None:
+    """See :func:`ctkernels.reference.rescale`. Needs no workspace.
+
+    float32 results of 8- and 16-bit and float32 images are computed in float32, all others in float64.
+    """
+    _cupy.check_image_arrays("rescale", x, out)
+    narrow = out.dtype.char == "f" and x.dtype.char != "d" and 1e-30 < abs(slope) < 1e30 and abs(intercept) < 1e30
+    number = np.float32 if narrow else np.float64
+    plan = _geometry.map_plan(_geometry.lanes(x.dtype, out.dtype), 4 if narrow else 2, x.size)
+    launch(
+        "rescale",
+        {"CTK_IN": _geometry.c_type(x.dtype)},
+        f"ctk_rescale_{'narrow' if narrow else 'wide'}_{out.dtype}",
+        plan.grid,
+        plan.block,
+        (x, out, np.int64(x.size), number(slope), number(intercept)),
+    )
