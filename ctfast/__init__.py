@@ -14,8 +14,10 @@ import importlib
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from ctfast import analysis, errors, files, runner
+    from ctfast import analysis, errors, files, model, runner
     from ctfast.backend import BackendStatus, backends, use_backend
+    from ctfast.handover import to_jax
+    from ctfast.model.classifier import CTClassifier
     from ctfast.ops import (
         clahe,
         gaussian_filter,
@@ -39,6 +41,8 @@ _HOME: Final = {
     "BackendStatus": "backend",
     "backends": "backend",
     "use_backend": "backend",
+    "CTClassifier": "model.classifier",
+    "to_jax": "handover",
     "clahe": "ops",
     "gaussian_filter": "ops",
     "histogram": "ops",
@@ -58,11 +62,12 @@ _HOME: Final = {
     "get_num_threads": "threads",
     "set_num_threads": "threads",
 }
-_MODULES: Final = ("analysis", "errors", "files", "runner")
+_MODULES: Final = ("analysis", "errors", "files", "model", "runner")
 
 __all__ = [
     "PRESETS",
     "BackendStatus",
+    "CTClassifier",
     "Histogram",
     "Pipeline",
     "Step",
@@ -78,6 +83,7 @@ __all__ = [
     "histogram",
     "label_tissue",
     "median_filter",
+    "model",
     "normalize",
     "preset",
     "rescale",
@@ -85,6 +91,7 @@ __all__ = [
     "set_num_threads",
     "standardize",
     "summary",
+    "to_jax",
     "use_backend",
     "window",
 ]

@@ -1,15 +1,20 @@
-"""The one way from a public function to a backend: input, parameters, result array, call, hand-back."""
+"""The one way from a public function to a backend: input, parameters, result array, call, hand-back.
+
+What is written here for NumPy on the host holds for CuPy on the current GPU too; :mod:`ctfast._moves` brings everything
+else to one of the two.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
-from ctfast import arrays, backend
+from ctfast import _moves, arrays, backend
+from ctfast._device_errors import device_errors
 from ctfast.checks import check_values
 from ctfast.errors import ArgumentError, DTypeError, ShapeError
 from ctkernels.contract import OPERATIONS, SAME, Operation
@@ -88,13 +93,13 @@ def prepare(
     image: np.dtype[Any],
     values: Values,
     *,
-    backend_name: str | None,
+    chosen: str,
     dtype: DTypeLike | None = None,
     out: np.dtype[Any] | None = None,
 ) -> Prepared:
     """Check a call, from memory where the same was checked before: checks cost more than the fastest kernels."""
     given = tuple(values.values())
-    key: Any = (name, backend.select(backend_name), image, out, dtype, tuple(values), given, tuple(map(type, given)))
+    key: Any = (name, chosen, image, out, dtype, tuple(values), given, tuple(map(type, given)))
     try:
         return _prepared(*key)
     except TypeError:  # unhashable, such as a range given as a list
@@ -111,32 +116,48 @@ def call(
     backend_name: str | None = None,
 ) -> Any:
     """Run operation ``name``, whose result is an image of the input's shape."""
-    batch, shape, kind = arrays.as_images(image)
-    view = None if out is None else arrays.host_out(out)
+    images = arrays.as_images(image)
+    chosen = backend.select(backend_name, images.device)
+    if images.device is None and chosen != "gpu":
+        view = None if out is None else arrays.host_out(out)
+        return _at_home(name, images, values, dtype, out, view, chosen)
+    if not _moves.at_home(images, chosen, out):
+        again = partial(call, name, values=values, dtype=dtype, backend_name=chosen)
+        return _moves.relocated(again, image, images, chosen, out=out)
+    with device_errors():
+        return _at_home(name, _moves.contiguous(images), values, dtype, out, out, chosen)
+
+
+def _at_home(
+    name: str, images: arrays.Images, values: Values, dtype: DTypeLike | None, out: Any, view: Any, chosen: str
+) -> Any:
+    batch, shape, kind, device = images
     run, wanted, checked = prepare(
-        name, batch.dtype, values, backend_name=backend_name, dtype=dtype, out=None if view is None else view.dtype
+        name, batch.dtype, values, chosen=chosen, dtype=dtype, out=None if view is None else view.dtype
     )
+    xp: Any = np if device is None else _moves.gpu()
     if view is None:
-        result = np.empty(batch.shape, wanted)
+        result = xp.empty(batch.shape, wanted)
         run(batch, result, **checked)
         return arrays.from_host(result.reshape(shape), kind)
     if view.shape != shape:
         raise ShapeError(f"out= has shape {view.shape}: {shape} is needed")
     if view.dtype != wanted:
         raise DTypeError(f"out= has dtype {view.dtype}: {wanted} is needed")
-    if view.flags.c_contiguous and not arrays.overlaps(view, batch):
+    if view.flags.c_contiguous and not xp.may_share_memory(view, batch):
         run(batch, view.reshape(batch.shape), **checked)
     else:
         # A strided or overlapping out (in place: out=image) takes one extra copy.
-        result = np.empty(batch.shape, wanted)
+        result = xp.empty(batch.shape, wanted)
         run(batch, result, **checked)
         view[...] = result.reshape(shape)
     return out
 
 
-def figures(images: arrays.Images, prepared: Prepared, name: str, kernel_values: Values) -> NDArray[Any]:
+def figures(images: arrays.Images, prepared: Prepared, name: str, kernel_values: Values) -> Any:
     """Run operation ``name``, whose result is one row of figures an image: shape ``(N, figures)``."""
     n, height, width = images.batch.shape
-    rows = np.empty(OPERATIONS[name].result_shape((n, height, width), kernel_values), prepared.dtype)
+    xp: Any = np if images.device is None else _moves.gpu()
+    rows = xp.empty(OPERATIONS[name].result_shape((n, height, width), kernel_values), prepared.dtype)
     prepared.run(images.batch, rows, **kernel_values)
     return rows

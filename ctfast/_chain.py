@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from ctfast import backend
 from ctfast._call import prepare
-from ctfast.arrays import as_images, from_host
+from ctfast._moves import gpu
+from ctfast.arrays import Images, from_host
 from ctfast.errors import CTFastError
 from ctfast.ops import edges_of, histogram_of, summary_of
 from ctkernels.contract import OPERATIONS, Link
@@ -47,37 +48,60 @@ def fits(steps: Sequence[StepLike], backend_name: str) -> bool:
     return known and backend.chain_kernel(backend_name) is not None
 
 
-def run_chain(image: Any, steps: Sequence[StepLike], backend_name: str) -> tuple[Any, dict[str, Any]]:
-    """The image after the last step, and the statistics by operation."""
-    with naming(1, steps[0]):
-        images = as_images(image)
-    batch = images.batch
-    dtype = batch.dtype
+class Plan(NamedTuple):
+    """Steps checked for an image dtype."""
+
+    links: list[Link]
+    dtype: np.dtype[Any]
+    """Of the image after the last link."""
+    makes_image: bool
+    """Whether any link changes the image."""
+
+    def rows(self, shape: tuple[int, int, int], link: Link) -> tuple[tuple[int, ...], str]:
+        """Shape and dtype of what a statistic writes for a batch of this shape."""
+        operation = OPERATIONS[link.operation]
+        return operation.result_shape(shape, link.values), operation.out_dtypes[0]
+
+    @property
+    def statistics(self) -> list[Link]:
+        """The links that look at the image without changing it."""
+        return [link for link in self.links if link.is_statistic]
+
+
+def plan(dtype: np.dtype[Any], steps: Sequence[StepLike], chosen: str) -> Plan:
+    """Check the steps for the dtypes that really meet."""
     links: list[Link] = []
     for number, step in enumerate(steps, 1):
         with naming(number, step):
-            prepared = prepare(step.operation, dtype, step.values, backend_name=backend_name, dtype=step.dtype)
+            prepared = prepare(step.operation, dtype, step.values, chosen=chosen, dtype=step.dtype)
             values = prepared.values
             if step.operation == "histogram":
                 values = {"edges": edges_of(dtype, values["bins"], values["value_range"])}
         links.append(Link(step.operation, None if step.is_statistic else prepared.dtype, values))
         dtype = dtype if step.is_statistic else prepared.dtype
-    makes_image = any(not link.is_statistic for link in links)
-    out = np.empty(batch.shape, dtype) if makes_image else None
-    rows = {link.operation: _rows(link, batch.shape) for link in links if link.is_statistic}
-    run = backend.chain_kernel(backend_name)
+    return Plan(links, dtype, any(not link.is_statistic for link in links))
+
+
+def run_chain(image: Any, images: Images, steps: Sequence[StepLike], chosen: str) -> tuple[Any, dict[str, Any]]:
+    """The image after the last step, and the statistics by operation."""
+    batch = images.batch
+    links, dtype, makes_image = the_plan = plan(batch.dtype, steps, chosen)
+    xp: Any = np if images.device is None else gpu()
+    out = xp.empty(batch.shape, dtype) if makes_image else None
+    rows = [xp.empty(*the_plan.rows(batch.shape, link)) for link in the_plan.statistics]
+    run = backend.chain_kernel(chosen)
     assert run is not None, "fits() was not asked"
-    run(batch, out, links, list(rows.values()))
-    found: dict[str, Any] = {}
-    for link in links:
-        if link.operation == "histogram":
-            found["histogram"] = histogram_of(rows["histogram"], link.values["edges"], images)
-        elif link.operation == "summary":
-            found["summary"] = summary_of(rows["summary"], link.values["percentiles"], images)
+    run(batch, out, links, rows)
     result = image if out is None else from_host(out.reshape(images.shape), images.kind)
-    return result, found
+    return result, found(the_plan, rows, images)
 
 
-def _rows(link: Link, shape: tuple[int, int, int]) -> np.ndarray:
-    operation = OPERATIONS[link.operation]
-    return np.empty(operation.result_shape(shape, link.values), operation.out_dtypes[0])
+def found(the_plan: Plan, rows: Sequence[Any], images: Images) -> dict[str, Any]:
+    """The rows of a plan's statistics as the caller of ``images`` gets them, by operation."""
+    results: dict[str, Any] = {}
+    for link, some in zip(the_plan.statistics, rows, strict=True):
+        if link.operation == "histogram":
+            results["histogram"] = histogram_of(some, link.values["edges"], images)
+        else:
+            results["summary"] = summary_of(some, link.values["percentiles"], images)
+    return results

@@ -1,6 +1,7 @@
 """Arrays of other libraries in and out: kinds, where they live, dtype, shape and contiguity rules.
 
 Libraries are recognised without importing them: an array of theirs can only exist if ``sys.modules`` has them already.
+Arrays on a GPU are recognised and checked here; :mod:`ctfast._moves` moves them.
 """
 
 from __future__ import annotations
@@ -23,11 +24,13 @@ _HINT = "convert with x.astype('int16') for whole-number HU or x.astype('float32
 class Images(NamedTuple):
     """An input as backends take it."""
 
-    batch: NDArray[Any]
-    """C-contiguous, native-endian, ``(N, H, W)``."""
+    batch: Any
+    """C-contiguous, native-endian, ``(N, H, W)``; an array of torch or JAX on a GPU is as it came in."""
     shape: tuple[int, ...]
     """As it came in."""
     kind: Kind
+    device: int | None = None
+    """Number of the GPU that it is on; None for the host."""
 
 
 def kind_of(x: Any) -> Kind:
@@ -41,15 +44,34 @@ def kind_of(x: Any) -> Kind:
     return "numpy"
 
 
-def lives_on(x: Any, kind: Kind) -> Literal["host", "gpu"]:
-    """Where the pixels are."""
+def device_of(x: Any, kind: Kind) -> int | None:
+    """Number of the GPU that the pixels are on; None for the host.
+
+    Raises:
+        ArgumentError: a JAX array that is traced, or spread over several devices.
+        BackendUnavailableError: on a device that is neither a CPU nor a CUDA GPU.
+    """
+    if kind == "numpy":
+        return None
     if kind == "cupy":
-        return "gpu"
+        return int(x.device.id)
     if kind == "torch":
-        return "host" if x.device.type == "cpu" else "gpu"
-    if kind == "jax":
-        return "host" if all(d.platform == "cpu" for d in _devices(x)) else "gpu"
-    return "host"
+        where = x.device.type
+    else:
+        places = _devices(x)
+        where = next(iter(places)).platform
+        if len(places) > 1 and where != "cpu":
+            raise ArgumentError(
+                f"a JAX array on {len(places)} devices came in: bring it to one with jax.device_put(x, device)"
+            )
+    if where == "cpu":
+        return None
+    if where not in ("cuda", "gpu"):
+        raise BackendUnavailableError(
+            f"the {kind} array is on a device of type {where!r}: the CPU and CUDA GPUs are served; copy it to the CPU"
+        )
+    _, number = x.__dlpack_device__()
+    return int(number)
 
 
 def _devices(x: Any) -> Any:
@@ -63,15 +85,16 @@ def _devices(x: Any) -> Any:
 
 
 def to_host(x: Any, kind: Kind) -> NDArray[Any]:
-    """A NumPy view of ``x`` (no copy for CPU arrays of NumPy, torch and JAX)."""
+    """A NumPy view of ``x``, which is on the host (no copy for CPU arrays of NumPy, torch and JAX)."""
     if kind == "numpy":
         if isinstance(x, np.ma.MaskedArray):
             raise ArgumentError("a masked array came in and its mask would be lost: fill it first, x.filled(value)")
+        if hasattr(x, "__cuda_array_interface__"):
+            raise ArgumentError(
+                f"a {type(x).__module__}.{type(x).__name__} on a GPU came in: give it as cupy.asarray(x), which copies "
+                "nothing, so that it is computed where it is"
+            )
         return np.asarray(x)
-    if lives_on(x, kind) == "gpu":
-        raise BackendUnavailableError(
-            f"the {kind} array lives on a GPU and the GPU backend is not usable here; copy it to the CPU first"
-        )
     try:
         return np.from_dlpack(x)
     except (BufferError, RuntimeError, TypeError) as error:
@@ -82,15 +105,18 @@ def to_host(x: Any, kind: Kind) -> NDArray[Any]:
 def from_host(result: NDArray[Any], kind: Kind) -> Any:
     """A NumPy result as an array of ``kind``."""
     if kind == "torch":
-        return sys.modules["torch"].from_numpy(result)
+        return sys.modules["torch"].from_numpy(np.asarray(result))
     if kind == "jax":
         jax = sys.modules["jax"]
-        if result.dtype == np.int64 and not jax.config.jax_enable_x64:
-            result = result.astype(np.int32)  # pixel counts fit; JAX would warn and do the same
-        if result.dtype == np.float64 and not jax.config.jax_enable_x64:
-            result = result.astype(np.float32)
-        return jax.numpy.asarray(result)
+        return jax.numpy.asarray(result.astype(jax_dtype(result.dtype), copy=False))
     return result
+
+
+def jax_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """What JAX holds values of ``dtype`` as: it has no 64 bits unless told so (pixel counts fit into 32)."""
+    if dtype.itemsize == 8 and not sys.modules["jax"].config.jax_enable_x64:
+        return np.dtype(f"{dtype.kind}4")
+    return dtype
 
 
 def as_images(x: Any) -> Images:
@@ -100,17 +126,51 @@ def as_images(x: Any) -> Images:
         DTypeError: not one of ``IMAGE_DTYPES``.
         ShapeError: fewer than two axes, an empty axis, or three or more axes with 3 or 4 in the last.
     """
-    kind: Kind = "numpy" if type(x) is np.ndarray else kind_of(x)
-    array = x if type(x) is np.ndarray else to_host(x, kind)
+    if type(x) is np.ndarray:
+        kind: Kind = "numpy"
+        array = x
+    else:
+        kind = kind_of(x)
+        device = device_of(x, kind)
+        if device is not None:
+            return _on_device(x, kind, device)
+        array = to_host(x, kind)
     if array.dtype not in _ALLOWED:
         if array.dtype.newbyteorder("=") not in _ALLOWED:
-            raise DTypeError(f"image of dtype {array.dtype}: {', '.join(IMAGE_DTYPES)} are allowed; {_HINT}")
+            raise _refused(array.dtype)
         array = array.astype(array.dtype.newbyteorder("="))
     shape = array.shape
     check_shape(shape)
     if not array.flags.c_contiguous:
         array = np.ascontiguousarray(array)
     return Images(array.reshape(-1, *shape[-2:]), shape, kind)
+
+
+def _on_device(x: Any, kind: Kind, device: int) -> Images:
+    dtype = dtype_of(x)
+    if dtype not in _ALLOWED:
+        if dtype.newbyteorder("=") in _ALLOWED:
+            raise DTypeError(
+                f"image of dtype {dtype} on GPU {device}: GPUs don't compute on foreign byte orders; convert on the "
+                f"host, cupy.asarray(x.get().astype('{dtype.newbyteorder('=').name}'))"
+            )
+        raise _refused(dtype)
+    shape = tuple(x.shape)
+    check_shape(shape)
+    return Images(x, shape, kind, device)
+
+
+def dtype_of(x: Any) -> np.dtype[Any]:
+    """The dtype of any library's array as NumPy's."""
+    name = str(x.dtype).removeprefix("torch.")
+    try:
+        return np.dtype(name)
+    except TypeError as error:
+        raise _refused(name) from error
+
+
+def _refused(dtype: object) -> DTypeError:
+    return DTypeError(f"image of dtype {dtype}: {', '.join(IMAGE_DTYPES)} are allowed; {_HINT}")
 
 
 def check_shape(shape: tuple[int, ...]) -> None:
@@ -127,11 +187,6 @@ def check_shape(shape: tuple[int, ...]) -> None:
         )
 
 
-def overlaps(a: NDArray[Any], b: NDArray[Any]) -> bool:
-    """Whether two arrays may share memory (by their bounds: cheap, never wrongly False)."""
-    return np.may_share_memory(a, b)
-
-
 def host_out(out: Any) -> NDArray[Any]:
     """A writable NumPy view of the caller's ``out=``."""
     if type(out) is np.ndarray and out.flags.writeable:
@@ -141,6 +196,12 @@ def host_out(out: Any) -> NDArray[Any]:
         raise ArgumentError("out= is a JAX array, which can't be written to: leave out= away")
     if not isinstance(out, np.ndarray) and kind == "numpy":
         raise ArgumentError(f"out= is a {type(out).__name__}: an array is allowed")
+    device = device_of(out, kind)
+    if device is not None:
+        raise ArgumentError(
+            f"out= is on GPU {device} but the image is on the host: the result goes where the image is; "
+            "bring both to one place, or leave out= away"
+        )
     view = to_host(out, kind)
     if not view.flags.writeable:
         raise ArgumentError("out= is read-only: a writable array is allowed")

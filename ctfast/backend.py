@@ -21,6 +21,13 @@ from ctfast.errors import ArgumentError, BackendUnavailableError
 
 NAMES: Final = ("cpu", "gpu", "reference")
 
+_JAX_MEMORY: Final = (
+    "XLA_PYTHON_CLIENT_PREALLOCATE",
+    "XLA_PYTHON_CLIENT_ALLOCATOR",
+    "XLA_PYTHON_CLIENT_MEM_FRACTION",
+    "XLA_CLIENT_MEM_FRACTION",
+)
+
 Kernel = Callable[..., None]
 
 _requested: ContextVar[str | None] = ContextVar("ctfast_backend", default=None)
@@ -115,9 +122,18 @@ def requested(name: str | None) -> str | None:
     return None if name is None or name == "auto" else check_name(name, where)
 
 
-def select(name: str | None, location: str = "host") -> str:
-    """The usable backend that a call runs on, whose array lives at ``location``."""
-    return _usable(requested(name) or ("gpu" if location == "gpu" else "cpu"))
+def select(name: str | None, device: int | None = None) -> str:
+    """The usable backend that a call runs on, whose array is on GPU ``device``, or on the host (None)."""
+    return _usable(requested(name) or ("cpu" if device is None else "gpu"))
+
+
+def share_gpu_memory() -> None:
+    """Let JAX take GPU memory as it needs it, if it has not started in this process and the user has not said else.
+
+    JAX takes three quarters of a GPU's memory at its start, so that CuPy would find none beside it.
+    """
+    if not any(name in os.environ for name in _JAX_MEMORY):
+        os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
 
 
 @cache
@@ -126,6 +142,8 @@ def kernel(backend: str, operation: str) -> Kernel:
     if backend == "reference":
         module: Any = importlib.import_module("ctkernels.reference")
     else:
+        if backend == "gpu":
+            share_gpu_memory()
         module = importlib.import_module(f"ctkernels.{backend}.{operation}")
     function: Kernel = getattr(module, operation)
     return function
@@ -136,5 +154,7 @@ def chain_kernel(backend: str) -> Kernel | None:
     """The function of ``backend`` that takes a batch through several operations at once; None where it has none."""
     if backend == "reference":
         return None
+    if backend == "gpu":
+        share_gpu_memory()
     function: Kernel = importlib.import_module(f"ctkernels.{backend}.chain").run
     return function

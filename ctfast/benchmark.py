@@ -13,6 +13,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +22,9 @@ import numpy as np
 import ctfast
 from ctfast import backend as backends
 from ctfast import ops
+from ctfast._device_errors import device_errors
+from ctfast._moves import gpu
+from ctfast._nested import mapped
 from ctfast.errors import ArgumentError
 from ctfast.synth import phantom
 from ctkernels.contract import IMAGE_DTYPES, OPERATIONS
@@ -115,14 +119,30 @@ def measure(dtypes: Sequence[str], size: int, images: int, operations: Sequence[
             expected = _numbers(function(batch[:1], **values, backend="reference"))
             for backend in usable:
                 got = _numbers(function(batch[:1], **values, backend=backend))
-                call = _bound(function, batch, values, backend)
-                seconds = _median_seconds(call)
+                compute, transfer = _compute_and_transfer(partial(function, **values, backend=backend), batch, backend)
                 error = float(np.abs(got - expected).max())
-                yield Timing(operation, dtype, backend, 1e3 * seconds / images, 0.0, error)
+                yield Timing(operation, dtype, backend, 1e3 * compute / images, 1e3 * transfer / images, error)
 
 
-def _bound(function: Callable[..., Any], batch: np.ndarray, values: dict[str, Any], backend: str) -> Callable[[], Any]:
-    return lambda: function(batch, **values, backend=backend)
+def _compute_and_transfer(function: Callable[..., Any], batch: np.ndarray, backend: str) -> tuple[float, float]:
+    """Seconds for computing on pixels that are there already, and for bringing them there and the result back."""
+    if backend != "gpu":
+        return _median_seconds(lambda: function(batch)), 0.0
+    with device_errors():
+        device = gpu()
+        x = device.upload(batch)
+        result = function(x)
+
+        def compute() -> None:
+            function(x)
+            device.synchronize()
+
+        def transfer() -> None:
+            device.upload(batch)
+            mapped(device.download, result)
+            device.synchronize()
+
+        return _median_seconds(compute), _median_seconds(transfer)
 
 
 def recommend(timings: Sequence[Timing]) -> str:

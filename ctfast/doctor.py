@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import ctfast
+from ctfast.doctor_gpu import gpu_facts
 from ctfast.runner.limits import available_bytes
 from ctkernels.cpu import available_cores
 
@@ -21,6 +22,7 @@ EXTRAS: Final = {
     "dicom": ("pydicom",),
     "nifti": ("nibabel",),
     "report": ("jinja2", "matplotlib", "scipy"),
+    "nn": ("flatbuffers", "flax", "h5py", "jax", "onnx", "optax", "orbax-checkpoint", "scikit-learn"),
     "codecs": ("imagecodecs", "pylibjpeg", "pylibjpeg-libjpeg", "pylibjpeg-openjpeg", "pyjpegls"),
 }
 
@@ -59,6 +61,8 @@ def findings() -> Iterator[Finding]:
         missing = [p for p, v in versions.items() if v is None]
         told = f"missing {', '.join(missing)}" if missing else ", ".join(f"{p} {v}" for p, v in versions.items())
         yield Finding(f"extra {extra}", not missing, told, f'pip install "ctfast[{extra}]"' if missing else "")
+    for fact in gpu_facts():
+        yield Finding(*fact)
     for name, status in ctfast.backends().items():
         yield Finding(f"backend {name}", status.usable, status.reason, status.remedy)
     if ctfast.backends()["cpu"].usable:
@@ -80,9 +84,11 @@ def _thread_pool() -> Finding:
 def print_findings(console: Console) -> None:
     """The findings as a table."""
     from rich.table import Table
+    from rich.text import Text
 
     table = Table("", "state", "found", "mend it with", title="ctfast doctor", title_justify="left")
     for finding in findings():
         state = "ok" if finding.good else "no"
-        table.add_row(finding.subject, state, finding.told, finding.remedy)
+        # As Text: in plain strings rich takes the brackets of an extra, ctfast[dicom], for markup and drops them.
+        table.add_row(finding.subject, state, Text(finding.told), Text(finding.remedy))
     console.print(table)

@@ -31,6 +31,14 @@ class BackendUnavailableError(CTFastError, RuntimeError):
     """A backend that cannot run here; says why and which command mends it."""
 
 
+class DeviceError(CTFastError, RuntimeError):
+    """A GPU that failed while it worked: says what CUDA says and what to do."""
+
+
+class DeviceMemoryError(DeviceError, MemoryError):
+    """A GPU whose memory is too small for what was asked; nothing is left behind, smaller calls still work."""
+
+
 class FileFormatError(CTFastError, ValueError):
     """A file that cannot be read as what it claims to be: truncated, foreign, malicious or unsupported."""
 
@@ -41,3 +49,7 @@ class MissingDependencyError(CTFastError, ImportError):
 
 class UsageError(CTFastError, ValueError):
     """A command or run that is refused before any work."""
+
+
+class DivergedError(CTFastError, ArithmeticError):
+    """A training whose loss became NaN or infinite: says where, and what is left."""

@@ -1,9 +1,13 @@
 """The public operations on CT images.
 
 Every function takes an image ``(H, W)`` or a batch ``(..., H, W)`` of uint8, int16, uint16, float32 or float64: a NumPy
-array of any layout, or a CPU array of PyTorch or JAX, which comes back as its own kind. Everything after the image is
-keyword-only but for the one obvious argument. ``out=`` takes an array of the result's shape and dtype (in place works),
-``backend=`` is ``"cpu"``, ``"gpu"``, ``"reference"`` or ``None`` for where the array lives.
+array of any layout, or an array of CuPy, PyTorch or JAX on the CPU or a CUDA GPU; the result is of the same kind and in
+the same place. Everything after the image is keyword-only but for the one obvious argument. ``out=`` takes an array of
+the result's shape and dtype in the image's place (in place works). ``backend=`` is ``"cpu"``, ``"gpu"``,
+``"reference"`` or ``None`` for where the array lives; an array from elsewhere is copied there and the result back.
+
+On a GPU the work is put on the current stream (CuPy's; for torch arrays, torch's) and the call returns at once. Calls
+with JAX arrays wait for their result, as JAX can't be told to keep its memory until then.
 
 All raise ``ctfast.errors``: ``DTypeError``, ``ShapeError``, ``ArgumentError``, ``BackendUnavailableError``. What NaN
 and infinities do is said in each function and listed in :mod:`ctkernels.reference`.
@@ -12,14 +16,16 @@ and infinities do is said in each function and listed in :mod:`ctkernels.referen
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ctfast._call import call, figures, prepare
-from ctfast.arrays import Images, as_images, from_host
+from ctfast._moves import at_home, contiguous, delivered, errors_of, relocated
+from ctfast.arrays import Images, as_images
+from ctfast.backend import select
 from ctfast.errors import ArgumentError, ValueRangeError
 from ctfast.results import Histogram, Summary
 from ctkernels.contract import SUMMARY_FIELDS, TISSUE_EDGES
@@ -28,6 +34,7 @@ Mode = Literal["reflect", "mirror", "nearest", "wrap", "constant"]
 VOIFunction = Literal["linear", "linear_exact", "sigmoid"]
 Range = tuple[float, float]
 OpenRange = tuple[float | None, float | None]
+_COUNT, _MIN, _MAX = (SUMMARY_FIELDS.index(name) for name in ("count", "min", "max"))
 
 
 def rescale(
@@ -256,24 +263,38 @@ def histogram(
         ValueRangeError: no ``value_range`` and NaN or inf in the data. With a range, NaN is not counted.
     """
     images = as_images(image)
-    given = {"bins": bins, "value_range": value_range}
-    prepared = prepare("histogram", images.batch.dtype, given, backend_name=backend)
-    bins = prepared.values["bins"]
-    edges = edges_of(images.batch.dtype, bins, prepared.values["value_range"] or _finite_range(images.batch))
-    return histogram_of(figures(images, prepared, "histogram", {"edges": edges}), edges, images)
+    chosen = select(backend, images.device)
+    if not at_home(images, chosen):
+        again = partial(histogram, bins=bins, value_range=value_range, backend=chosen)
+        return relocated(again, image, images, chosen, splits=value_range is not None)
+    with errors_of(images):
+        images = contiguous(images)
+        dtype = images.batch.dtype
+        prepared = prepare("histogram", dtype, {"bins": bins, "value_range": value_range}, chosen=chosen)
+        edges = edges_of(dtype, prepared.values["bins"], prepared.values["value_range"] or _finite_range(images))
+        return histogram_of(figures(images, prepared, "histogram", {"edges": edges}), edges, images)
 
 
-def histogram_of(rows: NDArray[Any], edges: NDArray[Any], images: Images) -> Histogram:
+def histogram_of(rows: Any, edges: NDArray[Any], images: Images) -> Histogram:
     """The histogram kernel's rows as the caller of ``images`` gets them."""
     counts = rows.reshape(*images.shape[:-2], -1)
     if images.kind == "numpy":
         return Histogram(counts, edges)
-    return Histogram(from_host(counts, images.kind), from_host(edges.copy(), images.kind))
+    return Histogram(delivered(counts, images), delivered(edges.copy(), images))
 
 
-def _finite_range(batch: NDArray[Any]) -> tuple[Any, Any]:
-    low, high = batch.min(), batch.max()
-    if not (np.isfinite(low) and np.isfinite(high)):
+def _finite_range(images: Images) -> tuple[Any, Any]:
+    batch = images.batch
+    if images.device is None:
+        low, high = batch.min(), batch.max()
+        finite = bool(np.isfinite(low) and np.isfinite(high))
+    else:
+        # The edges are made on the host, so this one has to wait for the GPU.
+        prepared = prepare("summary", batch.dtype, {"percentiles": 50.0}, chosen="gpu")
+        rows = figures(images, prepared, "summary", prepared.values).get()
+        low, high = rows[:, _MIN].min().astype(batch.dtype), rows[:, _MAX].max().astype(batch.dtype)
+        finite = bool((rows[:, _COUNT] == batch.shape[1] * batch.shape[2]).all())
+    if not finite:
         raise ValueRangeError("the data hold NaN or inf, so no range can be found: give value_range=(low, high)")
     return low, high
 
@@ -302,18 +323,23 @@ def summary(
     NaN and inf are left out; ``count`` says how many pixels were used.
     """
     images = as_images(image)
-    prepared = prepare("summary", images.batch.dtype, {"percentiles": percentiles}, backend_name=backend)
-    return summary_of(figures(images, prepared, "summary", prepared.values), prepared.values["percentiles"], images)
+    chosen = select(backend, images.device)
+    if not at_home(images, chosen):
+        return relocated(partial(summary, percentiles=percentiles, backend=chosen), image, images, chosen)
+    with errors_of(images):
+        images = contiguous(images)
+        prepared = prepare("summary", images.batch.dtype, {"percentiles": percentiles}, chosen=chosen)
+        return summary_of(figures(images, prepared, "summary", prepared.values), prepared.values["percentiles"], images)
 
 
-def summary_of(rows: NDArray[Any], levels: tuple[float, ...], images: Images) -> Summary:
+def summary_of(rows: Any, levels: tuple[float, ...], images: Images) -> Summary:
     """The summary kernel's rows as the caller of ``images`` gets them."""
     lead = images.shape[:-2]
     fields = {name: rows[:, i].reshape(lead) for i, name in enumerate(SUMMARY_FIELDS)}
     fields["count"] = fields["count"].astype(np.int64)
     return Summary(
-        **{name: from_host(column[()], images.kind) for name, column in fields.items()},
-        percentiles=from_host(rows[:, len(SUMMARY_FIELDS) :].reshape(*lead, len(levels)), images.kind),
+        **{name: delivered(column[()], images) for name, column in fields.items()},
+        percentiles=delivered(rows[:, len(SUMMARY_FIELDS) :].reshape(*lead, len(levels)), images),
         levels=levels,
     )
 

@@ -24,6 +24,7 @@ import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,8 @@ import numpy as np
 from ctfast import backend as backends
 from ctfast import ops
 from ctfast._chain import fits, naming, run_chain
+from ctfast._moves import at_home, contiguous, errors_of, relocated
+from ctfast.arrays import as_images
 from ctfast.checks import check_values
 from ctfast.errors import ArgumentError, CTFastError
 from ctfast.results import Histogram, Summary
@@ -166,11 +169,18 @@ class Pipeline:
 
     def run(self, image: Any, *, backend: str | None = None) -> PipelineResult:
         """Run all steps on an image ``(H, W)`` or a batch ``(..., H, W)``; what comes in is never changed."""
-        name = backends.select(backend)
-        if fits(self.steps, name):
-            image, found = run_chain(image, self.steps, name)
-        else:
-            image, found = self._step_by_step(image, name)
+        with naming(1, self.steps[0]):
+            images = as_images(image)
+        chosen = backends.select(backend, images.device)
+        chained = fits(self.steps, chosen)
+        if not at_home(images, chosen):
+            # Over once and back once, not at every step.
+            return relocated(partial(self.run, backend=chosen), image, images, chosen, splits=chained)
+        if not chained:
+            image, found = self._step_by_step(image, chosen)
+            return PipelineResult(image, **found)
+        with errors_of(images):
+            image, found = run_chain(image, contiguous(images), self.steps, chosen)
         return PipelineResult(image, **found)
 
     def _step_by_step(self, image: Any, backend: str) -> tuple[Any, dict[str, Any]]:

@@ -17,6 +17,8 @@ from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from itertools import islice
 
+from ctfast._chain import fits
+from ctfast.runner.gpu import run_on_gpus
 from ctfast.runner.plan import Settings, Task
 from ctfast.runner.work import Outcome, empty_row, process
 
@@ -50,17 +52,22 @@ def _process_here(task: Task) -> Outcome:
     return process(task, _settings)
 
 
-def use_processes(files: int, workers: int, pool: str) -> bool:
-    """Whether workers are processes: as asked for, or where they pay."""
+def use_processes(files: int, workers: int, pool: str, backend: str = "cpu") -> bool:
+    """Whether workers are processes: as asked for, or where they pay; a GPU is fed by the threads of one process."""
     if pool == "auto":
-        return workers > 1 and files >= _PROCESSES_PAY_FROM * workers
+        return backend != "gpu" and workers > 1 and files >= _PROCESSES_PAY_FROM * workers
     return pool == "processes"
 
 
-def run_tasks(tasks: Iterable[Task], settings: Settings, workers: int, *, processes: bool) -> Iterator[Outcome]:
-    """Outcomes in the order they finish; ``tasks`` is drawn from only as workers become free."""
+def run_tasks(
+    tasks: Iterable[Task], settings: Settings, workers: int, *, processes: bool, files: int = 1
+) -> Iterator[Outcome]:
+    """Outcomes in the order they finish; ``tasks``, about ``files``, is drawn from only as workers become free."""
     if processes:
         yield from _in_processes(iter(tasks), settings, workers)
+        return
+    if settings.backend == "gpu" and fits(settings.pipeline.steps, "gpu"):
+        yield from run_on_gpus(iter(tasks), settings, workers, files)
         return
     with ThreadPoolExecutor(workers, thread_name_prefix="ctfast-run") as threads:
         yield from _bounded(threads, partial(process, settings=settings), iter(tasks), workers, {})

@@ -119,10 +119,11 @@ def execute(
     with ExitStack() as stack:
         manifest = stack.enter_context(Appender(out / manifest_name(shard)))
         statistics = stack.enter_context(Appender(out / live_name(shard)))
-        processes = use_processes(len(the_plan.tasks), workers, pool)
+        files = len(the_plan.tasks)
+        processes = use_processes(files, workers, pool, settings.backend)
         stop = threading.Event()
         waiting = iter(the_plan.tasks)
-        for outcome in run_tasks(_until(stop, waiting), settings, workers, processes=processes):
+        for outcome in run_tasks(_until(stop, waiting), settings, workers, processes=processes, files=files):
             _record(outcome, manifest.append, statistics.append)
             report.count(outcome.row, settings.pipeline.expects_hu)
             show(done=report.ok + report.failed, failed=report.failed)

@@ -12,7 +12,7 @@ import numpy as np
 
 from ctfast import __version__
 from ctfast.errors import CTFastError
-from ctfast.files import Limits, read_image, write_image
+from ctfast.files import Image, Limits, read_image, write_image
 from ctfast.pipeline import PipelineResult
 from ctfast.results import Histogram, Summary
 from ctfast.runner.manifest import Row
@@ -35,36 +35,55 @@ def process(task: Task, settings: Settings) -> Outcome:
     clock = time.perf_counter
     try:
         start = clock()
-        stat = os.stat(task.source)
-        row["input_bytes"], row["input_mtime"] = stat.st_size, stat.st_mtime
-        with open(task.source, "rb") as file:
-            row["input_hash"] = hashlib.file_digest(file, "sha256").hexdigest()
-        image = read_image(task.source, values=settings.values, limits=Limits(max_bytes=settings.max_bytes))
-        row["values"] = image.meaning
+        image = load(task, settings, row)
         read = clock()
         result = settings.pipeline.run(image.pixels, backend=settings.backend)
         computed = clock()
-        Path(task.output).parent.mkdir(parents=True, exist_ok=True)
-        write_image(
-            task.output,
-            result.image,
-            compression=settings.compression,
-            level=FAST_LEVEL if settings.compression in ("zlib", "zstd") else None,
-            meaning=image.meaning if settings.pipeline.keeps_units else "unknown",
-            spacing=image.spacing if settings.format in ("tif", "nii") else None,
-            description={"pipeline": settings.pipeline.hash, "backend": settings.backend},
-        )
+        store(task, settings, image, result)
         written = clock()
     except Exception as error:  # one bad file never stops a batch, whatever a decoder raises
-        row["status"] = "failed"
-        row["error"] = reason(error).removeprefix(f"{task.source}: ")
-        return Outcome(row, None)
+        return failed(task, row, error)
+    return finished(task, row, result, (read - start, computed - read, written - computed))
+
+
+def load(task: Task, settings: Settings, row: Row) -> Image:
+    """Read the input and note in ``row`` what it was."""
+    stat = os.stat(task.source)
+    row["input_bytes"], row["input_mtime"] = stat.st_size, stat.st_mtime
+    with open(task.source, "rb") as file:
+        row["input_hash"] = hashlib.file_digest(file, "sha256").hexdigest()
+    image = read_image(task.source, values=settings.values, limits=Limits(max_bytes=settings.max_bytes))
+    row["values"] = image.meaning
+    return image
+
+
+def store(task: Task, settings: Settings, image: Image, result: PipelineResult) -> None:
+    """Write the output; ``image`` says what its values mean."""
+    Path(task.output).parent.mkdir(parents=True, exist_ok=True)
+    write_image(
+        task.output,
+        result.image,
+        compression=settings.compression,
+        level=FAST_LEVEL if settings.compression in ("zlib", "zstd") else None,
+        meaning=image.meaning if settings.pipeline.keeps_units else "unknown",
+        spacing=image.spacing if settings.format in ("tif", "nii") else None,
+        description={"pipeline": settings.pipeline.hash, "backend": settings.backend},
+    )
+
+
+def finished(task: Task, row: Row, result: PipelineResult, seconds: tuple[float, float, float]) -> Outcome:
+    """What a file gave whose output is written; ``seconds`` of reading, computing and writing."""
     row["shape"], row["dtype"] = list(result.image.shape), str(result.image.dtype)
-    row["read_seconds"] = round(read - start, 6)
-    row["compute_seconds"] = round(computed - read, 6)
-    row["write_seconds"] = round(written - computed, 6)
+    row["read_seconds"], row["compute_seconds"], row["write_seconds"] = (round(s, 6) for s in seconds)
     row["status"] = "ok"
     return Outcome(row, _statistics(task, result))
+
+
+def failed(task: Task, row: Row, error: BaseException) -> Outcome:
+    """What a file gave that could not be done."""
+    row["status"] = "failed"
+    row["error"] = reason(error).removeprefix(f"{task.source}: ")
+    return Outcome(row, None)
 
 
 def empty_row(task: Task, settings: Settings) -> Row:

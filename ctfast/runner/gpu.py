@@ -1,0 +1,196 @@
+"""A run on GPUs: threads read files straight into page-locked memory, chunks go over, results come back, are written.
+
+The threads that read also write, outputs first, so that neither side waits for the other. Rows, errors, resuming and
+statistics are those of a run on the CPU: one bad file never stops the others, and is listed with its reason.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from queue import SimpleQueue
+
+import numpy as np
+
+from ctfast._chain import Plan, found, naming, plan
+from ctfast._device_errors import device_errors
+from ctfast._moves import gpu, streams
+from ctfast.arrays import Images, as_images
+from ctfast.files import Image
+from ctfast.pipeline import PipelineResult
+from ctfast.runner.gpu_chunks import Chunk, Desk, Job, Key, Seat, Stopped
+from ctfast.runner.gpu_lane import Lane
+from ctfast.runner.manifest import Row
+from ctfast.runner.plan import Settings, Task
+from ctfast.runner.work import Outcome, empty_row, failed, finished, load, store
+
+_FILES_A_GPU = 64
+"""Below which another GPU costs more to start than it gains."""
+_NO_PIXELS = np.empty((0, 0), np.uint8)
+
+
+def run_on_gpus(tasks: Iterator[Task], settings: Settings, workers: int, files: int) -> Iterator[Outcome]:
+    """Outcomes in the order they finish; ``tasks`` is drawn from as places become free.
+
+    Args:
+        tasks: the files.
+        settings: what to do; its pipeline must be one that the backend takes as a chain.
+        workers: threads that read and write.
+        files: how many tasks there are, about.
+    """
+    run = _Run(tasks, settings, workers, files)
+    try:
+        yield from run.outcomes()
+    finally:
+        run.close()
+
+
+class _Run:
+    def __init__(self, tasks: Iterator[Task], settings: Settings, workers: int, files: int) -> None:
+        self._tasks, self._settings = tasks, settings
+        self._drawing = threading.Lock()
+        self._alone = threading.Lock()
+        self._plans: dict[np.dtype, Plan] = {}
+        self._outcomes: SimpleQueue[Outcome | BaseException | None] = SimpleQueue()
+        with device_errors():
+            devices: list[int] = streams().usable_devices()
+        self._lanes: dict[int, Lane] = {}
+        try:
+            for device in devices[: max(1, files // _FILES_A_GPU)]:
+                self._lanes[device] = Lane(device, self._computed, self._failed)
+        except BaseException:
+            self._close_lanes()
+            raise
+        slots = [slot for group in zip(*(lane.slots for lane in self._lanes.values()), strict=True) for slot in group]
+        self._images_a_slot = max(1, -(-files // len(slots)))
+        self._desk = Desk(slots, self._launch, self._capacity, workers)
+        self._working = workers
+        self._threads = [
+            threading.Thread(target=self._work, name=f"ctfast-run-{i}", daemon=True) for i in range(workers)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def outcomes(self) -> Iterator[Outcome]:
+        while (item := self._outcomes.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+
+    def close(self) -> None:
+        """After the last outcome, or when nobody wants more of them."""
+        self._desk.stop()
+        for thread in self._threads:
+            thread.join()
+        self._close_lanes()
+
+    def _close_lanes(self) -> None:
+        for lane in self._lanes.values():
+            lane.close()
+
+    # What the reading and writing threads do.
+
+    def _work(self) -> None:
+        try:
+            self._read_and_write()
+        except Stopped:
+            pass
+        except BaseException as error:
+            self._outcomes.put(error)
+        finally:
+            with self._drawing:
+                self._working -= 1
+                if self._working == 0:
+                    self._outcomes.put(None)
+
+    def _read_and_write(self) -> None:
+        while True:
+            if (job := self._desk.job()) is not None:
+                self._write(job)
+                continue
+            with self._drawing:
+                task = None if self._desk.stopped else next(self._tasks, None)
+            if task is None:
+                break
+            self._read(task)
+        self._desk.reader_done()
+        for job in self._desk.last_jobs():
+            self._write(job)
+
+    def _read(self, task: Task) -> None:
+        row = empty_row(task, self._settings)
+        try:
+            start = time.perf_counter()
+            image = load(task, self._settings, row)
+            seconds = time.perf_counter() - start
+            with naming(1, self._settings.pipeline.steps[0]):
+                images = as_images(image.pixels)
+            count, height, width = images.batch.shape
+            key = Key(height, width, images.batch.dtype)
+            the_plan = self._plan(key.dtype)
+            if count > self._most(key, the_plan):
+                self._outcomes.put(self._by_itself(task, row, image, seconds))
+                return
+            chunk, first = self._desk.take(key, the_plan, count, self._write)
+            chunk.source[first : first + count] = images.batch
+            image = replace(image, pixels=_NO_PIXELS)
+            self._desk.sit(chunk, Seat(task, row, image, images.shape, first, first + count, seconds))
+        except Stopped:
+            raise
+        except Exception as error:  # whatever a decoder raises
+            self._outcomes.put(failed(task, row, error))
+
+    def _by_itself(self, task: Task, row: Row, image: Image, read_seconds: float) -> Outcome:
+        """A stack with more images than a chunk holds."""
+        with self._alone, gpu().current(next(iter(self._lanes))):
+            start = time.perf_counter()
+            result = self._settings.pipeline.run(image.pixels, backend="gpu")
+            computed = time.perf_counter()
+        store(task, self._settings, image, result)
+        return finished(task, row, result, (read_seconds, computed - start, time.perf_counter() - computed))
+
+    def _write(self, job: Job) -> None:
+        chunk, seat = job
+        try:
+            start = time.perf_counter()
+            images = chunk.targets[0] if chunk.plan.makes_image else chunk.source
+            rows = chunk.targets[1:] if chunk.plan.makes_image else chunk.targets
+            own = slice(seat.start, seat.stop)
+            statistics = found(chunk.plan, [r[own] for r in rows], Images(None, seat.shape, "numpy"))
+            result = PipelineResult(images[own].reshape(seat.shape), **statistics)
+            store(seat.task, self._settings, seat.image, result)
+            seconds = (seat.read_seconds, chunk.seconds / len(chunk.seats), time.perf_counter() - start)
+            outcome = finished(seat.task, seat.row, result, seconds)
+        except Exception as error:  # a full disk, a folder without permission
+            outcome = failed(seat.task, seat.row, error)
+        self._outcomes.put(outcome)
+        self._desk.written(chunk)
+
+    def _plan(self, dtype: np.dtype) -> Plan:
+        known = self._plans.get(dtype)
+        if known is None:
+            known = self._plans[dtype] = plan(dtype, self._settings.pipeline.steps, "gpu")
+        return known
+
+    # What the GPUs' threads ask for and tell.
+
+    def _most(self, key: Key, the_plan: Plan) -> int:
+        return min(lane.capacity(key, the_plan) for lane in self._lanes.values())
+
+    def _capacity(self, key: Key, the_plan: Plan) -> int:
+        # No more than its share of the run, so that all slots have work from the start.
+        return min(self._images_a_slot, self._most(key, the_plan))
+
+    def _launch(self, chunk: Chunk) -> None:
+        self._lanes[chunk.slot.device].launch(chunk)
+
+    def _computed(self, chunk: Chunk) -> None:
+        self._desk.computed(chunk)
+
+    def _failed(self, chunk: Chunk, error: Exception) -> None:
+        for seat in chunk.seats:
+            self._outcomes.put(failed(seat.task, seat.row, error))
+        for _ in chunk.seats:
+            self._desk.written(chunk)
