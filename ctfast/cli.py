@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ctfast.cli_model import add_model_commands
+
 if TYPE_CHECKING:
     from ctfast.pipeline import Pipeline
 
@@ -80,7 +82,7 @@ def run(
     plan = runner.plan(
         inputs,
         out,
-        _chosen_pipeline(preset, pipeline, step),
+        chosen_pipeline(preset, pipeline, step),
         backend=backend,
         format=format,
         compression=compression,
@@ -104,7 +106,8 @@ _POOLS = ("auto", "threads", "processes")
 _ON_ERROR = ("skip", "stop")
 
 
-def _chosen_pipeline(preset: str | None, file: Path | None, steps: list[str] | None) -> Pipeline:
+def chosen_pipeline(preset: str | None, file: Path | None, steps: list[str] | None) -> Pipeline:
+    """The pipeline that exactly one of the three options says."""
     from ctfast.errors import UsageError
     from ctfast.pipeline import Pipeline, parse_step
     from ctfast.presets import PRESETS
@@ -149,7 +152,7 @@ def synth(
     count: Annotated[int, typer.Option(min=1, help="Number of slices.")] = 100,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same slices.")] = 0,
     size: Annotated[int, typer.Option(min=32, max=4096, help="Rows and columns of a slice.")] = 512,
-    dicom: Annotated[bool, typer.Option(help="Write DICOM files beside the TIFFs (needs ctfast[dicom]).")] = True,
+    dicom: Annotated[bool, typer.Option(help="Write DICOM files beside the TIFFs (needs the extra dicom).")] = True,
 ) -> None:
     """Make CT-like phantom slices in the layout of the Kaggle "CT Medical Images" set."""
     from ctfast.synth import write_set
@@ -226,7 +229,7 @@ def report(
     from ctfast.analysis import command
 
     console = Console(file=sys.stdout)
-    chain = _chosen_pipeline(preset, pipeline, step) if preset or pipeline or step else None
+    chain = chosen_pipeline(preset, pipeline, step) if preset or pipeline or step else None
     written = command.report(
         inputs,
         out,
@@ -243,6 +246,9 @@ def report(
     command.print_written(written, console)
     if written.failed:
         raise typer.Exit(1)
+
+
+add_model_commands(app)
 
 
 def main() -> None:

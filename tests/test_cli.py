@@ -113,7 +113,8 @@ def test_help_names_every_command() -> None:
     result = CliRunner().invoke(app, ["--help"])
     assert result.exit_code == 0
     shown = " ".join(result.output.split())
-    for command in ("run", "presets", "doctor", "synth", "demo", "bench", "warm", "report"):
+    network = ("train", "evaluate", "predict", "export")
+    for command in ("run", "presets", "doctor", "synth", "demo", "bench", "warm", "report", *network):
         assert command in shown
     assert "Not a medical device" in shown
 

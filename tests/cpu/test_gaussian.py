@@ -13,8 +13,8 @@ from scipy import ndimage
 from ctkernels import reference
 from ctkernels.contract import MODES
 from ctkernels.cpu import _parallel
-from ctkernels.cpu._gaussian_plan import half_kernel
 from ctkernels.cpu.gaussian_filter import gaussian_filter
+from ctkernels.gaussian_weights import half_kernel
 from ctkernels.testing import assert_close, assert_exact, ordinary_error
 
 SHAPES = [(1, 1), (1, 9), (9, 1), (5, 3), (61, 67), (40, 129), (33, 256), (2, 271), (17, 512)]

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from ctkernels import reference
 from ctkernels.contract import IMAGE_DTYPES, MODES
 from ctkernels.cpu import _parallel
-from ctkernels.cpu._median._network import Graph, live_ranks
 from ctkernels.cpu.median_filter import median_filter
+from ctkernels.networks import Graph, live_ranks
 from ctkernels.testing import assert_exact
 
 Array = NDArray[Any]

@@ -1,0 +1,78 @@
+"""Which slices must stay together in a split, and what a user must be told about them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+_MOST_NAMED = 5
+
+
+def group_slices(patients: Sequence[str], hashes: Sequence[str]) -> NDArray[np.int32]:
+    """Group numbers ``(N,)`` from 0, in order of first appearance: equal patients and equal pixels belong together."""
+    parent = list(range(len(patients)))
+
+    def root(k: int) -> int:
+        while parent[k] != k:
+            parent[k] = parent[parent[k]]
+            k = parent[k]
+        return k
+
+    for keys in (patients, hashes):
+        first: dict[str, int] = {}
+        for k, key in enumerate(keys):
+            a, b = root(first.setdefault(key, k)), root(k)
+            parent[max(a, b)] = min(a, b)
+    numbers: dict[int, int] = {}
+    return np.array([numbers.setdefault(root(k), len(numbers)) for k in range(len(parent))], np.int32)
+
+
+def leakage_warnings(
+    files: Sequence[str],
+    labels: NDArray[np.int32],
+    classes: Sequence[str],
+    hashes: Sequence[str],
+    patients: Sequence[str],
+) -> list[str]:
+    """Identical slices, identical slices of different classes, and patients with several classes, by name."""
+    said = []
+    same = [members for members in _members(hashes).values() if len(members) > 1]
+    if same:
+        pairs = _listed([" = ".join(files[k] for k in members[:3]) for members in same])
+        said.append(f"{sum(map(len, same))} slices have the pixels of another: kept on one side of a split ({pairs})")
+    torn = [m for m in same if len(_known(labels, m)) > 1]
+    if torn:
+        pairs = _listed([" = ".join(f"{files[k]} ({_name(classes, labels[k])})" for k in m[:3]) for m in torn])
+        said.append(f"contradictory labels: identical slices of different classes ({pairs}); correct the labels")
+    mixed = [(p, m) for p, m in _members(patients).items() if len(_known(labels, m)) > 1]
+    if mixed:
+        listed = _listed([f"{patient}: {', '.join(files[k] for k in m[:3])}" for patient, m in mixed])
+        number = len(mixed)
+        said.append(
+            f"{number} {'patient has' if number == 1 else 'patients have'} slices of several classes: kept on one side "
+            f"of a split ({listed})"
+        )
+    return said
+
+
+def _members(keys: Sequence[str]) -> dict[str, list[int]]:
+    members: dict[str, list[int]] = defaultdict(list)
+    for k, key in enumerate(keys):
+        members[key].append(k)
+    return members
+
+
+def _known(labels: NDArray[np.int32], members: list[int]) -> set[int]:
+    return {int(labels[k]) for k in members} - {-1}
+
+
+def _name(classes: Sequence[str], label: int) -> str:
+    return classes[label] if label >= 0 else "not known"
+
+
+def _listed(texts: list[str]) -> str:
+    more = f"; and {len(texts) - _MOST_NAMED} more" if len(texts) > _MOST_NAMED else ""
+    return "; ".join(texts[:_MOST_NAMED]) + more

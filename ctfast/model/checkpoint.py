@@ -1,0 +1,190 @@
+"""Checkpoints that are whole or not there: Orbax writes the arrays, one small record makes them count.
+
+The record (``checkpoints.json``) names folders of arrays for ``last`` and ``best``, with size and checksum of every
+file. Arrays are written first, under new names; then the record is replaced in one step. So a process killed at any
+moment leaves the checkpoints before or after, and folders that the record does not name are removed by the next save.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import jax
+import numpy as np
+
+from ctfast import __version__
+from ctfast.errors import FileFormatError
+
+FORMAT: Final = 1
+NAMES: Final = ("last", "best")
+_CHUNK: Final = 1 << 22
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is stored: checkpoints (name to kind to folder and files), and whatever the caller told."""
+
+    checkpoints: Mapping[str, Any]
+    facts: Mapping[str, Any]
+
+
+class CheckpointStore:
+    """The checkpoints of one run.
+
+    Args:
+        folder: Made by the first save.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.file = folder / "checkpoints.json"
+
+    def write(self, kind: str, tree: Any) -> dict[str, Any]:
+        """Write the arrays of a tree; nothing counts before ``commit`` names what is returned here."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        name = f"{kind}-{secrets.token_hex(6)}"
+        folder = self.folder.absolute() / name
+        with _checkpointer() as checkpointer:
+            checkpointer.save(folder, _numbered(tree))
+        files = {}
+        for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+            files[path.relative_to(folder).as_posix()] = [path.stat().st_size, _checksum(path)]
+            _flush(path)
+        return {"folder": name, "files": files}
+
+    def commit(self, checkpoints: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+        """Make these the checkpoints: name to kind to what ``write`` returned. Removes all others."""
+        data = {"format": FORMAT, "ctfast": __version__, "checkpoints": dict(checkpoints), "facts": dict(facts)}
+        write_json(self.file, data)
+        named = {self.file.name} | {item["folder"] for items in checkpoints.values() for item in items.values()}
+        for path in self.folder.iterdir():
+            if path.name not in named:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    def exists(self) -> bool:
+        """Whether there is anything to load."""
+        return self.file.is_file()
+
+    def record(self) -> Record:
+        """Read and check the record.
+
+        Raises:
+            FileFormatError: If it is missing, damaged or of another version.
+        """
+        try:
+            data = json.loads(self.file.read_text(encoding="utf-8"))
+            version, checkpoints, facts = data["format"], data["checkpoints"], data["facts"]
+        except FileNotFoundError:
+            raise FileFormatError(
+                f"{self.file} is missing: this run has no finished checkpoint; resume it, or train again"
+            ) from None
+        except (ValueError, KeyError, TypeError, OSError) as error:
+            raise FileFormatError(f"{self.file} is damaged ({error}): train again") from error
+        if version != FORMAT:
+            raise FileFormatError(
+                f"{self.file} has format {version} (ctfast {data.get('ctfast')}), this ctfast {__version__} reads "
+                f"{FORMAT}: use that ctfast, or train again"
+            )
+        return Record(checkpoints, facts)
+
+    def read(self, name: str, kind: str, like: Any) -> Any:
+        """The arrays of one item as NumPy arrays, in a tree as ``like``, whose shapes they must have.
+
+        Raises:
+            FileFormatError: If a file is missing, truncated or changed, or the arrays are other ones.
+        """
+        item = self.record().checkpoints.get(name, {}).get(kind)
+        if item is None:
+            raise FileFormatError(f"{self.file} holds no {kind} of {name!r}: {_other(name)}, or train again")
+        folder = self.folder / item["folder"]
+        for file, (size, checksum) in item["files"].items():
+            self._check_file(folder / file, size, checksum, name)
+        leaves, structure = jax.tree.flatten(like)
+        try:
+            with _checkpointer() as checkpointer:
+                found = _restore(checkpointer, folder.absolute(), len(leaves))
+        except Exception as error:  # Orbax and TensorStore raise many kinds
+            raise FileFormatError(f"{folder} can't be read ({error}): {_other(name)}, or train again") from error
+        for wanted, array in zip(leaves, found):
+            if wanted.shape != array.shape or wanted.dtype != array.dtype:
+                raise FileFormatError(
+                    f"{folder} holds an array {array.shape} {array.dtype} where {wanted.shape} {wanted.dtype} is "
+                    "needed: config.json belongs to another checkpoint"
+                )
+        return jax.tree.unflatten(structure, found)
+
+    def _check_file(self, path: Path, size: int, checksum: int, name: str) -> None:
+        try:
+            found = path.stat().st_size
+        except OSError as error:
+            raise FileFormatError(f"{path} is missing: {_other(name)}, or train again") from error
+        if found != size:
+            raise FileFormatError(f"{path} has {found} bytes, {size} were written: {_other(name)}, or train again")
+        if _checksum(path) != checksum:
+            raise FileFormatError(f"{path} was changed or damaged: {_other(name)}, or train again")
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Replace a JSON file in one step."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        temporary.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+        _flush(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _other(name: str) -> str:
+    return f"try the other checkpoint (which={'last' if name == 'best' else 'best'!r})"
+
+
+def _checkpointer() -> Any:
+    """Each process for itself: only the first one saves, and readers don't wait for each other."""
+    import orbax.checkpoint as ocp
+
+    me = jax.process_index()
+    alone = ocp.options.MultiprocessingOptions(
+        primary_host=me, active_processes={me}, barrier_sync_key_prefix=f"process-{me}"
+    )
+    # Compression takes four times as long and saves 8 % of trained weights.
+    handler = ocp.PyTreeCheckpointHandler(use_compression=False, multiprocessing_options=alone)
+    return ocp.Checkpointer(handler, multiprocessing_options=alone)
+
+
+def _numbered(tree: Any) -> dict[str, Any]:
+    """Leaves by number: what is stored does not depend on the classes of optax' states."""
+    return {f"{k:04d}": np.asarray(leaf) for k, leaf in enumerate(jax.tree.leaves(tree))}
+
+
+def _restore(checkpointer: Any, folder: Path, number: int) -> list[Any]:
+    import orbax.checkpoint as ocp
+
+    each = {f"{k:04d}": ocp.RestoreArgs(restore_type=np.ndarray) for k in range(number)}
+    found = checkpointer.restore(folder, args=ocp.args.PyTreeRestore(restore_args=each))
+    return [found[name] for name in each]
+
+
+def _checksum(path: Path) -> int:
+    value = 0
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            value = zlib.crc32(chunk, value)
+    return value
+
+
+def _flush(path: Path) -> None:
+    """To the disk, so that the record is never there before what it names."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,194 @@
+"""``CTClassifier``: the network behind scikit-learn's interface, for pipelines, grids and comparisons.
+
+>>> from ctfast import CTClassifier
+>>> classifier = CTClassifier(epochs=10, random_state=0).fit(slices, labels)
+>>> classifier.predict_proba(others)
+
+Not a medical device.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ctfast.errors import MissingDependencyError
+from ctfast.files.image import PIXEL_DTYPES
+from ctfast.model.config import Augmentation, ModelConfig, TrainConfig
+from ctfast.model.dataset import Dataset
+from ctfast.model.preprocessing import Preprocessing
+from ctfast.model.run_folder import TrainedModel
+from ctfast.model.training import fit
+from ctfast.pipeline import Pipeline, Step
+
+try:
+    from sklearn.base import BaseEstimator, ClassifierMixin
+    from sklearn.utils import check_random_state
+    from sklearn.utils.multiclass import check_classification_targets
+    from sklearn.utils.validation import check_is_fitted, validate_data
+except ImportError as error:
+    raise MissingDependencyError('CTClassifier needs scikit-learn: pip install "ctfast[nn]"') from error
+
+if TYPE_CHECKING:
+    from sklearn.utils import Tags
+
+_LIKE_COLOR: Final = (3, 4)
+_NARROWEST: Final = 1e-6
+"""Width of the window where all training values are equal."""
+
+
+class CTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """The convolutional network ``Sequential4`` as a scikit-learn classifier.
+
+    Args:
+        image_size: Rows and columns that every image is resized to (area-averaged).
+        value_range: Values that become the network's 0 and 1; the default is the HU window in which contrast agent
+            shows. None: the least and the greatest value of the training images.
+        image_shape: ``(H, W)`` of images that come flattened, one a row of ``X``; default: the most square shape with
+            as many pixels.
+        widths: Channels of each block of convolution and pooling.
+        dense: Units of the hidden layer.
+        epochs: Passes over the training images.
+        batch_size: Images a step.
+        learning_rate: Of Adam.
+        augment: Turn, shift, flip and jitter the training images.
+        random_state: Seed (or a NumPy generator of the old kind) of initialisation, order and augmentation.
+
+    Attributes:
+        classes_: Labels, sorted.
+        n_features_in_: Pixels of an image.
+        history_: One dictionary an epoch, as ``ctfast.model.fit`` gives them.
+        n_iter_: Epochs that were run.
+
+    ``X`` holds gray images ``(N, H, W)`` or flattened ``(N, H * W)``, in HU unless ``value_range`` says otherwise.
+    """
+
+    def __init__(
+        self,
+        *,
+        image_size: tuple[int, int] = (256, 256),
+        value_range: tuple[float, float] | None = (-200.0, 1000.0),
+        image_shape: tuple[int, int] | None = None,
+        widths: tuple[int, ...] = (32, 64, 128),
+        dense: int = 128,
+        epochs: int = 20,
+        batch_size: int = 16,
+        learning_rate: float = 1e-3,
+        augment: bool = False,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.image_size = image_size
+        self.value_range = value_range
+        self.image_shape = image_shape
+        self.widths = widths
+        self.dense = dense
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.augment = augment
+        self.random_state = random_state
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+        """Train from the start.
+
+        Args:
+            X: ``(N, H, W)`` or ``(N, H * W)``.
+            y: ``(N,)`` labels of two or more classes.
+
+        Raises:
+            ValueError: For what is no such data, NaN or infinite values among it.
+        """
+        data, labels = validate_data(self, X, y, ensure_min_samples=2, **_input_rules(X))
+        check_classification_targets(labels)
+        self.classes_, numbers = np.unique(labels, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ValueError(f"only one class, {str(self.classes_[0])!r}: two or more classes are needed")
+        images = self._as_images(data)
+        seed = int(check_random_state(self.random_state).randint(1 << 31))
+        dataset = Dataset.from_arrays(
+            images, numbers, classes=[str(c) for c in self.classes_], preprocessing=self._preprocessing(images)
+        )
+        self._train(dataset, seed)
+        self._fitted_shape = images.shape[1:]
+        self.n_features_in_ = math.prod(data.shape[1:])
+        return self
+
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.float32]:
+        """Probabilities ``(N, classes)``, columns in the order of ``classes_``."""
+        check_is_fitted(self)
+        data = validate_data(self, X, reset=False, **_input_rules(X))
+        images = self._as_images(data)
+        if images.shape[1:] != self._fitted_shape:
+            rows, columns = self._fitted_shape
+            raise ValueError(f"images of {images.shape[1]} x {images.shape[2]} pixels; fit saw {rows} x {columns}")
+        return self._trained.predict_proba(self._trained.preprocessing(images))
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """The most probable label of each image."""
+        probabilities = self.predict_proba(X)
+        return self.classes_[probabilities.argmax(axis=1)]
+
+    def _train(self, dataset: Dataset, seed: int) -> None:
+        model_config = ModelConfig(
+            image_size=(self.image_size[0], self.image_size[1]),
+            in_channels=1,
+            widths=tuple(self.widths),
+            dense=self.dense,
+            classes=len(self.classes_),
+        )
+        config = TrainConfig(
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            augmentation=Augmentation.mild() if self.augment else Augmentation(),
+            seed=seed,
+        )
+        result = fit(dataset, config=config, model_config=model_config)
+        self.history_ = result.history
+        self.n_iter_ = len(result.history)
+        self._trained = TrainedModel.of(result.model, dataset.preprocessing, dataset.classes, config)
+
+    def _preprocessing(self, images: NDArray[Any]) -> Preprocessing:
+        low, high = self.value_range if self.value_range is not None else (float(images.min()), float(images.max()))
+        window = Step(
+            "window",
+            center=(low + high) / 2,
+            width=max(high - low, _NARROWEST),
+            function="linear_exact",
+            dtype="uint16",
+        )
+        return Preprocessing(Pipeline([window]), image_size=(self.image_size[0], self.image_size[1]))
+
+    def _as_images(self, data: NDArray[Any]) -> NDArray[Any]:
+        """``(N, H, W)`` in a dtype that the kernels take."""
+        if data.ndim == 2:
+            data = data.reshape(len(data), *self._shape_of_rows(data.shape[1]))
+        data = data if str(data.dtype) in PIXEL_DTYPES else data.astype(np.float64)
+        # Three or four columns would be taken for colour; doubled ones are averaged to the same values.
+        return data.repeat(2, axis=2) if data.shape[2] in _LIKE_COLOR else data
+
+    def _shape_of_rows(self, pixels: int) -> tuple[int, int]:
+        if self.image_shape is None:
+            rows = next(k for k in range(math.isqrt(pixels), 0, -1) if pixels % k == 0)
+            return rows, pixels // rows
+        rows, columns = self.image_shape
+        if rows * columns != pixels:
+            raise ValueError(f"image_shape={self.image_shape!r}, but X has {pixels} columns")
+        return rows, columns
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.non_deterministic = self.random_state is None
+        return tags
+
+
+def _input_rules(X: Any) -> dict[str, Any]:
+    """What scikit-learn shall check: images as they are, everything else as a table."""
+    axes = X.ndim if hasattr(X, "ndim") else np.asarray(X).ndim
+    if axes > 3:
+        raise ValueError(f"X has {axes} axes: (N, H, W) or (N, H * W) is needed")
+    return {"dtype": "numeric", "allow_nd": True, "ensure_2d": axes != 3}

@@ -1,0 +1,249 @@
+"""What a model and a training run are made of: plain values, checked at once, JSON-able. Nothing of JAX in here."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Self
+
+from ctfast.errors import ArgumentError
+
+SCHEDULES: Final = ("constant", "cosine", "linear", "step")
+PRECISIONS: Final = ("auto", "float32", "bfloat16")
+_LARGEST: Final = 1 << 20
+
+
+def _refuse(name: str, value: Any, allowed: str) -> ArgumentError:
+    return ArgumentError(f"{name}={value!r}: {allowed} is allowed")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _check_whole(name: str, value: Any, low: int, high: int = _LARGEST) -> None:
+    if type(value) is not int or not low <= value <= high:
+        raise _refuse(name, value, f"a whole number from {low} to {high}")
+
+
+def _check_number(name: str, value: Any, low: float, high: float, *, above: bool = False) -> None:
+    if not _is_number(value) or not low <= value <= high or (above and value == low):
+        raise _refuse(name, value, f"a number {'above' if above else 'from'} {low:g} to {high:g}")
+
+
+class _Stored:
+    """Dataclasses that go to JSON and back; lists become tuples again."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-able values."""
+        return dataclasses.asdict(self)  # type: ignore[call-overload]
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """From what ``to_dict`` gave, also by way of JSON.
+
+        Raises:
+            ArgumentError: For unknown names and values that are not allowed.
+        """
+        names = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        unknown = sorted(set(data) - names)
+        if unknown:
+            raise ArgumentError(f"{cls.__name__} has no {', '.join(unknown)}; it has {', '.join(sorted(names))}")
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in data.items()})
+
+
+@dataclass(frozen=True)
+class ModelConfig(_Stored):
+    """The shape of a network; the default is ``sequential_4`` of the seed report, 14,839,234 parameters.
+
+    Attributes:
+        image_size: Rows and columns of the input.
+        in_channels: Channels that the parameters of the first layer have. Gray images work with 3 as well.
+        widths: Channels of each block of valid 3 x 3 convolution, ReLU and 2 x 2 maximum.
+        dense: Units of the hidden layer.
+        classes: Number of classes, 2 or more.
+    """
+
+    image_size: tuple[int, int] = (256, 256)
+    in_channels: int = 3
+    widths: tuple[int, ...] = (32, 64, 128)
+    dense: int = 128
+    classes: int = 2
+
+    def __post_init__(self) -> None:
+        """Check.
+
+        Raises:
+            ArgumentError: For values that are not allowed, and images too small for so many blocks.
+        """
+        for name in ("image_size", "widths"):
+            value = getattr(self, name)
+            if not isinstance(value, (tuple, list)) or not value:
+                raise _refuse(name, value, "a tuple of whole numbers")
+            for each in value:
+                _check_whole(name, each, 1, 1 << 16)
+            object.__setattr__(self, name, tuple(value))
+        if len(self.image_size) != 2:
+            raise _refuse("image_size", self.image_size, "(rows, columns)")
+        if self.in_channels not in (1, 3):
+            raise _refuse("in_channels", self.in_channels, "1 or 3")
+        _check_whole("dense", self.dense, 1, 1 << 16)
+        _check_whole("classes", self.classes, 2, 1 << 16)
+        if min(self.feature_shape) < 1:
+            need = 1
+            for _ in self.widths:
+                need = 2 * need + 2
+            raise ArgumentError(
+                f"image_size={self.image_size}: {len(self.widths)} blocks need at least {need} x {need} pixels; "
+                "use larger images or fewer widths"
+            )
+
+    @property
+    def feature_shape(self) -> tuple[int, int, int]:
+        """Rows, columns and channels after the last block."""
+        rows, columns = self.image_size
+        for _ in self.widths:
+            rows, columns = (rows - 2) // 2, (columns - 2) // 2
+        return rows, columns, self.widths[-1]
+
+
+@dataclass(frozen=True)
+class Augmentation(_Stored):
+    """Random changes of training images, drawn anew for each image and epoch. The default changes nothing.
+
+    Attributes:
+        flip_horizontal: Mirror columns in half of the images.
+        flip_vertical: Mirror rows in half of the images.
+        rot90: Turn by 0, 90, 180 or 270 degrees (images must be square).
+        rotation: Turn by any angle from ``-rotation`` to ``rotation`` degrees, bilinear.
+        shift: Move by up to this share of the image's size in each direction, bilinear.
+        contrast: Multiply values by a factor from ``1 - contrast`` to ``1 + contrast``.
+        brightness: Add up to this much; values are 0 to 1.
+        noise: Add Gaussian noise of a standard deviation from 0 to this; values are 0 to 1.
+
+    Where a turn or shift moves in what was outside of the image, values are 0: the lower end of the window.
+    """
+
+    flip_horizontal: bool = False
+    flip_vertical: bool = False
+    rot90: bool = False
+    rotation: float = 0.0
+    shift: float = 0.0
+    contrast: float = 0.0
+    brightness: float = 0.0
+    noise: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check.
+
+        Raises:
+            ArgumentError: For values that are not allowed.
+        """
+        for name in ("flip_horizontal", "flip_vertical", "rot90"):
+            if not isinstance(getattr(self, name), bool):
+                raise _refuse(name, getattr(self, name), "True or False")
+        for name, high in (("rotation", 180), ("shift", 1), ("contrast", 1), ("brightness", 1), ("noise", 1)):
+            _check_number(name, getattr(self, name), 0, high)
+
+    @property
+    def moves(self) -> bool:
+        """Whether pixels land between pixels."""
+        return self.rotation > 0 or self.shift > 0
+
+    @property
+    def active(self) -> bool:
+        """Whether anything changes."""
+        return self != Augmentation()
+
+    @classmethod
+    def mild(cls) -> Augmentation:
+        """What a slice of another patient could look like: mirrored, turned by 10 degrees, moved by 5 %, brighter."""
+        return cls(flip_horizontal=True, rotation=10.0, shift=0.05, contrast=0.1, brightness=0.05, noise=0.02)
+
+
+@dataclass(frozen=True)
+class TrainConfig(_Stored):
+    """How to train.
+
+    Attributes:
+        epochs: Passes over the training images, at most.
+        batch_size: Images a step (all devices and accumulated parts together).
+        learning_rate: Of Adam, at its highest.
+        schedule: ``constant``; ``cosine`` or ``linear`` down to 0 at the last step; ``step``: a tenth after half of
+            the steps, a hundredth after three quarters.
+        warmup: Share of all steps in which the learning rate rises from 0.
+        weight_decay: Decoupled (AdamW), on kernels, not on biases.
+        clip: Largest global norm of the gradient; 0 for no limit.
+        accumulate: Parts in which a batch is worked off, one after the other: less memory, the same step.
+        class_weights: ``balanced`` (as in scikit-learn: classes count alike), one weight a class, or none.
+        label_smoothing: Share of each target that is spread over all classes.
+        patience: Stop after so many epochs without a lower validation loss; 0 for never.
+        seed: Of initialisation, order and augmentation; equal seeds give equal bits on the same machine and devices.
+        augmentation: Changes of training images.
+        precision: ``float32``, ``bfloat16`` (parameters and sums stay float32), or ``auto``: bfloat16 on GPU and TPU.
+        devices: ``None`` (all of the best platform), ``"cpu"``, ``"gpu"``, ``"gpu:1"``, ``"cpu:0,cpu:1"``.
+        path: How convolutions are computed; see ``ctfast.model.convolution``.
+        steps_per_dispatch: Steps in one call of the compiled program; 0 chooses by platform.
+        memory_limit: Bytes that a step may take; 0: what the device has free. A step that needs more works off its
+            batch in parts.
+        checkpoint_seconds: A checkpoint after the first epoch that ends so long after the last checkpoint, and at the
+            end; 0: after every epoch.
+    """
+
+    epochs: int = 20
+    batch_size: int = 16
+    learning_rate: float = 3e-4
+    schedule: str = "cosine"
+    warmup: float = 0.05
+    weight_decay: float = 1e-4
+    clip: float = 1.0
+    accumulate: int = 1
+    class_weights: str | tuple[float, ...] | None = None
+    label_smoothing: float = 0.0
+    patience: int = 0
+    seed: int = 0
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    precision: str = "auto"
+    devices: str | None = None
+    path: str = "auto"
+    steps_per_dispatch: int = 0
+    memory_limit: int = 0
+    checkpoint_seconds: float = 30.0
+
+    def __post_init__(self) -> None:
+        """Check.
+
+        Raises:
+            ArgumentError: For values that are not allowed.
+        """
+        if isinstance(self.augmentation, Mapping):
+            object.__setattr__(self, "augmentation", Augmentation.from_dict(self.augmentation))
+        if not isinstance(self.augmentation, Augmentation):
+            raise _refuse("augmentation", self.augmentation, "an Augmentation")
+        _check_whole("epochs", self.epochs, 1)
+        _check_whole("batch_size", self.batch_size, 1)
+        _check_whole("accumulate", self.accumulate, 1, self.batch_size)
+        _check_whole("patience", self.patience, 0)
+        _check_whole("seed", self.seed, 0, (1 << 31) - 1)
+        _check_whole("steps_per_dispatch", self.steps_per_dispatch, 0, 1024)
+        _check_whole("memory_limit", self.memory_limit, 0, 1 << 60)
+        _check_number("learning_rate", self.learning_rate, 0, 1e30, above=True)
+        _check_number("weight_decay", self.weight_decay, 0, 1e3)
+        _check_number("clip", self.clip, 0, 1e30)
+        _check_number("warmup", self.warmup, 0, 1)
+        _check_number("checkpoint_seconds", self.checkpoint_seconds, 0, 1e9)
+        _check_number("label_smoothing", self.label_smoothing, 0, 1)
+        for name, allowed in (("schedule", SCHEDULES), ("precision", PRECISIONS)):
+            if getattr(self, name) not in allowed:
+                raise _refuse(name, getattr(self, name), f"one of {', '.join(allowed)}")
+        self._check_class_weights()
+
+    def _check_class_weights(self) -> None:
+        weights = self.class_weights
+        if weights is None or weights == "balanced":
+            return
+        if not isinstance(weights, (tuple, list)) or not all(_is_number(w) and w >= 0 for w in weights):
+            raise _refuse("class_weights", weights, "'balanced', one number of at least 0 a class, or None")
+        object.__setattr__(self, "class_weights", tuple(map(float, weights)))

@@ -1,0 +1,203 @@
+"""The folder of a training run: what was trained, on what, how it went, and the weights.
+
+``config.json`` (model, training, preprocessing, classes), ``environment.json``, ``metrics.jsonl`` (a line an epoch),
+``checkpoints/``, ``plots/``. ``load_run`` reads it back for prediction.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+from ctfast import __version__
+from ctfast.errors import ArgumentError, FileFormatError, UsageError
+from ctfast.model.caching import use_compilation_cache
+from ctfast.model.checkpoint import FORMAT, NAMES, CheckpointStore, write_json
+from ctfast.model.config import ModelConfig, TrainConfig
+from ctfast.model.devices import Devices
+from ctfast.model.preprocessing import Preprocessing
+from ctfast.model.sequential4 import Sequential4, empty_weights, model_from, weights_of
+
+_PACKAGES: Final = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "numba")
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedModel:
+    """A network that can predict.
+
+    Attributes:
+        model: The network.
+        config: Its shape.
+        preprocessing: From HU to its input.
+        classes: Names of its outputs.
+        hash: 16 hex digits: the same for the same weights, preprocessing and classes.
+        training: How it was trained, where that is known.
+    """
+
+    model: Sequential4
+    config: ModelConfig
+    preprocessing: Preprocessing
+    classes: tuple[str, ...]
+    hash: str
+    training: TrainConfig | None = None
+
+    @classmethod
+    def of(
+        cls,
+        model: Sequential4,
+        preprocessing: Preprocessing,
+        classes: Sequence[str],
+        training: TrainConfig | None = None,
+    ) -> TrainedModel:
+        """Put together, with its hash; also for a model of ``load_keras``.
+
+        Raises:
+            ArgumentError: If the parts do not fit each other.
+        """
+        if len(classes) != model.config.classes:
+            raise ArgumentError(f"{len(classes)} class names for a model of {model.config.classes} classes")
+        if preprocessing.image_size != model.config.image_size:
+            raise ArgumentError(f"preprocessing to {preprocessing.image_size}, a model for {model.config.image_size}")
+        if preprocessing.channels > model.config.in_channels:
+            raise ArgumentError("RGB preprocessing needs a model with in_channels=3")
+        told = _hash(model, preprocessing, classes)
+        return cls(model, model.config, preprocessing, tuple(classes), told, training)
+
+    def predict_proba(self, images: NDArray[np.uint16], *, batch_size: int | None = None) -> NDArray[np.float32]:
+        """Probabilities ``(N, classes)`` of images ``(N, H, W)`` or ``(N, H, W, 3)`` uint16, as ``Dataset.images``.
+
+        One program is compiled for all batches; the last one is padded. See ``preprocessing`` for slices in HU.
+        """
+        from ctfast.model.predictor import Predictor, batch_for
+
+        return Predictor(self, batch_size or batch_for(len(images))).all(images)
+
+
+def _hash(model: Sequential4, preprocessing: Preprocessing, classes: Sequence[str]) -> str:
+    told = [model.config.to_dict(), preprocessing.hash, list(classes)]
+    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
+    for array in jax.tree.leaves(weights_of(model)):
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()[:16]
+
+
+def load_run(path: str | Path, which: str = "best") -> TrainedModel:
+    """The network of a training run, ready to predict.
+
+    Args:
+        path: The run folder.
+        which: ``best`` (lowest validation loss) or ``last``.
+
+    Raises:
+        ArgumentError: For another ``which``.
+        FileFormatError: If the folder is no run, or its checkpoint is damaged, unfinished or of another version; names
+            the file and what to do.
+    """
+    if which not in NAMES:
+        raise ArgumentError(f"which={which!r}: 'best' or 'last' is allowed")
+    use_compilation_cache()
+    run = RunFolder(Path(path))
+    data = run.read_config()
+    try:
+        config = ModelConfig.from_dict(data["model"])
+        preprocessing = Preprocessing.from_dict(data["preprocessing"])
+        classes = tuple(map(str, data["classes"]))
+        training = TrainConfig.from_dict(data["training"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise FileFormatError(f"{run.config_file} is damaged ({error}): train again") from error
+    weights = run.checkpoints.read(which, "weights", empty_weights(config))
+    return TrainedModel.of(model_from(config, weights, training.path), preprocessing, classes, training)
+
+
+class RunFolder:
+    """Reads and writes the files of a run, beside the checkpoints."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config_file = path / "config.json"
+        self.metrics_file = path / "metrics.jsonl"
+        self.checkpoints = CheckpointStore(path / "checkpoints")
+
+    def read_config(self) -> dict[str, Any]:
+        """What ``config.json`` holds.
+
+        Raises:
+            FileFormatError: If it is missing, damaged or of another version.
+        """
+        try:
+            data = json.loads(self.config_file.read_text(encoding="utf-8"))
+            found = data["format"]
+        except (FileNotFoundError, NotADirectoryError):
+            raise FileFormatError(f"{self.path} is no run folder of ctfast: it has no config.json") from None
+        except (ValueError, KeyError, TypeError, OSError) as error:
+            raise FileFormatError(f"{self.config_file} is damaged ({error}): train again") from error
+        if found != FORMAT:
+            raise FileFormatError(
+                f"{self.config_file} has format {found} (ctfast {data.get('ctfast')}), this ctfast {__version__} reads "
+                f"{FORMAT}: use that ctfast, or train again"
+            )
+        return dict(data)
+
+    def start(self, data: Mapping[str, Any], devices: Devices, *, resume: bool) -> bool:
+        """Make the folder, or check that it can go on; True if there is something to go on from.
+
+        Raises:
+            UsageError: If there is something else, or a run that was made otherwise.
+        """
+        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            if not resume:
+                raise UsageError(f"{self.path} is not empty: give another folder, or resume=True to go on with its run")
+            self._refuse_another_run(self.read_config(), data)
+        else:
+            self.path.mkdir(parents=True, exist_ok=True)
+            write_json(self.config_file, {"format": FORMAT, "ctfast": __version__, **data})
+        write_json(self.path / "environment.json", environment(devices))
+        return self.checkpoints.exists()
+
+    def _refuse_another_run(self, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+        fresh = json.loads(json.dumps(new))  # tuples become lists, as in the file
+        free = {"devices", "path", "memory_limit", "steps_per_dispatch", "accumulate", "patience", "checkpoint_seconds"}
+        changed = [k for k in ("model", "preprocessing", "classes", "data") if old.get(k) != fresh.get(k)]
+        before, after = dict(old.get("training", {})), dict(fresh["training"])
+        changed += [f"training.{k}" for k in sorted(before | after) if k not in free and before.get(k) != after.get(k)]
+        if changed:
+            raise UsageError(
+                f"{self.path} was trained otherwise: {', '.join(changed)} differ from its config.json; "
+                "give the same, or another folder"
+            )
+
+    def write_history(self, history: Sequence[Mapping[str, Any]]) -> None:
+        """All epochs so far; whole or not at all."""
+        temporary = self.metrics_file.with_suffix(".tmp")
+        temporary.write_text("".join(json.dumps(row) + "\n" for row in history), encoding="utf-8")
+        os.replace(temporary, self.metrics_file)
+
+
+def environment(devices: Devices) -> dict[str, Any]:
+    """Versions and devices, JSON-able."""
+    packages = {}
+    for name in _PACKAGES:
+        try:
+            packages[name] = version(name)
+        except PackageNotFoundError:
+            packages[name] = "not installed"
+    return {
+        "ctfast": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpus": os.cpu_count(),
+        "processes": jax.process_count(),
+        "devices": devices.describe(),
+        "packages": packages,
+    }
