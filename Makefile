@@ -37,8 +37,9 @@ $(VENV)/.dev: $(VENV)/bin/python pyproject.toml
 	touch $@
 
 bench: $(VENV)/.dev
-	$(BIN)/python -m pytest bench --benchmark-enable --benchmark-only --benchmark-json=bench/results/cpu.json
-	$(BIN)/python bench/report.py bench/results/cpu.json
+	$(BIN)/python -m pytest bench --ignore=bench/bench_cnn.py --benchmark-enable --benchmark-only --benchmark-json=bench/results/cpu.json
+	$(BIN)/python -m pytest bench/bench_cnn.py --benchmark-enable --benchmark-only --benchmark-json=bench/results/cnn.json
+	$(BIN)/python bench/report.py bench/results/cpu.json bench/results/cnn.json
 
 clean:
 	rm -rf $(VENV) demo-output

@@ -84,6 +84,8 @@ def compare(benchmark: Any) -> Callable[..., None]:
 def pytest_benchmark_update_json(config: Any, benchmarks: Any, output_json: dict[str, Any]) -> None:
     """Note which versions were measured."""
     packages = ("numba", "numpy", "opencv-python-headless", "scipy", "scikit-image", "torch", "ipp", "diplib")
+    if any("cnn" in b["extra_info"] for b in output_json["benchmarks"]):
+        packages = ("jax", "flax", "keras", "tensorflow-cpu", "torch", "onnxruntime", "openvino")
     output_json["ctfast_versions"] = {
         name: importlib.metadata.version(name) for name in packages if _is_installed(name)
     }

@@ -1,7 +1,9 @@
 """Turn pytest-benchmark's JSON into the README's tables, and the contract into its support table.
 
 python bench/report.py                  # the support table only
-python bench/report.py RESULTS.json     # the benchmark tables too, and bench/results/ratios.svg
+python bench/report.py RESULTS.json...  # those of the kernels (and bench/results/ratios.svg) and of the network too
+
+The GPU table comes from the newest bench/results/gpu-*.json, which bench/gpu_check.py writes; without one it says so.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "kernels"), str(ROOT)]
 
+from cnn_report import cnn_tables, rows_of  # noqa: E402
 from ctkernels.contract import OPERATIONS, SAME  # noqa: E402
 
 COLUMNS = ("uint8", "int16", "uint16", "float32", "float64")
@@ -76,18 +79,22 @@ def show_cell(cell: Cell | None) -> str:
     return f"**{ratio(cell):.3g}** ({ours * scale:.3g}; {name} {seconds * scale:.3g}{roof})"
 
 
+def where_measured(results: dict[str, Any]) -> str:
+    """Day, processor and versions."""
+    machine = results["machine_info"]
+    cpu = machine.get("cpu", {}).get("brand_raw", machine.get("machine", "?"))
+    versions = "".join(f", {k} {v}" for k, v in results.get("ctfast_versions", {}).items())
+    return f"{results['datetime'][:10]}, {cpu}, Python {machine['python_version']}{versions}"
+
+
 def benchmark_tables(results: dict[str, Any]) -> str:
     """All comparisons as one table by operation and dtype, one of the others, and what was not there."""
     found = cells(results)
     rows = list(dict.fromkeys(row for row, column in found if column in COLUMNS))
     others = [key for key in found if key[1] not in COLUMNS]
-    machine = results["machine_info"]
-    cpu = machine.get("cpu", {}).get("brand_raw", machine.get("machine", "?"))
-    versions = ", ".join(f"{k} {v}" for k, v in results.get("ctfast_versions", {}).items())
-    where = f"{cpu}, Python {machine['python_version']}{', ' + versions if versions else ''}"
     lines = [
         "Best peer's time / ours, through the public functions, one 512 x 512 slice, one thread, "
-        f"{results['datetime'][:10]}, {where}. In brackets: our ns a pixel; the best peer and its ns a pixel; our "
+        f"{where_measured(results)}. In brackets: our ns a pixel; the best peer and its ns a pixel; our "
         "share of the speed of copying as many bytes.",
         "",
         "| | " + " | ".join(COLUMNS) + " |",
@@ -115,6 +122,67 @@ def benchmark_tables(results: dict[str, Any]) -> str:
     if absent:
         lines += ["", f"Not installed where this was measured: {', '.join(absent)}."]
     return "\n".join(lines) + "\n"
+
+
+NO_GPU_RESULT = "Nobody has run `bench/gpu_check.py` on a GPU yet: there are no GPU figures.\n"
+
+
+def newest_gpu_result() -> dict[str, Any] | None:
+    """Of real runs; None where there is none."""
+    runs = [json.loads(p.read_text(encoding="utf-8")) for p in (ROOT / "bench" / "results").glob("gpu-*.json")]
+    return max((run for run in runs if not run["small"]), key=lambda run: run["date"], default=None)
+
+
+def gpu_table(results: dict[str, Any] | None) -> str:
+    """Images a second of each operation by batch, the share of the copy's speed, and the best peer."""
+    if results is None:
+        return NO_GPU_RESULT
+    cases = [c for c in results["throughput"].get("result", []) if "seconds" in c]
+    by_place = {(c["row"], c["batch"]): c for c in cases}
+    batches = sorted({c["batch"] for c in cases})
+    copy = results["copies"]["result"]["device_bytes_per_second"] / 1e9
+    peers = [p for p in results["peers"].get("result", {}).get("timed", []) if "seconds" in p]
+    lines = [
+        f"{results['device']}, {results['date'][:10]}, CuPy {results['cupy']}, NVRTC {results['nvrtc']}: thousand "
+        "512 x 512 images a second by batch, in brackets the share of what copying on the device allows "
+        f"({copy:,.0f} GB/s). "
+        "Peers get the same batch; the ratio is their time / ours.",
+        "",
+        "| | " + " | ".join(map(str, batches)) + " | best peer / ours |",
+        "|---" * (len(batches) + 2) + "|",
+    ]
+    for row in dict.fromkeys(c["row"] for c in cases):
+        shown = [_gpu_cell(by_place.get((row, batch))) for batch in batches]
+        rivals = [
+            (p["seconds"] / by_place[row, p["batch"]]["seconds"], p["peer"])
+            for p in peers
+            if p["row"] == row and (row, p["batch"]) in by_place
+        ]
+        best = min(rivals, default=None)
+        lines.append(
+            f"| {row} | " + " | ".join(shown) + f" | {'' if best is None else f'**{best[0]:.3g}** {best[1]}'} |"
+        )
+    fused, ends = results["fused"].get("result"), results["end_to_end"].get("result")
+    if fused:
+        gain = fused["stepwise_seconds"] / fused["seconds"]
+        lines += [
+            "",
+            f"Window, median 3, Gaussian, CLAHE, histogram as one pipeline: {gain:.3g} times the steps one by one.",
+        ]
+    if ends:
+        rates = {name: ends["files"] / ends[f"{name}_seconds"] for name in ("gpu", "cpu", "read")}
+        lines += [
+            "",
+            f"Files to files with the same pipeline: {rates['gpu']:,.0f} images a second on the GPU, "
+            f"{rates['cpu']:,.0f} on that machine's CPU; reading alone, one after the other, {rates['read']:,.0f}.",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _gpu_cell(case: dict[str, Any] | None) -> str:
+    if case is None:
+        return ""
+    return f"{case['images_per_second'] / 1e3:,.3g} ({100 * case['roofline']:.0f} %)"
 
 
 def draw(results: dict[str, Any], path: Path) -> None:
@@ -150,13 +218,16 @@ def main() -> None:
     """Write the tables into README.md."""
     readme = ROOT / "README.md"
     text = between(readme.read_text(encoding="utf-8"), "support table", support_table())
-    if len(sys.argv) > 1:
-        path = Path(sys.argv[1])
+    for path in map(Path, sys.argv[1:]):
         results = json.loads(path.read_text(encoding="utf-8"))
         strip(results)
         path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-        text = between(text, "benchmark tables", benchmark_tables(results))
-        draw(results, ROOT / "bench" / "results" / "ratios.svg")
+        if cells(results):
+            text = between(text, "benchmark tables", benchmark_tables(results))
+            draw(results, ROOT / "bench" / "results" / "ratios.svg")
+        if rows_of(results):
+            text = between(text, "network tables", f"{where_measured(results)}. {cnn_tables(results)}")
+    text = between(text, "GPU table", gpu_table(newest_gpu_result()))
     readme.write_text(text, encoding="utf-8")
 
 

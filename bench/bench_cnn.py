@@ -1,0 +1,97 @@
+"""The network, forward and a training step with Adam: naive Flax, Keras, PyTorch, ONNX Runtime, OpenVINO.
+
+All cores, every candidate in a process of its own, in turns (`cnn_turns.py`); the same weights, the same images, with
+one input channel for all or three for all. Logits and the losses of two steps are compared before anything is timed.
+Without ``--benchmark-enable`` our own paths are compared on a small network, and no peer is imported.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cnn_candidates import CANDIDATES, ctfast_path
+from cnn_network import images, random_weights
+from cnn_turns import ALLOCATOR, Turns
+
+LOGITS = 1e-4
+"""Most that logits (of size 0.1 to 1) may differ: float32 sums of 115,200 products in different orders."""
+LOSS = 1e-3
+"""Most that losses may differ: after a step of Adam, whose first update is the gradient's sign, near-zeros count."""
+
+
+@pytest.fixture(scope="module", params=[1, 3], ids=["gray", "rgb"])
+def turns(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The candidates for so many input channels; the number itself in a run without timing."""
+    if not request.config.getoption("benchmark_enable"):
+        yield request.param
+        return
+    turns = Turns(request.param, tmp_path_factory.mktemp("cnn"))
+    yield turns
+    turns.close()
+
+
+@functools.cache
+def small_results(what: str, channels: int) -> Mapping[str, Any]:
+    """What our paths find on a small network of the same build."""
+    weights = random_weights(channels, 40, (32, 8, 8), 16)
+    data = images(4, channels, 40)
+    found = {}
+    for path in ("ffi", "lax", "xla") if channels == 1 else ("ffi", "xla"):
+        candidate = ctfast_path(path)(weights)
+        if what == "forward":
+            found[path] = candidate.forward(data["x"])
+        else:
+            assert candidate.trainer is not None
+            train = candidate.trainer()
+            found[path] = [train(data["x"], data["y"]) for _ in range(2)]
+    return found
+
+
+def _assert_alike(found: Mapping[str, Any], most: float) -> None:
+    first, *others = found
+    for name in others:
+        difference = np.abs(np.asarray(found[name]) - np.asarray(found[first])).max()
+        assert difference <= most, f"{name} does other work than {first}: {difference}"
+
+
+def _compare(benchmark: Any, turns: Any, what: str, batch: int) -> None:
+    most = LOGITS if what == "forward" else LOSS
+    if benchmark.disabled:
+        _assert_alike(small_results(what, turns), most)
+        benchmark(lambda: None)
+        return
+    found = turns.results(what, batch)
+    _assert_alike(found, most)
+    seconds = turns.medians(what, batch, list(found))
+    benchmark.extra_info.update(
+        cnn=what,
+        batch=batch,
+        channels=turns.channels,
+        seconds=seconds,
+        first_call={name: turns.first[name, what, batch] for name in found},
+        peak_bytes={name: turns.peaks[name] for name in found},
+        allocator=ALLOCATOR,
+        absent=list(turns.absent),
+    )
+    benchmark.pedantic(lambda: None, rounds=1)
+
+
+@pytest.mark.parametrize("batch", [1, 8, 32, 64])
+def bench_forward(benchmark: Any, turns: Any, batch: int) -> None:
+    _compare(benchmark, turns, "forward", batch)
+
+
+@pytest.mark.parametrize("batch", [16, 32])
+def bench_train_step(benchmark: Any, turns: Any, batch: int) -> None:
+    _compare(benchmark, turns, "train", batch)
+
+
+def bench_every_candidate_has_a_name_and_a_module() -> None:
+    """The table of candidates is well-formed even where no peer is installed."""
+    assert list(CANDIDATES)[:2] == ["ctfast", "ctfast lax"]
+    assert all(module.isidentifier() for module, _ in CANDIDATES.values())
