@@ -1,0 +1,215 @@
+"""Calls of the GPU backend that the tests make: images, parameters, how a result is judged.
+
+Parameters are those of the grid that all backends go through (``tests/test_parity.py``) and more where the GPU has code
+paths of its own.
+"""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from test_parity import VARIANTS, exact_of, images, tolerance
+
+from ctfast.checks import check_values
+from ctkernels import reference
+from ctkernels.contract import MODES, OPERATIONS, SAME, SUMMARY_FIELDS
+from ctkernels.testing import assert_close, assert_exact
+
+Array = np.ndarray
+
+SHAPES = [(1, 1, 1), (2, 33, 40), (1, 1, 9), (3, 16, 20), (1, 70, 133), (1, 5, 2), (2, 64, 64), (1, 9, 1), (5, 7, 11)]
+"""(N, H, W): smaller than any tile, whole tiles, tiles and a rest; widths that vectors divide and that they don't."""
+
+LARGE = (1, 110, 190)
+HUGE = (251, 241)
+"""A median window that no shared memory holds."""
+
+MORE: dict[str, list[dict[str, Any]]] = {
+    "median_filter": [
+        *({"size": size} for size in (1, 7, 9, 11, 15, (5, 1), (9, 3))),
+        *({"size": 5, "mode": mode, "cval": 3} for mode in MODES),
+        *({"size": (17, 21), "mode": mode, "cval": 3} for mode in ("wrap", "constant")),
+        {"size": HUGE, "mode": "mirror"},
+    ],
+    "gaussian_filter": [
+        {"sigma": 0.3},
+        {"sigma": (0.1, 2.0), "mode": "wrap"},
+        {"sigma": 5.0, "mode": "constant", "cval": -7},
+        {"sigma": 12.0, "mode": "mirror"},
+    ],
+    "clahe": [
+        {"nbins": 4096, "tile_grid": (3, 2)},
+        {"nbins": 65536, "clip_limit": 3.0, "tile_grid": (2, 1)},
+        {"nbins": 2, "tile_grid": (1, 1)},
+    ],
+    "histogram": [
+        {"bins": 1, "value_range": (0, 1)},
+        {"bins": 5000, "value_range": (-1024, 3071)},
+        {"bins": 20000, "value_range": (-1024, 3071)},
+    ],
+    "summary": [{"percentiles": (50,)}],
+    "label_tissue": [{"edges": tuple(range(-120, 120))}],
+}
+
+
+class Case(NamedTuple):
+    """One call."""
+
+    name: str
+    image: Array
+    """(N, H, W)"""
+    values: dict[str, Any]
+    """As a user gives them, ``dtype`` among them where the operation lets one choose."""
+    kind: str
+    shift: int = 0
+    """Elements that input and result lie beyond a 256-byte boundary, as a part of a larger array does."""
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.image.dtype} {self.image.shape} {self.kind} {self.values} shift {self.shift}"
+
+
+def pictures(shape: tuple[int, ...], dtype: str) -> dict[str, Array]:
+    """Images of every kind that changes a code path."""
+    made = images(shape, dtype)
+    if dtype.startswith("float"):
+        holes = made["values"].copy()
+        holes.flat[::5] = np.nan
+        holes.flat[1::17] = np.inf
+        holes.flat[3::19] = -np.inf
+        made["holes"] = holes
+        made["whole"] = made["values"].round()
+    return made
+
+
+def comparable(case: Case) -> bool:
+    """Not where the shared grid says that there is nothing to compare."""
+    huge = bool((np.abs(np.nan_to_num(case.image.astype(np.float64), posinf=0, neginf=0)) > 1e30).any())
+    finite = bool(np.isfinite(case.image).all())
+    if case.name == "gaussian_filter":
+        return not huge
+    if case.name == "histogram" and "value_range" not in case.values:
+        return finite and not huge
+    return True
+
+
+def cases(name: str, dtype: str, picks: int = 2) -> Iterator[Case]:
+    """Every variant and result dtype, each with ``picks`` of the shapes and kinds of image in turn."""
+    operation = OPERATIONS[name]
+    results = operation.out_dtypes if operation.chooses_dtype else (None,)
+    kinds = list(pictures((1, 1, 1), dtype))
+    turn = itertools.count()
+    if operation.kind in ("range", "statistic"):  # large enough for several blocks an image
+        for values in VARIANTS[name]:
+            given = {**values, "dtype": results[0]} if results[0] else values
+            case = Case(name, pictures(LARGE, dtype)["values"], given, "values")
+            if comparable(case):
+                yield case
+    for values, result in itertools.product(VARIANTS[name] + MORE.get(name, []), results):
+        for _ in range(picks):
+            n = next(turn)
+            shape, kind = SHAPES[n % len(SHAPES)], kinds[(n + n // len(SHAPES)) % len(kinds)]
+            given = values if result is None else {**values, "dtype": result}
+            shape = (2, 6, 5) if values.get("size") == HUGE else shape
+            case = Case(name, pictures(shape, dtype)[kind], given, kind, (0, 0, 1, 0, 2)[n % 5])
+            if _allowed(case) and comparable(case):
+                yield case
+
+
+LARGE_NETWORKS = (7, 9, 11, (9, 3))
+"""Medians whose sorting networks take g++ seconds: run for two dtypes, which differ in how they are packed."""
+
+
+def _allowed(case: Case) -> bool:
+    """What the public function refuses for the dtype does not reach a kernel."""
+    if case.name == "median_filter" and case.values.get("size") in LARGE_NETWORKS:
+        return case.image.dtype in (np.dtype(np.uint16), np.dtype(np.float32))
+    if case.image.dtype.kind not in "iu":
+        return True
+    limits = np.iinfo(case.image.dtype)
+    if case.name == "median_filter" and case.values.get("mode") == "constant":
+        return bool(limits.min <= case.values["cval"] <= limits.max)
+    return True
+
+
+def prepared(case: Case) -> tuple[dict[str, Any], np.dtype[Any]]:
+    """Parameters as a backend gets them, and the dtype of the result."""
+    operation = OPERATIONS[case.name]
+    values = check_values(operation, {k: v for k, v in case.values.items() if k != "dtype"})
+    if case.name == "histogram":
+        x = case.image
+        kind = np.float32 if x.dtype == np.float32 else np.float64
+        edges = np.histogram_bin_edges(x.astype(kind), values["bins"], values["value_range"])
+        values = {"edges": edges.astype(kind)}
+    if operation.out_dtypes == SAME:
+        return values, case.image.dtype
+    return values, np.dtype(case.values.get("dtype", operation.out_dtypes[0]))
+
+
+def run(case: Case, backend: str = "gpu") -> Array:
+    """The backend's result as a NumPy array; on ``gpu`` also checks that the host never waits and x stays as it is."""
+    values, dtype = prepared(case)
+    shape = OPERATIONS[case.name].result_shape(case.image.shape, values)  # type: ignore[arg-type]
+    if backend != "gpu":
+        out = np.empty(shape, dtype)
+        module: Any = reference if backend == "reference" else importlib.import_module(f"ctkernels.cpu.{case.name}")
+        with np.errstate(all="ignore"):
+            getattr(module, case.name)(case.image, out, **values)
+        return out
+    import cupy as cp
+    from host.simulation import sim
+
+    from ctkernels.gpu import _geometry
+
+    # Batches of 3 and more go through launches that are made for 2 images: each block does several, as from 65,536 on.
+    _geometry.MOST_IMAGES_A_LAUNCH = 2 if 2 < len(case.image) < 100 else 65_535  # type: ignore[misc]
+    module = importlib.import_module(f"ctkernels.gpu.{case.name}")
+    x = _part(cp.empty(case.image.size + case.shift, case.image.dtype), case.shift, case.image.shape)
+    result = _part(cp.empty(int(np.prod(shape)) + case.shift, dtype), case.shift, shape)
+    x.set(case.image)
+    sim.host_waits.clear()
+    getattr(module, case.name)(x, result, **values)
+    if sim.host_waits:  # a table went up, once for all calls
+        sim.host_waits.clear()
+        getattr(module, case.name)(x, result, **values)
+    assert not sim.host_waits, f"the host waited for the device ({sim.host_waits}): {case}"
+    assert_exact(x.get(), case.image, f"the input changed: {case}")
+    got: Array = result.get()
+    return got
+
+
+def _part(whole: Any, start: int, shape: tuple[int, ...]) -> Any:
+    return whole[start:].reshape(shape)
+
+
+def check(case: Case, got: Array) -> None:
+    """Raises where the result is not what the contract promises."""
+    if case.name == "summary":
+        _check_summary(case, got, run(case, "reference"))
+    elif OPERATIONS[case.name].parity == "exact":
+        assert_exact(got, run(case, "reference"), str(case))
+    else:
+        expected = run(case, "reference")
+        for i in range(len(got)):  # each image by itself: its tolerance comes from its own values
+            image = case.image[i]
+            with np.errstate(all="ignore"):
+                exact = exact_of(case.name, image, case.values)
+                allowed = tolerance(case.name, np.where(np.isfinite(image), image, 0), case.values)
+            # In integer results NaN has become a number, which the float64 result does not tell.
+            exact = np.where(np.isnan(exact) & (got.dtype.kind in "iu"), expected[i], exact)
+            assert_close(got[i], exact, np.nan_to_num(allowed, posinf=1e300), str(case))
+
+
+def _check_summary(case: Case, got: Array, expected: Array) -> None:
+    same = [SUMMARY_FIELDS.index(f) for f in ("count", "min", "max")]
+    columns = [*same, *range(len(SUMMARY_FIELDS), got.shape[1])]
+    assert_exact(got[:, columns], expected[:, columns], str(case))
+    scale = np.maximum(np.abs(expected[:, 3]), np.abs(expected[:, 4]))
+    for column in (1, 2):
+        a, e = got[:, column], expected[:, column]
+        with np.errstate(all="ignore"):
+            near = np.isclose(a, e, rtol=1e-9, atol=0) | (np.abs(a - e) <= 1e-12 * scale) | ((a != a) & (e != e))
+        assert near.all(), f"{SUMMARY_FIELDS[column]} {a} {e} {case}"

@@ -1,0 +1,135 @@
+"""``ctfast doctor`` and ``ctfast bench`` about GPUs: with none, with simulated ones, with broken installations."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import io
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from host.simulation import Simulation
+from rich.console import Console
+
+import ctfast
+from ctfast import benchmark, doctor, doctor_gpu
+from ctfast.doctor import Finding, findings
+
+
+def facts() -> dict[str, Finding]:
+    return {fact[0]: Finding(*fact) for fact in doctor_gpu.gpu_facts()}
+
+
+def installed(monkeypatch: pytest.MonkeyPatch, **packages: str) -> None:
+    def version(name: str) -> str:
+        try:
+            return packages[name.replace("-", "_")]
+        except KeyError:
+            raise importlib.metadata.PackageNotFoundError(name) from None
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+
+
+def test_this_machine_with_the_real_cupy() -> None:
+    found = facts()
+    assert found["extra cuda12"].good
+    assert found["CuPy"].good
+    assert "cupy-cuda12x" in found["CuPy"].told
+    assert found["NVRTC"].good, "compiling needs no driver"
+    if doctor_gpu.driver_version() is None:
+        assert not found["NVIDIA driver"].good
+        assert "libcuda.so.1" in found["NVIDIA driver"].told
+        assert not [name for name in found if name.startswith("GPU")], "nobody asks for GPUs without a driver"
+    every = {finding.subject: finding for finding in findings()}
+    assert {"CuPy", "NVRTC", "NVIDIA driver", "backend gpu", "extra nn"} <= set(every)
+    assert all(f.good or f.remedy for f in every.values()), "what is not good has a remedy"
+    assert every["backend gpu"].told == ctfast.backends()["gpu"].reason
+
+
+def test_every_gpu_is_told(host_gpu: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor_gpu, "driver_version", lambda: 12090)
+    host_gpu.devices, host_gpu.memory_limit = 2, 3 << 30
+    found = facts()
+    assert found["NVIDIA driver"].told == "runs CUDA up to 12.9"
+    for name in ("GPU 0", "GPU 1"):
+        assert found[name].good
+        assert found[name].told == ("Host shim, compute capability 9.0, 4 multiprocessors, 3.0 of 3.0 GiB free")
+    host_gpu.compute_capability = "70"
+    assert not facts()["GPU 0"].good
+    assert "7.5 or newer" in facts()["GPU 0"].told
+
+
+def test_a_driver_without_gpus(host_gpu: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor_gpu, "driver_version", lambda: 12090)
+    host_gpu.devices = 0
+    assert not facts()["GPUs"].good
+
+
+@pytest.mark.parametrize(
+    ("packages", "driver", "told", "remedy"),
+    [
+        ({}, None, "not installed", "ctfast[cuda12]"),
+        ({}, 13000, "not installed", "ctfast[cuda13]"),
+        ({"cupy_cuda12x": "13.6.0"}, 12090, "14.2 or newer is needed", "pip uninstall cupy-cuda12x"),
+        (
+            {"cupy_cuda12x": "14.2.0", "cupy": "14.2.0"},
+            12090,
+            "overwrite each other",
+            "pip uninstall cupy-cuda12x cupy",
+        ),
+        ({"cupy_cuda13x": "14.2.0"}, 12040, "the driver runs CUDA up to 12.4", "ctfast[cuda12]"),
+    ],
+)
+def test_what_is_wrong_with_cupy(
+    monkeypatch: pytest.MonkeyPatch, packages: dict[str, str], driver: int | None, told: str, remedy: str
+) -> None:
+    installed(monkeypatch, **packages)
+    _, good, found, mended = doctor_gpu._cupy(driver)
+    assert not good
+    assert told in found
+    assert remedy in mended
+
+
+def test_the_extra_that_fits_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed(monkeypatch)
+    assert doctor_gpu._extra(13000)[3] == 'pip install "ctfast[cuda13]"'
+    installed(monkeypatch, cupy_cuda13x="14.2.0")
+    name, good, told, remedy = doctor_gpu._extra(13000)
+    assert (name, good) == ("extra cuda13", False)
+    assert told == "missing nvidia-cuda-nvrtc, array-api-compat"
+    assert remedy == 'pip install "ctfast[cuda13]"'
+
+
+def test_the_command_that_mends_it_is_shown_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor_gpu, "_version", lambda package: None)
+    monkeypatch.setattr(doctor, "findings", lambda: [Finding(*doctor_gpu._extra(None))])
+    shown = io.StringIO()
+    doctor.print_findings(Console(file=shown, width=150))
+    assert 'pip install "ctfast[cuda12]"' in shown.getvalue()
+
+
+def test_a_missing_nvrtc() -> None:
+    def missing() -> tuple[int, int]:
+        raise RuntimeError("CuPy failed to load libnvrtc.so.13")
+
+    runtime = SimpleNamespace(runtimeGetVersion=lambda: 13000)
+    cupy: Any = SimpleNamespace(cuda=SimpleNamespace(nvrtc=SimpleNamespace(getVersion=missing), runtime=runtime))
+    _, good, told, remedy = doctor_gpu._nvrtc(cupy)
+    assert not good
+    assert "libnvrtc.so.13" in told
+    assert remedy == "pip install nvidia-cuda-nvrtc"
+
+
+def test_bench_tells_transfer_and_compute_apart(host_gpu: Simulation) -> None:
+    timings = list(benchmark.measure(["int16"], 32, 2, ["median_filter", "histogram", "summary"]))
+    by_backend = {t.backend: t for t in timings if t.operation == "median_filter"}
+    assert set(by_backend) == {"cpu", "gpu"}
+    assert by_backend["cpu"].transfer_ms == 0
+    assert by_backend["gpu"].transfer_ms > 0
+    assert by_backend["gpu"].compute_ms > 0
+    assert all(t.error == 0 for t in timings if t.operation != "summary")
+    slow_copies = [t.__class__(**{**t.__dict__, "transfer_ms": 1e6 if t.backend == "gpu" else 0}) for t in timings]
+    assert benchmark.recommend(slow_copies) == "cpu", "copies count"
+    assert benchmark.run_bench(
+        Console(quiet=True), dtypes=["uint8"], size=32, images=1, operations=["median_filter"]
+    ) in ("cpu", "gpu")

@@ -1,0 +1,42 @@
+"""Every operation, dtype, mode and shape on the host build of the real kernels, through the real launchers."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from counts import counted
+from gpu_cases import Case, cases, check, pictures, run
+from host.simulation import Simulation
+
+from ctkernels.contract import IMAGE_DTYPES, OPERATIONS
+
+
+@pytest.mark.parametrize("dtype", IMAGE_DTYPES)
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_equals_the_cpu(host_gpu: Simulation, name: str, dtype: str) -> None:
+    seeds = itertools.cycle(range(4))
+    for case in cases(name, dtype):
+        host_gpu.seed = next(seeds)
+        check(case, run(case))
+        counted["cases executed on the host"] += 1
+
+
+SMALLER = {
+    "median_filter": [{"size": 3}, {"size": 5, "mode": "wrap"}, {"size": 31}],
+    "gaussian_filter": [{"sigma": 2.0}, {"sigma": 30.0, "mode": "mirror"}],
+    "clahe": [{}, {"nbins": 4096, "tile_grid": (2, 2)}],
+    "histogram": [{"bins": 17_000, "value_range": (-1024, 3071)}],
+}
+"""Operations that go another way where shared memory is small or processors are old."""
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "float32"])
+@pytest.mark.parametrize("name", SMALLER)
+def test_equals_the_cpu_on_the_oldest_device(host_gpu: Simulation, name: str, dtype: str) -> None:
+    host_gpu.compute_capability, host_gpu.shared_optin = "75", 64 * 1024
+    shape = (1, 262, 262) if name == "histogram" else (2, 33, 40)
+    for values in SMALLER[name]:
+        case = Case(name, pictures(shape, dtype)["values"], values, "values")
+        check(case, run(case))
+        counted["cases executed on the host"] += 1

@@ -1,0 +1,70 @@
+"""What a whole call asks of memory, against the least it could: counted on the host, held to ``budgets.json``.
+
+``read`` and ``write``: 32-byte sectors that warps ask for, over the bytes of the input and of the result (border pixels
+that two tiles need and tables count every time; a cache may still serve them). ``sectors``: sectors a request over the
+sectors that its bytes would fill lying together. ``banks``: shared memory wavefronts over the fewest possible.
+``launches``: of one call.
+
+What has to come from memory once, whatever the caches, is held to 1.15 times the ideal.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import budgets
+import numpy as np
+import pytest
+from counts import counted
+from gpu_cases import Case, prepared, run
+from host.simulation import Simulation
+
+from ctkernels.contract import OPERATIONS
+
+SHAPE = (2, 128, 256)
+VALUES: dict[str, dict[str, Any]] = {
+    "rescale": {"slope": 1.5, "intercept": -1024},
+    "window": {"center": 40, "width": 400},
+    "median_filter": {"size": 5},
+    "histogram": {"value_range": (-1024, 3071)},
+}
+ONE_PASS = ("rescale", "window", "median_filter", "gaussian_filter", "histogram", "label_tissue")
+"""Operations that read each pixel once and write each result once, but for the borders of tiles."""
+MOST = 1.15
+
+
+def ct_like(shape: tuple[int, ...], dtype: str) -> np.ndarray:
+    values = np.random.default_rng(1).normal(40, 200, shape).round().clip(-1024, 3071)
+    if dtype == "uint8":
+        values = (values / 8 + 128).clip(0, 255)
+    return (values + 1024 if dtype == "uint16" else values).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "float32"])
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_traffic(host_gpu: Simulation, name: str, dtype: str) -> None:
+    host_gpu.variant, host_gpu.counters = "checked", True
+    case = Case(name, ct_like(SHAPE, dtype), VALUES.get(name, {}), "ct")
+    run(case)
+    host_gpu.launches.clear()
+    result = run(case)
+    launches = host_gpu.launches
+    assert launches
+    total = {key: sum(launch.counters[key] for launch in launches) for key in launches[0].counters}
+    input_bytes, result_bytes = case.image.nbytes, result.nbytes
+    image_result = prepared(case)[1].itemsize * case.image.size == result_bytes
+    measured = {
+        "read": total["read_sectors"] * 32 / input_bytes,
+        "sectors": (total["read_sectors"] + total["write_sectors"])
+        / max(total["read_ideal"] + total["write_ideal"], 1),
+        "banks": total["shared_wavefronts"] / max(total["shared_ideal"], 1),
+        "launches": len(launches),
+    }
+    if image_result:
+        measured["write"] = total["write_sectors"] * 32 / result_bytes
+    budgets.hold("traffic", f"{name} {dtype}", {key: round(value, 3) for key, value in measured.items()})
+    counted["calls whose memory traffic was counted"] += 1
+    if name in ONE_PASS and not budgets.WRITE:
+        assert total["unique_read"] <= MOST * input_bytes
+        assert total["unique_written"] <= MOST * result_bytes + 4096
+        assert measured.get("write", 1) <= MOST

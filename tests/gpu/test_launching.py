@@ -1,0 +1,132 @@
+"""What lies around the kernels: batches beyond a grid's limit, workspaces, refused arrays, errors in our words."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+from counts import counted
+from gpu_cases import Case, cases, check, prepared, run
+from host.simulation import Simulation
+
+from ctkernels.contract import OPERATIONS
+
+OWN = ("rescale", "window", "normalize", "standardize", "histogram", "summary", "label_tissue")
+
+
+def several(name: str, dtype: str, images: int) -> Case:
+    case = next(c for c in cases(name, dtype) if c.kind == "values")
+    if OPERATIONS[name].chooses_dtype:
+        case = case._replace(values={"dtype": OPERATIONS[name].out_dtypes[0], **case.values})
+    rng = np.random.default_rng(5)
+    x = rng.integers(0, 250, (images, 9, 13)).astype(dtype)
+    return case._replace(image=x, shift=0)
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_more_images_than_a_grid_takes(host_gpu: Simulation, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """The limit of 65,535 made 2: the kernels loop over the rest."""
+    from ctkernels.gpu import _geometry
+
+    monkeypatch.setattr(_geometry, "MOST_IMAGES_A_LAUNCH", 2)
+    for dtype in ("uint8", "float32"):
+        case = several(name, dtype, 11)
+        check(case, run(case))
+        counted["batches beyond a grid's limit"] += 1
+
+
+@pytest.mark.parametrize("name", ["normalize", "standardize", "summary"])
+def test_a_workspace_of_the_promised_size_is_enough(host_gpu: Simulation, name: str) -> None:
+    import cupy
+
+    module = importlib.import_module(f"ctkernels.gpu.{name}")
+    for case in cases(name, "float64", picks=1):
+        values, dtype = prepared(case)
+        shape = OPERATIONS[name].result_shape(case.image.shape, values)  # type: ignore[arg-type]
+        room = module.workspace_bytes(case.image.shape, case.image.dtype, **values)
+        x, workspace = cupy.asarray(case.image), cupy.empty(max(room, 1), np.uint8)
+        given, own = cupy.empty(shape, dtype), cupy.empty(shape, dtype)
+        operation = getattr(module, name)
+        operation(x, own, **values)
+        before = host_gpu.allocations
+        operation(x, given, **values, workspace=workspace)
+        assert host_gpu.allocations == before, "memory was taken besides the workspace"
+        np.testing.assert_array_equal(given.get(), own.get())
+        if room > 256:
+            with pytest.raises(ValueError, match="needs"):
+                operation(x, given, **values, workspace=workspace[: room - 256])
+
+
+def test_refused_arrays(host_gpu: Simulation) -> None:
+    import cupy
+
+    from ctkernels.gpu.label_tissue import label_tissue
+
+    host_gpu.devices = 2
+    x, out = cupy.empty((2, 8, 8), np.int16), cupy.empty((2, 8, 8), np.uint8)
+    with pytest.raises(TypeError, match=r"cupy\.asarray"):
+        label_tissue(np.zeros((2, 8, 8), np.int16), out, edges=(0.0,))
+    with pytest.raises(ValueError, match="ascontiguousarray"):
+        label_tissue(x[:, :, :4], out, edges=(0.0,))
+    with cupy.cuda.Device(1), pytest.raises(RuntimeError, match="device 0, the current device is 1"):
+        label_tissue(x, out, edges=(0.0,))
+
+
+def test_python_numbers_are_refused(host_gpu: Simulation) -> None:
+    """CuPy would hand a kernel eight bytes for an ``int`` that it declares with four."""
+    from ctkernels.gpu._launch import launch
+
+    with pytest.raises(TypeError, match="argument 0: int"):
+        launch("label_tissue", {"CTK_IN": "short"}, "ctk_label_tissue", (1, 1, 1), (256, 1, 1), (3,))
+
+
+def test_errors_in_our_words(host_gpu: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
+    import cupy
+
+    from ctkernels.gpu import _cupy, _errors, _launch
+
+    x = np.arange(64, dtype=np.int16).reshape(1, 8, 8)
+    case = Case("label_tissue", x, {}, "values")
+    check(case, run(case))
+    host_gpu.memory_limit = host_gpu.used.get(0, 0) + 100
+    with pytest.raises(_errors.GpuMemoryError, match=r"1,000,000 bytes.*fewer images"):
+        _cupy.empty(1_000_000, np.uint8)
+    host_gpu.memory_limit = None
+    check(case, run(case))
+    found = next(k for k in _launch._kernels if k[3] == "ctk_label_tissue")
+    arguments: tuple[Any, ...] = (cupy.asarray(x), cupy.empty(x.shape, np.uint8), np.int64(64))
+    arguments = (*arguments, cupy.empty(1, np.int32), np.int32(0), np.int32(0))
+    with pytest.raises(_errors.GpuLaunchError, match=r"ctk_label_tissue \(grid \(0, 1, 1\)"):
+        _launch.launch(found[1], dict(found[2]), found[3], (0, 1, 1), (256, 1, 1), arguments)
+    monkeypatch.setattr(_launch, "source", lambda unit, defines: "this is no C++")
+    with pytest.raises(_errors.GpuCompileError, match="ctfast doctor"):
+        _launch.kernel("label_tissue", {"CTK_IN": "broken"}, "ctk_label_tissue")
+    monkeypatch.undo()
+    check(case, run(case))
+
+
+def test_tables_are_uploaded_once(host_gpu: Simulation) -> None:
+    import cupy
+
+    from ctkernels.gpu import _cupy
+    from ctkernels.gpu.histogram import histogram
+
+    x, out = cupy.asarray(np.zeros((2, 8, 8), np.uint16)), cupy.empty((2, 4), np.int64)
+    edges = np.histogram_bin_edges(np.empty(0), 4, (0, 8))
+    histogram(x, out, edges=edges)
+    host_gpu.host_waits.clear()
+    before = host_gpu.allocations
+    threads = [threading.Thread(target=histogram, args=(x, out), kwargs={"edges": edges.copy()}) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (host_gpu.host_waits, host_gpu.allocations) == ([], before)
+    for number in range(_cupy._MOST_UPLOADS + 3):
+        _cupy.uploaded(("test", number), lambda: np.zeros(1))
+    assert len(_cupy._uploads) <= _cupy._MOST_UPLOADS
+    histogram(x, out, edges=edges)
+    assert out.get().tolist() == [[64, 0, 0, 0]] * 2

@@ -1,0 +1,77 @@
+"""The kernels through the compiler that a GPU gets: every unit that the launchers can ask for, by the very same string.
+
+Each unit is compiled for one of the architectures in turn, so that a run sees all of them;
+``CTFAST_ALL_ARCHITECTURES=1`` compiles every unit for every one.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import budgets
+import pytest
+from counts import NO_NVRTC, counted
+from host import nvrtc
+
+from ctkernels.gpu import _geometry, _source
+from ctkernels.gpu._geometry import Unit
+
+UNITS = _geometry.all_units()
+EVERYWHERE = bool(os.environ.get("CTFAST_ALL_ARCHITECTURES"))
+
+
+def label(unit: Unit) -> str:
+    return "-".join([unit.name, *(str(value).replace(" ", "_") for _, value in unit.defines)])
+
+
+def architectures(number: int) -> tuple[str, ...]:
+    if EVERYWHERE:
+        return nvrtc.ARCHITECTURES
+    return (nvrtc.ARCHITECTURES[number % len(nvrtc.ARCHITECTURES)],)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiler() -> None:
+    if nvrtc.library_path() is None:
+        pytest.skip(NO_NVRTC)
+
+
+@pytest.mark.parametrize("number", range(len(UNITS)), ids=[label(unit) for unit in UNITS])
+def test_compiles_without_spilling(number: int) -> None:
+    unit = UNITS[number]
+    text = _source.source(unit.name, unit.defines_map())
+    for architecture in architectures(number):
+        found = nvrtc.compile_unit(text, architecture, _source.OPTIONS)
+        counted[f"kernels compiled by NVRTC for sm_{architecture}"] += len(found)
+        assert set(found) == set(unit.kernels), "the manifest and the source name different kernels"
+        for name, takes in found.items():
+            hold(name, takes, f"sm_{architecture} {label(unit)}")
+    counted["units compiled by NVRTC"] += 1
+
+
+def hold(name: str, takes: nvrtc.Resources, where: str) -> None:
+    allowed: dict[str, Any] = budgets.read()["local memory"].get(name, {"bytes": 0})
+    assert takes.spill_stores + takes.spill_loads == 0, f"{name} spills registers: {takes} {where}"
+    assert takes.stack <= allowed["bytes"], f"{name} has {takes.stack} bytes of local memory a thread: {where}"
+    budgets.hold("resources", name, {"registers": takes.registers, "shared": takes.static_shared})
+
+
+def test_the_compiler_can_refuse() -> None:
+    with pytest.raises(nvrtc.NvrtcError, match="undefined"):
+        nvrtc.compile_unit('extern "C" __global__ void k(int* x) { x[0] = missing; }', "90")
+
+
+def test_local_memory_and_spills_are_seen() -> None:
+    body = (
+        "int a[64]; for (int i = 0; i < 64; i++) a[i] = 0;\n"
+        "for (int i = 0; i < 999; i++) a[x[i] & 63] += i;\n"
+        "x[0] = a[x[1] & 63];"
+    )
+    found = nvrtc.compile_unit(f'extern "C" __global__ void k(int* x) {{ {body} }}', "90")
+    assert found["k"].stack >= 256
+    limited = 'extern "C" __global__ void __launch_bounds__(1024, 2) k(volatile float* x) {{ float a[96]; {} }}'
+    reads = "".join(f"a[{i}] = x[{i} * 7];" for i in range(96))
+    writes = "".join(f"x[{i}] = a[{i}] + a[{95 - i}];" for i in range(96))
+    found = nvrtc.compile_unit(limited.format(reads + writes), "90")
+    assert found["k"].spill_stores > 0
