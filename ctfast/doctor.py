@@ -21,7 +21,7 @@ BASE: Final = ("numpy", "numba", "tifffile", "rich", "typer")
 EXTRAS: Final = {
     "dicom": ("pydicom",),
     "nifti": ("nibabel",),
-    "report": ("jinja2", "matplotlib", "scipy"),
+    "report": ("jinja2", "matplotlib", "pillow", "scipy"),
     "nn": ("flatbuffers", "flax", "h5py", "jax", "onnx", "optax", "orbax-checkpoint", "scikit-learn"),
     "codecs": ("imagecodecs", "pylibjpeg", "pylibjpeg-libjpeg", "pylibjpeg-openjpeg", "pyjpegls"),
 }

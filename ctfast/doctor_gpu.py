@@ -15,9 +15,9 @@ from typing import Any, Final
 Fact = tuple[str, bool, str, str]
 """Subject, whether it is good, what was found, what mends it."""
 
-_EXTRAS: Final = {
-    "cuda12": ("cupy-cuda12x", "nvidia-cuda-nvrtc-cu12", "array-api-compat"),
-    "cuda13": ("cupy-cuda13x", "nvidia-cuda-nvrtc", "array-api-compat"),
+EXTRAS: Final = {
+    "cuda12": ("cupy-cuda12x", "nvidia-cuda-nvrtc-cu12"),
+    "cuda13": ("cupy-cuda13x", "nvidia-cuda-nvrtc"),
 }
 _CUPY_PACKAGES: Final = ("cupy-cuda12x", "cupy-cuda13x", "cupy-cuda11x", "cupy")
 _OLDEST_CUPY: Final = (14, 2)
@@ -69,10 +69,10 @@ def _fitting(driver: int | None) -> str:
 
 def _extra(driver: int | None) -> Fact:
     """One of the two is enough; both together would overwrite each other's files."""
-    name = next((extra for extra, packages in _EXTRAS.items() if _version(packages[0])), None)
+    name = next((extra for extra, packages in EXTRAS.items() if _version(packages[0])), None)
     if name is None:
         return ("extra cuda12 or cuda13", False, "not installed", f'pip install "ctfast[{_fitting(driver)}]"')
-    versions = {package: _version(package) for package in _EXTRAS[name]}
+    versions = {package: _version(package) for package in EXTRAS[name]}
     missing = [package for package, version in versions.items() if version is None]
     if missing:
         return (f"extra {name}", False, f"missing {', '.join(missing)}", f'pip install "ctfast[{name}]"')

@@ -96,7 +96,7 @@ def test_the_extra_that_fits_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     installed(monkeypatch, cupy_cuda13x="14.2.0")
     name, good, told, remedy = doctor_gpu._extra(13000)
     assert (name, good) == ("extra cuda13", False)
-    assert told == "missing nvidia-cuda-nvrtc, array-api-compat"
+    assert told == "missing nvidia-cuda-nvrtc"
     assert remedy == 'pip install "ctfast[cuda13]"'
 
 

@@ -1,0 +1,20 @@
+"""What `ctfast doctor` looks for is what the extras install."""
+
+import re
+import tomllib
+from pathlib import Path
+
+from ctfast import doctor, doctor_gpu
+
+PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def test_the_doctor_knows_every_extra() -> None:
+    extras = {
+        name: {re.split(r"[<>=]", package)[0] for package in packages}
+        for name, packages in PROJECT["optional-dependencies"].items()
+        if name != "dev"
+    }
+    known = {**doctor.EXTRAS, **doctor_gpu.EXTRAS}
+    assert {name: set(packages) for name, packages in known.items()} == extras
+    assert set(doctor.BASE) == {re.split(r"[<>=]", package)[0] for package in PROJECT["dependencies"]}
