@@ -260,6 +260,13 @@ def main() -> None:
     except CTFastError as error:
         typer.echo(f"ctfast: {error}", err=True)
         raise SystemExit(2) from None
+    except ModuleNotFoundError as error:
+        from ctfast.model import EXTRA
+
+        if (error.name or "").partition(".")[0] not in EXTRA:
+            raise
+        typer.echo(f'ctfast: this needs {error.name}: pip install "ctfast[nn]"', err=True)
+        raise SystemExit(2) from None
     except KeyboardInterrupt:
         typer.echo("ctfast: interrupted; the same command goes on where it stopped", err=True)
         raise SystemExit(130) from None

@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 import ctfast
-from ctfast.cli import app
+from ctfast.cli import app, main
 from ctfast.files import read_image, read_overview, write_image
 
 ROOT = Path(ctfast.__file__).parents[1]
@@ -192,3 +192,14 @@ def test_report(folder: Path, tmp_path: Path) -> None:
     refused = ctfast_command("report", folder, "--out", page)
     assert refused.returncode == 2
     assert "exists" in refused.stderr
+
+
+def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def without_jax() -> None:
+        raise ModuleNotFoundError("No module named 'jax'", name="jax")
+
+    monkeypatch.setattr("ctfast.cli.app", without_jax)
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 2
+    assert 'pip install "ctfast[nn]"' in capsys.readouterr().err

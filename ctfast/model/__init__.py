@@ -59,7 +59,8 @@ _HOME: Final = {
     "split_by_group": "split",
 }
 
-_EXTRA: Final = ("flax", "h5py", "jax", "jaxlib", "onnx", "optax", "orbax", "sklearn")
+EXTRA: Final = ("flax", "h5py", "jax", "jaxlib", "onnx", "optax", "orbax", "sklearn")
+"""Modules that the extra ``nn`` installs."""
 
 __all__ = [
     "Augmentation",
