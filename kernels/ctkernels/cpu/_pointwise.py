@@ -21,10 +21,7 @@ from numba.extending import overload
 from numpy.typing import NDArray
 
 from ctkernels.cpu._jit import jit_contract, jit_inline
-
-Pair = tuple[float, float]
-
-_TINY, _HUGE = 1e-30, 1e30
+from ctkernels.lines import Pair, clip_ends, fits_float32, narrowed
 
 
 class Line(NamedTuple):
@@ -41,14 +38,7 @@ class Line(NamedTuple):
 
 def fits(line: Line) -> bool:
     """Whether float32 arithmetic holds every step of this line (false for NaN as well)."""
-    steep = abs(line.rise) / abs(line.span) if line.span else np.inf
-    return (
-        _TINY < abs(line.span) < _HUGE
-        and _TINY < steep < _HUGE
-        and abs(line.zero) < _HUGE
-        and abs(line.zero) * steep < _HUGE
-        and abs(line.low) < _HUGE
-    )
+    return fits_float32(line.zero, line.span, line.low, line.rise)
 
 
 def base_of(zero: float, image_dtype: np.dtype[Any]) -> float:
@@ -56,22 +46,10 @@ def base_of(zero: float, image_dtype: np.dtype[Any]) -> float:
     return zero if image_dtype.char == "d" else narrowed(zero)
 
 
-def narrowed(value: float) -> float:
-    """``value`` to the precision of float32; infinity beyond its range."""
-    if -_HUGE < value < _HUGE:
-        return float(np.float32(value))
-    with np.errstate(over="ignore"):
-        return float(np.float32(value))
-
-
 def clipped_line(zero: float, base: float, span: float, out_range: Pair, dtype: np.dtype[Any]) -> Line:
     """The line from ``out_range[0]`` at ``zero`` to ``out_range[1]`` at ``zero + span``, kept inside ``dtype``."""
     low, high = out_range
-    if dtype.kind == "f":
-        return Line(zero, base, span, low, high - low, low, high)
-    limits = np.iinfo(dtype)
-    ends = (min(max(end, limits.min), limits.max) for end in (low, high))
-    return Line(zero, base, span, low, high - low, *ends)
+    return Line(zero, base, span, low, high - low, *clip_ends(out_range, dtype))
 
 
 def difference(value, base):  # type: ignore[no-untyped-def]

@@ -13,11 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctkernels import reference
-from ctkernels.cpu._pointwise import Line, clipped_line, fits, line_kernel, narrowed
+from ctkernels.cpu._pointwise import Line, clipped_line, fits, line_kernel
 from ctkernels.cpu._pointwise_images import pointwise
 from ctkernels.cpu._pointwise_sigmoid import sigmoid_kernel
-
-Pair = tuple[float, float]
+from ctkernels.lines import Pair, narrowed, voi_line
 
 
 @lru_cache(maxsize=256)
@@ -31,12 +30,7 @@ def _plan(
     dtype: np.dtype[Any],
 ) -> Line | None:
     """The line in stored units, or None where float32 cannot hold it (huge numbers, width 1, slope 0)."""
-    if function == "linear":
-        low, span = center - 0.5 - (width - 1) / 2, width - 1
-    elif function == "linear_exact":
-        low, span = center - width / 2, width
-    else:
-        low, span = center, width / 4
+    low, span = voi_line(center, width, function)
     if slope == 0:
         return None
     ends = out_range or reference.default_out_range(dtype)

@@ -25,11 +25,12 @@ from ctkernels.contract import Link
 from ctkernels.gpu import _cupy
 from ctkernels.gpu._geometry_filters import chain_images, network_serves
 from ctkernels.gpu._histogram_plan import binning
-from ctkernels.gpu._line import clip_ends, default_out_range
 from ctkernels.gpu.clahe import Counted, equalized
 from ctkernels.gpu.gaussian_filter import smoothed
 from ctkernels.gpu.median_filter import medians
 from ctkernels.gpu.window import _line, _numbers
+from ctkernels.lines import clip_ends
+from ctkernels.reference import default_out_range
 
 DeviceArray = _cupy.DeviceArray
 Shape = tuple[int, int, int]

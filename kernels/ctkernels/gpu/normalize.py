@@ -9,8 +9,9 @@ import numpy as np
 from ctkernels.gpu import _cupy, _geometry
 from ctkernels.gpu._keys import Pair, key_bounds, key_dtype
 from ctkernels.gpu._launch import launch
-from ctkernels.gpu._line import clip_ends, default_out_range
 from ctkernels.gpu._select import select, select_bytes
+from ctkernels.lines import clip_ends
+from ctkernels.reference import default_out_range
 
 _GIVEN, _EXTREMES, _PERCENTILES = 0, 1, 2
 _MOST_PARTS = 64

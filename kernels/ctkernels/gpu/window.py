@@ -9,23 +9,20 @@ import numpy as np
 
 from ctkernels.gpu import _cupy, _geometry
 from ctkernels.gpu._launch import launch
-from ctkernels.gpu._line import FloatLine, Pair, clip_ends, default_out_range, fits, float32_line, narrowed
+from ctkernels.gpu._line import FloatLine, float32_line
+from ctkernels.lines import Pair, clip_ends, fits_float32, narrowed, voi_line
+from ctkernels.reference import default_out_range
 
 
 @lru_cache(maxsize=256)
 def _line(center: float, width: float, function: str, ends: Pair, slope: float, intercept: float) -> FloatLine | None:
     """The line in stored units, or None where float32 cannot hold it (huge numbers, width 1, slope 0)."""
-    if function == "linear":
-        low, span = center - 0.5 - (width - 1) / 2, width - 1
-    elif function == "linear_exact":
-        low, span = center - width / 2, width
-    else:
-        low, span = center, width / 4
+    low, span = voi_line(center, width, function)
     if slope == 0:
         return None
     zero = (low - intercept) / slope
     rise = ends[1] - ends[0]
-    if not fits(zero, span / slope, ends[0], rise):
+    if not fits_float32(zero, span / slope, ends[0], rise):
         return None
     if function == "sigmoid":
         return float32_line(zero, narrowed(zero), span / slope, 0.0, 1.0)
