@@ -58,7 +58,7 @@ def _jax_candidate(weights: Weights, features: Callable[..., Any]) -> Candidate:
 
 def ctfast_path(path: str) -> Callable[[Weights], Candidate]:
     def build(weights: Weights) -> Candidate:
-        from ctfast.model.convolution import conv_relu_pool
+        from ctfast.model.network.convolution import conv_relu_pool
 
         return _jax_candidate(weights, lambda x, k, b: conv_relu_pool(x, k, b, path=path))
 

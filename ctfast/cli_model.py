@@ -11,7 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from ctfast.files import Values
-    from ctfast.model.dataset import Dataset
+    from ctfast.model.data.dataset import Dataset
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a training run.")]
 Data = Annotated[
@@ -83,9 +83,9 @@ def train(
     from rich.console import Console
 
     from ctfast.model.config import Augmentation, TrainConfig
-    from ctfast.model.preprocessing import Preprocessing, default_pipeline
+    from ctfast.model.data.preprocessing import Preprocessing, default_pipeline
     from ctfast.model.showing import TrainingShow, counted, print_set, print_training
-    from ctfast.model.train_run import train_run
+    from ctfast.model.training.train_run import train_run
 
     _one_of("values", values, _VALUES)
     given = default_pipeline()
@@ -170,7 +170,7 @@ def evaluate(
     """
     from rich.console import Console
 
-    from ctfast.model.evaluating import evaluate_run, print_evaluation
+    from ctfast.model.evaluation.evaluate_run import evaluate_run, print_evaluation
     from ctfast.model.showing import counted
 
     _one_of("values", values, _VALUES)
@@ -223,7 +223,7 @@ def predict(
     """
     from rich.console import Console
 
-    from ctfast.model.predicting import execute, plan_predictions
+    from ctfast.model.prediction.predict_files import execute, plan_predictions
     from ctfast.model.showing import print_predictions
     from ctfast.runner.progress import shown
 
@@ -249,7 +249,7 @@ def export(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
 ) -> None:
     """Write a run's network for other programs: as jax.export artefact, as ONNX, or for Keras."""
-    from ctfast.model.exporting import export_run
+    from ctfast.model.exchange.export_run import export_run
 
     if format is not None:
         _one_of("format", format, _FORMATS)

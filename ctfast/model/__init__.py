@@ -15,48 +15,48 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from ctfast.model.config import Augmentation, ModelConfig, TrainConfig
-    from ctfast.model.cross_validation import CrossValidation, cross_validate
-    from ctfast.model.dataset import Dataset, load_dataset
-    from ctfast.model.evaluating import evaluate_run
-    from ctfast.model.evaluation import Evaluation, evaluate
-    from ctfast.model.explain import class_activation
-    from ctfast.model.export import load_jax
-    from ctfast.model.exporting import export_run
-    from ctfast.model.keras_files import load_keras, save_keras
-    from ctfast.model.network_learner import NetworkLearner
-    from ctfast.model.predicting import predict_files
-    from ctfast.model.preprocessing import Preprocessing
+    from ctfast.model.data.dataset import Dataset, load_dataset
+    from ctfast.model.data.preprocessing import Preprocessing
+    from ctfast.model.data.split import group_folds, split_by_group
+    from ctfast.model.evaluation.cross_validation import CrossValidation, cross_validate
+    from ctfast.model.evaluation.evaluate import Evaluation, evaluate
+    from ctfast.model.evaluation.evaluate_run import evaluate_run
+    from ctfast.model.evaluation.network_learner import NetworkLearner
+    from ctfast.model.exchange.export_run import export_run
+    from ctfast.model.exchange.jax_export import load_jax
+    from ctfast.model.exchange.keras_files import load_keras, save_keras
+    from ctfast.model.network.explain import class_activation
+    from ctfast.model.network.sequential4 import Sequential4
+    from ctfast.model.prediction.predict_files import predict_files
     from ctfast.model.run_folder import TrainedModel, load_run
-    from ctfast.model.sequential4 import Sequential4
-    from ctfast.model.split import group_folds, split_by_group
-    from ctfast.model.training import FitResult, fit
+    from ctfast.model.training.fit import FitResult, fit
 
 _HOME: Final = {
     "Augmentation": "config",
-    "CrossValidation": "cross_validation",
-    "Dataset": "dataset",
-    "Evaluation": "evaluation",
-    "FitResult": "training",
+    "CrossValidation": "evaluation.cross_validation",
+    "Dataset": "data.dataset",
+    "Evaluation": "evaluation.evaluate",
+    "FitResult": "training.fit",
     "ModelConfig": "config",
-    "NetworkLearner": "network_learner",
-    "Preprocessing": "preprocessing",
-    "Sequential4": "sequential4",
+    "NetworkLearner": "evaluation.network_learner",
+    "Preprocessing": "data.preprocessing",
+    "Sequential4": "network.sequential4",
     "TrainConfig": "config",
     "TrainedModel": "run_folder",
-    "class_activation": "explain",
-    "cross_validate": "cross_validation",
-    "evaluate": "evaluation",
-    "evaluate_run": "evaluating",
-    "export_run": "exporting",
-    "fit": "training",
-    "group_folds": "split",
-    "load_dataset": "dataset",
-    "load_jax": "export",
-    "load_keras": "keras_files",
+    "class_activation": "network.explain",
+    "cross_validate": "evaluation.cross_validation",
+    "evaluate": "evaluation.evaluate",
+    "evaluate_run": "evaluation.evaluate_run",
+    "export_run": "exchange.export_run",
+    "fit": "training.fit",
+    "group_folds": "data.split",
+    "load_dataset": "data.dataset",
+    "load_jax": "exchange.jax_export",
+    "load_keras": "exchange.keras_files",
     "load_run": "run_folder",
-    "predict_files": "predicting",
-    "save_keras": "keras_files",
-    "split_by_group": "split",
+    "predict_files": "prediction.predict_files",
+    "save_keras": "exchange.keras_files",
+    "split_by_group": "data.split",
 }
 
 EXTRA: Final = ("flax", "h5py", "jax", "jaxlib", "onnx", "optax", "orbax", "sklearn")

@@ -18,10 +18,10 @@ from numpy.typing import ArrayLike, NDArray
 from ctfast.errors import MissingDependencyError
 from ctfast.files.image import PIXEL_DTYPES
 from ctfast.model.config import Augmentation, ModelConfig, TrainConfig
-from ctfast.model.dataset import Dataset
-from ctfast.model.preprocessing import Preprocessing
+from ctfast.model.data.dataset import Dataset
+from ctfast.model.data.preprocessing import Preprocessing
 from ctfast.model.run_folder import TrainedModel
-from ctfast.model.training import fit
+from ctfast.model.training.fit import fit
 from ctfast.pipeline import Pipeline, Step
 
 try:

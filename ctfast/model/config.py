@@ -184,7 +184,7 @@ class TrainConfig(_Stored):
         augmentation: Changes of training images.
         precision: ``float32``, ``bfloat16`` (parameters and sums stay float32), or ``auto``: bfloat16 on GPU and TPU.
         devices: ``None`` (all of the best platform), ``"cpu"``, ``"gpu"``, ``"gpu:1"``, ``"cpu:0,cpu:1"``.
-        path: How convolutions are computed; see ``ctfast.model.convolution``.
+        path: How convolutions are computed; see ``ctfast.model.network.convolution``.
         steps_per_dispatch: Steps in one call of the compiled program; 0 chooses by platform.
         memory_limit: Bytes that a step may take; 0: what the device has free. A step that needs more works off its
             batch in parts.

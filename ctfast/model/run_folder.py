@@ -25,9 +25,9 @@ from ctfast.errors import ArgumentError, FileFormatError, UsageError
 from ctfast.model.caching import use_compilation_cache
 from ctfast.model.checkpoint import FORMAT, NAMES, CheckpointStore, write_json
 from ctfast.model.config import ModelConfig, TrainConfig
+from ctfast.model.data.preprocessing import Preprocessing
 from ctfast.model.devices import Devices
-from ctfast.model.preprocessing import Preprocessing
-from ctfast.model.sequential4 import Sequential4, empty_weights, model_from, weights_of
+from ctfast.model.network.sequential4 import Sequential4, empty_weights, model_from, weights_of
 
 _PACKAGES: Final = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "numba")
 
@@ -79,7 +79,7 @@ class TrainedModel:
 
         One program is compiled for all batches; the last one is padded. See ``preprocessing`` for slices in HU.
         """
-        from ctfast.model.predictor import Predictor, batch_for
+        from ctfast.model.prediction.predictor import Predictor, batch_for
 
         return Predictor(self, batch_size or batch_for(len(images))).all(images)
 

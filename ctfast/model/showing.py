@@ -9,17 +9,18 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
+from ctfast.notice import NOT_A_DEVICE
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress as Bar
 
-    from ctfast.model._prediction_stream import PredictionReport
-    from ctfast.model.dataset import Dataset
-    from ctfast.model.train_run import TrainReport
-    from ctfast.model.training import Progress
+    from ctfast.model.data.dataset import Dataset
+    from ctfast.model.prediction._stream import PredictionReport
+    from ctfast.model.training.fit import Progress
+    from ctfast.model.training.train_run import TrainReport
     from ctfast.runner.progress import Show
 
-NOTICE: Final = "Not a medical device: not for diagnosis."
 _MOST_TOLD: Final = 10
 _PLAIN_EVERY_SECONDS: Final = 10.0
 
@@ -76,7 +77,7 @@ def print_predictions(report: PredictionReport, console: Console) -> None:
     console.print(f"written: {report.csv}", highlight=False, markup=False, soft_wrap=True)
     if report.explained is not None:
         console.print(f"written: {report.explained}", highlight=False, markup=False, soft_wrap=True)
-    console.print(NOTICE, highlight=False)
+    console.print(NOT_A_DEVICE, highlight=False)
 
 
 class TrainingShow:
@@ -184,4 +185,4 @@ def print_training(report: TrainReport, console: Console) -> None:
     )
     console.print(f"written: {result.run_dir}", highlight=False, markup=False, soft_wrap=True)
     if report.evaluation is None:  # its table has said so
-        console.print(NOTICE, highlight=False)
+        console.print(NOT_A_DEVICE, highlight=False)

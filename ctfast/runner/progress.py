@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
+from ctfast.notice import NOT_A_DEVICE
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -99,7 +101,7 @@ def print_report(report: Report, console: Console) -> None:
             highlight=False,
             soft_wrap=True,
         )
-    console.print("Not a medical device: not for diagnosis.", highlight=False)
+    console.print(NOT_A_DEVICE, highlight=False)
 
 
 def _rates(report: Report, seconds: float) -> tuple[str, str, str]:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from ctfast.files import write_image
 from ctfast.files.dicom_write import write_phantom_dicom
-from ctfast.model.dataset import Dataset
-from ctfast.model.preprocessing import Preprocessing
+from ctfast.model.data.dataset import Dataset
+from ctfast.model.data.preprocessing import Preprocessing
 
 SMALL = Preprocessing(image_size=(8, 8))
 

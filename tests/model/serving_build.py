@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from ctfast.files import write_image
 from ctfast.model.config import ModelConfig
-from ctfast.model.preprocessing import Preprocessing
+from ctfast.model.data.preprocessing import Preprocessing
+from ctfast.model.network.sequential4 import Sequential4
 from ctfast.model.run_folder import TrainedModel
-from ctfast.model.sequential4 import Sequential4
 
 SIZE = (32, 30)
 CLASSES = ("native", "contrast")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from ctfast.model.augmentation import apply, augment, draw, image_keys, turned
 from ctfast.model.config import Augmentation
+from ctfast.model.training.augmentation import apply, augment, draw, image_keys, turned
 
 EVERYTHING = Augmentation(
     flip_horizontal=True,

@@ -16,7 +16,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from ctfast.model.classifier import CTClassifier
-from ctfast.model.preprocessing import Preprocessing
+from ctfast.model.data.preprocessing import Preprocessing
 
 TABLE = CTClassifier(
     image_size=(10, 10),

@@ -16,7 +16,7 @@ import pytest
 from jax.test_util import check_grads
 
 from ctfast.errors import ArgumentError, BackendUnavailableError, DTypeError, ShapeError
-from ctfast.model.convolution import PATHS, choose_path, conv_relu_pool
+from ctfast.model.network.convolution import PATHS, choose_path, conv_relu_pool
 
 FAST = ("ffi", "lax")
 SHAPES = [(3, 17, 20, 5, 12), (2, 16, 17, 1, 32), (2, 15, 16, 3, 32), (1, 14, 14, 16, 32)]
@@ -168,7 +168,7 @@ def test_the_first_layer_does_not_compute_the_gradient_of_its_images() -> None:
 def test_auto_takes_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     assert choose_path("auto", "cpu", np.float32) == "ffi"
     assert choose_path("auto", "gpu", np.float32) == choose_path("auto", "tpu", jnp.bfloat16) == "xla"
-    monkeypatch.setattr("ctfast.model.convolution._why_no_ffi", lambda dtype: "no compiler today")
+    monkeypatch.setattr("ctfast.model.network.convolution._why_no_ffi", lambda dtype: "no compiler today")
     assert choose_path("auto", "cpu", np.float32) == "lax"
     with pytest.raises(BackendUnavailableError, match="no compiler today"):
         choose_path("ffi", "cpu", np.float32)

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = """
 import jax, jax.numpy as jnp, numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
-from ctfast.model.convolution import conv_relu_pool
+from ctfast.model.network.convolution import conv_relu_pool
 
 path = {path!r}
 rng = np.random.default_rng(0)

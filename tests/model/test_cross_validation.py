@@ -17,14 +17,14 @@ from sklearn.preprocessing import StandardScaler
 
 from ctfast.errors import ArgumentError, UsageError
 from ctfast.model import Augmentation, ModelConfig, TrainConfig
-from ctfast.model.baselines import BandBaseline, HistogramBaseline, Predict, band_share
-from ctfast.model.cross_validation import cross_validate
-from ctfast.model.dataset import Dataset, load_dataset
-from ctfast.model.evaluation import NOT_A_DEVICE
-from ctfast.model.metrics import wilson
-from ctfast.model.network_learner import NetworkLearner
-from ctfast.model.preprocessing import Preprocessing
-from ctfast.model.split import group_folds
+from ctfast.model.data.dataset import Dataset, load_dataset
+from ctfast.model.data.preprocessing import Preprocessing
+from ctfast.model.data.split import group_folds
+from ctfast.model.evaluation.baselines import BandBaseline, HistogramBaseline, Predict, band_share
+from ctfast.model.evaluation.cross_validation import cross_validate
+from ctfast.model.evaluation.metrics import wilson
+from ctfast.model.evaluation.network_learner import NetworkLearner
+from ctfast.notice import NOT_A_DEVICE
 from ctfast.synth import write_set
 
 

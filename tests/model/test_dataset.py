@@ -11,9 +11,9 @@ from data_build import SMALL, dicom, made_of, pixels, tiff
 
 from ctfast.errors import ArgumentError, UsageError
 from ctfast.files import write_image
-from ctfast.model import _store
-from ctfast.model.dataset import Dataset, describe, load_dataset
-from ctfast.model.preprocessing import Preprocessing
+from ctfast.model.data import _store
+from ctfast.model.data.dataset import Dataset, describe, load_dataset
+from ctfast.model.data.preprocessing import Preprocessing
 from ctfast.synth import write_set
 
 
@@ -172,7 +172,7 @@ def test_large_sets_lie_in_a_file_and_are_found_again(tmp_path: Path, monkeypatc
     plain = load_dataset(folder, preprocessing=SMALL)
     options = {"preprocessing": SMALL, "cache": cache, "memory": 200}
     large = load_dataset(folder, **options)  # type: ignore[arg-type]
-    monkeypatch.setattr("ctfast.model.dataset.decode_all", None)  # nothing is decoded again
+    monkeypatch.setattr("ctfast.model.data.dataset.decode_all", None)  # nothing is decoded again
     again = load_dataset(folder, **options)  # type: ignore[arg-type]
     for found in (large, again):
         assert isinstance(found.images, np.memmap)

@@ -19,12 +19,12 @@ import ctfast.model
 from ctfast.errors import FileFormatError, UsageError
 from ctfast.files import write_image
 from ctfast.model import ModelConfig, TrainConfig, fit
-from ctfast.model.dataset import Dataset, load_dataset, record_of, seen_before
-from ctfast.model.evaluating import evaluate_run, print_evaluation
-from ctfast.model.evaluation import NOT_A_DEVICE
-from ctfast.model.network_learner import NetworkLearner
-from ctfast.model.preprocessing import Preprocessing
-from ctfast.model.split import split_by_group
+from ctfast.model.data.dataset import Dataset, load_dataset, record_of, seen_before
+from ctfast.model.data.preprocessing import Preprocessing
+from ctfast.model.data.split import split_by_group
+from ctfast.model.evaluation.evaluate_run import evaluate_run, print_evaluation
+from ctfast.model.evaluation.network_learner import NetworkLearner
+from ctfast.notice import NOT_A_DEVICE
 
 
 @dataclass

@@ -13,9 +13,10 @@ from rich.console import Console
 from sklearn import metrics as sk
 
 from ctfast.errors import ArgumentError, UsageError
-from ctfast.model import evaluation_plots as plots
-from ctfast.model.evaluation import NOT_A_DEVICE, Evaluation, evaluate
-from ctfast.model.metrics import auc_delong, wilson
+from ctfast.model.evaluation import plots
+from ctfast.model.evaluation.evaluate import Evaluation, evaluate
+from ctfast.model.evaluation.metrics import auc_delong, wilson
+from ctfast.notice import NOT_A_DEVICE
 
 
 def made(

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from serving_build import CLASSES, SIZE, tiny_run, weights_of, write_slices
 
 from ctfast.errors import ArgumentError, UsageError
-from ctfast.model.explain import class_activation, enlarge
-from ctfast.model.overlay import blend, draw_overlay, save_overlay
-from ctfast.model.predicting import predict_files
+from ctfast.model.network.explain import class_activation, enlarge
+from ctfast.model.prediction.overlay import blend, draw_overlay, save_overlay
+from ctfast.model.prediction.predict_files import predict_files
 from ctfast.model.run_folder import TrainedModel
 
 Image = pytest.importorskip("PIL.Image", reason="pictures need Pillow")

@@ -14,8 +14,8 @@ import pytest
 from serving_build import probabilities_one_by_one, tiny_run
 
 from ctfast.errors import FileFormatError
-from ctfast.model.export import export_jax, load_jax
-from ctfast.model.preprocessing import Preprocessing
+from ctfast.model.data.preprocessing import Preprocessing
+from ctfast.model.exchange.jax_export import export_jax, load_jax
 from ctfast.model.run_folder import TrainedModel
 
 SIZE = (41, 36)  # odd and even, so that pooling drops rows in some blocks

@@ -17,7 +17,7 @@ from flax import nnx
 
 from ctfast.errors import ArgumentError, FileFormatError
 from ctfast.model import ModelConfig, Sequential4, load_keras, save_keras
-from ctfast.model._keras_config import architecture_json
+from ctfast.model.exchange._keras_config import architecture_json
 
 CONFIG = ModelConfig(image_size=(30, 26), widths=(4, 5), dense=7, classes=3)
 ENDINGS = (".keras", ".h5", ".weights.h5")

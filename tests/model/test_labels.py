@@ -8,7 +8,7 @@ import pytest
 from data_build import dicom, tiff
 
 from ctfast.errors import FileFormatError, UsageError
-from ctfast.model.labels import find_samples
+from ctfast.model.data.labels import find_samples
 
 KAGGLE = "ID_{0:04d}_AGE_0060_CONTRAST_{1}_CT"
 HEADER = ",Age,Contrast,ContrastTag,raw_input_path,id,tiff_name,dicom_name\n"

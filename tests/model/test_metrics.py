@@ -12,7 +12,7 @@ from scipy.stats import binomtest, norm
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss, mean_squared_error, roc_auc_score
 
-from ctfast.model import metrics
+from ctfast.model.evaluation import metrics
 
 
 @settings(max_examples=100, deadline=None)

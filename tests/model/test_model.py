@@ -11,7 +11,7 @@ from flax import nnx
 import ctfast.model
 from ctfast.errors import ArgumentError, ShapeError
 from ctfast.model.config import Augmentation, ModelConfig, TrainConfig
-from ctfast.model.sequential4 import Sequential4, empty_weights, model_from, parameter_count, weights_of
+from ctfast.model.network.sequential4 import Sequential4, empty_weights, model_from, parameter_count, weights_of
 
 SMALL = ModelConfig(image_size=(24, 22), widths=(4, 6), dense=10, classes=3)
 WIDER = ModelConfig(image_size=(40, 40), widths=(32, 64), dense=64)

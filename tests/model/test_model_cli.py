@@ -146,7 +146,7 @@ def test_export_every_format_gives_the_same_probabilities(run: Path, data: Path,
     import onnxruntime
 
     from ctfast.model import load_keras, load_run
-    from ctfast.model.export import load_jax
+    from ctfast.model.exchange.jax_export import load_jax
 
     trained = load_run(run)
     images = trained.preprocessing.read(min((data / "tiff_images").iterdir()))[0]

@@ -14,8 +14,8 @@ import pytest
 from scipy.special import softmax
 from serving_build import tiny_run
 
-from ctfast.model.onnx_export import IR_VERSION, OPSET, export_onnx
-from ctfast.model.preprocessing import Preprocessing
+from ctfast.model.data.preprocessing import Preprocessing
+from ctfast.model.exchange.onnx_export import IR_VERSION, OPSET, export_onnx
 from ctfast.model.run_folder import TrainedModel
 
 

@@ -19,8 +19,9 @@ from serving_build import CLASSES, died, probabilities_one_by_one, square_unless
 import ctfast
 from ctfast.errors import ArgumentError, UsageError
 from ctfast.files import write_image
-from ctfast.model import _reading, predictor
-from ctfast.model.predicting import predict_files
+from ctfast.model.data import _reading
+from ctfast.model.prediction import predictor
+from ctfast.model.prediction.predict_files import predict_files
 from ctfast.model.run_folder import TrainedModel
 
 ROOT = Path(ctfast.__file__).parents[1]
@@ -139,7 +140,7 @@ def test_killed_in_the_middle_and_resumed_gives_the_same_table(run: TrainedModel
         import os, signal, sys
         sys.path.insert(0, {str(Path(__file__).parent)!r})
         from serving_build import tiny_run
-        from ctfast.model.predicting import predict_files
+        from ctfast.model.prediction.predict_files import predict_files
         def kill(*, done, failed):
             if done >= 4:
                 os.kill(os.getpid(), signal.SIGKILL)

@@ -12,8 +12,8 @@ from skimage.transform import resize_local_mean
 from ctfast import Pipeline
 from ctfast.errors import ArgumentError, CTFastError, FileFormatError
 from ctfast.files import read_image, write_image
-from ctfast.model._area import area_resize
-from ctfast.model.preprocessing import Preprocessing
+from ctfast.model.data._area import area_resize
+from ctfast.model.data.preprocessing import Preprocessing
 
 SIZES = [
     ((64, 64), (32, 32)),

@@ -22,7 +22,7 @@ TRAIN = """
 import os, sys, time
 from training_build import TINY, easy_set, quick
 from ctfast.model import Augmentation, fit
-from ctfast.model import _fit_keeper as keeper
+from ctfast.model.training import _keeper as keeper
 
 def show(p):
     if p.row is not None:
@@ -115,9 +115,9 @@ def test_killed_and_resumed_gives_the_same_numbers(
 
 
 def test_a_finished_run_is_not_trained_again(run: Path, finished: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ctfast.model import _fit_engine
+    from ctfast.model.training import _engine
 
-    monkeypatch.setattr(_fit_engine.Engine, "train_epoch", None)
+    monkeypatch.setattr(_engine.Engine, "train_epoch", None)
     again = fit(easy_set(), config=CONFIG, model_config=TINY, validation=range(6), run_dir=run, resume=True)
     assert again.trained.hash == finished.trained.hash
     assert again.history == finished.history

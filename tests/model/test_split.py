@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from ctfast.errors import ArgumentError, UsageError
-from ctfast.model.dataset import Dataset
-from ctfast.model.preprocessing import Preprocessing
-from ctfast.model.split import group_folds, split_by_group
+from ctfast.model.data.dataset import Dataset
+from ctfast.model.data.preprocessing import Preprocessing
+from ctfast.model.data.split import group_folds, split_by_group
 
 
 def bare(labels: Sequence[int], groups: Sequence[int]) -> Dataset:

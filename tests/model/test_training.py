@@ -16,11 +16,11 @@ from training_build import QUICK, TINY, easy_set, numbers, quick
 
 from ctfast.errors import ArgumentError, DeviceMemoryError, DivergedError, UsageError
 from ctfast.model import Augmentation, ModelConfig, Sequential4, TrainConfig, fit
-from ctfast.model import _fit_engine as engine
-from ctfast.model.batches import Layout, epoch_order, read_ahead
 from ctfast.model.config import SCHEDULES
-from ctfast.model.schedule import rates
-from ctfast.model.sequential4 import weights_of
+from ctfast.model.network.sequential4 import weights_of
+from ctfast.model.training import _engine as engine
+from ctfast.model.training.batches import Layout, epoch_order, read_ahead
+from ctfast.model.training.schedule import rates
 
 
 def train(config: TrainConfig = QUICK, **options: Any) -> Any:
@@ -105,7 +105,7 @@ def test_a_batch_cut_otherwise_gives_the_same_training(change: dict) -> None:
 
 
 def test_too_little_memory_cuts_the_batch_and_says_so() -> None:
-    from ctfast.model.step import compiled_step
+    from ctfast.model.training.step import compiled_step
 
     seen: list[str] = []
     free = train(quick(epochs=2), progress=lambda p: seen.append(p.note or ""))
@@ -122,9 +122,9 @@ def test_too_little_memory_cuts_the_batch_and_says_so() -> None:
 
 
 def _program(images: int, compiled_step: Any) -> Any:
-    from ctfast.model._fit_data import prepare
-    from ctfast.model.batches import placed
     from ctfast.model.devices import choose_devices
+    from ctfast.model.training._data import prepare
+    from ctfast.model.training.batches import placed
 
     config, devices, dataset = quick(epochs=2), choose_devices("cpu"), easy_set()
     data = prepare(dataset, range(6), config, TINY, None)

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from ctfast.model.config import ModelConfig, TrainConfig
-from ctfast.model.dataset import Dataset
-from ctfast.model.preprocessing import Preprocessing
+from ctfast.model.data.dataset import Dataset
+from ctfast.model.data.preprocessing import Preprocessing
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = (16, 16)

@@ -1,0 +1,1 @@
+"""Labelled images: found, labelled, decoded, prepared, grouped by patient and split."""

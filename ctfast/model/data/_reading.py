@@ -1,0 +1,180 @@
+"""Files to the network's input for prediction: many at a time, results in order, a bad file as a reason.
+
+Threads start at once. Processes cost about a second to start, are not held up by the interpreter lock, and survive a
+decoder that crashes: the file that killed its process gets an error and the others go on.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from typing import Final, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctfast.analysis.collect import in_order
+from ctfast.files import Limits, Values
+from ctfast.model.data.preprocessing import Preprocessing
+from ctfast.runner.work import reason
+
+_AHEAD: Final = 2
+"""Files a worker in flight, so that memory does not grow with their number."""
+DIED: Final = "the process that read this file died: out of memory, or a crash inside a decoder"
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How files are read."""
+
+    preprocessing: Preprocessing
+    values: Values = "auto"
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True, eq=False)
+class Read:
+    """What one file gave.
+
+    Attributes:
+        frames: ``(frames, H, W)`` uint16, or with a last axis of 3; none where there is an error.
+        error: Why the file could not be read; empty otherwise.
+        values: What its values mean: hu, stored, unknown.
+        trusted: Whether the preprocessing makes sense for such values.
+        several: Whether it holds a stack.
+        size: Bytes.
+        modified: Seconds since the epoch.
+    """
+
+    frames: NDArray[np.uint16]
+    error: str = ""
+    values: str = ""
+    trusted: bool = True
+    several: bool = False
+    size: int = 0
+    modified: float = 0.0
+
+
+def read_all(paths: Iterable[str], reading: Reading, workers: int, *, processes: bool) -> Iterator[Read]:
+    """What each file gave, in the order of ``paths``, which are drawn from only as workers become free."""
+    work = partial(read_one, reading=reading)
+    if processes:
+        return in_processes(work, paths, workers, died=partial(_dead, reading=reading))
+    return in_order(work, paths, workers)
+
+
+def read_one(path: str, reading: Reading) -> Read:
+    """Read and preprocess one file; never raises for a bad one."""
+    size, modified = 0, 0.0
+    try:
+        status = os.stat(path)
+        size, modified = status.st_size, status.st_mtime
+        frames, image = reading.preprocessing.read(path, values=reading.values, limits=reading.limits)
+        if not len(frames):
+            return Read(no_frames(reading), "no frames", size=size, modified=modified)
+    except Exception as error:  # one bad file never stops a batch, whatever a decoder raises
+        told = reason(error).removeprefix(f"{path}: ")
+        return Read(no_frames(reading), told, size=size, modified=modified)
+    trusted = reading.preprocessing.trusts(image)
+    return Read(frames, "", image.meaning, trusted, image.pixels.ndim == 3, size, modified)
+
+
+def no_frames(reading: Reading) -> NDArray[np.uint16]:
+    """What a file without a readable frame gives."""
+    channels = (3,) if reading.preprocessing.channels == 3 else ()
+    return np.empty((0, *reading.preprocessing.image_size, *channels), np.uint16)
+
+
+def _dead(path: str, reading: Reading) -> Read:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return Read(no_frames(reading), DIED)
+    return Read(no_frames(reading), DIED, size=status.st_size, modified=status.st_mtime)
+
+
+def in_processes(work: Callable[[A], B], items: Iterable[A], workers: int, *, died: Callable[[A], B]) -> Iterator[B]:
+    """``map`` on processes, in order; where an item kills its process, ``died(item)`` stands for its result.
+
+    ``work`` and items must be picklable; a calling script needs the ``if __name__ == "__main__"`` guard.
+    """
+    waiting = iter(items)
+    while True:
+        flight: deque[tuple[A, Future[B] | None]] = deque()
+        pool = _new_pool(workers)
+        try:
+            flight.extend((item, _submit(pool, work, item)) for item in islice(waiting, _AHEAD * workers))
+            while flight:
+                future = flight[0][1]
+                if future is None:
+                    raise BrokenProcessPool
+                result = future.result()
+                flight.popleft()
+                flight.extend((item, _submit(pool, work, item)) for item in islice(waiting, 1))
+                yield result
+            return
+        except BrokenProcessPool:
+            suspects = [item for item, _ in flight]
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+        yield from _one_by_one(work, suspects, died)
+
+
+def _submit(pool: ProcessPoolExecutor, work: Callable[[A], B], item: A) -> Future[B] | None:
+    try:
+        return pool.submit(work, item)
+    except BrokenProcessPool:
+        return None  # an earlier item broke the pool; this one is tried again with the others in flight
+
+
+def _one_by_one(work: Callable[[A], B], items: Iterable[A], died: Callable[[A], B]) -> Iterator[B]:
+    """The same in a process of its own, so that the item that kills it is known."""
+    pool = None
+    try:
+        for item in items:
+            pool = pool or _new_pool(1)
+            try:
+                result = pool.submit(work, item).result()
+            except BrokenProcessPool:
+                pool.shutdown()
+                pool, result = None, died(item)
+            yield result
+    finally:
+        if pool is not None:
+            pool.shutdown()
+
+
+def _new_pool(workers: int) -> ProcessPoolExecutor:
+    # Not fork: it copies locks that JAX's threads hold. The fork server imports the readers once for all workers.
+    method = "spawn" if sys.platform == "win32" else "forkserver"
+    context = multiprocessing.get_context(method)
+    if method == "forkserver":
+        context.set_forkserver_preload([__name__])
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
+
+
+def _start_worker() -> None:
+    from ctfast.threads import set_num_threads
+
+    set_num_threads(1)  # the other cores are taken by the network and the other workers
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+
+
+def _exit_with_parent() -> None:
+    """A worker must not outlive a run that was killed; nobody else would tell it."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

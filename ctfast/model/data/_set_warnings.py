@@ -1,0 +1,45 @@
+"""What a user must know of a set that was read, in sentences with names."""
+
+from __future__ import annotations
+
+from ctfast.analysis.records import Unread
+from ctfast.model.data._decoding import Decoded
+from ctfast.model.data.labels import Sample, told
+from ctfast.model.data.preprocessing import Preprocessing
+
+
+def reading_warnings(
+    good: list[tuple[Sample, Decoded]], unread: tuple[Unread, ...], preprocessing: Preprocessing
+) -> list[str]:
+    """Files that can't be read, values that may not be HU, other sizes and aspect ratios."""
+    said = []
+    if unread:
+        why = "; ".join(f"{u.name}: {u.reason}" for u in unread[:3])
+        said.append(f"{told([u.name for u in unread])} can't be read, the set goes on without: {why}")
+    doubtful = [s.name for s, d in good if not d.trusted]
+    if doubtful:
+        said.append(
+            f"{told(doubtful)} do not say that their values are HU, but the pipeline windows HU; "
+            "values='hu' (--values hu) confirms that they are"
+        )
+    shapes = sorted({d.shape for _, d in good})
+    rows, columns = preprocessing.image_size
+    if len(shapes) > 1:
+        listed = ", ".join(f"{h} x {w}" for h, w in shapes[:5])
+        said.append(f"slices of {len(shapes)} sizes ({listed}{', ...' if len(shapes) > 5 else ''}): all are resized to "
+                    f"{rows} x {columns}")  # fmt: skip
+    bent = [s.name for s, d in good if d.shape[0] * columns != d.shape[1] * rows]
+    if bent:
+        said.append(f"{told(bent)} of another aspect ratio than {rows} x {columns}: stretched")
+    return said
+
+
+def patient_warnings(good: list[tuple[Sample, Decoded]]) -> list[str]:
+    """Slices that nothing ties to a patient."""
+    unknown = [s.name for s, d in good if s.group is None and not d.patient]
+    if not unknown:
+        return []
+    return [
+        f"no patient is known for {told(unknown)}: slices of one patient may land on both sides of a split, and "
+        "results look better than they are; give groups= (a column of the table of labels), or DICOM files"
+    ]

@@ -1,0 +1,280 @@
+"""A training set in memory: slices as the network sees them, their classes and their patients.
+
+Every file is decoded once, many at a time, to 16-bit values at the network's size. What would not fit into memory lies
+in a memory-mapped file of the user's cache folder and is found again by the next run. Slices of one patient, frames of
+one file and slices with equal pixels share a group, so that a split by group never has the same thing on both sides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ctfast.analysis.records import Unread
+from ctfast.errors import ArgumentError, UsageError
+from ctfast.files import Limits, Values
+from ctfast.model.data._decoding import Decoded, decode_all, hash_of
+from ctfast.model.data._grouping import group_slices, leakage_warnings
+from ctfast.model.data._reading import Reading
+from ctfast.model.data._set_warnings import patient_warnings, reading_warnings
+from ctfast.model.data._store import Cache
+from ctfast.model.data.labels import Inputs, Sample, Samples, find_samples, told
+from ctfast.model.data.preprocessing import Preprocessing
+from ctfast.runner.limits import bytes_per_file
+from ctfast.runner.progress import Show, silent
+from ctfast.threads import get_num_threads
+
+UNKNOWN: Final = -1
+"""The label of a slice whose class is not known."""
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Slices ready for the network.
+
+    Attributes:
+        images: ``(N, H, W)`` uint16, or ``(N, H, W, 3)``; the network's input is ``images / 65535``. Read-only where it
+            is memory-mapped.
+        labels: ``(N,)`` int32, index into ``classes``, -1 where not known.
+        groups: ``(N,)`` int32: equal for slices that must stay on one side of a split.
+        files: Where each slice comes from; frames of a stack end in ``[k]``.
+        classes: Class names.
+        preprocessing: What made ``images``.
+        warnings: What a user must know before trusting results, in sentences.
+        hashes: Equal for equal pixels, by slice; empty for arrays.
+        hu_shares: ``(N, 120)`` float32: share of all pixels in each 10 HU from -200 to 1000, at full resolution, for
+            the baseline; None where values are not HU.
+        unread: Files that could not be read, and why.
+    """
+
+    images: NDArray[np.uint16]
+    labels: NDArray[np.int32]
+    groups: NDArray[np.int32]
+    files: tuple[str, ...]
+    classes: tuple[str, ...]
+    preprocessing: Preprocessing
+    warnings: tuple[str, ...] = ()
+    hashes: tuple[str, ...] = ()
+    hu_shares: NDArray[np.float32] | None = None
+    unread: tuple[Unread, ...] = field(default=())
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def labelled(self) -> NDArray[np.intp]:
+        """Indices of slices whose class is known."""
+        return np.flatnonzero(self.labels >= 0)
+
+    def class_counts(self) -> dict[str, int]:
+        """Labelled slices by class."""
+        return {name: int((self.labels == k).sum()) for k, name in enumerate(self.classes)}
+
+    @classmethod
+    def from_arrays(
+        cls,
+        images: ArrayLike,
+        labels: ArrayLike,
+        *,
+        groups: ArrayLike | None = None,
+        classes: Sequence[str] | None = None,
+        preprocessing: Preprocessing | None = None,
+    ) -> Dataset:
+        """From slices in HU ``(N, H, W)`` (or RGB with ``channels=3``), their class numbers and patients.
+
+        ``preprocessing`` is applied. Equal slices share a group.
+
+        Raises:
+            ArgumentError: Lengths that differ, or labels outside ``classes``.
+        """
+        preprocessing = preprocessing or Preprocessing()
+        made = preprocessing(np.asarray(images))
+        numbers = np.asarray(labels)
+        patients = np.arange(len(made)) if groups is None else np.asarray(groups)
+        if numbers.shape != (len(made),) or patients.shape != (len(made),):
+            raise ArgumentError(
+                f"{len(made)} images, labels of shape {numbers.shape}, groups of shape {patients.shape}: "
+                "one label and one group an image are needed"
+            )
+        names = tuple(classes) if classes is not None else tuple(map(str, range(int(numbers.max(initial=0)) + 1)))
+        if not np.issubdtype(numbers.dtype, np.integer) or (numbers < UNKNOWN).any() or (numbers >= len(names)).any():
+            raise ArgumentError(f"labels must be whole numbers from 0 to {len(names) - 1}, or -1 where not known")
+        files = tuple(f"image {k}" for k in range(len(made)))
+        keys = [str(p) for p in patients.tolist()]
+        decoded = [Decoded.of_array(image) for image in made]
+        grouped = group_slices(keys, [d.hashes[0] for d in decoded])
+        labels32 = numbers.astype(np.int32)
+        warnings = leakage_warnings(files, labels32, names, [d.hashes[0] for d in decoded], keys)
+        return cls(
+            made,
+            labels32,
+            grouped,
+            files,
+            names,
+            preprocessing,
+            tuple(warnings),
+            tuple(d.hashes[0] for d in decoded),
+        )
+
+    def take(self, indices: ArrayLike) -> Dataset:
+        """Only these slices, in this order (copied)."""
+        chosen = np.asarray(indices)
+        numbers = chosen.tolist()
+        return replace(
+            self,
+            images=self.images[chosen],
+            labels=self.labels[chosen],
+            groups=self.groups[chosen],
+            files=tuple(self.files[k] for k in numbers),
+            hashes=tuple(self.hashes[k] for k in numbers) if self.hashes else (),
+            hu_shares=None if self.hu_shares is None else self.hu_shares[chosen],
+        )
+
+
+def load_dataset(
+    path: Inputs,
+    *,
+    labels: str | Path | None = None,
+    column: str | None = None,
+    groups: str | None = None,
+    preprocessing: Preprocessing | None = None,
+    values: Values = "auto",
+    classes: Sequence[str] | None = None,
+    workers: int | None = None,
+    pool: str = "threads",
+    cache: str | Path | None = None,
+    memory: int | None = None,
+    progress: Show = silent,
+) -> Dataset:
+    """Read a training set.
+
+    Args:
+        path: The Kaggle folder, a folder with one folder a class, a folder of slices with ``labels=``, a ``.csv`` file
+            with columns ``file`` and ``label``; or several folders, patterns, files.
+        labels: CSV table of labels; see ``find_samples``.
+        column: Its column of classes.
+        groups: Its column of patients; default: PatientID of DICOM files.
+        preprocessing: From HU to the network's input; default: HU -200..1000 at 256 x 256.
+        values: What the files' values are: ``"auto"`` (as each file says), ``"hu"`` or ``"stored"``.
+        classes: The classes of an existing model, in its order; default: those that are found.
+        workers: Files at work at once; default: the threads ctfast may use.
+        pool: Workers as ``"threads"``, ``"processes"`` (the calling script needs the ``if __name__ == "__main__"``
+            guard; they survive decoders that crash) or ``"auto"`` (processes for sets of many files).
+        cache: Folder for sets that are too large for memory; default: ``ctfast/datasets`` in the user's cache folder.
+        memory: Bytes that the images may take before they go to the cache; default: a quarter of what is free.
+        progress: Told after each file.
+
+    Files that cannot be read are listed in ``unread`` and named in ``warnings``; the set goes on without them.
+
+    Raises:
+        UsageError: Nothing to learn from: no slices, no labels, one class, nothing readable.
+        FileFormatError: A table of labels that cannot be read or contradicts itself.
+    """
+    preprocessing = preprocessing or Preprocessing()
+    samples = find_samples(path, labels=labels, column=column, groups=groups, classes=classes)
+    store = Cache(samples.items, preprocessing, values, cache, memory)
+    kept = store.find()
+    if kept is None:
+        workers = workers or get_num_threads()
+        reading = Reading(preprocessing, values, Limits(max_bytes=bytes_per_file(workers)))
+        kept = store.fill(decode_all(samples.items, reading, workers, pool), progress)
+    images, decoded = kept
+    return _assemble(samples, preprocessing, images, decoded, fixed_classes=classes is not None)
+
+
+def _assemble(
+    samples: Samples,
+    preprocessing: Preprocessing,
+    images: NDArray[np.uint16],
+    decoded: list[Decoded],
+    *,
+    fixed_classes: bool,
+) -> Dataset:
+    good = [(s, d) for s, d in zip(samples.items, decoded) if not d.error]
+    unread = tuple(Unread(s.name, d.error) for s, d in zip(samples.items, decoded) if d.error)
+    if not good:
+        raise UsageError(f"none of {len(unread)} slices can be read; the first: {unread[0].name}: {unread[0].reason}")
+    files = tuple(name for s, d in good for name in d.names(s.name))
+    hashes = tuple(h for _, d in good for h in d.hashes)
+    number = {name: k for k, name in enumerate(samples.classes)}
+    each = [UNKNOWN if s.label is None else number[s.label] for s, d in good for _ in d.hashes]
+    labels = np.array(each, np.int32)
+    if not fixed_classes:
+        _refuse_lost_classes(labels, samples.classes, unread)
+    keys = [_patient(s, d) for s, d in good for _ in d.hashes]
+    shares = [d.hu_shares for _, d in good]
+    warnings = [
+        *samples.warnings,
+        *reading_warnings(good, unread, preprocessing),
+        *patient_warnings(good),
+        *leakage_warnings(files, labels, samples.classes, hashes, keys),
+    ]
+    return Dataset(
+        images=images,
+        labels=labels,
+        groups=group_slices(keys, hashes),
+        files=files,
+        classes=samples.classes,
+        preprocessing=preprocessing,
+        warnings=tuple(warnings),
+        hashes=hashes,
+        hu_shares=None if any(s is None for s in shares) else np.concatenate([s for s in shares if s is not None]),
+        unread=unread,
+    )
+
+
+def _patient(sample: Sample, decoded: Decoded) -> str:
+    """What tells patients apart; without any knowledge each file is its own."""
+    if sample.group is not None:
+        return f"group {sample.group}"
+    if decoded.patient:
+        return f"patient {decoded.patient}"
+    if sample.kaggle is not None:
+        return f"id {sample.kaggle.id}"
+    return f"study {decoded.study}" if decoded.study else f"file {sample.name}"
+
+
+def _refuse_lost_classes(labels: NDArray[np.int32], classes: tuple[str, ...], unread: tuple[Unread, ...]) -> None:
+    lost = [name for k, name in enumerate(classes) if not (labels == k).any()]
+    if lost:
+        raise UsageError(
+            f"no readable slice of {', '.join(map(repr, lost))} is left: "
+            f"{told([u.name for u in unread])} can't be read, the first because: {unread[0].reason}"
+        )
+
+
+def record_of(dataset: Dataset, training: ArrayLike, validation: ArrayLike = ()) -> dict[str, Any]:
+    """What a run keeps of its data, JSON-able: ``describe``, and which slices it has seen, by hash.
+
+    ``seen_before`` finds them again.
+    """
+    hashes = dataset.hashes or tuple(hash_of(image) for image in dataset.images)
+
+    def rows(chosen: ArrayLike) -> list[dict[str, str]]:
+        return [{"file": dataset.files[k], "hash": hashes[k]} for k in np.asarray(chosen, int).tolist()]
+
+    return {**describe(dataset), "training": rows(training), "validation": rows(validation)}
+
+
+def seen_before(dataset: Dataset, record: dict[str, Any]) -> list[str]:
+    """Files of ``dataset`` whose pixels a run with this record was trained on (or chose its best epoch by)."""
+    known = {row["hash"] for side in ("training", "validation") for row in record.get(side, ())}
+    return [name for name, hash_ in zip(dataset.files, dataset.hashes) if hash_ in known]
+
+
+def describe(dataset: Dataset) -> dict[str, Any]:
+    """The set in figures, JSON-able, for the record of a run."""
+    return {
+        "slices": len(dataset),
+        "labelled": len(dataset.labelled),
+        "classes": dataset.class_counts(),
+        "groups": len(np.unique(dataset.groups)),
+        "unread": [{"file": u.name, "reason": u.reason} for u in dataset.unread],
+        "warnings": list(dataset.warnings),
+        "preprocessing": dataset.preprocessing.hash,
+    }

@@ -1,0 +1,154 @@
+"""From HU to what the network sees: a ``Pipeline`` to 16-bit values, then an area-averaged resize.
+
+It is stored inside every run, so that ``predict`` cannot differ from ``train``. The window comes first and the resize
+second: averaging first would mix the HU of bone or padding into pixels that the window would have clipped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctfast.errors import ArgumentError, FileFormatError, ShapeError
+from ctfast.files import Image, Limits, Values, read_image
+from ctfast.model.data._area import area_resize
+from ctfast.pipeline import Pipeline, Step
+
+HIGHEST: Final = 65535
+"""The network's input is ``images / HIGHEST``: 0 to 1."""
+_MAPPINGS: Final = ("rescale", "window", "normalize", "standardize")
+_LARGEST_SIDE: Final = 1 << 14
+
+
+def default_pipeline() -> Pipeline:
+    """HU -200..1000 to 0..65535: the range that separates contrast from non-contrast slices in the Kaggle set.
+
+    ``linear_exact`` is DICOM's name (PS3.3 C.11.2.1.3.2) for a window that ends at ``center +- width / 2``.
+    """
+    return Pipeline([Step("window", center=400, width=1200, function="linear_exact", dtype="uint16")])
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a slice becomes the network's input.
+
+    Attributes:
+        pipeline: Steps on the slice at its own size; the last step that maps values must give uint16 or uint8.
+        image_size: Rows and columns of the result; the whole slice is resized, its aspect ratio is not kept.
+        channels: 1 for gray; 3 for RGB arrays, whose channels go through the same steps one by one.
+    """
+
+    pipeline: Pipeline = field(default_factory=default_pipeline)
+    image_size: tuple[int, int] = (256, 256)
+    channels: int = 1
+
+    def __post_init__(self) -> None:
+        """Check.
+
+        Raises:
+            ArgumentError: For sizes, channels or a pipeline that cannot work, with what is allowed.
+        """
+        size = tuple(self.image_size) if isinstance(self.image_size, tuple | list) else ()
+        if len(size) != 2 or not all(type(n) is int and 1 <= n <= _LARGEST_SIDE for n in size):
+            raise ArgumentError(f"image_size={self.image_size!r}: rows and columns, 1 to {_LARGEST_SIDE}, are allowed")
+        object.__setattr__(self, "image_size", size)
+        if self.channels not in (1, 3):
+            raise ArgumentError(f"channels={self.channels!r}: 1 (gray) or 3 (RGB) is allowed")
+        if any(step.operation == "label_tissue" for step in self.pipeline.steps):
+            raise ArgumentError("the pipeline has label_tissue: labels have no mean, so they can't be resized")
+        mapping = next((s for s in reversed(self.pipeline.steps) if s.operation in _MAPPINGS), None)
+        if mapping is None or mapping.dtype not in ("uint8", "uint16"):
+            raise ArgumentError(
+                f"the pipeline ends in {mapping or 'values of any range'}: its last window or normalize step needs "
+                "dtype='uint16' (or 'uint8'), so that the network's input is 0 to 1"
+            )
+
+    @classmethod
+    def of_window(
+        cls, low: float, high: float, *, image_size: tuple[int, int] = (256, 256), channels: int = 1
+    ) -> Preprocessing:
+        """With the HU window ``low`` to ``high``. Narrower than the default, a window shows smaller differences.
+
+        Raises:
+            ArgumentError: Unless ``low`` < ``high``.
+        """
+        if not low < high:
+            raise ArgumentError(f"window {low!r} to {high!r}: the first must be below the second")
+        step = Step("window", center=(low + high) / 2, width=high - low, function="linear_exact", dtype="uint16")
+        return cls(Pipeline([step]), image_size, channels)
+
+    def __call__(self, pixels: NDArray[Any]) -> NDArray[np.uint16]:
+        """Slices ``(H, W)`` or ``(..., H, W)`` as ``(..., *image_size)`` uint16.
+
+        With ``channels=3`` also RGB ``(..., H, W, 3)``; the result is ``(..., *image_size, 3)``, gray is repeated.
+
+        Raises:
+            DTypeError, ShapeError: For what is no image; see ``Pipeline``.
+        """
+        pixels = np.asarray(pixels)
+        if self.channels == 1:
+            return self._gray(pixels)
+        if pixels.ndim >= 3 and pixels.shape[-1] == 3:
+            return np.stack([self._gray(np.ascontiguousarray(pixels[..., c])) for c in range(3)], axis=-1)
+        return np.repeat(self._gray(pixels)[..., np.newaxis], 3, axis=-1)
+
+    def _gray(self, pixels: NDArray[Any]) -> NDArray[np.uint16]:
+        mapped = self.pipeline(pixels)
+        if mapped.dtype == np.uint8:
+            mapped = mapped.astype(np.uint16) * np.uint16(257)  # 255 becomes 65535
+        return area_resize(mapped, self.image_size)
+
+    def read(
+        self, path: str | Path, *, values: Values = "auto", limits: Limits | None = None
+    ) -> tuple[NDArray[np.uint16], Image]:
+        """A file as ``(frames, *image_size)`` uint16 (with ``channels=3`` also a last axis), and what the reader said.
+
+        The one way from a file to the network's input, for training and prediction alike.
+
+        Raises:
+            OSError, FileFormatError: If the file cannot be read; names it.
+        """
+        image = read_image(path, values=values) if limits is None else read_image(path, values=values, limits=limits)
+        try:
+            made = self(image.pixels)
+        except ShapeError as error:
+            raise FileFormatError(f"{path}: {error}") from error
+        return (made if image.pixels.ndim == 3 else made[np.newaxis]), image
+
+    def trusts(self, image: Image) -> bool:
+        """Whether the steps make sense for these values: HU where the pipeline names HU."""
+        return image.meaning == "hu" or not self.pipeline.expects_hu
+
+    @property
+    def hash(self) -> str:
+        """16 hex digits, the same for the same computation."""
+        data = {**self.to_dict(), "pipeline": self.pipeline.hash}
+        return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-able values."""
+        return {
+            "pipeline": self.pipeline.to_dict(),
+            "image_size": list(self.image_size),
+            "channels": self.channels,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Preprocessing:
+        """From what ``to_dict`` gave.
+
+        Raises:
+            ArgumentError: For missing or unknown keys.
+        """
+        if set(data) != {"pipeline", "image_size", "channels"}:
+            raise ArgumentError(
+                f"a preprocessing holds pipeline, image_size and channels; found {', '.join(sorted(data)) or 'nothing'}"
+            )
+        return cls(Pipeline.from_dict(data["pipeline"]), tuple(data["image_size"]), data["channels"])

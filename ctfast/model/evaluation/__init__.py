@@ -1,0 +1,1 @@
+"""Evaluation: metrics with intervals, baselines, cross-validation, plots."""

@@ -1,0 +1,223 @@
+"""Patient-grouped cross-validation: how good a recipe is on patients that it has not seen, and what it gains.
+
+Every learner gets the very same folds. Several seeds give several partitions into folds and several initialisations;
+they show the spread that chance alone makes, but add no slices: intervals count each slice once.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctfast.errors import ArgumentError
+from ctfast.model.data.dataset import Dataset
+from ctfast.model.data.split import group_folds
+from ctfast.model.evaluation import metrics
+from ctfast.model.evaluation.baselines import BandBaseline, HistogramBaseline, Learner
+from ctfast.model.evaluation.evaluate import Evaluation, evaluate, plain, shown
+from ctfast.model.evaluation.metrics import Interval
+from ctfast.notice import NOT_A_DEVICE
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+BASELINES: Final[tuple[Learner, ...]] = (BandBaseline(), HistogramBaseline())
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """One learner over all seeds and folds.
+
+    Attributes:
+        name: Of the learner.
+        probabilities: ``(seeds, N, classes)``: of each slice by the model that had not seen its patient.
+        accuracies: ``(seeds,)``: over all slices.
+        accuracy: Their mean, with Wilson's interval for ``N`` slices.
+        accuracy_by_patient: The same, with the interval over resampled patients.
+        auc: Mean over seeds, interval over resampled patients; the folds' models are pooled, which can only lower it.
+        gain: Mean accuracy minus that of the best baseline on the same folds, interval over resampled patients; None
+            for baselines.
+        seconds: Training and prediction, all folds and seeds.
+    """
+
+    name: str
+    probabilities: NDArray[np.float64]
+    accuracies: NDArray[np.float64]
+    accuracy: Interval
+    accuracy_by_patient: Interval
+    auc: Interval
+    gain: Interval | None
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class CrossValidation:
+    """What ``cross_validate`` found; ``outcomes[0]`` is the learner asked about, the rest are the baselines."""
+
+    folds: int
+    seeds: tuple[int, ...]
+    classes: tuple[str, ...]
+    files: tuple[str, ...]
+    labels: NDArray[np.int32]
+    groups: NDArray[np.int32]
+    outcomes: tuple[Outcome, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def best_baseline(self) -> Outcome | None:
+        """The baseline with the highest accuracy, if there are any."""
+        return max(self.outcomes[1:], key=lambda o: o.accuracy.value, default=None)
+
+    def evaluation(self, seed: int = 0) -> Evaluation:
+        """All figures of one seed's pooled predictions; ``seed`` counts from 0 in ``seeds``."""
+        return evaluate(self.outcomes[0].probabilities[seed], self.labels, self.classes, self.groups)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Figures as JSON-able values, with every slice's probabilities."""
+        return {
+            "folds": self.folds,
+            "seeds": list(self.seeds),
+            "classes": list(self.classes),
+            "slices": len(self.labels),
+            "patients": len(np.unique(self.groups)),
+            "confidence": metrics.CONFIDENCE,
+            "outcomes": [
+                {
+                    "name": o.name,
+                    "accuracies": o.accuracies.tolist(),
+                    **{k: plain(getattr(o, k)) for k in ("accuracy", "accuracy_by_patient", "auc")},
+                    "gain": None if o.gain is None else plain(o.gain),
+                    "seconds": o.seconds,
+                }
+                for o in self.outcomes
+            ],
+            "predictions": [
+                {"file": name, "label": int(label), "probabilities": self.outcomes[0].probabilities[:, k].tolist()}
+                for k, (name, label) in enumerate(zip(self.files, self.labels))
+            ],
+            "warnings": list(self.warnings),
+            "notice": NOT_A_DEVICE,
+        }
+
+    def as_table(self) -> Table:
+        """For a terminal (rich)."""
+        from rich.table import Table
+
+        who = f"{len(self.labels)} slices of {len(np.unique(self.groups))} patients"
+        how = f"{self.folds} folds by patient, {len(self.seeds)} {'seed' if len(self.seeds) == 1 else 'seeds'}"
+        table = Table(title=f"cross-validation: {who}, {how}", title_justify="left")
+        table.caption, table.caption_justify = NOT_A_DEVICE, "left"
+        table.add_column("")
+        for o in self.outcomes:
+            table.add_column(o.name, justify="right")
+        rows: list[tuple[str, Callable[[Outcome], str]]] = [
+            ("accuracy", lambda o: shown(o.accuracy)[0]),
+            ("  95 % interval", lambda o: shown(o.accuracy)[1]),
+            ("  by patient", lambda o: shown(o.accuracy_by_patient)[1]),
+            ("  over seeds", lambda o: f"{o.accuracies.min():.3f} to {o.accuracies.max():.3f}"),
+            ("AUC", lambda o: shown(o.auc)[0]),
+            ("  by patient", lambda o: shown(o.auc)[1]),
+            ("gain in accuracy", lambda o: "" if o.gain is None else f"{o.gain.value:+.3f}"),
+            ("  by patient", lambda o: "" if o.gain is None else _signed(o.gain)),
+            ("seconds", lambda o: f"{o.seconds:.1f}"),
+        ]
+        for name, text in rows:
+            cells = [text(o) for o in self.outcomes]
+            if any(cells):
+                table.add_row(name, *cells)
+        return table
+
+
+def cross_validate(
+    dataset: Dataset,
+    learner: Learner,
+    *,
+    folds: int = 5,
+    seeds: Sequence[int] = (0,),
+    baselines: Sequence[Learner] = BASELINES,
+    tell: Tell | None = None,
+) -> CrossValidation:
+    """Train on all folds but one, predict that one; in turn, for each seed, for the learner and the baselines.
+
+    Args:
+        dataset: Slices without a label are left out.
+        learner: For a network: ``NetworkLearner``.
+        folds: Patients are never torn between folds.
+        seeds: One partition into folds (and one initialisation) each.
+        baselines: Compared on the same folds.
+        tell: Called with a line after each fold.
+
+    Raises:
+        ArgumentError: Without seeds.
+        UsageError: A class with fewer patients than folds.
+    """
+    if not len(seeds) or len(set(seeds)) != len(seeds):
+        raise ArgumentError(f"seeds={list(seeds)!r}: one or more different whole numbers are needed")
+    known = dataset.take(dataset.labelled) if len(dataset.labelled) < len(dataset) else dataset
+    partitions = [group_folds(known, folds, seed) for seed in seeds]
+    learners = (learner, *baselines)
+    made = [_predict_all(known, each, partitions, seeds, tell or (lambda line: None)) for each in learners]
+    right = [(p.argmax(axis=2) == known.labels).mean(axis=0) for p, _ in made]
+    best = max(range(1, len(made)), key=lambda k: right[k].mean(), default=None)
+    outcomes = [
+        _outcome(each.name, p, seconds, known, right[best] if best is not None and k == 0 else None)
+        for k, (each, (p, seconds)) in enumerate(zip(learners, made))
+    ]
+    return CrossValidation(
+        folds,
+        tuple(seeds),
+        known.classes,
+        known.files,
+        known.labels,
+        known.groups,
+        tuple(outcomes),
+        known.warnings,
+    )
+
+
+def _predict_all(
+    dataset: Dataset, learner: Learner, partitions: Sequence[Any], seeds: Sequence[int], tell: Tell
+) -> tuple[NDArray[np.float64], float]:
+    start = time.perf_counter()
+    result = np.zeros((len(seeds), len(dataset), len(dataset.classes)))
+    for place, (seed, pairs) in enumerate(zip(seeds, partitions)):
+        for number, (train, test) in enumerate(pairs, 1):
+            predict = learner.learn(dataset.take(train), seed)
+            result[place, test] = predict(dataset.take(test))
+            right = int((result[place, test].argmax(axis=1) == dataset.labels[test]).sum())
+            spent = time.perf_counter() - start
+            tell(f"{learner.name}: seed {seed}, fold {number}/{len(pairs)}: {right}/{len(test)} right, {spent:.0f} s")
+    return result, time.perf_counter() - start
+
+
+def _outcome(
+    name: str, p: NDArray[np.float64], seconds: float, dataset: Dataset, baseline: NDArray[np.float64] | None
+) -> Outcome:
+    hits = p.argmax(axis=2) == dataset.labels
+    share, y, groups = hits.mean(axis=0), dataset.labels, dataset.groups
+
+    areas = [metrics.weighted_auc(y, one) for one in p]
+    gain = None
+    if baseline is not None:
+        gain = metrics.grouped_bootstrap(metrics.weighted_mean(share - baseline), groups)
+    return Outcome(
+        name=name,
+        probabilities=p,
+        accuracies=hits.mean(axis=1),
+        accuracy=metrics.wilson(float(share.sum()), len(share)),
+        accuracy_by_patient=metrics.grouped_bootstrap(metrics.weighted_mean(share), groups),
+        auc=metrics.grouped_bootstrap(lambda w: float(np.mean([area(w) for area in areas])), groups),
+        gain=gain,
+        seconds=seconds,
+    )
+
+
+def _signed(gain: Interval) -> str:
+    return f"{gain.low:+.3f} to {gain.high:+.3f}" if math.isfinite(gain.low) else ""

@@ -1,0 +1,1 @@
+"""Files of and for others: Keras, ONNX, JAX's exported programs."""

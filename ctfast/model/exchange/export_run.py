@@ -1,0 +1,54 @@
+"""What ``ctfast export`` does: choose the format, refuse what would be lost, write."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from ctfast.errors import UsageError
+
+if TYPE_CHECKING:
+    from ctfast.model.run_folder import TrainedModel
+
+FORMATS: Final = ("jax", "onnx", "keras")
+_BY_EXTENSION: Final = {".zip": "jax", ".onnx": "onnx", ".keras": "keras", ".h5": "keras", ".hdf5": "keras"}
+
+
+def export_run(
+    run: str | Path | TrainedModel, out: str | Path, *, format: str | None = None, overwrite: bool = False
+) -> Path:
+    """Write a run's network for other programs.
+
+    Args:
+        run: A run folder, or what ``load_run`` gave.
+        out: The file.
+        format: ``"jax"`` (see ``export_jax``), ``"onnx"`` (``export_onnx``) or ``"keras"`` (``save_keras``); default:
+            by the extension: ``.zip``, ``.onnx``, ``.keras``, ``.h5`` or ``.hdf5``.
+        overwrite: Replace a file that exists.
+
+    Raises:
+        UsageError: For another format, and a file that exists.
+    """
+    path = Path(out)
+    chosen = format or _BY_EXTENSION.get(path.suffix.lower())
+    if chosen not in FORMATS:
+        listed = ", ".join(_BY_EXTENSION)
+        raise UsageError(f"{path}: what format? Its extension is none of {listed}; give --format {'|'.join(FORMATS)}")
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder: name a file in it")
+    if path.exists() and not overwrite:
+        raise UsageError(f"{path} exists: choose another name, or say --overwrite")
+    from ctfast.model import load_run, save_keras
+
+    trained: TrainedModel = load_run(run) if isinstance(run, (str, Path)) else run
+    if chosen == "keras":
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_keras(trained.model, path)
+        return path
+    if chosen == "onnx":
+        from ctfast.model.exchange.onnx_export import export_onnx
+
+        return export_onnx(trained, path)
+    from ctfast.model.exchange.jax_export import export_jax
+
+    return export_jax(trained, path)

@@ -1,0 +1,1 @@
+"""The network itself: its layers, its convolution on each platform, and maps of where it looked."""

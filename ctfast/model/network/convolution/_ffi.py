@@ -1,0 +1,70 @@
+"""The compiled path on CPU: micro-kernels of ``ctkernels``, called by XLA inside jitted programs."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+
+import jax
+import jax.numpy as jnp
+
+from ctfast.model.network.convolution._assembly import assemble
+
+_lock = threading.Lock()
+_registered: set[str] = set()
+
+
+def register(dtype: str) -> None:
+    """Compile (or read from disk) the kernels for ``float32`` or ``float64`` and make them known to XLA, once."""
+    if dtype in _registered:
+        return
+    from ctkernels.cpu import xla
+
+    with _lock:
+        if dtype in _registered:
+            return
+        for name, address in xla.targets(dtype).items():
+            capsule = jax.ffi.pycapsule(ctypes.c_void_p(address))
+            jax.ffi.register_ffi_target(_target(name, dtype), capsule, platform="cpu")
+        _registered.add(dtype)
+
+
+def _target(name: str, dtype: str) -> str:
+    return f"ctfast_convolution_{name}_{dtype}"
+
+
+def _call(name: str, dtype: jnp.dtype, results: object, *args: jax.Array) -> jax.Array:
+    register(dtype.name)
+    return jax.ffi.ffi_call(_target(name, dtype.name), results)(*args)
+
+
+class _Compiled:
+    """The three functions as foreign calls."""
+
+    def _pooled(self, x: jax.Array, kernel: jax.Array, dtype: object) -> jax.ShapeDtypeStruct:
+        n, h, w, _ = x.shape
+        return jax.ShapeDtypeStruct((n, (h - 2) // 2, (w - 2) // 2, kernel.shape[3]), dtype)
+
+    def forward(self, x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
+        return _call("forward", x.dtype, self._pooled(x, kernel, x.dtype), x, kernel, bias)
+
+    def forward_with_places(self, x: jax.Array, kernel: jax.Array, bias: jax.Array) -> tuple[jax.Array, jax.Array]:
+        results = self._pooled(x, kernel, x.dtype), self._pooled(x, kernel, jnp.uint8)
+        out, places = _call("forward", x.dtype, results, x, kernel, bias)
+        return out, places
+
+    def input_gradient(
+        self, places: jax.Array, gradient: jax.Array, kernel: jax.Array, height: int, width: int
+    ) -> jax.Array:
+        result = jax.ShapeDtypeStruct((places.shape[0], height, width, kernel.shape[2]), gradient.dtype)
+        swapped = kernel.transpose(0, 1, 3, 2)
+        return _call("input_gradient", gradient.dtype, result, swapped, places, gradient)
+
+    def weight_gradient(self, x: jax.Array, places: jax.Array, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
+        f = places.shape[3]
+        results = (jax.ShapeDtypeStruct((3, 3, x.shape[3], f), x.dtype), jax.ShapeDtypeStruct((f,), x.dtype))
+        kernel, bias = _call("weight_gradient", x.dtype, results, x, places, gradient)
+        return kernel, bias
+
+
+conv_relu_pool = assemble(_Compiled())

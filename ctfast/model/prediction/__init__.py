@@ -1,0 +1,1 @@
+"""Prediction: batches of any size, tables of results, overlays."""

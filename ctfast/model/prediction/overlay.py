@@ -1,0 +1,162 @@
+"""The picture of an explanation: the slice, the map over it, probabilities, and what it is not."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctfast.errors import MissingDependencyError
+from ctfast.notice import NOT_A_DEVICE
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
+    from PIL.ImageDraw import ImageDraw
+
+_RAMP: Final = ((81, 18, 124), (183, 55, 121), (252, 137, 97), (252, 253, 191))
+"""Violet through orange to light yellow (after Matplotlib's magma, CC0); its dark end would hide the slice."""
+_STRONGEST: Final = 0.7
+"""Share of the colour over the slice where the map is highest; where it is zero the slice shows as it is."""
+_SIDE: Final = 256
+_MARGIN: Final = 12
+_LINE: Final = 18
+_BACK, _INK, _FAINT, _BAR = (255, 255, 255), (20, 20, 20), (110, 110, 110), (70, 110, 170)
+
+
+def save_overlay(
+    path: Path,
+    image: NDArray[np.uint16],
+    heat: NDArray[np.float32],
+    probabilities: NDArray[np.float32],
+    classes: Sequence[str],
+    *,
+    title: str,
+    subtitle: str,
+) -> None:
+    """Write one PNG, whole or not at all.
+
+    Args:
+        path: Where to; folders are made.
+        image: ``(H, W)`` or ``(H, W, 3)``: the slice as the network sees it.
+        heat: ``(H, W)``, 0 and above; scaled to its own highest value.
+        probabilities: ``(classes,)``.
+        classes: Their names.
+        title: First line, such as the file's name.
+        subtitle: Second line, such as method and model.
+
+    Raises:
+        MissingDependencyError: If Pillow is not installed.
+    """
+    picture = draw_overlay(image, heat, probabilities, classes, title=title, subtitle=subtitle)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        picture.save(temporary, "png", compress_level=3)  # level 6 is 4 % smaller and takes twice as long
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def draw_overlay(
+    image: NDArray[np.uint16],
+    heat: NDArray[np.float32],
+    probabilities: NDArray[np.float32],
+    classes: Sequence[str],
+    *,
+    title: str,
+    subtitle: str,
+) -> Picture:
+    """The same as a Pillow picture."""
+    try:
+        from PIL import Image, ImageDraw
+    except ImportError as error:
+        raise MissingDependencyError('explanations need Pillow: pip install "ctfast[report]"') from error
+    factor = max(1, -(-_SIDE // max(image.shape[:2])))
+    original = _enlarged(_as_rgb(image), factor)
+    mixed = _enlarged(blend(image, heat), factor)
+    height, width = original.shape[:2]
+    top, bottom = _MARGIN + 2 * _LINE, _LINE * (len(classes) + 2)
+    canvas = Image.new("RGB", (2 * width + 3 * _MARGIN, top + height + _MARGIN + bottom + _MARGIN), _BACK)
+    for k, panel in enumerate((original, mixed)):
+        canvas.paste(Image.fromarray(panel), (_MARGIN + k * (width + _MARGIN), top))
+    draw = ImageDraw.Draw(canvas)
+    room = canvas.width - 2 * _MARGIN
+    _text(draw, (_MARGIN, _MARGIN - 4), title, room, _INK)
+    _text(draw, (_MARGIN, _MARGIN - 4 + _LINE), subtitle, room, _FAINT)
+    y = top + height + _MARGIN
+    best = int(probabilities.argmax())
+    for k, name in enumerate(classes):
+        _bar(draw, y, room, name, float(probabilities[k]), chosen=k == best)
+        y += _LINE
+    spoke = f"light: spoke most for {classes[best]}" if heat.max() > 0 else f"no place spoke for {classes[best]}"
+    _text(draw, (_MARGIN, y), f"left: the slice as the network sees it; right, {spoke}", room, _FAINT)
+    _text(draw, (_MARGIN, y + _LINE), NOT_A_DEVICE, room, _INK)
+    return canvas
+
+
+def blend(image: NDArray[np.uint16], heat: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """The map's colours over the slice ``(H, W, 3)``: the higher, the less of the slice shows."""
+    highest = float(heat.max())
+    share = heat / highest if highest > 0 else np.zeros_like(heat)
+    places = np.linspace(0, 1, len(_RAMP))
+    color = np.stack([np.interp(share, places, [c[k] for c in _RAMP]) for k in range(3)], axis=-1)
+    strength = _STRONGEST * share[..., np.newaxis]
+    return np.rint(strength * color + (1 - strength) * _as_rgb(image)).astype(np.uint8)
+
+
+def _as_rgb(image: NDArray[np.uint16]) -> NDArray[np.uint8]:
+    levels = (image >> 8).astype(np.uint8)
+    return levels if levels.ndim == 3 else np.repeat(levels[..., np.newaxis], 3, axis=-1)
+
+
+def _enlarged(pixels: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(pixels.repeat(factor, axis=0).repeat(factor, axis=1))
+
+
+def _bar(draw: ImageDraw, y: int, room: int, name: str, share: float, *, chosen: bool) -> None:
+    label, number = room * 2 // 5, 52
+    length = room - label - number
+    _text(draw, (_MARGIN, y), name, label - 6, _INK if chosen else _FAINT)
+    left = _MARGIN + label
+    draw.rectangle((left, y + 4, left + length, y + _LINE - 5), outline=_FAINT)
+    if round(share * length) > 0:
+        draw.rectangle((left, y + 4, left + round(share * length), y + _LINE - 5), fill=_BAR if chosen else _FAINT)
+    _text(draw, (left + length + 8, y), f"{share:.3f}", number, _INK if chosen else _FAINT)
+
+
+def _text(draw: ImageDraw, place: tuple[int, int], text: str, room: int, color: tuple[int, int, int]) -> None:
+    """One line, shortened in its middle to fit."""
+    font = _font()
+    whole = "".join(c if c.isprintable() and (ord(c) < 256 or font.is_wide) else "?" for c in text)
+    shown, left = whole, len(whole)
+    while left > 4 and draw.textlength(shown, font=font.face) > room:
+        left -= max(1, left // 16)
+        shown = f"{whole[: left // 2]}...{whole[len(whole) - left // 2 :]}"
+    draw.text(place, shown, fill=color, font=font.face)
+
+
+class _Font(NamedTuple):
+    face: Any
+    is_wide: bool
+    """Whether it has more than Latin letters."""
+
+
+@lru_cache(maxsize=1)
+def _font() -> _Font:
+    """The font that comes with Matplotlib (Latin, Greek, Cyrillic and more) where it is installed, else Pillow's."""
+    from PIL import ImageFont
+
+    found = find_spec("matplotlib")
+    if found is not None and found.origin is not None:
+        file = Path(found.origin).parent / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf"
+        try:
+            return _Font(ImageFont.truetype(str(file), 12), True)
+        except OSError:
+            pass  # another layout of that package: Pillow's own font does
+    return _Font(ImageFont.load_default(12), False)

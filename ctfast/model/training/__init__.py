@@ -1,0 +1,1 @@
+"""Training: augmentation, the compiled step, epochs, and what a run keeps."""
