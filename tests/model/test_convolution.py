@@ -126,6 +126,20 @@ def test_vmap_over_batches_and_over_kernels(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", PATHS)
+def test_images_one_at_a_time(path: str) -> None:
+    """The third layer's shape, where jaxlib 0.10.2 errs if a convolution and the maximum after it have five axes."""
+    x, kernel, bias = sample((2, 62, 62, 64, 128))
+    together = conv_relu_pool(x, kernel, bias, path="xla")
+
+    def one(image: jax.Array) -> jax.Array:
+        return conv_relu_pool(image[None], kernel, bias, path=path)[0]
+
+    by_map = jax.jit(lambda images: jax.lax.map(jax.vmap(one), images[:, None])[:, 0])
+    close(by_map(x), together)
+    close(jax.jit(jax.vmap(one))(x[:1]), together[:1])
+
+
+@pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_half_width_floats(path: str, dtype: str) -> None:
     args = sample(SHAPES[0], dtype)

@@ -1,14 +1,16 @@
 """The fast path in JAX alone, for CPUs where compiled calls can't be had.
 
-What makes plain JAX slow on CPU is XLA's convolution for the kernel's gradient (nine shifted ``dot_general`` instead),
-select-and-scatter for the maximum (the place of each maximum is kept instead) and temporaries of a whole batch (image
-by image, they stay in cache). With few channels the convolution itself is one fused element-wise loop.
+What makes plain JAX slow on CPU is XLA's convolution for the kernel's gradient (``dot_general`` of shifted images
+instead), select-and-scatter for the maximum (the place of each maximum is kept instead) and temporaries of a whole
+batch (image by image, they stay in cache). Where no gradient is wanted, XLA's convolution is fast if the maximum comes
+right after it: bias and ReLU after the maximum give the same bits.
 """
 
 from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from ctfast.model.network.convolution._assembly import assemble
@@ -56,16 +58,32 @@ def _most(windows: list[jax.Array]) -> jax.Array:
 def _spread(places: jax.Array, gradient: jax.Array) -> jax.Array:
     """Gradient of the convolution's outputs (those that have a window) of one image."""
     high, wide, f = gradient.shape
-    parts = [jnp.where(places == k, gradient, 0) for k in range(4)]
-    rows = [jnp.stack(parts[2 * r : 2 * r + 2], axis=2) for r in (0, 1)]
-    return jnp.stack(rows, axis=1).reshape(2 * high, 2 * wide, f)
+    codes = jnp.arange(4, dtype=places.dtype).reshape(1, 2, 1, 2, 1)
+    parts = jnp.where(places[:, None, :, None] == codes, gradient[:, None, :, None], 0)
+    return parts.reshape(2 * high, 2 * wide, f)
+
+
+def _taps_by_place(image: jax.Array, places: jax.Array, gradient: jax.Array) -> jax.Array:
+    """The kernel's gradient, ``(9 C, F)``: for each place in the window, its inputs against the gradient there."""
+    high, wide, f = gradient.shape
+    inputs = [_corners(part, high, wide) for part in _shifted(image, 2 * high, 2 * wide)]
+    total = jnp.zeros((), image.dtype)
+    for place in range(4):
+        columns = jnp.concatenate([part[place] for part in inputs], axis=-1).reshape(high * wide, -1)
+        outputs = jnp.where(places == place, gradient, 0).reshape(-1, f)
+        total = total + lax.dot_general(outputs, columns, (((0,), (0,)), ((), ())))
+    return total.T
 
 
 class _ImageByImage:
     """The three functions as loops over images."""
 
     def forward(self, x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
-        return lax.map(lambda image: jax.nn.relu(_most(_windows(image, kernel)) + bias[None, None]), x)
+        # Four axes always (``assemble`` folds others): with one more of length 1, jaxlib 0.10.2 computes this wrong.
+        y = lax.conv_general_dilated(x, kernel, (1, 1), "VALID", dimension_numbers=_DIMENSIONS)
+        window = (1, 2, 2, 1)
+        most = lax.reduce_window(y, np.array(-np.inf, y.dtype), lax.max, window, window, "VALID")
+        return jax.nn.relu(most + bias[None, None, None])
 
     def forward_with_places(self, x: jax.Array, kernel: jax.Array, bias: jax.Array) -> tuple[jax.Array, jax.Array]:
         def one(image: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -98,13 +116,14 @@ class _ImageByImage:
 
         def add(sums: tuple[jax.Array, jax.Array], part: tuple[jax.Array, ...]) -> tuple[tuple[jax.Array, ...], None]:
             image, place, g = part
-            outputs = _spread(place, g).reshape(-1, f)
-            inputs = [s.reshape(-1, channels) for s in _shifted(image, high, wide)]
-            if channels > _FEW_CHANNELS:
-                taps = jnp.stack([lax.dot_general(s, outputs, (((0,), (0,)), ((), ()))) for s in inputs])
-            else:
+            if channels <= _FEW_CHANNELS:
+                outputs = _spread(place, g).reshape(-1, f)
+                inputs = [s.reshape(-1, channels) for s in _shifted(image, high, wide)]
                 taps = jnp.stack([s.T for s in inputs]).reshape(-1, high * wide) @ outputs
-            return (sums[0] + taps.reshape(3, 3, channels, f), sums[1] + outputs.sum(0)), None
+            else:
+                taps = _taps_by_place(image, place, g)
+            alive = jnp.where(place < _DEAD, g, 0).sum((0, 1))
+            return (sums[0] + taps.reshape(3, 3, channels, f), sums[1] + alive), None
 
         shapes = (3, 3, channels, f), (f,)
         zero = tuple(varying_like(jnp.zeros(shape, x.dtype), x, gradient) for shape in shapes)
