@@ -12,6 +12,7 @@ import typer
 if TYPE_CHECKING:
     from ctfast.files import Values
     from ctfast.model.data.dataset import Dataset
+    from ctfast.model.data.preprocessing import Preprocessing
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a training run.")]
 Data = Annotated[
@@ -57,12 +58,18 @@ def train(
     ] = None,
     label_smoothing: Annotated[float, typer.Option(min=0, help="Share of a target spread over all classes.")] = 0.0,
     patience: Annotated[int, typer.Option(min=0, help="Stop after so many epochs without progress; 0: never.")] = 0,
-    augment: Annotated[bool, typer.Option(help="Mirror, turn, move and jitter the slices at random.")] = False,
+    augment: Annotated[
+        str,
+        typer.Option(help="Random changes: none, mild (mirrored, turned, moved, brighter), or shift=0.06,rotation=10."),
+    ] = "none",
     validation: Annotated[float, typer.Option(min=0, help="Share of slices held out, by patient; 0: none.")] = 0.2,
     labels: Labels = None,
     column: Column = None,
     groups: Groups = None,
-    preset: Annotated[str | None, typer.Option(help="Preprocessing pipeline; default: HU -200 to 1000.")] = None,
+    window: Annotated[
+        str | None, typer.Option(metavar="LOW,HIGH", help="HU that become 0 and 1. [default: -200,1000]")
+    ] = None,
+    preset: Annotated[str | None, typer.Option(help="Preprocessing by a whole pipeline instead.")] = None,
     pipeline: Annotated[Path | None, typer.Option(help="The same from a file (.toml or .json).")] = None,
     step: Annotated[list[str] | None, typer.Option(help="The same as single steps; repeat for more.")] = None,
     size: Annotated[int, typer.Option(min=4, max=4096, help="Rows and columns of the network's input.")] = 256,
@@ -83,16 +90,11 @@ def train(
     from rich.console import Console
 
     from ctfast.model.config import Augmentation, TrainConfig
-    from ctfast.model.data.preprocessing import Preprocessing, default_pipeline
     from ctfast.model.showing import TrainingShow, counted, print_set, print_training
     from ctfast.model.training.train_run import train_run
 
     _one_of("values", values, _VALUES)
-    given = default_pipeline()
-    if preset or pipeline or step:
-        from ctfast.cli import chosen_pipeline
-
-        given = chosen_pipeline(preset, pipeline, step)
+    preprocessing = _preprocessing(window, preset, pipeline, step, (size, size))
     config = TrainConfig(
         epochs=epochs,
         batch_size=batch_size,
@@ -106,7 +108,7 @@ def train(
         label_smoothing=label_smoothing,
         patience=patience,
         seed=seed,
-        augmentation=Augmentation.mild() if augment else Augmentation(),
+        augmentation=Augmentation.parse(augment),
         precision=precision,
         devices=devices,
         path=path,
@@ -124,7 +126,7 @@ def train(
             data,
             out,
             config=config,
-            preprocessing=Preprocessing(given, image_size=(size, size)),
+            preprocessing=preprocessing,
             widths=tuple(_numbers("widths", widths, int)),
             dense=dense,
             validation=validation,
@@ -255,6 +257,24 @@ def export(
         _one_of("format", format, _FORMATS)
     written = export_run(run, out, format=format, overwrite=overwrite)
     typer.echo(f"written: {written}")
+
+
+def _preprocessing(
+    window: str | None, preset: str | None, pipeline: Path | None, step: list[str] | None, size: tuple[int, int]
+) -> Preprocessing:
+    from ctfast.errors import UsageError
+    from ctfast.model.data.preprocessing import Preprocessing
+
+    if not (preset or pipeline or step):
+        ends = _numbers("window", window, float) if window else []
+        if window and len(ends) != 2:
+            raise UsageError(f"--window {window!r}: two numbers are needed, such as --window 0,500 (HU)")
+        return Preprocessing.of_window(*ends, image_size=size) if ends else Preprocessing(image_size=size)
+    if window:
+        raise UsageError("--window is itself the preprocessing: leave it out, or --preset, --pipeline and --step")
+    from ctfast.cli import chosen_pipeline
+
+    return Preprocessing(chosen_pipeline(preset, pipeline, step), image_size=size)
 
 
 def _class_weights(text: str | None) -> str | tuple[float, ...] | None:

@@ -162,6 +162,24 @@ class Augmentation(_Stored):
         """What a slice of another patient could look like: mirrored, turned by 10 degrees, moved by 5 %, brighter."""
         return cls(flip_horizontal=True, rotation=10.0, shift=0.05, contrast=0.1, brightness=0.05, noise=0.02)
 
+    @classmethod
+    def parse(cls, text: str) -> Augmentation:
+        """``none``, ``mild``, or changes such as ``shift=0.06,rotation=10,flip_horizontal``.
+
+        Raises:
+            ArgumentError: For other words and values that are not allowed.
+        """
+        if text in ("none", "mild"):
+            return cls.mild() if text == "mild" else cls()
+        values: dict[str, Any] = {}
+        for part in text.split(","):
+            name, equals, value = part.strip().partition("=")
+            try:
+                values[name.strip()] = float(value) if equals else True
+            except ValueError:
+                raise ArgumentError(f"augmentation {part.strip()!r}: {value!r} is no number") from None
+        return cls.from_dict(values)
+
 
 @dataclass(frozen=True)
 class TrainConfig(_Stored):

@@ -107,3 +107,9 @@ def test_seed_epoch_and_number_each_change_the_key() -> None:
 
 def test_nothing_is_changed_by_default(images: np.ndarray) -> None:
     np.testing.assert_array_equal(augment(jnp.asarray(images), keys(12), Augmentation()), images)
+
+
+def test_augmentation_in_words() -> None:
+    assert Augmentation.parse("none") == Augmentation()
+    assert Augmentation.parse("mild") == Augmentation.mild()
+    assert Augmentation.parse("rot90,noise=0.1") == Augmentation(rot90=True, noise=0.1)

@@ -18,6 +18,8 @@ import ctfast
 from ctfast.cli_model import add_model_commands
 from ctfast.errors import CTFastError
 from ctfast.files import write_image
+from ctfast.model.config import Augmentation
+from ctfast.model.data.preprocessing import Preprocessing
 from ctfast.synth import write_set
 
 ROOT = Path(ctfast.__file__).parents[1]
@@ -51,6 +53,17 @@ def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for words in ("24 slices", "patients never torn", "epoch 3/3: loss", "images/s", "Not a medical device", str(out)):
         assert words in said, words
     return out
+
+
+def test_window_and_augmentation_are_kept_with_the_run(data: Path, tmp_path: Path) -> None:
+    code, said = typed(
+        "train", data, "--out", tmp_path / "run", "--epochs", "1", "--window", "-100,300",
+        "--augment", "shift=0.06, flip_horizontal", *SMALL,
+    )  # fmt: skip
+    assert code == 0, said
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["training"]["augmentation"] == Augmentation(shift=0.06, flip_horizontal=True).to_dict()
+    assert Preprocessing.from_dict(config["preprocessing"]) == Preprocessing.of_window(-100, 300, image_size=(24, 24))
 
 
 def test_train_leaves_a_whole_run(run: Path, data: Path) -> None:
@@ -118,6 +131,13 @@ def test_predict_and_its_exit_codes(run: Path, data: Path, tmp_path: Path) -> No
         (["train", "DATA", "--out", "o", "--validation", "1.5"], "validation"),
         (["train", "DATA", "--out", "o", "--validation", "0", "--patience", "3"], "--patience"),
         (["train", "nowhere", "--out", "o"], "nowhere"),
+        (["train", "DATA", "--out", "o", "--window", "500"], "such as --window 0,500"),
+        (["train", "DATA", "--out", "o", "--window", "500,0"], "below"),
+        (["train", "DATA", "--out", "o", "--window", "low,500"], "--window"),
+        (["train", "DATA", "--out", "o", "--window", "0,500", "--preset", "lung"], "--window"),
+        (["train", "DATA", "--out", "o", "--augment", "wild"], "flip_horizontal"),
+        (["train", "DATA", "--out", "o", "--augment", "shift=far"], "'far' is no number"),
+        (["train", "DATA", "--out", "o", "--augment", "shift=7"], "shift=7.0"),
         (["export", "RUN", "model.bin"], "--format"),
         (["export", "RUN", "m.onnx", "--format", "coreml"], "jax, onnx, keras"),
         (["export", "nowhere", "m.onnx"], "no run folder"),
