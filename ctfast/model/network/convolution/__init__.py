@@ -26,7 +26,7 @@ _COMPUTED_IN_FLOAT32 = ("bfloat16", "float16")
 def _why_no_ffi(dtype: str) -> str:
     """Why compiled kernels can't be called here; empty where they can."""
     if not hasattr(jax, "ffi"):
-        return "this JAX has no jax.ffi; pip install 'jax>=0.7'"
+        return "this JAX has no jax.ffi; pip install 'jax>=0.8.1'"
     try:
         _ffi.register(dtype)
     except Exception as error:  # numba missing or broken, an incompatible JAX: all end in the same advice
