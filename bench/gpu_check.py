@@ -48,6 +48,7 @@ class Sizes:
         self.dtypes = ("uint16",) if small else IMAGE_DTYPES
         self.image = 32 if small else 512
         self.batches = (1, 3) if small else (1, 16, 256, 2048)
+        self.small_batches = (1, 2) if small else (1, 4, 16, 64)
         self.peer_batch = 3 if small else 256
         self.copied = 1 << 12 if small else 1 << 30
         self.files = 5 if small else 600
@@ -174,6 +175,26 @@ def fused(sizes: Sizes) -> Section:
     }
 
 
+def captured(sizes: Sizes) -> list[Section]:
+    """The pipeline recorded as a graph against the same asked for call by call, where Python may be what takes time."""
+    found = []
+    pipeline = ctfast.Pipeline(PIPELINE)
+    for images in sizes.small_batches:
+        x = timing.batch("uint16", images, sizes.image)
+        recorded, plain = pipeline.capture(x), pipeline.run(x)
+        result = recorded.launch()
+        found.append(
+            {
+                "batch": images,
+                "equal_image": bool((result.image.get() == plain.image.get()).all()),
+                "equal_counts": bool((_host(result.histogram.counts) == _host(plain.histogram.counts)).all()),
+                "seconds": timing.seconds(lambda _, r=recorded: r.launch(), [x], rounds=sizes.rounds),
+                "plain_seconds": timing.seconds(pipeline.run, [x], rounds=sizes.rounds),
+            }
+        )
+    return found
+
+
 def _host(x: Any) -> np.ndarray:
     return np.asarray(x.get() if hasattr(x, "get") else x)
 
@@ -244,6 +265,7 @@ def main(arguments: list[str] | None = None) -> int:
     bandwidth = copies["device_bytes_per_second"] if copies else float("nan")
     section("throughput", lambda: throughput(sizes, bandwidth))
     section("fused", lambda: fused(sizes))
+    section("captured", lambda: captured(sizes))
     section("peers", lambda: against_peers(sizes))
     section("end_to_end", lambda: end_to_end(sizes))
     section("large_batches", lambda: large_batches(sizes.large))

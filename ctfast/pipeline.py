@@ -26,7 +26,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -39,6 +39,9 @@ from ctfast.checks import check_values
 from ctfast.errors import ArgumentError, CTFastError
 from ctfast.results import Histogram, Summary
 from ctkernels.contract import OPERATIONS, Operation
+
+if TYPE_CHECKING:
+    from ctfast.captured import Captured
 
 
 class Step:
@@ -182,6 +185,27 @@ class Pipeline:
         with errors_of(images):
             image, found = run_chain(image, contiguous(images), self.steps, chosen)
         return PipelineResult(image, **found)
+
+    def capture(self, image: Any, *, out: Any = None) -> Captured:
+        """Run all steps on an image or batch on a GPU and record them (a CUDA graph), to launch them again and again.
+
+        For small batches, where asking for the work takes longer than doing it::
+
+            captured = pipeline.capture(x)  # x: a CuPy array
+            x.set(new_pixels)
+            captured.launch().image         # the same array every time
+
+        Args:
+            image: a C-contiguous CuPy array on the current GPU, ``(H, W)`` or ``(..., H, W)``; not changed.
+            out: such an array for the last image, of its dtype; None makes one.
+
+        Raises:
+            ArgumentError: an array that is not on the current GPU, or a histogram step without ``value_range``.
+            DeviceError: CUDA could not record; ``run`` works as before.
+        """
+        from ctfast.captured import Captured
+
+        return Captured(self.steps, image, out)
 
     def _step_by_step(self, image: Any, backend: str) -> tuple[Any, dict[str, Any]]:
         found: dict[str, Any] = {}

@@ -142,6 +142,22 @@ def test_a_batch_in_parts_gives_the_same(host_gpu: Simulation, monkeypatch: pyte
     assert_exact(again, counts)
 
 
+def test_a_last_part_that_needs_more_than_the_others(host_gpu: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 31 images each is cut in two to find its range, of 32 not."""
+    import cupy
+
+    from ctkernels.gpu import _geometry_filters, chain, normalize
+
+    links = (link("normalize", "uint8"), MEDIAN)
+    x = np.random.default_rng(5).integers(0, 4000, (63, 91, 91), dtype=np.uint16)
+    needed = [normalize.workspace_bytes((n, 91, 91), x.dtype, **links[0].values) for n in (31, 32)]
+    assert needed[0] > needed[1]
+    monkeypatch.setattr(_geometry_filters, "CHAIN_BYTES", 32 * 91 * 91)
+    room = cupy.empty(chain.workspace_bytes(x.shape, x.dtype, links), np.uint8)
+    chained, _ = in_one_go(x, links, workspace=room)
+    assert_exact(chained, one_by_one(x, links)[0])
+
+
 def test_too_small_a_workspace_is_refused(host_gpu: Simulation) -> None:
     import cupy
 

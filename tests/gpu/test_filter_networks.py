@@ -71,6 +71,7 @@ def test_launches_stay_within_what_a_device_allows(dtype: str, shared: int) -> N
                 assert _fits(geometry.median_plan(shape, size, dtype, capability, shared).launch, shared)
         for radii in ((0, 0), (4, 4), (40, 8), (300, 300)):
             smooth = geometry.smooth_plan(shape, radii, dtype, shared)
+            assert geometry.smooth_fits(radii, dtype, shared) == (smooth is not None)
             assert smooth is None or _fits(smooth.launch, shared)
         assert all(_fits(plan, shared) for plan in geometry.smooth_passes(shape))
         for grid, nbins in (((8, 8), 256), ((2, 3), 65536), ((64, 64), 4096)):

@@ -36,6 +36,7 @@ def test_every_section_runs(check: Any, tmp_path: Path) -> None:
     assert all(case["right"] for case in results["parity"]["result"])
     assert {case["row"] for case in results["throughput"]["result"]} == {work.row for work in check.TIMED}
     assert results["fused"]["result"]["equal_image"]
+    assert all(case["equal_image"] and case["equal_counts"] for case in results["captured"]["result"])
     assert results["end_to_end"]["result"]["gpu_failed"] == 0
 
 

@@ -93,6 +93,16 @@ def test_the_pipeline_equals_its_steps(device: Any) -> None:
         ctfast.Step("histogram", bins=256, value_range=(0, 256)),
     ]
     found = ctfast.Pipeline(steps).run(device.asarray(x))
+    held = device.zeros(x.shape, np.uint16)
+    captured = ctfast.Pipeline(steps).capture(held)
+    for stream in (device.cuda.Stream.null, device.cuda.Stream(non_blocking=True)):
+        device.cuda.Device().synchronize()
+        with stream:
+            held.set(x)
+            result = captured.launch()
+            assert (result.image.get() == found.image.get()).all()
+            assert (result.histogram.counts.get() == found.histogram.counts.get()).all()
+            held.fill(0)
     y = ctfast.window(device.asarray(x), center=1064, width=400, dtype="uint8")
     y = ctfast.clahe(ctfast.gaussian_filter(ctfast.median_filter(y, 3), 1.0))
     assert (found.image.get() == y.get()).all()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
-import cupy as cupy  # the two modules that move arrays have it from here
+import cupy as cupy  # the modules that move arrays or record graphs have it from here
 import numpy as np
 from numpy.typing import NDArray
 
@@ -96,8 +97,23 @@ def padded_bytes(size: int) -> int:
     return -(-size // _ALIGNMENT) * _ALIGNMENT
 
 
-_uploads: dict[tuple[int, Hashable], DeviceArray] = {}
+Tables = dict[tuple[int, Hashable], DeviceArray]
+"""By device and key."""
+
+_uploads: Tables = {}
 _uploads_lock = threading.Lock()
+_local = threading.local()
+
+
+@contextmanager
+def holding() -> Iterator[Tables]:
+    """What this thread asks of :func:`uploaded` inside is in the dictionary too, and found there if asked again."""
+    tables: Tables = {}
+    _local.tables = tables
+    try:
+        yield tables
+    finally:
+        del _local.tables
 
 
 def uploaded(key: Hashable, make: Callable[[], NDArray[Any]]) -> DeviceArray:
@@ -107,6 +123,14 @@ def uploaded(key: Hashable, make: Callable[[], NDArray[Any]]) -> DeviceArray:
     waits for that copy (of some kilobytes), later ones do nothing.
     """
     place = (current_device(), key)
+    held: Tables = getattr(_local, "tables", {})
+    table = held.get(place)
+    if table is None:
+        table = held[place] = _kept(place, make)
+    return table
+
+
+def _kept(place: tuple[int, Hashable], make: Callable[[], NDArray[Any]]) -> DeviceArray:
     table = _uploads.get(place)
     if table is None:
         with _uploads_lock:

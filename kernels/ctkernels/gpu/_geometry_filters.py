@@ -157,6 +157,11 @@ def smooth_plan(shape: Shape, radii: tuple[int, int], dtype: Any, shared: int) -
     return None
 
 
+def smooth_fits(radii: tuple[int, int], dtype: Any, shared: int) -> bool:
+    """Whether :func:`smooth_plan` finds a tile."""
+    return smooth_bytes(radii, _TILES[-1], dtype) <= shared
+
+
 def smooth_chunk(shape: Shape, dtype: Any) -> tuple[int, int]:
     """Images that the two-pass form takes at a time, and the bytes of scratch for them."""
     images, height, width = shape

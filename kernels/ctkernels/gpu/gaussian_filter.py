@@ -14,7 +14,7 @@ from ctkernels.contract import gaussian_radius
 from ctkernels.gaussian_weights import half_kernel
 from ctkernels.gpu import _cupy
 from ctkernels.gpu._geometry import c_type
-from ctkernels.gpu._geometry_filters import MODES, smooth_chunk, smooth_passes, smooth_plan
+from ctkernels.gpu._geometry_filters import MODES, smooth_chunk, smooth_fits, smooth_passes, smooth_plan
 from ctkernels.gpu._launch import launch
 
 Pair = tuple[float, float]
@@ -31,7 +31,7 @@ def workspace_bytes(
 ) -> int:
     """Scratch memory that a call takes: none unless the radii are too large for shared memory."""
     radii = radii_of(shape, sigma, truncate, mode)
-    if smooth_plan(shape, radii, dtype, _cupy.device_limits().shared_bytes) is not None:
+    if smooth_fits(radii, dtype, _cupy.device_limits().shared_bytes):
         return 0
     return smooth_chunk(shape, dtype)[1]
 

@@ -12,7 +12,7 @@ from typing import Any
 from host import errors
 from host.runtime import MAX_GRID
 from host.simulation import sim
-from host.standin import streams
+from host.standin import graphs, streams
 from host.standin.arrays import (
     MemoryPointer,
     asarray,
@@ -110,6 +110,7 @@ cuda = _module(
     Device=streams.Device,
     Stream=streams.Stream,
     Event=streams.Event,
+    Graph=graphs.Graph,
     get_current_stream=streams.get_current_stream,
     alloc_pinned_memory=streams.alloc_pinned_memory,
     is_available=is_available,
@@ -121,6 +122,7 @@ cuda = _module(
     compiler=_module("cupy.cuda.compiler", CompileException=errors.CompileException),
     device=_module("cupy.cuda.device", Device=streams.Device),
     stream=_module("cupy.cuda.stream", Stream=streams.Stream, Event=streams.Event),
+    graph=_module("cupy.cuda.graph", Graph=graphs.Graph),
     nvrtc=_module("cupy.cuda.nvrtc", getVersion=lambda: (12, 9)),
     Function=RawKernel,
 )

@@ -135,7 +135,15 @@ class ndarray:
 
     def fill(self, value: Any) -> None:
         """All elements the same."""
-        streams.submit("fill", lambda: self._write(value), [self])
+        host, address = self._host, self.data.ptr  # a graph must not keep the array itself alive
+
+        def work() -> None:
+            host[...] = value
+            host_wrote(address, host.nbytes)
+
+        if not host.flags.c_contiguous:
+            raise unsupported("fill of a strided array")
+        streams.submit("fill", work, [self])
 
     def get(
         self, stream: Any = None, order: str = "C", out: np.ndarray | None = None, blocking: bool = True

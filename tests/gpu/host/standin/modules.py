@@ -40,6 +40,8 @@ class RawModule:
 
     def get_function(self, name: str) -> RawKernel:
         """A kernel by its name."""
+        if streams.capturing():  # loading it allocates and may wait: no promise that CUDA allows it here
+            raise CUDADriverError(900)
         if name not in self.unit().kernels:
             raise CUDADriverError(500)
         return self._functions.setdefault(name, RawKernel(self, name))

@@ -8,6 +8,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,16 @@ import numpy as np
 from host.errors import CUDARuntimeError
 from host.runtime import LaunchError
 from host.simulation import sim
+from host.standin.graphs import Graph, Recording
 
 _local = threading.local()
 _lock = threading.RLock()
 _pinned: dict[int, int] = {}
+
+
+def capturing() -> bool:
+    """Whether the current stream is."""
+    return get_current_stream().recording is not None
 
 
 class Device:
@@ -86,6 +93,9 @@ class Device:
 
     def synchronize(self) -> None:
         """Wait for all its streams."""
+        for stream in _streams:
+            if stream.recording is not None and stream.recording.device == self.id:
+                raise stream.recording.breaks()
         sim.host_waits.append("Device.synchronize")
         drain_all()
 
@@ -102,6 +112,7 @@ class Stream:
         self.is_null, self.non_blocking = null, non_blocking
         self.ptr = 0 if null else id(self)
         self.queue: deque[Any] = deque()
+        self.recording: Recording | None = None
         if not null:
             _streams.append(self)
 
@@ -137,6 +148,8 @@ class Stream:
 
     def synchronize(self) -> None:
         """Wait until all its work is done."""
+        if self.recording is not None:
+            raise self.recording.breaks()
         sim.host_waits.append("Stream.synchronize")
         drain(self)
 
@@ -153,7 +166,37 @@ class Stream:
     @property
     def done(self) -> bool:
         """Whether nothing is left to do."""
+        if self.recording is not None:
+            self.recording.breaks()
         return not self.queue
+
+    def begin_capture(self, mode: Any = None) -> None:
+        """From here on write down what is asked for, in CuPy's (relaxed) mode."""
+        if self.is_null:
+            raise RuntimeError("cannot capture on the default (legacy) stream")
+        if mode is not None or self.recording is not None:
+            raise LaunchError(f"begin_capture(mode={mode}), capturing: {self.recording is not None}")
+        self.recording = Recording(self.device_id, partial(_replay, self.device_id))
+
+    def end_capture(self) -> Graph:
+        """What was written down."""
+        recording, self.recording = self.recording, None
+        if recording is None:
+            raise CUDARuntimeError(401)
+        return recording.graph()
+
+    def is_capturing(self) -> bool:
+        """Whether work is written down instead of done."""
+        if self.is_null:
+            _check_legacy()
+        return self.recording is not None
+
+
+def _check_legacy() -> None:
+    """The legacy default stream waits for all blocking streams, which it can't while one of them is capturing."""
+    for stream in _streams:
+        if stream.recording is not None and not stream.non_blocking:
+            raise CUDARuntimeError(906)
 
 
 class _Work:
@@ -214,6 +257,12 @@ def forget() -> None:
     _pinned.clear()
 
 
+def _replay(device: int, name: str, do: Callable[[], None], *more: Any, **others: Any) -> _Work:
+    if Device().id != device:
+        raise LaunchError(f"{name}: a graph of device {device} while device {Device().id} is current")
+    return submit(name, do, *more, **others)
+
+
 def submit(
     name: str, do: Callable[[], None] | None, arrays: list[Any], stream: Any = None, after: _Work | None = None
 ) -> _Work:
@@ -222,10 +271,15 @@ def submit(
     device = Device().id
     if not stream.is_null and stream.device_id != device:
         raise LaunchError(f"{name}: a stream of device {stream.device_id} while device {device} is current")
+    if stream.is_null:
+        _check_legacy()
     for array in arrays:
         if array._memory.device_id != device and name.startswith("launch"):
             raise LaunchError(f"{name}: an array of device {array._memory.device_id} while device {device} is current")
     work = _Work(name, do, after, arrays)
+    if stream.recording is not None:
+        stream.recording.add(name, do, arrays)
+        return work
     if not sim.lazy:
         _finish(work)
         return work
