@@ -5,6 +5,7 @@ Libraries are imported by the candidate that needs them: each runs in a process 
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -60,9 +61,37 @@ def ctfast_path(path: str) -> Callable[[Weights], Candidate]:
     def build(weights: Weights) -> Candidate:
         from ctfast.model.network.convolution import conv_relu_pool
 
-        return _jax_candidate(weights, lambda x, k, b: conv_relu_pool(x, k, b, path=path))
+        plain = _jax_candidate(weights, lambda x, k, b: conv_relu_pool(x, k, b, path=path))
+        return Candidate(_ctfast_forward(weights, path), plain.trainer)
 
     return build
+
+
+def _ctfast_forward(weights: Weights, path: str) -> Callable[[np.ndarray], np.ndarray]:
+    """As ``ctfast predict`` does it."""
+    import jax
+    from flax import nnx
+
+    from ctfast.model.config import ModelConfig
+    from ctfast.model.network.sequential4 import model_from
+    from ctfast.model.prediction.predictor import at_a_time
+
+    names = ("conv2d", "conv2d_1", "conv2d_2", "dense", "dense_1")
+    layers = {
+        name: {"kernel": weights[kernel], "bias": weights[bias]}
+        for name, kernel, bias in zip(names, KERNELS, BIASES, strict=True)
+    }
+    widths = tuple(weights[f"b{n}"].size for n in "123")
+
+    @functools.cache
+    def program(size: tuple[int, int]) -> Callable[[np.ndarray], Any]:
+        channels = weights["k1"].shape[2]
+        config = ModelConfig(size, channels, widths, weights["c1"].size, weights["c2"].size)
+        graph, state = nnx.split(model_from(config, layers, path))
+        jitted = jax.jit(lambda s, x: nnx.merge(graph, s)(x, at_a_time=at_a_time()))
+        return lambda x: jitted(state, x)
+
+    return lambda x: np.asarray(program(x.shape[1:3])(x))
 
 
 def naive_flax(weights: Weights) -> Candidate:

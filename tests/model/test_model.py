@@ -88,6 +88,17 @@ def test_another_path_keeps_the_weights(rng: np.random.Generator) -> None:
     np.testing.assert_allclose(model(x), other(x), atol=1e-6)
 
 
+@pytest.mark.parametrize("path", ["ffi", "lax", "xla"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_few_images_at_a_time_are_the_same(path: str, channels: int, rng: np.random.Generator) -> None:
+    model = Sequential4(SMALL, path=path)
+    x = jnp.asarray(rng.random((7, 24, 22, channels)), jnp.float32)
+    whole = model(x)
+    for at_a_time in (1, 3, 7, 8):
+        parts = jax.jit(lambda x, n=at_a_time: model(x, at_a_time=n))(x)
+        np.testing.assert_allclose(parts, whole, rtol=1e-5, atol=1e-6)
+
+
 def test_weights_go_out_and_in() -> None:
     model = Sequential4(SMALL, rngs=nnx.Rngs(7), path="xla")
     shapes = jax.tree.map(lambda a: a.shape, empty_weights(SMALL))

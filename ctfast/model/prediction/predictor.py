@@ -23,6 +23,12 @@ _SMALL_BATCHES: Final = (1, 8)
 _LARGE_BATCH: Final = {"cpu": 32}
 _LARGE_ELSEWHERE: Final = 256
 _IN_FLIGHT: Final = 2
+_AT_A_TIME: Final = {"cpu": 8}
+
+
+def at_a_time() -> int | None:
+    """Images that go through the network's blocks together; see ``Sequential4.features``."""
+    return _AT_A_TIME.get(jax.default_backend())
 
 
 def batch_for(files: int) -> int:
@@ -67,7 +73,7 @@ class Predictor:
             return Started(images, None)
         padded = np.pad(images, [(0, missing)] + [(0, 0)] * (images.ndim - 1)) if missing else images
         try:
-            return Started(images, _predict(self._graph, self.explain, self._state, padded))
+            return Started(images, _predict(self._graph, self.explain, at_a_time(), self._state, padded))
         except jax.errors.JaxRuntimeError as error:
             self._halve(error)
             return Started(images, None)
@@ -113,11 +119,13 @@ class Predictor:
         )
 
 
-@partial(jax.jit, static_argnums=(0, 1))  # of the module, so that equal networks share one compiled program
-def _predict(graph: Any, explain: str | None, state: Any, images: jax.Array) -> tuple[jax.Array, jax.Array | None]:
+@partial(jax.jit, static_argnums=(0, 1, 2))  # of the module, so that equal networks share one compiled program
+def _predict(
+    graph: Any, explain: str | None, together: int | None, state: Any, images: jax.Array
+) -> tuple[jax.Array, jax.Array | None]:
     model = nnx.merge(graph, state)
     x = images.astype(jnp.float32) / HIGHEST
     if explain is None:
-        return jax.nn.softmax(model(x)), None
-    found = class_activation(model, x, method=explain)
+        return jax.nn.softmax(model(x, at_a_time=together)), None
+    found = class_activation(model, x, method=explain, at_a_time=together)
     return jax.nn.softmax(found.logits), found.maps
