@@ -7,7 +7,7 @@ them. What values mean travels with them (``Image.meaning``); see the module of 
 from __future__ import annotations
 
 from ctfast.files.find import Found, FoundFile, Ignored, find_images
-from ctfast.files.image import Image, Limits, Meaning, Values
+from ctfast.files.image import Image, Limits, Meaning, Place, Values
 from ctfast.files.kaggle import KaggleName, OverviewRow, parse_name, read_overview
 from ctfast.files.reading import read_image
 from ctfast.files.writing import Compression, OutputFormat, write_image
@@ -23,6 +23,7 @@ __all__ = [
     "Meaning",
     "OutputFormat",
     "OverviewRow",
+    "Place",
     "Values",
     "find_images",
     "parse_name",

@@ -7,11 +7,12 @@ Kaggle TIFFs hold their HU, and the fastest dtype of the kernels.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from ctfast.errors import FileFormatError
-from ctfast.files.image import PIXEL_DTYPES
+from ctfast.files.image import PIXEL_DTYPES, Place
 
-_CHUNK = 1 << 15  # elements; the pair (float64 in, int16 out) stays in the L2 cache between conversion and check
+_CHUNK = 1 << 15  # elements; the pair (float64, int16) stays in the L2 cache between conversion and check
 _EXACT_FLOAT32 = 1 << 24
 _EXACT_FLOAT64 = 1 << 53
 
@@ -21,7 +22,22 @@ def native(pixels: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(pixels, dtype=pixels.dtype.newbyteorder("="))
 
 
-def whole_as_int16(pixels: np.ndarray) -> np.ndarray | None:
+def room(shape: tuple[int, ...], dtype: DTypeLike, place: Place | None) -> np.ndarray:
+    """The array for the pixels: what ``place`` gives, else a new one."""
+    return np.empty(shape, dtype) if place is None else place(shape, np.dtype(dtype))
+
+
+def put(values: np.ndarray, dtype: DTypeLike, place: Place | None) -> np.ndarray:
+    """``values`` as ``dtype``, in native byte order, in ``place``; without one they stay where they are if they can."""
+    dtype = np.dtype(dtype).newbyteorder("=")
+    if place is None and values.flags.writeable:
+        return np.ascontiguousarray(values, dtype)
+    out = room(values.shape, dtype, place)  # also for views of a file's bytes: read-only arrays compile kernels anew
+    np.copyto(out, values, casting="unsafe")
+    return out
+
+
+def _whole_as_int16(pixels: np.ndarray) -> np.ndarray | None:
     """Float pixels as int16 if each is a whole number that fits, else None (NaN and infinities never fit)."""
     flat = pixels.reshape(-1)
     out = np.empty(flat.shape, np.int16)
@@ -35,8 +51,8 @@ def whole_as_int16(pixels: np.ndarray) -> np.ndarray | None:
     return out.reshape(pixels.shape)
 
 
-def to_supported(pixels: np.ndarray) -> np.ndarray:
-    """The same numbers in one of uint8, int16, uint16, float32, float64.
+def to_supported(pixels: np.ndarray, place: Place | None = None) -> np.ndarray:
+    """The same numbers in one of uint8, int16, uint16, float32, float64, written to ``place`` where there is one.
 
     int8 becomes int16, float16 float32; wider integers become int16, else uint16, else float64 (whichever holds all
     values first); float64 (but not float32) becomes int16 where all values are whole numbers that fit.
@@ -44,37 +60,43 @@ def to_supported(pixels: np.ndarray) -> np.ndarray:
     Raises:
         FileFormatError: For other kinds (bool, complex, long double, records) and integers beyond 2**53.
     """
-    pixels = native(pixels)
     name = pixels.dtype.name
     if name == "float64":
-        whole = whole_as_int16(pixels)
-        return pixels if whole is None else whole
+        pixels = native(pixels)
+        whole = _whole_as_int16(pixels)
+        # Only converting them tells whether they fit; a copy of the int16 costs a tenth of converting them again.
+        return put(pixels, np.float64, place) if whole is None else put(whole, np.int16, place)
     if name in PIXEL_DTYPES:
-        return pixels
+        return put(pixels, pixels.dtype, place)
     if name == "int8":
-        return pixels.astype(np.int16)
+        return put(pixels, np.int16, place)
     if name == "float16":
-        return pixels.astype(np.float32)
+        return put(pixels, np.float32, place)
     if name in ("int32", "uint32", "int64", "uint64"):
-        return integers_to_supported(pixels)
+        return integers_to_supported(pixels, place)
     raise FileFormatError(
         f"pixels of type {name} are not supported; integers of up to 64 bits and floats of up to 64 bits are"
     )
 
 
-def integers_to_supported(pixels: np.ndarray) -> np.ndarray:
+def integers_to_supported(pixels: np.ndarray, place: Place | None = None) -> np.ndarray:
     """Integers of any width as int16, uint16 or float64, whichever holds all of them first."""
     low, high = int(pixels.min()), int(pixels.max())
-    if low >= -32768 and high <= 32767:
-        return pixels.astype(np.int16)
-    if low >= 0 and high <= 65535:
-        return pixels.astype(np.uint16)
-    if max(-low, high) > _EXACT_FLOAT64:
+    dtype = _dtype_for(low, high)
+    if dtype == np.float64 and max(-low, high) > _EXACT_FLOAT64:
         raise FileFormatError(f"values from {low} to {high} fit no supported dtype without loss")
-    return pixels.astype(np.float64)
+    return put(pixels, dtype, place)
 
 
-def linear(stored: np.ndarray, slope: float, intercept: float) -> np.ndarray:
+def _dtype_for(low: int, high: int) -> np.dtype:
+    if low >= -32768 and high <= 32767:
+        return np.dtype(np.int16)
+    return np.dtype(np.uint16 if low >= 0 and high <= 65535 else np.float64)
+
+
+def linear(
+    stored: np.ndarray, slope: float, intercept: float, place: Place | None = None, *, narrow: bool = False
+) -> np.ndarray:
     """``stored * slope + intercept`` in the smallest dtype that is exact for whole numbers.
 
     Whole slope and intercept: int16, else uint16, else float64. Otherwise float32, computed in float64 and rounded
@@ -84,32 +106,43 @@ def linear(stored: np.ndarray, slope: float, intercept: float) -> np.ndarray:
         stored: Integers of 8 to 32 bits or floats, any shape.
         slope: Rescale slope, finite, not 0.
         intercept: Rescale intercept, finite.
+        place: Gives the array for the result.
+        narrow: Whether a float64 result becomes int16 where ``to_supported`` makes it that.
     """
     if stored.dtype.kind == "f":
-        result = stored.astype(np.float64) * slope + intercept
-        return result if stored.dtype.itemsize > 4 else result.astype(np.float32)
-    low, high = int(stored.min()), int(stored.max())
-    if slope.is_integer() and intercept.is_integer() and max(abs(slope), abs(intercept)) < 1 << 31:
-        return _linear_whole(stored, int(slope), int(intercept), low, high)
-    result = stored.astype(np.float64)
-    result *= slope
-    result += intercept
-    return result if max(-low, high) > _EXACT_FLOAT32 else result.astype(np.float32)
-
-
-def _linear_whole(stored: np.ndarray, slope: int, intercept: int, low: int, high: int) -> np.ndarray:
-    ends = (low * slope + intercept, high * slope + intercept)
-    if min(ends) >= -32768 and max(ends) <= 32767:
-        dtype: type = np.int16
-    elif min(ends) >= 0 and max(ends) <= 65535:
-        dtype = np.uint16
+        dtype = np.dtype(np.float64 if stored.dtype.itemsize > 4 else np.float32)
     else:
-        return stored.astype(np.float64) * slope + intercept
+        low, high = int(stored.min()), int(stored.max())
+        if slope.is_integer() and intercept.is_integer() and max(abs(slope), abs(intercept)) < 1 << 31:
+            ends = sorted(end * int(slope) + int(intercept) for end in (low, high))
+            dtype = _dtype_for(*ends)
+        else:
+            dtype = np.dtype(np.float64 if max(-low, high) > _EXACT_FLOAT32 else np.float32)
+    if narrow and dtype == np.float64:
+        return to_supported(linear(stored, slope, intercept), place)
+    out = room(stored.shape, dtype, place)
+    if dtype.kind == "f":
+        _linear_floats(stored, slope, intercept, out)
+    else:
+        _linear_words(stored, int(slope), int(intercept), out.view(np.uint16))
+    return out
+
+
+def _linear_floats(stored: np.ndarray, slope: float, intercept: float, out: np.ndarray) -> None:
+    values, results = stored.reshape(-1), out.reshape(-1)
+    wide = np.empty(min(values.size, _CHUNK), np.float64)
+    for start in range(0, values.size, _CHUNK):
+        part = values[start : start + _CHUNK]
+        exact = np.multiply(part, slope, out=wide[: part.size], dtype=np.float64)
+        exact += intercept
+        results[start : start + _CHUNK] = exact
+
+
+def _linear_words(stored: np.ndarray, slope: int, intercept: int, words: np.ndarray) -> None:
     # 16-bit arithmetic wraps, and a result that fits is right whatever wrapped on the way. uint16 holds the
     # bit patterns of both.
-    words = stored.astype(np.uint16)
+    np.copyto(words, stored, casting="unsafe")
     if slope != 1:
         words *= np.uint16(slope % 65536)
     if intercept:
         words += np.uint16(intercept % 65536)
-    return words.view(dtype)

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from ctfast.errors import FileFormatError
-from ctfast.files._convert import integers_to_supported, linear
+from ctfast.files._convert import integers_to_supported, linear, put
 from ctfast.files._dicom_tags import has, number, text
-from ctfast.files.image import Meaning
+from ctfast.files.image import Meaning, Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,22 +53,22 @@ def rescales(ds: Any, frames: int) -> list[Rescale]:
     return [] if item is None else [item]
 
 
-def apply(stored: np.ndarray, found: list[Rescale]) -> np.ndarray:
+def apply(stored: np.ndarray, found: list[Rescale], place: Place | None = None) -> np.ndarray:
     """Rescaled pixels in a dtype that is exact for whole numbers (see ``linear``)."""
     if not found:
-        return _integers(stored)
+        return _integers(stored, place)
     if len(found) == 1:
-        return linear(stored, found[0].slope, found[0].intercept)
+        return linear(stored, found[0].slope, found[0].intercept, place)
     frames = [linear(frame, item.slope, item.intercept) for frame, item in zip(stored, found, strict=True)]
     stack = np.stack([frame.astype(np.result_type(*frames), copy=False) for frame in frames])
-    return _integers(stack)
+    return _integers(stack, place)
 
 
-def apply_lut(stored: np.ndarray, ds: Any) -> np.ndarray:
+def apply_lut(stored: np.ndarray, ds: Any, place: Place | None) -> np.ndarray:
     """Pixels through the Modality LUT sequence."""
     from pydicom.pixels import apply_modality_lut
 
-    return _integers(np.asarray(apply_modality_lut(stored, ds)))
+    return _integers(np.asarray(apply_modality_lut(stored, ds)), place)
 
 
 def lut_kind(ds: Any) -> str:
@@ -108,7 +108,7 @@ def _of_item(item: Any) -> Rescale | None:
     return Rescale(1.0 if slope is None else slope, intercept or 0.0, text(item, "RescaleType"))
 
 
-def _integers(pixels: np.ndarray) -> np.ndarray:
+def _integers(pixels: np.ndarray, place: Place | None) -> np.ndarray:
     if pixels.dtype.kind in "iu" and pixels.dtype.name not in ("uint8", "int16", "uint16"):
-        return integers_to_supported(pixels)
-    return pixels
+        return integers_to_supported(pixels, place)
+    return put(pixels, pixels.dtype, place)

@@ -11,9 +11,10 @@ import logging
 import os
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 from ctfast.errors import CTFastError, FileFormatError
 
@@ -57,6 +58,26 @@ _QUIET = _Quiet()
 os.register_at_fork(after_in_child=_QUIET.reset)
 
 
+class _CallersError(Exception):
+    """Carries what a function of the caller raised."""
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def callers(function: Callable[P, R]) -> Callable[P, R]:
+    """A function that is no part of a decoder: what it raises leaves ``decoding`` as it is."""
+
+    def called(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except Exception as error:
+            raise _CallersError from error
+
+    return called
+
+
 @contextmanager
 def decoding(path: Path, what: str) -> Iterator[None]:
     """Run a decoder: no warnings out, and any failure as a ``FileFormatError`` that names the file.
@@ -68,9 +89,12 @@ def decoding(path: Path, what: str) -> Iterator[None]:
     Raises:
         FileFormatError: For any exception but those of ctfast itself, which keep their type.
     """
+    outside: BaseException | None = None
     try:
         with _QUIET:
             yield
+    except _CallersError as carrier:
+        outside = carrier.__cause__
     except CTFastError as error:
         raise type(error)(f"{path}: {error}") from error
     except Exception as error:
@@ -78,3 +102,5 @@ def decoding(path: Path, what: str) -> Iterator[None]:
         raise FileFormatError(
             f"{path}: cannot be read as {what} ({type(error).__name__}{': ' + detail if detail else ''})"
         ) from error
+    if outside is not None:
+        raise outside

@@ -26,10 +26,11 @@ import numpy as np
 from ctfast.errors import FileFormatError, MissingDependencyError
 from ctfast.files import _dicom_pixels as bits
 from ctfast.files import _dicom_rescale as modality
+from ctfast.files._convert import put
 from ctfast.files._dicom_meta import collect, spacing, wanted
 from ctfast.files._dicom_scan import scan
 from ctfast.files._dicom_tags import has, number_or_none, text
-from ctfast.files.image import Image, Limits, Meaning, Values
+from ctfast.files.image import Image, Limits, Meaning, Place, Values
 from ctfast.files.kaggle import parse_name
 from ctfast.files.tiff import count_nonfinite
 
@@ -38,7 +39,7 @@ _SCAN_BYTES: Final = 64 << 20
 _IMPOSSIBLE_MEDIAN_HU: Final = 1000.0
 
 
-def read_dicom(path: Path, head: bytes, limits: Limits, values: Values) -> Image:
+def read_dicom(path: Path, head: bytes, limits: Limits, values: Values, place: Place | None) -> Image:
     """Read a DICOM image.
 
     Args:
@@ -46,6 +47,7 @@ def read_dicom(path: Path, head: bytes, limits: Limits, values: Values) -> Image
         head: Its first bytes.
         limits: Sizes beyond which nothing is decoded.
         values: ``"auto"``; ``"stored"`` for the numbers as stored; ``"hu"`` to take rescaled values as HU.
+        place: Gives the array that the rescaled pixels are written to.
 
     Raises:
         FileFormatError: For all that this module refuses.
@@ -70,7 +72,7 @@ def read_dicom(path: Path, head: bytes, limits: Limits, values: Values) -> Image
     stored = bits.drop_unused_bits(bits.decode(ds, lay, limits), lay, padding)
     meta = collect(ds)
     meta["stored_dtype"] = stored.dtype.name
-    pixels, told, found, inverted = _values(ds, stored, lay, values)
+    pixels, told, found, inverted = _values(ds, stored, lay, values, place)
     meta["inverted"] = inverted
     if found:
         meta["rescale_slope"], meta["rescale_intercept"] = found[0].slope, found[0].intercept
@@ -82,23 +84,23 @@ def read_dicom(path: Path, head: bytes, limits: Limits, values: Values) -> Image
 
 
 def _values(
-    ds: Any, stored: np.ndarray, lay: bits.Layout, values: Values
+    ds: Any, stored: np.ndarray, lay: bits.Layout, values: Values, place: Place | None
 ) -> tuple[np.ndarray, Meaning, list[modality.Rescale], bool]:
     """Pixels in the units asked for, their meaning, the rescale used and whether stored values were inverted."""
     if values == "stored":
-        return modality.apply(stored, []), "stored", [], False
+        return modality.apply(stored, [], place), "stored", [], False
     if has(ds, "ModalityLUTSequence"):
-        pixels = modality.apply_lut(stored, ds)
+        pixels = modality.apply_lut(stored, ds, place)
         return pixels, "hu" if modality.lut_kind(ds) == "HU" else "unknown", [], False
     found = modality.rescales(ds, lay.frames)
     told = modality.meaning(ds, found)
-    pixels = modality.apply(stored, found)
     dark_is_high = text(ds, "PhotometricInterpretation") == "MONOCHROME1" and stored.dtype.kind in "iu"
-    if values == "auto" and dark_is_high:
-        upside_down = modality.apply(_invert(stored, lay), found)
-        if told != "hu" or np.median(pixels) > _IMPOSSIBLE_MEDIAN_HU >= np.median(upside_down):
-            return upside_down, told, found, True
-    return pixels, told, found, False
+    if values != "auto" or not dark_is_high:
+        return modality.apply(stored, found, place), told, found, False
+    pixels, upside_down = modality.apply(stored, found), modality.apply(_invert(stored, lay), found)
+    inverted = told != "hu" or bool(np.median(pixels) > _IMPOSSIBLE_MEDIAN_HU >= np.median(upside_down))
+    chosen = upside_down if inverted else pixels
+    return put(chosen, chosen.dtype, place), told, found, inverted
 
 
 def _invert(stored: np.ndarray, lay: bits.Layout) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -12,8 +13,11 @@ Meaning = Literal["hu", "stored", "unknown"]
 Values = Literal["auto", "hu", "stored"]
 FileFormat = Literal["tiff", "dicom", "nifti", "npy"]
 MetaValue = str | int | float | bool | None
+Place = Callable[[tuple[int, ...], np.dtype], np.ndarray]
+"""Gives the array that a reader puts pixels of this shape and dtype into."""
 
-PIXEL_DTYPES = ("uint8", "int16", "uint16", "float32", "float64")
+KEPT_DTYPES = ("uint8", "int16", "uint16", "float32")  # whatever the values; float64 may become int16
+PIXEL_DTYPES = (*KEPT_DTYPES, "float64")
 
 
 @dataclass(frozen=True, slots=True)

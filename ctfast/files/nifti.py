@@ -18,7 +18,7 @@ import numpy as np
 
 from ctfast.errors import FileFormatError, MissingDependencyError
 from ctfast.files._convert import linear, native, to_supported
-from ctfast.files.image import Image, Limits, Meaning, MetaValue, Values
+from ctfast.files.image import Image, Limits, Meaning, MetaValue, Place, Values
 from ctfast.files.tiff import count_nonfinite
 
 _INSTALL: Final = 'NIfTI files need nibabel: pip install "ctfast[nifti]"'
@@ -26,8 +26,8 @@ _DESCRIPTION: Final = b"ctfast "
 _DTYPES = frozenset(["uint8", "int8", "int16", "uint16", "int32", "uint32", "float32", "float64"])
 
 
-def read_nifti(path: Path, limits: Limits, values: Values) -> Image:
-    """Read a NIfTI volume as ``(frames, H, W)``, a single slice as ``(H, W)``.
+def read_nifti(path: Path, limits: Limits, values: Values, place: Place | None) -> Image:
+    """Read a NIfTI volume as ``(frames, H, W)``, a single slice as ``(H, W)``, into ``place`` where there is one.
 
     Raises:
         FileFormatError: For time series, colour, pairs of files, truncated data, sizes beyond ``limits``.
@@ -51,9 +51,10 @@ def read_nifti(path: Path, limits: Limits, values: Values) -> Image:
         raise FileFormatError(f"{shape} {dtype} needs {needed} bytes; the limit is {limits.max_bytes}")
     stored = np.asarray(volume.dataobj.get_unscaled()).reshape(shape, order="F").T
     slope, intercept = (1.0, 0.0) if values == "stored" else _scaling(path, volume)
-    pixels = (
-        to_supported(stored) if (slope, intercept) == (1.0, 0.0) else to_supported(linear(stored, slope, intercept))
-    )
+    if (slope, intercept) == (1.0, 0.0):
+        pixels = to_supported(stored, place)
+    else:
+        pixels = linear(stored, slope, intercept, place, narrow=True)
     meta: dict[str, MetaValue] = {
         "stored_dtype": dtype.newbyteorder("=").name,
         "orientation": "".join(code or "?" for code in nibabel.aff2axcodes(volume.affine)),

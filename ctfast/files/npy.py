@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from ctfast.errors import FileFormatError
-from ctfast.files._convert import to_supported
-from ctfast.files.image import Image, Limits
+from ctfast.files._convert import room, to_supported
+from ctfast.files.image import KEPT_DTYPES, Image, Limits, Place
 
 
-def read_npy(path: Path, limits: Limits) -> Image:
-    """Read ``(H, W)`` or ``(frames, H, W)`` from a ``.npy`` file.
+def read_npy(path: Path, limits: Limits, place: Place | None) -> Image:
+    """Read ``(H, W)`` or ``(frames, H, W)`` from a ``.npy`` file, into ``place`` where there is one.
 
     Raises:
         FileFormatError: For pickled objects, other ranks or dtypes, truncated files, sizes beyond ``limits``.
@@ -25,9 +25,9 @@ def read_npy(path: Path, limits: Limits) -> Image:
     with path.open("rb") as file:
         version = np.lib.format.read_magic(file)
         if version == (1, 0):
-            shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+            shape, by_column, dtype = np.lib.format.read_array_header_1_0(file)
         elif version == (2, 0):
-            shape, _, dtype = np.lib.format.read_array_header_2_0(file)
+            shape, by_column, dtype = np.lib.format.read_array_header_2_0(file)
         else:
             raise FileFormatError(f".npy version {version} is not supported; versions 1 and 2 are")
         if dtype.hasobject or dtype.kind not in "iuf":
@@ -39,9 +39,15 @@ def read_npy(path: Path, limits: Limits) -> Image:
         there = path.stat().st_size - file.tell()
         if there < needed:
             raise FileFormatError(f"truncated: {shape} {dtype} needs {needed} bytes, {there} are there")
-        file.seek(0)
-        pixels = np.lib.format.read_array(file, allow_pickle=False)
-    return Image(to_supported(pixels), "unknown", path, "npy", meta={"stored_dtype": dtype.newbyteorder("=").name})
+        if dtype.name in KEPT_DTYPES and dtype.isnative and not by_column:
+            pixels = room(shape, dtype, place)
+            there = file.readinto(pixels.data)
+            if there < needed:
+                raise FileFormatError(f"truncated while it was read: {there} of {needed} bytes")
+        else:
+            file.seek(0)
+            pixels = to_supported(np.lib.format.read_array(file, allow_pickle=False), place)
+    return Image(pixels, "unknown", path, "npy", meta={"stored_dtype": dtype.newbyteorder("=").name})
 
 
 def check_shape(path: Path, shape: tuple[int, ...]) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from ctfast.errors import ArgumentError
-from ctfast.files._guard import decoding
+from ctfast.files._guard import callers, decoding
 from ctfast.files.dicom import read_dicom
-from ctfast.files.image import Image, Limits, Values
+from ctfast.files.image import Image, Limits, Place, Values
 from ctfast.files.nifti import read_nifti
 from ctfast.files.npy import read_npy
 from ctfast.files.sniff import TITLES, check_format, read_head
@@ -17,7 +19,9 @@ from ctfast.files.tiff import read_tiff
 _DEFAULT_LIMITS = Limits()
 
 
-def read_image(path: str | Path, *, values: Values = "auto", limits: Limits = _DEFAULT_LIMITS) -> Image:
+def read_image(
+    path: str | Path, *, values: Values = "auto", limits: Limits = _DEFAULT_LIMITS, place: Place | None = None
+) -> Image:
     """Read a CT image file: TIFF, DICOM (extra ``dicom``), NIfTI (extra ``nifti``) or ``.npy``.
 
     Args:
@@ -25,30 +29,46 @@ def read_image(path: str | Path, *, values: Values = "auto", limits: Limits = _D
         values: ``"auto"``: HU where the file (or the Kaggle name) says so; ``"hu"``: the caller knows that the values
             are HU (a DICOM rescale is still applied); ``"stored"``: the numbers as stored, nothing applied.
         limits: Sizes beyond which nothing is decoded.
+        place: Gives the array for the pixels, for memory that has to be the caller's own (page-locked, shared). It is
+            called with their final shape and dtype, at most once and as late as these are known, and the last step of
+            reading writes to what it gives: C-contiguous and writable, of that shape and dtype. What it raises is
+            raised as it is. A file that fails after that leaves the array with any content.
 
     Returns:
-        The image; see ``Image`` for shape, dtype and meaning.
+        The image; see ``Image`` for shape, dtype and meaning. With ``place``, its pixels are the array that was given.
 
     Raises:
         OSError: If the file is not there or cannot be opened.
         FileFormatError: If it cannot be read as what it claims to be; names the file and the reason.
         MissingDependencyError: If an optional package is needed; names the pip command.
-        ArgumentError: For another ``values``.
+        ArgumentError: For another ``values``, and for another array from ``place`` than was asked for.
     """
     if values not in ("auto", "hu", "stored"):
         raise ArgumentError(f"values={values!r}; 'auto', 'hu' and 'stored' are allowed")
     path = Path(path)
     head = read_head(path)
     kind = check_format(path, head)
+    own = None if place is None else callers(_checked(place))
     with decoding(path, TITLES[kind]):
         if kind == "tiff":
-            image = read_tiff(path, limits, values)
+            image = read_tiff(path, limits, values, own)
         elif kind == "dicom":
-            image = read_dicom(path, head, limits, values)
+            image = read_dicom(path, head, limits, values, own)
         elif kind == "nifti":
-            image = read_nifti(path, limits, values)
+            image = read_nifti(path, limits, values, own)
         else:
-            image = read_npy(path, limits)
-    if not image.pixels.flags.writeable:  # a view of the file's bytes; read-only arrays would compile kernels anew
-        image = replace(image, pixels=image.pixels.copy())
+            image = read_npy(path, limits, own)
     return image if values == "auto" else replace(image, meaning=values)
+
+
+def _checked(place: Place) -> Place:
+    def checked(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+        array = place(shape, dtype)
+        if array.shape != shape or array.dtype != dtype or not (array.flags.c_contiguous and array.flags.writeable):
+            raise ArgumentError(
+                f"place gave an array of shape {array.shape} and dtype {array.dtype}; {shape} and {dtype}, "
+                "C-contiguous and writable, are needed"
+            )
+        return array
+
+    return checked

@@ -26,8 +26,8 @@ import numpy as np
 
 from ctfast.errors import FileFormatError
 from ctfast.files import _tiff_check as check
-from ctfast.files._convert import linear, native, to_supported
-from ctfast.files.image import Image, Limits, Meaning, MetaValue, Values
+from ctfast.files._convert import linear, room, to_supported
+from ctfast.files.image import KEPT_DTYPES, Image, Limits, Meaning, MetaValue, Place, Values
 from ctfast.files.kaggle import parse_name
 
 _REDUCED_OR_MASK: Final = 1 | 4  # bits of NewSubfileType
@@ -45,13 +45,14 @@ _TURNS: Final = {
 }
 
 
-def read_tiff(path: Path, limits: Limits, values: Values) -> Image:
+def read_tiff(path: Path, limits: Limits, values: Values, place: Place | None) -> Image:
     """Read one page as ``(H, W)``, several equal pages as ``(frames, H, W)``.
 
     Args:
         path: The file.
         limits: Sizes beyond which nothing is decoded.
         values: ``"auto"``, or what the caller knows the values to be.
+        place: Gives the array for the pixels, which are decoded into it unless their values must be known first.
 
     Raises:
         FileFormatError: For all that this module refuses.
@@ -74,9 +75,11 @@ def read_tiff(path: Path, limits: Limits, values: Values) -> Image:
                     "split the file, or keep the pages that belong together"
                 )
         check.check_size(pages, limits)
-        stored = _turn(_decode(tif, pages), first)
         calibration = None if values == "stored" else _imagej_calibration(tif)
         inverted = _must_invert(path, first, values)
+        turn = _turn(first)
+        as_stored = first.dtype.name in KEPT_DTYPES and calibration is None and turn is None
+        stored = _decode(tif, pages, place if as_stored else None)
         facts = _description(first)
         meta: dict[str, MetaValue] = {
             "stored_dtype": first.dtype.newbyteorder("=").name,
@@ -89,11 +92,16 @@ def read_tiff(path: Path, limits: Limits, values: Values) -> Image:
         padding = _number(meta.get("padding")) if nodata is None else _number(nodata.value)
         bits = int(first.bitspersample)
     if inverted:
-        stored = (2**bits - 1) - stored
-    if calibration is not None:
-        stored = linear(stored, *calibration)
+        np.subtract(2**bits - 1, stored, out=stored)
+    if turn is not None:
+        stored = _turned(stored, *turn)
+    if as_stored:
+        pixels = stored
+    elif calibration is None:
+        pixels = to_supported(stored, place)
+    else:
+        pixels = linear(stored, *calibration, place, narrow=True)
         meta["rescale_slope"], meta["rescale_intercept"] = calibration
-    pixels = to_supported(stored)
     meta.update(count_nonfinite(path, pixels))
     spacing = _spacing(meta)
     return Image(pixels, _meaning(path, first, facts), path, "tiff", padding, spacing, meta)
@@ -119,23 +127,24 @@ def _describe(page: Any) -> str:
     return f"{page.imagelength} x {page.imagewidth} {page.dtype}"
 
 
-def _decode(tif: Any, pages: list[Any]) -> np.ndarray:
+def _decode(tif: Any, pages: list[Any], place: Place | None) -> np.ndarray:
     """All pages, decoded by this thread alone: the caller has its own pool and knows how busy the machine is."""
     for page in pages:
         check.check_streams(page, tif.filehandle)
     shape = (pages[0].imagelength, pages[0].imagewidth)
-    if len(pages) == 1:
-        return native(pages[0].asarray(maxworkers=1).reshape(shape))
-    stack = np.empty((len(pages), *shape), pages[0].dtype.newbyteorder("="))
-    for frame, page in zip(stack, pages, strict=True):
-        frame[...] = page.asarray(maxworkers=1).reshape(shape)
-    return stack
+    out = room(shape if len(pages) == 1 else (len(pages), *shape), pages[0].dtype.newbyteorder("="), place)
+    for frame, page in zip(out.reshape(-1, *shape), pages, strict=True):
+        page.asarray(maxworkers=1, out=frame)
+    return out
 
 
-def _turn(stored: np.ndarray, page: Any) -> np.ndarray:
-    """Rows from the top and columns from the left, whatever order the file has them in."""
+def _turn(page: Any) -> tuple[bool, bool, bool] | None:
     tag = page.tags.get(_ORIENTATION_TAG)
-    transpose, rows, columns = _TURNS.get(0 if tag is None else tag.value, (False, False, False))
+    return None if tag is None else _TURNS.get(tag.value)
+
+
+def _turned(stored: np.ndarray, transpose: bool, rows: bool, columns: bool) -> np.ndarray:
+    """Rows from the top and columns from the left, whatever order the file has them in."""
     if transpose:
         stored = stored.swapaxes(-1, -2)
     return stored[..., :: -1 if rows else 1, :: -1 if columns else 1]

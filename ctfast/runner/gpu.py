@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from math import prod
 from queue import SimpleQueue
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ctfast._chain import Plan, found, naming, plan
 from ctfast._device_errors import device_errors
 from ctfast._moves import gpu, streams
-from ctfast.arrays import Images, as_images
+from ctfast.arrays import Images, check_shape
 from ctfast.files import Image
 from ctfast.pipeline import PipelineResult
 from ctfast.runner.gpu_chunks import Chunk, Desk, Job, Key, Seat, Stopped
@@ -121,26 +124,34 @@ class _Run:
 
     def _read(self, task: Task) -> None:
         row = empty_row(task, self._settings)
+        place = _Place(self._take)
         try:
             start = time.perf_counter()
-            image = load(task, self._settings, row)
-            seconds = time.perf_counter() - start
-            with naming(1, self._settings.pipeline.steps[0]):
-                images = as_images(image.pixels)
-            count, height, width = images.batch.shape
-            key = Key(height, width, images.batch.dtype)
-            the_plan = self._plan(key.dtype)
-            if count > self._most(key, the_plan):
+            image = load(task, self._settings, row, place)
+            seconds = time.perf_counter() - start - place.waited
+            if place.error is not None:
+                raise place.error
+            if place.chunk is None:
                 self._outcomes.put(self._by_itself(task, row, image, seconds))
                 return
-            chunk, first = self._desk.take(key, the_plan, count, self._write)
-            chunk.source[first : first + count] = images.batch
-            image = replace(image, pixels=_NO_PIXELS)
-            self._desk.sit(chunk, Seat(task, row, image, images.shape, first, first + count, seconds))
         except Stopped:
             raise
         except Exception as error:  # whatever a decoder raises
             self._outcomes.put(failed(task, row, error))
+            if place.chunk is not None:
+                self._desk.leave(place.chunk)
+            return
+        shape, image = image.pixels.shape, replace(image, pixels=_NO_PIXELS)
+        self._desk.sit(place.chunk, Seat(task, row, image, shape, place.start, place.stop, seconds))
+
+    def _take(self, shape: tuple[int, ...], dtype: np.dtype) -> tuple[Chunk, int] | None:
+        """A chunk with places for these images, and the first of them; None for more images than a chunk holds."""
+        with naming(1, self._settings.pipeline.steps[0]):
+            check_shape(shape)
+        key, the_plan, count = Key(shape[-2], shape[-1], dtype), self._plan(dtype), prod(shape[:-2])
+        if count > self._most(key, the_plan):
+            return None
+        return self._desk.take(key, the_plan, count, self._write)
 
     def _by_itself(self, task: Task, row: Row, image: Image, read_seconds: float) -> Outcome:
         """A stack with more images than a chunk holds."""
@@ -194,3 +205,31 @@ class _Run:
             self._outcomes.put(failed(seat.task, seat.row, error))
         for _ in chunk.seats:
             self._desk.written(chunk)
+
+
+class _Place:
+    """Memory for one file's pixels, for ``read_image``: in a chunk, or of its own where it can't go into one."""
+
+    def __init__(self, take: Callable[[tuple[int, ...], np.dtype], tuple[Chunk, int] | None]) -> None:
+        self._take = take
+        self.chunk: Chunk | None = None
+        self.start = self.stop = 0
+        self.error: Exception | None = None
+        """Why these pixels can't be computed, which is told when they are read: as on a CPU."""
+        self.waited = 0.0
+        """Seconds until there was room, in which outputs were written."""
+
+    def __call__(self, shape: tuple[int, ...], dtype: np.dtype) -> NDArray[Any]:
+        begin = time.perf_counter()
+        try:
+            taken = self._take(shape, dtype)
+        except Stopped:
+            raise
+        except Exception as error:
+            self.error, taken = error, None
+        self.waited = time.perf_counter() - begin
+        if taken is None:
+            return np.empty(shape, dtype)
+        self.chunk, self.start = taken
+        self.stop = self.start + prod(shape[:-2])
+        return self.chunk.source[self.start : self.stop].reshape(shape)

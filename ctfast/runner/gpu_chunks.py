@@ -60,7 +60,7 @@ class Chunk:
     taken: int = 0
     """Images that have a place."""
     expected: int = 0
-    """Files that have a place; those in ``seats`` have put their pixels there."""
+    """Files that have a place and did not fail; those in ``seats`` have put their pixels there."""
     closed: bool = False
     left: int = 0
     """Files whose output is not written yet."""
@@ -93,7 +93,7 @@ class Desk:
         self._changed = threading.Condition()
 
     def take(self, key: Key, plan: Plan, count: int, meanwhile: Callable[[Job], None]) -> tuple[Chunk, int]:
-        """An open chunk and the first of ``count`` places in it, which are the caller's until it calls ``sit``.
+        """An open chunk and the first of ``count`` places in it, the caller's until it calls ``sit`` or ``leave``.
 
         Where all slots are in use, the caller writes outputs until one is free.
 
@@ -114,6 +114,7 @@ class Desk:
                 if len(self._open) == self._slots:
                     # Every slot waits for files of another kind: the fullest goes as it is.
                     self._close(max(self._open.values(), key=lambda c: c.taken / len(c.source)))
+                    continue  # its slot is free already where all its files have failed
                 if not self._jobs:
                     self._changed.wait()
                     continue
@@ -124,10 +125,14 @@ class Desk:
         """The pixels of a file are in the place that ``take`` gave it."""
         with self._changed:
             chunk.seats.append(seat)
-            if chunk.taken == len(chunk.source) and not chunk.closed:
-                self._close(chunk)
-            else:
-                self._launch_if_whole(chunk)
+            self._settled(chunk)
+
+    def leave(self, chunk: Chunk) -> None:
+        """A file failed after ``take`` gave it a place: what it left there is computed, and nobody looks at it."""
+        with self._changed:
+            chunk.expected -= 1
+            self._unwritten -= 1
+            self._settled(chunk)
 
     def reader_done(self) -> None:
         """A thread reads no more files; after the last one, chunks go as full as they are."""
@@ -202,7 +207,18 @@ class Desk:
         del self._open[chunk.key]
         self._launch_if_whole(chunk)
 
+    def _settled(self, chunk: Chunk) -> None:
+        if chunk.taken == len(chunk.source) and not chunk.closed:
+            self._close(chunk)
+        else:
+            self._launch_if_whole(chunk)
+
     def _launch_if_whole(self, chunk: Chunk) -> None:
-        if chunk.closed and len(chunk.seats) == chunk.expected:
+        if not chunk.closed or len(chunk.seats) < chunk.expected:
+            return
+        if chunk.seats:
             chunk.left = chunk.expected
             self._launch(chunk)
+        else:
+            self._free.append(chunk.slot)
+            self._changed.notify_all()

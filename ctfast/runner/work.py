@@ -12,7 +12,7 @@ import numpy as np
 
 from ctfast import __version__
 from ctfast.errors import CTFastError
-from ctfast.files import Image, Limits, read_image, write_image
+from ctfast.files import Image, Limits, Place, read_image, write_image
 from ctfast.pipeline import PipelineResult
 from ctfast.results import Histogram, Summary
 from ctfast.runner.manifest import Row
@@ -46,13 +46,14 @@ def process(task: Task, settings: Settings) -> Outcome:
     return finished(task, row, result, (read - start, computed - read, written - computed))
 
 
-def load(task: Task, settings: Settings, row: Row) -> Image:
-    """Read the input and note in ``row`` what it was."""
+def load(task: Task, settings: Settings, row: Row, place: Place | None = None) -> Image:
+    """Read the input, into ``place`` where there is one, and note in ``row`` what it was."""
     stat = os.stat(task.source)
     row["input_bytes"], row["input_mtime"] = stat.st_size, stat.st_mtime
     with open(task.source, "rb") as file:
         row["input_hash"] = hashlib.file_digest(file, "sha256").hexdigest()
-    image = read_image(task.source, values=settings.values, limits=Limits(max_bytes=settings.max_bytes))
+    limits = Limits(max_bytes=settings.max_bytes)
+    image = read_image(task.source, values=settings.values, limits=limits, place=place)
     row["values"] = image.meaning
     return image
 
