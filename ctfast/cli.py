@@ -6,14 +6,12 @@ import atexit
 import gc
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from ctfast.cli_model import add_model_commands
-
-if TYPE_CHECKING:
-    from ctfast.pipeline import Pipeline
+from ctfast.cli_pipeline import chosen_pipeline
 
 app = typer.Typer(
     name="ctfast",
@@ -106,24 +104,6 @@ def run(
 
 _POOLS = ("auto", "threads", "processes")
 _ON_ERROR = ("skip", "stop")
-
-
-def chosen_pipeline(preset: str | None, file: Path | None, steps: list[str] | None) -> Pipeline:
-    """The pipeline that exactly one of the three options says."""
-    from ctfast.errors import UsageError
-    from ctfast.pipeline import Pipeline, parse_step
-    from ctfast.presets import PRESETS
-    from ctfast.presets import preset as find
-
-    if sum(bool(given) for given in (preset, file, steps)) != 1:
-        raise UsageError(
-            f"say what to do: --preset ({', '.join(PRESETS)}), --pipeline FILE, or --step 'median_filter size=3'"
-        )
-    if preset:
-        return find(preset)
-    if file:
-        return Pipeline.from_file(file)
-    return Pipeline([parse_step(text) for text in steps or []])
 
 
 @app.command()

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar, cast
 
 import typer
 
+from ctfast.cli_pipeline import chosen_pipeline
+
 if TYPE_CHECKING:
     from ctfast.files import Values
     from ctfast.model.data.dataset import Dataset
@@ -272,8 +274,6 @@ def _preprocessing(
         return Preprocessing.of_window(*ends, image_size=size) if ends else Preprocessing(image_size=size)
     if window:
         raise UsageError("--window is itself the preprocessing: leave it out, or --preset, --pipeline and --step")
-    from ctfast.cli import chosen_pipeline
-
     return Preprocessing(chosen_pipeline(preset, pipeline, step), image_size=size)
 
 

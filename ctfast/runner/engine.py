@@ -7,10 +7,6 @@ that killed its process is named and the run goes on.
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import sys
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -20,43 +16,22 @@ from itertools import islice
 from ctfast._chain import fits
 from ctfast.runner.gpu import run_on_gpus
 from ctfast.runner.plan import Settings, Task
+from ctfast.runner.processes import DIED, new_pool
 from ctfast.runner.work import Outcome, empty_row, process
-
-_PROCESSES_PAY_FROM = 150
-"""Files a worker, below which starting processes costs more than it gains."""
 
 Flight = dict["Future[Outcome]", Task]
 
 _settings: Settings | None = None
 
 
-def _start_worker(settings: Settings) -> None:
+def _take_settings(settings: Settings) -> None:
     global _settings
     _settings = settings
-    from ctfast.threads import set_num_threads
-
-    set_num_threads(1)  # the cores are taken by the other workers
-    threading.Thread(target=_exit_with_parent, daemon=True).start()
-
-
-def _exit_with_parent() -> None:
-    """A worker must not outlive a run that was killed; nobody else would tell it."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _process_here(task: Task) -> Outcome:
     assert _settings is not None
     return process(task, _settings)
-
-
-def use_processes(files: int, workers: int, pool: str, backend: str = "cpu") -> bool:
-    """Whether workers are processes: as asked for, or where they pay; a GPU is fed by the threads of one process."""
-    if pool == "auto":
-        return backend != "gpu" and workers > 1 and files >= _PROCESSES_PAY_FROM * workers
-    return pool == "processes"
 
 
 def run_tasks(
@@ -116,14 +91,9 @@ def _alone(task: Task, settings: Settings) -> Outcome:
         except BrokenProcessPool:
             row = empty_row(task, settings)
             row["status"] = "failed"
-            row["error"] = "the process that read this file died: out of memory, or a crash inside a decoder"
+            row["error"] = DIED
             return Outcome(row, None)
 
 
 def _new_pool(settings: Settings, workers: int) -> ProcessPoolExecutor:
-    # Not fork: it copies locks that our threads hold. The fork server imports the kernels once for all workers.
-    method = "spawn" if sys.platform == "win32" else "forkserver"
-    context = multiprocessing.get_context(method)
-    if method == "forkserver":
-        context.set_forkserver_preload(["ctfast.runner.work"])
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(settings,))
+    return new_pool(workers, "ctfast.runner.work", _take_settings, settings)

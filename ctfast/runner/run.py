@@ -15,10 +15,11 @@ from ctfast.benchmark import recommended_backend
 from ctfast.errors import UsageError
 from ctfast.files import Compression, Values
 from ctfast.pipeline import Pipeline
-from ctfast.runner.engine import run_tasks, use_processes
+from ctfast.runner.engine import run_tasks
 from ctfast.runner.limits import bytes_per_file
 from ctfast.runner.manifest import Appender, Row, close_manifest, manifest_name
 from ctfast.runner.plan import COMPRESSIONS, SUFFIXES, VALUES, Plan, Settings, Task, make_plan, write_run_file
+from ctfast.runner.processes import use_processes
 from ctfast.runner.progress import Show, silent
 from ctfast.runner.statistics import close_statistics, live_name
 from ctfast.runner.work import Outcome, empty_row

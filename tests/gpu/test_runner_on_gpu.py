@@ -18,9 +18,10 @@ from ctfast import Pipeline, Step
 from ctfast.errors import DeviceMemoryError
 from ctfast.files import write_image
 from ctfast.runner import run
-from ctfast.runner.engine import run_tasks, use_processes
+from ctfast.runner.engine import run_tasks
 from ctfast.runner.gpu_lane import Lane
 from ctfast.runner.plan import Settings, Task
+from ctfast.runner.processes import use_processes
 
 
 @pytest.fixture

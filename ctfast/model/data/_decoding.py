@@ -16,9 +16,9 @@ from ctfast import ops
 from ctfast.analysis.collect import in_order
 from ctfast.errors import CTFastError
 from ctfast.files import Image, Limits, read_image
-from ctfast.model.data._reading import DIED, Reading, in_processes, no_frames
+from ctfast.model.data._reading import Reading, in_processes, no_frames
 from ctfast.model.data.labels import Sample
-from ctfast.runner.engine import use_processes
+from ctfast.runner.processes import DIED, use_processes
 from ctfast.runner.work import reason
 
 HU_RANGE: Final = (-200, 1000)

@@ -6,10 +6,7 @@ decoder that crashes: the file that killed its process gets an error and the oth
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import sys
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -25,11 +22,11 @@ from numpy.typing import NDArray
 from ctfast.analysis.collect import in_order
 from ctfast.files import Limits, Values
 from ctfast.model.data.preprocessing import Preprocessing
+from ctfast.runner.processes import DIED, new_pool
 from ctfast.runner.work import reason
 
 _AHEAD: Final = 2
 """Files a worker in flight, so that memory does not grow with their number."""
-DIED: Final = "the process that read this file died: out of memory, or a crash inside a decoder"
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -113,7 +110,7 @@ def in_processes(work: Callable[[A], B], items: Iterable[A], workers: int, *, di
     waiting = iter(items)
     while True:
         flight: deque[tuple[A, Future[B] | None]] = deque()
-        pool = _new_pool(workers)
+        pool = new_pool(workers, __name__)
         try:
             flight.extend((item, _submit(pool, work, item)) for item in islice(waiting, _AHEAD * workers))
             while flight:
@@ -144,7 +141,7 @@ def _one_by_one(work: Callable[[A], B], items: Iterable[A], died: Callable[[A], 
     pool = None
     try:
         for item in items:
-            pool = pool or _new_pool(1)
+            pool = pool or new_pool(1, __name__)
             try:
                 result = pool.submit(work, item).result()
             except BrokenProcessPool:
@@ -154,27 +151,3 @@ def _one_by_one(work: Callable[[A], B], items: Iterable[A], died: Callable[[A], 
     finally:
         if pool is not None:
             pool.shutdown()
-
-
-def _new_pool(workers: int) -> ProcessPoolExecutor:
-    # Not fork: it copies locks that JAX's threads hold. The fork server imports the readers once for all workers.
-    method = "spawn" if sys.platform == "win32" else "forkserver"
-    context = multiprocessing.get_context(method)
-    if method == "forkserver":
-        context.set_forkserver_preload([__name__])
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
-
-
-def _start_worker() -> None:
-    from ctfast.threads import set_num_threads
-
-    set_num_threads(1)  # the other cores are taken by the network and the other workers
-    threading.Thread(target=_exit_with_parent, daemon=True).start()
-
-
-def _exit_with_parent() -> None:
-    """A worker must not outlive a run that was killed; nobody else would tell it."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

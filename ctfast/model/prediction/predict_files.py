@@ -20,8 +20,8 @@ from ctfast.model.data._reading import Reading, read_all
 from ctfast.model.prediction import _table as tables
 from ctfast.model.prediction._plan import Task, find_tasks, put_in_order, standing_files, start_table
 from ctfast.model.prediction._stream import PredictionReport, Stream
-from ctfast.runner.engine import use_processes
 from ctfast.runner.limits import bytes_per_file
+from ctfast.runner.processes import use_processes
 from ctfast.runner.progress import Show, silent
 from ctfast.threads import get_num_threads
 
