@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ctfast import backend as backends
 from ctfast._chain import fits, found, naming, plan
@@ -17,7 +17,10 @@ from ctfast._device_errors import device_errors
 from ctfast._moves import at_home, gpu
 from ctfast.arrays import Images, as_images
 from ctfast.errors import ArgumentError, DTypeError, ShapeError
-from ctfast.pipeline import PipelineResult, Step
+from ctfast.results import PipelineResult
+
+if TYPE_CHECKING:
+    from ctfast.pipeline import Step
 
 
 class Captured:

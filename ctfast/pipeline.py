@@ -23,7 +23,6 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,7 +36,7 @@ from ctfast._moves import at_home, contiguous, errors_of, relocated
 from ctfast.arrays import as_images
 from ctfast.checks import check_values
 from ctfast.errors import ArgumentError, CTFastError
-from ctfast.results import Histogram, Summary
+from ctfast.results import PipelineResult
 from ctkernels.contract import OPERATIONS, Operation
 
 if TYPE_CHECKING:
@@ -119,15 +118,6 @@ def _from_plain(value: Any) -> Any:
     if isinstance(value, list):
         return tuple(_from_plain(v) for v in value)
     return float(value) if value in ("inf", "-inf") else value
-
-
-@dataclass(frozen=True)
-class PipelineResult:
-    """The image after the last step, and what the statistics steps saw where they stand in the chain."""
-
-    image: Any
-    histogram: Histogram | None = None
-    summary: Summary | None = None
 
 
 class Pipeline:

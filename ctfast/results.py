@@ -1,4 +1,4 @@
-"""What the statistics return."""
+"""What the statistics and pipelines return."""
 
 from __future__ import annotations
 
@@ -51,3 +51,12 @@ class Summary:
     def q3(self) -> Any:
         """Third quartile."""
         return self.percentile(75)
+
+
+@dataclass(frozen=True)
+class PipelineResult:
+    """The image after the last step, and what the statistics steps saw where they stand in the chain."""
+
+    image: Any
+    histogram: Histogram | None = None
+    summary: Summary | None = None

@@ -22,7 +22,7 @@ from ctfast._device_errors import device_errors
 from ctfast._moves import gpu, streams
 from ctfast.arrays import Images, check_shape
 from ctfast.files import Image
-from ctfast.pipeline import PipelineResult
+from ctfast.results import PipelineResult
 from ctfast.runner.gpu_chunks import Chunk, Desk, Job, Key, Seat, Stopped
 from ctfast.runner.gpu_lane import Lane
 from ctfast.runner.manifest import Row

@@ -13,8 +13,7 @@ import numpy as np
 from ctfast import __version__
 from ctfast.errors import CTFastError
 from ctfast.files import Image, Limits, Place, read_image, write_image
-from ctfast.pipeline import PipelineResult
-from ctfast.results import Histogram, Summary
+from ctfast.results import Histogram, PipelineResult, Summary
 from ctfast.runner.manifest import Row
 from ctfast.runner.plan import Settings, Task
 
