@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import ctfast
+from bench.images import image
+from bench.peers import installed
 from ctkernels.testing import assert_exact
-from images import image
-from peers import installed
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "uint16", "float32"])

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cnn_candidates import CANDIDATES, ctfast_path
-from cnn_network import images, random_weights
-from cnn_turns import ALLOCATOR, Turns
+from bench.cnn_candidates import CANDIDATES, ctfast_path
+from bench.cnn_network import images, random_weights
+from bench.cnn_turns import ALLOCATOR, Turns
 
 LOGITS = 1e-4
 """Most that logits (of size 0.1 to 1) may differ: float32 sums of 115,200 products in different orders."""

@@ -8,8 +8,8 @@ import pytest
 import scipy.ndimage as ndi
 
 import ctfast
-from images import as_int16, image
-from peers import installed, interior_equal
+from bench.images import as_int16, image
+from bench.peers import installed, interior_equal
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "uint16", "float32", "float64"])

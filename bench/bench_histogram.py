@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import ctfast
-from images import image
-from peers import installed
+from bench.images import image
+from bench.peers import installed
 
 CASES = [("uint8", "256"), *((d, b) for d in ("int16", "uint16", "float32") for b in ("256", "4096", "65536"))]
 

@@ -8,10 +8,10 @@ import pytest
 import scipy.ndimage as ndi
 
 import ctfast
-import ipp
+from bench import ipp_peer
+from bench.images import as_int16, image
+from bench.peers import installed, interior_equal
 from ctkernels.testing import assert_exact
-from images import as_int16, image
-from peers import installed, interior_equal
 
 pytestmark = pytest.mark.filterwarnings("ignore:Bad rank filter performance")  # 12-bit data is what CT is
 
@@ -25,10 +25,10 @@ def bench_median(compare, dtype: str, size: str) -> None:
     out, theirs = np.empty_like(x), np.empty_like(x)
     there, absent = installed(diplib="diplib", skimage="skimage", SimpleITK="SimpleITK")
     peers = {}
-    intel = ipp.median(as_int16(x), as_int16(theirs), k)
+    intel = ipp_peer.median(as_int16(x), as_int16(theirs), k)
     if intel is not None:
         peers["ipp"] = intel
-    elif ipp.loaded() is None:
+    elif ipp_peer.loaded() is None:
         absent = ("ipp", *absent)
     if k <= 5 and dtype != "float64":
         a, b = as_int16(x), as_int16(theirs)

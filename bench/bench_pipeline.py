@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import ctfast
+from bench.images import image
 from ctfast import Pipeline, Step
-from images import image
 
 SLICES = 64
 LOW, WIDTH = -160.0, 400.0

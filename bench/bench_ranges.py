@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import ctfast
-from images import as_int16, image
-from peers import installed
+from bench.images import as_int16, image
+from bench.peers import installed
 
 DTYPES = ["uint8", "int16", "uint16", "float32"]
 

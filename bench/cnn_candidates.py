@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from cnn_network import BIASES, KERNELS, LEARNING_RATE, Candidate, Train, Weights
-from cnn_peers import onnxruntime_session, openvino_model, torch_network
+from bench.cnn_network import BIASES, KERNELS, LEARNING_RATE, Candidate, Train, Weights
+from bench.cnn_peers import onnxruntime_session, openvino_model, torch_network
 
 IMAGE: Final = (256, 256)
 
@@ -74,7 +74,7 @@ def _ctfast_forward(weights: Weights, path: str) -> Callable[[np.ndarray], np.nd
 
     from ctfast.model.config import ModelConfig
     from ctfast.model.network.sequential4 import model_from
-    from ctfast.model.prediction.predictor import at_a_time
+    from ctfast.model.prediction.compiled import at_a_time
 
     names = ("conv2d", "conv2d_1", "conv2d_2", "dense", "dense_1")
     layers = {

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from cnn_network import BIASES, KERNELS, LEARNING_RATE, Candidate, Train, Weights, features_side
+from bench.cnn_network import BIASES, KERNELS, LEARNING_RATE, Candidate, Train, Weights, features_side
 
 
 def torch_network(*, compiled: bool) -> Callable[[Weights], Candidate]:

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from cnn_candidates import CANDIDATES
-from cnn_network import images, random_weights
+from bench.cnn_candidates import CANDIDATES
+from bench.cnn_network import images, random_weights
 
 ROOT = Path(__file__).resolve().parents[1]
 TOTAL_SECONDS = 30.0

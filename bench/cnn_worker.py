@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from cnn_candidates import CANDIDATES
+from bench.cnn_candidates import CANDIDATES
 
 
 def main() -> None:

@@ -17,8 +17,8 @@ import cv2
 import pytest
 
 import ctfast
-from images import bandwidth_seconds
-from paired import paired_medians
+from bench.images import bandwidth_seconds
+from bench.paired import paired_medians
 
 Peers = Mapping[str, Callable[[], Any]]
 

@@ -24,18 +24,18 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "kernels"), str(ROOT), str(ROOT / "bench")]
+sys.path[:0] = [str(ROOT / "kernels"), str(ROOT)]
 
 import cupy  # noqa: E402
 import numpy as np  # noqa: E402
 
 import ctfast  # noqa: E402
-import gpu_timing as timing  # noqa: E402
+from bench import gpu_timing as timing  # noqa: E402
+from bench.gpu_peers import ABSENT, peers  # noqa: E402
+from bench.gpu_work import PIPELINE, TIMED, Work, ideal_bytes, kernel, large_batches, parity, result_like, values_of  # noqa: E402
 from ctfast.files import read_image, write_image  # noqa: E402
 from ctfast.runner import run as run_files  # noqa: E402
 from ctkernels.contract import IMAGE_DTYPES  # noqa: E402
-from gpu_peers import ABSENT, peers  # noqa: E402
-from gpu_work import PIPELINE, TIMED, Work, ideal_bytes, kernel, large_batches, parity, result_like, values_of  # noqa: E402
 
 Section = dict[str, Any]
 

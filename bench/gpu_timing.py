@@ -9,7 +9,7 @@ from typing import Any
 import cupy
 import numpy as np
 
-from images import image
+from bench.images import image
 
 Call = Callable[[Any], Any]
 

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import cupy
 import numpy as np
 
-from ctfast.checks import check_values
+from bench.images import image
+from ctfast.dispatch.checks import check_params
 from ctkernels.contract import OPERATIONS, SAME
-from images import image
 
 
 class Work(NamedTuple):
@@ -72,7 +72,7 @@ PIPELINE: tuple[dict[str, Any], ...] = (
 
 def values_of(operation: str, dtype: Any, given: dict[str, Any]) -> dict[str, Any]:
     """Parameters as the kernels take them."""
-    values = check_values(OPERATIONS[operation], given)
+    values = check_params(OPERATIONS[operation], given)
     if operation == "histogram":
         own = np.float32 if np.dtype(dtype) == np.float32 else np.float64
         values = {"edges": np.histogram_bin_edges(np.empty(0, own), values["bins"], values["value_range"])}

@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from ctfast.synth import phantom
+from ctfast.tools.synth import phantom
 
 
 @lru_cache(maxsize=64)

@@ -16,7 +16,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "kernels"), str(ROOT)]
 
-from cnn_report import cnn_tables, rows_of  # noqa: E402
+from bench.cnn_report import cnn_tables, rows_of  # noqa: E402
 from ctkernels.contract import OPERATIONS, SAME  # noqa: E402
 
 COLUMNS = ("uint8", "int16", "uint16", "float32", "float64")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from ctfast import analysis, errors, files, model, runner
     from ctfast.backend import BackendStatus, backends, use_backend
-    from ctfast.handover import to_jax
+    from ctfast.dispatch.jax_arrays import to_jax
     from ctfast.model.classifier import CTClassifier
     from ctfast.ops import (
         clahe,
@@ -42,7 +42,7 @@ _HOME: Final = {
     "backends": "backend",
     "use_backend": "backend",
     "CTClassifier": "model.classifier",
-    "to_jax": "handover",
+    "to_jax": "dispatch.jax_arrays",
     "clahe": "ops",
     "gaussian_filter": "ops",
     "histogram": "ops",

@@ -22,10 +22,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from ctfast._call import call, figures, prepare
-from ctfast._moves import at_home, contiguous, delivered, errors_of, relocated
-from ctfast.arrays import Images, as_images
 from ctfast.backend import select
+from ctfast.dispatch.arrays import Images, as_images
+from ctfast.dispatch.call import call, figures, prepare
+from ctfast.dispatch.transfer import at_home, contiguous, delivered, errors_of, relocated
 from ctfast.errors import ArgumentError, ValueRangeError
 from ctfast.results import Histogram, Summary
 from ctkernels.contract import SUMMARY_FIELDS, TISSUE_EDGES
@@ -96,7 +96,7 @@ def window(
 
     NaN stays NaN in a float result and becomes the low end in an integer one; inf saturates.
     """
-    values = {
+    params = {
         "center": center,
         "width": width,
         "function": function,
@@ -104,7 +104,7 @@ def window(
         "slope": slope,
         "intercept": intercept,
     }
-    return call("window", image, values, dtype=dtype, out=out, backend_name=backend)
+    return call("window", image, params, dtype=dtype, out=out, backend_name=backend)
 
 
 def normalize(
@@ -135,8 +135,8 @@ def normalize(
 
     NaN and inf don't count for the range; NaN stays NaN (integers: the low end), inf saturates.
     """
-    values = {"in_range": in_range, "percentiles": percentiles, "value_range": value_range, "out_range": out_range}
-    return call("normalize", image, values, dtype=dtype, out=out, backend_name=backend)
+    params = {"in_range": in_range, "percentiles": percentiles, "value_range": value_range, "out_range": out_range}
+    return call("normalize", image, params, dtype=dtype, out=out, backend_name=backend)
 
 
 def standardize(
@@ -182,8 +182,8 @@ def median_filter(
 
     NaN counts as larger than every number.
     """
-    values = {"size": size, "mode": mode, "cval": cval}
-    return call("median_filter", image, values, out=out, backend_name=backend)
+    params = {"size": size, "mode": mode, "cval": cval}
+    return call("median_filter", image, params, out=out, backend_name=backend)
 
 
 def gaussian_filter(
@@ -211,8 +211,8 @@ def gaussian_filter(
 
     NaN and inf spread to every pixel whose window holds them.
     """
-    values = {"sigma": sigma, "truncate": truncate, "mode": mode, "cval": cval}
-    return call("gaussian_filter", image, values, out=out, backend_name=backend)
+    params = {"sigma": sigma, "truncate": truncate, "mode": mode, "cval": cval}
+    return call("gaussian_filter", image, params, out=out, backend_name=backend)
 
 
 def clahe(
@@ -241,8 +241,8 @@ def clahe(
 
     NaN and -inf count as the low end, +inf as the high end; the result is always finite.
     """
-    values = {"clip_limit": clip_limit, "tile_grid": tile_grid, "nbins": nbins, "value_range": value_range}
-    return call("clahe", image, values, out=out, backend_name=backend)
+    params = {"clip_limit": clip_limit, "tile_grid": tile_grid, "nbins": nbins, "value_range": value_range}
+    return call("clahe", image, params, out=out, backend_name=backend)
 
 
 def histogram(
@@ -271,7 +271,7 @@ def histogram(
         images = contiguous(images)
         dtype = images.batch.dtype
         prepared = prepare("histogram", dtype, {"bins": bins, "value_range": value_range}, chosen=chosen)
-        edges = edges_of(dtype, prepared.values["bins"], prepared.values["value_range"] or _finite_range(images))
+        edges = edges_of(dtype, prepared.params["bins"], prepared.params["value_range"] or _finite_range(images))
         return histogram_of(figures(images, prepared, "histogram", {"edges": edges}), edges, images)
 
 
@@ -291,7 +291,7 @@ def _finite_range(images: Images) -> tuple[Any, Any]:
     else:
         # The edges are made on the host, so this one has to wait for the GPU.
         prepared = prepare("summary", batch.dtype, {"percentiles": 50.0}, chosen="gpu")
-        rows = figures(images, prepared, "summary", prepared.values).get()
+        rows = figures(images, prepared, "summary", prepared.params).get()
         low, high = rows[:, _MIN].min().astype(batch.dtype), rows[:, _MAX].max().astype(batch.dtype)
         finite = bool((rows[:, _COUNT] == batch.shape[1] * batch.shape[2]).all())
     if not finite:
@@ -329,7 +329,7 @@ def summary(
     with errors_of(images):
         images = contiguous(images)
         prepared = prepare("summary", images.batch.dtype, {"percentiles": percentiles}, chosen=chosen)
-        return summary_of(figures(images, prepared, "summary", prepared.values), prepared.values["percentiles"], images)
+        return summary_of(figures(images, prepared, "summary", prepared.params), prepared.params["percentiles"], images)
 
 
 def summary_of(rows: Any, levels: tuple[float, ...], images: Images) -> Summary:

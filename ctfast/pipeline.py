@@ -31,24 +31,24 @@ import numpy as np
 
 from ctfast import backend as backends
 from ctfast import ops
-from ctfast._chain import fits, naming, run_chain
-from ctfast._moves import at_home, contiguous, errors_of, relocated
-from ctfast.arrays import as_images
-from ctfast.checks import check_values
+from ctfast.dispatch.arrays import as_images
+from ctfast.dispatch.chain import fits, naming, run_chain
+from ctfast.dispatch.checks import check_params
+from ctfast.dispatch.transfer import at_home, contiguous, errors_of, relocated
 from ctfast.errors import ArgumentError, CTFastError
 from ctfast.results import PipelineResult
 from ctkernels.contract import OPERATIONS, Operation
 
 if TYPE_CHECKING:
-    from ctfast.captured import Captured
+    from ctfast.dispatch.graph import Captured
 
 
 class Step:
     """One operation with its parameters, checked."""
 
-    __slots__ = ("dtype", "operation", "values")
+    __slots__ = ("dtype", "operation", "params")
 
-    def __init__(self, operation: str, *, dtype: str | None = None, **values: Any) -> None:
+    def __init__(self, operation: str, *, dtype: str | None = None, **params: Any) -> None:
         if operation not in OPERATIONS:
             raise ArgumentError(f"operation={operation!r}: one of {', '.join(OPERATIONS)} is allowed")
         spec = OPERATIONS[operation]
@@ -56,7 +56,7 @@ class Step:
             dtype = _checked_dtype(spec, dtype)
         self.operation = operation
         self.dtype = dtype
-        self.values: dict[str, Any] = check_values(spec, values)
+        self.params: dict[str, Any] = check_params(spec, params)
 
     @property
     def is_statistic(self) -> bool:
@@ -69,14 +69,14 @@ class Step:
         if self.dtype is not None:
             data["dtype"] = self.dtype
         defaults = Step._defaults(OPERATIONS[self.operation])
-        for name, value in self.values.items():
+        for name, value in self.params.items():
             if name not in defaults or value != defaults[name]:
                 data[name] = _plain(value)
         return data
 
     @staticmethod
     def _defaults(spec: Operation) -> dict[str, Any]:
-        from ctfast.checks import CHECKS
+        from ctfast.dispatch.checks import CHECKS
 
         return {p.name: CHECKS[p.kind](p.name, p.default) for p in spec.params if not p.required}
 
@@ -193,7 +193,7 @@ class Pipeline:
             ArgumentError: an array that is not on the current GPU, or a histogram step without ``value_range``.
             DeviceError: CUDA could not record; ``run`` works as before.
         """
-        from ctfast.captured import Captured
+        from ctfast.dispatch.graph import Captured
 
         return Captured(self.steps, image, out)
 
@@ -201,9 +201,9 @@ class Pipeline:
         found: dict[str, Any] = {}
         for number, step in enumerate(self.steps, 1):
             function = getattr(ops, step.operation)
-            values = dict(step.values) if step.dtype is None else {**step.values, "dtype": step.dtype}
+            params = dict(step.params) if step.dtype is None else {**step.params, "dtype": step.dtype}
             with naming(number, step):
-                result = function(image, **values, backend=backend)
+                result = function(image, **params, backend=backend)
             if step.is_statistic:
                 found[step.operation] = result
             else:
@@ -267,11 +267,11 @@ def _as_step(number: int, step: Step | Mapping[str, Any]) -> Step:
     if isinstance(step, Step):
         return step
     try:
-        values = {str(k): _from_plain(v) for k, v in dict(step).items()}
-        operation = values.pop("operation", None)
+        params = {str(k): _from_plain(v) for k, v in dict(step).items()}
+        operation = params.pop("operation", None)
         if operation is None:
             raise ArgumentError("'operation' is missing")
-        return Step(operation, **values)
+        return Step(operation, **params)
     except (CTFastError, TypeError, ValueError) as error:
         raise ArgumentError(f"step {number}: {error}") from error
 
@@ -279,15 +279,15 @@ def _as_step(number: int, step: Step | Mapping[str, Any]) -> Step:
 def parse_step(text: str) -> Step:
     """A step as the command line writes it: ``"median_filter size=5 mode=mirror"``, pairs as ``size=3,5``."""
     operation, *words = text.split()
-    values: dict[str, Any] = {}
+    params: dict[str, Any] = {}
     for word in words:
         name, sign, value = word.partition("=")
         if not sign or not name or not value:
             raise ArgumentError(f"step {text!r}: {word!r} is no name=value; write it as 'median_filter size=5'")
         items = [_parse_value(item) for item in value.split(",")]
-        values[name] = items[0] if len(items) == 1 else tuple(items)
+        params[name] = items[0] if len(items) == 1 else tuple(items)
     try:
-        return Step(operation, **values)
+        return Step(operation, **params)
     except CTFastError as error:
         raise ArgumentError(f"step {text!r}: {error}") from error
 

@@ -31,7 +31,7 @@ def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "in"
     folder.mkdir()
     for i in range(3):
-        write_image(folder / f"s{i}.tif", np.full((20, 30), 100 * i, np.int16), meaning="hu")
+        write_image(folder / f"s{i}.tif", np.full((20, 30), 100 * i, np.int16), units="hu")
     return folder
 
 
@@ -148,7 +148,7 @@ def test_synth_makes_the_kaggle_layout(tmp_path: Path) -> None:
     for tiff, dicom in zip(tiffs, dicoms, strict=True):
         assert tifffile.imread(tiff).dtype == np.float64
         a, b = read_image(tiff), read_image(dicom)
-        assert a.meaning == b.meaning == "hu"
+        assert a.units == b.units == "hu"
         np.testing.assert_array_equal(a.pixels, b.pixels)
         if (b.pixels < -1024).any():
             assert b.padding == b.pixels.min()

@@ -60,20 +60,20 @@ def test_the_second_process_compiles_nothing(tmp_path: Path) -> None:
 def test_a_read_only_installation_keeps_its_cache_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import numba
 
-    from ctkernels.cpu import _jit
+    from ctkernels.cpu._core import jit
 
-    package = str(Path(_jit.__file__).parent)
+    package = str(Path(jit.__file__).parents[1])
     access = os.access
     monkeypatch.setattr(numba.config, "CACHE_DIR", "")
     monkeypatch.setattr(os, "access", lambda path, mode: str(path) != package and access(path, mode))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    _jit._point_cache_to_a_writable_place()
+    jit._point_cache_to_a_writable_place()
     assert str(tmp_path / "cache" / "ctfast" / "numba") == numba.config.CACHE_DIR
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     monkeypatch.setattr(numba.config, "CACHE_DIR", "")
-    _jit._point_cache_to_a_writable_place()
+    jit._point_cache_to_a_writable_place()
     assert "ctfast-numba" in numba.config.CACHE_DIR, "no home to write to: the temporary folder"
     monkeypatch.setattr(numba.config, "CACHE_DIR", "/chosen/by/the/user")
-    _jit._point_cache_to_a_writable_place()
+    jit._point_cache_to_a_writable_place()
     assert numba.config.CACHE_DIR == "/chosen/by/the/user"

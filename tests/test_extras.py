@@ -4,7 +4,7 @@ import re
 import tomllib
 from pathlib import Path
 
-from ctfast import doctor, doctor_gpu
+from ctfast.tools import doctor, doctor_gpu
 
 PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 

@@ -106,13 +106,13 @@ def compare(name: str, image: np.ndarray, values: dict[str, Any], backend: str, 
 
 def exact_of(name: str, image: np.ndarray, values: dict[str, Any]) -> np.ndarray:
     """The reference's unrounded float64 result, with the range ends of the wanted integer type."""
-    from ctfast.checks import check_values
+    from ctfast.dispatch.checks import check_params
 
     wanted = np.dtype(values.get("dtype", image.dtype))
     given = {k: v for k, v in values.items() if k != "dtype"}
     if name in ("window", "normalize") and wanted.kind == "u":
         given.setdefault("out_range", reference.default_out_range(wanted))
-    checked = check_values(OPERATIONS[name], given)
+    checked = check_params(OPERATIONS[name], given)
     batch = image.reshape(-1, *image.shape[-2:])
     out = np.empty(batch.shape)
     getattr(reference, name)(batch, out, **checked)

@@ -204,7 +204,7 @@ def test_a_chain_gives_what_its_steps_give(dtype: str) -> None:
             result = pipeline.run(image)
             expected = image
             for step in pipeline.steps:
-                values = dict(step.values) if step.dtype is None else {**step.values, "dtype": step.dtype}
+                values = dict(step.params) if step.dtype is None else {**step.params, "dtype": step.dtype}
                 got = getattr(ctfast, step.operation)(expected, **values)
                 if step.operation == "histogram":
                     assert result.histogram is not None

@@ -17,35 +17,35 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from ctfast.analysis import plots
-    from ctfast.analysis.analysis import Analysis, analyze
     from ctfast.analysis.command import report
-    from ctfast.analysis.distributions import Distribution, distribution
-    from ctfast.analysis.flags import RULES, Flag, Rule
-    from ctfast.analysis.measuring import Measured, measure
-    from ctfast.analysis.page import write_report
-    from ctfast.analysis.records import SliceRecord
-    from ctfast.analysis.single import write_single_report
-    from ctfast.analysis.table import StatisticsTable
-    from ctfast.analysis.tissues import CONTRAST_BAND, TISSUES, Tissue
+    from ctfast.analysis.flags.rules import RULES, Flag, Rule
+    from ctfast.analysis.pages.set_page import write_report
+    from ctfast.analysis.pages.slice_page import write_single_report
+    from ctfast.analysis.scan.analyze import Analysis, analyze
+    from ctfast.analysis.scan.distributions import Distribution, distribution
+    from ctfast.analysis.scan.records import SliceRecord
+    from ctfast.analysis.scan.statistics import Measured, measure
+    from ctfast.analysis.scan.table import StatisticsTable
+    from ctfast.analysis.scan.tissues import CONTRAST_BAND, TISSUES, Tissue
 
 _HOME: Final = {
-    "Analysis": "analysis",
-    "analyze": "analysis",
+    "Analysis": "scan.analyze",
+    "analyze": "scan.analyze",
     "report": "command",
-    "Distribution": "distributions",
-    "distribution": "distributions",
-    "RULES": "flags",
-    "Flag": "flags",
-    "Rule": "flags",
-    "Measured": "measuring",
-    "measure": "measuring",
-    "write_report": "page",
-    "SliceRecord": "records",
-    "write_single_report": "single",
-    "StatisticsTable": "table",
-    "CONTRAST_BAND": "tissues",
-    "TISSUES": "tissues",
-    "Tissue": "tissues",
+    "Distribution": "scan.distributions",
+    "distribution": "scan.distributions",
+    "RULES": "flags.rules",
+    "Flag": "flags.rules",
+    "Rule": "flags.rules",
+    "Measured": "scan.statistics",
+    "measure": "scan.statistics",
+    "write_report": "pages.set_page",
+    "SliceRecord": "scan.records",
+    "write_single_report": "pages.slice_page",
+    "StatisticsTable": "scan.table",
+    "CONTRAST_BAND": "scan.tissues",
+    "TISSUES": "scan.tissues",
+    "Tissue": "scan.tissues",
 }
 
 __all__ = [

@@ -10,16 +10,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
-from ctfast.analysis.analysis import Analysis, analyze
-from ctfast.analysis.figures import write_figures
-from ctfast.analysis.page import write_report
-from ctfast.analysis.page_context import plural
-from ctfast.analysis.page_data import chosen_places
-from ctfast.analysis.single import write_single_report
+from ctfast.analysis.pages.json_data import chosen_places
+from ctfast.analysis.pages.set_page import write_report
+from ctfast.analysis.pages.slice_page import write_single_report
+from ctfast.analysis.pages.svg import write_figures
+from ctfast.analysis.pages.text import plural
+from ctfast.analysis.scan.analyze import Analysis, analyze
+from ctfast.batch.progress import Show, shown, silent
 from ctfast.errors import MissingDependencyError, UsageError
-from ctfast.files import Found, Values, find_images
+from ctfast.files import Found, UnitsChoice, find_images
 from ctfast.pipeline import Pipeline
-from ctfast.runner.progress import Show, shown, silent
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -50,7 +50,7 @@ def report(
     json: str | Path | None = None,
     figures: str | Path | None = None,
     pipeline: Pipeline | None = None,
-    values: str = "auto",
+    units: str = "auto",
     workers: int | None = None,
     title: str = "CT intensity report",
     overwrite: bool = False,
@@ -67,7 +67,7 @@ def report(
         json: file for the same table, the flags and the files that could not be read.
         figures: folder for every figure as PNG, SVG and PDF.
         pipeline: whose steps are shown; default: the preset ``mediastinum``.
-        values: what the files' values are: ``"auto"`` (as each file says), ``"hu"`` or ``"stored"``.
+        units: what the files' values are: ``"auto"`` (as each file says), ``"hu"`` or ``"stored"``.
         workers: files at work at once; default: the threads ctfast may use.
         title: heading of the page of a set.
         overwrite: replace files that exist.
@@ -79,22 +79,22 @@ def report(
     """
     listed = [inputs] if isinstance(inputs, (str, Path)) else list(inputs)
     _check_packages()
-    if values not in _VALUES:
-        raise UsageError(f"values={values!r}: one of {', '.join(_VALUES)} is allowed")
-    meaning = cast(Values, values)
+    if units not in _VALUES:
+        raise UsageError(f"units={units!r}: one of {', '.join(_VALUES)} is allowed")
+    units = cast(UnitsChoice, units)
     found = find_images(listed)
     _check_outputs([Path(p) for p in (out, csv, json) if p is not None], found, overwrite)
     if figures is not None and not overwrite and _is_taken(Path(figures)):
         raise UsageError(f"{figures} exists and is not an empty folder: choose a new one, or say --overwrite")
     with _shown(len(found.items), console) as show:
-        analysis = analyze(listed, values=meaning, workers=workers, show=show)
+        analysis = analyze(listed, units=units, workers=workers, show=show)
     written = Written(analysis)
     only = len(analysis.records) == 1 and analysis.records[0].frame is None and not found.roots
     if only:
-        written.files.append(write_single_report(analysis, out, pipeline=pipeline, values=meaning))
+        written.files.append(write_single_report(analysis, out, pipeline=pipeline, units=units))
     else:
         with _shown(len(chosen_places(analysis)), console) as show:
-            page = write_report(analysis, out, pipeline=pipeline, values=meaning, title=title, show=show)
+            page = write_report(analysis, out, pipeline=pipeline, units=units, title=title, show=show)
         written.files.append(page)
     if csv is not None:
         analysis.table.to_csv(csv)

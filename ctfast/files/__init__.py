@@ -1,18 +1,19 @@
 """Reading and writing CT image files: TIFF, DICOM, NIfTI, ``.npy``, and the layout of the Kaggle set.
 
 Knows files and nothing of devices, kernels or pipelines. pydicom, nibabel and tifffile are imported when a file needs
-them. What values mean travels with them (``Image.meaning``); see the module of each format for its policies.
+them. What values mean travels with them (``Image.units``); see the module of each format for its policies.
 """
 
 from __future__ import annotations
 
 from ctfast.files.find import Found, FoundFile, Ignored, find_images
-from ctfast.files.image import Image, Limits, Meaning, Place, Values
+from ctfast.files.image import Allocate, Image, Limits, Units, UnitsChoice
 from ctfast.files.kaggle import KaggleName, OverviewRow, parse_name, read_overview
 from ctfast.files.reading import read_image
 from ctfast.files.writing import Compression, OutputFormat, write_image
 
 __all__ = [
+    "Allocate",
     "Compression",
     "Found",
     "FoundFile",
@@ -20,11 +21,10 @@ __all__ = [
     "Image",
     "KaggleName",
     "Limits",
-    "Meaning",
     "OutputFormat",
     "OverviewRow",
-    "Place",
-    "Values",
+    "Units",
+    "UnitsChoice",
     "find_images",
     "parse_name",
     "read_image",

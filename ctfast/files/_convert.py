@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ctfast.errors import FileFormatError
-from ctfast.files.image import PIXEL_DTYPES, Place
+from ctfast.files.image import PIXEL_DTYPES, Allocate
 
 _CHUNK = 1 << 15  # elements; the pair (float64, int16) stays in the L2 cache between conversion and check
 _EXACT_FLOAT32 = 1 << 24
@@ -22,17 +22,17 @@ def native(pixels: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(pixels, dtype=pixels.dtype.newbyteorder("="))
 
 
-def room(shape: tuple[int, ...], dtype: DTypeLike, place: Place | None) -> np.ndarray:
+def room(shape: tuple[int, ...], dtype: DTypeLike, allocate: Allocate | None) -> np.ndarray:
     """The array for the pixels: what ``place`` gives, else a new one."""
-    return np.empty(shape, dtype) if place is None else place(shape, np.dtype(dtype))
+    return np.empty(shape, dtype) if allocate is None else allocate(shape, np.dtype(dtype))
 
 
-def put(values: np.ndarray, dtype: DTypeLike, place: Place | None) -> np.ndarray:
+def put(values: np.ndarray, dtype: DTypeLike, allocate: Allocate | None) -> np.ndarray:
     """``values`` as ``dtype``, in native byte order, in ``place``; without one they stay where they are if they can."""
     dtype = np.dtype(dtype).newbyteorder("=")
-    if place is None and values.flags.writeable:
+    if allocate is None and values.flags.writeable:
         return np.ascontiguousarray(values, dtype)
-    out = room(values.shape, dtype, place)  # also for views of a file's bytes: read-only arrays compile kernels anew
+    out = room(values.shape, dtype, allocate)  # also for views of a file's bytes: read-only arrays compile kernels anew
     np.copyto(out, values, casting="unsafe")
     return out
 
@@ -51,7 +51,7 @@ def _whole_as_int16(pixels: np.ndarray) -> np.ndarray | None:
     return out.reshape(pixels.shape)
 
 
-def to_supported(pixels: np.ndarray, place: Place | None = None) -> np.ndarray:
+def to_supported(pixels: np.ndarray, allocate: Allocate | None = None) -> np.ndarray:
     """The same numbers in one of uint8, int16, uint16, float32, float64, written to ``place`` where there is one.
 
     int8 becomes int16, float16 float32; wider integers become int16, else uint16, else float64 (whichever holds all
@@ -65,27 +65,27 @@ def to_supported(pixels: np.ndarray, place: Place | None = None) -> np.ndarray:
         pixels = native(pixels)
         whole = _whole_as_int16(pixels)
         # Only converting them tells whether they fit; a copy of the int16 costs a tenth of converting them again.
-        return put(pixels, np.float64, place) if whole is None else put(whole, np.int16, place)
+        return put(pixels, np.float64, allocate) if whole is None else put(whole, np.int16, allocate)
     if name in PIXEL_DTYPES:
-        return put(pixels, pixels.dtype, place)
+        return put(pixels, pixels.dtype, allocate)
     if name == "int8":
-        return put(pixels, np.int16, place)
+        return put(pixels, np.int16, allocate)
     if name == "float16":
-        return put(pixels, np.float32, place)
+        return put(pixels, np.float32, allocate)
     if name in ("int32", "uint32", "int64", "uint64"):
-        return integers_to_supported(pixels, place)
+        return integers_to_supported(pixels, allocate)
     raise FileFormatError(
         f"pixels of type {name} are not supported; integers of up to 64 bits and floats of up to 64 bits are"
     )
 
 
-def integers_to_supported(pixels: np.ndarray, place: Place | None = None) -> np.ndarray:
+def integers_to_supported(pixels: np.ndarray, allocate: Allocate | None = None) -> np.ndarray:
     """Integers of any width as int16, uint16 or float64, whichever holds all of them first."""
     low, high = int(pixels.min()), int(pixels.max())
     dtype = _dtype_for(low, high)
     if dtype == np.float64 and max(-low, high) > _EXACT_FLOAT64:
         raise FileFormatError(f"values from {low} to {high} fit no supported dtype without loss")
-    return put(pixels, dtype, place)
+    return put(pixels, dtype, allocate)
 
 
 def _dtype_for(low: int, high: int) -> np.dtype:
@@ -95,7 +95,7 @@ def _dtype_for(low: int, high: int) -> np.dtype:
 
 
 def linear(
-    stored: np.ndarray, slope: float, intercept: float, place: Place | None = None, *, narrow: bool = False
+    stored: np.ndarray, slope: float, intercept: float, allocate: Allocate | None = None, *, narrow: bool = False
 ) -> np.ndarray:
     """``stored * slope + intercept`` in the smallest dtype that is exact for whole numbers.
 
@@ -119,8 +119,8 @@ def linear(
         else:
             dtype = np.dtype(np.float64 if max(-low, high) > _EXACT_FLOAT32 else np.float32)
     if narrow and dtype == np.float64:
-        return to_supported(linear(stored, slope, intercept), place)
-    out = room(stored.shape, dtype, place)
+        return to_supported(linear(stored, slope, intercept), allocate)
+    out = room(stored.shape, dtype, allocate)
     if dtype.kind == "f":
         _linear_floats(stored, slope, intercept, out)
     else:

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from ctfast.errors import FileFormatError, MissingDependencyError
-from ctfast.files._codestream import declared_size
 from ctfast.files._convert import native
 from ctfast.files._dicom_tags import TAGS, has, number, text
+from ctfast.files._jpeg_header import declared_size
 from ctfast.files.image import Limits
 
 _FLOATS = {"FloatPixelData": "<f4", "DoubleFloatPixelData": "<f8"}

@@ -13,7 +13,7 @@ import numpy as np
 from ctfast.errors import FileFormatError
 from ctfast.files._convert import integers_to_supported, linear, put
 from ctfast.files._dicom_tags import has, number, text
-from ctfast.files.image import Meaning, Place
+from ctfast.files.image import Allocate, Units
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,22 +53,22 @@ def rescales(ds: Any, frames: int) -> list[Rescale]:
     return [] if item is None else [item]
 
 
-def apply(stored: np.ndarray, found: list[Rescale], place: Place | None = None) -> np.ndarray:
+def apply(stored: np.ndarray, found: list[Rescale], allocate: Allocate | None = None) -> np.ndarray:
     """Rescaled pixels in a dtype that is exact for whole numbers (see ``linear``)."""
     if not found:
-        return _integers(stored, place)
+        return _integers(stored, allocate)
     if len(found) == 1:
-        return linear(stored, found[0].slope, found[0].intercept, place)
+        return linear(stored, found[0].slope, found[0].intercept, allocate)
     frames = [linear(frame, item.slope, item.intercept) for frame, item in zip(stored, found, strict=True)]
     stack = np.stack([frame.astype(np.result_type(*frames), copy=False) for frame in frames])
-    return _integers(stack, place)
+    return _integers(stack, allocate)
 
 
-def apply_lut(stored: np.ndarray, ds: Any, place: Place | None) -> np.ndarray:
+def apply_lut(stored: np.ndarray, ds: Any, allocate: Allocate | None) -> np.ndarray:
     """Pixels through the Modality LUT sequence."""
     from pydicom.pixels import apply_modality_lut
 
-    return _integers(np.asarray(apply_modality_lut(stored, ds)), place)
+    return _integers(np.asarray(apply_modality_lut(stored, ds)), allocate)
 
 
 def lut_kind(ds: Any) -> str:
@@ -76,7 +76,7 @@ def lut_kind(ds: Any) -> str:
     return str(ds.ModalityLUTSequence[0].get("ModalityLUTType", "")).strip()
 
 
-def meaning(ds: Any, found: list[Rescale]) -> Meaning:
+def units(ds: Any, found: list[Rescale]) -> Units:
     """What the rescaled values mean.
 
     HU where the rescale type says so, or for a rescaled CT image without a type (PS3.3 C.8.2.1.1.3: then the type is
@@ -108,7 +108,7 @@ def _of_item(item: Any) -> Rescale | None:
     return Rescale(1.0 if slope is None else slope, intercept or 0.0, text(item, "RescaleType"))
 
 
-def _integers(pixels: np.ndarray, place: Place | None) -> np.ndarray:
+def _integers(pixels: np.ndarray, allocate: Allocate | None) -> np.ndarray:
     if pixels.dtype.kind in "iu" and pixels.dtype.name not in ("uint8", "int16", "uint16"):
-        return integers_to_supported(pixels, place)
-    return put(pixels, pixels.dtype, place)
+        return integers_to_supported(pixels, allocate)
+    return put(pixels, pixels.dtype, allocate)

@@ -11,7 +11,7 @@ import zlib
 from typing import Any, Final
 
 from ctfast.errors import FileFormatError, MissingDependencyError
-from ctfast.files._codestream import declared_size
+from ctfast.files._jpeg_header import declared_size
 from ctfast.files.image import Limits
 
 _MINISWHITE, _MINISBLACK = 0, 1

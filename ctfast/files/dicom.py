@@ -5,7 +5,7 @@ Policies, each tested:
 - Rescale Slope and Intercept (or the Modality LUT) are applied; whole-number results are int16 where they fit.
 - CT with rescale is HU; MR and others keep stored values and are called so; localizers are not called HU.
 - MONOCHROME1 is a matter of display (PS3.3 C.7.6.3.1.2: white is the minimum *after* all grey-scale transforms), so
-  HU are not inverted. Two exceptions under ``values="auto"``, both told in ``meta["inverted"]``: values without a
+  HU are not inverted. Two exceptions under ``units="auto"``, both told in ``meta["inverted"]``: values without a
   unit are inverted within their bits so that larger is brighter, and so is a "HU" image whose median as tagged lies
   over +1000 (denser than bone) but not once inverted: its writer inverted the stored values.
 - Bits above Bits Stored are dropped (overlays, junk), but a padding value up there survives.
@@ -30,7 +30,7 @@ from ctfast.files._convert import put
 from ctfast.files._dicom_meta import collect, spacing, wanted
 from ctfast.files._dicom_scan import scan
 from ctfast.files._dicom_tags import has, number_or_none, text
-from ctfast.files.image import Image, Limits, Meaning, Place, Values
+from ctfast.files.image import Allocate, Image, Limits, Units, UnitsChoice
 from ctfast.files.kaggle import parse_name
 from ctfast.files.tiff import count_nonfinite
 
@@ -39,7 +39,7 @@ _SCAN_BYTES: Final = 64 << 20
 _IMPOSSIBLE_MEDIAN_HU: Final = 1000.0
 
 
-def read_dicom(path: Path, head: bytes, limits: Limits, values: Values, place: Place | None) -> Image:
+def read_dicom(path: Path, head: bytes, limits: Limits, units: UnitsChoice, allocate: Allocate | None) -> Image:
     """Read a DICOM image.
 
     Args:
@@ -72,7 +72,7 @@ def read_dicom(path: Path, head: bytes, limits: Limits, values: Values, place: P
     stored = bits.drop_unused_bits(bits.decode(ds, lay, limits), lay, padding)
     meta = collect(ds)
     meta["stored_dtype"] = stored.dtype.name
-    pixels, told, found, inverted = _values(ds, stored, lay, values, place)
+    pixels, told, found, inverted = _values(ds, stored, lay, units, allocate)
     meta["inverted"] = inverted
     if found:
         meta["rescale_slope"], meta["rescale_intercept"] = found[0].slope, found[0].intercept
@@ -84,23 +84,23 @@ def read_dicom(path: Path, head: bytes, limits: Limits, values: Values, place: P
 
 
 def _values(
-    ds: Any, stored: np.ndarray, lay: bits.Layout, values: Values, place: Place | None
-) -> tuple[np.ndarray, Meaning, list[modality.Rescale], bool]:
+    ds: Any, stored: np.ndarray, lay: bits.Layout, units: UnitsChoice, allocate: Allocate | None
+) -> tuple[np.ndarray, Units, list[modality.Rescale], bool]:
     """Pixels in the units asked for, their meaning, the rescale used and whether stored values were inverted."""
-    if values == "stored":
-        return modality.apply(stored, [], place), "stored", [], False
+    if units == "stored":
+        return modality.apply(stored, [], allocate), "stored", [], False
     if has(ds, "ModalityLUTSequence"):
-        pixels = modality.apply_lut(stored, ds, place)
+        pixels = modality.apply_lut(stored, ds, allocate)
         return pixels, "hu" if modality.lut_kind(ds) == "HU" else "unknown", [], False
     found = modality.rescales(ds, lay.frames)
-    told = modality.meaning(ds, found)
+    told = modality.units(ds, found)
     dark_is_high = text(ds, "PhotometricInterpretation") == "MONOCHROME1" and stored.dtype.kind in "iu"
-    if values != "auto" or not dark_is_high:
-        return modality.apply(stored, found, place), told, found, False
+    if units != "auto" or not dark_is_high:
+        return modality.apply(stored, found, allocate), told, found, False
     pixels, upside_down = modality.apply(stored, found), modality.apply(_invert(stored, lay), found)
     inverted = told != "hu" or bool(np.median(pixels) > _IMPOSSIBLE_MEDIAN_HU >= np.median(upside_down))
     chosen = upside_down if inverted else pixels
-    return put(chosen, chosen.dtype, place), told, found, inverted
+    return put(chosen, chosen.dtype, allocate), told, found, inverted
 
 
 def _invert(stored: np.ndarray, lay: bits.Layout) -> np.ndarray:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ctfast.errors import FileFormatError, UsageError
-from ctfast.files.sniff import detect, extension, read_head
+from ctfast.files.formats import detect, extension, read_head
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,11 @@ from typing import Literal
 
 import numpy as np
 
-Meaning = Literal["hu", "stored", "unknown"]
-Values = Literal["auto", "hu", "stored"]
+Units = Literal["hu", "stored", "unknown"]
+UnitsChoice = Literal["auto", "hu", "stored"]
 FileFormat = Literal["tiff", "dicom", "nifti", "npy"]
 MetaValue = str | int | float | bool | None
-Place = Callable[[tuple[int, ...], np.dtype], np.ndarray]
+Allocate = Callable[[tuple[int, ...], np.dtype], np.ndarray]
 """Gives the array that a reader puts pixels of this shape and dtype into."""
 
 KEPT_DTYPES = ("uint8", "int16", "uint16", "float32")  # whatever the values; float64 may become int16
@@ -56,9 +56,14 @@ class Image:
     """
 
     pixels: np.ndarray
-    meaning: Meaning
+    units: Units
     source: Path
     format: FileFormat
     padding: float | None = None
     spacing: tuple[float, float] | None = None
     meta: dict[str, MetaValue] = field(default_factory=dict)
+
+    @property
+    def meaning(self) -> Units:
+        """The former name of ``units``, for scripts that hold it."""
+        return self.units

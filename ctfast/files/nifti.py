@@ -18,7 +18,7 @@ import numpy as np
 
 from ctfast.errors import FileFormatError, MissingDependencyError
 from ctfast.files._convert import linear, native, to_supported
-from ctfast.files.image import Image, Limits, Meaning, MetaValue, Place, Values
+from ctfast.files.image import Allocate, Image, Limits, MetaValue, Units, UnitsChoice
 from ctfast.files.tiff import count_nonfinite
 
 _INSTALL: Final = 'NIfTI files need nibabel: pip install "ctfast[nifti]"'
@@ -26,7 +26,7 @@ _DESCRIPTION: Final = b"ctfast "
 _DTYPES = frozenset(["uint8", "int8", "int16", "uint16", "int32", "uint32", "float32", "float64"])
 
 
-def read_nifti(path: Path, limits: Limits, values: Values, place: Place | None) -> Image:
+def read_nifti(path: Path, limits: Limits, units: UnitsChoice, allocate: Allocate | None) -> Image:
     """Read a NIfTI volume as ``(frames, H, W)``, a single slice as ``(H, W)``, into ``place`` where there is one.
 
     Raises:
@@ -50,11 +50,11 @@ def read_nifti(path: Path, limits: Limits, values: Values, place: Place | None) 
     if needed > limits.max_bytes or shape[-1] > limits.max_frames:
         raise FileFormatError(f"{shape} {dtype} needs {needed} bytes; the limit is {limits.max_bytes}")
     stored = np.asarray(volume.dataobj.get_unscaled()).reshape(shape, order="F").T
-    slope, intercept = (1.0, 0.0) if values == "stored" else _scaling(path, volume)
+    slope, intercept = (1.0, 0.0) if units == "stored" else _scaling(path, volume)
     if (slope, intercept) == (1.0, 0.0):
-        pixels = to_supported(stored, place)
+        pixels = to_supported(stored, allocate)
     else:
-        pixels = linear(stored, slope, intercept, place, narrow=True)
+        pixels = linear(stored, slope, intercept, allocate, narrow=True)
     meta: dict[str, MetaValue] = {
         "stored_dtype": dtype.newbyteorder("=").name,
         "orientation": "".join(code or "?" for code in nibabel.aff2axcodes(volume.affine)),
@@ -78,7 +78,7 @@ def _shape(path: Path, shape: tuple[int, ...]) -> tuple[int, ...]:
     return kept
 
 
-def _meaning(header: Any) -> Meaning:
+def _meaning(header: Any) -> Units:
     """What a file of our own says in its description field."""
     text = header["descrip"].tobytes().rstrip(b"\0 ")
     return "hu" if text == _DESCRIPTION + b"hu" else "stored" if text == _DESCRIPTION + b"stored" else "unknown"
@@ -92,7 +92,7 @@ def _scaling(path: Path, volume: Any) -> tuple[float, float]:
 
 
 def write_nifti(
-    file: IO[bytes], pixels: np.ndarray, meaning: Meaning, spacing: tuple[float, float] | None, *, compress: bool
+    file: IO[bytes], pixels: np.ndarray, units: Units, spacing: tuple[float, float] | None, *, compress: bool
 ) -> None:
     """Write ``(H, W)`` or ``(frames, H, W)`` as a NIfTI-1 volume whose axes are columns, rows, frames.
 
@@ -112,7 +112,7 @@ def write_nifti(
         raise MissingDependencyError(_INSTALL) from error
     row, column = (1.0, 1.0) if spacing is None else spacing
     volume: Any = nibabel.Nifti1Image(native(pixels).T, np.diag([column, row, 1.0, 1.0]))
-    volume.header["descrip"] = _DESCRIPTION + meaning.encode()
+    volume.header["descrip"] = _DESCRIPTION + units.encode()
     if spacing is not None:
         volume.header.set_xyzt_units("mm")
     if not compress:

@@ -13,10 +13,10 @@ import numpy as np
 
 from ctfast.errors import FileFormatError
 from ctfast.files._convert import room, to_supported
-from ctfast.files.image import KEPT_DTYPES, Image, Limits, Place
+from ctfast.files.image import KEPT_DTYPES, Allocate, Image, Limits
 
 
-def read_npy(path: Path, limits: Limits, place: Place | None) -> Image:
+def read_npy(path: Path, limits: Limits, allocate: Allocate | None) -> Image:
     """Read ``(H, W)`` or ``(frames, H, W)`` from a ``.npy`` file, into ``place`` where there is one.
 
     Raises:
@@ -40,13 +40,13 @@ def read_npy(path: Path, limits: Limits, place: Place | None) -> Image:
         if there < needed:
             raise FileFormatError(f"truncated: {shape} {dtype} needs {needed} bytes, {there} are there")
         if dtype.name in KEPT_DTYPES and dtype.isnative and not by_column:
-            pixels = room(shape, dtype, place)
+            pixels = room(shape, dtype, allocate)
             there = file.readinto(pixels.data)
             if there < needed:
                 raise FileFormatError(f"truncated while it was read: {there} of {needed} bytes")
         else:
             file.seek(0)
-            pixels = to_supported(np.lib.format.read_array(file, allow_pickle=False), place)
+            pixels = to_supported(np.lib.format.read_array(file, allow_pickle=False), allocate)
     return Image(pixels, "unknown", path, "npy", meta={"stored_dtype": dtype.newbyteorder("=").name})
 
 

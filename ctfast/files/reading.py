@@ -8,19 +8,19 @@ from pathlib import Path
 import numpy as np
 
 from ctfast.errors import ArgumentError
-from ctfast.files._guard import callers, decoding
+from ctfast.files._decoder_errors import callers, decoding
 from ctfast.files.dicom import read_dicom
-from ctfast.files.image import Image, Limits, Place, Values
+from ctfast.files.formats import TITLES, check_format, read_head
+from ctfast.files.image import Allocate, Image, Limits, UnitsChoice
 from ctfast.files.nifti import read_nifti
 from ctfast.files.npy import read_npy
-from ctfast.files.sniff import TITLES, check_format, read_head
 from ctfast.files.tiff import read_tiff
 
 _DEFAULT_LIMITS = Limits()
 
 
 def read_image(
-    path: str | Path, *, values: Values = "auto", limits: Limits = _DEFAULT_LIMITS, place: Place | None = None
+    path: str | Path, *, units: UnitsChoice = "auto", limits: Limits = _DEFAULT_LIMITS, allocate: Allocate | None = None
 ) -> Image:
     """Read a CT image file: TIFF, DICOM (extra ``dicom``), NIfTI (extra ``nifti``) or ``.npy``.
 
@@ -43,27 +43,27 @@ def read_image(
         MissingDependencyError: If an optional package is needed; names the pip command.
         ArgumentError: For another ``values``, and for another array from ``place`` than was asked for.
     """
-    if values not in ("auto", "hu", "stored"):
-        raise ArgumentError(f"values={values!r}; 'auto', 'hu' and 'stored' are allowed")
+    if units not in ("auto", "hu", "stored"):
+        raise ArgumentError(f"units={units!r}; 'auto', 'hu' and 'stored' are allowed")
     path = Path(path)
     head = read_head(path)
     kind = check_format(path, head)
-    own = None if place is None else callers(_checked(place))
+    own = None if allocate is None else callers(_checked(allocate))
     with decoding(path, TITLES[kind]):
         if kind == "tiff":
-            image = read_tiff(path, limits, values, own)
+            image = read_tiff(path, limits, units, own)
         elif kind == "dicom":
-            image = read_dicom(path, head, limits, values, own)
+            image = read_dicom(path, head, limits, units, own)
         elif kind == "nifti":
-            image = read_nifti(path, limits, values, own)
+            image = read_nifti(path, limits, units, own)
         else:
             image = read_npy(path, limits, own)
-    return image if values == "auto" else replace(image, meaning=values)
+    return image if units == "auto" else replace(image, units=units)
 
 
-def _checked(place: Place) -> Place:
+def _checked(allocate: Allocate) -> Allocate:
     def checked(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-        array = place(shape, dtype)
+        array = allocate(shape, dtype)
         if array.shape != shape or array.dtype != dtype or not (array.flags.c_contiguous and array.flags.writeable):
             raise ArgumentError(
                 f"place gave an array of shape {array.shape} and dtype {array.dtype}; {shape} and {dtype}, "

@@ -4,15 +4,15 @@ Policies, each tested:
 
 - Colour (RGB, CMYK, YCbCr), palette and grey with alpha are refused: indices and colours are no intensities.
 - 1 bit a pixel is refused (a mask); 2 to 15 unsigned bits are read as uint8 or uint16, values as they are.
-- MINISWHITE: unsigned values are inverted so that larger is brighter (``values="stored"`` and ``"hu"`` keep them);
-  signed and float MINISWHITE is refused under ``values="auto"``, as no maximum is defined to invert about.
+- MINISWHITE: unsigned values are inverted so that larger is brighter (``units="stored"`` and ``"hu"`` keep them);
+  signed and float MINISWHITE is refused under ``units="auto"``, as no maximum is defined to invert about.
 - Several full pages must be equal in size and type and become frames; mixed pages are refused, not the first taken.
 - Pages marked as reduced images (thumbnails) or masks are left out when full pages are there.
 - Pixel data outside the file, missing strips and short strips are refused: nothing is filled with zeros.
 - NaN and infinite pixels are kept and counted in ``meta["nonfinite"]``; an image of nothing else is refused.
 - Values are HU when the file's own ctfast description says so, or a signed or float file has a Kaggle name.
 - The Orientation tag is obeyed; a linear calibration of ImageJ (which holds signed images as unsigned ones plus
-  32768) is applied unless ``values="stored"``.
+  32768) is applied unless ``units="stored"``.
 - Resolution tags are print resolution as often as not, so spacing is taken from the ctfast description only.
 """
 
@@ -27,7 +27,7 @@ import numpy as np
 from ctfast.errors import FileFormatError
 from ctfast.files import _tiff_check as check
 from ctfast.files._convert import linear, room, to_supported
-from ctfast.files.image import KEPT_DTYPES, Image, Limits, Meaning, MetaValue, Place, Values
+from ctfast.files.image import KEPT_DTYPES, Allocate, Image, Limits, MetaValue, Units, UnitsChoice
 from ctfast.files.kaggle import parse_name
 
 _REDUCED_OR_MASK: Final = 1 | 4  # bits of NewSubfileType
@@ -45,7 +45,7 @@ _TURNS: Final = {
 }
 
 
-def read_tiff(path: Path, limits: Limits, values: Values, place: Place | None) -> Image:
+def read_tiff(path: Path, limits: Limits, units: UnitsChoice, allocate: Allocate | None) -> Image:
     """Read one page as ``(H, W)``, several equal pages as ``(frames, H, W)``.
 
     Args:
@@ -75,11 +75,11 @@ def read_tiff(path: Path, limits: Limits, values: Values, place: Place | None) -
                     "split the file, or keep the pages that belong together"
                 )
         check.check_size(pages, limits)
-        calibration = None if values == "stored" else _imagej_calibration(tif)
-        inverted = _must_invert(path, first, values)
+        calibration = None if units == "stored" else _imagej_calibration(tif)
+        inverted = _must_invert(path, first, units)
         turn = _turn(first)
         as_stored = first.dtype.name in KEPT_DTYPES and calibration is None and turn is None
-        stored = _decode(tif, pages, place if as_stored else None)
+        stored = _decode(tif, pages, allocate if as_stored else None)
         facts = _description(first)
         meta: dict[str, MetaValue] = {
             "stored_dtype": first.dtype.newbyteorder("=").name,
@@ -98,9 +98,9 @@ def read_tiff(path: Path, limits: Limits, values: Values, place: Place | None) -
     if as_stored:
         pixels = stored
     elif calibration is None:
-        pixels = to_supported(stored, place)
+        pixels = to_supported(stored, allocate)
     else:
-        pixels = linear(stored, *calibration, place, narrow=True)
+        pixels = linear(stored, *calibration, allocate, narrow=True)
         meta["rescale_slope"], meta["rescale_intercept"] = calibration
     meta.update(count_nonfinite(path, pixels))
     spacing = _spacing(meta)
@@ -127,12 +127,12 @@ def _describe(page: Any) -> str:
     return f"{page.imagelength} x {page.imagewidth} {page.dtype}"
 
 
-def _decode(tif: Any, pages: list[Any], place: Place | None) -> np.ndarray:
+def _decode(tif: Any, pages: list[Any], allocate: Allocate | None) -> np.ndarray:
     """All pages, decoded by this thread alone: the caller has its own pool and knows how busy the machine is."""
     for page in pages:
         check.check_streams(page, tif.filehandle)
     shape = (pages[0].imagelength, pages[0].imagewidth)
-    out = room(shape if len(pages) == 1 else (len(pages), *shape), pages[0].dtype.newbyteorder("="), place)
+    out = room(shape if len(pages) == 1 else (len(pages), *shape), pages[0].dtype.newbyteorder("="), allocate)
     for frame, page in zip(out.reshape(-1, *shape), pages, strict=True):
         page.asarray(maxworkers=1, out=frame)
     return out
@@ -160,13 +160,13 @@ def _imagej_calibration(tif: Any) -> tuple[float, float] | None:
     return (slope, intercept) if usable and (slope, intercept) != (1.0, 0.0) else None
 
 
-def _must_invert(path: Path, page: Any, values: Values) -> bool:
-    if int(page.photometric) != 0 or values != "auto":
+def _must_invert(path: Path, page: Any, units: UnitsChoice) -> bool:
+    if int(page.photometric) != 0 or units != "auto":
         return False
     if page.dtype.kind != "u":
         raise FileFormatError(
             f"MINISWHITE with {page.dtype.name} values has no defined maximum to invert about; "
-            'give values="stored" or values="hu" to take the values as they are'
+            'give units="stored" or units="hu" to take the values as they are'
         )
     return True
 
@@ -185,9 +185,9 @@ def _description(page: Any) -> dict[str, MetaValue]:
     }
 
 
-def _meaning(path: Path, page: Any, facts: dict[str, MetaValue]) -> Meaning:
+def _meaning(path: Path, page: Any, facts: dict[str, MetaValue]) -> Units:
     if "ctfast" in facts:
-        told = facts.get("meaning")
+        told = facts.get("units", facts.get("meaning"))
         return "hu" if told == "hu" else "stored" if told == "stored" else "unknown"
     named = parse_name(path.name) is not None
     return "hu" if named and page.dtype.kind in "if" else "unknown"

@@ -18,7 +18,7 @@ from typing import IO, Any, Final, Literal, get_args
 import numpy as np
 
 from ctfast.errors import ArgumentError, DTypeError, MissingDependencyError, ShapeError
-from ctfast.files.image import PIXEL_DTYPES, Meaning, MetaValue
+from ctfast.files.image import PIXEL_DTYPES, MetaValue, Units
 
 OutputFormat = Literal["tiff", "npy", "nifti", "png"]
 Compression = Literal["none", "zlib", "zstd", "lzw"]
@@ -31,7 +31,7 @@ OUTPUT_EXTENSIONS: Final[dict[str, OutputFormat]] = {
     ".nii.gz": "nifti",
     ".png": "png",
 }
-_OWN_KEYS: Final = ("ctfast", "meaning", "padding", "spacing_row", "spacing_column")
+_OWN_KEYS: Final = ("ctfast", "units", "meaning", "padding", "spacing_row", "spacing_column")
 
 
 def write_image(
@@ -41,7 +41,7 @@ def write_image(
     format: OutputFormat | None = None,
     compression: Compression = "none",
     level: int | None = None,
-    meaning: Meaning = "unknown",
+    units: Units = "unknown",
     spacing: tuple[float, float] | None = None,
     padding: float | None = None,
     description: Mapping[str, MetaValue] | None = None,
@@ -75,7 +75,7 @@ def write_image(
         )
     _check_pixels(pixels, kind)
     _check_numbers(spacing, padding)
-    facts = _facts(meaning, spacing, padding, description)
+    facts = _facts(units, spacing, padding, description)
     if kind == "tiff":
         _check_codec(compression, level)
         with _replacing(path) as file:
@@ -92,7 +92,7 @@ def write_image(
         from ctfast.files.nifti import write_nifti
 
         with _replacing(path) as file:
-            write_nifti(file, pixels, meaning, spacing, compress=path.name.lower().endswith(".gz"))
+            write_nifti(file, pixels, units, spacing, compress=path.name.lower().endswith(".gz"))
 
 
 def output_format(path: Path) -> OutputFormat:
@@ -138,16 +138,16 @@ def _check_numbers(spacing: tuple[float, float] | None, padding: float | None) -
 
 
 def _facts(
-    meaning: Meaning,
+    units: Units,
     spacing: tuple[float, float] | None,
     padding: float | None,
     description: Mapping[str, MetaValue] | None,
 ) -> dict[str, MetaValue]:
     from ctfast import __version__
 
-    if meaning not in get_args(Meaning):
-        raise ArgumentError(f"meaning={meaning!r}; {', '.join(get_args(Meaning))} are allowed")
-    facts: dict[str, MetaValue] = {"ctfast": __version__, "meaning": meaning}
+    if units not in get_args(Units):
+        raise ArgumentError(f"units={units!r}; {', '.join(get_args(Units))} are allowed")
+    facts: dict[str, MetaValue] = {"ctfast": __version__, "units": units}
     if spacing is not None:
         facts["spacing_row"], facts["spacing_column"] = float(spacing[0]), float(spacing[1])
     if padding is not None:

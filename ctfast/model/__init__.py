@@ -14,20 +14,20 @@ import importlib
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from ctfast.model.commands.evaluate import evaluate_run
+    from ctfast.model.commands.export import export_run
+    from ctfast.model.commands.predict import predict_files
     from ctfast.model.config import Augmentation, ModelConfig, TrainConfig
     from ctfast.model.data.dataset import Dataset, load_dataset
     from ctfast.model.data.preprocessing import Preprocessing
     from ctfast.model.data.split import group_folds, split_by_group
     from ctfast.model.evaluation.cross_validation import CrossValidation, cross_validate
-    from ctfast.model.evaluation.evaluate import Evaluation, evaluate
-    from ctfast.model.evaluation.evaluate_run import evaluate_run
     from ctfast.model.evaluation.network_learner import NetworkLearner
-    from ctfast.model.exchange.export_run import export_run
+    from ctfast.model.evaluation.scores import Evaluation, evaluate
     from ctfast.model.exchange.jax_export import load_jax
     from ctfast.model.exchange.keras_files import load_keras, save_keras
     from ctfast.model.network.explain import class_activation
     from ctfast.model.network.sequential4 import Sequential4
-    from ctfast.model.prediction.predict_files import predict_files
     from ctfast.model.run_folder import TrainedModel, load_run
     from ctfast.model.training.fit import FitResult, fit
 
@@ -35,7 +35,7 @@ _HOME: Final = {
     "Augmentation": "config",
     "CrossValidation": "evaluation.cross_validation",
     "Dataset": "data.dataset",
-    "Evaluation": "evaluation.evaluate",
+    "Evaluation": "evaluation.scores",
     "FitResult": "training.fit",
     "ModelConfig": "config",
     "NetworkLearner": "evaluation.network_learner",
@@ -45,16 +45,16 @@ _HOME: Final = {
     "TrainedModel": "run_folder",
     "class_activation": "network.explain",
     "cross_validate": "evaluation.cross_validation",
-    "evaluate": "evaluation.evaluate",
-    "evaluate_run": "evaluation.evaluate_run",
-    "export_run": "exchange.export_run",
+    "evaluate": "evaluation.scores",
+    "evaluate_run": "commands.evaluate",
+    "export_run": "commands.export",
     "fit": "training.fit",
     "group_folds": "data.split",
     "load_dataset": "data.dataset",
     "load_jax": "exchange.jax_export",
     "load_keras": "exchange.keras_files",
     "load_run": "run_folder",
-    "predict_files": "prediction.predict_files",
+    "predict_files": "commands.predict",
     "save_keras": "exchange.keras_files",
     "split_by_group": "data.split",
 }

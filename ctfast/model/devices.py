@@ -63,7 +63,7 @@ class Devices:
 
     def memory_bytes(self) -> int:
         """Memory that is free on the device with the least."""
-        from ctfast.runner.limits import available_bytes
+        from ctfast.batch.limits import available_bytes
 
         told = [d.memory_stats() for d in self.local]
         free = [s["bytes_limit"] - s.get("bytes_in_use", 0) for s in told if s and "bytes_limit" in s]

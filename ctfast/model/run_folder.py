@@ -79,7 +79,7 @@ class TrainedModel:
 
         One program is compiled for all batches; the last one is padded. See ``preprocessing`` for slices in HU.
         """
-        from ctfast.model.prediction.predictor import Predictor, batch_for
+        from ctfast.model.prediction.compiled import Predictor, batch_for
 
         return Predictor(self, batch_size or batch_for(len(images))).all(images)
 

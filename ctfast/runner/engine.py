@@ -13,10 +13,10 @@ from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from itertools import islice
 
-from ctfast._chain import fits
-from ctfast.runner.gpu import run_on_gpus
-from ctfast.runner.plan import Settings, Task
-from ctfast.runner.processes import DIED, new_pool
+from ctfast.batch.processes import DIED, new_pool
+from ctfast.dispatch.chain import fits
+from ctfast.runner.gpu.run import run_on_gpus
+from ctfast.runner.planning import Settings, Task
 from ctfast.runner.work import Outcome, empty_row, process
 
 Flight = dict["Future[Outcome]", Task]

@@ -33,7 +33,7 @@ class Row(TypedDict):
     """SHA-256 of the file."""
     shape: list[int]
     dtype: str
-    values: str
+    units: str
     """What the input's values mean: hu, stored, unknown."""
     pipeline: str
     version: str

@@ -12,10 +12,10 @@ import numpy as np
 
 from ctfast import __version__
 from ctfast.errors import CTFastError
-from ctfast.files import Image, Limits, Place, read_image, write_image
+from ctfast.files import Allocate, Image, Limits, read_image, write_image
 from ctfast.results import Histogram, PipelineResult, Summary
 from ctfast.runner.manifest import Row
-from ctfast.runner.plan import Settings, Task
+from ctfast.runner.planning import Settings, Task
 
 FAST_LEVEL = 1
 """CT hardly gets smaller at higher levels (0.51 of its size at zlib's 1 and 6) but takes three times as long."""
@@ -45,15 +45,15 @@ def process(task: Task, settings: Settings) -> Outcome:
     return finished(task, row, result, (read - start, computed - read, written - computed))
 
 
-def load(task: Task, settings: Settings, row: Row, place: Place | None = None) -> Image:
+def load(task: Task, settings: Settings, row: Row, allocate: Allocate | None = None) -> Image:
     """Read the input, into ``place`` where there is one, and note in ``row`` what it was."""
     stat = os.stat(task.source)
     row["input_bytes"], row["input_mtime"] = stat.st_size, stat.st_mtime
     with open(task.source, "rb") as file:
         row["input_hash"] = hashlib.file_digest(file, "sha256").hexdigest()
     limits = Limits(max_bytes=settings.max_bytes)
-    image = read_image(task.source, values=settings.values, limits=limits, place=place)
-    row["values"] = image.meaning
+    image = read_image(task.source, units=settings.units, limits=limits, allocate=allocate)
+    row["units"] = image.units
     return image
 
 
@@ -65,7 +65,7 @@ def store(task: Task, settings: Settings, image: Image, result: PipelineResult) 
         result.image,
         compression=settings.compression,
         level=FAST_LEVEL if settings.compression in ("zlib", "zstd") else None,
-        meaning=image.meaning if settings.pipeline.keeps_units else "unknown",
+        units=image.units if settings.pipeline.keeps_units else "unknown",
         spacing=image.spacing if settings.format in ("tif", "nii") else None,
         description={"pipeline": settings.pipeline.hash, "backend": settings.backend},
     )
@@ -98,7 +98,7 @@ def empty_row(task: Task, settings: Settings) -> Row:
         input_hash="",
         shape=[],
         dtype="",
-        values="unknown",
+        units="unknown",
         pipeline=settings.pipeline.hash,
         version=__version__,
         backend=settings.backend,

@@ -36,7 +36,7 @@ NO_LABEL: Final = 255
 REQUIRED: Final = object()
 SAME: Final = ("same",)
 
-Values = Mapping[str, Any]
+Params = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -53,12 +53,12 @@ class Param:
         return self.default is REQUIRED
 
 
-def _no_halo(_: Values) -> tuple[int, int]:
+def _no_halo(_: Params) -> tuple[int, int]:
     return (0, 0)
 
 
-def _median_halo(values: Values) -> tuple[int, int]:
-    rows, columns = values["size"]
+def _median_halo(params: Params) -> tuple[int, int]:
+    rows, columns = params["size"]
     return (rows // 2, columns // 2)
 
 
@@ -67,9 +67,9 @@ def gaussian_radius(sigma: float, truncate: float) -> int:
     return int(truncate * sigma + 0.5)
 
 
-def _gaussian_halo(values: Values) -> tuple[int, int]:
-    truncate = values["truncate"]
-    rows, columns = values["sigma"]
+def _gaussian_halo(params: Params) -> tuple[int, int]:
+    truncate = params["truncate"]
+    rows, columns = params["sigma"]
     return (gaussian_radius(rows, truncate), gaussian_radius(columns, truncate))
 
 
@@ -85,7 +85,7 @@ class Operation:
     """``exact``: equal to the reference in every bit. ``close``: within twice the error of ordinary float32 work."""
     kind: Literal["pointwise", "range", "filter", "statistic"]
     """``range``: pointwise after a pass that finds a range. ``statistic``: the result is not an image."""
-    halo: Callable[[Values], tuple[int, int]] = _no_halo
+    halo: Callable[[Params], tuple[int, int]] = _no_halo
     oracles: tuple[str, ...] = ()
     """Functions of other libraries that the tests compare with."""
 
@@ -94,12 +94,12 @@ class Operation:
         """Whether a caller may choose the dtype of the result."""
         return len(self.out_dtypes) > 1
 
-    def result_shape(self, shape: tuple[int, int, int], values: Values) -> tuple[int, ...]:
+    def result_shape(self, shape: tuple[int, int, int], params: Params) -> tuple[int, ...]:
         """Shape of ``out`` for an input of shape ``(N, H, W)``."""
         if self.name == "histogram":
-            return (shape[0], len(values["edges"]) - 1)
+            return (shape[0], len(params["edges"]) - 1)
         if self.name == "summary":
-            return (shape[0], len(SUMMARY_FIELDS) + len(values["percentiles"]))
+            return (shape[0], len(SUMMARY_FIELDS) + len(params["percentiles"]))
         return shape
 
 
@@ -217,7 +217,7 @@ class Link(NamedTuple):
     operation: str
     dtype: Any
     """Of the image it makes; None for statistics."""
-    values: Values
+    params: Params
     """Parameters in normal form. ``histogram`` has ``edges``: a range found from all slices can't be known in one."""
 
     @property

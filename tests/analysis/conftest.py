@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from analysis_build import EVIL, body
 
 from ctfast.analysis import Analysis, analyze, write_report
 from ctfast.files import write_image
-from ctfast.synth import phantom
+from ctfast.tools.synth import phantom
+from tests.analysis.analysis_build import EVIL, body
 
 
 @pytest.fixture(scope="session")
@@ -21,14 +21,14 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("mixed")
     for i in range(10):
         s = phantom(i, seed=5, size=96)
-        write_image(folder / f"{s.stem}.tif", s.hu, meaning="hu", spacing=(3.0, 2.0))
+        write_image(folder / f"{s.stem}.tif", s.hu, units="hu", spacing=(3.0, 2.0))
     first = phantom(0, seed=5, size=96)
-    write_image(folder / "copy.tif", first.hu, meaning="hu", spacing=(3.0, 2.0))
-    write_image(folder / f"{EVIL}.tif", body(80), meaning="hu")
+    write_image(folder / "copy.tif", first.hu, units="hu", spacing=(3.0, 2.0))
+    write_image(folder / f"{EVIL}.tif", body(80), units="hu")
     rng = np.random.default_rng(1)
-    write_image(folder / "stored.tif", rng.integers(0, 4096, (64, 50)).astype(np.uint16), meaning="stored")
+    write_image(folder / "stored.tif", rng.integers(0, 4096, (64, 50)).astype(np.uint16), units="stored")
     np.save(folder / "floats.npy", rng.random((40, 70), np.float32))
-    write_image(folder / "stack.tif", np.stack([body(64), body(64) + 7]), meaning="hu")
+    write_image(folder / "stack.tif", np.stack([body(64), body(64) + 7]), units="hu")
     (folder / "broken.tif").write_bytes(b"II*\0 this is no TIFF")
     (folder / "notes.txt").write_text("not an image")
     with (folder / "overview.csv").open("w", newline="") as file:
@@ -57,7 +57,7 @@ def slices(tmp_path: Path) -> Callable[..., Analysis]:
 
     def make(*images: np.ndarray, spacing: tuple[float, float] | None = (1.0, 1.0)) -> Analysis:
         for i, image in enumerate(images):
-            write_image(tmp_path / f"slice_{i:02d}.tif", image, meaning="hu", spacing=spacing)
+            write_image(tmp_path / f"slice_{i:02d}.tif", image, units="hu", spacing=spacing)
         return analyze(tmp_path)
 
     return make

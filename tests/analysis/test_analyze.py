@@ -9,14 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from analysis_build import EVIL, body
 from scipy import stats
 
 from ctfast.analysis import Analysis, analyze
-from ctfast.analysis.compare import auc
+from ctfast.analysis.scan.compare import auc
 from ctfast.errors import UsageError
 from ctfast.files import write_image
-from ctfast.synth import write_set
+from ctfast.tools.synth import write_set
+from tests.analysis.analysis_build import EVIL, body
 
 
 def test_every_slice_is_there_and_every_bad_file_is_told(analysis: Analysis) -> None:
@@ -28,7 +28,7 @@ def test_every_slice_is_there_and_every_bad_file_is_told(analysis: Analysis) -> 
     assert [Path(i.name).name for i in analysis.collection.ignored] == ["notes.txt"]
     stack = [r for r in analysis.records if r.name == "stack.tif"]
     assert [r.id for r in stack] == ["stack.tif [0]", "stack.tif [1]"]
-    assert {r.meaning for r in analysis.records} == {"hu", "stored", "unknown"}
+    assert {r.units for r in analysis.records} == {"hu", "stored", "unknown"}
 
 
 def test_facts_come_from_the_table(analysis: Analysis) -> None:
@@ -54,8 +54,8 @@ def test_facts_come_from_the_header(tmp_path: Path) -> None:
 def test_folders_are_classes_where_there_is_no_label(tmp_path: Path) -> None:
     for folder in ("train/sick", "train/well", "test/sick"):
         (tmp_path / folder).mkdir(parents=True)
-        write_image(tmp_path / folder / "a.tif", body() + np.int16(len(folder)), meaning="hu")
-    write_image(tmp_path / "test" / "sick" / "b.tif", body() + np.int16(len("train/sick")), meaning="hu")
+        write_image(tmp_path / folder / "a.tif", body() + np.int16(len(folder)), units="hu")
+    write_image(tmp_path / "test" / "sick" / "b.tif", body() + np.int16(len("train/sick")), units="hu")
     found = analyze(tmp_path)
     assert [r.label for r in found.records] == ["sick", "sick", "sick", "well"]
     assert [r.facts["split"] for r in found.records] == ["test", "test", "train", "train"]
@@ -64,7 +64,7 @@ def test_folders_are_classes_where_there_is_no_label(tmp_path: Path) -> None:
 
 
 def test_a_broken_overview_is_told(tmp_path: Path) -> None:
-    write_image(tmp_path / "a.tif", body(), meaning="hu")
+    write_image(tmp_path / "a.tif", body(), units="hu")
     (tmp_path / "overview.csv").write_text("a,b\n1,2\n")
     assert "overview.csv was not used" in analyze(tmp_path).collection.notes[0]
 
@@ -114,7 +114,7 @@ def test_csv_and_json_hold_everything(analysis: Analysis, tmp_path: Path) -> Non
 
 
 def test_csv_cells_are_no_formulas(tmp_path: Path) -> None:
-    write_image(tmp_path / "=cmd|' !A1.tif", body(), meaning="hu")
+    write_image(tmp_path / "=cmd|' !A1.tif", body(), units="hu")
     assert "'=cmd|" in analyze(tmp_path).table.to_csv()
 
 

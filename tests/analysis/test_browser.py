@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from analysis_browser import Browser, find
-from analysis_build import EVIL, page_data
+
+from tests.analysis.analysis_browser import Browser, find
+from tests.analysis.analysis_build import EVIL, page_data
 
 PROGRAM = find()
 pytestmark = pytest.mark.skipif(

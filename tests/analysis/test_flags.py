@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from analysis_build import body
 
 from ctfast.analysis import RULES, Analysis, analyze
-from ctfast.analysis.flags_set import find_flags, modified_z
-from ctfast.analysis.records import Collection, SliceRecord
+from ctfast.analysis.flags.rules_set import find_flags, modified_z
+from ctfast.analysis.scan.records import Collection, SliceRecord
 from ctfast.files import write_image
+from tests.analysis.analysis_build import body
 
 Make = Callable[..., Analysis]
 
@@ -63,11 +63,11 @@ def test_a_cluster_says_when_the_spacing_was_assumed(slices: Make) -> None:
 
 
 def test_values_that_are_no_hu_are_told_and_not_judged(tmp_path: Path) -> None:
-    write_image(tmp_path / "a.tif", np.full((9, 9), 4000, np.uint16) + np.arange(9, dtype=np.uint16), meaning="unknown")
+    write_image(tmp_path / "a.tif", np.full((9, 9), 4000, np.uint16) + np.arange(9, dtype=np.uint16), units="unknown")
     found = analyze(tmp_path)
     assert keys(found) == ["not_hu"]
     assert "tissue" in found.flags[0].rule.explanation
-    assert keys(analyze(tmp_path, values="hu")) != ["not_hu"]
+    assert keys(analyze(tmp_path, units="hu")) != ["not_hu"]
 
 
 def noisy(count: int, sd: Callable[[int], float]) -> list[np.ndarray]:
@@ -101,7 +101,7 @@ def test_odd_shape_and_dtype(slices: Make) -> None:
 def test_duplicates_and_both_formats(tmp_path: Path) -> None:
     name = "ID_0001_AGE_0060_CONTRAST_1_CT"
     (tmp_path / "x").mkdir()
-    write_image(tmp_path / "x" / f"{name}.tif", body(), meaning="hu")
+    write_image(tmp_path / "x" / f"{name}.tif", body(), units="hu")
     shutil.copy(tmp_path / "x" / f"{name}.tif", tmp_path / "x" / "ID_0002_AGE_0060_CONTRAST_0_CT.tif")
     (flag,) = [f for f in analyze(tmp_path).flags if f.rule.key == "duplicate"]
     assert flag.value == "ID_0001 = ID_0002; labels contrast and no contrast"
@@ -151,7 +151,7 @@ def test_odd_rescale() -> None:
 
 def test_window_that_does_not_fit() -> None:
     hu = record(0, window_center=40.0, window_width=400.0)
-    hu.meaning = "hu"
+    hu.units = "hu"
     hu.stats |= {"min": -1000.0, "max": 1000.0, "p1": -1000.0, "p99": 800.0, "padding_values": 0, "metal_pixels": 0,
                  "saturated_pixels": 0, "declared_padding_pixels": None, "lung_clusters": 0}  # fmt: skip
     assert found_in(hu) == {}

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from analysis_build import body
 from scipy import ndimage
 
 import ctfast
 from ctfast.analysis import TISSUES, measure
-from ctfast.analysis.regions import find_regions, noise_sd
+from ctfast.analysis.scan.regions import find_regions, noise_sd
 from ctfast.errors import ShapeError
-from ctfast.synth import phantom
+from ctfast.tools.synth import phantom
+from tests.analysis.analysis_build import body
 
 
 @pytest.mark.parametrize("number", range(4))
@@ -65,7 +65,7 @@ def test_fractional_hu_are_exact_too(rng: np.random.Generator) -> None:
 
 def test_values_that_are_no_hu_get_no_tissues(rng: np.random.Generator) -> None:
     pixels = rng.random((30, 30)).astype(np.float32)
-    stats = measure(pixels, meaning="unknown").stats
+    stats = measure(pixels, units="unknown").stats
     assert not [key for key in stats if "share_" in key or key in ("noise_sd", "metal_pixels", "lung_clusters")]
     assert stats["min"] == pixels.min()
     assert stats["mean"] == pytest.approx(pixels.astype(np.float64).mean())

@@ -1,7 +1,7 @@
 """The phantom set shows what its description says, and the analysis points to nothing else in its lungs."""
 
-from ctfast.analysis.regions import find_regions
-from ctfast.synth import SPACING, phantom
+from ctfast.analysis.scan.regions import find_regions
+from ctfast.tools.synth import SPACING, phantom
 
 
 def test_only_the_nodule_is_a_cluster() -> None:

@@ -8,12 +8,12 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pytest
-from analysis_build import body
 
 import ctfast
 from ctfast.analysis import Analysis, plots
-from ctfast.analysis.figures import inline, plans, write_figures
+from ctfast.analysis.pages.svg import inline, plans, write_figures
 from ctfast.errors import ArgumentError, ShapeError
+from tests.analysis.analysis_build import body
 
 matplotlib.use("Agg")
 from matplotlib import pyplot

@@ -6,20 +6,20 @@ import io
 from pathlib import Path
 
 import pytest
-from analysis_build import body
 from rich.console import Console
 
 from ctfast.analysis import report
 from ctfast.analysis.command import print_written
 from ctfast.errors import MissingDependencyError, UsageError
 from ctfast.files import write_image
+from tests.analysis.analysis_build import body
 
 
 @pytest.fixture
 def slice_file(tmp_path: Path) -> Path:
     path = tmp_path / "in" / "a.tif"
     path.parent.mkdir()
-    write_image(path, body(), meaning="hu")
+    write_image(path, body(), units="hu")
     return path
 
 

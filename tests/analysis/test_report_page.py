@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from analysis_build import EVIL, body, page_data
 
 from ctfast.analysis import Analysis, analyze, write_report, write_single_report
-from ctfast.analysis.flags import RULES
-from ctfast.analysis.page_data import MOST_PICTURED, chosen_places
+from ctfast.analysis.flags.rules import RULES
+from ctfast.analysis.pages.json_data import MOST_PICTURED, chosen_places
 from ctfast.errors import UsageError
 from ctfast.files import write_image
 from ctfast.pipeline import Pipeline
+from tests.analysis.analysis_build import EVIL, body, page_data
 
 
 class Elements(HTMLParser):
@@ -87,7 +87,7 @@ def test_pictures(page: Path, analysis: Analysis) -> None:
     for place, uris in data["pictures"].items():
         assert uris[0].startswith("data:image/jpeg;base64,")
         tissues = uris[titles.index("tissues by HU")]
-        assert (tissues is None) == (analysis.records[int(place)].meaning != "hu")
+        assert (tissues is None) == (analysis.records[int(place)].units != "hu")
 
 
 def test_the_reason_for_no_tissues_is_shown(page: Path) -> None:
@@ -101,7 +101,7 @@ def test_empty_set(tmp_path: Path) -> None:
 
 
 def test_a_title_is_escaped_and_one_slice_is_a_set_too(tmp_path: Path) -> None:
-    write_image(tmp_path / "in" / "a.tif" if (tmp_path / "in").mkdir() is None else tmp_path, body(), meaning="hu")
+    write_image(tmp_path / "in" / "a.tif" if (tmp_path / "in").mkdir() is None else tmp_path, body(), units="hu")
     pipeline = Pipeline([{"operation": "label_tissue"}, {"operation": "summary"}])
     out = write_report(analyze(tmp_path / "in"), tmp_path / "one.html", title=EVIL, pipeline=pipeline)
     text = out.read_text()
@@ -110,8 +110,8 @@ def test_a_title_is_escaped_and_one_slice_is_a_set_too(tmp_path: Path) -> None:
 
 
 def test_large_sets_are_sampled(analysis: Analysis) -> None:
-    from ctfast.analysis.flags import Flag
-    from ctfast.analysis.records import Collection
+    from ctfast.analysis.flags.rules import Flag
+    from ctfast.analysis.scan.records import Collection
 
     records = [analysis.records[0]] * 5000
     flags = tuple(Flag(rule, (4000 + i,), "") for rule in list(RULES.values())[:3] for i in range(50))
@@ -124,7 +124,7 @@ def test_large_sets_are_sampled(analysis: Analysis) -> None:
 
 def test_single_page(tmp_path: Path) -> None:
     name = "ID_0007_AGE_0061_CONTRAST_1_CT.tif"
-    write_image(tmp_path / name, body(200), meaning="hu", spacing=(0.7, 0.7))
+    write_image(tmp_path / name, body(200), units="hu", spacing=(0.7, 0.7))
     out = write_single_report(analyze(tmp_path / name), tmp_path / "one.html")
     text = out.read_text()
     for part in ("normalised", "denoised", "enhanced", "Box plot by tissue", "Histogram", "Neighbouring pixels",

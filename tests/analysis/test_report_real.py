@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from analysis_build import page_data
 from scipy import stats
 
 from ctfast.analysis import Analysis, analyze, report
+from tests.analysis.analysis_build import page_data
 
 pytestmark = pytest.mark.real_data
 pydicom = pytest.importorskip("pydicom", reason="pydicom is not installed")
@@ -141,4 +141,4 @@ def test_unusual_files_are_reported_or_listed(name: str, request: pytest.Fixture
     listed = len(found.collection.unread) + len(found.collection.ignored)
     assert len(files) + listed == sum(p.is_file() for p in folder.rglob("*"))
     for record in found.records:
-        assert (record.meaning == "hu") == ("share_fat" in record.stats)
+        assert (record.units == "hu") == ("share_fat" in record.stats)

@@ -9,7 +9,7 @@ import pytest
 
 import ctfast
 from ctfast.analysis import CONTRAST_BAND, TISSUES
-from ctfast.analysis.tissues import palette
+from ctfast.analysis.scan.tissues import palette
 from ctfast.errors import ArgumentError
 from ctkernels.contract import IMAGE_DTYPES, NO_LABEL, TISSUE_EDGES
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from ctkernels.contract import OPERATIONS, Link
-from ctkernels.cpu import _chain_bytes, _parallel
+from ctkernels.cpu import _chain_bytes
+from ctkernels.cpu._core import parallel
 from ctkernels.cpu.chain import run
 from ctkernels.testing import assert_exact
 
@@ -31,10 +32,10 @@ FULL = [WINDOW, MEDIAN, GAUSSIAN, CLAHE, HISTOGRAM]
 
 @pytest.fixture(params=[1, 2])
 def threads(request: pytest.FixtureRequest) -> Any:
-    before = _parallel.get_num_threads()
-    _parallel.set_num_threads(request.param)
+    before = parallel.get_num_threads()
+    parallel.set_num_threads(request.param)
     yield request.param
-    _parallel.set_num_threads(before)
+    parallel.set_num_threads(before)
 
 
 def ct(images: int, shape: tuple[int, int], dtype: str = "int16") -> Any:
@@ -50,18 +51,18 @@ def one_by_one(x: Any, links: list[Link]) -> tuple[Any, list[Any]]:
         function = getattr(import_module(f"ctkernels.cpu.{link.operation}"), link.operation)
         if link.is_statistic:
             figures = empty_figures(x.shape, link)
-            function(x, figures, **link.values)
+            function(x, figures, **link.params)
             found.append(figures)
         else:
             y = np.empty(x.shape, link.dtype or x.dtype)
-            function(x, y, **link.values)
+            function(x, y, **link.params)
             x = y
     return x, found
 
 
 def empty_figures(shape: tuple[int, ...], link: Link) -> Any:
     operation = OPERATIONS[link.operation]
-    return np.empty(operation.result_shape(shape, link.values), operation.out_dtypes[0])
+    return np.empty(operation.result_shape(shape, link.params), operation.out_dtypes[0])
 
 
 def check(x: Any, links: list[Link]) -> None:
@@ -97,7 +98,7 @@ def test_every_order_and_part_of_the_byte_chain(threads: int) -> None:
 
 @pytest.mark.parametrize("mode", ["reflect", "mirror", "nearest", "wrap", "constant"])
 def test_border_modes(mode: str, threads: int) -> None:
-    links = [WINDOW, *(link._replace(values={**link.values, "mode": mode, "cval": 9.0}) for link in (MEDIAN, GAUSSIAN))]
+    links = [WINDOW, *(link._replace(params={**link.params, "mode": mode, "cval": 9.0}) for link in (MEDIAN, GAUSSIAN))]
     check(ct(4, (33, 70)), links)
 
 
@@ -107,12 +108,12 @@ def test_border_modes(mode: str, threads: int) -> None:
         [MEDIAN],
         [HISTOGRAM],
         [SUMMARY, GAUSSIAN, SUMMARY],
-        [MEDIAN._replace(values={**MEDIAN.values, "size": (5, 3)}), NORMALIZE, GAUSSIAN, MEDIAN],
-        [WINDOW._replace(values={**WINDOW.values, "function": "sigmoid"}), CLAHE],
-        [WINDOW._replace(values={**WINDOW.values, "width": 1.0}), CLAHE, HISTOGRAM],
+        [MEDIAN._replace(params={**MEDIAN.params, "size": (5, 3)}), NORMALIZE, GAUSSIAN, MEDIAN],
+        [WINDOW._replace(params={**WINDOW.params, "function": "sigmoid"}), CLAHE],
+        [WINDOW._replace(params={**WINDOW.params, "width": 1.0}), CLAHE, HISTOGRAM],
         [WINDOW, MEDIAN, MEDIAN],
-        [WINDOW, CLAHE._replace(values={**CLAHE.values, "nbins": 100})],
-        [WINDOW, MEDIAN._replace(values={**MEDIAN.values, "size": (5, 5)}), CLAHE],
+        [WINDOW, CLAHE._replace(params={**CLAHE.params, "nbins": 100})],
+        [WINDOW, MEDIAN._replace(params={**MEDIAN.params, "size": (5, 5)}), CLAHE],
         [WINDOW._replace(dtype=np.dtype(np.uint16)), CLAHE, HISTOGRAM],
     ],
 )
@@ -123,7 +124,7 @@ def test_other_chains(links: list[Link], threads: int) -> None:
 
 @pytest.mark.parametrize("edges", [[0, 1], [10, 20, 200.5], [-5, 255], [3, 3.5, 4, 300]])
 def test_histogram_edges(edges: list[float], threads: int) -> None:
-    check(ct(4, (40, 50)), [WINDOW, HISTOGRAM._replace(values={"edges": np.array(edges, np.float64)})])
+    check(ct(4, (40, 50)), [WINDOW, HISTOGRAM._replace(params={"edges": np.array(edges, np.float64)})])
 
 
 def test_histogram_counts_what_numpy_counts(threads: int) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ctkernels import reference
-from ctkernels.cpu import _parallel
+from ctkernels.cpu._core import parallel
 from ctkernels.cpu.clahe import clahe
 from ctkernels.testing import assert_exact
 
@@ -119,14 +119,14 @@ def test_any_geometry(
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
 def test_bands_on_two_threads(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_parallel, "_MIN_NANOSECONDS", 1.0)
-    before = _parallel.get_num_threads()
-    _parallel.set_num_threads(2)
+    monkeypatch.setattr(parallel, "_MIN_NANOSECONDS", 1.0)
+    before = parallel.get_num_threads()
+    parallel.set_num_threads(2)
     try:
         for images in (1, 2, 5):
             both(noise(dtype, (images, 61, 67)), nbins=256 if dtype != "uint16" else 65536)
     finally:
-        _parallel.set_num_threads(before)
+        parallel.set_num_threads(before)
 
 
 def test_read_only_input() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ctkernels.cpu import _parallel
+from ctkernels.cpu._core import parallel
 from ctkernels.cpu.conv_relu_pool import conv_relu_pool, conv_relu_pool_backward, pooled_shape
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -115,13 +115,13 @@ def test_the_same_bits_on_any_number_of_threads() -> None:
     places = np.empty(gradient.shape, np.uint8)
     found = []
     for threads in (1, 2, 4):
-        before = _parallel.get_num_threads()
-        _parallel.set_num_threads(threads)
+        before = parallel.get_num_threads()
+        parallel.set_num_threads(threads)
         try:
             result = conv_relu_pool(x, kernel, bias, places=places)
             found.append([result, *conv_relu_pool_backward(x, kernel, places, gradient)])
         finally:
-            _parallel.set_num_threads(before)
+            parallel.set_num_threads(before)
     for others in found[1:]:
         for a, b in zip(found[0], others, strict=True):
             np.testing.assert_array_equal(a, b)
@@ -195,12 +195,11 @@ def test_wrong_arguments_are_named(change: dict[str, Any], error: type[Exception
 
 
 NARROW = """
-import sys
-sys.path[:0] = [{tests!r}]
 import numpy as np
-from ctkernels.cpu import _conv_lanes
-from test_conv_relu_pool import SHAPES, close, conv_relu_pool, conv_relu_pool_backward, plain, plain_backward, sample
-assert _conv_lanes.REGISTER_BYTES == {width}, _conv_lanes.REGISTER_BYTES
+from ctkernels.cpu._conv import lanes
+from tests.cpu.test_conv_relu_pool import SHAPES, close, conv_relu_pool, conv_relu_pool_backward
+from tests.cpu.test_conv_relu_pool import plain, plain_backward, sample
+assert lanes.REGISTER_BYTES == {width}, lanes.REGISTER_BYTES
 for shape in SHAPES[1:6]:
     x, kernel, bias, gradient = sample(shape, np.float32)
     places = np.empty(gradient.shape, np.uint8)
@@ -215,7 +214,7 @@ print("agreed")
 @pytest.mark.parametrize(("width", "features"), [(32, "+avx2,+fma"), (16, "")])
 def test_narrower_processors(width: int, features: str, tmp_path: Path) -> None:
     """What AVX2 and plain SSE machines run, compiled for such a target on this one."""
-    script = NARROW.format(tests=str(Path(__file__).parent), width=width)
+    script = NARROW.format(width=width)
     paths = [str(ROOT / "kernels"), str(ROOT)]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "NUMBA_CPU_FEATURES": features}
     env |= {"NUMBA_CPU_NAME": "generic", "NUMBA_CACHE_DIR": str(tmp_path)}

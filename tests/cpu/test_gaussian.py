@@ -12,9 +12,9 @@ from scipy import ndimage
 
 from ctkernels import reference
 from ctkernels.contract import MODES
-from ctkernels.cpu import _parallel
+from ctkernels.cpu._core import parallel
 from ctkernels.cpu.gaussian_filter import gaussian_filter
-from ctkernels.gaussian_weights import half_kernel
+from ctkernels.shared.gaussian_weights import half_kernel
 from ctkernels.testing import assert_close, assert_exact, ordinary_error
 
 SHAPES = [(1, 1), (1, 9), (9, 1), (5, 3), (61, 67), (40, 129), (33, 256), (2, 271), (17, 512)]
@@ -129,14 +129,14 @@ def test_nan_and_infinity_spread_over_their_window(dtype: str, mode: str) -> Non
 def test_bands_on_two_threads_change_nothing(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
     x = noise(dtype, (1, 83, 67))
     alone = smooth(x, (2.0, 1.0))
-    monkeypatch.setattr(_parallel, "_MIN_NANOSECONDS", 1.0)
-    before = _parallel.get_num_threads()
-    _parallel.set_num_threads(2)
+    monkeypatch.setattr(parallel, "_MIN_NANOSECONDS", 1.0)
+    before = parallel.get_num_threads()
+    parallel.set_num_threads(2)
     try:
-        assert len(_parallel.bands(1, 83, 100.0)) > 1
+        assert len(parallel.bands(1, 83, 100.0)) > 1
         assert_exact(smooth(x, (2.0, 1.0)), alone)
     finally:
-        _parallel.set_num_threads(before)
+        parallel.set_num_threads(before)
 
 
 def test_read_only_input() -> None:

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from ctkernels import reference
 from ctkernels.contract import IMAGE_DTYPES, MODES
-from ctkernels.cpu import _parallel
+from ctkernels.cpu._core import parallel
 from ctkernels.cpu.median_filter import median_filter
-from ctkernels.networks import Graph, live_ranks
+from ctkernels.shared.networks import Graph, live_ranks
 from ctkernels.testing import assert_exact
 
 Array = NDArray[Any]
@@ -29,10 +29,10 @@ LARGE: tuple[Size, ...] = ((17, 17), (101, 1))
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    before = _parallel.get_num_threads()
-    _parallel.set_num_threads(1)
+    before = parallel.get_num_threads()
+    parallel.set_num_threads(1)
     yield
-    _parallel.set_num_threads(before)
+    parallel.set_num_threads(before)
 
 
 def ct_like(shape: tuple[int, ...], dtype: str, seed: int = 0) -> Array:
@@ -145,8 +145,8 @@ def test_images_of_a_batch_do_not_mix(dtype: str, size: Size) -> None:
 @pytest.mark.parametrize("make", [ct_like, wild])
 def test_bands_of_rows_on_two_threads(make: Any, size: Size, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     cuts = [(0, 0, 7), (0, 7, 8), (0, 8, 31), (0, 31, 40)]
-    monkeypatch.setattr(_parallel, "bands", lambda *args, **kwargs: cuts)
-    _parallel.set_num_threads(2)
+    monkeypatch.setattr(parallel, "bands", lambda *args, **kwargs: cuts)
+    parallel.set_num_threads(2)
     for dtype in ("uint16", "float32"):
         check(make((40, 60), dtype), size, mode)
 

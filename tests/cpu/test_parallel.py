@@ -14,16 +14,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ctkernels.cpu import _parallel
-from ctkernels.cpu._parallel import bands, run
+from ctkernels.cpu._core import parallel
+from ctkernels.cpu._core.parallel import bands, run
 
 
 @pytest.fixture(autouse=True)
 def own_pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A fresh pool of four threads, whatever the machine has."""
-    pool = _parallel._Pool()
+    pool = parallel._Pool()
     pool.threads = 4
-    monkeypatch.setattr(_parallel, "_pool", pool)
+    monkeypatch.setattr(parallel, "_pool", pool)
     yield
     if pool.executor is not None:
         pool.executor.shutdown()
@@ -77,11 +77,11 @@ def test_a_call_uses_its_threads_and_no_more() -> None:
     gauge = Gauge()
     run(range(40), gauge.body)
     assert gauge.most == 4
-    _parallel.set_num_threads(2)
+    parallel.set_num_threads(2)
     gauge = Gauge()
     run(range(20), gauge.body)
     assert gauge.most == 2
-    _parallel.set_num_threads(1)
+    parallel.set_num_threads(1)
     names = set()
     run(range(5), lambda _: names.add(threading.current_thread().name))
     assert names == {threading.current_thread().name}
@@ -89,8 +89,8 @@ def test_a_call_uses_its_threads_and_no_more() -> None:
 
 def test_more_threads_later() -> None:
     for threads in (2, 6, 3):
-        _parallel.set_num_threads(threads)
-        assert _parallel.get_num_threads() == threads
+        parallel.set_num_threads(threads)
+        assert parallel.get_num_threads() == threads
         gauge = Gauge()
         run(range(60), gauge.body)
         assert gauge.most == threads
@@ -110,14 +110,14 @@ def test_callers_share_the_threads(callers: int) -> None:
 
     in_threads(callers, lambda _: run(range(150), body))
     assert gauge.most == max(4, callers)
-    assert _parallel._pool.busy == 0
+    assert parallel._pool.busy == 0
 
 
 def test_a_body_may_call_run() -> None:
     gauge = Gauge()
     run(range(6), lambda _: run(range(6), gauge.body))
     assert 1 <= gauge.most <= 4 + 3
-    assert _parallel._pool.busy == 0
+    assert parallel._pool.busy == 0
 
 
 def test_growing_while_others_run() -> None:
@@ -125,7 +125,7 @@ def test_growing_while_others_run() -> None:
 
     def caller(i: int) -> None:
         for threads in range(2, 12):
-            _parallel.set_num_threads(threads + i)
+            parallel.set_num_threads(threads + i)
             run(range(8), done.append)
 
     in_threads(6, caller)
@@ -148,7 +148,7 @@ def test_exceptions_reach_the_caller_and_stop_the_rest() -> None:
         count = len(done)
         time.sleep(0.01)
         assert len(done) == count
-        assert _parallel._pool.busy == 0
+        assert parallel._pool.busy == 0
     done = []
     run(range(10), done.append)
     assert len(done) == 10
@@ -164,7 +164,7 @@ def test_exception_in_a_helper_only() -> None:
 
     with pytest.raises(KeyError, match="helper"):
         run(range(30), body)
-    assert _parallel._pool.busy == 0
+    assert parallel._pool.busy == 0
 
 
 FORK = """
@@ -229,33 +229,33 @@ def test_kernels_from_many_threads() -> None:
 @pytest.mark.parametrize(("text", "threads"), [("3", 3), (" 1 ", 1), ("64", 64)])
 def test_environment_variable(monkeypatch: pytest.MonkeyPatch, text: str, threads: int) -> None:
     monkeypatch.setenv("CTFAST_NUM_THREADS", text)
-    _parallel._pool.threads = None
-    assert _parallel.get_num_threads() == threads
-    _parallel._pool.threads = None
-    assert _parallel._pool.claim(0)[0] == 0
-    assert _parallel._pool.threads == threads
+    parallel._pool.threads = None
+    assert parallel.get_num_threads() == threads
+    parallel._pool.threads = None
+    assert parallel._pool.claim(0)[0] == 0
+    assert parallel._pool.threads == threads
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "two", "1.5"])
 def test_environment_variable_that_is_no_number(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setenv("CTFAST_NUM_THREADS", text)
-    _parallel._pool.threads = None
+    parallel._pool.threads = None
     with pytest.raises(ValueError, match=r"CTFAST_NUM_THREADS=.* at least 1"):
-        _parallel.get_num_threads()
+        parallel.get_num_threads()
 
 
 def test_without_the_variable_all_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CTFAST_NUM_THREADS", "")
-    monkeypatch.setattr(_parallel, "available_cores", lambda: 5)
-    _parallel._pool.threads = None
-    assert _parallel.get_num_threads() == 5
+    monkeypatch.setattr(parallel, "available_cores", lambda: 5)
+    parallel._pool.threads = None
+    assert parallel.get_num_threads() == 5
 
 
 @pytest.mark.parametrize(("quota", "cores"), [(math.inf, 8), (2.0, 2), (1.5, 2), (0.2, 1), (100.0, 8)])
 def test_available_cores(monkeypatch: pytest.MonkeyPatch, quota: float, cores: int) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
-    monkeypatch.setattr(_parallel, "_cgroup_cores", lambda: quota)
-    assert _parallel.available_cores() == cores
+    monkeypatch.setattr(parallel, "_cgroup_cores", lambda: quota)
+    assert parallel.available_cores() == cores
 
 
 def write(path: Path, text: str) -> Path:
@@ -268,13 +268,13 @@ def test_cgroup_v2_takes_the_tightest_level(tmp_path: Path) -> None:
     own = write(tmp_path / "proc", "0::/a/b\n")
     root = tmp_path / "cg"
     write(root / "a" / "b" / "cpu.max", "max 100000\n")
-    assert _parallel._cgroup_cores(root, own) == math.inf
+    assert parallel._cgroup_cores(root, own) == math.inf
     write(root / "a" / "cpu.max", "150000 100000\n")
-    assert _parallel._cgroup_cores(root, own) == 1.5
+    assert parallel._cgroup_cores(root, own) == 1.5
     write(root / "a" / "b" / "cpu.max", "50000 100000\n")
-    assert _parallel._cgroup_cores(root, own) == 0.5
+    assert parallel._cgroup_cores(root, own) == 0.5
     write(root / "cpu.max", "20000 100000\n")
-    assert _parallel._cgroup_cores(root, own) == 0.2
+    assert parallel._cgroup_cores(root, own) == 0.2
 
 
 def test_cgroup_v1(tmp_path: Path) -> None:
@@ -282,9 +282,9 @@ def test_cgroup_v1(tmp_path: Path) -> None:
     root = tmp_path / "cg"
     write(root / "cpu" / "cpu.cfs_quota_us", "-1\n")
     write(root / "cpu" / "cpu.cfs_period_us", "100000\n")
-    assert _parallel._cgroup_cores(root, own) == math.inf
+    assert parallel._cgroup_cores(root, own) == math.inf
     write(root / "cpu" / "cpu.cfs_quota_us", "300000\n")
-    assert _parallel._cgroup_cores(root, own) == 3.0
+    assert parallel._cgroup_cores(root, own) == 3.0
 
 
 @pytest.mark.parametrize("text", ["", "garbage\n", "x 100000\n", "100000\n", "100000 0\n"])
@@ -292,8 +292,8 @@ def test_cgroup_files_that_make_no_sense_are_no_limit(tmp_path: Path, text: str)
     own = write(tmp_path / "proc", "0::/../a\n")
     root = tmp_path / "cg"
     write(root / "cpu.max", text)
-    assert _parallel._cgroup_cores(root, own) == math.inf
-    assert _parallel._cgroup_cores(root, tmp_path / "missing") == math.inf
+    assert parallel._cgroup_cores(root, own) == math.inf
+    assert parallel._cgroup_cores(root, tmp_path / "missing") == math.inf
 
 
 @settings(deadline=None)
@@ -303,10 +303,10 @@ def test_cgroup_files_that_make_no_sense_are_no_limit(tmp_path: Path, text: str)
 def test_bands_cover_every_row_once(
     images: int, rows: int, row_nanoseconds: float, overlap_rows: int, threads: int
 ) -> None:
-    before = _parallel._pool.threads
-    _parallel._pool.threads = threads
+    before = parallel._pool.threads
+    parallel._pool.threads = threads
     tasks = bands(images, rows, row_nanoseconds, overlap_rows=overlap_rows)
-    _parallel._pool.threads = before
+    parallel._pool.threads = before
     covered = np.zeros((images, rows), np.int64)
     for image, first, end in tasks:
         assert 0 <= first < end <= rows
@@ -327,16 +327,16 @@ def test_small_work_stays_whole() -> None:
 
 def test_without_a_thread_to_be_had_the_caller_does_the_work() -> None:
     run(range(4), lambda _: None)
-    assert _parallel._pool.executor is not None
-    _parallel._pool.executor.shutdown()
+    assert parallel._pool.executor is not None
+    parallel._pool.executor.shutdown()
     done: list[int] = []
     run(range(10), done.append)
     assert done == list(range(10))
-    assert _parallel._pool.busy == 0
+    assert parallel._pool.busy == 0
 
 
 def _threads_here(_: int) -> int:
-    return _parallel.get_num_threads()
+    return parallel.get_num_threads()
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
@@ -344,9 +344,9 @@ def test_worker_processes_leave_the_other_cores_to_their_siblings(method: str, m
     import multiprocessing
 
     monkeypatch.delenv("CTFAST_NUM_THREADS", raising=False)
-    monkeypatch.setattr(_parallel._pool, "chosen", False)
-    monkeypatch.setattr(_parallel._pool, "threads", None)
-    assert _parallel.get_num_threads() == _parallel.available_cores()
+    monkeypatch.setattr(parallel._pool, "chosen", False)
+    monkeypatch.setattr(parallel._pool, "threads", None)
+    assert parallel.get_num_threads() == parallel.available_cores()
     with multiprocessing.get_context(method).Pool(2) as pool:
         assert pool.map(_threads_here, range(2)) == [1, 1]
     monkeypatch.setenv("CTFAST_NUM_THREADS", "3")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ctkernels import reference
 from ctkernels.contract import IMAGE_DTYPES, VOI_FUNCTIONS
-from ctkernels.cpu import _parallel, _pointwise_images
+from ctkernels.cpu._core import parallel, spread
 from ctkernels.cpu.rescale import rescale
 from ctkernels.cpu.window import window
 from ctkernels.testing import assert_close, assert_exact, ordinary_error
@@ -50,12 +50,12 @@ def check_window(x: np.ndarray, dtype: str, **given: Any) -> np.ndarray:
 
 @pytest.fixture
 def two_threads(monkeypatch: pytest.MonkeyPatch):
-    before = _parallel.get_num_threads()
-    _parallel.set_num_threads(2)
-    monkeypatch.setattr(_parallel, "_MIN_NANOSECONDS", 1.0)
-    monkeypatch.setattr(_pointwise_images, "_WORTH_NANOSECONDS", 0.0)
+    before = parallel.get_num_threads()
+    parallel.set_num_threads(2)
+    monkeypatch.setattr(parallel, "_MIN_NANOSECONDS", 1.0)
+    monkeypatch.setattr(spread, "_WORTH_NANOSECONDS", 0.0)
     yield
-    _parallel.set_num_threads(before)
+    parallel.set_num_threads(before)
 
 
 @pytest.mark.parametrize("function", VOI_FUNCTIONS)
@@ -85,7 +85,7 @@ def test_window_in_bands_gives_the_same_bits(dtype: str, result: str, two_thread
     x = pixels(dtype, (3, 41, 23))
     serial, banded = np.empty(x.shape, result), np.empty(x.shape, result)
     window(x, banded, **values())
-    _parallel.set_num_threads(1)
+    parallel.set_num_threads(1)
     window(x, serial, **values())
     assert_exact(banded, serial)
 

@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 
 from ctkernels import reference
 from ctkernels.contract import IMAGE_DTYPES
-from ctkernels.cpu import _parallel, _pointwise_images
+from ctkernels.cpu._core import parallel, spread
 from ctkernels.cpu.normalize import normalize
 from ctkernels.cpu.standardize import standardize
 from ctkernels.testing import assert_close, assert_exact, ordinary_error
@@ -74,12 +74,12 @@ def check_standardize(x: np.ndarray, dtype: str, value_range: tuple[float, float
 
 @pytest.fixture
 def two_threads(monkeypatch: pytest.MonkeyPatch):
-    before = _parallel.get_num_threads()
-    _parallel.set_num_threads(2)
-    monkeypatch.setattr(_parallel, "_MIN_NANOSECONDS", 1.0)
-    monkeypatch.setattr(_pointwise_images, "_WORTH_NANOSECONDS", 0.0)
+    before = parallel.get_num_threads()
+    parallel.set_num_threads(2)
+    monkeypatch.setattr(parallel, "_MIN_NANOSECONDS", 1.0)
+    monkeypatch.setattr(spread, "_WORTH_NANOSECONDS", 0.0)
     yield
-    _parallel.set_num_threads(before)
+    parallel.set_num_threads(before)
 
 
 @pytest.mark.parametrize("whole", [True, False])
@@ -162,7 +162,7 @@ def test_normalize_in_bands_gives_the_same_bits(dtype: str, two_threads: None) -
             kwargs = {"in_range": None, "percentiles": None, "value_range": None, "out_range": None, **choice}
             outs = np.empty((2, *shape), np.float32)
             for threads, out in zip((1, 2), outs):
-                _parallel.set_num_threads(threads)
+                parallel.set_num_threads(threads)
                 normalize(x, out, **kwargs)
             assert_exact(outs[1], outs[0])
 
@@ -214,7 +214,7 @@ def test_standardize_does_not_depend_on_threads(dtype: str, two_threads: None) -
         x = pixels(dtype, shape)
         outs = np.empty((2, *shape), np.float64)
         for threads, out in zip((1, 2), outs):
-            _parallel.set_num_threads(threads)
+            parallel.set_num_threads(threads)
             standardize(x, out, value_range=(-1500.0, 1e9))
         assert_exact(outs[1], outs[0])
 

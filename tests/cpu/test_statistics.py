@@ -9,7 +9,8 @@ from hypothesis.extra.numpy import arrays
 import ctkernels.cpu.histogram as histogram_module
 from ctkernels import reference
 from ctkernels.contract import IMAGE_DTYPES
-from ctkernels.cpu import _histogram_values, _parallel, _pointwise_images
+from ctkernels.cpu._core import parallel, spread
+from ctkernels.cpu._histogram import values as values_module
 from ctkernels.cpu.histogram import histogram
 from ctkernels.cpu.summary import summary
 from ctkernels.testing import assert_exact
@@ -46,7 +47,7 @@ def check_histogram(x: np.ndarray, bins: int, value_range: tuple[float, float]) 
     assert_exact(counts, expected, f"{x.dtype} {bins} {value_range}")
     with pytest.MonkeyPatch.context() as patch:  # small images too in pairs of pixels
         patch.setattr(histogram_module, "LEAST_PIXELS", 0)
-        patch.setattr(_histogram_values, "LEAST_PIXELS", 0)
+        patch.setattr(values_module, "LEAST_PIXELS", 0)
         counts[...] = -7
         histogram(x, counts, edges=edges)
         assert_exact(counts, expected, f"in pairs {x.dtype} {bins} {value_range}")
@@ -67,12 +68,12 @@ def check_summary(x: np.ndarray, percentiles: tuple[float, ...] = PERCENTILES) -
 
 @pytest.fixture
 def two_threads(monkeypatch: pytest.MonkeyPatch):
-    before = _parallel.get_num_threads()
-    _parallel.set_num_threads(2)
-    monkeypatch.setattr(_parallel, "_MIN_NANOSECONDS", 1.0)
-    monkeypatch.setattr(_pointwise_images, "_WORTH_NANOSECONDS", 0.0)
+    before = parallel.get_num_threads()
+    parallel.set_num_threads(2)
+    monkeypatch.setattr(parallel, "_MIN_NANOSECONDS", 1.0)
+    monkeypatch.setattr(spread, "_WORTH_NANOSECONDS", 0.0)
     yield
-    _parallel.set_num_threads(before)
+    parallel.set_num_threads(before)
 
 
 @pytest.mark.parametrize("whole", [True, False])
@@ -175,7 +176,7 @@ def test_statistics_do_not_depend_on_threads(dtype: str, whole: bool, two_thread
         check_histogram(x, 256, (-1024.0, 3071.0))
         out = np.empty((2, shape[0], 8))
         for threads in (1, 2):
-            _parallel.set_num_threads(threads)
+            parallel.set_num_threads(threads)
             summary(x, out[threads - 1], percentiles=(25.0, 50.0, 75.0))
         assert_exact(out[1], out[0])
 

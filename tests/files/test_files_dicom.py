@@ -8,10 +8,20 @@ from typing import Any
 import numpy as np
 import pydicom
 import pytest
-from files_build import BIG_ENDIAN, DEFLATED, EXPLICIT, IMPLICIT, data_set, dicom, rescale_group, save, slice_hu
 
 from ctfast.errors import FileFormatError
 from ctfast.files import read_image
+from tests.files.files_build import (
+    BIG_ENDIAN,
+    DEFLATED,
+    EXPLICIT,
+    IMPLICIT,
+    data_set,
+    dicom,
+    rescale_group,
+    save,
+    slice_hu,
+)
 
 
 def unsigned(bits: int = 12) -> np.ndarray:
@@ -29,7 +39,7 @@ def test_native_syntaxes_give_int16_hu(tmp_path: Path, syntax: str, signed: bool
     image = read_image(save(ds, tmp_path / "x.dcm"))
     np.testing.assert_array_equal(image.pixels, slice_hu())
     assert image.pixels.dtype == np.int16
-    assert (image.meaning, image.format) == ("hu", "dicom")
+    assert (image.units, image.format) == ("hu", "dicom")
 
 
 def test_rle_is_decoded(tmp_path: Path) -> None:
@@ -81,12 +91,12 @@ def test_whole_hu_of_a_fractional_slope_stay_exact(tmp_path: Path) -> None:
     ],
     ids=str,
 )
-def test_meaning(tmp_path: Path, elements: dict[str, Any], meaning: str) -> None:
+def test_meaning(tmp_path: Path, elements: dict[str, Any], units: str) -> None:
     path = dicom(tmp_path / "x.dcm", slice_hu(), **elements)
-    assert read_image(path).meaning == meaning
-    assert read_image(path, values="hu").meaning == "hu"
-    stored = read_image(path, values="stored")
-    assert stored.meaning == "stored"
+    assert read_image(path).units == units
+    assert read_image(path, units="hu").units == "hu"
+    stored = read_image(path, units="stored")
+    assert stored.units == "stored"
     np.testing.assert_array_equal(stored.pixels, slice_hu())
 
 
@@ -148,7 +158,7 @@ def test_multi_frame_with_its_own_rescale_per_frame(tmp_path: Path, slopes: tupl
     image = read_image(path)
     expected = np.stack([frame * slope + 10 * slope for frame, slope in zip(frames, slopes, strict=True)])
     np.testing.assert_array_equal(image.pixels, expected)
-    assert (image.pixels.dtype, image.meaning) == (np.dtype(dtype), "hu")
+    assert (image.pixels.dtype, image.units) == (np.dtype(dtype), "hu")
 
 
 def test_shared_rescale_of_all_frames(tmp_path: Path) -> None:
@@ -173,7 +183,7 @@ def test_modality_lut(tmp_path: Path) -> None:
     path = dicom(tmp_path / "x.dcm", stored, RescaleSlope=None, RescaleIntercept=None, ModalityLUTSequence=[table])
     image = read_image(path)
     np.testing.assert_array_equal(image.pixels, [[100, 100, 200], [300, 300, 300]])
-    assert image.meaning == "hu"
+    assert image.units == "hu"
 
 
 def test_float_pixel_data(tmp_path: Path) -> None:
@@ -208,7 +218,7 @@ class TestMonochrome1:
         image = read_image(path)
         np.testing.assert_array_equal(image.pixels, unsigned().astype(np.int32) - 1024)
         assert image.meta["inverted"] is True
-        as_tagged = read_image(path, values="hu")
+        as_tagged = read_image(path, units="hu")
         np.testing.assert_array_equal(as_tagged.pixels, 3071 - unsigned().astype(np.int32))
 
     def test_values_without_unit_are_inverted_within_their_bits(self, tmp_path: Path) -> None:
@@ -216,7 +226,7 @@ class TestMonochrome1:
         elements |= {"PhotometricInterpretation": "MONOCHROME1", "BitsStored": 12, "HighBit": 11}
         path = dicom(tmp_path / "x.dcm", unsigned(), **elements)
         np.testing.assert_array_equal(read_image(path).pixels, 4095 - unsigned())
-        np.testing.assert_array_equal(read_image(path, values="stored").pixels, unsigned())
+        np.testing.assert_array_equal(read_image(path, units="stored").pixels, unsigned())
         signed = dicom(tmp_path / "y.dcm", slice_hu(), **(elements | {"BitsStored": 16, "HighBit": 15}))
         np.testing.assert_array_equal(read_image(signed).pixels, -1 - slice_hu())
 

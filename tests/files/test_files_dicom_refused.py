@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pydicom
 import pytest
-from files_build import DEFLATED, data_set, dicom, save, slice_hu
 
 from ctfast.errors import FileFormatError, MissingDependencyError
 from ctfast.files import Limits, read_image
+from tests.files.files_build import DEFLATED, data_set, dicom, save, slice_hu
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
-from files_build import dicom, raw_tiff, slice_hu
 
 from ctfast.errors import UsageError
 from ctfast.files import find_images
+from tests.files.files_build import dicom, raw_tiff, slice_hu
 
 
 @pytest.fixture

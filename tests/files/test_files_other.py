@@ -15,11 +15,11 @@ import nibabel
 import numpy as np
 import pytest
 import tifffile
-from files_build import dicom, raw_tiff, slice_hu
 
 from ctfast.errors import ArgumentError, CTFastError, FileFormatError, MissingDependencyError
 from ctfast.files import Limits, read_image, write_image
-from ctfast.files._guard import decoding
+from ctfast.files._decoder_errors import decoding
+from tests.files.files_build import dicom, raw_tiff, slice_hu
 
 
 def nifti(path: Path, data: np.ndarray, **header: Any) -> Path:
@@ -36,7 +36,7 @@ def test_nifti_axes_are_frames_rows_columns(tmp_path: Path, name: str) -> None:
     frames = np.stack([slice_hu(seed=i) for i in range(3)])
     image = read_image(nifti(tmp_path / name, frames.T))
     np.testing.assert_array_equal(image.pixels, frames)
-    assert (image.pixels.dtype, image.meaning, image.format) == (np.int16, "unknown", "nifti")
+    assert (image.pixels.dtype, image.units, image.format) == (np.int16, "unknown", "nifti")
     assert image.spacing == pytest.approx((0.8, 0.7))
     assert (image.meta["orientation"], image.meta["slice_spacing"]) == ("RAS", 2)
     assert image.pixels.flags.c_contiguous
@@ -51,7 +51,7 @@ def test_nifti_scaling_is_applied_unless_stored_values_are_wanted(tmp_path: Path
     path.write_bytes(volume.header.binaryblock + bytes(4) + stored.tobytes())
     image = read_image(path)
     np.testing.assert_array_equal(image.pixels, 2 * stored.astype(np.int32) - 1024)
-    np.testing.assert_array_equal(read_image(path, values="stored").pixels, stored)
+    np.testing.assert_array_equal(read_image(path, units="stored").pixels, stored)
 
 
 def test_nifti_kinds_that_are_refused(tmp_path: Path) -> None:
@@ -253,15 +253,15 @@ def test_random_damage_is_refused_or_read_as_an_image(tmp_path: Path, kind: str,
         assert 0 < image.pixels.nbytes <= 8 * small.max_bytes
 
 
-@pytest.mark.parametrize("values", ["auto", "stored"])
+@pytest.mark.parametrize("units", ["auto", "stored"])
 @pytest.mark.parametrize("name", ["x.tif", "x.npy", "x.nii", "x.nii.gz", "x.dcm"])
-def test_pixels_are_plain_writeable_arrays(tmp_path: Path, name: str, values: Any) -> None:
+def test_pixels_are_plain_writeable_arrays(tmp_path: Path, name: str, units: Any) -> None:
     path = tmp_path / name
     if name == "x.dcm":
         dicom(path, slice_hu())
     else:
         write_image(path, slice_hu())
-    pixels = read_image(path, values=values).pixels
+    pixels = read_image(path, units=units).pixels
     assert type(pixels) is np.ndarray
     assert pixels.flags.writeable
     assert pixels.flags.c_contiguous

@@ -13,10 +13,10 @@ import nibabel
 import numpy as np
 import pytest
 import tifffile
-from files_build import dicom, rescale_group, slice_hu
 
 from ctfast.errors import ArgumentError, CTFastError, FileFormatError, ShapeError
-from ctfast.files import Image, Values, find_images, read_image
+from ctfast.files import Image, UnitsChoice, find_images, read_image
+from tests.files.files_build import dicom, rescale_group, slice_hu
 
 
 class Given:
@@ -30,10 +30,10 @@ class Given:
         return self.arrays[-1]
 
 
-def assert_same(path: Path, values: Values = "auto") -> Image:
+def assert_same(path: Path, units: UnitsChoice = "auto") -> Image:
     """Reading with and without ``place`` gives the same image."""
-    want, given = read_image(path, values=values), Given()
-    got = read_image(path, values=values, place=given)
+    want, given = read_image(path, units=units), Given()
+    got = read_image(path, units=units, allocate=given)
     [array] = given.arrays
     assert got.pixels is array
     assert (got.pixels.dtype, got.pixels.shape) == (want.pixels.dtype, want.pixels.shape)
@@ -117,15 +117,15 @@ def test_tiff_layouts_turns_and_calibrations(tmp_path: Path, options: dict[str, 
     ids=str,
 )
 def test_dicom(tmp_path: Path, elements: dict[str, Any]) -> None:
-    choices: tuple[Values, ...] = ("auto", "stored", "hu")
+    choices: tuple[UnitsChoice, ...] = ("auto", "stored", "hu")
     for dtype in ("uint8", "int16", "uint16", "int32"):
         own = {} if dtype in ("int16", "uint16") else {"BitsStored": None, "HighBit": None}
         pixels = pixels_of(dtype)
         if "FloatPixelData" in elements:
             data = pixels.astype(np.float32).tobytes()
             own = {"PixelData": None, "FloatPixelData": data, "BitsAllocated": 32, "BitsStored": None, "HighBit": None}
-        for values in choices:
-            assert_same(dicom(tmp_path / "x.dcm", pixels, **{**elements, **own}), values)
+        for units in choices:
+            assert_same(dicom(tmp_path / "x.dcm", pixels, **{**elements, **own}), units)
 
 
 def test_dicom_frames_with_a_rescale_each(tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def outcome(read: Callable[[], Image]) -> tuple[object, ...]:
         image = read()
     except CTFastError as error:
         return type(error), str(error)
-    return image.pixels.dtype, image.pixels.shape, image.pixels.tobytes(), str(image.meta), image.meaning, image.padding
+    return image.pixels.dtype, image.pixels.shape, image.pixels.tobytes(), str(image.meta), image.units, image.padding
 
 
 @pytest.mark.real_data
@@ -157,7 +157,7 @@ def test_every_real_and_malformed_file(siim: Path, awkward: Path, bad: Path) -> 
     for item in find_images([siim, awkward, bad / "files", *(bad / "files").glob("*.tif")]).items:
         given = Given()
         want = outcome(lambda path=item.path: read_image(path))  # type: ignore[misc]
-        assert outcome(lambda path=item.path, own=given: read_image(path, place=own)) == want  # type: ignore[misc]
+        assert outcome(lambda path=item.path, own=given: read_image(path, allocate=own)) == want  # type: ignore[misc]
         assert len(given.arrays) <= 1
         if len(want) > 2:
             read += 1
@@ -177,9 +177,9 @@ def test_no_second_array_where_the_format_allows_it(tmp_path: Path, name: str) -
     else:
         dicom(path, pixels, RescaleIntercept="-24")
     own = np.empty_like(pixels)
-    read_image(path, place=lambda shape, dtype: own)  # what is imported or compiled at first does not count
+    read_image(path, allocate=lambda shape, dtype: own)  # what is imported or compiled at first does not count
     tracemalloc.start()
-    read_image(path, place=lambda shape, dtype: own)
+    read_image(path, allocate=lambda shape, dtype: own)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     the_file_itself = path.stat().st_size if name == "x.dcm" else 0
@@ -197,7 +197,7 @@ def test_a_file_that_fails_after_it_was_given_a_place(tmp_path: Path) -> None:
     for broken in (path, nothing):
         given = Given()
         with pytest.raises(FileFormatError, match=broken.name):
-            read_image(broken, place=given)
+            read_image(broken, allocate=given)
         assert len(given.arrays) == 1
 
 
@@ -205,24 +205,24 @@ def test_a_file_that_gets_shorter_while_it_is_read(tmp_path: Path) -> None:
     path = tmp_path / "x.npy"
     np.save(path, slice_hu(512, 512))
 
-    def place(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    def allocate(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         os.truncate(path, 300_000)
         return np.empty(shape, dtype)
 
     with pytest.raises(FileFormatError, match="truncated while it was read: 299872 of 524288 bytes"):
-        read_image(path, place=place)
+        read_image(path, allocate=allocate)
 
 
 @pytest.mark.parametrize("error", [RuntimeError("no room"), ShapeError("no image"), MemoryError()])
 def test_what_the_callers_place_raises_is_not_the_files_fault(tmp_path: Path, error: Exception) -> None:
     np.save(tmp_path / "x.npy", slice_hu())
 
-    def place(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    def allocate(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         raise error
 
     for path in (tmp_path / "x.npy", tiff(tmp_path / "x.tif", slice_hu()), dicom(tmp_path / "x.dcm", slice_hu())):
         with pytest.raises(type(error)) as seen:
-            read_image(path, place=place)
+            read_image(path, allocate=allocate)
         assert seen.value is error
 
 
@@ -232,4 +232,4 @@ def test_another_array_than_was_asked_for_is_refused(tmp_path: Path) -> None:
     fixed.flags.writeable = False
     for array in (np.empty((20, 25), np.int16), np.empty((20, 24), np.uint16), np.empty((24, 20), np.int16).T, fixed):
         with pytest.raises(ArgumentError, match="place gave"):
-            read_image(tmp_path / "x.npy", place=lambda shape, dtype, array=array: array)  # type: ignore[misc]
+            read_image(tmp_path / "x.npy", allocate=lambda shape, dtype, array=array: array)  # type: ignore[misc]

@@ -85,7 +85,7 @@ def test_unusual_real_files(awkward: Path, capfd: pytest.CaptureFixture[str]) ->
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 expected = pydicom.dcmread(item.path).pixel_array
-            np.testing.assert_array_equal(read_image(item.path, values="stored").pixels, expected)
+            np.testing.assert_array_equal(read_image(item.path, units="stored").pixels, expected)
     assert len(images) == 34
     assert capfd.readouterr().err == ""
     reference = images["hu_int16.tif"].pixels
@@ -107,7 +107,7 @@ def test_siim_pairs_are_equal_but_for_fractional_slopes(siim: Path) -> None:
     for row in rows:
         tiff = read_image(siim / "tiff_images" / row.tiff_name)
         dicom = read_image(siim / "dicom_dir" / row.dicom_name)
-        assert tiff.meaning == dicom.meaning == "hu"
+        assert tiff.units == dicom.units == "hu"
         assert (tiff.pixels.dtype, tiff.meta["stored_dtype"]) == (np.int16, "float64")
         if dicom.pixels.dtype == np.int16:
             np.testing.assert_array_equal(tiff.pixels, dicom.pixels)

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pydicom
 import pytest
-from files_build import DEFLATED, EXPLICIT, IMPLICIT, data_set, dicom, rescale_group, save, slice_hu
 
 import ctfast.files.dicom as reader
 from ctfast.files import Image, read_image
 from ctfast.files._dicom_scan import scan
+from tests.files.files_build import DEFLATED, EXPLICIT, IMPLICIT, data_set, dicom, rescale_group, save, slice_hu
 
 
 def nested(depth: int, undefined: bool) -> Any:

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
-from files_build import raw_tiff, slice_hu
 
 from ctfast.errors import FileFormatError, MissingDependencyError
 from ctfast.files import Limits, read_image, write_image
+from tests.files.files_build import raw_tiff, slice_hu
 
 KAGGLE = "ID_0007_AGE_0061_CONTRAST_1_CT.tif"
 
@@ -34,7 +34,7 @@ def test_supported_dtypes_come_as_they_are(tmp_path: Path, dtype: str, order: st
     assert image.pixels.dtype.isnative
     assert image.pixels.flags.c_contiguous
     np.testing.assert_array_equal(image.pixels, pixels)
-    assert (image.format, image.meaning, image.meta["stored_dtype"]) == ("tiff", "unknown", dtype)
+    assert (image.format, image.units, image.meta["stored_dtype"]) == ("tiff", "unknown", dtype)
 
 
 @pytest.mark.parametrize(
@@ -99,23 +99,23 @@ def test_kaggle_whole_float64_becomes_int16_hu(tmp_path: Path) -> None:
     image = read_image(put(tmp_path / KAGGLE.lower(), pixels.astype(np.float64)))
     assert image.pixels.dtype == np.int16
     np.testing.assert_array_equal(image.pixels, pixels)
-    assert (image.meaning, image.meta["stored_dtype"]) == ("hu", "float64")
+    assert (image.units, image.meta["stored_dtype"]) == ("hu", "float64")
 
 
 def test_unsigned_pixels_under_a_kaggle_name_are_no_hu(tmp_path: Path) -> None:
-    assert read_image(put(tmp_path / KAGGLE, np.ones((4, 5), np.uint8))).meaning == "unknown"
+    assert read_image(put(tmp_path / KAGGLE, np.ones((4, 5), np.uint8))).units == "unknown"
 
 
 def test_values_overrides_the_meaning(tmp_path: Path) -> None:
     path = put(tmp_path / "x.tif", slice_hu())
-    assert read_image(path, values="hu").meaning == "hu"
-    assert read_image(path, values="stored").meaning == "stored"
+    assert read_image(path, units="hu").units == "hu"
+    assert read_image(path, units="stored").units == "stored"
 
 
 def test_description_of_other_programs_is_no_claim(tmp_path: Path) -> None:
     for number, text in enumerate(["{broken", '{"meaning": "hu"}', '["ctfast"]', '{"ctfast": 1, "meaning": {"a": 1}}']):
         image = read_image(put(tmp_path / f"{number}.tif", slice_hu(), description=text))
-        assert image.meaning == "unknown"
+        assert image.units == "unknown"
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
@@ -134,7 +134,7 @@ def test_miniswhite_signed_needs_a_word_from_the_user(tmp_path: Path) -> None:
     path = put(tmp_path / "x.tif", slice_hu(), photometric="miniswhite")
     with pytest.raises(FileFormatError, match="MINISWHITE"):
         read_image(path)
-    np.testing.assert_array_equal(read_image(path, values="hu").pixels, slice_hu())
+    np.testing.assert_array_equal(read_image(path, units="hu").pixels, slice_hu())
 
 
 def test_two_to_fifteen_bits_are_read_as_they_are(tmp_path: Path) -> None:
@@ -288,10 +288,10 @@ def test_gdal_nodata_is_padding(tmp_path: Path) -> None:
 def test_own_description_round_trip(tmp_path: Path) -> None:
     path = tmp_path / KAGGLE
     write_image(
-        path, slice_hu(), meaning="stored", spacing=(0.7, 0.8), padding=-2000, description={"pipeline": "abc", "n": 3}
+        path, slice_hu(), units="stored", spacing=(0.7, 0.8), padding=-2000, description={"pipeline": "abc", "n": 3}
     )
     image = read_image(path)
-    assert (image.meaning, image.spacing, image.padding) == ("stored", (0.7, 0.8), -2000)
+    assert (image.units, image.spacing, image.padding) == ("stored", (0.7, 0.8), -2000)
     assert (image.meta["pipeline"], image.meta["n"]) == ("abc", 3)
 
 
@@ -313,8 +313,8 @@ def test_imagej_calibration_is_applied(tmp_path: Path) -> None:
     path = put(tmp_path / "x.tif", stored, description=text)
     image = read_image(path)
     np.testing.assert_array_equal(image.pixels, slice_hu())
-    assert (image.pixels.dtype, image.meaning) == (np.int16, "unknown")
-    np.testing.assert_array_equal(read_image(path, values="stored").pixels, stored)
+    assert (image.pixels.dtype, image.units) == (np.int16, "unknown")
+    np.testing.assert_array_equal(read_image(path, units="stored").pixels, stored)
 
 
 def test_a_quarter_turn_swaps_rows_and_columns(tmp_path: Path) -> None:

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import skimage.io
 import tifffile
-from files_build import slice_hu
 
 from ctfast.errors import ArgumentError, DTypeError, MissingDependencyError, ShapeError
 from ctfast.files import read_image, write_image
+from tests.files.files_build import slice_hu
 
 DTYPES = ["uint8", "int16", "uint16", "float32", "float64"]
 
@@ -24,12 +24,12 @@ DTYPES = ["uint8", "int16", "uint16", "float32", "float64"]
 def test_round_trip(tmp_path: Path, dtype: str, shape: tuple[int, ...], name: str, rng: np.random.Generator) -> None:
     pixels = (rng.random(shape) * 200).astype(dtype)
     path = tmp_path / name
-    write_image(path, pixels, meaning="hu", spacing=None if name == "x.npy" else (0.5, 0.25))
+    write_image(path, pixels, units="hu", spacing=None if name == "x.npy" else (0.5, 0.25))
     image = read_image(path)
     expected = pixels[0] if len(shape) == 3 and shape[0] == 1 and name != "x.npy" else pixels
     np.testing.assert_array_equal(image.pixels, expected)
     if name != "x.npy":
-        assert (image.meaning, image.spacing) == ("hu", (0.5, 0.25))
+        assert (image.units, image.spacing) == ("hu", (0.5, 0.25))
     assert [item.name for item in tmp_path.iterdir()] == [name]
 
 
@@ -111,10 +111,10 @@ def test_long_names_leave_room_for_the_temporary_one(tmp_path: Path) -> None:
         (np.zeros((2, 2), np.int16), {"compression": "jpeg"}, ArgumentError),
         (np.zeros((2, 2), np.int16), {"compression": "zlib", "level": 10}, ArgumentError),
         (np.zeros((2, 2), np.int16), {"compression": "lzw", "level": 1}, ArgumentError),
-        (np.zeros((2, 2), np.int16), {"meaning": "grey"}, ArgumentError),
+        (np.zeros((2, 2), np.int16), {"units": "grey"}, ArgumentError),
         (np.zeros((2, 2), np.int16), {"spacing": (0, 1)}, ArgumentError),
         (np.zeros((2, 2), np.int16), {"padding": float("nan")}, ArgumentError),
-        (np.zeros((2, 2), np.int16), {"description": {"meaning": "hu"}}, ArgumentError),
+        (np.zeros((2, 2), np.int16), {"description": {"units": "hu"}}, ArgumentError),
         (np.zeros((2, 2), np.int16), {"description": {"a": [1]}}, ArgumentError),
         (np.zeros((2, 2), np.int16), {"description": {"a": float("inf")}}, ArgumentError),
     ],

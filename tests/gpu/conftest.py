@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import prefetch
 import pytest
-from counts import NO_COMPILER, counted
-from host import builder
-from host.install import standin_for_cupy
-from host.simulation import Simulation
+
+from tests.cuda_on_host import builder
+from tests.cuda_on_host.install import standin_for_cupy
+from tests.cuda_on_host.simulation import Simulation
+from tests.gpu import prefetch
+from tests.gpu.counts import NO_COMPILER, counted
 
 HERE = Path(__file__).parent
 

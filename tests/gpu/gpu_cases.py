@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
-from test_parity import VARIANTS, exact_of, images, tolerance
 
-from ctfast.checks import check_values
+from ctfast.dispatch.checks import check_params
 from ctkernels import reference
 from ctkernels.contract import MODES, OPERATIONS, SAME, SUMMARY_FIELDS
 from ctkernels.testing import assert_close, assert_exact
+from tests.test_parity import VARIANTS, exact_of, images, tolerance
 
 Array = np.ndarray
 
@@ -91,7 +91,7 @@ def comparable(case: Case) -> bool:
     finite = bool(np.isfinite(case.image).all())
     if case.name == "gaussian_filter":
         return not huge
-    if case.name == "histogram" and "value_range" not in case.values:
+    if case.name == "histogram" and "value_range" not in case.params:
         return finite and not huge
     return True
 
@@ -125,20 +125,20 @@ LARGE_NETWORKS = (7, 9, 11, (9, 3))
 
 def _allowed(case: Case) -> bool:
     """What the public function refuses for the dtype does not reach a kernel."""
-    if case.name == "median_filter" and case.values.get("size") in LARGE_NETWORKS:
+    if case.name == "median_filter" and case.params.get("size") in LARGE_NETWORKS:
         return case.image.dtype in (np.dtype(np.uint16), np.dtype(np.float32))
     if case.image.dtype.kind not in "iu":
         return True
     limits = np.iinfo(case.image.dtype)
-    if case.name == "median_filter" and case.values.get("mode") == "constant":
-        return bool(limits.min <= case.values["cval"] <= limits.max)
+    if case.name == "median_filter" and case.params.get("mode") == "constant":
+        return bool(limits.min <= case.params["cval"] <= limits.max)
     return True
 
 
 def prepared(case: Case) -> tuple[dict[str, Any], np.dtype[Any]]:
     """Parameters as a backend gets them, and the dtype of the result."""
     operation = OPERATIONS[case.name]
-    values = check_values(operation, {k: v for k, v in case.values.items() if k != "dtype"})
+    values = check_params(operation, {k: v for k, v in case.params.items() if k != "dtype"})
     if case.name == "histogram":
         x = case.image
         kind = np.float32 if x.dtype == np.float32 else np.float64
@@ -146,7 +146,7 @@ def prepared(case: Case) -> tuple[dict[str, Any], np.dtype[Any]]:
         values = {"edges": edges.astype(kind)}
     if operation.out_dtypes == SAME:
         return values, case.image.dtype
-    return values, np.dtype(case.values.get("dtype", operation.out_dtypes[0]))
+    return values, np.dtype(case.params.get("dtype", operation.out_dtypes[0]))
 
 
 def run(case: Case, backend: str = "gpu") -> Array:
@@ -160,12 +160,12 @@ def run(case: Case, backend: str = "gpu") -> Array:
             getattr(module, case.name)(case.image, out, **values)
         return out
     import cupy as cp
-    from host.simulation import sim
 
-    from ctkernels.gpu import _geometry
+    from ctkernels.gpu._core import geometry
+    from tests.cuda_on_host.simulation import sim
 
     # Batches of 3 and more go through launches that are made for 2 images: each block does several, as from 65,536 on.
-    _geometry.MOST_IMAGES_A_LAUNCH = 2 if 2 < len(case.image) < 100 else 65_535  # type: ignore[misc]
+    geometry.MOST_IMAGES_A_LAUNCH = 2 if 2 < len(case.image) < 100 else 65_535  # type: ignore[misc]
     module = importlib.import_module(f"ctkernels.gpu.{case.name}")
     x = _part(cp.empty(case.image.size + case.shift, case.image.dtype), case.shift, case.image.shape)
     result = _part(cp.empty(int(np.prod(shape)) + case.shift, dtype), case.shift, shape)
@@ -196,8 +196,8 @@ def check(case: Case, got: Array) -> None:
         for i in range(len(got)):  # each image by itself: its tolerance comes from its own values
             image = case.image[i]
             with np.errstate(all="ignore"):
-                exact = exact_of(case.name, image, case.values)
-                allowed = tolerance(case.name, np.where(np.isfinite(image), image, 0), case.values)
+                exact = exact_of(case.name, image, case.params)
+                allowed = tolerance(case.name, np.where(np.isfinite(image), image, 0), case.params)
             # In integer results NaN has become a number, which the float64 result does not tell.
             exact = np.where(np.isnan(exact) & (got.dtype.kind in "iu"), expected[i], exact)
             assert_close(got[i], exact, np.nan_to_num(allowed, posinf=1e300), str(case))

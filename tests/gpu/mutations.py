@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ctkernels.gpu import _source
+from ctkernels.gpu._core import source as source_module
 
 UNITS: dict[str, tuple[str, ...]] = {
     "label_tissue": ("label_tissue",),
@@ -156,7 +156,7 @@ FUSED = {
 
 def original(unit: str) -> str:
     """The unit's source without specialisation."""
-    return _source._inlined(unit)
+    return source_module._inlined(unit)
 
 
 def mutants(unit: str) -> Iterator[Mutant]:

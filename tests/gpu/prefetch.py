@@ -6,39 +6,38 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
-import mutations
-from host import builder, nvrtc
-
-from ctkernels.gpu import _geometry, _source
+from ctkernels.gpu._core import geometry, source
+from tests.cuda_on_host import builder, nvrtc
+from tests.gpu import mutations
 
 _stop = threading.Event()
 
 
 def _units(variant: str) -> Iterator[Callable[[], object]]:
-    for unit in _geometry.all_units():
+    for unit in geometry.all_units():
         values = unit.defines_map()
         large = int(values.get("CTK_ROWS", 1)) * int(values.get("CTK_COLUMNS", 1)) > 25
         if large or (values.get("CTK_LANES") == 1 and "short" in str(values.get("CTK_PIXEL"))):
             continue  # few tests run these, on the same core
-        text = _source.source(unit.name, values)
+        text = source.source(unit.name, values)
         yield lambda text=text: builder.build(text, variant)  # type: ignore[misc]
 
 
 def _machine_code() -> Iterator[Callable[[], object]]:
-    for number, unit in enumerate(_geometry.all_units()):
-        text = _source.source(unit.name, unit.defines_map())
+    for number, unit in enumerate(geometry.all_units()):
+        text = source.source(unit.name, unit.defines_map())
         architecture = nvrtc.ARCHITECTURES[number % len(nvrtc.ARCHITECTURES)]
-        yield lambda text=text, a=architecture: nvrtc.compile_unit(text, a, _source.OPTIONS)  # type: ignore[misc]
+        yield lambda text=text, a=architecture: nvrtc.compile_unit(text, a, source.OPTIONS)  # type: ignore[misc]
 
 
 def _mutants() -> Iterator[Callable[[], object]]:
     first = {}
-    for unit in _geometry.all_units():
+    for unit in geometry.all_units():
         if "short" in dict(unit.defines).values():
             first.setdefault(unit.name, unit)
     for mutant in reversed(mutations.everything()):  # the tests begin at the other end
         unit = first[mutant.unit]
-        text = _source.source(unit.name, unit.defines_map())
+        text = source.source(unit.name, unit.defines_map())
         plain = mutations.original(mutant.unit)
         if plain in text:  # not where a network is filled in
             text = text.replace(plain, mutant.source)

@@ -33,7 +33,7 @@ def write_folder(folder: Path, count: int, sizes: tuple[tuple[int, int], ...] = 
     rng = np.random.default_rng(count)
     for i in range(count):
         pixels = rng.integers(-1024, 1500, sizes[i * i % len(sizes)]).astype(np.int16)
-        write_image(folder / f"s{i:03d}.tif", pixels, meaning="hu")
+        write_image(folder / f"s{i:03d}.tif", pixels, units="hu")
     return folder
 
 
@@ -52,7 +52,7 @@ def assert_like_the_cpu(folder: Path, out: Path, pipeline: Pipeline) -> None:
             assert got["backend"] == "gpu"
             a, b = read_image(got["output"]), read_image(want["output"])
             np.testing.assert_array_equal(a.pixels, b.pixels)
-            assert a.meaning == b.meaning
+            assert a.units == b.units
     for name in ("failures.csv", "summary.csv"):
         assert (out / name).exists() == (cpu / name).exists()
     if (cpu / "summary.csv").exists():

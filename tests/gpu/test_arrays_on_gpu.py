@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from foreign import Array, Tensor, jax_module, torch_with
-from host.simulation import Simulation
 
 import ctfast
 from ctfast import Pipeline, Step
+from ctfast.dispatch.jax_arrays import to_jax
 from ctfast.errors import ArgumentError, BackendUnavailableError, DeviceError, DeviceMemoryError, DTypeError, ShapeError
-from ctfast.handover import to_jax
+from tests.cuda_on_host.simulation import Simulation
+from tests.gpu.foreign import Array, Tensor, jax_module, torch_with
 
 X = np.random.default_rng(1).normal(0, 600, (3, 20, 34)).astype(np.int16)
 EXACT: dict[str, Callable[..., Any]] = {

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from host.simulation import Simulation
 
 import ctfast
 from ctfast import Pipeline, Step
 from ctfast.errors import ArgumentError, CTFastError, DeviceError, DTypeError, ShapeError
 from ctkernels.contract import SUMMARY_FIELDS
 from ctkernels.testing import assert_exact
+from tests.cuda_on_host.simulation import Simulation
 
 STEPS = [
     Step("window", center=40, width=400, dtype="uint8"),

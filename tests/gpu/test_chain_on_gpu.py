@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from host.simulation import Simulation
 
-from ctfast.checks import check_values
+from ctfast.dispatch.checks import check_params
 from ctkernels.contract import OPERATIONS, Link
 from ctkernels.testing import assert_exact
+from tests.cuda_on_host.simulation import Simulation
 
 Array = np.ndarray
 
@@ -20,7 +20,7 @@ Array = np.ndarray
 def link(operation: str, dtype: str | None = None, **values: Any) -> Link:
     """As ``ctfast`` makes it."""
     spec = OPERATIONS[operation]
-    checked = check_values(spec, values)
+    checked = check_params(spec, values)
     if operation == "histogram":
         checked = {"edges": np.histogram_bin_edges(np.empty(0, np.uint8), checked["bins"], checked["value_range"])}
     made = None if spec.kind == "statistic" else np.dtype(dtype or "uint8") if spec.chooses_dtype else None
@@ -64,9 +64,9 @@ def one_by_one(x: Array, links: Sequence[Link]) -> tuple[Array | None, list[Arra
     for step in links:
         spec = OPERATIONS[step.operation]
         dtype = spec.out_dtypes[0] if step.is_statistic else changed(current.dtype, step)
-        result = cupy.empty(spec.result_shape(x.shape, step.values), dtype)
+        result = cupy.empty(spec.result_shape(x.shape, step.params), dtype)
         getattr(importlib.import_module(f"ctkernels.gpu.{step.operation}"), step.operation)(
-            current, result, **step.values
+            current, result, **step.params
         )
         if step.is_statistic:
             found.append(cupy.asnumpy(result))
@@ -86,7 +86,7 @@ def in_one_go(x: Array, links: Sequence[Link], **options: Any) -> tuple[Array | 
     for step in links:
         spec = OPERATIONS[step.operation]
         if step.is_statistic:
-            rows.append(cupy.empty(spec.result_shape(x.shape, step.values), spec.out_dtypes[0]))
+            rows.append(cupy.empty(spec.result_shape(x.shape, step.params), spec.out_dtypes[0]))
         else:
             dtype, images = changed(dtype, step), True
     out = cupy.empty(x.shape, dtype) if images else None
@@ -128,12 +128,13 @@ def test_every_image_dtype_goes_through_the_preset(host_gpu: Simulation, dtype: 
 def test_a_batch_in_parts_gives_the_same(host_gpu: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
     import cupy
 
-    from ctkernels.gpu import _geometry_filters, chain
+    from ctkernels.gpu import chain
+    from ctkernels.gpu._core import geometry_filters
 
     links = CHAINS["preset"][0]
     x = slices("int16", 5)
     image, (counts,) = in_one_go(x, links)
-    monkeypatch.setattr(_geometry_filters, "CHAIN_BYTES", 2 * x[0].size * 2)
+    monkeypatch.setattr(geometry_filters, "CHAIN_BYTES", 2 * x[0].size * 2)
     before = len(host_gpu.launches)
     room = cupy.empty(chain.workspace_bytes(x.shape, x.dtype, links), np.uint8)
     chained, (again,) = in_one_go(x, links, workspace=room)
@@ -146,13 +147,14 @@ def test_a_last_part_that_needs_more_than_the_others(host_gpu: Simulation, monke
     """Of 31 images each is cut in two to find its range, of 32 not."""
     import cupy
 
-    from ctkernels.gpu import _geometry_filters, chain, normalize
+    from ctkernels.gpu import chain, normalize
+    from ctkernels.gpu._core import geometry_filters
 
     links = (link("normalize", "uint8"), MEDIAN)
     x = np.random.default_rng(5).integers(0, 4000, (63, 91, 91), dtype=np.uint16)
-    needed = [normalize.workspace_bytes((n, 91, 91), x.dtype, **links[0].values) for n in (31, 32)]
+    needed = [normalize.workspace_bytes((n, 91, 91), x.dtype, **links[0].params) for n in (31, 32)]
     assert needed[0] > needed[1]
-    monkeypatch.setattr(_geometry_filters, "CHAIN_BYTES", 32 * 91 * 91)
+    monkeypatch.setattr(geometry_filters, "CHAIN_BYTES", 32 * 91 * 91)
     room = cupy.empty(chain.workspace_bytes(x.shape, x.dtype, links), np.uint8)
     chained, _ = in_one_go(x, links, workspace=room)
     assert_exact(chained, one_by_one(x, links)[0])

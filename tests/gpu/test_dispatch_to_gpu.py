@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from host.simulation import Simulation
 
 import ctfast
 from ctfast import Pipeline, Step, backend
 from ctfast.errors import BackendUnavailableError, CTFastError
 from ctfast.runner import run
+from tests.cuda_on_host.simulation import Simulation
 
 IMAGE = np.arange(80, dtype=np.int16).reshape(8, 10)
 ROOT = Path(ctfast.__file__).parents[1]

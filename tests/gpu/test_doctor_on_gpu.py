@@ -8,12 +8,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from host.simulation import Simulation
 from rich.console import Console
 
 import ctfast
-from ctfast import benchmark, doctor, doctor_gpu
-from ctfast.doctor import Finding, findings
+from ctfast.tools import benchmark, doctor, doctor_gpu
+from ctfast.tools.doctor import Finding, findings
+from tests.cuda_on_host.simulation import Simulation
 
 
 def facts() -> dict[str, Finding]:

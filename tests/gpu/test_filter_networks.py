@@ -7,9 +7,9 @@ import itertools
 import numpy as np
 import pytest
 
-from ctkernels.gpu import _geometry_filters as geometry
-from ctkernels.gpu._geometry import MOST_IMAGES_A_LAUNCH, Plan
-from ctkernels.gpu._median_network import WIDTH, network, network_text, thread_rows
+from ctkernels.gpu._core import geometry_filters as geometry
+from ctkernels.gpu._core.geometry import MOST_IMAGES_A_LAUNCH, Plan
+from ctkernels.gpu._core.median_network import WIDTH, network, network_text, thread_rows
 
 ODD = (1, 3, 5, 7, 9, 11)
 MOST_SHARED = {"sm_75": 64 * 1024, "sm_86": 99 * 1024, "sm_90": 227 * 1024}

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from host.simulation import Simulation
+
+from tests.cuda_on_host.simulation import Simulation
 
 MODULES = ("gpu_check", "gpu_timing", "gpu_work", "gpu_peers")
 
@@ -41,7 +42,7 @@ def test_every_section_runs(check: Any, tmp_path: Path) -> None:
 
 
 def test_the_readme_table_comes_from_the_file(check: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import report
+    from bench import report
 
     monkeypatch.setattr(report, "ROOT", tmp_path)
     assert report.gpu_table(report.newest_gpu_result()) == report.NO_GPU_RESULT

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from host.runtime import LaunchError
-from host.simulation import Simulation
-from test_chain_on_gpu import CHAINS, CLAHE, GAUSSIAN, HISTOGRAM, SUMMARY, WINDOW, link, one_by_one, slices
 
 from ctkernels.contract import OPERATIONS, Link
 from ctkernels.testing import assert_exact
+from tests.cuda_on_host.runtime import LaunchError
+from tests.cuda_on_host.simulation import Simulation
+from tests.gpu.test_chain_on_gpu import CHAINS, CLAHE, GAUSSIAN, HISTOGRAM, SUMMARY, WINDOW, link, one_by_one, slices
 
 RECORDED: dict[str, Sequence[Link]] = {
     **{name: links for name, (links, _) in CHAINS.items()},
@@ -37,7 +37,7 @@ class Arrays:
         made = [step for step in links if not step.is_statistic]
         dtypes = [step.dtype for step in made if step.dtype is not None]
         self.out = cupy.empty(x.shape, dtypes[-1] if dtypes else x.dtype) if made else None
-        counts = [(OPERATIONS[step.operation], step.values) for step in links if step.is_statistic]
+        counts = [(OPERATIONS[step.operation], step.params) for step in links if step.is_statistic]
         self.rows = [cupy.empty(spec.result_shape(x.shape, values), spec.out_dtypes[0]) for spec, values in counts]
 
     def capture(self) -> Any:
@@ -90,11 +90,11 @@ def test_every_image_dtype(host_gpu: Simulation, dtype: str) -> None:
 
 
 def test_parts_of_a_batch_and_a_gaussian_in_two_passes(host_gpu: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ctkernels.gpu import _geometry_filters
+    from ctkernels.gpu._core import geometry_filters
 
     host_gpu.shared_optin = 48 * 1024
     x = slices("int16", 5)
-    monkeypatch.setattr(_geometry_filters, "CHAIN_BYTES", 2 * x[0].size * 2)
+    monkeypatch.setattr(geometry_filters, "CHAIN_BYTES", 2 * x[0].size * 2)
     arrays = Arrays(np.zeros_like(x), (WINDOW, link("gaussian_filter", sigma=9.0), CLAHE, HISTOGRAM, SUMMARY))
     captured = arrays.capture()
     arrays.x.set(x)
@@ -114,7 +114,7 @@ def test_recording_allocates_once_and_launches_nothing_twice(host_gpu: Simulatio
 
 
 def test_a_graph_keeps_all_that_it_uses(host_gpu: Simulation) -> None:
-    from ctkernels.gpu import _cupy
+    from ctkernels.gpu._core import device
 
     x = slices("int16")
     arrays = Arrays(x, RECORDED["preset"])
@@ -122,7 +122,7 @@ def test_a_graph_keeps_all_that_it_uses(host_gpu: Simulation) -> None:
     out, rows = arrays.out, arrays.rows
     arrays.forget()
     del arrays.x
-    _cupy._drop_uploads()
+    device._drop_uploads()
     gc.collect()
     captured.launch()
     arrays.out, arrays.rows = out, rows
@@ -158,7 +158,7 @@ def test_launches_on_several_streams_never_overlap(host_gpu: Simulation, seed: i
 def test_another_device_is_refused(host_gpu: Simulation) -> None:
     import cupy
 
-    from ctkernels.gpu._errors import GpuError
+    from ctkernels.gpu._core.errors import GpuError
 
     host_gpu.devices = 2
     captured = Arrays(slices("int16"), RECORDED["preset"]).capture()
@@ -170,7 +170,7 @@ def test_another_device_is_refused(host_gpu: Simulation) -> None:
 def test_a_stream_that_is_capturing_is_refused(host_gpu: Simulation) -> None:
     import cupy
 
-    from ctkernels.gpu._errors import GpuError
+    from ctkernels.gpu._core.errors import GpuError
 
     arrays = Arrays(slices("int16"), RECORDED["labels"])
     with cupy.cuda.Stream(non_blocking=True) as stream:
@@ -193,7 +193,7 @@ def test_a_recording_that_fails_leaves_all_usable(
     import cupy
 
     from ctkernels.gpu import chain
-    from ctkernels.gpu._errors import GpuError
+    from ctkernels.gpu._core.errors import GpuError
 
     x = slices("int16")
     arrays = Arrays(x, RECORDED["preset"])
@@ -229,7 +229,7 @@ def test_a_capture_that_another_thread_broke_off(host_gpu: Simulation, monkeypat
     import cupy
 
     from ctkernels.gpu import chain
-    from ctkernels.gpu._errors import GpuLaunchError
+    from ctkernels.gpu._core.errors import GpuLaunchError
 
     run = chain.run
 
@@ -246,7 +246,7 @@ def test_a_capture_that_another_thread_broke_off(host_gpu: Simulation, monkeypat
 
 
 def test_too_little_memory(host_gpu: Simulation) -> None:
-    from ctkernels.gpu._errors import GpuMemoryError
+    from ctkernels.gpu._core.errors import GpuMemoryError
 
     arrays = Arrays(slices("int16"), RECORDED["preset"])
     host_gpu.memory_limit = host_gpu.used[0] + 100

@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from counts import counted
-from gpu_cases import Case, cases, check, pictures, run
-from host.simulation import Simulation
 
 from ctkernels.contract import IMAGE_DTYPES, OPERATIONS
+from tests.cuda_on_host.simulation import Simulation
+from tests.gpu.counts import counted
+from tests.gpu.gpu_cases import Case, cases, check, pictures, run
 
 
 @pytest.mark.parametrize("dtype", IMAGE_DTYPES)

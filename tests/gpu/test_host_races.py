@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from counts import counted
-from gpu_cases import LARGE_NETWORKS, cases, check, run
-from host.simulation import Simulation
 
 from ctkernels.contract import IMAGE_DTYPES, OPERATIONS
+from tests.cuda_on_host.simulation import Simulation
+from tests.gpu.counts import counted
+from tests.gpu.gpu_cases import LARGE_NETWORKS, cases, check, run
 
 ORDERS = ((0, 0), (1, 0), (2, 40), (3, 7))
 """(seed, accesses to a switch)"""
@@ -18,7 +18,7 @@ ORDERS = ((0, 0), (1, 0), (2, 40), (3, 7))
 def test_no_races_no_stray_access_nothing_undefined(host_gpu: Simulation, name: str, dtype: str) -> None:
     host_gpu.variant = "checked"
     for n, case in enumerate(cases(name, dtype, picks=1)):
-        if case.values.get("size") in LARGE_NETWORKS[1:]:
+        if case.params.get("size") in LARGE_NETWORKS[1:]:
             continue  # nothing but more of the same registers; 7 by 7 stands for them
         host_gpu.seed, host_gpu.preempt = ORDERS[n % len(ORDERS)]
         check(case, run(case))

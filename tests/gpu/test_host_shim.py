@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from counts import NO_COMPILER, counted
-from host import builder, elf, runtime
-from host.simulation import Simulation
-from shim_kernels import BAD, GOOD, kernel, together
+
+from tests.cuda_on_host import builder, elf, runtime
+from tests.cuda_on_host.simulation import Simulation
+from tests.gpu.counts import NO_COMPILER, counted
+from tests.gpu.shim_kernels import BAD, GOOD, kernel, together
 
 N = 64
+ROOT = Path(__file__).resolve().parents[2]
 X = np.arange(N, dtype=np.int32)
 
 
@@ -166,14 +168,15 @@ def test_contexts_on_other_machines(tmp_path: Path) -> None:
     if builder.compiler() is None:
         pytest.skip(NO_COMPILER)
     script = (
-        "import numpy, sys\nfrom test_host_shim import *\nfrom host.install import standin_for_cupy\n"
+        "import numpy, sys\nfrom tests.gpu.test_host_shim import *\n"
+        "from tests.cuda_on_host.install import standin_for_cupy\n"
         "with standin_for_cupy() as sim:\n"
         "    for what in GOOD:\n"
         "        name, blocks = f'k{list(GOOD).index(what)}', 5 if 'last block' in what else 1\n"
         "        got = run(sim, together(GOOD), blocks, 256, name, variant='checked', seed=2)\n"
         "        assert (got == EXPECTED[what]).all(), what\n"
     )
-    env = {**os.environ, "CTFAST_HOST_UCONTEXT": "1", "PYTHONPATH": str(Path(__file__).parent)}
+    env = {**os.environ, "CTFAST_HOST_UCONTEXT": "1", "PYTHONPATH": os.pathsep.join([str(ROOT / "kernels"), str(ROOT)])}
     env["CTFAST_HOST_CACHE"] = str(builder.cache_folder())
     done = subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

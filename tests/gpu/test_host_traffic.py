@@ -12,14 +12,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import budgets
 import numpy as np
 import pytest
-from counts import counted
-from gpu_cases import Case, prepared, run
-from host.simulation import Simulation
 
 from ctkernels.contract import OPERATIONS
+from tests.cuda_on_host.simulation import Simulation
+from tests.gpu import budgets
+from tests.gpu.counts import counted
+from tests.gpu.gpu_cases import Case, prepared, run
 
 SHAPE = (2, 128, 256)
 VALUES: dict[str, dict[str, Any]] = {

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from counts import counted
-from gpu_cases import Case, prepared, run
-from host.simulation import Simulation
 
 import ctfast
 from ctkernels import reference
 from ctkernels.contract import OPERATIONS
 from ctkernels.testing import assert_exact
+from tests.cuda_on_host.simulation import Simulation
+from tests.gpu.counts import counted
+from tests.gpu.gpu_cases import Case, prepared, run
 
 VALUES: dict[str, dict[str, Any]] = {
     "window": {"center": 40, "width": 400},
@@ -82,7 +82,7 @@ def test_input_that_a_kernel_would_misread(host_gpu: Simulation, name: str) -> N
 def test_out_of_memory_is_said_and_leaves_the_process_usable(host_gpu: Simulation, name: str) -> None:
     import cupy as cp
 
-    from ctkernels.gpu._errors import GpuMemoryError
+    from ctkernels.gpu._core.errors import GpuMemoryError
 
     case = case_of(name, image())
     values, dtype = prepared(case)
@@ -103,21 +103,21 @@ def test_out_of_memory_is_said_and_leaves_the_process_usable(host_gpu: Simulatio
 def test_a_kernel_that_cuda_refuses_is_named(host_gpu: Simulation) -> None:
     import cupy as cp
 
-    from ctkernels.gpu import _launch
-    from ctkernels.gpu._errors import GpuCompileError, GpuLaunchError
-    from ctkernels.gpu._geometry import c_type
+    from ctkernels.gpu._core import launch
+    from ctkernels.gpu._core.errors import GpuCompileError, GpuLaunchError
+    from ctkernels.gpu._core.geometry import c_type
 
     defines = {"CTK_IN": c_type("uint8")}
     pixels = cp.empty(4, np.uint8)
     arguments = (pixels, pixels, np.int64(4), cp.empty(4, np.int32), np.int32(1), np.int32(0))
     with pytest.raises(GpuLaunchError, match=r"ctk_label_tissue \(grid \(0, 1, 1\)"):
-        _launch.launch("label_tissue", defines, "ctk_label_tissue", (0, 1, 1), (32, 1, 1), arguments)
+        launch.launch("label_tissue", defines, "ctk_label_tissue", (0, 1, 1), (32, 1, 1), arguments)
     with pytest.raises(GpuCompileError, match="ctk_missing"):
-        _launch.launch("label_tissue", defines, "ctk_missing", (1, 1, 1), (32, 1, 1), ())
+        launch.launch("label_tissue", defines, "ctk_missing", (1, 1, 1), (32, 1, 1), ())
     with pytest.raises(GpuCompileError, match="nothing"):
-        _launch.launch("label_tissue", {"CTK_IN": "nothing"}, "ctk_label_tissue", (1, 1, 1), (32, 1, 1), ())
+        launch.launch("label_tissue", {"CTK_IN": "nothing"}, "ctk_label_tissue", (1, 1, 1), (32, 1, 1), ())
     with pytest.raises(TypeError, match="argument 0"):
-        _launch.launch("label_tissue", defines, "ctk_label_tissue", (1, 1, 1), (32, 1, 1), (5,))
+        launch.launch("label_tissue", defines, "ctk_label_tissue", (1, 1, 1), (32, 1, 1), (5,))
 
 
 MANY = 65_537

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from counts import counted
-from gpu_cases import Case, cases, check, prepared, run
-from host.simulation import Simulation
 
 from ctkernels.contract import OPERATIONS
+from tests.cuda_on_host.simulation import Simulation
+from tests.gpu.counts import counted
+from tests.gpu.gpu_cases import Case, cases, check, prepared, run
 
 OWN = ("rescale", "window", "normalize", "standardize", "histogram", "summary", "label_tissue")
 
@@ -20,7 +20,7 @@ OWN = ("rescale", "window", "normalize", "standardize", "histogram", "summary", 
 def several(name: str, dtype: str, images: int) -> Case:
     case = next(c for c in cases(name, dtype) if c.kind == "values")
     if OPERATIONS[name].chooses_dtype:
-        case = case._replace(values={"dtype": OPERATIONS[name].out_dtypes[0], **case.values})
+        case = case._replace(params={"dtype": OPERATIONS[name].out_dtypes[0], **case.params})
     rng = np.random.default_rng(5)
     x = rng.integers(0, 250, (images, 9, 13)).astype(dtype)
     return case._replace(image=x, shift=0)
@@ -29,9 +29,9 @@ def several(name: str, dtype: str, images: int) -> Case:
 @pytest.mark.parametrize("name", OWN)
 def test_more_images_than_a_grid_takes(host_gpu: Simulation, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """The limit of 65,535 made 2: the kernels loop over the rest."""
-    from ctkernels.gpu import _geometry
+    from ctkernels.gpu._core import geometry
 
-    monkeypatch.setattr(_geometry, "MOST_IMAGES_A_LAUNCH", 2)
+    monkeypatch.setattr(geometry, "MOST_IMAGES_A_LAUNCH", 2)
     for dtype in ("uint8", "float32"):
         case = several(name, dtype, 11)
         check(case, run(case))
@@ -77,7 +77,7 @@ def test_refused_arrays(host_gpu: Simulation) -> None:
 
 def test_python_numbers_are_refused(host_gpu: Simulation) -> None:
     """CuPy would hand a kernel eight bytes for an ``int`` that it declares with four."""
-    from ctkernels.gpu._launch import launch
+    from ctkernels.gpu._core.launch import launch
 
     with pytest.raises(TypeError, match="argument 0: int"):
         launch("label_tissue", {"CTK_IN": "short"}, "ctk_label_tissue", (1, 1, 1), (256, 1, 1), (3,))
@@ -86,24 +86,25 @@ def test_python_numbers_are_refused(host_gpu: Simulation) -> None:
 def test_errors_in_our_words(host_gpu: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
     import cupy
 
-    from ctkernels.gpu import _cupy, _errors, _launch
+    from ctkernels.gpu._core import device, errors
+    from ctkernels.gpu._core import launch as launch_module
 
     x = np.arange(64, dtype=np.int16).reshape(1, 8, 8)
     case = Case("label_tissue", x, {}, "values")
     check(case, run(case))
     host_gpu.memory_limit = host_gpu.used.get(0, 0) + 100
-    with pytest.raises(_errors.GpuMemoryError, match=r"1,000,000 bytes.*fewer images"):
-        _cupy.empty(1_000_000, np.uint8)
+    with pytest.raises(errors.GpuMemoryError, match=r"1,000,000 bytes.*fewer images"):
+        device.empty(1_000_000, np.uint8)
     host_gpu.memory_limit = None
     check(case, run(case))
-    found = next(k for k in _launch._kernels if k[3] == "ctk_label_tissue")
+    found = next(k for k in launch_module._kernels if k[3] == "ctk_label_tissue")
     arguments: tuple[Any, ...] = (cupy.asarray(x), cupy.empty(x.shape, np.uint8), np.int64(64))
     arguments = (*arguments, cupy.empty(1, np.int32), np.int32(0), np.int32(0))
-    with pytest.raises(_errors.GpuLaunchError, match=r"ctk_label_tissue \(grid \(0, 1, 1\)"):
-        _launch.launch(found[1], dict(found[2]), found[3], (0, 1, 1), (256, 1, 1), arguments)
-    monkeypatch.setattr(_launch, "source", lambda unit, defines: "this is no C++")
-    with pytest.raises(_errors.GpuCompileError, match="ctfast doctor"):
-        _launch.kernel("label_tissue", {"CTK_IN": "broken"}, "ctk_label_tissue")
+    with pytest.raises(errors.GpuLaunchError, match=r"ctk_label_tissue \(grid \(0, 1, 1\)"):
+        launch_module.launch(found[1], dict(found[2]), found[3], (0, 1, 1), (256, 1, 1), arguments)
+    monkeypatch.setattr(launch_module, "source", lambda unit, defines: "this is no C++")
+    with pytest.raises(errors.GpuCompileError, match="ctfast doctor"):
+        launch_module.kernel("label_tissue", {"CTK_IN": "broken"}, "ctk_label_tissue")
     monkeypatch.undo()
     check(case, run(case))
 
@@ -111,7 +112,7 @@ def test_errors_in_our_words(host_gpu: Simulation, monkeypatch: pytest.MonkeyPat
 def test_tables_are_uploaded_once(host_gpu: Simulation) -> None:
     import cupy
 
-    from ctkernels.gpu import _cupy
+    from ctkernels.gpu._core import device
     from ctkernels.gpu.histogram import histogram
 
     x, out = cupy.asarray(np.zeros((2, 8, 8), np.uint16)), cupy.empty((2, 4), np.int64)
@@ -125,8 +126,8 @@ def test_tables_are_uploaded_once(host_gpu: Simulation) -> None:
     for thread in threads:
         thread.join()
     assert (host_gpu.host_waits, host_gpu.allocations) == ([], before)
-    for number in range(_cupy._MOST_UPLOADS + 3):
-        _cupy.uploaded(("test", number), lambda: np.zeros(1))
-    assert len(_cupy._uploads) <= _cupy._MOST_UPLOADS
+    for number in range(device._MOST_UPLOADS + 3):
+        device.uploaded(("test", number), lambda: np.zeros(1))
+    assert len(device._uploads) <= device._MOST_UPLOADS
     histogram(x, out, edges=edges)
     assert out.get().tolist() == [[64, 0, 0, 0]] * 2

@@ -5,13 +5,13 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-import mutations
 import pytest
-from counts import counted
-from gpu_cases import HUGE, Case, cases, check, pictures, run
-from host.simulation import Simulation
 
-from ctkernels.gpu import _geometry
+from ctkernels.gpu._core import geometry
+from tests.cuda_on_host.simulation import Simulation
+from tests.gpu import mutations
+from tests.gpu.counts import counted
+from tests.gpu.gpu_cases import HUGE, Case, cases, check, pictures, run
 
 MUTANTS = mutations.everything()
 ORDERS = ((2, 30), (0, 0), (1, 0), (3, 0), (2, 5))
@@ -28,10 +28,10 @@ def calls(unit: str) -> list[Case]:
         for dtype in FEW:
             batches = itertools.cycle(pictures(BATCH, dtype).values())
             for case in cases(name, dtype, picks=1):
-                batch = pictures((3, 6, 5), dtype)["values"] if case.values.get("size") == HUGE else next(batches)
+                batch = pictures((3, 6, 5), dtype)["values"] if case.params.get("size") == HUGE else next(batches)
                 found += [case, case._replace(image=batch, kind="batch")]
     size = SIZES.get(unit)
-    return [case for case in found if case.image.size > 1 and (size is None or size(case.values.get("size", 3)))]
+    return [case for case in found if case.image.size > 1 and (size is None or size(case.params.get("size", 3)))]
 
 
 SIZES: dict[str, Any] = {
@@ -43,11 +43,11 @@ SIZES: dict[str, Any] = {
 
 @pytest.mark.parametrize("number", range(len(MUTANTS)), ids=[str(m) for m in MUTANTS])
 def test_is_caught(host_gpu: Simulation, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ctkernels.gpu import _source
+    from ctkernels.gpu._core import source
 
     mutant = MUTANTS[number]
-    right: Any = _source._inlined
-    monkeypatch.setattr(_source, "_inlined", lambda unit: mutant.source if unit == mutant.unit else right(unit))
+    right: Any = source._inlined
+    monkeypatch.setattr(source, "_inlined", lambda unit: mutant.source if unit == mutant.unit else right(unit))
     host_gpu.variant = "checked"
     counted["planted bugs"] += 1
     orders = itertools.cycle(ORDERS)
@@ -62,5 +62,5 @@ def test_is_caught(host_gpu: Simulation, number: int, monkeypatch: pytest.Monkey
 
 
 def test_every_unit_has_planted_bugs() -> None:
-    mutations.check_table({unit.name for unit in _geometry.all_units()})
+    mutations.check_table({unit.name for unit in geometry.all_units()})
     assert {m.unit for m in MUTANTS} >= {"label_tissue", "median_filter"}

@@ -9,15 +9,15 @@ from __future__ import annotations
 import os
 from typing import Any
 
-import budgets
 import pytest
-from counts import NO_NVRTC, counted
-from host import nvrtc
 
-from ctkernels.gpu import _geometry, _source
-from ctkernels.gpu._geometry import Unit
+from ctkernels.gpu._core import geometry, source
+from ctkernels.gpu._core.geometry import Unit
+from tests.cuda_on_host import nvrtc
+from tests.gpu import budgets
+from tests.gpu.counts import NO_NVRTC, counted
 
-UNITS = _geometry.all_units()
+UNITS = geometry.all_units()
 EVERYWHERE = bool(os.environ.get("CTFAST_ALL_ARCHITECTURES"))
 
 
@@ -40,9 +40,9 @@ def compiler() -> None:
 @pytest.mark.parametrize("number", range(len(UNITS)), ids=[label(unit) for unit in UNITS])
 def test_compiles_without_spilling(number: int) -> None:
     unit = UNITS[number]
-    text = _source.source(unit.name, unit.defines_map())
+    text = source.source(unit.name, unit.defines_map())
     for architecture in architectures(number):
-        found = nvrtc.compile_unit(text, architecture, _source.OPTIONS)
+        found = nvrtc.compile_unit(text, architecture, source.OPTIONS)
         counted[f"kernels compiled by NVRTC for sm_{architecture}"] += len(found)
         assert set(found) == set(unit.kernels), "the manifest and the source name different kernels"
         for name, takes in found.items():

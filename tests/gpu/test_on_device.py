@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gpu_cases import Case, cases, check, prepared, run
 
 import ctfast
 from ctkernels import gpu
 from ctkernels.contract import IMAGE_DTYPES, OPERATIONS
+from tests.gpu.gpu_cases import Case, cases, check, prepared, run
 
 pytestmark = pytest.mark.gpu
 
@@ -74,11 +74,11 @@ def test_on_a_stream_of_its_own(device: Any) -> None:
 
 
 def test_out_of_memory_leaves_the_process_usable(device: Any) -> None:
-    from ctkernels.gpu import _cupy
-    from ctkernels.gpu._errors import GpuMemoryError
+    from ctkernels.gpu._core import device as device_module
+    from ctkernels.gpu._core.errors import GpuMemoryError
 
     with pytest.raises(GpuMemoryError, match="fewer images"):
-        _cupy.empty((1 << 45,), np.uint8)
+        device_module.empty((1 << 45,), np.uint8)
     x = np.arange(64 * 64, dtype=np.uint16).reshape(64, 64)
     assert (ctfast.median_filter(device.asarray(x), 3).get() == ctfast.median_filter(x, 3)).all()
 

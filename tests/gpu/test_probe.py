@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from host.simulation import Simulation
 
-from ctkernels.gpu import _probe, probe
+from ctkernels.gpu import probe
+from ctkernels.gpu._core import probe as probe_module
+from tests.cuda_on_host.simulation import Simulation
 
 ROOT = Path(__file__).resolve().parents[2]
 SITE = Path(sysconfig.get_paths()["purelib"])
@@ -62,13 +63,13 @@ def installation(folder: Path, *left_out: str) -> Path:
 
 @without_driver
 def test_no_driver_is_found_without_importing_anything() -> None:
-    assert told() == [*_probe._NO_DRIVER, []]
+    assert told() == [*probe_module._NO_DRIVER, []]
 
 
 @without_driver
 def test_the_real_cupy_says_the_same(tmp_path: Path) -> None:
     usable, reason, remedy, loaded = told("import cupy\n" + TELL)
-    assert (usable, reason, remedy) == _probe._NO_DRIVER
+    assert (usable, reason, remedy) == probe_module._NO_DRIVER
     assert "cupy" in loaded
     stub = tmp_path / "empty.c"  # a driver library that is no driver: CuPy is asked, finds out, and nothing breaks
     stub.write_text("")
@@ -88,7 +89,7 @@ def test_cupy_absent(tmp_path: Path) -> None:
 def test_cupy_broken(tmp_path: Path) -> None:
     site = installation(tmp_path / "site", "cupy_backends")
     usable, reason, remedy, _ = told(
-        "import ctkernels.gpu._probe as p; p._driver_library = lambda: True\n" + TELL, path=site
+        "import ctkernels.gpu._core.probe as p; p._driver_library = lambda: True\n" + TELL, path=site
     )
     assert not usable
     assert "can't be imported" in reason

@@ -9,19 +9,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from host.simulation import Simulation
-from runs import LONG, WINDOWED, assert_like_the_cpu, rows_of, write_folder
 from typer.testing import CliRunner
 
 import ctfast
 from ctfast import Pipeline, Step
+from ctfast.batch.processes import use_processes
 from ctfast.errors import DeviceMemoryError
 from ctfast.files import write_image
 from ctfast.runner import run
 from ctfast.runner.engine import run_tasks
-from ctfast.runner.gpu_lane import Lane
-from ctfast.runner.plan import Settings, Task
-from ctfast.runner.processes import use_processes
+from ctfast.runner.gpu.device import Lane
+from ctfast.runner.planning import Settings, Task
+from tests.cuda_on_host.simulation import Simulation
+from tests.gpu.runs import LONG, WINDOWED, assert_like_the_cpu, rows_of, write_folder
 
 
 @pytest.fixture
@@ -43,11 +43,11 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_a_run_is_that_of_the_cpu(
     host_gpu: Simulation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, devices: int, lazy: bool, workers: int
 ) -> None:
-    monkeypatch.setattr("ctfast.runner.gpu._FILES_A_GPU", 8)
+    monkeypatch.setattr("ctfast.runner.gpu.run._FILES_A_GPU", 8)
     host_gpu.devices, host_gpu.lazy, host_gpu.seed = devices, lazy, devices + workers
     folder = write_folder(tmp_path / "in", 40)
     write_image(folder / "stack.npy", np.arange(-500, 3 * 24 * 27 - 500, dtype=np.int16).reshape(3, 24, 27))
-    write_image(folder / "big.tif", np.full((24, 27), 5.5, np.float32), meaning="hu")
+    write_image(folder / "big.tif", np.full((24, 27), 5.5, np.float32), units="hu")
     (folder / "empty.tif").write_bytes(b"")
     (folder / "page.tif").write_text("<html>404</html>")
     report = run(folder, tmp_path / "out", LONG, backend="gpu", workers=workers)
@@ -60,7 +60,7 @@ def test_a_missing_wait_would_be_seen(host_gpu: Simulation, monkeypatch: pytest.
     """What makes the runs above worth something: without the events between the streams, results are wrong."""
     import cupy
 
-    from ctkernels.gpu._streams import Lanes, Slot
+    from ctkernels.gpu._core.streams import Lanes, Slot
 
     def doubled(lanes: Lanes) -> bool:
         slot = Slot(0)
@@ -109,7 +109,7 @@ def test_chunks_hold_what_memory_allows(host_gpu: Simulation, tmp_path: Path, la
 def test_out_of_memory_halves_the_chunk_and_is_remembered(
     host_gpu: Simulation, tmp_path: Path, launched: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ctfast.runner.gpu_lane.CHUNK_BYTES", 16 * 24 * 27 * 2)
+    monkeypatch.setattr("ctfast.runner.gpu.device.CHUNK_BYTES", 16 * 24 * 27 * 2)
     folder = write_folder(tmp_path / "in", 100, ((24, 27),))
     refused = 0
 
@@ -134,7 +134,7 @@ def test_an_image_too_large_for_the_gpu_fails_alone(
     host_gpu: Simulation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = write_folder(tmp_path / "in", 12)
-    write_image(folder / "huge.tif", np.zeros((300, 300), np.int16), meaning="hu")
+    write_image(folder / "huge.tif", np.zeros((300, 300), np.int16), units="hu")
 
     def before(size: int) -> None:
         if size >= 300 * 300:
@@ -157,7 +157,7 @@ def test_a_failing_launch_fails_its_files_and_the_run_goes_on(
 ) -> None:
     import cupy
 
-    from ctkernels.gpu._streams import Lanes
+    from ctkernels.gpu._core.streams import Lanes
 
     folder = write_folder(tmp_path / "in", 30)
     original = Lanes.launch
@@ -179,10 +179,10 @@ def test_a_failing_launch_fails_its_files_and_the_run_goes_on(
 def test_a_stack_larger_than_a_chunk_goes_by_itself(
     host_gpu: Simulation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, launched: list[int]
 ) -> None:
-    monkeypatch.setattr("ctfast.runner.gpu_lane.CHUNK_BYTES", 5 * 24 * 27 * 2)
+    monkeypatch.setattr("ctfast.runner.gpu.device.CHUNK_BYTES", 5 * 24 * 27 * 2)
     folder = write_folder(tmp_path / "in", 5, ((24, 27),))
     stack = np.random.default_rng(0).integers(-1000, 1000, (17, 24, 27)).astype(np.int16)
-    write_image(folder / "stack.tif", stack, meaning="hu")
+    write_image(folder / "stack.tif", stack, units="hu")
     report = run(folder, tmp_path / "out", LONG, backend="gpu", workers=2)
     assert report.ok == 6, report.failures
     assert sum(launched) == 5
@@ -200,7 +200,7 @@ def test_more_kinds_of_images_than_slots(host_gpu: Simulation, tmp_path: Path, w
 
 def test_a_step_that_refuses_a_dtype_is_named(host_gpu: Simulation, tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "in", 4)
-    write_image(folder / "u8.tif", np.zeros((24, 27), np.uint8), meaning="hu")
+    write_image(folder / "u8.tif", np.zeros((24, 27), np.uint8), units="hu")
     pipeline = Pipeline([Step("median_filter"), Step("clahe", value_range=(-1000, 1000), tile_grid=2)])
     report = run(folder, tmp_path / "out", pipeline, backend="gpu")
     assert (report.ok, report.failed) == (4, 1), report.failures
@@ -267,7 +267,7 @@ def test_from_the_command_line(host_gpu: Simulation, tmp_path: Path) -> None:
 
 
 def test_older_gpus_are_left_out(host_gpu: Simulation) -> None:
-    from ctkernels.gpu._streams import usable_devices
+    from ctkernels.gpu._core.streams import usable_devices
 
     host_gpu.devices = 2
     assert usable_devices() == [0, 1]

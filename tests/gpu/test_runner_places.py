@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
-from host.simulation import Simulation
-from host.standin.streams import is_pinned
-from runs import LONG, WINDOWED, assert_like_the_cpu, rows_of, write_folder
 
 from ctfast.files import Image, read_image, write_image
 from ctfast.runner import run
+from tests.cuda_on_host.simulation import Simulation
+from tests.cuda_on_host.standin.streams import is_pinned
+from tests.gpu.runs import LONG, WINDOWED, assert_like_the_cpu, rows_of, write_folder
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def broken(path: Path, seed: int, shape: tuple[int, int] = (24, 27)) -> None:
 def test_readers_write_into_page_locked_memory(
     page_locked: dict[str, bool], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ctfast.runner.gpu_lane.CHUNK_BYTES", 5 * 24 * 27 * 2)
+    monkeypatch.setattr("ctfast.runner.gpu.device.CHUNK_BYTES", 5 * 24 * 27 * 2)
     folder = write_folder(tmp_path / "in", 12)
     for i in range(4):
         pixels = np.random.default_rng(i).integers(-1024, 1500, (24, 27))
@@ -65,7 +65,7 @@ def test_readers_write_into_page_locked_memory(
 def test_files_that_fail_after_they_have_a_place(
     host_gpu: Simulation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int, lazy: bool, a_chunk: int
 ) -> None:
-    monkeypatch.setattr("ctfast.runner.gpu_lane.CHUNK_BYTES", a_chunk * 24 * 27 * 2)
+    monkeypatch.setattr("ctfast.runner.gpu.device.CHUNK_BYTES", a_chunk * 24 * 27 * 2)
     host_gpu.lazy, host_gpu.seed = lazy, workers
     folder = write_folder(tmp_path / "in", 20)
     for i in range(15):

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from host.install import standin_for_cupy
-from host.runtime import LaunchError
-from host.simulation import Simulation
+
+from tests.cuda_on_host.install import standin_for_cupy
+from tests.cuda_on_host.runtime import LaunchError
+from tests.cuda_on_host.simulation import Simulation
 
 SOURCE = """
 extern "C" __global__ void __launch_bounds__(128)

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctfast.files import write_image
-from ctfast.files.dicom_write import write_phantom_dicom
 from ctfast.model.data.dataset import Dataset
 from ctfast.model.data.preprocessing import Preprocessing
+from ctfast.tools.phantom_dicom import write_phantom_dicom
 
 SMALL = Preprocessing(image_size=(8, 8))
 
@@ -22,7 +22,7 @@ def pixels(seed: int, size: int = 16, low: int = -200, high: int = 1000) -> NDAr
 
 def tiff(path: Path, seed: int, size: int = 16) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_image(path, pixels(seed, size), meaning="hu")
+    write_image(path, pixels(seed, size), units="hu")
     return path
 
 

@@ -41,7 +41,7 @@ def write_slices(folder: Path, names: list[str], seed: int = 0) -> list[Path]:
     for path in paths:
         base = rng.normal(200, 250, (4, 5)).repeat(16, axis=0).repeat(12, axis=1)
         pixels = (base + rng.normal(0, 20, base.shape)).round().astype(np.int16)
-        write_image(path, pixels, meaning="hu" if path.suffix == ".tif" else "unknown")
+        write_image(path, pixels, units="hu" if path.suffix == ".tif" else "unknown")
     return paths
 
 

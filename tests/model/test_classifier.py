@@ -103,7 +103,7 @@ def test_a_range_of_none_is_that_of_the_training_images() -> None:
     classifier = small(epochs=1, value_range=None).fit(images, labels)
     seen = classifier._trained.preprocessing(images)
     low, high = float(images.min()), float(images.max())
-    window = classifier._trained.preprocessing.pipeline.steps[0].values
+    window = classifier._trained.preprocessing.pipeline.steps[0].params
     assert (window["center"], window["width"]) == ((low + high) / 2, high - low)
     assert np.ptp(seen) > 40000, "the whole range of 16 bits, but for what the resize averages"
     classifier = small(epochs=1, value_range=None).fit(np.full((4, 24, 28), 7.0), [0, 1, 0, 1])

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data_build import SMALL, made_of
 from numpy.typing import NDArray
 from rich.console import Console
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
+from ctfast.batch.notice import NOT_A_DEVICE
 from ctfast.errors import ArgumentError, UsageError
 from ctfast.model import Augmentation, ModelConfig, TrainConfig
 from ctfast.model.data.dataset import Dataset, load_dataset
@@ -24,8 +24,8 @@ from ctfast.model.evaluation.baselines import BandBaseline, HistogramBaseline, P
 from ctfast.model.evaluation.cross_validation import cross_validate
 from ctfast.model.evaluation.metrics import wilson
 from ctfast.model.evaluation.network_learner import NetworkLearner
-from ctfast.notice import NOT_A_DEVICE
-from ctfast.synth import write_set
+from ctfast.tools.synth import write_set
+from tests.model.data_build import SMALL, made_of
 
 
 @dataclass

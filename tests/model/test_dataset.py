@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data_build import SMALL, dicom, made_of, pixels, tiff
 
 from ctfast.errors import ArgumentError, UsageError
 from ctfast.files import write_image
-from ctfast.model.data import _store
+from ctfast.model.data import store
 from ctfast.model.data.dataset import Dataset, describe, load_dataset
 from ctfast.model.data.preprocessing import Preprocessing
-from ctfast.synth import write_set
+from ctfast.tools.synth import write_set
+from tests.model.data_build import SMALL, dicom, made_of, pixels, tiff
 
 
 def two_classes(folder: Path, number: int = 6) -> Path:
@@ -40,7 +40,7 @@ def test_shares_of_hu_are_counted_at_full_resolution(tmp_path: Path) -> None:
     assert found.hu_shares is not None
     counts, _ = np.histogram(pixels(2), 120, (-200, 1000))
     assert np.allclose(found.hu_shares[1], counts / 256, atol=1e-7)
-    known = load_dataset(tmp_path, preprocessing=SMALL, values="stored")
+    known = load_dataset(tmp_path, preprocessing=SMALL, units="stored")
     assert known.hu_shares is None
 
 
@@ -129,7 +129,7 @@ def test_a_class_of_which_nothing_is_left(tmp_path: Path) -> None:
 
 def test_other_sizes_and_values_are_told(tmp_path: Path) -> None:
     tiff(tmp_path / "a" / "0.tif", 0)
-    write_image(tmp_path / "b.tif", pixels(1, 32)[:, :24], meaning="unknown")
+    write_image(tmp_path / "b.tif", pixels(1, 32)[:, :24], units="unknown")
     (tmp_path / "b").mkdir()
     os.replace(tmp_path / "b.tif", tmp_path / "b" / "1.tif")
     found = load_dataset(tmp_path, preprocessing=SMALL)
@@ -137,7 +137,7 @@ def test_other_sizes_and_values_are_told(tmp_path: Path) -> None:
     assert any("2 sizes (16 x 16, 32 x 24): all are resized to 8 x 8" in w for w in found.warnings)
     assert any("1 file (b/1.tif) of another aspect ratio" in w for w in found.warnings)
     assert any("1 file (b/1.tif) do not say that their values are HU" in w for w in found.warnings)
-    sure = load_dataset(tmp_path, preprocessing=SMALL, values="hu")
+    sure = load_dataset(tmp_path, preprocessing=SMALL, units="hu")
     assert not any("HU" in w for w in sure.warnings)
 
 
@@ -153,7 +153,7 @@ def test_processes_read_the_same(tmp_path: Path) -> None:
 def test_frames_of_a_stack_share_a_group(tmp_path: Path) -> None:
     tiff(tmp_path / "a" / "0.tif", 9)
     (tmp_path / "b").mkdir()
-    write_image(tmp_path / "b" / "s.tif", np.stack([pixels(k) for k in range(3)]), meaning="hu")
+    write_image(tmp_path / "b" / "s.tif", np.stack([pixels(k) for k in range(3)]), units="hu")
     found = load_dataset(tmp_path, preprocessing=SMALL)
     assert found.files == ("a/0.tif", "b/s.tif[0]", "b/s.tif[1]", "b/s.tif[2]")
     assert found.groups.tolist() == [0, 1, 1, 1]
@@ -227,8 +227,8 @@ def test_what_a_killed_process_left_is_never_found(tmp_path: Path, monkeypatch: 
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(_store._Spill, "discard", lambda self: self.file.close())
-        patch.setattr(_store.os, "rename", killed)
+        patch.setattr(store._Spill, "discard", lambda self: self.file.close())
+        patch.setattr(store.os, "rename", killed)
         with pytest.raises(KeyboardInterrupt):
             load_dataset(folder, preprocessing=SMALL, cache=cache, memory=0)
     (left,) = cache.iterdir()
@@ -241,7 +241,7 @@ def test_what_a_killed_process_left_is_never_found(tmp_path: Path, monkeypatch: 
 
 def test_a_full_disk_says_so_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, cache = two_classes(tmp_path / "set"), tmp_path / "cache"
-    monkeypatch.setattr(_store, "_RESERVE", 1 << 62)
+    monkeypatch.setattr(store, "_RESERVE", 1 << 62)
     with pytest.raises(UsageError, match=r"no room.*cache=FOLDER"):
         load_dataset(folder, preprocessing=SMALL, cache=cache, memory=0)
     assert list(cache.iterdir()) == []

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import jax
 import pytest
-from training_build import TINY, easy_set, numbers, python, quick
 
 from ctfast.errors import ArgumentError, BackendUnavailableError
 from ctfast.model import Augmentation, fit
 from ctfast.model.caching import use_compilation_cache
 from ctfast.model.devices import choose_devices, join_processes
+from tests.model.training_build import TINY, easy_set, numbers, python, quick
 
 TRAIN = """
 import json, sys

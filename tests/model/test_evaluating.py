@@ -11,20 +11,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from data_build import SMALL
 from numpy.typing import NDArray
 from rich.console import Console
 
 import ctfast.model
+from ctfast.batch.notice import NOT_A_DEVICE
 from ctfast.errors import FileFormatError, UsageError
 from ctfast.files import write_image
 from ctfast.model import ModelConfig, TrainConfig, fit
+from ctfast.model.commands.evaluate import evaluate_run, print_evaluation
 from ctfast.model.data.dataset import Dataset, load_dataset, record_of, seen_before
 from ctfast.model.data.preprocessing import Preprocessing
 from ctfast.model.data.split import split_by_group
-from ctfast.model.evaluation.evaluate_run import evaluate_run, print_evaluation
 from ctfast.model.evaluation.network_learner import NetworkLearner
-from ctfast.notice import NOT_A_DEVICE
+from tests.model.data_build import SMALL
 
 
 @dataclass
@@ -55,7 +55,7 @@ def bright_set(folder: Path, number: int = 20) -> Path:
         name = ("dark", "bright")[k % 2]
         (folder / name).mkdir(parents=True, exist_ok=True)
         hu = rng.normal(100 + 600 * (k % 2), 100, (16, 16)).astype(np.int16)
-        write_image(folder / name / f"{k}.tif", hu, meaning="hu")
+        write_image(folder / name / f"{k}.tif", hu, units="hu")
     return folder
 
 

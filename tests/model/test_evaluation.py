@@ -12,11 +12,11 @@ import pytest
 from rich.console import Console
 from sklearn import metrics as sk
 
+from ctfast.batch.notice import NOT_A_DEVICE
 from ctfast.errors import ArgumentError, UsageError
 from ctfast.model.evaluation import plots
-from ctfast.model.evaluation.evaluate import Evaluation, evaluate
 from ctfast.model.evaluation.metrics import auc_delong, wilson
-from ctfast.notice import NOT_A_DEVICE
+from ctfast.model.evaluation.scores import Evaluation, evaluate
 
 
 def made(

@@ -11,13 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from serving_build import CLASSES, SIZE, tiny_run, weights_of, write_slices
 
 from ctfast.errors import ArgumentError, UsageError
+from ctfast.model.commands.predict import predict_files
 from ctfast.model.network.explain import class_activation, enlarge
 from ctfast.model.prediction.overlay import blend, draw_overlay, save_overlay
-from ctfast.model.prediction.predict_files import predict_files
 from ctfast.model.run_folder import TrainedModel
+from tests.model.serving_build import CLASSES, SIZE, tiny_run, weights_of, write_slices
 
 Image = pytest.importorskip("PIL.Image", reason="pictures need Pillow")
 
@@ -160,7 +160,7 @@ def test_predict_files_draws_a_picture_an_image(tmp_path: Path) -> None:
     from ctfast.files import write_image
 
     stack = np.random.default_rng(3).normal(100, 300, (2, 64, 60)).astype(np.int16)
-    write_image(folder / "s.tif", stack, meaning="hu")
+    write_image(folder / "s.tif", stack, units="hu")
     (folder / "bad.tif").write_text("no image")
     pictures = tmp_path / "pictures"
     predict_files(run, folder, out, explain_dir=pictures, batch_size=2)

@@ -11,12 +11,12 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from serving_build import probabilities_one_by_one, tiny_run
 
 from ctfast.errors import FileFormatError
 from ctfast.model.data.preprocessing import Preprocessing
 from ctfast.model.exchange.jax_export import export_jax, load_jax
 from ctfast.model.run_folder import TrainedModel
+from tests.model.serving_build import probabilities_one_by_one, tiny_run
 
 SIZE = (41, 36)  # odd and even, so that pooling drops rows in some blocks
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from data_build import dicom, tiff
 
 from ctfast.errors import FileFormatError, UsageError
 from ctfast.model.data.labels import find_samples
+from tests.model.data_build import dicom, tiff
 
 KAGGLE = "ID_{0:04d}_AGE_0060_CONTRAST_{1}_CT"
 HEADER = ",Age,Contrast,ContrastTag,raw_input_path,id,tiff_name,dicom_name\n"

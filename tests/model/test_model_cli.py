@@ -15,12 +15,12 @@ import typer
 from typer.testing import CliRunner
 
 import ctfast
-from ctfast.cli_model import add_model_commands
+from ctfast.cli.model import add_model_commands
 from ctfast.errors import CTFastError
 from ctfast.files import write_image
 from ctfast.model.config import Augmentation
 from ctfast.model.data.preprocessing import Preprocessing
-from ctfast.synth import write_set
+from ctfast.tools.synth import write_set
 
 ROOT = Path(ctfast.__file__).parents[1]
 SMALL = ("--size", "24", "--widths", "4,8", "--dense", "8", "--no-plots")
@@ -189,7 +189,7 @@ def test_export_every_format_gives_the_same_probabilities(run: Path, data: Path,
 
 def test_help_is_parsed_without_the_heavy_packages() -> None:
     script = (
-        "import sys, typer; from ctfast.cli_model import add_model_commands; app = typer.Typer(); "
+        "import sys, typer; from ctfast.cli.model import add_model_commands; app = typer.Typer(); "
         "add_model_commands(app)\ntry:\n    app(['predict', '--help'])\nexcept SystemExit:\n    pass\n"
         "print(*sys.modules)"
     )

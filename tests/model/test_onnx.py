@@ -12,11 +12,11 @@ import onnx
 import onnxruntime
 import pytest
 from scipy.special import softmax
-from serving_build import tiny_run
 
 from ctfast.model.data.preprocessing import Preprocessing
 from ctfast.model.exchange.onnx_export import IR_VERSION, OPSET, export_onnx
 from ctfast.model.run_folder import TrainedModel
+from tests.model.serving_build import tiny_run
 
 
 @pytest.fixture(scope="module", params=[(1, (41, 36)), (3, (32, 37))], ids=["gray", "rgb"])

@@ -14,15 +14,22 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from serving_build import CLASSES, died, probabilities_one_by_one, square_unless_deadly, tiny_run, write_slices
 
 import ctfast
 from ctfast.errors import ArgumentError, UsageError
 from ctfast.files import write_image
-from ctfast.model.data import _reading
-from ctfast.model.prediction import predictor
-from ctfast.model.prediction.predict_files import predict_files
+from ctfast.model.commands.predict import predict_files
+from ctfast.model.data import reading
+from ctfast.model.prediction import compiled
 from ctfast.model.run_folder import TrainedModel
+from tests.model.serving_build import (
+    CLASSES,
+    died,
+    probabilities_one_by_one,
+    square_unless_deadly,
+    tiny_run,
+    write_slices,
+)
 
 ROOT = Path(ctfast.__file__).parents[1]
 NAMES = [f"s{k:02d}.tif" for k in range(7)]
@@ -64,10 +71,10 @@ def test_rows_are_what_the_network_says_of_each_image_alone(run: TrainedModel, f
 
 
 def test_every_batch_has_one_shape_and_the_program_is_shared(run: TrainedModel, folder: Path, tmp_path: Path) -> None:
-    before = predictor._predict._cache_size()
+    before = compiled._predict._cache_size()
     predict_files(run, folder, tmp_path / "a.csv", batch_size=5)
     predict_files(tiny_run(seed=1), folder, tmp_path / "b.csv", batch_size=5)
-    assert predictor._predict._cache_size() == before + 1
+    assert compiled._predict._cache_size() == before + 1
     assert (tmp_path / "a.csv").read_bytes() != (tmp_path / "b.csv").read_bytes()
 
 
@@ -135,12 +142,11 @@ def test_a_table_cut_anywhere_is_mended(run: TrainedModel, folder: Path, tmp_pat
 
 def test_killed_in_the_middle_and_resumed_gives_the_same_table(run: TrainedModel, folder: Path, tmp_path: Path) -> None:
     stack = np.random.default_rng(3).normal(100, 300, (5, 64, 60)).astype(np.int16)
-    write_image(folder / "s03-stack.tif", stack, meaning="hu")
+    write_image(folder / "s03-stack.tif", stack, units="hu")
     script = textwrap.dedent(f"""
         import os, signal, sys
-        sys.path.insert(0, {str(Path(__file__).parent)!r})
-        from serving_build import tiny_run
-        from ctfast.model.prediction.predict_files import predict_files
+        from tests.model.serving_build import tiny_run
+        from ctfast.model.commands.predict import predict_files
         def kill(*, done, failed):
             if done >= 4:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -158,7 +164,7 @@ def test_killed_in_the_middle_and_resumed_gives_the_same_table(run: TrainedModel
 
 def test_a_stack_has_a_row_a_frame_across_batches(run: TrainedModel, tmp_path: Path) -> None:
     stack = np.random.default_rng(3).normal(100, 300, (5, 64, 60)).astype(np.int16)
-    write_image(tmp_path / "stack.tif", stack, meaning="hu")
+    write_image(tmp_path / "stack.tif", stack, units="hu")
     write_slices(tmp_path, ["x.tif"])
     predict_files(run, [tmp_path / "stack.tif", tmp_path / "x.tif"], tmp_path / "p.csv", batch_size=2)
     rows = rows_of(tmp_path / "p.csv")
@@ -221,7 +227,7 @@ def test_what_would_mix_or_lose_data_is_refused(run: TrainedModel, folder: Path,
         predict_files(run, tmp_path / "empty", out)
     with pytest.raises(UsageError, match="does not exist"):
         predict_files(run, tmp_path / "nowhere", out)
-    for wrong in ({"batch_size": 0}, {"pool": "swimming"}, {"values": "kelvin"}):
+    for wrong in ({"batch_size": 0}, {"pool": "swimming"}, {"units": "kelvin"}):
         with pytest.raises(ArgumentError, match=f"{next(iter(wrong))}="):
             predict_files(run, folder, out, **wrong)
 
@@ -230,22 +236,22 @@ def test_values_that_are_not_known_to_be_hu_are_counted(run: TrainedModel, tmp_p
     write_slices(tmp_path, ["a.npy", "b.tif"])
     inputs = [tmp_path / "a.npy", tmp_path / "b.tif"]
     assert predict_files(run, inputs, tmp_path / "p.csv").not_trusted == 1
-    assert [r["values"] for r in rows_of(tmp_path / "p.csv")] == ["unknown", "hu"]
-    assert predict_files(run, inputs, tmp_path / "q.csv", values="hu").not_trusted == 0
+    assert [r["units"] for r in rows_of(tmp_path / "p.csv")] == ["unknown", "hu"]
+    assert predict_files(run, inputs, tmp_path / "q.csv", units="hu").not_trusted == 0
 
 
 def test_a_batch_that_does_not_fit_is_halved_and_said(
     run: TrainedModel, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     predict_files(run, folder, tmp_path / "p.csv")
-    real = predictor._predict
+    real = compiled._predict
 
     def small(*args: Any) -> Any:
         if len(args[-1]) > 2:
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes")
         return real(*args)
 
-    monkeypatch.setattr(predictor, "_predict", small)
+    monkeypatch.setattr(compiled, "_predict", small)
     report = predict_files(run, folder, tmp_path / "q.csv", batch_size=8)
     assert [note.partition(":")[0] for note in report.notes] == [
         "a batch of 8 did not fit into memory",
@@ -257,7 +263,7 @@ def test_a_batch_that_does_not_fit_is_halved_and_said(
     def broken(*_: Any) -> Any:
         raise jax.errors.JaxRuntimeError("INTERNAL: something else")
 
-    monkeypatch.setattr(predictor, "_predict", broken)
+    monkeypatch.setattr(compiled, "_predict", broken)
     with pytest.raises(jax.errors.JaxRuntimeError, match="something else"):
         predict_files(run, folder, tmp_path / "r.csv")
 
@@ -271,7 +277,7 @@ def test_processes_read_the_same(run: TrainedModel, folder: Path, tmp_path: Path
 
 def test_an_item_that_kills_its_process_costs_only_itself() -> None:
     items = [1, 2, 13, 3, 4, 5, 6, 7]
-    found = list(_reading.in_processes(square_unless_deadly, items, 2, died=died))
+    found = list(reading.in_processes(square_unless_deadly, items, 2, died=died))
     assert found == [died(k) if k == 13 else k * k for k in items]
 
 

@@ -120,14 +120,14 @@ def test_a_foreign_record_is_refused() -> None:
 
 def test_reading_a_file_is_the_same_computation(tmp_path: Path, rng: np.random.Generator) -> None:
     x = rng.integers(-1024, 3071, (3, 32, 32)).astype(np.int16)
-    write_image(tmp_path / "stack.tif", x, meaning="hu")
-    write_image(tmp_path / "one.tif", x[0], meaning="hu")
+    write_image(tmp_path / "stack.tif", x, units="hu")
+    write_image(tmp_path / "one.tif", x[0], units="hu")
     made = Preprocessing(image_size=(16, 16))
     frames, image = made.read(tmp_path / "stack.tif")
     assert np.array_equal(frames, made(x))
     assert made.trusts(image)
     assert np.array_equal(made.read(tmp_path / "one.tif")[0], made(x[:1]))
-    assert not made.trusts(read_image(tmp_path / "one.tif", values="stored"))
+    assert not made.trusts(read_image(tmp_path / "one.tif", units="stored"))
     (tmp_path / "cut.tif").write_bytes((tmp_path / "one.tif").read_bytes()[:900])
     with pytest.raises(FileFormatError, match=r"cut\.tif"):
         made.read(tmp_path / "cut.tif")

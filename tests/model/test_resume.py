@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from training_build import QUICK, TINY, easy_set, numbers, python, quick
 
 from ctfast.errors import ArgumentError, FileFormatError, UsageError
 from ctfast.model import Augmentation, fit, load_run
 from ctfast.model.checkpoint import CheckpointStore
+from tests.model.training_build import QUICK, TINY, easy_set, numbers, python, quick
 
 CONFIG = quick(epochs=6, augmentation=Augmentation.mild())
 
@@ -115,9 +115,9 @@ def test_killed_and_resumed_gives_the_same_numbers(
 
 
 def test_a_finished_run_is_not_trained_again(run: Path, finished: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ctfast.model.training import _engine
+    from ctfast.model.training import epoch
 
-    monkeypatch.setattr(_engine.Engine, "train_epoch", None)
+    monkeypatch.setattr(epoch.Engine, "train_epoch", None)
     again = fit(easy_set(), config=CONFIG, model_config=TINY, validation=range(6), run_dir=run, resume=True)
     assert again.trained.hash == finished.trained.hash
     assert again.history == finished.history

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from data_build import made_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -16,6 +15,7 @@ from ctfast.errors import ArgumentError, UsageError
 from ctfast.model.data.dataset import Dataset
 from ctfast.model.data.preprocessing import Preprocessing
 from ctfast.model.data.split import group_folds, split_by_group
+from tests.model.data_build import made_of
 
 
 def bare(labels: Sequence[int], groups: Sequence[int]) -> Dataset:

@@ -12,15 +12,15 @@ import numpy as np
 import optax
 import pytest
 from flax import nnx
-from training_build import QUICK, TINY, easy_set, numbers, quick
 
 from ctfast.errors import ArgumentError, DeviceMemoryError, DivergedError, UsageError
 from ctfast.model import Augmentation, ModelConfig, Sequential4, TrainConfig, fit
 from ctfast.model.config import SCHEDULES
 from ctfast.model.network.sequential4 import weights_of
-from ctfast.model.training import _engine as engine
+from ctfast.model.training import epoch as engine
 from ctfast.model.training.batches import Layout, epoch_order, read_ahead
 from ctfast.model.training.schedule import rates
+from tests.model.training_build import QUICK, TINY, easy_set, numbers, quick
 
 
 def train(config: TrainConfig = QUICK, **options: Any) -> Any:
@@ -123,8 +123,8 @@ def test_too_little_memory_cuts_the_batch_and_says_so() -> None:
 
 def _program(images: int, compiled_step: Any) -> Any:
     from ctfast.model.devices import choose_devices
-    from ctfast.model.training._data import prepare
     from ctfast.model.training.batches import placed
+    from ctfast.model.training.inputs import prepare
 
     config, devices, dataset = quick(epochs=2), choose_devices("cpu"), easy_set()
     data = prepare(dataset, range(6), config, TINY, None)

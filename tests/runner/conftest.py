@@ -27,7 +27,7 @@ def make_folder(tmp_path: Path) -> Callable[..., Path]:
         rng = np.random.default_rng(count)
         for i in range(count):
             pixels = rng.integers(-1024, 1500, (size, size + 3)).astype(np.int16)
-            write_image(folder / f"slice_{i:03d}{suffix}", pixels, meaning="hu" if suffix == ".tif" else "unknown")
+            write_image(folder / f"slice_{i:03d}{suffix}", pixels, units="hu" if suffix == ".tif" else "unknown")
         return folder
 
     return make

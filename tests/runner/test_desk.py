@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from ctfast.files import Image
-from ctfast.runner.gpu_chunks import Chunk, Desk, Key, Seat, Stopped
-from ctfast.runner.plan import Task
+from ctfast.runner.gpu.chunks import Chunk, Desk, Key, Seat, Stopped
+from ctfast.runner.planning import Task
 
 SMALL, LARGE = Key(2, 3, np.dtype(np.int16)), Key(4, 5, np.dtype(np.int16))
 PLAN: Any = None

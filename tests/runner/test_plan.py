@@ -16,11 +16,11 @@ import pytest
 
 import ctfast
 from ctfast import Pipeline, Step
+from ctfast.batch.limits import available_bytes, bytes_per_file
 from ctfast.errors import UsageError
 from ctfast.files import write_image
 from ctfast.runner import plan, run
-from ctfast.runner.limits import available_bytes, bytes_per_file
-from ctfast.runner.plan import parse_shard
+from ctfast.runner.planning import parse_shard
 
 Make = Callable[..., Path]
 
@@ -87,7 +87,7 @@ def test_files_that_are_not_ours_are_never_replaced(make_folder: Make, tmp_path:
         ({"format": "jpg"}, "tif, npy, nii, png"),
         ({"compression": "lzma"}, "none, zlib, zstd, lzw"),
         ({"format": "npy", "compression": "zlib"}, "others none"),
-        ({"values": "water"}, "auto, hu, stored"),
+        ({"units": "water"}, "auto, hu, stored"),
     ],
 )
 def test_options(make_folder: Make, tmp_path: Path, pipeline: Pipeline, options: dict[str, str], message: str) -> None:
@@ -132,7 +132,7 @@ def test_a_changed_or_lost_file_is_done_again(make_folder: Make, tmp_path: Path,
     folder, out = make_folder(4), tmp_path / "out"
     run(folder, out, pipeline)
     (out / "slice_002.tif").unlink()
-    write_image(folder / "slice_003.tif", np.zeros((7, 7), np.int16), meaning="hu")
+    write_image(folder / "slice_003.tif", np.zeros((7, 7), np.int16), units="hu")
     report = run(folder, out, pipeline)
     assert (report.ok, report.done_before) == (2, 2)
     assert run(folder, out, pipeline, resume=False).ok == 4

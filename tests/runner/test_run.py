@@ -21,7 +21,7 @@ from ctfast.files import read_image, write_image
 from ctfast.runner import run
 from ctfast.runner.engine import run_tasks
 from ctfast.runner.manifest import read_rows
-from ctfast.runner.plan import Settings, Task
+from ctfast.runner.planning import Settings, Task
 
 Make = Callable[..., Path]
 
@@ -62,7 +62,7 @@ def test_outputs_equal_the_pipeline_and_are_all_listed(
 
 def test_statistics_are_those_of_the_images(make_folder: Make, tmp_path: Path) -> None:
     folder = make_folder(5)
-    write_image(folder / "stack.tif", np.arange(4 * 9 * 11, dtype=np.int16).reshape(4, 9, 11), meaning="hu")
+    write_image(folder / "stack.tif", np.arange(4 * 9 * 11, dtype=np.int16).reshape(4, 9, 11), units="hu")
     pipeline = Pipeline(
         [Step("median_filter", size=3), Step("histogram", bins=64, value_range=(-1024, 3071)), Step("summary")]
     )
@@ -85,7 +85,7 @@ def test_one_bad_file_never_stops_the_batch(make_folder: Make, tmp_path: Path, p
     (folder / "page.tif").write_text("<html>404</html>")
     good = (folder / "slice_000.tif").read_bytes()
     (folder / "cut.tif").write_bytes(good[: len(good) // 2])
-    write_image(folder / "nan.tif", ONE_NAN, meaning="hu")
+    write_image(folder / "nan.tif", ONE_NAN, units="hu")
     report = run(folder, tmp_path / "out", pipeline, workers=2)
     assert (report.ok, report.failed) == (5, 3)
     failures = table_of(tmp_path / "out" / "failures.csv")
@@ -115,7 +115,7 @@ def test_stop_at_the_first_error(make_folder: Make, tmp_path: Path, pipeline: Pi
 
 def test_a_step_that_refuses_is_named_in_the_failure(make_folder: Make, tmp_path: Path) -> None:
     folder = make_folder(1)
-    write_image(folder / "float.tif", ONE_NAN, meaning="hu")
+    write_image(folder / "float.tif", ONE_NAN, units="hu")
     report = run(folder, tmp_path / "out", Pipeline([Step("histogram")]))
     assert report.failed == 1
     assert "give value_range" in report.failures[0]["error"]
@@ -125,9 +125,9 @@ def test_a_step_that_refuses_is_named_in_the_failure(make_folder: Make, tmp_path
 def test_unknown_values_are_counted_not_guessed(make_folder: Make, tmp_path: Path, pipeline: Pipeline) -> None:
     folder = make_folder(3, suffix=".npy")
     assert run(folder, tmp_path / "a", pipeline).not_hu == 3
-    assert {r["values"] for r in rows_of(tmp_path / "a")} == {"unknown"}
-    assert run(folder, tmp_path / "b", pipeline, values="hu").not_hu == 0
-    assert {r["values"] for r in rows_of(tmp_path / "b")} == {"hu"}
+    assert {r["units"] for r in rows_of(tmp_path / "a")} == {"unknown"}
+    assert run(folder, tmp_path / "b", pipeline, units="hu").not_hu == 0
+    assert {r["units"] for r in rows_of(tmp_path / "b")} == {"hu"}
 
 
 @pytest.mark.parametrize(("format", "suffix"), [("tif", ".tif"), ("npy", ".npy"), ("nii", ".nii.gz"), ("png", ".png")])
@@ -140,7 +140,7 @@ def test_formats(make_folder: Make, tmp_path: Path, pipeline: Pipeline, format: 
 def test_compression_makes_files_smaller(tmp_path: Path, pipeline: Pipeline) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
-    write_image(folder / "flat.tif", np.zeros((200, 200), np.int16), meaning="hu")
+    write_image(folder / "flat.tif", np.zeros((200, 200), np.int16), units="hu")
     for compression in ("none", "zlib"):
         run(folder, tmp_path / compression, pipeline, compression=compression)
     sizes = [(tmp_path / c / "flat.tif").stat().st_size for c in ("none", "zlib")]

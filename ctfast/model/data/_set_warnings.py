@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ctfast.analysis.records import Unread
-from ctfast.model.data._decoding import Decoded
+from ctfast.analysis.scan.records import Unread
+from ctfast.model.data.decoding import Decoded
 from ctfast.model.data.labels import Sample, told
 from ctfast.model.data.preprocessing import Preprocessing
 
@@ -20,7 +20,7 @@ def reading_warnings(
     if doubtful:
         said.append(
             f"{told(doubtful)} do not say that their values are HU, but the pipeline windows HU; "
-            "values='hu' (--values hu) confirms that they are"
+            "units='hu' (--values hu) confirms that they are"
         )
     shapes = sorted({d.shape for _, d in good})
     rows, columns = preprocessing.image_size

@@ -15,18 +15,18 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ctfast.analysis.records import Unread
+from ctfast.analysis.scan.records import Unread
+from ctfast.batch.limits import bytes_per_file
+from ctfast.batch.progress import Show, silent
 from ctfast.errors import ArgumentError, UsageError
-from ctfast.files import Limits, Values
-from ctfast.model.data._decoding import Decoded, decode_all, hash_of
+from ctfast.files import Limits, UnitsChoice
 from ctfast.model.data._grouping import group_slices, leakage_warnings
-from ctfast.model.data._reading import Reading
 from ctfast.model.data._set_warnings import patient_warnings, reading_warnings
-from ctfast.model.data._store import Cache
+from ctfast.model.data.decoding import Decoded, decode_all, hash_of
 from ctfast.model.data.labels import Inputs, Sample, Samples, find_samples, told
 from ctfast.model.data.preprocessing import Preprocessing
-from ctfast.runner.limits import bytes_per_file
-from ctfast.runner.progress import Show, silent
+from ctfast.model.data.reading import Reading
+from ctfast.model.data.store import Cache
 from ctfast.threads import get_num_threads
 
 UNKNOWN: Final = -1
@@ -143,7 +143,7 @@ def load_dataset(
     column: str | None = None,
     groups: str | None = None,
     preprocessing: Preprocessing | None = None,
-    values: Values = "auto",
+    units: UnitsChoice = "auto",
     classes: Sequence[str] | None = None,
     workers: int | None = None,
     pool: str = "threads",
@@ -160,7 +160,7 @@ def load_dataset(
         column: Its column of classes.
         groups: Its column of patients; default: PatientID of DICOM files.
         preprocessing: From HU to the network's input; default: HU -200..1000 at 256 x 256.
-        values: What the files' values are: ``"auto"`` (as each file says), ``"hu"`` or ``"stored"``.
+        units: What the files' values are: ``"auto"`` (as each file says), ``"hu"`` or ``"stored"``.
         classes: The classes of an existing model, in its order; default: those that are found.
         workers: Files at work at once; default: the threads ctfast may use.
         pool: Workers as ``"threads"``, ``"processes"`` (the calling script needs the ``if __name__ == "__main__"``
@@ -177,11 +177,11 @@ def load_dataset(
     """
     preprocessing = preprocessing or Preprocessing()
     samples = find_samples(path, labels=labels, column=column, groups=groups, classes=classes)
-    store = Cache(samples.items, preprocessing, values, cache, memory)
+    store = Cache(samples.items, preprocessing, units, cache, memory)
     kept = store.find()
     if kept is None:
         workers = workers or get_num_threads()
-        reading = Reading(preprocessing, values, Limits(max_bytes=bytes_per_file(workers)))
+        reading = Reading(preprocessing, units, Limits(max_bytes=bytes_per_file(workers)))
         kept = store.fill(decode_all(samples.items, reading, workers, pool), progress)
     images, decoded = kept
     return _assemble(samples, preprocessing, images, decoded, fixed_classes=classes is not None)

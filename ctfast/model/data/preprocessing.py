@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctfast.errors import ArgumentError, FileFormatError, ShapeError
-from ctfast.files import Image, Limits, Values, read_image
+from ctfast.files import Image, Limits, UnitsChoice, read_image
 from ctfast.model.data._area import area_resize
 from ctfast.pipeline import Pipeline, Step
 
@@ -106,7 +106,7 @@ class Preprocessing:
         return area_resize(mapped, self.image_size)
 
     def read(
-        self, path: str | Path, *, values: Values = "auto", limits: Limits | None = None
+        self, path: str | Path, *, units: UnitsChoice = "auto", limits: Limits | None = None
     ) -> tuple[NDArray[np.uint16], Image]:
         """A file as ``(frames, *image_size)`` uint16 (with ``channels=3`` also a last axis), and what the reader said.
 
@@ -115,7 +115,7 @@ class Preprocessing:
         Raises:
             OSError, FileFormatError: If the file cannot be read; names it.
         """
-        image = read_image(path, values=values) if limits is None else read_image(path, values=values, limits=limits)
+        image = read_image(path, units=units) if limits is None else read_image(path, units=units, limits=limits)
         try:
             made = self(image.pixels)
         except ShapeError as error:
@@ -124,7 +124,7 @@ class Preprocessing:
 
     def trusts(self, image: Image) -> bool:
         """Whether the steps make sense for these values: HU where the pipeline names HU."""
-        return image.meaning == "hu" or not self.pipeline.expects_hu
+        return image.units == "hu" or not self.pipeline.expects_hu
 
     @property
     def hash(self) -> str:

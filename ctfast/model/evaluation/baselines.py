@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctfast.errors import MissingDependencyError
-from ctfast.model.data._decoding import HU_BINS, HU_RANGE
 from ctfast.model.data.dataset import Dataset
+from ctfast.model.data.decoding import HU_BINS, HU_RANGE
 from ctfast.model.data.preprocessing import HIGHEST
 
 CONTRAST_BAND: Final = (130, 400)

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ctfast.batch.notice import NOT_A_DEVICE
 from ctfast.errors import ArgumentError
 from ctfast.model.data.dataset import Dataset
 from ctfast.model.data.split import group_folds
 from ctfast.model.evaluation import metrics
 from ctfast.model.evaluation.baselines import BandBaseline, HistogramBaseline, Learner
-from ctfast.model.evaluation.evaluate import Evaluation, evaluate, plain, shown
 from ctfast.model.evaluation.metrics import Interval
-from ctfast.notice import NOT_A_DEVICE
+from ctfast.model.evaluation.scores import Evaluation, evaluate, plain, shown
 
 if TYPE_CHECKING:
     from rich.table import Table

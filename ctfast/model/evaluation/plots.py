@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ctfast.batch.notice import NOT_A_DEVICE
 from ctfast.errors import MissingDependencyError, UsageError
-from ctfast.model.evaluation.evaluate import Evaluation, shown
-from ctfast.notice import NOT_A_DEVICE
+from ctfast.model.evaluation.scores import Evaluation, shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

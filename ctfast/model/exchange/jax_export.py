@@ -29,9 +29,9 @@ from flax import nnx
 from numpy.typing import NDArray
 
 from ctfast import __version__
+from ctfast.batch.notice import NOT_A_DEVICE
 from ctfast.errors import FileFormatError, MissingDependencyError
 from ctfast.model.data.preprocessing import HIGHEST, Preprocessing
-from ctfast.notice import NOT_A_DEVICE
 
 if TYPE_CHECKING:
     from ctfast.model.run_folder import TrainedModel

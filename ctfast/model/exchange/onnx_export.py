@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctfast import __version__
+from ctfast.batch.notice import NOT_A_DEVICE
 from ctfast.errors import MissingDependencyError
 from ctfast.model.exchange.jax_export import metadata
-from ctfast.notice import NOT_A_DEVICE
 
 if TYPE_CHECKING:
     from ctfast.model.network.sequential4 import Sequential4

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ctfast.batch.notice import NOT_A_DEVICE
 from ctfast.errors import MissingDependencyError
-from ctfast.notice import NOT_A_DEVICE
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture

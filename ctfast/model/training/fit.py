@@ -22,9 +22,9 @@ from ctfast.model.data.dataset import Dataset
 from ctfast.model.devices import choose_devices
 from ctfast.model.network.sequential4 import Sequential4
 from ctfast.model.run_folder import TrainedModel
-from ctfast.model.training._data import FitData, prepare
-from ctfast.model.training._engine import Engine, EpochResult, recipe_of
-from ctfast.model.training._keeper import Keeper
+from ctfast.model.training.epoch import Engine, EpochResult, recipe_of
+from ctfast.model.training.inputs import FitData, prepare
+from ctfast.model.training.run_state import Keeper
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,6 @@
 Importing this package does not import Numba; importing one of its operation modules does.
 """
 
-from ctkernels.cpu._parallel import available_cores, get_num_threads, set_num_threads
+from ctkernels.cpu._core.parallel import available_cores, get_num_threads, set_num_threads
 
 __all__ = ["available_cores", "get_num_threads", "set_num_threads"]

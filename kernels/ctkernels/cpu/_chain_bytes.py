@@ -16,21 +16,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ctkernels.cpu._clahe_band import PAD, equalize
-from ctkernels.cpu._clahe_plan import plan as clahe_plan
-from ctkernels.cpu._clahe_tables import BANKS
-from ctkernels.cpu._gaussian_band import band as gaussian_band
-from ctkernels.cpu._gaussian_plan import leaves_type
-from ctkernels.cpu._gaussian_plan import plan as gaussian_plan
-from ctkernels.cpu._histogram_values import CELLS, count_bytes
-from ctkernels.cpu._jit import jit, one_type
-from ctkernels.cpu._median import _small
-from ctkernels.cpu._median._rows import PIXELS
-from ctkernels.cpu._pointwise import line_to_integer
-from ctkernels.cpu._scratch import scratch
+from ctkernels.cpu._clahe.band import PAD, equalize
+from ctkernels.cpu._clahe.plan import plan as clahe_plan
+from ctkernels.cpu._clahe.tables import BANKS
+from ctkernels.cpu._core.jit import jit, one_type
+from ctkernels.cpu._core.pointwise import line_to_integer
+from ctkernels.cpu._core.scratch import scratch
+from ctkernels.cpu._gaussian.band import band as gaussian_band
+from ctkernels.cpu._gaussian.plan import leaves_type
+from ctkernels.cpu._gaussian.plan import plan as gaussian_plan
+from ctkernels.cpu._histogram.values import CELLS, count_bytes
+from ctkernels.cpu._median import small
+from ctkernels.cpu._median.rows import PIXELS
 from ctkernels.cpu.clahe import clip_pixels
 from ctkernels.cpu.window import _plan as window_line
-from ctkernels.gaussian_weights import fill_value
+from ctkernels.shared.gaussian_weights import fill_value
 
 Array = NDArray[Any]
 _MEDIAN, _GAUSSIAN, _CLAHE, _HISTOGRAM = range(4)
@@ -38,7 +38,7 @@ _CODES = {"median_filter": _MEDIAN, "gaussian_filter": _GAUSSIAN, "clahe": _CLAH
 _BYTE = np.dtype(np.uint8)
 _SINGLE = np.dtype(np.float32)
 _BINS = 256
-_median3 = _small.kernel(3, 3)
+_median3 = small.kernel(3, 3)
 
 
 @jit
@@ -127,8 +127,8 @@ def runner(
 
 def _median_arguments(shape: tuple[int, int], values: Mapping[str, Any] | None) -> tuple[Any, ...]:
     mode, cval = ("nearest", 0.0) if values is None else (values["mode"], values["cval"])
-    outside = _small._NOTHING["u1"] if mode != "constant" else _small._key_of(cval, "u1", PIXELS)
-    setting = _small._setting(shape, (3, 3), mode, "u1")
+    outside = small._NOTHING["u1"] if mode != "constant" else small._key_of(cval, "u1", PIXELS)
+    setting = small._setting(shape, (3, 3), mode, "u1")
     table = scratch("median.table", setting.table, np.int64)
     lines = scratch("median.lines", setting.scratch, np.uint8)
     return (PIXELS, setting.row_of, setting.column_of, outside, table, lines)

@@ -21,9 +21,9 @@ from typing import Any
 from numpy.typing import NDArray
 
 from ctkernels.contract import Link
-from ctkernels.cpu._parallel import alone, get_num_threads
-from ctkernels.cpu._parallel import run as run_tasks
-from ctkernels.cpu._scratch import scratch
+from ctkernels.cpu._core.parallel import alone, get_num_threads
+from ctkernels.cpu._core.parallel import run as run_tasks
+from ctkernels.cpu._core.scratch import scratch
 
 Array = NDArray[Any]
 Kernel = Callable[..., None]
@@ -48,7 +48,7 @@ def run(x: Array, out: Array | None, links: Sequence[Link], statistics: Sequence
         some = max(1, min(8, images // (4 * get_num_threads())))
         run_tasks([(i, min(i + some, images)) for i in range(0, images, some)], lambda task: do(*task))
         return
-    chain = [(_kernel(link.operation), link.dtype, link.values, link.is_statistic) for link in links]
+    chain = [(_kernel(link.operation), link.dtype, link.params, link.is_statistic) for link in links]
     last = max((k for k, link in enumerate(chain) if not link[3]), default=-1)
     if images < get_num_threads():
         # Too few images to keep the threads busy: each operation cuts them into bands by itself.
@@ -72,9 +72,9 @@ def _compiled() -> Any:
 def _through(x: Array, out: Array | None, chain: Sequence[Any], last: int, statistics: Sequence[Array]) -> None:
     current = x
     seen = made = 0
-    for k, (kernel, dtype, values, is_statistic) in enumerate(chain):
+    for k, (kernel, dtype, params, is_statistic) in enumerate(chain):
         if is_statistic:
-            kernel(current, statistics[seen], **values)
+            kernel(current, statistics[seen], **params)
             seen += 1
             continue
         wanted = current.dtype if dtype is None else dtype
@@ -83,7 +83,7 @@ def _through(x: Array, out: Array | None, chain: Sequence[Any], last: int, stati
         else:
             result = scratch(f"chain {made % 2}", current.size, wanted).reshape(current.shape)
         made += 1
-        kernel(current, result, **values)
+        kernel(current, result, **params)
         current = result
 
 

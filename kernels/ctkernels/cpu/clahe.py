@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ctkernels.cpu._clahe_band import PAD, bin_ranges, equalize
-from ctkernels.cpu._clahe_bins import bin_pixels, pixel_range
-from ctkernels.cpu._clahe_plan import Plan, plan
-from ctkernels.cpu._clahe_tables import BANKS
-from ctkernels.cpu._jit import one_type
-from ctkernels.cpu._parallel import Band, bands, get_num_threads, run
-from ctkernels.cpu._scratch import scratch
+from ctkernels.cpu._clahe.band import PAD, bin_ranges, equalize
+from ctkernels.cpu._clahe.bins import bin_pixels, pixel_range
+from ctkernels.cpu._clahe.plan import Plan, plan
+from ctkernels.cpu._clahe.tables import BANKS
+from ctkernels.cpu._core.jit import one_type
+from ctkernels.cpu._core.parallel import Band, bands, get_num_threads, run
+from ctkernels.cpu._core.scratch import scratch
 
 Array = NDArray[Any]
 Pair = tuple[float, float]

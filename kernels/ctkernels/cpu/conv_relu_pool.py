@@ -1,7 +1,7 @@
 """Valid 3 x 3 convolution, bias, ReLU and 2 x 2 maximum in one go on the CPU, and its gradients.
 
 Arrays are NHWC, kernels HWIO, as in Keras and Flax; float32 or float64. An odd last row or column of the convolution
-has no window and is never computed. ``_conv_winograd`` says how, and how exact it is. Results are the same in every bit
+has no window and is never computed. ``_conv/winograd`` says how, and how exact it is. Results are the same in every bit
 whatever the number of threads, up to 4 of them; beyond, gradients of kernel and bias are added up in more parts.
 """
 
@@ -12,18 +12,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ctkernels.cpu._conv_forward import forward_scratch, forward_task
-from ctkernels.cpu._conv_input_gradient import input_gradient_bands, input_gradient_scratch, input_gradient_task
-from ctkernels.cpu._conv_job import PIECES, is_direct, pack, packed_bytes
-from ctkernels.cpu._conv_weight_gradient import (
+from ctkernels.cpu._conv.forward import forward_scratch, forward_task
+from ctkernels.cpu._conv.input_gradient import input_gradient_bands, input_gradient_scratch, input_gradient_task
+from ctkernels.cpu._conv.job import PIECES, is_direct, pack, packed_bytes
+from ctkernels.cpu._conv.weight_gradient import (
     finish_weight_gradient,
     part_bytes,
     rows_together,
     weight_gradient_scratch,
     weight_gradient_task,
 )
-from ctkernels.cpu._parallel import get_num_threads, run
-from ctkernels.cpu._scratch import scratch
+from ctkernels.cpu._core.parallel import get_num_threads, run
+from ctkernels.cpu._core.scratch import scratch
 
 Array = NDArray[Any]
 

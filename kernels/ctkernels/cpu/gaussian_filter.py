@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ctkernels.cpu._gaussian_band import band as kernel
-from ctkernels.cpu._gaussian_plan import leaves_type, plan
-from ctkernels.cpu._jit import one_type
-from ctkernels.cpu._parallel import Band, bands, run
-from ctkernels.cpu._scratch import scratch
-from ctkernels.gaussian_weights import fill_value
+from ctkernels.cpu._core.jit import one_type
+from ctkernels.cpu._core.parallel import Band, bands, run
+from ctkernels.cpu._core.scratch import scratch
+from ctkernels.cpu._gaussian.band import band as kernel
+from ctkernels.cpu._gaussian.plan import leaves_type, plan
+from ctkernels.shared.gaussian_weights import fill_value
 
 Array = NDArray[Any]
 _SINGLE = np.dtype(np.float32)

@@ -1,8 +1,8 @@
 """Counts between edges, equal to ``numpy.histogram``.
 
 Integers, and floats that are whole numbers (HU: such pixels lie on edges all the time), are counted value by value
-(``_histogram_values``), and a table sums the values into bins. Other floats go by position, two pixels at a time up to
-256 bins (``_histogram_pairs``), else one by one (``_histogram_float``).
+(``_histogram/values``), and a table sums the values into bins. Other floats go by position, two pixels at a time up to
+256 bins (``_histogram/pairs``), else one by one (``_histogram/floats``).
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctkernels import reference
-from ctkernels.cpu._histogram_float import BLOCK, count_floats
-from ctkernels.cpu._histogram_pairs import CELLS, LEAST_PIXELS, MOST_BINS, count_pairs
-from ctkernels.cpu._histogram_plan import FIRST_VALUE, plan_of
-from ctkernels.cpu._histogram_values import value_counts
-from ctkernels.cpu._jit import jit, one_type
-from ctkernels.cpu._pointwise_images import LARGEST_BAND, each_image, in_bands, threads_pay
-from ctkernels.cpu._scratch import scratch
+from ctkernels.cpu._core.jit import jit, one_type
+from ctkernels.cpu._core.scratch import scratch
+from ctkernels.cpu._core.spread import LARGEST_BAND, each_image, in_bands, threads_pay
+from ctkernels.cpu._histogram.floats import BLOCK, count_floats
+from ctkernels.cpu._histogram.pairs import CELLS, LEAST_PIXELS, MOST_BINS, count_pairs
+from ctkernels.cpu._histogram.plan import FIRST_VALUE, plan_of
+from ctkernels.cpu._histogram.values import value_counts
 
 _MANY = 16384
 """Bins; beyond, one bank: more would not stay in cache, and neighbours seldom share a bin."""

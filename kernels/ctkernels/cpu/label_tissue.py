@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctkernels.contract import NO_LABEL
-from ctkernels.cpu._jit import jit
-from ctkernels.cpu._pointwise_images import pointwise
+from ctkernels.cpu._core.jit import jit
+from ctkernels.cpu._core.spread import pointwise
 
 _BLOCK = 2048
 

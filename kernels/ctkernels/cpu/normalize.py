@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctkernels import reference
-from ctkernels.cpu._jit import one_type
-from ctkernels.cpu._pointwise import base_of, clipped_line, fits, line_kernel
-from ctkernels.cpu._pointwise_images import each_image, pointwise
-from ctkernels.cpu._select_range import extremes, percentile_range
+from ctkernels.cpu._core.jit import one_type
+from ctkernels.cpu._core.pointwise import base_of, clipped_line, fits, line_kernel
+from ctkernels.cpu._core.spread import each_image, pointwise
+from ctkernels.cpu._select.ranges import extremes, percentile_range
 
 Pair = tuple[float, float]
 

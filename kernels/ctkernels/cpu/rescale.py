@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ctkernels.cpu._jit import jit
-from ctkernels.cpu._pointwise_images import pointwise
+from ctkernels.cpu._core.jit import jit
+from ctkernels.cpu._core.spread import pointwise
 
 
 @jit

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ctkernels.cpu._jit import jit, one_type
-from ctkernels.cpu._moments import image_moments
-from ctkernels.cpu._pointwise import Line, base_of, fits, line_to_float
-from ctkernels.cpu._pointwise_images import each_image, pointwise
+from ctkernels.cpu._core.jit import jit, one_type
+from ctkernels.cpu._core.moments import image_moments
+from ctkernels.cpu._core.pointwise import Line, base_of, fits, line_to_float
+from ctkernels.cpu._core.spread import each_image, pointwise
 
 
 @jit

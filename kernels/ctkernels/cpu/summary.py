@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ctkernels.cpu._histogram_values import value_counts
-from ctkernels.cpu._jit import jit, one_type
-from ctkernels.cpu._moments import image_moments, moments_of_sums
-from ctkernels.cpu._pointwise_images import each_image
-from ctkernels.cpu._select import percentiles_of_counts
-from ctkernels.cpu._select_float import percentiles_of_floats
-from ctkernels.cpu._select_range import extremes
+from ctkernels.cpu._core.jit import jit, one_type
+from ctkernels.cpu._core.moments import image_moments, moments_of_sums
+from ctkernels.cpu._core.spread import each_image
+from ctkernels.cpu._histogram.values import value_counts
+from ctkernels.cpu._select.floats import percentiles_of_floats
+from ctkernels.cpu._select.percentiles import percentiles_of_counts
+from ctkernels.cpu._select.ranges import extremes
 
 
 @jit

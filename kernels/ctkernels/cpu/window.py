@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctkernels import reference
-from ctkernels.cpu._pointwise import Line, clipped_line, fits, line_kernel
-from ctkernels.cpu._pointwise_images import pointwise
-from ctkernels.cpu._pointwise_sigmoid import sigmoid_kernel
-from ctkernels.lines import Pair, narrowed, voi_line
+from ctkernels.cpu._core.pointwise import Line, clipped_line, fits, line_kernel
+from ctkernels.cpu._core.sigmoid import sigmoid_kernel
+from ctkernels.cpu._core.spread import pointwise
+from ctkernels.shared.lines import Pair, narrowed, voi_line
 
 
 @lru_cache(maxsize=256)

@@ -17,9 +17,9 @@ import numpy as np
 from llvmlite import binding
 from numba import types
 
-from ctkernels.cpu._conv_call import WORKERS
-from ctkernels.cpu._conv_handlers import forward, input_gradient, weight_gradient
-from ctkernels.cpu._conv_pool import run_tasks
+from ctkernels.cpu._conv.handlers import forward, input_gradient, weight_gradient
+from ctkernels.cpu._conv.libc import WORKERS
+from ctkernels.cpu._conv.xla_threads import run_tasks
 
 _lock = threading.Lock()
 _HANDLER = types.int64(types.int64)

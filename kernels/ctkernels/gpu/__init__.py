@@ -3,6 +3,6 @@
 Importing this package imports neither CuPy nor anything of CUDA; importing an operation's module does.
 """
 
-from ctkernels.gpu._probe import probe
+from ctkernels.gpu._core.probe import probe
 
 __all__ = ["probe"]

@@ -26,17 +26,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ctkernels.contract import Link
-from ctkernels.gpu import _cupy
-from ctkernels.gpu._geometry_filters import chain_images, network_serves
-from ctkernels.gpu._histogram_plan import binning
+from ctkernels.gpu._core import device
+from ctkernels.gpu._core.geometry_filters import chain_images, network_serves
+from ctkernels.gpu._core.histogram_plan import binning
 from ctkernels.gpu.clahe import Counted, equalized
 from ctkernels.gpu.gaussian_filter import smoothed
 from ctkernels.gpu.median_filter import medians
 from ctkernels.gpu.window import _line, _numbers
-from ctkernels.lines import clip_ends
 from ctkernels.reference import default_out_range
+from ctkernels.shared.lines import clip_ends
 
-DeviceArray = _cupy.DeviceArray
+DeviceArray = device.DeviceArray
 Shape = tuple[int, int, int]
 
 
@@ -91,7 +91,7 @@ def _together(dtype: np.dtype[Any], links: Sequence[Link]) -> tuple[tuple[Link, 
 def _takes_window(link: Link, dtype: Any) -> bool:
     """Whether it can apply a window as it reads."""
     if link.operation == "median_filter":
-        return network_serves(link.values["size"], dtype)
+        return network_serves(link.params["size"], dtype)
     return link.operation == "gaussian_filter"
 
 
@@ -99,10 +99,10 @@ def _window_numbers(link: Link) -> tuple[Any, ...] | None:
     """What ``line_enter.cuh`` needs; None for windows that are no straight line or that float32 cannot hold."""
     if link.operation != "window":
         return None
-    values = dict(link.values)
+    params = dict(link.params)
     dtype = np.dtype(link.dtype)
-    ends = values.pop("out_range") or default_out_range(dtype)
-    line = None if values["function"] == "sigmoid" else _line(**values, ends=ends)
+    ends = params.pop("out_range") or default_out_range(dtype)
+    line = None if params["function"] == "sigmoid" else _line(**params, ends=ends)
     return None if line is None else _numbers(line, *clip_ends(ends, dtype))
 
 
@@ -129,10 +129,10 @@ def run(
             contract gives (``result_shape``, ``out_dtypes[0]``).
         workspace: a uint8 array of ``workspace_bytes``; None takes it from CuPy's pool. Nothing else is allocated.
     """
-    _cupy.check_image_arrays("chain", x, *(() if out is None else (out,)), *statistics)
+    device.check_image_arrays("chain", x, *(() if out is None else (out,)), *statistics)
     stages = plan(x.dtype, links)
     buffers = _Buffers.of(x.shape, stages)
-    scratch = _cupy.Scratch(buffers.bytes, workspace)
+    scratch = device.Scratch(buffers.bytes, workspace)
     memory = [scratch.take(size, np.uint8) for size in buffers.sizes]
     for first in range(0, x.shape[0], buffers.images):
         part = slice(first, first + buffers.images)
@@ -148,7 +148,7 @@ class _Buffers(NamedTuple):
 
     @property
     def bytes(self) -> int:
-        return sum(_cupy.padded_bytes(size) for size in self.sizes)
+        return sum(device.padded_bytes(size) for size in self.sizes)
 
     @classmethod
     def of(cls, shape: Shape, stages: Sequence[Stage]) -> _Buffers:
@@ -168,12 +168,12 @@ def _stage_bytes(stage: Stage, shape: Shape) -> int:
     if stage.line is None:
         return _operation_bytes(first, shape, stage.source)
     own = _operation_bytes(last, shape, stage.dtype)
-    return own and own + _cupy.padded_bytes(prod(shape) * stage.dtype.itemsize)  # the windowed image is then written
+    return own and own + device.padded_bytes(prod(shape) * stage.dtype.itemsize)  # the windowed image is then written
 
 
 def _operation_bytes(link: Link, shape: Shape, dtype: np.dtype[Any]) -> int:
     needed = getattr(_module(link.operation), "workspace_bytes", None)
-    return 0 if needed is None else int(needed(shape, dtype, **link.values))
+    return 0 if needed is None else int(needed(shape, dtype, **link.params))
 
 
 def _through(
@@ -207,18 +207,18 @@ def _results(
 def _do(stage: Stage, x: DeviceArray, out: DeviceArray | None, row: DeviceArray | None, room: DeviceArray) -> None:
     first, last = stage.links[0], stage.links[-1]
     if len(stage.links) == 1:
-        _operation(first.operation)(x, row if out is None else out, **first.values, workspace=room)
+        _operation(first.operation)(x, row if out is None else out, **first.params, workspace=room)
     elif stage.line is None:
-        _cupy.clear(row)
-        counted = Counted(binning(last.values["edges"], np.dtype(np.uint8)).table, row)
-        equalized(x, out, **first.values, workspace=room, counted=counted)
+        device.clear(row)
+        counted = Counted(binning(last.params["edges"], np.dtype(np.uint8)).table, row)
+        equalized(x, out, **first.params, workspace=room, counted=counted)
     elif last.operation == "median_filter":
-        medians(x, out, **last.values, line=stage.line)
-    elif not smoothed(x, out, **last.values, line=stage.line):
+        medians(x, out, **last.params, line=stage.line)
+    elif not smoothed(x, out, **last.params, line=stage.line):
         size = x.size * stage.dtype.itemsize
         middle = room[:size].view(stage.dtype).reshape(x.shape)
-        _operation("window")(x, middle, **first.values)
-        _operation("gaussian_filter")(middle, out, **last.values, workspace=room[_cupy.padded_bytes(size) :])
+        _operation("window")(x, middle, **first.params)
+        _operation("gaussian_filter")(middle, out, **last.params, workspace=room[device.padded_bytes(size) :])
 
 
 @cache

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ctkernels.gpu import _cupy
-from ctkernels.gpu._geometry import Plan, c_type
-from ctkernels.gpu._geometry_filters import ClahePlan, clahe_plan
-from ctkernels.gpu._launch import launch
+from ctkernels.gpu._core import device
+from ctkernels.gpu._core.geometry import Plan, c_type
+from ctkernels.gpu._core.geometry_filters import ClahePlan, clahe_plan
+from ctkernels.gpu._core.launch import launch
 
 Pair = tuple[float, float]
 
@@ -82,49 +82,49 @@ def workspace_bytes(
     value_range: Pair | None,
 ) -> int:
     """Scratch memory that a call takes: mostly tables, a level for each bin of each tile."""
-    return sum(_cupy.padded_bytes(size) for size in _plan(shape, dtype, tile_grid, nbins, value_range).scratch)
+    return sum(device.padded_bytes(size) for size in _plan(shape, dtype, tile_grid, nbins, value_range).scratch)
 
 
 def clahe(
-    x: _cupy.DeviceArray,
-    out: _cupy.DeviceArray,
+    x: device.DeviceArray,
+    out: device.DeviceArray,
     *,
     clip_limit: float,
     tile_grid: tuple[int, int],
     nbins: int,
     value_range: Pair | None,
-    workspace: _cupy.DeviceArray | None = None,
+    workspace: device.DeviceArray | None = None,
 ) -> None:
     """See :func:`ctkernels.reference.clahe`; ``workspace`` as ``workspace_bytes`` says."""
-    _cupy.check_image_arrays("clahe", x, out)
+    device.check_image_arrays("clahe", x, out)
     equalized(x, out, clip_limit, tile_grid, nbins, value_range, workspace)
 
 
 class Counted(NamedTuple):
     """What the last launch counts of a uint8 result besides."""
 
-    bin_of: _cupy.DeviceArray
+    bin_of: device.DeviceArray
     """int32, the histogram's bin of each of the 256 values, -1 for none."""
-    counts: _cupy.DeviceArray
+    counts: device.DeviceArray
     """int64, ``(N, bins)``, cleared."""
 
 
 def equalized(
-    x: _cupy.DeviceArray,
-    out: _cupy.DeviceArray,
+    x: device.DeviceArray,
+    out: device.DeviceArray,
     clip_limit: float,
     tile_grid: tuple[int, int],
     nbins: int,
     value_range: Pair | None,
-    workspace: _cupy.DeviceArray | None = None,
+    workspace: device.DeviceArray | None = None,
     counted: Counted | None = None,
 ) -> None:
     """The launches of :func:`clahe`."""
     images, height, width = x.shape
     plan = _plan(x.shape, x.dtype, tile_grid, nbins, value_range)
     tiles = tiles_of(height, width, tile_grid)
-    starts = _cupy.uploaded(("clahe blocks", height, width, tile_grid), lambda: tiles.starts)
-    scratch = _cupy.Scratch(sum(_cupy.padded_bytes(size) for size in plan.scratch), workspace)
+    starts = device.uploaded(("clahe blocks", height, width, tile_grid), lambda: tiles.starts)
+    scratch = device.Scratch(sum(device.padded_bytes(size) for size in plan.scratch), workspace)
     key = np.dtype(np.int64 if x.dtype == np.float64 else np.int32)
     level = np.dtype(np.float32 if x.dtype.kind == "f" else f"uint{8 * x.dtype.itemsize}")
     keys = scratch.take(plan.scratch[0] // key.itemsize, key)

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from ctkernels.contract import gaussian_radius
-from ctkernels.gaussian_weights import half_kernel
-from ctkernels.gpu import _cupy
-from ctkernels.gpu._geometry import c_type
-from ctkernels.gpu._geometry_filters import MODES, smooth_chunk, smooth_fits, smooth_passes, smooth_plan
-from ctkernels.gpu._launch import launch
+from ctkernels.gpu._core import device
+from ctkernels.gpu._core.geometry import c_type
+from ctkernels.gpu._core.geometry_filters import MODES, smooth_chunk, smooth_fits, smooth_passes, smooth_plan
+from ctkernels.gpu._core.launch import launch
+from ctkernels.shared.gaussian_weights import half_kernel
 
 Pair = tuple[float, float]
 
@@ -31,20 +31,20 @@ def workspace_bytes(
 ) -> int:
     """Scratch memory that a call takes: none unless the radii are too large for shared memory."""
     radii = radii_of(shape, sigma, truncate, mode)
-    if smooth_fits(radii, dtype, _cupy.device_limits().shared_bytes):
+    if smooth_fits(radii, dtype, device.device_limits().shared_bytes):
         return 0
     return smooth_chunk(shape, dtype)[1]
 
 
 def weights_on_device(
     shape: tuple[int, int, int], work: np.dtype[Any], sigma: Pair, truncate: float, mode: str
-) -> tuple[_cupy.DeviceArray, tuple[int, int]]:
+) -> tuple[device.DeviceArray, tuple[int, int]]:
     """Both half kernels, rows then columns, and their radii; uploaded once for each setting."""
 
     def make() -> Any:
         return np.concatenate([half_kernel(n, s, truncate, mode, work) for n, s in zip(shape[1:], sigma, strict=True)])
 
-    table = _cupy.uploaded(("gaussian", shape[1:], work.char, sigma, truncate, mode), make)
+    table = device.uploaded(("gaussian", shape[1:], work.char, sigma, truncate, mode), make)
     return table, radii_of(shape, sigma, truncate, mode)
 
 
@@ -59,17 +59,17 @@ def half_kernel_size(n: int, sigma: float, truncate: float, mode: str) -> int:
 
 
 def gaussian_filter(
-    x: _cupy.DeviceArray,
-    out: _cupy.DeviceArray,
+    x: device.DeviceArray,
+    out: device.DeviceArray,
     *,
     sigma: Pair,
     truncate: float,
     mode: str,
     cval: float,
-    workspace: _cupy.DeviceArray | None = None,
+    workspace: device.DeviceArray | None = None,
 ) -> None:
     """See :func:`ctkernels.reference.gaussian_filter`; ``workspace`` as ``workspace_bytes`` says."""
-    _cupy.check_image_arrays("gaussian_filter", x, out)
+    device.check_image_arrays("gaussian_filter", x, out)
     if smoothed(x, out, sigma, truncate, mode, cval):
         return
     work = _work(x.dtype)
@@ -79,7 +79,7 @@ def gaussian_filter(
     size = (np.int32(height), np.int32(width))
     border = (np.int32(MODES[mode]), np.float64(cval))
     chunk, needed = smooth_chunk(x.shape, x.dtype)
-    sums = _cupy.Scratch(needed, workspace).take(needed // work.itemsize, work)
+    sums = device.Scratch(needed, workspace).take(needed // work.itemsize, work)
     for first in range(0, x.shape[0], chunk):
         part, result = x[first : first + chunk], out[first : first + chunk]
         down, along = smooth_passes(part.shape)
@@ -91,8 +91,8 @@ def gaussian_filter(
 
 
 def smoothed(
-    x: _cupy.DeviceArray,
-    out: _cupy.DeviceArray,
+    x: device.DeviceArray,
+    out: device.DeviceArray,
     sigma: Pair,
     truncate: float,
     mode: str,
@@ -104,7 +104,7 @@ def smoothed(
     With the numbers of a window's ``line`` the windowed image is smoothed.
     """
     weights, (ry, rx) = weights_on_device(x.shape, _work(out.dtype), sigma, truncate, mode)
-    plan = smooth_plan(x.shape, (ry, rx), out.dtype, _cupy.device_limits().shared_bytes)
+    plan = smooth_plan(x.shape, (ry, rx), out.dtype, device.device_limits().shared_bytes)
     if plan is None:
         return False
     unit, kernel, defines = "gaussian_filter", "ctk_gaussian_tile", {"CTK_PIXEL": c_type(out.dtype)}

@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 
 from ctkernels.contract import Link
-from ctkernels.gpu import _cupy, chain
-from ctkernels.gpu._cupy import cupy
-from ctkernels.gpu._errors import GpuError, GpuLaunchError
+from ctkernels.gpu import chain
+from ctkernels.gpu._core import device
+from ctkernels.gpu._core.device import cupy
+from ctkernels.gpu._core.errors import GpuError, GpuLaunchError
 
-DeviceArray = _cupy.DeviceArray
+DeviceArray = device.DeviceArray
 
 
 class Captured:
@@ -29,7 +30,7 @@ class Captured:
 
     def __init__(self, graph: Any, keeps: Sequence[Any]) -> None:
         self._graph, self._keeps = graph, keeps
-        self._device = _cupy.current_device()
+        self._device = device.current_device()
         self._lock = threading.Lock()
 
     def launch(self) -> None:
@@ -42,7 +43,7 @@ class Captured:
             GpuError: another device than that of the recording is current.
             GpuLaunchError, GpuMemoryError: in place of every error of CUDA.
         """
-        here = _cupy.current_device()
+        here = device.current_device()
         if here != self._device:
             raise GpuError(
                 f"a chain recorded on device {self._device} was launched while device {here} is current; launch it "
@@ -51,7 +52,7 @@ class Captured:
         try:
             with self._lock:  # CUDA lets one thread at a time use a graph
                 self._graph.launch()
-        except _cupy.cuda_errors() as error:
+        except device.cuda_errors() as error:
             raise _failed("a recorded chain could not be launched", error) from error
 
 
@@ -67,16 +68,16 @@ def capture(
     """
     try:
         busy = cupy.cuda.get_current_stream().is_capturing()
-    except _cupy.cuda_errors() as error:  # the default stream, while a stream that waits for it is recording
+    except device.cuda_errors() as error:  # the default stream, while a stream that waits for it is recording
         raise _failed("a chain can't be recorded now", error) from error
     if busy:
         raise GpuError("a chain can't be recorded on a stream that is capturing already; end that capture first")
-    workspace = _cupy.empty(max(chain.workspace_bytes(x.shape, x.dtype, links), 1), np.uint8)
+    workspace = device.empty(max(chain.workspace_bytes(x.shape, x.dtype, links), 1), np.uint8)
 
     def work() -> None:
         chain.run(x, out, links, statistics, workspace=workspace)
 
-    with _cupy.holding() as tables:
+    with device.holding() as tables:
         work()
         graph = _recorded(work)
     return Captured(graph, (x, out, *statistics, workspace, *tables.values()))
@@ -91,19 +92,19 @@ def _recorded(work: Callable[[], None]) -> Any:
             try:
                 work()
             except BaseException:
-                with suppress(*_cupy.cuda_errors()):  # after CUDA broke it off this ends the capture and raises
+                with suppress(*device.cuda_errors()):  # after CUDA broke it off this ends the capture and raises
                     stream.end_capture()
                 raise
             return stream.end_capture()
     except GpuError:
         raise
-    except _cupy.cuda_errors() as error:
+    except device.cuda_errors() as error:
         raise _failed("recording a chain failed", error) from error
 
 
 def _failed(what: str, error: Exception) -> GpuError:
-    if _cupy.is_out_of_memory(error):
-        return _cupy.out_of_memory(0, error)
+    if device.is_out_of_memory(error):
+        return device.out_of_memory(0, error)
     return GpuLaunchError(
         f"{what}: {str(error)[:400]}. A capture breaks off when any thread waits for the whole device or allocates "
         "memory that CUDA has to wait for; try again when none does, or run the chain without recording it"

@@ -7,28 +7,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ctkernels.gpu import _cupy, _geometry
-from ctkernels.gpu._histogram_plan import binning
-from ctkernels.gpu._launch import launch
+from ctkernels.gpu._core import device, geometry
+from ctkernels.gpu._core.histogram_plan import binning
+from ctkernels.gpu._core.launch import launch
 
 
 def histogram(
-    x: _cupy.DeviceArray,
-    out: _cupy.DeviceArray,
+    x: device.DeviceArray,
+    out: device.DeviceArray,
     *,
     edges: NDArray[Any],
-    workspace: _cupy.DeviceArray | None = None,
+    workspace: device.DeviceArray | None = None,
 ) -> None:
     """See :func:`ctkernels.reference.histogram`; ``edges`` is an array of the host. Needs no workspace.
 
     The first call with new edges copies a table to the device and waits for that; later calls wait for nothing.
     """
-    _cupy.check_image_arrays("histogram", x, out)
+    device.check_image_arrays("histogram", x, out)
     found = binning(edges, x.dtype)
     images, pixels, bins = x.shape[0], x.shape[1] * x.shape[2], edges.size - 1
-    _cupy.clear(out)
-    defines = {"CTK_IN": _geometry.c_type(x.dtype)}
-    plan = _geometry.histogram_plan(pixels, images, bins, _cupy.device_limits())
+    device.clear(out)
+    defines = {"CTK_IN": geometry.c_type(x.dtype)}
+    plan = geometry.histogram_plan(pixels, images, bins, device.device_limits())
     common = (x, np.int64(pixels), np.int32(images), found.table, *found.numbers, np.int32(bins))
     if plan.copies:
         layout = (np.int32(plan.width), np.int32(plan.copies))

@@ -10,36 +10,36 @@ from typing import Any
 
 import numpy as np
 
-from ctkernels.gpu import _cupy
-from ctkernels.gpu._geometry import c_type
-from ctkernels.gpu._geometry_filters import MODES, median_plan
-from ctkernels.gpu._launch import launch
+from ctkernels.gpu._core import device
+from ctkernels.gpu._core.geometry import c_type
+from ctkernels.gpu._core.geometry_filters import MODES, median_plan
+from ctkernels.gpu._core.launch import launch
 
 
 def median_filter(
-    x: _cupy.DeviceArray,
-    out: _cupy.DeviceArray,
+    x: device.DeviceArray,
+    out: device.DeviceArray,
     *,
     size: tuple[int, int],
     mode: str,
     cval: float,
-    workspace: _cupy.DeviceArray | None = None,
+    workspace: device.DeviceArray | None = None,
 ) -> None:
     """See :func:`ctkernels.reference.median_filter`. Needs no workspace."""
-    _cupy.check_image_arrays("median_filter", x, out)
+    device.check_image_arrays("median_filter", x, out)
     medians(x, out, size, mode, cval)
 
 
 def medians(
-    x: _cupy.DeviceArray,
-    out: _cupy.DeviceArray,
+    x: device.DeviceArray,
+    out: device.DeviceArray,
     size: tuple[int, int],
     mode: str,
     cval: float,
     line: tuple[Any, ...] | None = None,
 ) -> None:
     """The launch; with the numbers of a window's ``line`` of the windowed image, for sizes that have a network."""
-    limits = _cupy.device_limits()
+    limits = device.device_limits()
     plan = median_plan(x.shape, size, out.dtype, limits.compute_capability, limits.shared_bytes)
     unit, kernel, defines = plan.unit, plan.kernel, plan.defines
     if line is not None:

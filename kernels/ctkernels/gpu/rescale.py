@@ -4,29 +4,29 @@ from __future__ import annotations
 
 import numpy as np
 
-from ctkernels.gpu import _cupy, _geometry
-from ctkernels.gpu._launch import launch
+from ctkernels.gpu._core import device, geometry
+from ctkernels.gpu._core.launch import launch
 
 
 def rescale(
-    x: _cupy.DeviceArray,
-    out: _cupy.DeviceArray,
+    x: device.DeviceArray,
+    out: device.DeviceArray,
     *,
     slope: float,
     intercept: float,
-    workspace: _cupy.DeviceArray | None = None,
+    workspace: device.DeviceArray | None = None,
 ) -> None:
     """See :func:`ctkernels.reference.rescale`. Needs no workspace.
 
     float32 results of 8- and 16-bit and float32 images are computed in float32, all others in float64.
     """
-    _cupy.check_image_arrays("rescale", x, out)
+    device.check_image_arrays("rescale", x, out)
     narrow = out.dtype.char == "f" and x.dtype.char != "d" and 1e-30 < abs(slope) < 1e30 and abs(intercept) < 1e30
     number = np.float32 if narrow else np.float64
-    plan = _geometry.map_plan(_geometry.lanes(x.dtype, out.dtype), 4 if narrow else 2, x.size)
+    plan = geometry.map_plan(geometry.lanes(x.dtype, out.dtype), 4 if narrow else 2, x.size)
     launch(
         "rescale",
-        {"CTK_IN": _geometry.c_type(x.dtype)},
+        {"CTK_IN": geometry.c_type(x.dtype)},
         f"ctk_rescale_{'narrow' if narrow else 'wide'}_{out.dtype}",
         plan.grid,
         plan.block,

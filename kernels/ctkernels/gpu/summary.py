@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from ctkernels.contract import SUMMARY_FIELDS
-from ctkernels.gpu import _cupy, _geometry
-from ctkernels.gpu._launch import launch
-from ctkernels.gpu._moments import moments, moments_bytes
-from ctkernels.gpu._select import select, select_bytes
+from ctkernels.gpu._core import device, geometry
+from ctkernels.gpu._core.launch import launch
+from ctkernels.gpu._core.moments import moments, moments_bytes
+from ctkernels.gpu._core.select import select, select_bytes
 
 
 def workspace_bytes(
@@ -21,20 +21,20 @@ def workspace_bytes(
 
 
 def summary(
-    x: _cupy.DeviceArray,
-    out: _cupy.DeviceArray,
+    x: device.DeviceArray,
+    out: device.DeviceArray,
     *,
     percentiles: tuple[float, ...],
-    workspace: _cupy.DeviceArray | None = None,
+    workspace: device.DeviceArray | None = None,
 ) -> None:
     """See :func:`ctkernels.reference.summary`."""
-    _cupy.check_image_arrays("summary", x, out)
-    scratch = _cupy.Scratch(workspace_bytes(x.shape, x.dtype, percentiles=percentiles), workspace)
+    device.check_image_arrays("summary", x, out)
+    scratch = device.Scratch(workspace_bytes(x.shape, x.dtype, percentiles=percentiles), workspace)
     found = moments("summary", x, None, scratch)
     images, columns = out.shape
-    plan = _geometry.warp_plan(images)
+    plan = geometry.warp_plan(images)
     arguments = (found.table, found.shrunk, np.int32(images), np.int32(found.parts), out, np.int32(columns))
-    launch("summary", {"CTK_IN": _geometry.c_type(x.dtype)}, "ctk_summary_row", plan.grid, plan.block, arguments)
+    launch("summary", {"CTK_IN": geometry.c_type(x.dtype)}, "ctk_summary_row", plan.grid, plan.block, arguments)
     if percentiles:
         figures = out.reshape(-1)[len(SUMMARY_FIELDS) :]
         select("summary", x, None, percentiles, figures, columns, scratch)

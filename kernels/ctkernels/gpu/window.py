@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from ctkernels.gpu import _cupy, _geometry
-from ctkernels.gpu._launch import launch
-from ctkernels.gpu._line import FloatLine, float32_line
-from ctkernels.lines import Pair, clip_ends, fits_float32, narrowed, voi_line
+from ctkernels.gpu._core import device, geometry
+from ctkernels.gpu._core.launch import launch
+from ctkernels.gpu._core.line import FloatLine, float32_line
 from ctkernels.reference import default_out_range
+from ctkernels.shared.lines import Pair, clip_ends, fits_float32, narrowed, voi_line
 
 
 @lru_cache(maxsize=256)
@@ -30,8 +30,8 @@ def _line(center: float, width: float, function: str, ends: Pair, slope: float, 
 
 
 def window(
-    x: _cupy.DeviceArray,
-    out: _cupy.DeviceArray,
+    x: device.DeviceArray,
+    out: device.DeviceArray,
     *,
     center: float,
     width: float,
@@ -39,10 +39,10 @@ def window(
     out_range: Pair | None,
     slope: float,
     intercept: float,
-    workspace: _cupy.DeviceArray | None = None,
+    workspace: device.DeviceArray | None = None,
 ) -> None:
     """See :func:`ctkernels.reference.window`. Needs no workspace."""
-    _cupy.check_image_arrays("window", x, out)
+    device.check_image_arrays("window", x, out)
     ends = out_range or default_out_range(out.dtype)
     line = _line(center, width, function, ends, slope, intercept)
     lowest, highest = clip_ends(ends, out.dtype)
@@ -57,10 +57,10 @@ def window(
     else:
         kind, unroll = "line", 4
         args = _numbers(line, lowest, highest)
-    plan = _geometry.map_plan(_geometry.lanes(x.dtype, out.dtype), unroll, x.size)
+    plan = geometry.map_plan(geometry.lanes(x.dtype, out.dtype), unroll, x.size)
     launch(
         "window",
-        {"CTK_IN": _geometry.c_type(x.dtype)},
+        {"CTK_IN": geometry.c_type(x.dtype)},
         f"ctk_window_{kind}_{out.dtype}",
         plan.grid,
         plan.block,

@@ -1,0 +1,1 @@
+"""Benchmarks against the peers; figures in the documents are generated from here."""

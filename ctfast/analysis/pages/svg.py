@@ -1,0 +1,154 @@
+"""matplotlib figures as inline SVG that follow the page's light or dark theme, and as files for papers."""
+
+from __future__ import annotations
+
+import html
+import io
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from ctfast.analysis import plots
+from ctfast.analysis.scan.analyze import Analysis
+from ctfast.errors import MissingDependencyError
+
+INK: Final = "#0a0b0c"
+GRID: Final = "#0d0e0f"
+_FORMATS: Final = ("png", "svg", "pdf")
+_STYLE: Final[dict[str, Any]] = {
+    "font.size": 9.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "text.parse_math": False,
+    "svg.fonttype": "none",
+    "figure.dpi": 100,
+}
+_THEMED: Final = {
+    "text.color": INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "grid.color": GRID,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "savefig.facecolor": "none",
+}
+
+
+@dataclass(frozen=True)
+class FigurePlan:
+    """A figure of the report: what it shows and how it is drawn."""
+
+    key: str
+    title: str
+    about: str
+    draw: Callable[[Analysis, Any], Any]
+    size: tuple[float, float] = (7.0, 3.6)
+
+
+@contextmanager
+def styled(*, themed: bool, salt: str = "ctfast") -> Iterator[None]:
+    """matplotlib settings of the report, put back afterwards."""
+    try:
+        import matplotlib
+    except ImportError as error:
+        raise MissingDependencyError('figures need matplotlib: pip install "ctfast[report]"') from error
+    with matplotlib.rc_context({**_STYLE, **(_THEMED if themed else {}), "svg.hashsalt": salt}):
+        yield
+
+
+def plans(analysis: Analysis) -> list[FigurePlan]:
+    """The figures that make sense for a set."""
+    found = [
+        FigurePlan("scatter-mean-sd", "Mean against standard deviation", "One point a slice; outliers are named.",
+                   lambda a, ax: plots.scatter(a, "mean", "sd", ax=ax)),
+    ]  # fmt: skip
+    if any(r.facts.get("age") is not None for r in analysis.records):
+        found.append(FigurePlan("scatter-age", "Age against mean intensity", "One point a slice.",
+                                lambda a, ax: plots.scatter(a, "age", "mean", ax=ax)))  # fmt: skip
+    if not analysis.pixels:
+        return found
+    boxes = max(1, len(analysis.pixels))
+    return [
+        FigurePlan("histogram", "Histogram of HU", "Share of the pixels of each class in bins of 25 HU, padding left "
+                   "out; the vertical axis is logarithmic above 0.1 %.",
+                   lambda a, ax: plots.bar(a, "histogram", ax=ax)),
+        FigurePlan("box-tissue", "Intensity by tissue and class", "Pixels within each range of the tissue table: "
+                   "quartiles, median, 5th and 95th percentile.",
+                   lambda a, ax: plots.box(a, by="tissue", ax=ax), (7.0, 1.5 + 0.21 * 10 * boxes)),
+        FigurePlan("box-class", "Intensity by class", "Box: quartiles and median of all pixels; whiskers: 5th and 95th "
+                   "percentile; padding left out.",
+                   lambda a, ax: plots.box(a, by="class", ax=ax), (7.0, 1.3 + 0.4 * boxes)),
+        FigurePlan("box-slice", "Intensity by slice", "Box: quartiles and median; whiskers: 1st and 99th percentile; "
+                   "ordered by class and median; at most 60 slices, spread over the set.",
+                   lambda a, ax: plots.box(a, by="slice", ax=ax), (10.0, 3.8)),
+        FigurePlan("tissues-class", "Tissue composition by class", "Share of the pixels above -950 HU.",
+                   lambda a, ax: plots.bar(a, "tissues", ax=ax), (10.0, 1.6 + 0.4 * boxes)),
+        FigurePlan("tissues-slice", "Tissue composition by slice", "Share of the pixels above -950 HU, ordered by "
+                   "class and share of 130 to 400 HU; at most 60 slices, spread over the set.",
+                   lambda a, ax: plots.bar(a, "tissues_by_slice", ax=ax), (10.0, 4.4)),
+        *found,
+    ]  # fmt: skip
+
+
+def inline(plan: FigurePlan, analysis: Analysis) -> str:
+    """The figure as an ``<svg>`` element whose ink and grid are CSS variables of the page."""
+    return inline_axes(plan.key, plan.title, partial(plan.draw, analysis), plan.size)
+
+
+def inline_axes(key: str, title: str, draw: Callable[[Any], Any], size: tuple[float, float]) -> str:
+    """What ``draw`` puts on one axes, as an ``<svg>`` element in the colours of the page."""
+    with styled(themed=True, salt=key), no_glyph_warnings():
+        out = io.BytesIO()
+        _figure(draw, size).savefig(out, format="svg", metadata={"Date": None})
+    return inline_svg(out.getvalue().decode(), key, title)
+
+
+@contextmanager
+def no_glyph_warnings() -> Iterator[None]:
+    """File and class names may hold any character; the browser draws those that matplotlib's font lacks."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
+
+
+def inline_svg(text: str, key: str, title: str) -> str:
+    """A standalone SVG file of matplotlib's, made fit to stand in a page among others."""
+    svg = text[text.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'\bid="', f'id="{key}-', svg)
+    svg = re.sub(r'(href="#|url\(#)', rf"\g<1>{key}-", svg)
+    svg = svg.replace(INK, "var(--ink)").replace(GRID, "var(--line)")
+    svg = re.sub(r"'DejaVu Sans'(, ?[^;\"]*sans-serif)?", "var(--sans)", svg)
+    head, rest = svg.split(">", 1)
+    head = re.sub(r' (width|height)="[^"]*"', "", head)
+    name = html.escape(title, quote=True)
+    return f'{head} role="img" aria-label="{name}"><title>{name}</title>{rest}'
+
+
+def _figure(draw: Callable[[Any], Any], size: tuple[float, float]) -> Any:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, layout="constrained")
+    draw(figure.add_subplot())
+    return figure
+
+
+def write_figures(analysis: Analysis, folder: Path, formats: tuple[str, ...] = _FORMATS) -> list[Path]:
+    """Save every figure of the report as PNG (200 dpi), SVG and PDF; returns the files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for plan in plans(analysis):
+        with styled(themed=False), no_glyph_warnings():
+            figure = _figure(partial(plan.draw, analysis), plan.size)
+            for kind in formats:
+                path = folder / f"{plan.key}.{kind}"
+                figure.savefig(path, dpi=200, metadata={"Date": None} if kind == "svg" else None)
+                written.append(path)
+    return written

@@ -1,0 +1,113 @@
+"""``analyze``: from files to figures, flags and a table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+
+from ctfast import __version__
+from ctfast.analysis.flags.rules import DISCLAIMER, Flag
+from ctfast.analysis.flags.rules_set import find_flags
+from ctfast.analysis.scan.compare import Separation, separations
+from ctfast.analysis.scan.distributions import Distribution
+from ctfast.analysis.scan.records import Collection, SliceRecord
+from ctfast.analysis.scan.scan_set import collect
+from ctfast.analysis.scan.table import StatisticsTable, row_of, write_text
+from ctfast.batch.progress import Show, silent
+from ctfast.files import UnitsChoice
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What was found in a set of slices."""
+
+    collection: Collection
+    flags: tuple[Flag, ...]
+
+    @property
+    def records(self) -> list[SliceRecord]:
+        """The slices, in the order of the files."""
+        return self.collection.records
+
+    @cached_property
+    def rules_of(self) -> list[list[str]]:
+        """The keys of the rules that each slice met."""
+        found: list[list[str]] = [[] for _ in self.records]
+        for flag in self.flags:
+            for place in flag.slices:
+                if flag.rule.key not in found[place]:
+                    found[place].append(flag.rule.key)
+        return found
+
+    @cached_property
+    def table(self) -> StatisticsTable:
+        """One row a slice."""
+        return StatisticsTable(tuple(map(row_of, self.records, self.rules_of)))
+
+    @cached_property
+    def separations(self) -> tuple[tuple[str, str], list[Separation]] | None:
+        """What tells the two classes apart, strongest first; None for other than two classes."""
+        return separations(self.collection)
+
+    @cached_property
+    def pixels(self) -> dict[str, Distribution]:
+        """All HU of each class; of the whole set where there are no classes."""
+        by_class = self.collection.pixels
+        labels = self.collection.labels
+        if labels and all(label in by_class for label in labels):
+            rest = {label: by_class[label] for label in sorted(labels)}
+            return rest | ({"no class": by_class[""]} if "" in by_class else {})
+        total: Distribution | None = None
+        for counts in by_class.values():
+            total = counts if total is None else total + counts
+        return {} if total is None else {"all slices": total}
+
+    def to_json(self, path: str | Path | None = None) -> str:
+        """Slices, flags, unreadable files and what separates the classes, as one JSON object."""
+        separated = self.separations
+        data = {
+            "inputs": list(self.collection.inputs),
+            "version": __version__,
+            "notice": DISCLAIMER,
+            "slices": list(self.table.rows),
+            "flags": [
+                {**asdict(flag.rule), "slices": [self.records[p].name for p in flag.slices], "value": flag.value}
+                for flag in self.flags
+            ],
+            "unread": [asdict(unread) for unread in self.collection.unread],
+            "separations": [asdict(s) for s in separated[1]] if separated else [],
+        }
+        text = json.dumps(data, ensure_ascii=False, indent=1)
+        if path is not None:
+            write_text(Path(path), text)
+        return text
+
+    def _repr_html_(self) -> str:
+        return self.table._repr_html_()
+
+
+def analyze(
+    inputs: str | Path | Sequence[str | Path],
+    *,
+    units: UnitsChoice = "auto",
+    workers: int | None = None,
+    show: Show = silent,
+) -> Analysis:
+    """Measure every slice of files, folders or patterns and find what stands out.
+
+    Args:
+        inputs: a folder (searched recursively), a glob, a file, or several of these.
+        units: what the files' values are: ``"auto"`` (as each file says), ``"hu"`` or ``"stored"``.
+        workers: files at work at once; default: the threads ctfast may use.
+        show: told after each file.
+
+    Raises:
+        UsageError: an input that does not exist.
+        MissingDependencyError: SciPy is not installed (extra ``report``).
+    """
+    listed = [inputs] if isinstance(inputs, (str, Path)) else list(inputs)
+    collection = collect(listed, units=units, workers=workers, show=show)
+    return Analysis(collection, tuple(find_flags(collection)))

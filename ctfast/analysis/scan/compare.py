@@ -1,0 +1,88 @@
+"""What separates two classes: for every figure the area under the ROC curve, confounds of the scanner included."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from ctfast.analysis.scan.records import Collection
+from ctfast.analysis.scan.tissues import CONTRAST_BAND, TISSUES
+
+FEWEST: Final = 5
+"""Slices a class, below which nothing is said."""
+
+FIGURES: Final[dict[str, str]] = {
+    "contrast_band_share": f"share of pixels in {CONTRAST_BAND[0]} to {CONTRAST_BAND[1]} HU",
+    "mean": "mean",
+    "sd": "standard deviation",
+    "median": "median",
+    "p99": "99th percentile",
+    "max": "maximum",
+    "noise_sd": "noise",
+    "padding_share": "share of padding",
+    "body_share": "share of the body",
+    "lung_share": "share of lung",
+    **{f"body_{t.key}": f"{t.name}, share of the body" for t in TISSUES[2:10] if t.key != "mixed"},
+    "age": "age",
+    "slice_thickness": "slice thickness",
+    "kvp": "tube voltage",
+    "row_spacing": "pixel spacing",
+}
+"""Columns that are compared, with their names."""
+
+CONFOUNDS: Final = ("age", "slice_thickness", "kvp", "row_spacing", "padding_share", "noise_sd")
+"""Facts of acquisition: where they separate the classes, a model may learn the scanner."""
+
+
+@dataclass(frozen=True, slots=True)
+class Separation:
+    """How well one figure tells the first class from the second: 0.5 not at all, 1 always larger, 0 always smaller."""
+
+    key: str
+    name: str
+    auc: float
+    medians: tuple[float, float]
+    confound: bool
+
+    @property
+    def strength(self) -> float:
+        """0 (none) to 1 (perfect), in either direction."""
+        return abs(2 * self.auc - 1)
+
+
+def auc(first: Sequence[float], second: Sequence[float]) -> float:
+    """Probability that a value of ``first`` is larger than one of ``second``, ties half (Mann-Whitney U / n m)."""
+    both = np.concatenate([np.asarray(first, float), np.asarray(second, float)])
+    _, inverse, counts = np.unique(both, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
+    n, m = len(first), len(second)
+    return float((ranks[:n].sum() - n * (n + 1) / 2) / (n * m))
+
+
+def separations(collection: Collection) -> tuple[tuple[str, str], list[Separation]] | None:
+    """The two classes and every figure that both have, strongest first; None for other than two classes."""
+    labels = sorted(collection.labels)
+    if len(labels) != 2:
+        return None
+    found = []
+    for key, name in FIGURES.items():
+        values: dict[str, list[float]] = {label: [] for label in labels}
+        for record in collection.records:
+            value = (
+                record.facts.get(key, record.stats.get(key))
+                if key != "row_spacing"
+                else record.spacing[0]
+                if record.spacing
+                else None
+            )
+            if record.label in values and isinstance(value, (int, float)):
+                values[record.label].append(float(value))
+        first, second = (values[label] for label in labels)
+        if min(len(first), len(second)) >= FEWEST:
+            medians = (float(np.median(first)), float(np.median(second)))
+            found.append(Separation(key, name, auc(first, second), medians, key in CONFOUNDS))
+    found.sort(key=lambda s: -s.strength)
+    return (labels[0], labels[1]), found

@@ -1,0 +1,101 @@
+"""What is known about each slice and about the whole set: facts from names, tables and headers beside the figures."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from ctfast.analysis.scan.distributions import Distribution
+from ctfast.analysis.scan.statistics import Number
+from ctfast.files.image import FileFormat, Units
+
+Fact = str | int | float | bool | None
+
+SPLITS: Final = {"train": "train", "training": "train", "val": "validation", "valid": "validation",
+                 "validation": "validation", "test": "test", "testing": "test", "holdout": "test"}  # fmt: skip
+"""Folder names that stand for one side of a split."""
+
+_MOST_CLASSES: Final = 12
+
+
+@dataclass(slots=True)
+class SliceRecord:
+    """One slice: a file, or one frame of it.
+
+    ``facts`` come from the file name, ``overview.csv`` and the header (``label``, ``age``, ``patient``, ``scanner``,
+    ``kernel``, ``slice_thickness``, ``rescale_intercept``, ...); ``stats`` from the pixels (see ``measure``).
+    """
+
+    path: Path
+    name: str
+    """As shown: the path below the input folder."""
+    frame: int | None
+    format: FileFormat
+    units: Units
+    dtype: str
+    shape: tuple[int, int]
+    spacing: tuple[float, float] | None
+    facts: dict[str, Fact]
+    stats: dict[str, Number]
+    hash: str
+
+    @property
+    def label(self) -> str:
+        """The class, or an empty text."""
+        return str(self.facts.get("label") or "")
+
+    @property
+    def id(self) -> str:
+        """The shortest name that people know the slice by."""
+        number = self.facts.get("id")
+        short = f"ID_{number:04d}" if isinstance(number, int) else Path(self.name).name
+        return short if self.frame is None else f"{short} [{self.frame}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A file that could not be read or measured, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass
+class Collection:
+    """All slices of a report, in the order of the files, with the counts of pixel values by class."""
+
+    inputs: tuple[str, ...]
+    records: list[SliceRecord] = field(default_factory=list)
+    unread: list[Unread] = field(default_factory=list)
+    ignored: list[Unread] = field(default_factory=list)
+    pixels: dict[str, Distribution] = field(default_factory=dict)
+    """HU slices only: all their pixel values, by class."""
+    notes: list[str] = field(default_factory=list)
+    """What a reader should know about how the set was read."""
+    seconds: float = 0.0
+
+    @property
+    def labels(self) -> list[str]:
+        """The classes, most frequent first; more than twelve are no classes."""
+        counted = Counter(r.label for r in self.records if r.label)
+        return [label for label, _ in counted.most_common()] if len(counted) <= _MOST_CLASSES else []
+
+    @property
+    def hu(self) -> list[SliceRecord]:
+        """The slices whose values are known to be HU."""
+        return [r for r in self.records if r.units == "hu"]
+
+    def count(self, fact: str) -> list[tuple[str, int]]:
+        """Values of a fact with their number of slices, most frequent first."""
+        counted = Counter(text_of(r.facts.get(fact)) for r in self.records)
+        counted.pop("", None)
+        return counted.most_common()
+
+
+def text_of(value: Any) -> str:
+    """A fact for people to read."""
+    if value is None:
+        return ""
+    return f"{value:g}" if isinstance(value, float) else str(value)

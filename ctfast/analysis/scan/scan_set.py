@@ -1,0 +1,157 @@
+"""Read and measure many files: a bounded number in flight, figures kept, pixels let go."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Final, TypeVar
+
+import numpy as np
+
+from ctfast.analysis.scan.distributions import Distribution
+from ctfast.analysis.scan.metadata import Overview, facts_of, find_overview, label_by_folder
+from ctfast.analysis.scan.records import Collection, SliceRecord, Unread
+from ctfast.analysis.scan.statistics import Measured, measure
+from ctfast.batch.limits import bytes_per_file
+from ctfast.batch.progress import Show, silent
+from ctfast.files import FoundFile, Image, Limits, UnitsChoice, find_images, read_image
+from ctfast.threads import get_num_threads
+
+_AHEAD: Final = 2
+_WIDEST: Final = 1 << 17
+"""Counts of a class are kept while they span no more than this many HU."""
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+def in_order(work: Callable[[A], B], items: Iterable[A], workers: int) -> Iterator[B]:
+    """``map`` on threads, results in order, never more than two items a worker in flight."""
+    waiting = iter(items)
+    with ThreadPoolExecutor(workers, thread_name_prefix="ctfast-report") as pool:
+        flight: list[Future[B]] = [pool.submit(work, item) for item in islice(waiting, _AHEAD * workers)]
+        try:
+            while flight:
+                result = flight.pop(0).result()
+                flight += [pool.submit(work, item) for item in islice(waiting, 1)]
+                yield result
+        finally:
+            for future in flight:
+                future.cancel()
+
+
+def collect(
+    inputs: Sequence[str | Path],
+    *,
+    units: UnitsChoice = "auto",
+    workers: int | None = None,
+    show: Show = silent,
+) -> Collection:
+    """Measure every slice that the inputs stand for.
+
+    Args:
+        inputs: folders, patterns and files, as for ``ctfast run``.
+        units: what the files' values are: ``"auto"`` (as each file says), ``"hu"`` or ``"stored"``.
+        workers: files at work at once; default: the threads ctfast may use.
+        show: told after each file.
+
+    Files that cannot be read are listed in ``unread`` with the reason and never stop the others.
+
+    Raises:
+        UsageError: an input that does not exist.
+    """
+    start = time.perf_counter()
+    found = find_images(inputs)
+    roots = found.roots or tuple(dict.fromkeys(item.path.parent for item in found.items))
+    overview = find_overview(roots)
+    result = Collection(tuple(map(str, inputs)), notes=list(overview.notes))
+    names = {"overview.csv"} if overview.rows else set()
+    result.ignored = [Unread(str(i.path), i.reason) for i in found.ignored if i.path.name not in names]
+
+    workers = workers or get_num_threads()
+    limits = Limits(max_bytes=bytes_per_file(workers))
+
+    def work(item: FoundFile) -> list[tuple[SliceRecord, Distribution]] | Unread:
+        return measure_file(item, overview, units, limits)
+
+    failed = 0
+    by_folder: dict[str, Distribution] = {}
+    for done, outcome in enumerate(in_order(work, found.items, workers), 1):
+        if isinstance(outcome, Unread):
+            result.unread.append(outcome)
+            failed += 1
+        else:
+            for record, pixels in outcome:
+                result.records.append(record)
+                if record.units == "hu" and pixels.step == 1:
+                    _add(by_folder, _group(record), pixels)
+        show(done=done, failed=failed)
+    _name_classes(result, by_folder)
+    result.seconds = time.perf_counter() - start
+    return result
+
+
+def _group(record: SliceRecord) -> str:
+    return record.label or f"folder:{record.facts.get('folder', '')}"
+
+
+def _name_classes(result: Collection, counted: dict[str, Distribution]) -> None:
+    if label_by_folder([r.facts for r in result.records]):
+        result.notes.append("No labels in names or overview.csv: the folders are shown as classes.")
+        names = {f"folder:{r.facts.get('folder', '')}": r.label for r in result.records}
+    else:
+        names = {}
+    for group, pixels in counted.items():
+        _add(result.pixels, names.get(group, "" if group.startswith("folder:") else group), pixels)
+
+
+def _add(groups: dict[str, Distribution], group: str, pixels: Distribution) -> None:
+    if group not in groups and len(groups) >= 64:
+        group = ""  # folders by the thousand are no classes; their pixels still count for the whole set
+    total = groups[group] + pixels if group in groups else pixels
+    if len(total.counts) <= _WIDEST:
+        groups[group] = total
+
+
+def measure_file(
+    item: FoundFile, overview: Overview, units: UnitsChoice, limits: Limits
+) -> list[tuple[SliceRecord, Distribution]] | Unread:
+    """The records of a file, one a frame, or why there are none."""
+    name = str(item.stem.with_name(item.path.name))
+    try:
+        image = read_image(item.path, units=units, limits=limits)
+        facts = facts_of(image, name, overview)
+        frames = image.pixels if image.pixels.ndim == 3 else image.pixels[np.newaxis]
+        several = image.pixels.ndim == 3
+        return [
+            (record_of(image, name, k if several else None, facts, measured), measured.pixels)
+            for k, measured in enumerate(map(_measurer(image), frames))
+        ]
+    except Exception as error:  # one bad file never stops a report, whatever a decoder raises
+        reason = str(error).removeprefix(f"{item.path}: ")
+        return Unread(name, reason or type(error).__name__)
+
+
+def _measurer(image: Image) -> Callable[[np.ndarray], Measured]:
+    return lambda frame: measure(frame, units=image.units, spacing=image.spacing, padding=image.padding)
+
+
+def record_of(image: Image, name: str, frame: int | None, facts: dict, measured: Measured) -> SliceRecord:
+    """One slice as the report keeps it."""
+    height, width = image.pixels.shape[-2:]
+    return SliceRecord(
+        path=image.source,
+        name=name,
+        frame=frame,
+        format=image.format,
+        units=image.units,
+        dtype=str(image.pixels.dtype),
+        shape=(height, width),
+        spacing=image.spacing,
+        facts=dict(facts),
+        stats=measured.stats,
+        hash=measured.hash,
+    )

@@ -1,0 +1,162 @@
+"""The figures of one slice."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctfast import ops
+from ctfast.analysis.scan.distributions import Distribution, distribution, whole_numbers
+from ctfast.analysis.scan.regions import find_regions, noise_sd
+from ctfast.analysis.scan.tissues import CONTRAST_BAND, TISSUES
+from ctfast.errors import ShapeError
+from ctfast.files.image import Units
+
+LOWEST_HU: Final = -1024
+"""Lowest HU of 12-bit CT with the usual intercept; whatever lies below is padding."""
+HIGHEST_HU: Final = 3071
+"""Highest HU of 12-bit CT with the usual intercept: 4095 - 1024."""
+METAL_HU: Final = TISSUES[-1].low
+
+Number = float | int | None
+
+_LEVELS: Final = {"p1": 1.0, "q1": 25.0, "median": 50.0, "q3": 75.0, "p99": 99.0}
+
+BODY_TISSUES: Final = ("lung", "fat", "water", "soft", "contrast", "spongy", "compact")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One slice in figures.
+
+    ``stats`` holds plain numbers (None where there is none); ``pixels`` counts the values, padding included.
+    """
+
+    stats: dict[str, Number]
+    pixels: Distribution
+    hash: str
+    """Of shape and values: equal for equal pixels, whatever the file format or dtype."""
+
+
+def measure(
+    pixels: NDArray[Any],
+    *,
+    units: Units = "hu",
+    spacing: tuple[float, float] | None = None,
+    padding: float | None = None,
+) -> Measured:
+    """Intensity statistics, and for HU also tissues, regions and noise.
+
+    Args:
+        pixels: ``(H, W)``.
+        meaning: tissues are only named for ``"hu"``.
+        spacing: row and column spacing in mm, for areas.
+        padding: declared value of padding pixels.
+
+    Mean, deviation and percentiles leave padding out (HU below -1024, and the declared value); ``min`` and ``max``
+    are of all pixels.
+
+    Raises:
+        ShapeError: for anything but one image.
+    """
+    if pixels.ndim != 2 or not pixels.size:
+        raise ShapeError(f"shape {pixels.shape}: one image (H, W) is needed")
+    is_hu = units == "hu"
+    counts = distribution(pixels, step=1.0 if is_hu else None)
+    stats: dict[str, Number] = {"pixels": pixels.size, "non_finite": int(pixels.size - counts.total)}
+    low, high = counts.range() if counts.exact else _exact_range(pixels)
+    stats |= {"min": low, "max": high}
+    held = _without_padding(counts, is_hu, padding)
+    moments = held.mean_and_sd() if counts.exact else _exact_moments(pixels, is_hu, padding)
+    stats |= dict(zip(("mean", "sd", *_LEVELS), moments, strict=False))
+    if counts.exact:
+        stats |= dict(zip(_LEVELS, held.percentiles(tuple(_LEVELS.values())), strict=True))
+    stats["distinct"] = int(np.count_nonzero(counts.counts))
+    mode, often = held.most_frequent()
+    stats |= {"mode": mode, "mode_share": often / max(held.total, 1)}
+    if is_hu:
+        stats |= _hu_figures(pixels, counts, spacing, padding)
+    return Measured(_finite(stats), counts, _hash(pixels))
+
+
+def _without_padding(counts: Distribution, is_hu: bool, padding: float | None) -> Distribution:
+    held = counts.between(LOWEST_HU, np.inf) if is_hu else counts
+    if padding is not None and not (is_hu and padding < LOWEST_HU):
+        held = Distribution(held.low, held.step, np.where(held.values == padding, 0, held.counts), held.exact)
+    return held if held.total else counts
+
+
+def _hu_figures(
+    pixels: NDArray[Any], counts: Distribution, spacing: tuple[float, float] | None, padding: float | None
+) -> dict[str, Number]:
+    total = max(counts.total, 1)
+    below = counts.between(-np.inf, LOWEST_HU)
+    value, often = below.most_frequent()
+    stats: dict[str, Number] = {
+        "padding_value": value if often else None,
+        "padding_share": below.total / total,
+        "padding_values": int(np.count_nonzero(below.counts)),
+        "declared_padding": padding,
+        "declared_padding_pixels": None if padding is None else counts.count(padding, padding + counts.step),
+        "saturated_pixels": counts.count(HIGHEST_HU, np.inf),
+        "metal_pixels": counts.count(METAL_HU, np.inf),
+        "contrast_band_share": _in_band(pixels, counts) / total,
+    }
+    areas = [counts.count(t.low, t.high) for t in TISSUES]
+    stats |= {f"share_{t.key}": n / total for t, n in zip(TISSUES, areas, strict=True)}
+    if spacing is not None:
+        cm2 = spacing[0] * spacing[1] / 100
+        stats |= {f"cm2_{t.key}": n * cm2 for t, n in zip(TISSUES, areas, strict=True)}
+    regions = find_regions(pixels, spacing)
+    labels = ops.label_tissue(np.ascontiguousarray(pixels[:: regions.every, :: regions.every]))
+    body = np.bincount(labels[regions.body], minlength=256)
+    inside = int(body.sum())
+    stats["body_share"] = inside / labels.size
+    stats["lung_share"] = int(regions.lung.sum()) / labels.size
+    for tissue in TISSUES:
+        if tissue.key in BODY_TISSUES:
+            stats[f"body_{tissue.key}"] = int(body[tissue.label]) / inside if inside else None
+    stats["lung_clusters"] = len(regions.clusters_mm)
+    stats["largest_cluster_mm"] = regions.clusters_mm[0] if regions.clusters_mm else None
+    stats["noise_sd"] = noise_sd(pixels)
+    return stats
+
+
+def _in_band(pixels: NDArray[Any], counts: Distribution) -> int:
+    low, high = CONTRAST_BAND
+    if counts.exact:
+        return counts.count(low, high + 1)
+    return int(np.count_nonzero((pixels >= low) & (pixels <= high)))
+
+
+def _exact_moments(pixels: NDArray[Any], is_hu: bool, padding: float | None) -> tuple[float, ...]:
+    """Mean, deviation and percentiles of pixels that are no whole numbers, by the rule of ``_without_padding``."""
+    finite = pixels[np.isfinite(pixels)].astype(np.float64)
+    held = finite[finite >= LOWEST_HU] if is_hu else finite
+    held = held if padding is None else held[held != padding]
+    held = held if held.size else finite
+    if not held.size:
+        return (np.nan,) * (2 + len(_LEVELS))
+    return float(held.mean()), float(held.std()), *np.percentile(held, tuple(_LEVELS.values())).tolist()
+
+
+def _exact_range(pixels: NDArray[Any]) -> tuple[float, float]:
+    finite = pixels[np.isfinite(pixels)]
+    return (float(finite.min()), float(finite.max())) if finite.size else (np.nan, np.nan)
+
+
+def _finite(stats: dict[str, Number]) -> dict[str, Number]:
+    """Plain Python numbers; None for NaN."""
+    return {k: v if isinstance(v, int) or v is None else float(v) if np.isfinite(v) else None for k, v in stats.items()}
+
+
+def _hash(pixels: NDArray[Any]) -> str:
+    whole = whole_numbers(pixels)
+    same = np.ascontiguousarray(pixels if whole is None else whole)
+    seen = hashlib.blake2b(f"{same.shape} {same.dtype}".encode(), digest_size=16)
+    seen.update(same.data)
+    return seen.hexdigest()

@@ -1,0 +1,1 @@
+"""What every command over many files needs, once: atomic files, journals, ordered workers, stamps, limits, progress."""

@@ -1,0 +1,208 @@
+"""Arrays of other libraries in and out: kinds, where they live, dtype, shape and contiguity rules.
+
+Libraries are recognised without importing them: an array of theirs can only exist if ``sys.modules`` has them already.
+Arrays on a GPU are recognised and checked here; :mod:`ctfast.dispatch.transfer` moves them.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctfast.errors import ArgumentError, BackendUnavailableError, DTypeError, ShapeError
+from ctkernels.contract import IMAGE_DTYPES
+
+Kind = Literal["numpy", "torch", "jax", "cupy"]
+
+_ALLOWED = frozenset(np.dtype(name) for name in IMAGE_DTYPES)
+_HINT = "convert with x.astype('int16') for whole-number HU or x.astype('float32')"
+
+
+class Images(NamedTuple):
+    """An input as backends take it."""
+
+    batch: Any
+    """C-contiguous, native-endian, ``(N, H, W)``; an array of torch or JAX on a GPU is as it came in."""
+    shape: tuple[int, ...]
+    """As it came in."""
+    kind: Kind
+    device: int | None = None
+    """Number of the GPU that it is on; None for the host."""
+
+
+def kind_of(x: Any) -> Kind:
+    """Which library's array ``x`` is; "numpy" for everything that NumPy can read."""
+    if isinstance(x, np.ndarray):
+        return "numpy"
+    for module, cls, kind in (("torch", "Tensor", "torch"), ("jax", "Array", "jax"), ("cupy", "ndarray", "cupy")):
+        library = sys.modules.get(module)
+        if library is not None and isinstance(x, getattr(library, cls, ())):
+            return kind  # type: ignore[return-value]
+    return "numpy"
+
+
+def device_of(x: Any, kind: Kind) -> int | None:
+    """Number of the GPU that the pixels are on; None for the host.
+
+    Raises:
+        ArgumentError: a JAX array that is traced, or spread over several devices.
+        BackendUnavailableError: on a device that is neither a CPU nor a CUDA GPU.
+    """
+    if kind == "numpy":
+        return None
+    if kind == "cupy":
+        return int(x.device.id)
+    if kind == "torch":
+        where = x.device.type
+    else:
+        places = _devices(x)
+        where = next(iter(places)).platform
+        if len(places) > 1 and where != "cpu":
+            raise ArgumentError(
+                f"a JAX array on {len(places)} devices came in: bring it to one with jax.device_put(x, device)"
+            )
+    if where == "cpu":
+        return None
+    if where not in ("cuda", "gpu"):
+        raise BackendUnavailableError(
+            f"the {kind} array is on a device of type {where!r}: the CPU and CUDA GPUs are served; copy it to the CPU"
+        )
+    _, number = x.__dlpack_device__()
+    return int(number)
+
+
+def _devices(x: Any) -> Any:
+    try:
+        return x.devices()
+    except Exception as error:
+        # A tracer inside jit, vmap or grad has no device and no values yet.
+        raise ArgumentError(
+            "a JAX array that is being traced came in: call ctfast outside of jax.jit/vmap/grad, on real values"
+        ) from error
+
+
+def to_host(x: Any, kind: Kind) -> NDArray[Any]:
+    """A NumPy view of ``x``, which is on the host (no copy for CPU arrays of NumPy, torch and JAX)."""
+    if kind == "numpy":
+        if isinstance(x, np.ma.MaskedArray):
+            raise ArgumentError("a masked array came in and its mask would be lost: fill it first, x.filled(value)")
+        if hasattr(x, "__cuda_array_interface__"):
+            raise ArgumentError(
+                f"a {type(x).__module__}.{type(x).__name__} on a GPU came in: give it as cupy.asarray(x), which copies "
+                "nothing, so that it is computed where it is"
+            )
+        return np.asarray(x)
+    try:
+        return np.from_dlpack(x)
+    except (BufferError, RuntimeError, TypeError) as error:
+        # torch: requires_grad, sparse, bfloat16; JAX: bfloat16 and other types that NumPy does not have.
+        raise DTypeError(f"this {kind} array can't be read ({error}); {', '.join(IMAGE_DTYPES)} are allowed") from error
+
+
+def from_host(result: NDArray[Any], kind: Kind) -> Any:
+    """A NumPy result as an array of ``kind``."""
+    if kind == "torch":
+        return sys.modules["torch"].from_numpy(np.asarray(result))
+    if kind == "jax":
+        jax = sys.modules["jax"]
+        return jax.numpy.asarray(result.astype(jax_dtype(result.dtype), copy=False))
+    return result
+
+
+def jax_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """What JAX holds values of ``dtype`` as: it has no 64 bits unless told so (pixel counts fit into 32)."""
+    if dtype.itemsize == 8 and not sys.modules["jax"].config.jax_enable_x64:
+        return np.dtype(f"{dtype.kind}4")
+    return dtype
+
+
+def as_images(x: Any) -> Images:
+    """Check that ``x`` is an image or a batch of them and bring it to the form that backends take.
+
+    Raises:
+        DTypeError: not one of ``IMAGE_DTYPES``.
+        ShapeError: fewer than two axes, an empty axis, or three or more axes with 3 or 4 in the last.
+    """
+    if type(x) is np.ndarray:
+        kind: Kind = "numpy"
+        array = x
+    else:
+        kind = kind_of(x)
+        device = device_of(x, kind)
+        if device is not None:
+            return _on_device(x, kind, device)
+        array = to_host(x, kind)
+    if array.dtype not in _ALLOWED:
+        if array.dtype.newbyteorder("=") not in _ALLOWED:
+            raise _refused(array.dtype)
+        array = array.astype(array.dtype.newbyteorder("="))
+    shape = array.shape
+    check_shape(shape)
+    if not array.flags.c_contiguous:
+        array = np.ascontiguousarray(array)
+    return Images(array.reshape(-1, *shape[-2:]), shape, kind)
+
+
+def _on_device(x: Any, kind: Kind, device: int) -> Images:
+    dtype = dtype_of(x)
+    if dtype not in _ALLOWED:
+        if dtype.newbyteorder("=") in _ALLOWED:
+            raise DTypeError(
+                f"image of dtype {dtype} on GPU {device}: GPUs don't compute on foreign byte orders; convert on the "
+                f"host, cupy.asarray(x.get().astype('{dtype.newbyteorder('=').name}'))"
+            )
+        raise _refused(dtype)
+    shape = tuple(x.shape)
+    check_shape(shape)
+    return Images(x, shape, kind, device)
+
+
+def dtype_of(x: Any) -> np.dtype[Any]:
+    """The dtype of any library's array as NumPy's."""
+    name = str(x.dtype).removeprefix("torch.")
+    try:
+        return np.dtype(name)
+    except TypeError as error:
+        raise _refused(name) from error
+
+
+def _refused(dtype: object) -> DTypeError:
+    return DTypeError(f"image of dtype {dtype}: {', '.join(IMAGE_DTYPES)} are allowed; {_HINT}")
+
+
+def check_shape(shape: tuple[int, ...]) -> None:
+    """Refuse what is no image or batch of images, and what may be a colour image."""
+    if len(shape) < 2:
+        raise ShapeError(f"array of shape {shape}: an image (H, W) or a batch (..., H, W) is allowed")
+    if 0 in shape:
+        raise ShapeError(f"array of shape {shape} is empty: every axis must have at least one element")
+    if len(shape) > 2 and shape[-1] in (3, 4):
+        raise ShapeError(
+            f"array of shape {shape} is ambiguous: colour in the last axis, or images {shape[-1]} pixels wide? "
+            "Colour: convert to gray, or move the channels forward with np.moveaxis(x, -1, 0) to treat each as an "
+            "image. Narrow images: pass them one by one"
+        )
+
+
+def host_out(out: Any) -> NDArray[Any]:
+    """A writable NumPy view of the caller's ``out=``."""
+    if type(out) is np.ndarray and out.flags.writeable:
+        return out
+    kind = kind_of(out)
+    if kind == "jax":
+        raise ArgumentError("out= is a JAX array, which can't be written to: leave out= away")
+    if not isinstance(out, np.ndarray) and kind == "numpy":
+        raise ArgumentError(f"out= is a {type(out).__name__}: an array is allowed")
+    device = device_of(out, kind)
+    if device is not None:
+        raise ArgumentError(
+            f"out= is on GPU {device} but the image is on the host: the result goes where the image is; "
+            "bring both to one place, or leave out= away"
+        )
+    view = to_host(out, kind)
+    if not view.flags.writeable:
+        raise ArgumentError("out= is read-only: a writable array is allowed")
+    return view

@@ -1,0 +1,226 @@
+"""Argument checks: each brings one parameter to its normal form or says what came in and what is allowed.
+
+``contract.Param.kind`` names the check, so that functions, pipeline files and the command line check alike.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Mapping
+from numbers import Integral, Real
+from typing import Any, Final
+
+from ctfast.errors import ArgumentError
+from ctkernels.contract import MODES, VOI_FUNCTIONS, Operation
+
+MAX_BINS: Final = 1 << 24
+MAX_CLAHE_BINS: Final = 1 << 16
+
+
+def _fail(name: str, value: Any, allowed: str) -> ArgumentError:
+    return ArgumentError(f"{name}={value!r}: {allowed}")
+
+
+def _is_real(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def number(name: str, value: Any) -> float:
+    """A finite number."""
+    if not _is_real(value) or not math.isfinite(value):
+        raise _fail(name, value, "a finite number is allowed")
+    return float(value)
+
+
+def positive(name: str, value: Any) -> float:
+    """A finite number above 0."""
+    if not _is_real(value) or not math.isfinite(value) or value <= 0:
+        raise _fail(name, value, "a finite number above 0 is allowed")
+    return float(value)
+
+
+def not_negative(name: str, value: Any) -> float:
+    """A finite number of at least 0."""
+    if not _is_real(value) or not math.isfinite(value) or value < 0:
+        raise _fail(name, value, "a finite number of at least 0 is allowed")
+    return float(value)
+
+
+def _pair(name: str, value: Any, allowed: str) -> tuple[Any, Any]:
+    try:
+        first, second = value
+    except (TypeError, ValueError):
+        raise _fail(name, value, allowed) from None
+    return first, second
+
+
+def _whole_pair(name: str, value: Any, allowed: str, ok: Callable[[int], bool]) -> tuple[int, int]:
+    both = (value, value) if _is_whole(value) else _pair(name, value, allowed)
+    if not all(_is_whole(v) and ok(int(v)) for v in both):
+        raise _fail(name, value, allowed)
+    return int(both[0]), int(both[1])
+
+
+def odd_size(name: str, value: Any) -> tuple[int, int]:
+    """Odd window size, one number or (rows, columns)."""
+    return _whole_pair(
+        name,
+        value,
+        "an odd whole number of at least 1, or a pair (rows, columns) of them, is allowed",
+        lambda v: v >= 1 and v % 2 == 1,
+    )
+
+
+def grid(name: str, value: Any) -> tuple[int, int]:
+    """Tile grid, (rows, columns)."""
+    return _whole_pair(
+        name, value, "a pair (rows, columns) of whole numbers of at least 1 is allowed", lambda v: 1 <= v <= 1024
+    )
+
+
+def sigma(name: str, value: Any) -> tuple[float, float]:
+    """Standard deviation in pixels, one number or (rows, columns)."""
+    allowed = "a number above 0, or a pair (rows, columns) of them, in pixels is allowed"
+    both = (value, value) if _is_real(value) else _pair(name, value, allowed)
+    if not all(_is_real(v) and math.isfinite(v) and v > 0 for v in both):
+        raise _fail(name, value, allowed)
+    return float(both[0]), float(both[1])
+
+
+def _choice(options: tuple[str, ...]) -> Callable[[str, Any], str]:
+    def check(name: str, value: Any) -> str:
+        if value not in options:
+            raise _fail(name, value, f"one of {', '.join(options)} is allowed")
+        return str(value)
+
+    return check
+
+
+def optional_range(name: str, value: Any) -> tuple[float, float] | None:
+    """Two different finite numbers, low then high, or None."""
+    if value is None:
+        return None
+    allowed = "a pair (low, high) of finite numbers with low < high, or None, is allowed"
+    low, high = _pair(name, value, allowed)
+    if not (_is_real(low) and _is_real(high) and math.isfinite(low) and math.isfinite(high) and low < high):
+        raise _fail(name, value, allowed)
+    return float(low), float(high)
+
+
+def optional_mask_range(name: str, value: Any) -> tuple[float, float] | None:
+    """As optional_range, but either end may be infinite or None (open) and both may be equal."""
+    if value is None:
+        return None
+    allowed = "a pair (low, high) with low <= high is allowed; None or inf leaves an end open"
+    low, high = _pair(name, value, allowed)
+    low = -math.inf if low is None else low
+    high = math.inf if high is None else high
+    if not (_is_real(low) and _is_real(high) and low <= high):
+        raise _fail(name, value, allowed)
+    return float(low), float(high)
+
+
+def optional_wide_range(name: str, value: Any) -> tuple[float, float] | None:
+    """As optional_range; equal ends are widened by half a unit to each side, as numpy.histogram does."""
+    if value is None:
+        return None
+    allowed = "a pair (low, high) of finite numbers with low <= high, or None, is allowed"
+    low, high = _pair(name, value, allowed)
+    if not (_is_real(low) and _is_real(high) and math.isfinite(low) and math.isfinite(high) and low <= high):
+        raise _fail(name, value, allowed)
+    return (float(low), float(high)) if low < high else (float(low) - 0.5, float(high) + 0.5)
+
+
+def optional_percentile_pair(name: str, value: Any) -> tuple[float, float] | None:
+    """Two percentiles, low < high, or None."""
+    if value is None:
+        return None
+    allowed = "a pair (low, high) with 0 <= low < high <= 100, or None, is allowed"
+    low, high = _pair(name, value, allowed)
+    if not (_is_real(low) and _is_real(high) and 0 <= low < high <= 100):
+        raise _fail(name, value, allowed)
+    return float(low), float(high)
+
+
+def percentiles(name: str, value: Any) -> tuple[float, ...]:
+    """Any number of percentiles."""
+    allowed = "numbers from 0 to 100 are allowed"
+    try:
+        values = (value,) if _is_real(value) else tuple(value)
+    except TypeError:
+        raise _fail(name, value, allowed) from None
+    if not all(_is_real(v) and 0 <= v <= 100 for v in values):
+        raise _fail(name, value, allowed)
+    return tuple(float(v) for v in values)
+
+
+def bins(name: str, value: Any) -> int:
+    """Number of histogram bins."""
+    if not _is_whole(value) or not 1 <= value <= MAX_BINS:
+        raise _fail(name, value, f"a whole number from 1 to {MAX_BINS:,} is allowed")
+    return int(value)
+
+
+def clahe_bins(name: str, value: Any) -> int:
+    """Number of bins of CLAHE's tables."""
+    if not _is_whole(value) or not 2 <= value <= MAX_CLAHE_BINS:
+        raise _fail(name, value, f"a whole number from 2 to {MAX_CLAHE_BINS:,} is allowed")
+    return int(value)
+
+
+def edges(name: str, value: Any) -> tuple[float, ...]:
+    """Rising numbers between which pixels get labels."""
+    allowed = "1 to 254 finite numbers, each above the one before, are allowed"
+    try:
+        values = (value,) if _is_real(value) else tuple(value)
+    except TypeError:
+        raise _fail(name, value, allowed) from None
+    numbers = all(_is_real(v) and math.isfinite(v) for v in values)
+    if not numbers or not 1 <= len(values) <= 254 or any(a >= b for a, b in itertools.pairwise(values)):
+        raise _fail(name, value, allowed)
+    return tuple(float(v) for v in values)
+
+
+CHECKS: Final[Mapping[str, Callable[[str, Any], Any]]] = {
+    "bins": bins,
+    "clahe_bins": clahe_bins,
+    "edges": edges,
+    "grid": grid,
+    "mode": _choice(MODES),
+    "not_negative": not_negative,
+    "number": number,
+    "odd_size": odd_size,
+    "optional_mask_range": optional_mask_range,
+    "optional_percentile_pair": optional_percentile_pair,
+    "optional_range": optional_range,
+    "optional_wide_range": optional_wide_range,
+    "percentiles": percentiles,
+    "positive": positive,
+    "sigma": sigma,
+    "voi_function": _choice(VOI_FUNCTIONS),
+}
+
+
+def check_params(operation: Operation, values: Mapping[str, Any]) -> dict[str, Any]:
+    """All parameters of ``operation`` in normal form, defaults filled in; unknown or missing names are errors."""
+    known = [p.name for p in operation.params]
+    for name in values:
+        if name not in known:
+            raise ArgumentError(f"{operation.name} has no parameter {name!r}; it has {', '.join(known)}")
+    result = {}
+    for param in operation.params:
+        if param.required and param.name not in values:
+            raise ArgumentError(f"{operation.name} needs {param.name}=")
+        result[param.name] = CHECKS[param.kind](param.name, values.get(param.name, param.default))
+    if operation.name == "window" and result["function"] == "linear" and result["width"] < 1:
+        raise _fail("width", result["width"], "at least 1 is allowed with function='linear' (DICOM PS3.3 C.11.2.1.2)")
+    if operation.name == "normalize" and result["in_range"] is not None:
+        other = next((n for n in ("percentiles", "value_range") if result[n] is not None), None)
+        if other:
+            raise ArgumentError(f"in_range= fixes the range, {other}= finds it: give one of them")
+    return result

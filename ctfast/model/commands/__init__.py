@@ -1,0 +1,1 @@
+"""What the commands of the network do: train, evaluate, predict, export."""

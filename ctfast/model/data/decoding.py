@@ -1,0 +1,123 @@
+"""Files of a training set to 16-bit images, many at a time; a bad file becomes a reason and never stops the others."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctfast import ops
+from ctfast.analysis.scan.scan_set import in_order
+from ctfast.batch.processes import DIED, use_processes
+from ctfast.errors import CTFastError
+from ctfast.files import Image, Limits, read_image
+from ctfast.model.data.labels import Sample
+from ctfast.model.data.reading import Reading, in_processes, no_frames
+from ctfast.runner.work import reason
+
+HU_RANGE: Final = (-200, 1000)
+HU_BINS: Final = 120
+"""Of 10 HU each."""
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What one sample gave, without its pixels.
+
+    Attributes:
+        hashes: Of each frame's 16-bit image.
+        error: Why it could not be read; empty otherwise.
+        shape: Rows and columns in the file.
+        trusted: Whether the values are what the pipeline expects.
+        several: Whether the file holds a stack.
+        hu_shares: ``(frames, HU_BINS)``, None where values are not HU.
+    """
+
+    hashes: tuple[str, ...] = ()
+    error: str = ""
+    patient: str = ""
+    study: str = ""
+    shape: tuple[int, int] = (0, 0)
+    trusted: bool = True
+    several: bool = False
+    hu_shares: NDArray[np.float32] | None = field(default=None, compare=False)
+
+    @classmethod
+    def of_array(cls, image: NDArray[np.uint16]) -> Decoded:
+        """Of an image that comes from no file."""
+        return cls((hash_of(image),), shape=(image.shape[0], image.shape[1]))
+
+    def names(self, name: str) -> list[str]:
+        """The names of the frames of a file called ``name``."""
+        return [f"{name}[{k}]" for k in range(len(self.hashes))] if self.several else [name]
+
+
+def hash_of(image: NDArray[np.uint16]) -> str:
+    """Of one slice as the network sees it: slices that differ only outside the window are the same to it."""
+    return hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).hexdigest()
+
+
+Frames = tuple[NDArray[np.uint16], Decoded]
+
+
+def decode_all(samples: Sequence[Sample], reading: Reading, workers: int, pool: str) -> Iterator[Frames]:
+    """The frames ``(frames, ...)`` of each sample and what is known of them, in order."""
+    work = partial(decode, reading=reading)
+    if use_processes(len(samples), workers, pool):
+        return in_processes(work, samples, workers, died=partial(_dead, reading=reading))
+    return in_order(work, samples, workers)
+
+
+def decode(sample: Sample, reading: Reading) -> Frames:
+    """Read one sample: pixels from its first readable file, the patient from the first that tells."""
+    preprocessing, limits = reading.preprocessing, reading.limits
+    reasons = []
+    for path in sample.paths:
+        try:
+            frames, image = preprocessing.read(path, units=reading.units, limits=limits)
+            meta = _identity(image)
+            for other in sample.paths:
+                if other != path and "patient_id" not in meta:
+                    meta |= _identity_of(other, limits)
+            height, width = image.pixels.shape[-2:]
+            decoded = Decoded(
+                hashes=tuple(hash_of(frame) for frame in frames),
+                patient=meta.get("patient_id", ""),
+                study=meta.get("study", ""),
+                shape=(height, width),
+                trusted=preprocessing.trusts(image),
+                several=image.pixels.ndim == 3,
+                hu_shares=hu_shares(image.pixels) if image.units == "hu" else None,
+            )
+            return frames, decoded
+        except Exception as error:  # whatever a decoder raises; the next file of the same slice may be whole
+            reasons.append(reason(error).removeprefix(f"{path}: "))
+    return no_frames(reading), Decoded(error="; ".join(reasons))
+
+
+def _dead(sample: Sample, reading: Reading) -> Frames:
+    return no_frames(reading), Decoded(error=DIED)
+
+
+def _identity(image: Image) -> dict[str, str]:
+    return {key: str(image.meta[key]) for key in ("patient_id", "study") if image.meta.get(key)}
+
+
+def _identity_of(path: Path, limits: Limits) -> dict[str, str]:
+    try:
+        return _identity(read_image(path, limits=limits))
+    except (CTFastError, OSError):
+        return {}  # the pixels come from elsewhere; without it the patient is simply not known, which is told
+
+
+def hu_shares(pixels: NDArray[Any]) -> NDArray[np.float32]:
+    """Share of all pixels in each 10 HU from -200 to 1000: ``(frames, 120)`` for ``(H, W)`` or ``(frames, H, W)``."""
+    counts, _ = ops.histogram(pixels, HU_BINS, value_range=HU_RANGE)
+    size = pixels.shape[-2] * pixels.shape[-1]
+    return np.asarray(counts, np.float32).reshape(-1, HU_BINS) / np.float32(size)

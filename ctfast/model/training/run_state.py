@@ -1,0 +1,174 @@
+"""What ``fit`` keeps: history, the best weights, and the run folder, if there is one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import jax
+import numpy as np
+from flax import nnx
+
+from ctfast.errors import ArgumentError
+from ctfast.model.checkpoint import write_json
+from ctfast.model.config import ModelConfig, TrainConfig
+from ctfast.model.data.dataset import record_of
+from ctfast.model.devices import Devices, wait_for_all
+from ctfast.model.network.sequential4 import Sequential4, empty_weights, model_from, weights_of
+from ctfast.model.run_folder import RunFolder, TrainedModel
+from ctfast.model.training.epoch import Engine
+from ctfast.model.training.inputs import FitData
+from ctfast.model.training.step import Recipe, State, make_optimizer
+
+_FINISHED: Final = "all epochs are done"
+
+
+class Keeper:
+    """Remembers; on the first process also writes.
+
+    Args:
+        path: The run folder, or None.
+        data: What is trained on.
+        config: How.
+        devices: On what.
+        resume: Go on with what the folder holds.
+
+    Raises:
+        UsageError: A folder that is taken, or a run that was started otherwise.
+        FileFormatError: A checkpoint that is damaged or of another version.
+    """
+
+    def __init__(self, path: Path | None, data: FitData, config: TrainConfig, devices: Devices, *, resume: bool):
+        if resume and path is None:
+            raise ArgumentError("resume=True needs run_dir=")
+        self.path = path
+        self.history: list[dict[str, Any]] = []
+        self.best_epoch = 0
+        self.stopped: str | None = None
+        self._data, self._config = data, config
+        self._best_weights: Any = None
+        self._best_saved: dict[str, Any] | None = None
+        self._saved = time.monotonic()
+        self._folder = None if path is None else RunFolder(path)
+        self._writes = self._folder is not None and jax.process_index() == 0
+        self._resumed = False
+        if self._folder is not None:
+            self._open(self._folder, devices, resume)
+
+    def _open(self, folder: RunFolder, devices: Devices, resume: bool) -> None:
+        dataset = self._data.dataset
+        if self._writes:
+            told = {
+                "model": self._data.model.to_dict(),
+                "training": self._config.to_dict(),
+                "preprocessing": dataset.preprocessing.to_dict(),
+                "classes": list(dataset.classes),
+                "data": self._data.fingerprint(),
+            }
+            folder.start(told, devices, resume=resume)
+            write_json(folder.path / "data.json", self._record_of_data())
+        wait_for_all("run folder")
+        if not (resume and folder.checkpoints.exists()):
+            return
+        record = folder.checkpoints.record()
+        self.history = list(record.facts["history"])
+        self.best_epoch = record.facts["best_epoch"]
+        self.stopped = record.facts["stopped"]
+        self._best_saved = record.checkpoints["best"]["weights"]
+        self._resumed = True
+        if self._writes:
+            folder.write_history(self.history)
+
+    def _record_of_data(self) -> dict[str, Any]:
+        data = self._data
+        if data.held_out is data.dataset:
+            return record_of(data.dataset, data.training, data.validation)
+        told = record_of(data.dataset, data.training)
+        if data.held_out is not None:
+            told["validation"] = record_of(data.held_out, data.validation)["training"]
+        return told
+
+    def start_state(self, recipe: Recipe, initial: Sequential4 | None) -> Callable[[], State]:
+        """What makes the state to start from, on the host."""
+        model, optimizer = self._data.model, make_optimizer(recipe)
+
+        def fresh() -> State:
+            made = weights_of(initial) if initial is not None else _drawn(model, np.int32(self._config.seed))
+            weights = jax.tree.map(np.asarray, made)
+            return State(weights, jax.tree.map(np.asarray, optimizer.init(weights)))
+
+        def stored() -> State:
+            assert self._folder is not None
+            weights = empty_weights(model)
+            like = jax.eval_shape(optimizer.init, weights)
+            read = self._folder.checkpoints.read
+            return State(read("last", "weights", weights), read("last", "optimizer", like))
+
+        return stored if self._resumed else fresh
+
+    def end_epoch(self, row: dict[str, Any], engine: Engine) -> None:
+        """Note an epoch; decide what is best and whether to stop; save when it is time."""
+        self.history.append(row)
+        epoch = len(self.history)
+        loss = row.get("validation_loss")
+        if loss is None or not self.best_epoch or loss < self.history[self.best_epoch - 1]["validation_loss"]:
+            self.best_epoch, self._best_saved = epoch, None
+            self._best_weights = engine.host_weights() if loss is not None or epoch == self._config.epochs else None
+        patience = self._config.patience
+        if patience and epoch - self.best_epoch >= patience:
+            self.stopped = f"no lower validation loss in {patience} epochs after epoch {self.best_epoch}"
+        elif epoch == self._config.epochs:
+            self.stopped = _FINISHED
+        if self._writes and self._folder is not None:
+            self._folder.write_history(self.history)
+            if self.stopped or time.monotonic() - self._saved >= self._config.checkpoint_seconds:
+                self._save(self._folder, engine)
+
+    def _save(self, folder: RunFolder, engine: Engine) -> None:
+        state, store = engine.host_state(), folder.checkpoints
+        last = {
+            "weights": store.write("weights", state.weights),
+            "optimizer": store.write("optimizer", state.optimizer),
+        }
+        if self._best_saved is None:
+            now = self.best_epoch == len(self.history)
+            self._best_saved = last["weights"] if now else store.write("weights", self._best_weights)
+        facts = {"history": self.history, "best_epoch": self.best_epoch, "stopped": self.stopped}
+        store.commit({"last": last, "best": {"weights": self._best_saved}}, facts)
+        self._saved = time.monotonic()
+
+    def close(self) -> None:
+        """Draw the curves; wait until every process has come here."""
+        if self._writes and self._folder is not None and self.history:
+            from ctfast.model.training.curves import save_curves
+
+            save_curves(self.history, self._folder.path / "plots")
+        wait_for_all("end of training")
+
+    def kept(self) -> str:
+        """What is left of a training that diverged, for the message."""
+        if self._folder is None or not self._folder.checkpoints.exists():
+            return "no checkpoint had been written"
+        epochs = len(self._folder.checkpoints.record().facts["history"])
+        return f"the checkpoint of epoch {epochs} is kept in {self._folder.path}"
+
+    def trained(self) -> TrainedModel:
+        """The best network."""
+        model = self._data.model
+        weights = self._best_weights
+        if weights is None:
+            assert self._folder is not None
+            weights = self._folder.checkpoints.read("best", "weights", empty_weights(model))
+        dataset = self._data.dataset
+        return TrainedModel.of(
+            model_from(model, weights, self._config.path), dataset.preprocessing, dataset.classes, self._config
+        )
+
+
+@partial(jax.jit, static_argnums=0)
+def _drawn(config: ModelConfig, seed: jax.Array) -> Any:
+    """``Sequential4(config, rngs=nnx.Rngs(seed))`` as one program, which compiles in a fifth of the time."""
+    return weights_of(Sequential4(config, rngs=nnx.Rngs(jax.random.key(seed))))

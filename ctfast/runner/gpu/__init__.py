@@ -1,0 +1,1 @@
+"""A run on GPUs: files read into page-locked memory, chunks over three streams, results written."""

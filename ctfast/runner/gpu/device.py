@@ -1,0 +1,146 @@
+"""One GPU's part of a run: chunks in, results out, three streams busy at once, smaller chunks where memory is short."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any
+
+from numpy.typing import NDArray
+
+from ctfast import backend
+from ctfast.dispatch.chain import Plan
+from ctfast.dispatch.device_errors import device_errors
+from ctfast.dispatch.transfer import streams
+from ctfast.errors import DeviceMemoryError
+from ctfast.runner.gpu.chunks import Chunk, Key
+
+SLOTS = 3
+"""Chunks of a GPU at a time: one being read, one on the GPU, one being written."""
+CHUNK_BYTES = 64 << 20
+"""Pixels of a chunk: enough for copies at full speed and for every multiprocessor; more only takes longer to fill."""
+_SHARE_OF_MEMORY = 0.5
+_SCRATCH_BYTES_A_PIXEL = 24
+"""Between two steps of a chain: two intermediate images of at most 8 bytes a pixel, tables and histograms."""
+
+
+class Lane:
+    """A GPU with its slots, a thread that starts its work and one that waits for it."""
+
+    def __init__(
+        self, device: int, computed: Callable[[Chunk], None], failed: Callable[[Chunk, Exception], None]
+    ) -> None:
+        self.device = device
+        self._computed, self._failed = computed, failed
+        with device_errors():
+            self._lanes = streams().Lanes(device)
+            self._free_bytes: int = self._lanes.free_bytes()
+        self.slots = [streams().Slot(device) for _ in range(SLOTS)]
+        self._ready: SimpleQueue[Chunk | None] = SimpleQueue()
+        self._running: SimpleQueue[tuple[Chunk, Any, float] | None] = SimpleQueue()
+        self._most: dict[Key, int] = {}
+        self._threads = [
+            threading.Thread(target=work, name=f"ctfast-gpu-{device}", daemon=True)
+            for work in (self._start, self._wait)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def capacity(self, key: Key, plan: Plan) -> int:
+        """Images a chunk may hold: by the bytes of a copy, the memory of the GPU, and what was too much before."""
+        pixels = key.height * key.width
+        source, result = pixels * key.dtype.itemsize, pixels * (plan.dtype.itemsize if plan.makes_image else 0)
+        by_memory = int(_SHARE_OF_MEMORY * self._free_bytes) // (
+            SLOTS * (source + result) + _SCRATCH_BYTES_A_PIXEL * pixels
+        )
+        return max(1, min(CHUNK_BYTES // source, by_memory, self._most.get(key, by_memory)))
+
+    def launch(self, chunk: Chunk) -> None:
+        """Do a chunk; ``computed`` or ``failed`` is called with it later."""
+        self._ready.put(chunk)
+
+    def close(self) -> None:
+        """End the threads when what they have is done, and give the memory back."""
+        self._ready.put(None)
+        for thread in self._threads:
+            thread.join()
+        for slot in self.slots:
+            slot.drop()
+
+    def _start(self) -> None:
+        while (chunk := self._ready.get()) is not None:
+            begin = time.perf_counter()
+            try:
+                chunk.targets = _targets(chunk)
+                try:
+                    self._running.put((chunk, self._launched(chunk, slice(0, chunk.taken)), begin))
+                except DeviceMemoryError:
+                    self._in_parts(chunk)
+                    chunk.seconds = time.perf_counter() - begin
+                    self._computed(chunk)
+            except Exception as error:  # one bad chunk never stops a batch
+                self._failed(chunk, error)
+        self._running.put(None)
+
+    def _wait(self) -> None:
+        while (item := self._running.get()) is not None:
+            chunk, event, begin = item
+            try:
+                with device_errors():
+                    event.synchronize()
+            except Exception as error:
+                self._failed(chunk, error)
+                continue
+            chunk.seconds = time.perf_counter() - begin
+            self._computed(chunk)
+
+    def _launched(self, chunk: Chunk, part: slice) -> Any:
+        with device_errors():
+            return self._lanes.launch(
+                chunk.slot, chunk.source[part], [target[part] for target in chunk.targets], _compute(chunk.plan)
+            )
+
+    def _in_parts(self, chunk: Chunk) -> None:
+        """Half as many images at a time, and half of that, until it fits; later chunks are as small."""
+        start, part = 0, max(1, chunk.taken // 2)
+        self._empty()
+        while start < chunk.taken:
+            try:
+                event = self._launched(chunk, slice(start, min(start + part, chunk.taken)))
+                with device_errors():
+                    event.synchronize()
+                start += part
+            except DeviceMemoryError:
+                if part == 1:
+                    raise
+                part //= 2
+                self._empty()
+        self._most[chunk.key] = part
+
+    def _empty(self) -> None:
+        """Give back all memory that is not at work: buffers of other slots have the size that was too large."""
+        with device_errors():
+            self._lanes.synchronize()
+            for slot in self.slots:
+                slot.drop(host=False)
+            self._free_bytes = self._lanes.free_bytes()
+
+
+def _targets(chunk: Chunk) -> list[NDArray[Any]]:
+    plan, slot = chunk.plan, chunk.slot
+    shape = (chunk.taken, chunk.key.height, chunk.key.width)
+    targets = [slot.host("image", shape, plan.dtype)] if plan.makes_image else []
+    return targets + [slot.host(link.operation, *plan.rows(shape, link)) for link in plan.statistics]
+
+
+def _compute(plan: Plan) -> Callable[[Any, list[Any]], None]:
+    run = backend.chain_kernel("gpu")
+    assert run is not None, "the GPU backend takes chains"
+    first = int(plan.makes_image)
+
+    def compute(x: Any, results: list[Any]) -> None:
+        run(x, results[0] if first else None, plan.links, results[first:])
+
+    return compute

@@ -1,0 +1,180 @@
+"""What a run will do, decided and checked before any work: inputs, outputs, conflicts, what is done already."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from ctfast import __version__
+from ctfast.errors import UsageError
+from ctfast.files import Compression, UnitsChoice, find_images
+from ctfast.files.find import Ignored
+from ctfast.pipeline import Pipeline
+from ctfast.runner.manifest import Row, read_rows
+
+RUN_FILE = "run.json"
+SUFFIXES = {"tif": ".tif", "npy": ".npy", "nii": ".nii.gz", "png": ".png"}
+UNITS_CHOICES = get_args(UnitsChoice)
+COMPRESSIONS = get_args(Compression)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that decides what an output looks like, and how inputs are read."""
+
+    pipeline: Pipeline
+    backend: str
+    format: str = "tif"
+    compression: Compression = "none"
+    units: UnitsChoice = "auto"
+    max_bytes: int = 2 << 30
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What must be equal for two runs to share an output folder."""
+        return {
+            "pipeline": self.pipeline.hash,
+            "format": self.format,
+            "compression": self.compression,
+            "units": self.units,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One input and its output."""
+
+    source: str
+    output: str
+
+
+@dataclass
+class Plan:
+    """The tasks of one run."""
+
+    out: Path
+    settings: Settings
+    tasks: list[Task]
+    """Still to do."""
+    done: int
+    """Finished by an earlier run of the same pipeline."""
+    ignored: Sequence[Ignored]
+    """Files in the input folders that are no images."""
+    shard: tuple[int, int] | None
+
+
+def parse_shard(text: str | None) -> tuple[int, int] | None:
+    """``"2/8"`` as ``(2, 8)``."""
+    if text is None:
+        return None
+    first, _, second = text.partition("/")
+    if not (first.isdigit() and second.isdigit() and 1 <= int(first) <= int(second)):
+        raise UsageError(f"--shard {text!r}: i/n with 1 <= i <= n is allowed, such as 2/8")
+    return int(first), int(second)
+
+
+def make_plan(
+    inputs: Sequence[str | Path],
+    out: Path,
+    settings: Settings,
+    *,
+    overwrite: bool = False,
+    resume: bool = True,
+    shard: tuple[int, int] | None = None,
+) -> Plan:
+    """Find the inputs, name the outputs, refuse what would lose or mix data.
+
+    Raises:
+        UsageError: nothing found; ``out`` inside an input or two inputs for one output; outputs of another pipeline.
+    """
+    out = out.resolve()
+    _refuse_out_inside_inputs(inputs, out)
+    found = find_images(inputs)
+    if not found.items:
+        listed = ", ".join(str(i) for i in inputs)
+        raise UsageError(f"no images found in {listed}; {len(found.ignored)} other files were ignored")
+    suffix = SUFFIXES[settings.format]
+    tasks = [Task(str(item.path.resolve()), str(out / f"{item.stem}{suffix}")) for item in found.items]
+    _refuse_collisions(tasks)
+    _refuse_other_run(out, settings, tasks, overwrite=overwrite)
+    if shard is not None:
+        tasks = tasks[shard[0] - 1 :: shard[1]]
+    finished: dict[str, Row] = {}
+    if resume and not overwrite:
+        finished = {row["output"]: row for row in read_rows(out) if row["status"] == "ok"}
+    todo = [task for task in tasks if not _is_done(task, finished.get(task.output), settings)]
+    return Plan(out, settings, todo, len(tasks) - len(todo), found.ignored, shard)
+
+
+def _refuse_out_inside_inputs(inputs: Sequence[str | Path], out: Path) -> None:
+    for given in inputs:
+        folder = Path(given).resolve()
+        if folder.is_dir() and (out == folder or folder in out.parents):
+            raise UsageError(f"--out {out} lies inside the input {folder}: outputs would become inputs; choose another")
+
+
+def _refuse_collisions(tasks: Sequence[Task]) -> None:
+    # Case is ignored because a case-insensitive disk would let one output overwrite the other.
+    seen: dict[str, str] = {}
+    sources = {task.source for task in tasks}
+    for task in tasks:
+        key = task.output.casefold()
+        if key in seen:
+            raise UsageError(
+                f"two inputs for one output {task.output}: {seen[key]} and {task.source}; "
+                "run them into different --out folders"
+            )
+        seen[key] = task.source
+        if task.output in sources:
+            raise UsageError(f"the output {task.output} is an input too; choose another --out")
+
+
+def _refuse_other_run(out: Path, settings: Settings, tasks: Sequence[Task], *, overwrite: bool) -> None:
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"--out {out} is a file: a folder is needed")
+    if overwrite:
+        return
+    earlier = read_run_file(out)
+    if earlier is not None:
+        different = [k for k, v in settings.identity.items() if earlier.get(k) != v]
+        if different:
+            told = ", ".join(f"{k} {earlier.get(k)} there, {settings.identity[k]} now" for k in different)
+            raise UsageError(
+                f"{out} holds the outputs of another run ({told}); choose another --out or give --overwrite"
+            )
+    else:
+        there = next((task.output for task in tasks if os.path.exists(task.output)), None)
+        if there is not None:
+            raise UsageError(f"{there} exists and is not ours; choose another --out or give --overwrite")
+
+
+def _is_done(task: Task, row: Row | None, settings: Settings) -> bool:
+    if row is None or row["pipeline"] != settings.pipeline.hash or row["input"] != task.source:
+        return False
+    try:
+        now = os.stat(task.source)
+        return now.st_size == row["input_bytes"] and now.st_mtime == row["input_mtime"] and os.path.exists(task.output)
+    except OSError:
+        return False
+
+
+def read_run_file(out: Path) -> dict[str, Any] | None:
+    """What an earlier run said about itself, or None."""
+    try:
+        data = json.loads((out / RUN_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return data if isinstance(data, dict) else None
+
+
+def write_run_file(plan: Plan) -> None:
+    """Say in the output folder which pipeline fills it; atomic, and the same text from every shard."""
+    plan.out.mkdir(parents=True, exist_ok=True)
+    text = {**plan.settings.identity, "version": __version__, "steps": plan.settings.pipeline.to_dict()["steps"]}
+    temporary = plan.out / f".{RUN_FILE}.{os.getpid()}"
+    temporary.write_text(json.dumps(text, indent=2) + "\n", encoding="utf-8")
+    os.replace(temporary, plan.out / RUN_FILE)

@@ -1,0 +1,1 @@
+"""Commands about the installation itself: doctor, warm, benchmark, demo and synthetic data."""

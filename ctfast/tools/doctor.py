@@ -1,0 +1,94 @@
+"""What works on this machine, what not and why, and the command that mends it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import platform
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import ctfast
+from ctfast.batch.limits import available_bytes
+from ctfast.tools.doctor_gpu import gpu_facts
+from ctkernels.cpu import available_cores
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+BASE: Final = ("numpy", "numba", "tifffile", "rich", "typer")
+EXTRAS: Final = {
+    "dicom": ("pydicom",),
+    "nifti": ("nibabel",),
+    "report": ("jinja2", "matplotlib", "pillow", "scipy"),
+    "nn": ("flatbuffers", "flax", "h5py", "jax", "onnx", "optax", "orbax-checkpoint", "scikit-learn"),
+    "codecs": ("imagecodecs", "pylibjpeg", "pylibjpeg-libjpeg", "pylibjpeg-openjpeg", "pyjpegls"),
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    subject: str
+    good: bool
+    told: str
+    remedy: str = ""
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def findings() -> Iterator[Finding]:
+    """Look at the machine, the packages, every extra and every backend."""
+    yield Finding("ctfast", True, f"{ctfast.__version__}, Python {platform.python_version()}, {platform.platform()}")
+    yield Finding(
+        "cores",
+        True,
+        f"{available_cores()} usable (affinity and container quota counted), {ctfast.get_num_threads()} threads a call",
+    )
+    yield Finding("memory", True, f"{available_bytes() / 2**30:.1f} GiB available")
+    for package in BASE:
+        version = _version(package)
+        yield Finding(package, version is not None, version or "not installed", "" if version else "pip install ctfast")
+    for extra, packages in EXTRAS.items():
+        versions = {p: _version(p) for p in packages}
+        missing = [p for p, v in versions.items() if v is None]
+        told = f"missing {', '.join(missing)}" if missing else ", ".join(f"{p} {v}" for p, v in versions.items())
+        yield Finding(f"extra {extra}", not missing, told, f'pip install "ctfast[{extra}]"' if missing else "")
+    for fact in gpu_facts():
+        yield Finding(*fact)
+    for name, status in ctfast.backends().items():
+        yield Finding(f"backend {name}", status.usable, status.reason, status.remedy)
+    if ctfast.backends()["cpu"].usable:
+        yield _thread_pool()
+
+
+def _thread_pool() -> Finding:
+    import numpy as np
+
+    batch = np.random.default_rng(0).integers(-1000, 1000, (8, 256, 256)).astype(np.int16)
+    together = ctfast.median_filter(batch, 5)
+    apart = np.stack([ctfast.median_filter(image, 5, backend="reference") for image in batch[:1]])
+    good = bool((together[:1] == apart).all())
+    return Finding(
+        "thread pool", good, "a batch equals the reference" if good else "a batch differs from the reference"
+    )
+
+
+def print_findings(console: Console) -> None:
+    """The findings as a table."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("", "state", "found", "mend it with", title="ctfast doctor", title_justify="left")
+    for finding in findings():
+        state = "ok" if finding.good else "no"
+        # As Text: in plain strings rich takes the brackets of an extra, ctfast[dicom], for markup and drops them.
+        table.add_row(finding.subject, state, Text(finding.told), Text(finding.remedy))
+    console.print(table)

@@ -1,0 +1,80 @@
+"""Compile ahead: one small call of every operation, input dtype and result dtype fills Numba's cache on disk."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ctfast import ops
+from ctfast.pipeline import Pipeline
+from ctfast.presets import preset
+from ctfast.threads import get_num_threads
+from ctkernels.contract import IMAGE_DTYPES, OPERATIONS, VOI_FUNCTIONS
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_SIDE = 64
+_CHAIN_SLICES = 4
+"""Fewer slices go through a chain operation by operation."""
+
+_MEDIAN_SIZES = (3, 5, 7, 9, 11, 15, 21)
+
+
+def _variants(operation: str) -> Iterator[dict[str, Any]]:
+    """Parameters that take different compiled code."""
+    if operation == "window":
+        yield from ({"center": 40, "width": 400, "function": f} for f in VOI_FUNCTIONS)
+    elif operation == "median_filter":
+        yield from ({"size": s} for s in _MEDIAN_SIZES)
+    elif operation == "normalize":
+        yield from ({}, {"percentiles": (1, 99)}, {"in_range": (0, 255)}, {"value_range": (0, 255)})
+    elif operation == "standardize":
+        yield from ({}, {"value_range": (0, 255)})
+    elif operation == "clahe":
+        yield from ({}, {"nbins": 1024, "value_range": (0, 255)})
+    elif operation == "histogram":
+        yield from ({"bins": 256, "value_range": (0, 256)}, {"bins": 1000})
+    elif operation == "gaussian_filter":
+        yield from ({"sigma": s} for s in (0.6, 1.0, 2.0, 5.0))
+    else:
+        yield {}
+
+
+def calls() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Every (operation, input dtype, parameters) that is compiled."""
+    for name, operation in OPERATIONS.items():
+        results = operation.out_dtypes if operation.chooses_dtype else (None,)
+        for image_dtype in IMAGE_DTYPES:
+            for params in _variants(name):
+                for dtype in results:
+                    yield name, image_dtype, params if dtype is None else {**params, "dtype": dtype}
+
+
+def compile_all(console: Console) -> float:
+    """Compile everything, telling how far it is; returns the seconds it took."""
+    from ctkernels.cpu.xla import targets
+
+    start = time.perf_counter()
+    pixels = np.random.default_rng(0).integers(0, 256, (_SIDE, _SIDE))
+    last = ""
+    for name, image_dtype, params in calls():
+        if name != last:
+            console.print(f"{time.perf_counter() - start:6.1f} s  {name}", highlight=False)
+            last = name
+        getattr(ops, name)(pixels.astype(image_dtype), **params)
+        if image_dtype.startswith("float"):  # whole numbers and others take different code
+            getattr(ops, name)((pixels + 0.3).astype(image_dtype), **params)
+    console.print(f"{time.perf_counter() - start:6.1f} s  pipelines of uint8 windows, as one function", highlight=False)
+    batch = np.repeat(pixels[None], max(_CHAIN_SLICES, get_num_threads()), axis=0)
+    chain = Pipeline(step for step in preset("mediastinum").steps if step.operation != "summary")
+    for image_dtype in IMAGE_DTYPES:
+        chain.run(batch.astype(image_dtype))
+    console.print(f"{time.perf_counter() - start:6.1f} s  convolutions of the network", highlight=False)
+    targets("float32")
+    seconds = time.perf_counter() - start
+    console.print(f"{seconds:6.1f} s  all kernels compiled and cached", highlight=False)
+    return seconds

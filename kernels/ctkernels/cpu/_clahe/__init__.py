@@ -1,0 +1,1 @@
+"""Parts of CLAHE on the CPU: geometry, bins, tables, bands."""

@@ -1,0 +1,110 @@
+"""CLAHE's first passes: the range an image spans, the bin of each pixel.
+
+Bins are uint16 (65,536 at most). Integer bins are exact: ``(v * nbins + 1/2) / width`` in float64 lies at least
+``1 / (2 * 65536)`` from a whole number, and its error is below ``2**-20``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctkernels.cpu._core.jit import jit
+
+Array = NDArray[Any]
+_LANES = 64
+
+
+@jit
+def _finite_range(image: Array, low: Array, high: Array) -> None:
+    """Lane-wise minimum and maximum of the finite pixels of a flat float image, into ``low`` and ``high``.
+
+    Lanes, because LLVM vectorises a float minimum over one variable only where it may assume that there is no NaN.
+    """
+    zero = image.dtype.type(0)
+    whole = image.size // _LANES * _LANES
+    for start in range(0, whole, _LANES):
+        part = image[start : start + _LANES]
+        for k in range(_LANES):
+            v = part[k]
+            finite = v - v == zero
+            low[k] = v if finite and v < low[k] else low[k]
+            high[k] = v if finite and v > high[k] else high[k]
+    for k in range(whole, image.size):
+        v = image[k]
+        if v - v == zero:
+            low[0] = min(low[0], v)
+            high[0] = max(high[0], v)
+
+
+@jit
+def _whole_range(image: Array) -> tuple[Any, Any]:
+    """Minimum and maximum of a flat integer image."""
+    low = image[0]
+    high = image[0]
+    for v in image:
+        low = v if v < low else low
+        high = v if v > high else high
+    return low, high
+
+
+@jit
+def _bins_of_integers(image: Array, bins: Array, low: int, high: int, nbins: int) -> None:
+    """Bin of each pixel of a flat integer image, range ends included."""
+    lo = np.int32(low)
+    hi = np.int32(high)
+    n = np.float64(nbins)
+    scale = 1.0 / np.float64(high - low + 1)
+    for k in range(image.size):
+        v = np.int32(image[k])
+        v = v if v > lo else lo
+        v = v if v < hi else hi
+        bins[k] = np.uint16(np.int32((np.float64(v - lo) * n + 0.5) * scale))
+
+
+@jit
+def _bins_of_floats(image: Array, bins: Array, low: Any, high: Any, scale: Any, last: Any) -> None:
+    """Bin of each pixel of a flat float image; NaN and everything below ``low`` fall into bin 0."""
+    half = image.dtype.type(0.5)
+    low_half = low * half
+    for k in range(image.size):
+        v = image[k]
+        v = v if v > low else low
+        v = v if v < high else high
+        t = (v * half - low_half) * scale
+        bins[k] = np.uint16(np.int32(t if t < last else last))
+
+
+def pixel_range(image: Array, value_range: tuple[float, float] | None) -> tuple[Any, Any]:
+    """What the bins of an image span: ints for integer images, else numbers of the image's type."""
+    if image.dtype.kind != "f":
+        if value_range is not None:
+            return int(value_range[0]), int(value_range[1])
+        if image.dtype.kind == "u":
+            return 0, int(np.iinfo(image.dtype).max)
+        low, high = _whole_range(image.reshape(-1))
+        return int(low), int(high)
+    t = image.dtype.type
+    if value_range is not None:
+        limits = np.finfo(image.dtype)
+        low, high = (t(min(max(v, float(limits.min)), float(limits.max))) for v in value_range)
+        return low, high
+    lanes = np.full((2, _LANES), (np.inf,), image.dtype)
+    lanes[1] = -np.inf
+    _finite_range(image.reshape(-1), lanes[0], lanes[1])
+    low, high = lanes[0].min(), lanes[1].max()
+    return (low, high) if low <= high else (t(0), t(0))
+
+
+def bin_pixels(image: Array, bins: Array, low: Any, high: Any, nbins: int) -> None:
+    """Bin of each pixel of a contiguous image to ``bins``, uint16; ``low < high``."""
+    if image.dtype.kind != "f":
+        _bins_of_integers(image.reshape(-1), bins.reshape(-1), low, high, nbins)
+        return
+    t = image.dtype.type
+    half = t(0.5)
+    with np.errstate(over="ignore", divide="ignore"):
+        scale = t(nbins) / (high * half - low * half)
+    _bins_of_floats(image.reshape(-1), bins.reshape(-1), low, high, scale, t(nbins - 1))

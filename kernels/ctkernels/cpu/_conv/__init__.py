@@ -1,0 +1,1 @@
+"""Parts of the network's convolution on the CPU: Winograd kernels, tasks, XLA's side of a call."""

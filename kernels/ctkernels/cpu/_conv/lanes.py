@@ -1,0 +1,46 @@
+"""How wide the convolution's vectors are, chosen on the machine that runs it.
+
+Unlike the image filters (``_core/vectors.VECTOR_BYTES``), whose generic 32-byte vectors LLVM splits where registers are
+narrower, a convolution keeps its sums in registers: too wide a vector spills, so the width follows the registers.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from llvmlite import binding
+from numba.core import config
+
+from ctkernels.cpu._core.vectors import Vectors
+
+
+def _register_bytes() -> int:
+    """64 with AVX-512, 32 with AVX2 and fused multiply-adds, 16 everywhere else (SSE, NEON).
+
+    A target chosen by hand (``NUMBA_CPU_NAME``) has what ``NUMBA_CPU_FEATURES`` lists, and nothing more is assumed.
+    """
+    if config.CPU_NAME:
+        listed = (config.CPU_FEATURES or "").split(",")
+        features = {name[1:]: name.startswith("+") for name in listed if name}
+    else:
+        features = dict(binding.get_host_cpu_features())
+    if features.get("avx512f"):
+        return 64
+    return 32 if features.get("avx2") and features.get("fma") else 16
+
+
+REGISTER_BYTES: Final = _register_bytes()
+ROWS: Final = 8 if REGISTER_BYTES == 64 else 4
+"""Rows of a matrix product's block of sums: with two vectors a row, 16 of 32 registers, or 8 of 16."""
+BLOCK_BYTES: Final = 2 * REGISTER_BYTES
+"""Columns of that block, in bytes. Packed weights come in slices of this width."""
+
+
+def full(builder: Any, kind: Any) -> Vectors:
+    """Whole registers of numbers of a Numba type."""
+    return Vectors(builder, kind, REGISTER_BYTES // (kind.bitwidth // 8))
+
+
+def single(builder: Any, kind: Any) -> Vectors:
+    """One number: for what is left over where channels do not fill a register."""
+    return Vectors(builder, kind, 1)

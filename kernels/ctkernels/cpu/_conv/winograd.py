@@ -1,0 +1,225 @@
+"""Winograd's minimal filtering F(2 x 2, 3 x 3) and its adjoint, written as LLVM IR.
+
+A 2 x 2 tile of convolution outputs, which is also one window of the maximum, takes 16 multiplications a channel instead
+of 36: with ``d`` the 4 x 4 inputs and ``g`` the 3 x 3 kernel, ``Y = A' [(G g G') * (B' d B)] A`` (Winograd 1980; Lavin
+and Gray, arXiv:1509.09308). Both gradients are the adjoint of the same formula and as cheap.
+
+Rounding: one more addition a factor than the plain sum, no divisions. Where the inputs of a tile are constant, or
+constant along rows or columns, equal outputs stay equal in every bit (all other terms are exact zeros), so that ties
+in the maximum are broken as in the plain convolution.
+
+Layout: 16 planes of ``tiles x channels``, planes ``plane`` bytes and tiles ``tile`` bytes apart. A vector holds
+neighbouring channels; channels that do not fill one are done one by one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba.core import types
+
+from ctkernels.cpu._conv.tiles import (
+    both,
+    inputs,
+    inputs_adjoint,
+    load_window_gradient,
+    outputs,
+    outputs_adjoint,
+    over_channels,
+    store_pooled,
+)
+from ctkernels.cpu._core.vectors import Vectors, intrinsic, whole
+
+
+@intrinsic
+def transform_inputs(
+    typing: Any, kind: Any, x: Any, row: Any, channels: Any, tiles: Any, out: Any, plane: Any, tile: Any
+) -> Any:
+    """4 rows of an image, ``row`` bytes apart, to the planes of ``tiles`` tiles; neighbours share two columns."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        b = builder
+        _, x, row, channels, tiles, target, plane, tile = args
+
+        def piece(v: Vectors, c: Any) -> None:
+            start, goal = v.at(x, c), v.at(target, c)
+
+            def column(number: Any) -> list[Any]:
+                top = b.add(start, v.at(whole(0), b.mul(number, channels)))
+                return inputs(b, [v.load(b.add(top, b.mul(row, whole(r))), align=v.size) for r in range(4)])
+
+            def one(j: Any, *before: Any) -> Any:
+                first = b.mul(j, whole(2))
+                columns = [list(before[:4]), list(before[4:])]
+                columns += [column(b.add(first, whole(k))) for k in (2, 3)]
+                place = b.add(goal, b.mul(j, tile))
+                for r in range(4):
+                    for q, value in enumerate(inputs(b, [d[r] for d in columns])):
+                        v.store(value, b.add(place, b.mul(plane, whole(4 * r + q))), v.size)
+                return (*columns[2], *columns[3])
+
+            v.loop(whole(0), tiles, 1, one, (*column(whole(0)), *column(whole(1))))
+
+        over_channels(b, kind, channels, piece)
+        return context.get_dummy_value()
+
+    return types.void(kind, *[types.int64] * 7), codegen
+
+
+@intrinsic
+def pool_outputs(
+    typing: Any,
+    kind: Any,
+    planes: Any,
+    plane: Any,
+    tile: Any,
+    tiles: Any,
+    channels: Any,
+    bias: Any,
+    out: Any,
+    places: Any,
+    step: Any,
+) -> Any:
+    """Products of ``tiles`` tiles to pooled outputs, ``step`` numbers from tile to tile (places: as many bytes)."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        b = builder
+        _, planes, plane, tile, tiles, channels, bias, out, places, step = args
+
+        def piece(v: Vectors, f: Any) -> None:
+            add = v.load(v.at(bias, f), align=v.size)
+            start, goal = v.at(planes, f), v.at(out, f)
+
+            def one(j: Any) -> None:
+                here = b.add(start, b.mul(j, tile))
+                m = [v.load(b.add(here, b.mul(plane, whole(k))), align=v.size) for k in range(16)]
+                y = both([m[x::4] for x in range(4)], lambda column: outputs(b, column))
+                apart = b.mul(j, step)
+                index = b.select(b.icmp_signed("==", places, whole(0)), whole(0), b.add(b.add(places, f), apart))
+                store_pooled(v, [*y[0], *y[1]], add, v.at(goal, apart), index)
+
+            v.loop(whole(0), tiles, 1, one)
+
+        over_channels(b, kind, channels, piece)
+        return context.get_dummy_value()
+
+    return types.void(kind, *[types.int64] * 9), codegen
+
+
+@intrinsic
+def spread_gradient(
+    typing: Any,
+    kind: Any,
+    gradient: Any,
+    places: Any,
+    step: Any,
+    tiles: Any,
+    channels: Any,
+    out: Any,
+    plane: Any,
+    tile: Any,
+    sums: Any,
+) -> Any:
+    """Adjoint of ``pool_outputs``: gradients of ``tiles`` windows to planes; their sum is added to ``sums``."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        b = builder
+        _, gradient, places, step, tiles, channels, target, plane, tile, sums = args
+
+        def piece(v: Vectors, f: Any) -> None:
+            goal, total = v.at(target, f), v.at(sums, f)
+
+            def one(j: Any, before: Any) -> Any:
+                k = b.add(f, b.mul(j, step))
+                g = load_window_gradient(v, v.at(gradient, k), b.add(places, k))
+                m = both([[g[0], g[2]], [g[1], g[3]]], lambda column: outputs_adjoint(b, column))
+                here = b.add(goal, b.mul(j, tile))
+                for n in range(16):
+                    v.store(m[n // 4][n % 4], b.add(here, b.mul(plane, whole(n))), v.size)
+                return (b.fadd(before, b.fadd(b.fadd(g[0], g[1]), b.fadd(g[2], g[3]))),)
+
+            v.store(v.loop(whole(0), tiles, 1, one, (v.load(total, align=v.size),))[0], total, v.size)
+
+        over_channels(b, kind, channels, piece)
+        return context.get_dummy_value()
+
+    return types.void(kind, *[types.int64] * 9), codegen
+
+
+@intrinsic
+def gather_inputs(
+    typing: Any,
+    kind: Any,
+    planes: Any,
+    plane: Any,
+    tile: Any,
+    tiles: Any,
+    channels: Any,
+    carry: Any,
+    out: Any,
+    row: Any,
+    pixel: Any,
+) -> Any:
+    """Adjoint of ``transform_inputs``: overlapping 4 x 4 tiles are added up.
+
+    ``out`` are the two upper rows, ``row`` bytes apart, complete now; ``carry`` are two rows from the tiles above (as
+    wide as the tiles reach, pixels ``tile`` bytes apart), replaced by the two lower rows. Pixels of ``out`` are
+    ``pixel`` bytes apart.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        b = builder
+        _, planes, plane, tile, tiles, channels, carry, out, row, pixel = args
+        reach = b.mul(b.add(b.mul(tiles, whole(2)), whole(2)), tile)
+
+        def piece(v: Vectors, c: Any) -> None:
+            start, goal, rest = v.at(planes, c), v.at(out, c), v.at(carry, c)
+
+            def finished(column: Any, values: list[Any]) -> None:
+                """Four rows of one column that no later tile adds to."""
+                for r in (0, 1):
+                    kept = b.add(b.add(rest, b.mul(column, tile)), b.mul(reach, whole(r)))
+                    total = b.fadd(values[r], v.load(kept, align=v.size))
+                    v.store(values[r + 2], kept, v.size)
+                    v.store(total, b.add(b.add(goal, b.mul(column, pixel)), b.mul(row, whole(r))), v.size)
+
+            def one(j: Any, *before: Any) -> Any:
+                here = b.add(start, b.mul(j, tile))
+                m = [v.load(b.add(here, b.mul(plane, whole(k))), align=v.size) for k in range(16)]
+                d = both([m[x::4] for x in range(4)], lambda column: inputs_adjoint(b, column))
+                for q in (0, 1):
+                    values = [b.fadd(d[r][q], before[4 * q + r]) for r in range(4)]
+                    finished(b.add(b.mul(j, whole(2)), whole(q)), values)
+                return [d[r][q] for q in (2, 3) for r in range(4)]
+
+            last = v.loop(whole(0), tiles, 1, one, [v.constant(0.0)] * 8)
+            for q in (0, 1):
+                finished(b.add(b.mul(tiles, whole(2)), whole(q)), last[4 * q : 4 * q + 4])
+
+        over_channels(b, kind, channels, piece)
+        return context.get_dummy_value()
+
+    return types.void(kind, *[types.int64] * 9), codegen
+
+
+@intrinsic
+def move_pixels(
+    typing: Any, kind: Any, source: Any, source_step: Any, out: Any, out_step: Any, count: Any, channels: Any
+) -> Any:
+    """Copy ``channels`` numbers of ``count`` pixels; a ``source_step`` of zero repeats one."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        b = builder
+        _, source, source_step, out, out_step, count, channels = args
+
+        def piece(v: Vectors, c: Any) -> None:
+            def one(j: Any) -> None:
+                value = v.load(v.at(b.add(source, b.mul(j, source_step)), c), align=v.size)
+                v.store(value, v.at(b.add(out, b.mul(j, out_step)), c), v.size)
+
+            v.loop(whole(0), count, 1, one)
+
+        over_channels(b, kind, channels, piece)
+        return context.get_dummy_value()
+
+    return types.void(kind, *[types.int64] * 6), codegen

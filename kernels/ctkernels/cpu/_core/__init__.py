@@ -1,0 +1,1 @@
+"""What the CPU kernels share: compiler options, threads, scratch memory, vector code, pointwise lines."""

@@ -1,0 +1,88 @@
+"""Numba's options, written once, with the reason for each.
+
+Every jitted function is *serial*: Numba's own thread layers either abort when two Python threads call them at once
+(workqueue) or die after ``fork`` (omp), so threads are ours (``_core/parallel``) and kernels only release the GIL.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numba
+import numpy as np
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# error_model="numpy": division by zero gives inf/nan instead of a branch and an exception in the inner loop.
+_OPTIONS: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy"}
+
+
+def _point_cache_to_a_writable_place() -> None:
+    """Keep compiled code on disk even when the package is installed read-only.
+
+    Numba writes beside the source and falls back to a per-user folder; in a container without a home folder both can
+    fail. A folder in the temporary directory is the last resort. A user's own ``NUMBA_CACHE_DIR`` always wins.
+    """
+    if numba.config.CACHE_DIR:
+        return
+    here = Path(__file__).parents[1]
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    if os.access(here, os.W_OK):
+        return
+    for folder in (home / "ctfast" / "numba", Path(tempfile.gettempdir()) / f"ctfast-numba-{os.getuid()}"):
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError:
+            continue
+        if os.access(folder, os.W_OK):
+            numba.config.CACHE_DIR = str(folder)
+            return
+
+
+_point_cache_to_a_writable_place()
+
+
+def jit(function: F) -> F:
+    """Compile a kernel with IEEE arithmetic: results do not depend on how the compiler orders sums."""
+    return numba.njit(**_OPTIONS)(function)
+
+
+def jit_contract(function: F) -> F:
+    """Compile a kernel that may fuse a multiply and an add (more exact and faster), nothing else of fast-math."""
+    return numba.njit(fastmath={"contract"}, **_OPTIONS)(function)
+
+
+def jit_reassociate(function: F) -> F:
+    """Compile a kernel that sums floats: in any order, so that the sums are vectorised; NaN and inf keep their meaning.
+
+    The order is the compiler's, the same on every run of one machine.
+    """
+    return numba.njit(fastmath={"contract", "reassoc"}, **_OPTIONS)(function)
+
+
+def jit_inline(function: F) -> F:
+    """Compile a small helper that the kernels above call; LLVM inlines it."""
+    return numba.njit(inline="never", forceinline=True, **_OPTIONS)(function)
+
+
+class _Memory:
+    """Presents an array's memory as writable."""
+
+    def __init__(self, x: np.ndarray) -> None:
+        interface = dict(x.__array_interface__)
+        interface["data"] = (interface["data"][0], False)
+        self.__array_interface__ = interface
+        self._owner = x
+
+
+def one_type(x: np.ndarray) -> np.ndarray:
+    """The same memory, always of one Numba type.
+
+    A read-only array is another Numba type and would compile every kernel a second time. Kernels never write to their
+    inputs, so a view that is writable in name only is safe.
+    """
+    return x if x.flags.writeable else np.asarray(_Memory(x))

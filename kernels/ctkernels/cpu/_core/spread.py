@@ -1,0 +1,76 @@
+"""How pointwise and statistical kernels are spread over images, bands of rows and threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from numpy.typing import NDArray
+
+from ctkernels.cpu._core.jit import one_type
+from ctkernels.cpu._core.parallel import bands, get_num_threads, run
+
+T = TypeVar("T")
+
+_WORTH_NANOSECONDS = 300_000.0
+"""Below this much work in all, one thread does everything."""
+
+_LARGE_NANOSECONDS = 2_000_000.0
+"""An image of this much work is better cut than left to one thread while others are idle."""
+
+_PIXEL_NANOSECONDS = 0.25
+
+LARGEST_BAND = 1 << 30
+"""Pixels; the counters of one band have 32 bits."""
+
+
+def threads_pay(pixels: int, pixel_nanoseconds: float) -> bool:
+    """Whether there is work enough for a second thread, and a second thread."""
+    return pixels * pixel_nanoseconds > _WORTH_NANOSECONDS and get_num_threads() > 1
+
+
+def pointwise(kernel: Callable[..., None], x: NDArray[Any], out: NDArray[Any], *arguments: Any) -> None:
+    """Run ``kernel(x, out, *arguments)`` over a batch ``(N, H, W)``, cut into bands where threads pay."""
+    x = one_type(x)
+    if not threads_pay(x.size, _PIXEL_NANOSECONDS):
+        kernel(x, out, *arguments)
+        return
+    tasks = bands(x.shape[0], x.shape[1], x.shape[2] * _PIXEL_NANOSECONDS)
+
+    def body(task: tuple[int, int, int]) -> None:
+        i, first, end = task
+        kernel(x[i : i + 1, first:end], out[i : i + 1, first:end], *arguments)
+
+    run(tasks, body)
+
+
+def each_image(x: NDArray[Any], pixel_nanoseconds: float, body: Callable[[int], None]) -> None:
+    """Call ``body`` with each image's index; on several threads when there are images enough to keep them busy.
+
+    A few large images are left to the bands that ``body`` cuts them into; of a few small ones bands would not pay.
+    """
+    count = x.shape[0]
+    many = count >= 2 * get_num_threads() or x.size * pixel_nanoseconds < count * _LARGE_NANOSECONDS
+    if count > 1 and many and threads_pay(x.size, pixel_nanoseconds):
+        run(range(count), body)
+    else:
+        for i in range(count):
+            body(i)
+
+
+def in_bands(image: NDArray[Any], pixel_nanoseconds: float, part: Callable[[NDArray[Any]], T]) -> list[T]:
+    """``part`` of each band of rows of one ``(1, H, W)`` image, in order; one band where threads don't pay."""
+    if image.size < LARGEST_BAND and not threads_pay(image.size, pixel_nanoseconds):
+        return [part(image)]
+    rows = image.shape[1]
+    tasks = bands(1, rows, image.shape[2] * pixel_nanoseconds)
+    if image.size // len(tasks) > LARGEST_BAND:
+        tasks = [(0, row, row + 1) for row in range(rows)]
+    results: dict[int, T] = {}
+
+    def body(task: tuple[int, int, int]) -> None:
+        _, first, end = task
+        results[first] = part(image[:, first:end])
+
+    run(tasks, body)
+    return [results[first] for _, first, _ in tasks]

@@ -1,0 +1,1 @@
+"""Parts of the CPU Gaussian: weights and tables, vector code, bands."""

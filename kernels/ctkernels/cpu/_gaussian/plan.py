@@ -1,0 +1,100 @@
+"""What the Gaussian kernel needs besides the image: weights, border tables, strides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctkernels.cpu._core.vectors import VECTOR_BYTES
+from ctkernels.cpu._gaussian.ir import BLOCK
+from ctkernels.shared.border import border_index
+from ctkernels.shared.gaussian_weights import half_kernel
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One per shape, working type and parameters, kept between calls."""
+
+    layout: NDArray[np.int64]
+    """Radii (rows, columns), vectors a row, ring rows, length of the border table's inner part, strides in bytes of a
+    ring row and of a row with its halo, 1 where the lane segments fill a row exactly, 1 where results may leave the
+    type of an integer image."""
+    places: NDArray[np.int64]
+    """Source row of each extended row (-1: ``cval``), then the table of ``_gaussian/ir.extend_row``."""
+    weights: Array
+    """Both half kernels, centre first: rows, then columns."""
+    fixed_bytes: int
+    """Scratch, without the 8 bytes a row for the addresses."""
+    row_nanoseconds: float
+    """Rough cost of a row on one thread."""
+
+    @property
+    def rows_radius(self) -> int:
+        """Rows that a band reads beyond its own on each side."""
+        return int(self.layout[0])
+
+    def scratch_bytes(self, rows: int) -> int:
+        """Scratch for a band of ``rows`` rows."""
+        return (self.fixed_bytes + 8 * (rows + 2 * self.rows_radius + BLOCK) + 63) // 64 * 64
+
+
+_SAFE_RADII = 40
+"""Up to this sum of both radii rounding errors, ``(radii + 8) * 2**-23 * 65535`` at most, stay below one half."""
+
+
+def leaves_type(image: np.dtype[Any], mode: str, cval: float) -> bool:
+    """Whether the border holds a value that an integer image can't."""
+    if image.kind == "f" or mode != "constant":
+        return False
+    limits = np.iinfo(image)
+    return not limits.min <= cval <= limits.max
+
+
+@lru_cache(maxsize=64)
+def plan(
+    height: int,
+    width: int,
+    work: np.dtype[Any],
+    sigma: tuple[float, float],
+    truncate: float,
+    mode: str,
+    wild: bool = False,
+) -> Plan:
+    """The plan for images of ``height`` rows and ``width`` columns, computed in type ``work``.
+
+    ``wild`` is what ``leaves_type`` says.
+    """
+    wy = half_kernel(height, sigma[0], truncate, mode, work)
+    wx = half_kernel(width, sigma[1], truncate, mode, work)
+    ry, rx = wy.size - 1, wx.size - 1
+    lanes = VECTOR_BYTES // work.itemsize
+    vectors = max(-(-width // lanes), lanes)
+    inner = min(rx, vectors * lanes - width)
+    columns = border_index(width, rx, rx, mode)
+    rest = np.arange(width, width + inner)
+
+    def element(pixel: Array) -> Array:
+        return np.where(pixel < 0, -1, pixel % vectors * lanes + pixel // vectors)
+
+    after = np.append(columns[rx + width :], np.zeros(inner, np.int64))
+    places = np.concatenate(
+        [border_index(height, ry, ry, mode), element(columns[:rx][::-1]), element(after), element(rest)]
+    )
+    ring = 2 * ry + BLOCK
+    stride = (vectors | 1) * VECTOR_BYTES  # odd: rows then don't compete for the same cache sets
+    wide_stride = ((vectors + 2 * rx) | 1) * VECTOR_BYTES
+    may_leave = int(wild or ry + rx > _SAFE_RADII)
+    exact = int(vectors * lanes == width)
+    return Plan(
+        layout=np.array([ry, rx, vectors, ring, inner, stride, wide_stride, exact, may_leave], np.int64),
+        places=places,
+        weights=np.concatenate([wy, wx]),
+        fixed_bytes=(ring + 3) * stride + BLOCK * wide_stride,
+        row_nanoseconds=width * (0.3 + 0.03 * (ry + rx)) * work.itemsize / 4,
+    )

@@ -1,0 +1,1 @@
+"""Parts of the CPU histograms: plans, pairs of pixels, values, floats."""

@@ -1,0 +1,96 @@
+"""What histograms of one set of edges need besides the image, kept between calls."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctkernels.cpu._core.jit import jit
+
+FIRST_VALUE = -32768
+_VALUES = 65536 + 32768
+"""Tables reach from -32768 to 65535."""
+
+_MOST_PLANS = 32
+
+LARGEST_ERROR = 0.25
+"""Bins; with a larger error bound the true bin could be further than one away."""
+
+
+class Plan(NamedTuple):
+    """``edges``: the left edge of each bin and two NaN, which no pixel reaches; ``ends``: see ``place_bytes``."""
+
+    table: NDArray[np.int32]
+    edges: NDArray[Any]
+    ends: NDArray[Any]
+    error: float
+
+
+_plans: dict[tuple[Any, ...], Plan] = {}
+
+
+@jit
+def fill_table(edges, table):  # type: ignore[no-untyped-def]
+    """Bin of each whole number from -32768 on; -1 outside the edges. The last bin includes its right edge."""
+    bins = edges.size - 1
+    k = 0
+    for i in range(table.size):
+        v = np.float64(i - 32768)
+        while k < bins - 1 and v >= edges[k + 1]:
+            k += 1
+        table[i] = k if (v >= edges[0]) & (v <= edges[bins]) else -1
+
+
+def plan_of(edges: NDArray[Any], image_dtype: np.dtype[Any]) -> Plan:
+    """The plan for equidistant edges, which are known by their number, dtype and ends.
+
+    The ends of float32 edges are rounded: different edges may have the same, so all are compared.
+    """
+    name = (float(edges[0]), float(edges[-1]), edges.size, edges.dtype.char, image_dtype.char)
+    plan = _plans.get(name)
+    if plan is None or (edges.dtype.char == "f" and not (plan.edges[:-2] == edges[:-1]).all()):
+        if len(_plans) >= _MOST_PLANS:
+            _plans.clear()
+        plan = _plans[name] = _new_plan(edges, image_dtype)
+    return plan
+
+
+def _new_plan(edges: NDArray[Any], image_dtype: np.dtype[Any]) -> Plan:
+    table = np.empty(_VALUES, np.int32)
+    fill_table(edges, table)
+    left = np.concatenate([edges[:-1], np.full(2, np.nan, edges.dtype)])
+    number = edges.dtype
+    error = math.inf if image_dtype.kind in "iu" else _position_error(edges, number)
+    bins = edges.size - 1
+    if error == math.inf:
+        return Plan(table, left, np.zeros(5, number), error)
+    scale = bins / (float(edges[-1]) - float(edges[0]))
+    ends = np.array([edges[0], edges[-1], scale, 0, bins - 1], number)
+    # Positions rise with the values: right at every edge and just before it, they are right everywhere.
+    at, k = edges[1:-1], np.arange(1, bins)
+    before = np.nextafter(at, number.type(-np.inf))
+    exact = bool((_places(at, ends) == k).all() and (_places(before, ends) == k - 1).all())
+    error = 0.0 if exact else error
+    ends[3] = error
+    return Plan(table, left, ends, error)
+
+
+def _places(values: NDArray[Any], ends: NDArray[Any]) -> NDArray[np.int64]:
+    return np.clip((values - ends[0]) * ends[2], 0, ends[4]).astype(np.int64)
+
+
+def _position_error(edges: NDArray[Any], number: np.dtype[Any]) -> float:
+    """Bound, in bins, of the error of a position; infinite where positions are of no use."""
+    first, last = float(edges[0]), float(edges[-1])
+    span = last - first
+    largest = max(abs(first), abs(last))
+    if not (math.isfinite(span) and 1e-30 < span < 1e30 and largest < 1e30):
+        return math.inf
+    # Half a unit in the last place each: of the difference, the scale, the product and of taking the bound off; of the
+    # edge itself and of both ends, because the edges were computed between ends in float64; and a little.
+    half = float(np.finfo(number).eps) / 2
+    error = 1.01 * half * ((edges.size - 1) * (4 + 3 * largest / span) + 2)
+    return error if error < LARGEST_ERROR else math.inf

@@ -1,0 +1,132 @@
+"""Median filter of any window and dtype by ranks and column histograms; one call filters one band of rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctkernels.cpu._core.parallel import Band
+from ctkernels.cpu._core.scratch import scratch
+from ctkernels.cpu._median import histogram
+from ctkernels.cpu._median import ranks as ranks_module
+from ctkernels.shared.border import border_index
+
+Array = NDArray[Any]
+Size = tuple[int, int]
+
+_STRIP = 128
+"""Columns whose histograms are kept at once: at 4 kB each they and the window's reach stay in a 1 MB L2 cache."""
+
+_MOST_RANKS = 4096
+
+
+def filter_band(x: Array, out: Array, band: Band, size: Size, mode: str, cval: float) -> None:
+    """Write the rows of one band of ``out``, the median of ``size`` windows of ``x``; both ``(N, H, W)``."""
+    image, first, last = band
+    height, width = x.shape[1:]
+    rows, columns = size
+    row_of = border_index(height, rows // 2, rows // 2, mode)[first : last + rows - 1]
+    column_of = border_index(width, columns // 2, columns // 2, mode)
+    needed = row_of[row_of >= 0]
+    low = int(needed.min()) if needed.size else 0
+    part = x[image, low : int(needed.max()) + 1] if needed.size else x[image, :1]
+    row_of = np.where(row_of >= 0, row_of - low, -1)
+    result = out[image, first:last]
+    if not _distinct(part, result, row_of, column_of, size, mode, cval):
+        _sorted(part, result, row_of, column_of, size, cval)
+
+
+def _filter_ranks(ranks: Array, index: Array, rest: Array | None, size: Size, base: int) -> None:
+    rows, columns = size
+    small = rows <= 255 and rows * columns <= 65535
+    column_type, window_type = ("uint8", "uint16") if small else ("uint32", "uint32")
+    strip = min(index.shape[1], _STRIP)
+    reach = strip + columns - 1
+    histogram.kernel(base)(
+        ranks,
+        index,
+        index if rest is None else rest,
+        rest is not None,
+        rows,
+        columns,
+        strip,
+        scratch("median.coarse", reach * base, column_type),
+        scratch("median.fine", reach * base * base, column_type),
+        scratch("median.window", base, window_type),
+        scratch("median.window_fine", base * base, window_type),
+        scratch("median.valid", base, np.int64),
+        histogram.steps(base, column_type),
+    )
+
+
+def _distinct(part: Array, result: Array, row_of: Array, column_of: Array, size: Size, mode: str, cval: float) -> bool:
+    """By ranks among the distinct values; False where there are too many of these, or floats that are not whole."""
+    floats = part.dtype.kind == "f"
+    if floats and mode == "constant" and not (abs(cval) <= 32767 and cval == int(cval)):
+        return False
+    seen = scratch("median.seen", 1 << (8 * min(part.itemsize, 2)), np.uint8)
+    seen[:] = 0
+    offset = {"u": 0, "i": 32768, "f": 32768}[part.dtype.kind]
+    bits = part if floats else part.view(f"u{part.itemsize}")
+    if floats:
+        if not ranks_module.mark_whole(part, seen):
+            return False
+    else:
+        ranks_module.mark_integers(bits, offset, seen)
+    outside = int(cval) + offset if mode == "constant" else 0
+    if mode == "constant":
+        seen[outside] = 1
+    rank_of = scratch("median.rank_of", seen.size, np.uint16)
+    key_of = scratch("median.key_of", seen.size, np.uint16)
+    count = ranks_module.number(seen, rank_of, key_of)
+    if count > _MOST_RANKS:
+        return False
+    outside = int(rank_of[outside])
+    ranks = scratch("median.ranks", row_of.size * column_of.size, np.uint16).reshape(row_of.size, column_of.size)
+    if floats:
+        ranks_module.spread_whole(part, rank_of, outside, row_of, column_of, ranks)
+    else:
+        ranks_module.spread_integers(bits, offset, rank_of, outside, row_of, column_of, ranks)
+    index = scratch("median.index", result.size, np.uint16).reshape(result.shape)
+    _filter_ranks(ranks, index, None, size, 16 if count <= 256 else 64)
+    values = key_of[:count].astype(np.int32) - offset
+    ranks_module.look_up(index, values.astype(result.dtype), result)
+    return True
+
+
+def _sorted(part: Array, result: Array, row_of: Array, column_of: Array, size: Size, cval: float) -> None:
+    """By runs of the sorted pixels, for anything: every run is as long as the others, whatever the values."""
+    floats = part.dtype.kind == "f"
+    bits = part.view(f"u{part.itemsize}")
+    flip: Any = np.uint64(0 if part.dtype.kind == "u" else 1 << (8 * part.itemsize - 1))
+    shape = (row_of.size, column_of.size)
+    count = row_of.size * column_of.size
+    keys, spare = (scratch(f"median.keys{i}", count, np.uint64) for i in (0, 1))
+    places, spare_places = (scratch(f"median.places{i}", count, np.int32) for i in (0, 1))
+    one = np.zeros((1, 1), bits.dtype)
+    one.view(part.dtype)[0, 0] = cval
+    zero = np.zeros(1, np.int64)
+    outside = np.zeros(1, np.uint64)
+    ranks_module.spread_keys(one, floats, flip, flip, zero, zero, outside)
+    ranks_module.spread_keys(bits, floats, flip, outside[0], row_of, column_of, keys)
+    places[:] = np.arange(count, dtype=np.int32)
+    for digit in range(0, 8 * part.itemsize, 11):
+        if ranks_module.sort_digit(keys, places, digit, spare, spare_places):
+            keys, spare, places, spare_places = spare, keys, spare_places, places
+    shift = max(0, (count - 1).bit_length() - 12)
+    ranks = scratch("median.ranks", count, np.uint16).reshape(shape)
+    # Blocks of 64 are read beyond the end, but what stands there comes after every pixel that can be picked.
+    place = np.uint16 if max(shape) < 65536 else np.uint32
+    row_at, column_at = (scratch(f"median.at{i}", count + 64, place) for i in (0, 1))
+    ranks_module.cut(places, shape[1], shift, ranks, row_at, column_at)
+    index, rest = (scratch(f"median.{n}", result.size, np.uint16).reshape(result.shape) for n in ("index", "rest"))
+    if size[0] * size[1] > 65535:
+        rest = scratch("median.long_rest", result.size, np.uint32).reshape(result.shape)
+    _filter_ranks(ranks, index, rest, size, 64)
+    order = scratch("median.order", result.size, np.int32).reshape(result.shape)
+    ranks_module.pick(index, rest, shift, row_at, column_at, size, order)
+    values = scratch("median.values", count, bits.dtype)
+    ranks_module.decode(keys, floats, flip, values)
+    ranks_module.look_up(order, values, result.view(bits.dtype))

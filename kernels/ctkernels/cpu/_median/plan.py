@@ -1,0 +1,148 @@
+"""The steps of a small-window median: which networks run in which loop, and what is kept between loops.
+
+Two output rows share all rows of their windows but one. Of the shared rows each column is sorted; neighbouring sorted
+columns are merged to pairs, pairs to wider lists and so on until one list spans the window. Ranks that cannot hold the
+median any more are dropped on the way. The row that an output does not share is sorted too, and picks the median.
+
+A list that is *kept* is computed once per pixel in a loop of its own and read back at several shifts; another is
+computed again wherever it is needed, which costs operations but saves loads and stores (an unaligned load of a full
+vector touches two cache lines). Which are kept was found by trial, size by size: keeping few won everywhere, 5 x 5 of
+int16 .49 ns a pixel with one list, .60 with three, .62 with all four, .66 with only the widest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from ctkernels.shared.networks import HIGH, LOW, Graph, Node, live_ranks
+
+IMAGE, OUT = "image", "out"
+SHARED, OWN = "shared", "own"
+
+_PARTS = {3: 2, 5: 4, 7: 6, 9: 8, 10: 5, 11: 10, 13: 12, 15: 12}
+"""Width of the left of the two lists that a list is merged from, where that is not half (rounded up)."""
+
+_KEEP: dict[tuple[int, int], tuple[Sequence[int], Sequence[int]]] = {
+    (3, 3): ((), ()),
+    (5, 5): ((1,), ()),
+    (7, 7): ((1, 3), ()),
+    (9, 9): ((1, 2, 4), ()),
+    (11, 11): ((1, 5), ()),
+    (13, 13): ((1, 3, 6), (3, 6)),
+    (15, 15): ((1, 3, 6), (3, 6)),
+}
+"""Widths of the lists of shared and of own rows that are kept."""
+
+
+@dataclass
+class Step:
+    """One loop over the columns of a strip: loads, network, stores; ``extra`` positions beyond the strip's width."""
+
+    extra: int
+    graph: Graph = field(default_factory=Graph)
+    stores: list[tuple[str, int, Node]] = field(default_factory=list)
+    """Buffer (or ``OUT``), its row, the node."""
+
+
+class Plan:
+    """The loops for ``outputs`` neighbouring rows of medians of ``rows`` by ``columns`` windows."""
+
+    def __init__(self, rows: int, columns: int) -> None:
+        self.rows, self.columns = rows, columns
+        self.total = rows * columns
+        self.steps: list[Step] = []
+        self.buffers: dict[tuple[str, int], int] = {}
+        """Kept list (name, width): row of the scratch memory in which its rank 0 stands or would stand."""
+        self.height = 0
+        """Rows of scratch memory."""
+        kept = _KEEP.get((rows, columns)) or self._usual()
+        # Two pairs at once read six rows for four results instead of eight: 5 to 10 % where nothing is kept.
+        self.outputs = 1 if rows == 1 else 2 if any(kept) else 4
+        self.sources: dict[str, range] = {}
+        for pair in range(0, self.outputs, 2):
+            self.sources[f"{SHARED}{pair}"] = range(pair + 1, pair + rows)
+            self.sources[f"{OWN}{pair}"] = range(pair, pair + 1)
+            self.sources[f"{OWN}{pair + 1}"] = range(pair + rows, pair + rows + 1)
+        if rows > 1:
+            for width in sorted(kept[0]):
+                self._keep(f"{SHARED}0", width)
+        for output in range(self.outputs):
+            for width in sorted(kept[1]):
+                self._keep(f"{OWN}{output}", width)
+        self._finish()
+
+    def _usual(self) -> tuple[Sequence[int], Sequence[int]]:
+        parts = [w for w in _chain(self.columns) if w < self.columns]
+        return parts if self.total > 15 else [], [w for w in parts if w >= 3] if self.columns > 7 else []
+
+    def _keep(self, name: str, width: int) -> None:
+        step = Step(self.columns - width)
+        count = width * len(self.sources[name])
+        first, last = live_ranks(count, self.total)
+        items = self._compute(step.graph, name, width, 0)
+        step.stores = [(f"{name}:{width}", rank, items[rank]) for rank in range(first, last + 1)]
+        self.steps.append(step)
+        self.buffers[name, width] = self.height - first
+        self.height += last + 1 - first
+
+    def _list(self, graph: Graph, name: str, width: int, shift: int) -> list[Node]:
+        """The sorted list of ``width`` columns at ``shift``, ranks that are out of the race as ``LOW`` and ``HIGH``."""
+        if (name, width) not in self.buffers:
+            return self._compute(graph, name, width, shift)
+        count = width * len(self.sources[name])
+        first, last = live_ranks(count, self.total)
+        live = [graph.load((f"{name}:{width}", shift), rank) for rank in range(first, last + 1)]
+        return [LOW] * first + live + [HIGH] * (count - 1 - last)
+
+    def _compute(self, graph: Graph, name: str, width: int, shift: int) -> list[Node]:
+        rows = self.sources[name]
+        count = width * len(rows)
+        first, last = live_ranks(count, self.total)
+        if width == 1:
+            ordered = graph.sort([graph.load((IMAGE, shift), row) for row in rows])[first : last + 1]
+        elif len(rows) == 1 and width <= 6 and not self.buffers.get((name, 1)):
+            ordered = graph.sort([graph.load((IMAGE, shift + x), rows[0]) for x in range(width)])[first : last + 1]
+        else:
+            a = _left(width)
+            left = self._list(graph, name, a, shift)
+            right = self._list(graph, name, width - a, shift + a)
+            ordered = graph.merge_ranks(left, right, first, last)
+        return [LOW] * first + ordered + [HIGH] * (count - 1 - last)
+
+    def _finish(self) -> None:
+        step = Step(0)
+        middle = self.total // 2
+        if self.rows == 1:
+            step.stores = [(OUT, 0, self._list(step.graph, f"{OWN}0", self.columns, 0)[middle])]
+        else:
+            for output in range(self.outputs):
+                shared = self._list(step.graph, f"{SHARED}{output // 2 * 2}", self.columns, 0)
+                if (self.rows, self.columns) == (3, 3):
+                    row = self.sources[f"{OWN}{output}"][0]
+                    own = [step.graph.load((IMAGE, shift), row) for shift in range(3)]
+                    median = step.graph.middle_of_seven(shared[1:5], own)
+                else:
+                    own = self._list(step.graph, f"{OWN}{output}", self.columns, 0)
+                    median = step.graph.select(shared, own, middle)
+                step.stores.append((OUT, output, median))
+        self.steps.append(step)
+
+
+def _left(width: int) -> int:
+    return _PARTS.get(width, width - width // 2)
+
+
+def _chain(width: int) -> list[int]:
+    """All widths that a list of ``width`` columns is merged from, and itself."""
+    if width == 1:
+        return [1]
+    left = _left(width)
+    return sorted({*_chain(left), *_chain(width - left), width})
+
+
+@lru_cache(maxsize=32)
+def plan(rows: int, columns: int) -> Plan:
+    """The loops for one window size, both sides odd."""
+    return Plan(rows, columns)

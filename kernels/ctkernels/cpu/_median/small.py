@@ -1,0 +1,221 @@
+"""Median filter for small windows by sorting networks; one call of a kernel filters one band of rows.
+
+Source rows pass through a ring of lines, a few more than the window has rows, where the border is added on both sides
+and pixels become keys (see ``rows``). Floats are tried as whole numbers first; the kernel gives up at the first
+pixel that is none, and a second kernel takes the image as it is.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctkernels.cpu._core import jit
+from ctkernels.cpu._core.parallel import Band
+from ctkernels.cpu._core.scratch import scratch
+from ctkernels.cpu._median.emit import STRIP_BYTES, lanes, median_strip, scratch_size, vector_bytes
+from ctkernels.cpu._median.plan import plan
+from ctkernels.cpu._median.rows import FLOAT32, FLOAT64, PIXELS, decode_row, encode_row, prefetch
+from ctkernels.shared.border import border_index
+
+Array = NDArray[Any]
+Size = tuple[int, int]
+
+
+@lru_cache(maxsize=64)
+def kernel(rows: int, columns: int) -> Callable[..., bool]:
+    """The filter for one window size; compiled once for each key type, its code found on disk the next time."""
+    reach = columns // 2
+    outputs = plan(rows, columns).outputs
+    vector = vector_bytes(rows, columns)
+    ring = rows + outputs - 1
+    one_loop = len(plan(rows, columns).steps) == 1
+
+    def filter_rows(
+        image: Array,
+        out: Array,
+        number: int,
+        first: int,
+        last: int,
+        height: int,
+        kind: int,
+        row_of: Array,
+        column_of: Array,
+        outside: Array,
+        table: Array,
+        scratch: Array,
+    ) -> bool:
+        """Rows ``first .. last - 1`` of image ``number``; False if some pixel has no key.
+
+        ``image`` and ``out`` are flat bytes of images of ``height`` rows; ``row_of`` and ``column_of`` the border
+        tables, ``outside`` the key of ``cval``; ``table`` and ``scratch`` memory that the caller owns.
+        """
+        key_bytes = scratch.itemsize
+        lane = vector // key_bytes
+        width = column_of.size - 2 * reach
+        row_bytes = width * (4 if kind == FLOAT32 else 8 if kind == FLOAT64 else key_bytes)
+        top = number * height
+        pad = (reach + lane - 1) // lane * lane
+        length = pad + (width + reach + lane - 1) // lane * lane + 2 * lane
+        wide = max(width, lane)
+        to_out = kind == PIXELS and width >= lane
+        # Without lists between loops nothing is lost by taking a row in three parts, and only its ends need a copy.
+        ends_only = one_loop and to_out and width >= 3 * lane
+        strips = (wide * key_bytes + STRIP_BYTES - 1) // STRIP_BYTES
+        strip = (wide + strips - 1) // strips
+        rows_in = row_of.size + outputs
+        lines, starts, outs = table[:rows_in], table[rows_in : 2 * rows_in], table[2 * rows_in :]
+        results = ring * length
+        lists = scratch[(ring + outputs) * length :]
+        address, out_address, image_address = scratch.ctypes.data, out.ctypes.data, image.ctypes.data
+        done, line = first, 0
+        # No slice inside the loops: each would count references with atomic operations.
+        for y in range(first, last, outputs):
+            while done < min(y + ring, row_of.size):
+                source = row_of[done]
+                begin, end = line + pad, line + pad + width
+                lines[done] = address + (begin - reach) * key_bytes
+                if source < 0:
+                    for x in range(begin - reach, end + reach):
+                        scratch[x] = outside[0]
+                else:
+                    at = (top + source) * row_bytes
+                    if ends_only:
+                        part = (lane + reach) * key_bytes
+                        encode_row(scratch, begin, image, at, lane + reach, kind)
+                        encode_row(scratch, end - lane - reach, image, at + row_bytes - part, lane + reach, kind)
+                        starts[done] = image_address + at - reach * key_bytes
+                    elif not encode_row(scratch, begin, image, at, width, kind):
+                        return False
+                    for x in range(reach):
+                        left, right = column_of[x], column_of[reach + width + x]
+                        scratch[begin - reach + x] = scratch[begin + left] if left >= 0 else outside[0]
+                        scratch[end + x] = scratch[begin + right] if right >= 0 else outside[0]
+                if source < 0 or not ends_only:
+                    starts[done] = lines[done]
+                line = line + length if line + length < results else 0
+                done += 1
+            # The last group may want rows that no window has; any will do.
+            for extra in range(done, y + ring):
+                lines[extra], starts[extra] = lines[done - 1], starts[done - 1]
+            for o in range(outputs):
+                if to_out and y + o < last:
+                    outs[o] = out_address + (top + y + o) * row_bytes
+                else:
+                    outs[o] = address + (results + o * length) * key_bytes
+            if ends_only:
+                # Six short streams are more than a processor foresees: 3 x 3 of int16 in the L3 cache .24 ns a pixel
+                # without this, .18 with it. Asking for the output's rows too gained nothing.
+                ahead = min(done + outputs, height)
+                if done < ahead:
+                    prefetch(image, (top + done) * row_bytes, (ahead - done) * row_bytes)
+                median_strip(lists, lines, outs, y, 0, lane, rows, columns)
+                median_strip(lists, starts, outs, y, lane, width - 2 * lane, rows, columns)
+                median_strip(lists, lines, outs, y, width - lane, lane, rows, columns)
+            else:
+                for s in range(strips):
+                    median_strip(lists, lines, outs, y, min(s * strip, wide - strip), strip, rows, columns)
+            if not to_out:
+                for o in range(min(outputs, last - y)):
+                    decode_row(scratch, results + o * length, out, (top + y + o) * row_bytes, width, kind)
+        return True
+
+    return jit.jit(filter_rows)
+
+
+class _Setting(NamedTuple):
+    """All that does not change from one image of a series to the next."""
+
+    kernel: Callable[..., bool]
+    row_of: Array
+    column_of: Array
+    table: int
+    scratch: int
+
+
+@lru_cache(maxsize=256)
+def _setting(shape: tuple[int, int], size: Size, mode: str, key: str) -> _Setting:
+    rows, columns = size
+    height, width = shape
+    outputs = plan(rows, columns).outputs
+    itemsize = int(key[1:])
+    lane = lanes(rows, columns, itemsize)
+    reach = columns // 2
+    length = -(-reach // lane) * lane + -(-(width + reach) // lane) * lane + 2 * lane
+    return _Setting(
+        kernel(rows, columns),
+        border_index(height, rows // 2, rows // 2, mode),
+        border_index(width, reach, reach, mode),
+        2 * (height + rows) + 3 * outputs,
+        (rows + 2 * outputs) * length + scratch_size(rows, columns, itemsize),
+    )
+
+
+def serves(size: Size) -> bool:
+    """Whether windows of this size have a network: larger ones would take more time than histograms, or to compile."""
+    rows, columns = size
+    return rows <= 15 and columns <= 31 and rows * columns <= 225
+
+
+class _Memory(threading.local):
+    """What a thread used last, by key type: looking its memory up anew would be a fifth of the cost of a call."""
+
+    def __init__(self) -> None:
+        self.last: dict[str, tuple[_Setting, Array, Array]] = {}
+
+    def get(self, setting: _Setting, key: str) -> tuple[_Setting, Array, Array]:
+        """The setting with its table and scratch memory."""
+        known = self.last.get(key)
+        if known is None or known[0] is not setting:
+            table = scratch("median.table", setting.table, np.int64)
+            known = self.last[key] = (setting, table, scratch("median.lines", setting.scratch, key))
+        return known
+
+
+_memory = _Memory()
+
+
+def filter_band(x: Array, out: Array, band: Band, size: Size, mode: str, cval: float) -> None:
+    """Write the rows of one band of ``out``, the median of ``size`` windows of ``x``; both ``(N, H, W)``."""
+    pixels, results = x.reshape(-1).view(np.uint8), out.reshape(-1).view(np.uint8)
+    for key, kind in _KEYS[x.dtype.char]:
+        outside = _NOTHING[key] if mode != "constant" else _key_of(cval, key, kind)
+        if outside is None:
+            continue
+        setting, table, lines = _memory.get(_setting(x.shape[1:], size, mode, key), key)
+        borders = (setting.row_of, setting.column_of, outside)
+        if setting.kernel(pixels, results, *band, x.shape[1], kind, *borders, table, lines):
+            return
+
+
+_KEYS: dict[str, tuple[tuple[str, int], ...]] = {
+    "B": (("u1", PIXELS),),
+    "H": (("u2", PIXELS),),
+    "h": (("i2", PIXELS),),
+    "f": (("i2", FLOAT32), ("i4", FLOAT32)),
+    "d": (("i2", FLOAT64), ("i8", FLOAT64)),
+}
+"""Key type and kind of pixels to try, by the image's dtype; the last one always serves."""
+
+_NOTHING = {key: np.zeros(1, key) for key in ("u1", "u2", "i2", "i4", "i8")}
+
+
+def _key_of(cval: float, key: str, kind: int) -> Array | None:
+    """The key of ``cval``; None if this type has none for it."""
+    outside = np.zeros(1, key)
+    if kind == PIXELS:
+        outside[0] = int(cval)
+        return outside
+    pixel = np.full(1, cval, "f4" if kind == FLOAT32 else "f8")
+    return outside if encode_one(outside, pixel.view(np.uint8), kind) else None
+
+
+@jit.jit
+def encode_one(outside: Array, pixel: Array, kind: int) -> bool:
+    """Key of a single pixel."""
+    return encode_row(outside, 0, pixel, 0, 1, kind)

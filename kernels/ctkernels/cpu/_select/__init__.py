@@ -1,0 +1,1 @@
+"""Exact selection on the CPU: percentiles and ranges of the pixels that count."""

@@ -1,0 +1,1 @@
+"""What the GPU launchers share: CuPy, sources, launches, geometry, streams, interoperation."""

@@ -1,0 +1,77 @@
+"""What a histogram's edges mean to the kernels of ``histogram.cu``, kept on the device between calls."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctkernels.gpu._core import device
+from ctkernels.gpu._core.keys import key_dtype, keys_of
+
+_LARGEST_ERROR = 0.25
+"""Bins; with a larger error bound the true bin could be further than one away, and pixels are searched for instead."""
+
+
+class Binning(NamedTuple):
+    """``table``: bin of each value, or the edges; the rest as the kernel takes it."""
+
+    table: device.DeviceArray
+    numbers: tuple[Any, ...]
+    """begin, end (keys); first, scale, error (of the table's type)."""
+
+
+class _Key(NamedTuple):
+    image_dtype: str
+    edges_dtype: str
+    edges: bytes
+
+
+def binning(edges: NDArray[Any], image_dtype: np.dtype[Any]) -> Binning:
+    """For edges as the contract has them; the upload happens once for each device, edges and image dtype."""
+    key = _Key(image_dtype.char, edges.dtype.char, edges.tobytes())
+    table = device.uploaded(("histogram", key), lambda: _table(edges, image_dtype))
+    return Binning(table, _numbers(key))
+
+
+def _table(edges: NDArray[Any], image_dtype: np.dtype[Any]) -> NDArray[Any]:
+    if image_dtype.kind == "f":
+        return edges.astype(image_dtype) + image_dtype.type(0)  # + 0: -0 becomes 0
+    limits = np.iinfo(image_dtype)
+    values = np.arange(limits.min, limits.max + 1, dtype=np.int64).astype(edges.dtype)
+    bins = np.minimum(np.searchsorted(edges, values, "right") - 1, edges.size - 2)
+    return np.where((values >= edges[0]) & (values <= edges[-1]), bins, -1).astype(np.int32)
+
+
+@lru_cache(maxsize=64)
+def _numbers(key: _Key) -> tuple[Any, ...]:
+    image_dtype = np.dtype(key.image_dtype)
+    edges = np.frombuffer(key.edges, np.dtype(key.edges_dtype))
+    bound = key_dtype(image_dtype).type
+    if image_dtype.kind != "f":  # the table knows all
+        return (bound(0), bound(0), np.int32(0), np.int32(0), np.int32(0))
+    number = image_dtype.type
+    ends = edges[[0, -1]].astype(image_dtype)
+    ends[0] = -0.0 if ends[0] == 0 else ends[0]  # a range from 0 on holds both zeros
+    ends[1] = 0.0 if ends[1] == 0 else ends[1]
+    begin, end = keys_of(ends)
+    error = _position_error(edges, image_dtype)
+    scale = (edges.size - 1) / (float(edges[-1]) - float(edges[0])) if error < 1 else 0.0
+    return (bound(begin), bound(end), number(edges[0]), number(scale), number(error))
+
+
+def _position_error(edges: NDArray[Any], image_dtype: np.dtype[Any]) -> float:
+    """Bound, in bins, of the error of ``(v - first) * scale``; 2 where positions are of no use."""
+    first, last = float(edges[0]), float(edges[-1])
+    span = last - first
+    largest = max(abs(first), abs(last))
+    if not (math.isfinite(span) and 1e-30 < span < 1e30 and largest < 1e30):
+        return 2.0
+    # Half a unit in the last place each: of the difference, the scale, the product and of taking the bound off; of the
+    # edge itself and of both ends, because the edges were computed between ends in float64; and a little.
+    half = float(np.finfo(image_dtype).eps) / 2
+    error = 1.01 * half * ((edges.size - 1) * (4 + 3 * largest / span) + 2)
+    return error if error < _LARGEST_ERROR else 2.0

@@ -1,0 +1,1 @@
+"""Host arithmetic that both backends need, in NumPy alone, so that their bits agree."""
