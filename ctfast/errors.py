@@ -47,6 +47,16 @@ class MissingDependencyError(CTFastError, ImportError):
     """An optional package is needed; says which command installs it."""
 
 
+def missing_extra(need: str, extra: str) -> MissingDependencyError:
+    """The error for an optional package that is not installed.
+
+    Args:
+        need: what needs which package, such as ``"NIfTI files need nibabel"``.
+        extra: the extra of ctfast that installs it.
+    """
+    return MissingDependencyError(f'{need}: pip install "ctfast[{extra}]"')
+
+
 class UsageError(CTFastError, ValueError):
     """A command or run that is refused before any work."""
 
