@@ -79,7 +79,7 @@ def test_whole_hu_of_a_fractional_slope_stay_exact(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("elements", "meaning"),
+    ("elements", "units"),
     [
         ({}, "hu"),
         ({"RescaleType": "HU", "Modality": "OT"}, "hu"),
@@ -91,7 +91,7 @@ def test_whole_hu_of_a_fractional_slope_stay_exact(tmp_path: Path) -> None:
     ],
     ids=str,
 )
-def test_meaning(tmp_path: Path, elements: dict[str, Any], units: str) -> None:
+def test_units(tmp_path: Path, elements: dict[str, Any], units: str) -> None:
     path = dicom(tmp_path / "x.dcm", slice_hu(), **elements)
     assert read_image(path).units == units
     assert read_image(path, units="hu").units == "hu"
