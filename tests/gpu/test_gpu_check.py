@@ -12,7 +12,7 @@ import pytest
 
 from tests.cuda_on_host.simulation import Simulation
 
-MODULES = ("gpu_check", "gpu_timing", "gpu_work", "gpu_peers")
+MODULES = ("bench.gpu_check", "bench.gpu_timing", "bench.gpu_work", "bench.gpu_peers")
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def check(host_gpu: Simulation, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(cupy.cuda, "get_elapsed_time", lambda start, end: 1e4, raising=False)
     for name in MODULES:
         sys.modules.pop(name, None)
-    yield importlib.import_module("gpu_check")
+    yield importlib.import_module("bench.gpu_check")
     for name in MODULES:
         sys.modules.pop(name, None)
 

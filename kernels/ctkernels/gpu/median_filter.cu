@@ -1,4 +1,4 @@
-// Medians of small windows: the network of _median_network.py in registers, fed from a tile in shared memory.
+// Medians of small windows: the network of _core/median_network.py in registers, fed from a tile in shared memory.
 //
 // CTK_PIXEL: type of the images. CTK_ROWS, CTK_COLUMNS: window. CTK_THREAD_ROWS: rows of medians of a thread.
 // CTK_LANES: 2 packs two pixels of 8 or 16 bits into a word, which processors from sm_90 on compare at once (1075 billion

@@ -37,7 +37,7 @@ class Unit(NamedTuple):
     kernels: tuple[str, ...]
 
     def defines_map(self) -> Mapping[str, str | int]:
-        """As ``_launch.launch`` and ``_source.source`` take them."""
+        """As ``launch.launch`` and ``source.source`` take them."""
         return dict(self.defines)
 
 

@@ -20,7 +20,7 @@ OPTIONS: Final = ("-std=c++17", "-default-device")
 _PACKAGE = Path(__file__).parents[1]
 _INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*"([^"]+)"[^\n]*$', re.MULTILINE)
 _NETWORK = "median_network.cuh"
-"""Not a file: made for the window's size by ``_median_network``."""
+"""Not a file: made for the window's size by ``median_network.py``."""
 _ONCE = re.compile(r"^[ \t]*#[ \t]*pragma[ \t]+once[^\n]*\n", re.MULTILINE)
 
 
