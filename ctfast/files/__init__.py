@@ -6,13 +6,15 @@ them. What values mean travels with them (``Image.units``); see the module of ea
 
 from __future__ import annotations
 
-from ctfast.files.find import Found, FoundFile, Ignored, find_images
+from ctfast.files.find import SPLITS, Found, FoundFile, Ignored, Unread, find_images
 from ctfast.files.image import Allocate, Image, Limits, Units, UnitsChoice
-from ctfast.files.kaggle import KaggleName, OverviewRow, parse_name, read_overview
+from ctfast.files.kaggle import CONTRAST, KaggleName, Overview, OverviewRow, find_overview, parse_name, read_overview
 from ctfast.files.reading import read_image
 from ctfast.files.writing import Compression, OutputFormat, write_image
 
 __all__ = [
+    "CONTRAST",
+    "SPLITS",
     "Allocate",
     "Compression",
     "Found",
@@ -22,10 +24,13 @@ __all__ = [
     "KaggleName",
     "Limits",
     "OutputFormat",
+    "Overview",
     "OverviewRow",
     "Units",
     "UnitsChoice",
+    "Unread",
     "find_images",
+    "find_overview",
     "parse_name",
     "read_image",
     "read_overview",

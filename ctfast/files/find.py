@@ -14,9 +14,16 @@ import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from ctfast.errors import FileFormatError, UsageError
 from ctfast.files.formats import detect, extension, read_head
+
+SPLITS: Final = {
+    "train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation",
+    "test": "test", "testing": "test", "holdout": "test",
+}  # fmt: skip
+"""Folder names that stand for one side of a split."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +45,14 @@ class Ignored:
     """A file or folder that was left out, and why."""
 
     path: Path
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A file that could not be read or measured, and why."""
+
+    name: str
     reason: str
 
 

@@ -10,13 +10,17 @@ from __future__ import annotations
 import csv
 import io
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from ctfast.errors import FileFormatError
 
 MAX_AGE: Final = 120
+CONTRAST: Final = {True: "contrast", False: "no contrast"}
+"""The classes of the set."""
+_OVERVIEW: Final = "overview.csv"
 _LIKE = re.compile(r"ID_[^/\\]*_AGE_[^/\\]*_CONTRAST_[^/\\]*_CT\.(?:tiff?|dcm)", re.IGNORECASE)
 _EXACT = re.compile(r"ID_([0-9]{4,9})_AGE_([0-9]{4})_CONTRAST_([01])_CT\.(?:tiff?|dcm)", re.IGNORECASE)
 _REQUIRED: Final = ("Age", "Contrast", "ContrastTag", "raw_input_path", "id", "tiff_name", "dicom_name")
@@ -108,6 +112,31 @@ def read_overview(path: str | Path) -> list[OverviewRow]:
     except csv.Error as error:
         raise FileFormatError(f"{path}, line {reader.line_num}: {error}") from error
     return rows
+
+
+@dataclass
+class Overview:
+    """The rows of every ``overview.csv`` beside the inputs, by file name."""
+
+    rows: dict[str, OverviewRow] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def find_overview(roots: Iterable[Path]) -> Overview:
+    """Read ``overview.csv`` in the input folders and the folders that hold them; a broken one becomes a note."""
+    overview = Overview()
+    folders = dict.fromkeys(p.absolute() for root in roots for p in (root, root.absolute().parent))
+    for path in (folder / _OVERVIEW for folder in folders):
+        if not path.is_file():
+            continue
+        try:
+            rows = read_overview(path)
+        except (FileFormatError, OSError) as error:
+            overview.notes.append(f"overview.csv was not used: {error}")
+            continue
+        for row in rows:
+            overview.rows[row.tiff_name] = overview.rows[row.dicom_name] = row
+    return overview
 
 
 def _row(where: str, cell: dict[str, str]) -> OverviewRow:

@@ -2,47 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from ctfast.analysis.scan.records import SPLITS, Fact
-from ctfast.errors import FileFormatError
-from ctfast.files import Image, OverviewRow, parse_name, read_overview
+from ctfast.analysis.scan.records import Fact
+from ctfast.files import CONTRAST, SPLITS, Image, Overview, parse_name
 
-_OVERVIEW: Final = "overview.csv"
 _HEADER: Final = (
     "modality", "kernel", "slice_thickness", "kvp", "contrast_agent", "body_part", "patient_sex", "series", "study",
     "rescale_slope", "rescale_intercept", "rescale_per_frame", "window_center", "window_width", "photometric",
     "inverted", "transfer_syntax", "compression", "stored_dtype", "bits_stored", "slice_location", "instance_number",
 )  # fmt: skip
-CONTRAST: Final = {True: "contrast", False: "no contrast"}
-
-
-@dataclass
-class Overview:
-    """The rows of every ``overview.csv`` beside the inputs, by file name."""
-
-    rows: dict[str, OverviewRow] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-
-
-def find_overview(roots: Iterable[Path]) -> Overview:
-    """Read ``overview.csv`` in the input folders and the folders that hold them; a broken one becomes a note."""
-    found = Overview()
-    places = dict.fromkeys(p.absolute() for root in roots for p in (root, root.absolute().parent))
-    for path in (place / _OVERVIEW for place in places):
-        if not path.is_file():
-            continue
-        try:
-            rows = read_overview(path)
-        except (FileFormatError, OSError) as error:
-            found.notes.append(f"overview.csv was not used: {error}")
-            continue
-        for row in rows:
-            found.rows[row.tiff_name] = found.rows[row.dicom_name] = row
-    return found
 
 
 def facts_of(image: Image, name: str, overview: Overview) -> dict[str, Fact]:

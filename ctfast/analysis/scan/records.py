@@ -9,13 +9,10 @@ from typing import Any, Final
 
 from ctfast.analysis.scan.distributions import Distribution
 from ctfast.analysis.scan.statistics import Number
+from ctfast.files import Unread
 from ctfast.files.image import FileFormat, Units
 
 Fact = str | int | float | bool | None
-
-SPLITS: Final = {"train": "train", "training": "train", "val": "validation", "valid": "validation",
-                 "validation": "validation", "test": "test", "testing": "test", "holdout": "test"}  # fmt: skip
-"""Folder names that stand for one side of a split."""
 
 _MOST_CLASSES: Final = 12
 
@@ -52,14 +49,6 @@ class SliceRecord:
         number = self.facts.get("id")
         short = f"ID_{number:04d}" if isinstance(number, int) else Path(self.name).name
         return short if self.frame is None else f"{short} [{self.frame}]"
-
-
-@dataclass(frozen=True, slots=True)
-class Unread:
-    """A file that could not be read or measured, and why."""
-
-    name: str
-    reason: str
 
 
 @dataclass

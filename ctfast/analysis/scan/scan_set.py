@@ -12,12 +12,22 @@ from typing import Final, TypeVar
 import numpy as np
 
 from ctfast.analysis.scan.distributions import Distribution
-from ctfast.analysis.scan.metadata import Overview, facts_of, find_overview, label_by_folder
-from ctfast.analysis.scan.records import Collection, SliceRecord, Unread
+from ctfast.analysis.scan.metadata import facts_of, label_by_folder
+from ctfast.analysis.scan.records import Collection, SliceRecord
 from ctfast.analysis.scan.statistics import Measured, measure
 from ctfast.batch.limits import bytes_per_file
 from ctfast.batch.progress import Show, silent
-from ctfast.files import FoundFile, Image, Limits, UnitsChoice, find_images, read_image
+from ctfast.files import (
+    FoundFile,
+    Image,
+    Limits,
+    Overview,
+    UnitsChoice,
+    Unread,
+    find_images,
+    find_overview,
+    read_image,
+)
 from ctfast.threads import get_num_threads
 
 _AHEAD: Final = 2

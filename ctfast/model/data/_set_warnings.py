@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ctfast.analysis.scan.records import Unread
+from ctfast.files import Unread
 from ctfast.model.data.decoding import Decoded
 from ctfast.model.data.labels import Sample, told
 from ctfast.model.data.preprocessing import Preprocessing

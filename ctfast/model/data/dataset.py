@@ -15,11 +15,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ctfast.analysis.scan.records import Unread
 from ctfast.batch.limits import bytes_per_file
 from ctfast.batch.progress import Show, silent
 from ctfast.errors import ArgumentError, UsageError
-from ctfast.files import Limits, UnitsChoice
+from ctfast.files import Limits, UnitsChoice, Unread
 from ctfast.model.data._grouping import group_slices, leakage_warnings
 from ctfast.model.data._set_warnings import patient_warnings, reading_warnings
 from ctfast.model.data.decoding import Decoded, decode_all, hash_of

@@ -13,10 +13,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from ctfast.analysis.scan.metadata import CONTRAST, find_overview
-from ctfast.analysis.scan.records import SPLITS
 from ctfast.errors import FileFormatError, UsageError
-from ctfast.files import Found, FoundFile, Ignored, KaggleName, find_images, parse_name
+from ctfast.files import (
+    CONTRAST,
+    SPLITS,
+    Found,
+    FoundFile,
+    Ignored,
+    KaggleName,
+    find_images,
+    find_overview,
+    parse_name,
+)
 from ctfast.model.data._label_table import LabelTable, read_label_table
 
 Inputs = str | Path | Sequence[str | Path]
