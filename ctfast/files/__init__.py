@@ -1,4 +1,4 @@
-"""Reading and writing CT image files: TIFF, DICOM, NIfTI, ``.npy``, and the layout of the Kaggle set.
+"""Reading and writing CT image files (``formats`` lists which), and the layout of the Kaggle set.
 
 Knows files and nothing of devices, kernels or pipelines. pydicom, nibabel and tifffile are imported when a file needs
 them. What values mean travels with them (``Image.units``); see the module of each format for its policies.
@@ -7,10 +7,11 @@ them. What values mean travels with them (``Image.units``); see the module of ea
 from __future__ import annotations
 
 from ctfast.files.find import SPLITS, Found, FoundFile, Ignored, Unread, find_images
+from ctfast.files.formats import Compression
 from ctfast.files.image import Allocate, Image, Limits, Units, UnitsChoice
 from ctfast.files.kaggle import CONTRAST, KaggleName, Overview, OverviewRow, find_overview, parse_name, read_overview
 from ctfast.files.reading import read_image
-from ctfast.files.writing import Compression, OutputFormat, write_image
+from ctfast.files.writing import OutputFormat, write_image
 
 __all__ = [
     "CONTRAST",

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ctfast.errors import FileFormatError
-from ctfast.files.image import PIXEL_DTYPES, Allocate
+from ctfast.files.image import PIXEL_DTYPES, Allocate, MetaValue
 
 _CHUNK = 1 << 15  # elements; the pair (float64, int16) stays in the L2 cache between conversion and check
 _EXACT_FLOAT32 = 1 << 24
@@ -23,12 +23,12 @@ def native(pixels: np.ndarray) -> np.ndarray:
 
 
 def room(shape: tuple[int, ...], dtype: DTypeLike, allocate: Allocate | None) -> np.ndarray:
-    """The array for the pixels: what ``place`` gives, else a new one."""
+    """The array for the pixels: what ``allocate`` gives, else a new one."""
     return np.empty(shape, dtype) if allocate is None else allocate(shape, np.dtype(dtype))
 
 
 def put(values: np.ndarray, dtype: DTypeLike, allocate: Allocate | None) -> np.ndarray:
-    """``values`` as ``dtype``, in native byte order, in ``place``; without one they stay where they are if they can."""
+    """``values`` as ``dtype``, in native byte order; without ``allocate`` they stay where they are if they can."""
     dtype = np.dtype(dtype).newbyteorder("=")
     if allocate is None and values.flags.writeable:
         return np.ascontiguousarray(values, dtype)
@@ -39,6 +39,8 @@ def put(values: np.ndarray, dtype: DTypeLike, allocate: Allocate | None) -> np.n
 
 def _whole_as_int16(pixels: np.ndarray) -> np.ndarray | None:
     """Float pixels as int16 if each is a whole number that fits, else None (NaN and infinities never fit)."""
+    # Conversion and comparison piece by piece: the first piece with a fraction ends it, which is nearly free, and
+    # out-of-range floats, whose conversion is undefined, differ from whatever came of them.
     flat = pixels.reshape(-1)
     out = np.empty(flat.shape, np.int16)
     with np.errstate(invalid="ignore"):
@@ -52,7 +54,7 @@ def _whole_as_int16(pixels: np.ndarray) -> np.ndarray | None:
 
 
 def to_supported(pixels: np.ndarray, allocate: Allocate | None = None) -> np.ndarray:
-    """The same numbers in one of uint8, int16, uint16, float32, float64, written to ``place`` where there is one.
+    """The same numbers in one of uint8, int16, uint16, float32, float64, written to what ``allocate`` gives.
 
     int8 becomes int16, float16 float32; wider integers become int16, else uint16, else float64 (whichever holds all
     values first); float64 (but not float32) becomes int16 where all values are whole numbers that fit.
@@ -106,18 +108,10 @@ def linear(
         stored: Integers of 8 to 32 bits or floats, any shape.
         slope: Rescale slope, finite, not 0.
         intercept: Rescale intercept, finite.
-        place: Gives the array for the result.
+        allocate: Gives the array for the result.
         narrow: Whether a float64 result becomes int16 where ``to_supported`` makes it that.
     """
-    if stored.dtype.kind == "f":
-        dtype = np.dtype(np.float64 if stored.dtype.itemsize > 4 else np.float32)
-    else:
-        low, high = int(stored.min()), int(stored.max())
-        if slope.is_integer() and intercept.is_integer() and max(abs(slope), abs(intercept)) < 1 << 31:
-            ends = sorted(end * int(slope) + int(intercept) for end in (low, high))
-            dtype = _dtype_for(*ends)
-        else:
-            dtype = np.dtype(np.float64 if max(-low, high) > _EXACT_FLOAT32 else np.float32)
+    dtype = _dtype_of_line(stored, slope, intercept)
     if narrow and dtype == np.float64:
         return to_supported(linear(stored, slope, intercept), allocate)
     out = room(stored.shape, dtype, allocate)
@@ -128,7 +122,18 @@ def linear(
     return out
 
 
+def _dtype_of_line(stored: np.ndarray, slope: float, intercept: float) -> np.dtype:
+    if stored.dtype.kind == "f":
+        return np.dtype(np.float64 if stored.dtype.itemsize > 4 else np.float32)
+    low, high = int(stored.min()), int(stored.max())
+    if slope.is_integer() and intercept.is_integer() and max(abs(slope), abs(intercept)) < 1 << 31:
+        # A line takes its extremes at the ends, so two Python integers, which never wrap, tell what all pixels need.
+        return _dtype_for(*sorted(end * int(slope) + int(intercept) for end in (low, high)))
+    return np.dtype(np.float64 if max(-low, high) > _EXACT_FLOAT32 else np.float32)
+
+
 def _linear_floats(stored: np.ndarray, slope: float, intercept: float, out: np.ndarray) -> None:
+    # In pieces that stay in cache: the float64 of a whole slice would go through memory twice.
     values, results = stored.reshape(-1), out.reshape(-1)
     wide = np.empty(min(values.size, _CHUNK), np.float64)
     for start in range(0, values.size, _CHUNK):
@@ -146,3 +151,17 @@ def _linear_words(stored: np.ndarray, slope: int, intercept: int, words: np.ndar
         words *= np.uint16(slope % 65536)
     if intercept:
         words += np.uint16(intercept % 65536)
+
+
+def count_nonfinite(pixels: np.ndarray) -> dict[str, MetaValue]:
+    """``{"nonfinite": n}`` for float pixels with NaN or infinities, else nothing.
+
+    Raises:
+        FileFormatError: If no pixel is finite.
+    """
+    if pixels.dtype.kind != "f":
+        return {}
+    bad = pixels.size - int(np.count_nonzero(np.isfinite(pixels)))
+    if bad == pixels.size:
+        raise FileFormatError("no pixel is a finite number (all NaN or infinite)")
+    return {"nonfinite": bad} if bad else {}

@@ -1,4 +1,4 @@
-"""One place that turns whatever a decoder raises into ``FileFormatError``, and keeps it from warning on stderr.
+"""Turns whatever a decoder raises into ``FileFormatError``, and keeps decoders from warning on stderr.
 
 Decoders of broken files raise nearly everything: ``struct.error``, ``ZeroDivisionError``, ``AttributeError``,
 ``MemoryError``, ``RecursionError``, ``zlib.error``, errors of imagecodecs. A list of types would miss the next one,

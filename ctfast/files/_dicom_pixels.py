@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ctfast.errors import FileFormatError, MissingDependencyError
+from ctfast.errors import FileFormatError, missing_extra
 from ctfast.files._convert import native
 from ctfast.files._dicom_tags import TAGS, has, number, text
 from ctfast.files._jpeg_header import declared_size
@@ -20,7 +20,6 @@ from ctfast.files.image import Limits
 _FLOATS = {"FloatPixelData": "<f4", "DoubleFloatPixelData": "<f8"}
 _UNDEFINED_LENGTH = 0xFFFFFFFF
 _LOSSY_JPEG = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")
-_INSTALL = 'pip install "ctfast[codecs]"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +145,7 @@ def _decode_compressed(ds: Any, lay: Layout, syntax: Any, limits: Limits) -> np.
         raise FileFormatError(f"transfer syntax {syntax.name} ({syntax}) is not supported") from error
     if not decoder.is_available:
         needs = "; ".join(decoder.missing_dependencies)
-        raise MissingDependencyError(f"transfer syntax {syntax.name} needs {needs}: {_INSTALL}")
+        raise missing_extra(f"transfer syntax {syntax.name} needs {needs}", "codecs")
     try:
         pixels = pydicom.pixels.pixel_array(ds)
     except Exception:
@@ -163,7 +162,7 @@ def _decode_lossy_jpeg(streams: list[bytes]) -> np.ndarray:
     try:
         import imagecodecs
     except ImportError as error:
-        raise MissingDependencyError(f"this JPEG needs imagecodecs: {_INSTALL}") from error
+        raise missing_extra("this JPEG needs imagecodecs", "codecs") from error
     return np.stack([imagecodecs.jpeg8_decode(stream) for stream in streams])
 
 

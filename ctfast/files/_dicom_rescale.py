@@ -39,12 +39,12 @@ def rescales(ds: Any, frames: int) -> list[Rescale]:
     groups = has(ds, "PerFrameFunctionalGroupsSequence") or has(ds, "SharedFunctionalGroupsSequence")
     per_frame = ds.get("PerFrameFunctionalGroupsSequence") or [] if groups else []
     shared = ds.get("SharedFunctionalGroupsSequence") or [] if groups else []
-    found = [_of_group(group) for group in per_frame]
-    if any(item is not None for item in found):
-        if len(found) != frames or None in found:
-            raise FileFormatError(f"{len(found)} frame groups with or without rescale for {frames} frames")
-        each = [item for item in found if item is not None]
-        return each[:1] if all(item == each[0] for item in each) else each
+    by_frame = [_of_group(group) for group in per_frame]
+    given = [item for item in by_frame if item is not None]
+    if given:
+        if not len(given) == len(by_frame) == frames:
+            raise FileFormatError(f"{len(given)} of {len(by_frame)} frame groups have a rescale, for {frames} frames")
+        return given[:1] if all(item == given[0] for item in given) else given
     for group in shared:
         item = _of_group(group)
         if item is not None:
@@ -53,13 +53,14 @@ def rescales(ds: Any, frames: int) -> list[Rescale]:
     return [] if item is None else [item]
 
 
-def apply(stored: np.ndarray, found: list[Rescale], allocate: Allocate | None = None) -> np.ndarray:
+def apply(stored: np.ndarray, rescales: list[Rescale], allocate: Allocate | None = None) -> np.ndarray:
     """Rescaled pixels in a dtype that is exact for whole numbers (see ``linear``)."""
-    if not found:
+    if not rescales:
         return _integers(stored, allocate)
-    if len(found) == 1:
-        return linear(stored, found[0].slope, found[0].intercept, allocate)
-    frames = [linear(frame, item.slope, item.intercept) for frame, item in zip(stored, found, strict=True)]
+    if len(rescales) == 1:
+        return linear(stored, rescales[0].slope, rescales[0].intercept, allocate)
+    # Each frame alone may fit a smaller dtype than its neighbours; the stack takes what holds them all.
+    frames = [linear(frame, item.slope, item.intercept) for frame, item in zip(stored, rescales, strict=True)]
     stack = np.stack([frame.astype(np.result_type(*frames), copy=False) for frame in frames])
     return _integers(stack, allocate)
 
@@ -76,21 +77,21 @@ def lut_kind(ds: Any) -> str:
     return str(ds.ModalityLUTSequence[0].get("ModalityLUTType", "")).strip()
 
 
-def units(ds: Any, found: list[Rescale]) -> Units:
+def units(ds: Any, rescales: list[Rescale]) -> Units:
     """What the rescaled values mean.
 
     HU where the rescale type says so, or for a rescaled CT image without a type (PS3.3 C.8.2.1.1.3: then the type is
     HU), localizers apart, whose values are no HU. Other units are ``"unknown"``, untouched values ``"stored"``.
     """
-    if not found:
+    if not rescales:
         return "stored"
-    kinds = {item.kind for item in found}
+    kinds = {item.kind for item in rescales}
     if kinds == {"HU"}:
         return "hu"
     is_ct = text(ds, "Modality") == "CT"
     if kinds == {""} and is_ct and "LOCALIZER" not in text(ds, "ImageType").split("/"):
         return "hu"
-    untouched = all(item.is_identity for item in found) and kinds <= {"", "US"}
+    untouched = all(item.is_identity for item in rescales) and kinds <= {"", "US"}
     return "stored" if untouched and not is_ct else "unknown"
 
 

@@ -45,7 +45,7 @@ class Element:
 
 @dataclass(slots=True)
 class PlainDataSet:
-    """What ``scan`` found, to be used like a pydicom data set by tag."""
+    """What ``scan`` finds, to be used like a pydicom data set by tag."""
 
     implicit: bool
     file_meta: dict[str, Any]
@@ -75,12 +75,12 @@ def scan(data: bytes) -> PlainDataSet | None:
     if data[128:132] != b"DICM":
         return None
     try:
-        place, syntax = _meta(data)
+        offset, syntax = _meta(data)
         for known in (ExplicitVRLittleEndian, ImplicitVRLittleEndian):
             if syntax == known.encode():
-                found = PlainDataSet(bool(known.is_implicit_VR), {"TransferSyntaxUID": known})
-                _walk(data, place, found)
-                return found
+                ds = PlainDataSet(bool(known.is_implicit_VR), {"TransferSyntaxUID": known})
+                _walk(data, offset, ds)
+                return ds
     except (_OddError, struct.error):
         return None
     return None
@@ -88,73 +88,80 @@ def scan(data: bytes) -> PlainDataSet | None:
 
 def _meta(data: bytes) -> tuple[int, bytes]:
     """Where the data set starts, and its transfer syntax."""
-    place, syntax = 132, b""
-    while data[place : place + 2] == b"\x02\0":
-        tag, start, length = _header(data, place, implicit=False)
-        place = start + length
-        if length == _UNDEFINED or place > len(data):
+    # The group length that should come first is often wrong, so the walk goes on as long as elements are of group 2.
+    offset, syntax = 132, b""
+    while data[offset : offset + 2] == b"\x02\0":
+        tag, start, length = _header(data, offset, implicit=False)
+        offset = start + length
+        if length == _UNDEFINED or offset > len(data):
             raise _OddError
         if tag == _SYNTAX:
-            syntax = data[start:place].rstrip(b"\0 ")
-    return place, syntax
+            syntax = data[start:offset].rstrip(b"\0 ")
+    return offset, syntax
 
 
-def _header(data: bytes, place: int, *, implicit: bool) -> tuple[int, int, int]:
-    """Tag, start and length of the value of the element at ``place``."""
+def _header(data: bytes, offset: int, *, implicit: bool) -> tuple[int, int, int]:
+    """Tag, start and length of the value of the element at ``offset``."""
     if implicit:
-        group, element, length = _implicit(data, place)
-        return group << 16 | element, place + 8, length
-    group, element, vr, length = _explicit(data, place)
+        group, element, length = _implicit(data, offset)
+        return group << 16 | element, offset + 8, length
+    group, element, vr, length = _explicit(data, offset)
     if vr in _SHORT_VRS:
-        return group << 16 | element, place + 8, length
+        return group << 16 | element, offset + 8, length
     if vr not in _LONG_VRS:
         raise _OddError
-    return group << 16 | element, place + 12, _length(data, place + 8)[0]
+    return group << 16 | element, offset + 12, _length(data, offset + 8)[0]
 
 
-def _walk(data: bytes, place: int, found: PlainDataSet) -> None:
+def _walk(data: bytes, offset: int, ds: PlainDataSet) -> None:
     """Collect wanted elements up to and with the pixel data."""
-    size, last, implicit = len(data), 0, found.implicit
-    while place < size:
-        tag, start, length = _header(data, place, implicit=implicit)
-        if tag <= last:
+    size, last, implicit = len(data), 0, ds.implicit
+    while offset < size:
+        tag, start, length = _header(data, offset, implicit=implicit)
+        if tag <= last:  # elements ascend (PS3.5 7.1): anything else means that the walk has lost its way
             raise _OddError
         last = tag
         if length == _UNDEFINED:
-            if tag in _WANTED:
+            if tag in _WANTED:  # compressed pixels, or a sequence that the reader looks into
                 raise _OddError
-            place = _after_sequence(data, start, implicit, 0)
+            offset = _after_sequence(data, start, implicit, 0)
             continue
-        place = start + length
+        offset = start + length
         if tag == _PIXELS:
-            found.elements[tag] = Element(memoryview(data)[start:place], length)
+            # A view, not a copy, and even where it is short: the reader names the bytes that are missing. What comes
+            # after the pixels (padding, signatures) is of no interest.
+            ds.elements[tag] = Element(memoryview(data)[start:offset], length)
             return
-        if place > size or tag in _FOR_PYDICOM:
+        if offset > size or tag in _FOR_PYDICOM:
             raise _OddError
         if tag in _WANTED:
-            value = data[start:place]
-            if tag not in _BINARY and not value.isascii():
+            value = data[start:offset]
+            if tag not in _BINARY and not value.isascii():  # needs the Specific Character Set
                 raise _OddError
-            found.elements[tag] = Element(value, length)
-    raise _OddError
+            ds.elements[tag] = Element(value, length)
+    raise _OddError  # no pixel data
 
 
-def _after_sequence(data: bytes, place: int, implicit: bool, depth: int) -> int:
-    """The end of a sequence of undefined length whose first item is at ``place``."""
+def _after_sequence(data: bytes, offset: int, implicit: bool, depth: int) -> int:
+    """The end of a sequence of undefined length whose first item is at ``offset``.
+
+    Its length is not in the file, so items are walked through; those of known length are stepped over whole.
+    """
     if depth > _MAX_DEPTH:
         raise _OddError
     while True:
-        tag, start, length = _header(data, place, implicit=True)
+        tag, start, length = _header(data, offset, implicit=True)  # items have no value representation in any syntax
         if tag == _SEQUENCE_END:
             return start
         if tag != _ITEM:
             raise _OddError
-        place = _after_item(data, start, implicit, depth) if length == _UNDEFINED else start + length
+        offset = _after_item(data, start, implicit, depth) if length == _UNDEFINED else start + length
 
 
-def _after_item(data: bytes, place: int, implicit: bool, depth: int) -> int:
+def _after_item(data: bytes, offset: int, implicit: bool, depth: int) -> int:
+    """The end of an item of undefined length whose first element is at ``offset``."""
     while True:
-        if data[place : place + 4] == b"\xfe\xff\x0d\xe0":
-            return place + 8
-        _, start, length = _header(data, place, implicit=implicit)
-        place = _after_sequence(data, start, implicit, depth + 1) if length == _UNDEFINED else start + length
+        if data[offset : offset + 4] == b"\xfe\xff\x0d\xe0":
+            return offset + 8
+        _, start, length = _header(data, offset, implicit=implicit)
+        offset = _after_sequence(data, start, implicit, depth + 1) if length == _UNDEFINED else start + length

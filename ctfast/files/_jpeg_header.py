@@ -34,16 +34,16 @@ def declared_size(stream: bytes) -> tuple[int, int] | None:
 
 
 def _jpeg(stream: bytes) -> tuple[int, int] | None:
-    place = 2
-    while place + 9 <= len(stream):
-        if stream[place] != 0xFF:
+    offset = 2
+    while offset + 9 <= len(stream):
+        if stream[offset] != 0xFF:
             return None
-        marker = stream[place + 1]
+        marker = stream[offset + 1]
         if marker == 0xFF:
-            place += 1
+            offset += 1
             continue
         if marker in _FRAMES:
-            rows, columns = struct.unpack_from(">2H", stream, place + 5)
+            rows, columns = struct.unpack_from(">2H", stream, offset + 5)
             return rows, columns
-        place += 2 + struct.unpack_from(">H", stream, place + 2)[0]
+        offset += 2 + struct.unpack_from(">H", stream, offset + 2)[0]
     return None

@@ -10,7 +10,7 @@ import math
 import zlib
 from typing import Any, Final
 
-from ctfast.errors import FileFormatError, MissingDependencyError
+from ctfast.errors import FileFormatError, missing_extra
 from ctfast.files._jpeg_header import declared_size
 from ctfast.files.image import Limits
 
@@ -36,7 +36,7 @@ _DEFLATE: Final = (8, 32946)
 
 
 def check_page(page: Any, file_bytes: int) -> None:
-    """Structure, kind of pixels and place of the pixel data of one page.
+    """Structure, kind of pixels and whereabouts of the pixel data of one page.
 
     Args:
         page: A ``tifffile.TiffPage``.
@@ -116,16 +116,19 @@ def _check_codec(page: Any) -> None:
         plain = page.bitspersample in _PLAIN_BITS
         name = next(name for name, codes in _CODECS.items() if compression in codes)
         what = f"{name} compression (predictor {int(page.predictor)})" if plain else f"{page.bitspersample}-bit pixels"
-        raise MissingDependencyError(f'{what}: imagecodecs is needed: pip install "ctfast[codecs]"')
+        raise missing_extra(f"{what} needs imagecodecs", "codecs")
 
 
 def _check_segments(page: Any, file_bytes: int) -> None:
+    # tifffile fills strips that are missing or end early with zeros, without a word.
     offsets, counts = page.dataoffsets, page.databytecounts
     expected = math.prod(page.chunked)
     if len(offsets) != expected or len(counts) != expected:
         raise FileFormatError(
             f"page {page.index}: {len(offsets)} offsets and {len(counts)} byte counts for {expected} strips or tiles"
         )
+    # Only uncompressed strips say by their size that they are whole; of the others any byte will do here, and their
+    # decoder says the rest.
     plain = int(page.compression) == 1
     needed = _plain_segment_bytes(page) if plain else [1] * expected
     for offset, count, least in zip(offsets, counts, needed, strict=True):
@@ -162,12 +165,12 @@ def check_streams(page: Any, file: Any) -> None:
     inflates = compression in _DEFLATE and not _has_imagecodecs()
     if compression not in _JPEG and not inflates:
         return
-    most = math.prod(page.chunks) * page.dtype.itemsize
+    most = math.prod(page.chunks) * page.dtype.itemsize  # of one strip or tile, decoded
     for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
         file.seek(offset)
         stream = file.read(count)
         if inflates:
-            inflate = zlib.decompressobj()
+            inflate = zlib.decompressobj()  # one byte more than allowed is enough to know, and all that is inflated
             bomb = len(inflate.decompress(stream, most + 1)) > most
         else:
             size = declared_size(stream)

@@ -5,7 +5,7 @@ Policies, each tested:
 - Rescale Slope and Intercept (or the Modality LUT) are applied; whole-number results are int16 where they fit.
 - CT with rescale is HU; MR and others keep stored values and are called so; localizers are not called HU.
 - MONOCHROME1 is a matter of display (PS3.3 C.7.6.3.1.2: white is the minimum *after* all grey-scale transforms), so
-  HU are not inverted. Two exceptions under ``units="auto"``, both told in ``meta["inverted"]``: values without a
+  HU are not inverted. Two exceptions under ``units="auto"``, both named in ``meta["inverted"]``: values without a
   unit are inverted within their bits so that larger is brighter, and so is a "HU" image whose median as tagged lies
   over +1000 (denser than bone) but not once inverted: its writer inverted the stored values.
 - Bits above Bits Stored are dropped (overlays, junk), but a padding value up there survives.
@@ -23,41 +23,51 @@ from typing import Any, Final
 
 import numpy as np
 
-from ctfast.errors import FileFormatError, MissingDependencyError
+from ctfast.errors import FileFormatError
 from ctfast.files import _dicom_pixels as bits
 from ctfast.files import _dicom_rescale as modality
-from ctfast.files._convert import put
+from ctfast.files._convert import count_nonfinite, put
 from ctfast.files._dicom_meta import collect, spacing, wanted
 from ctfast.files._dicom_scan import scan
 from ctfast.files._dicom_tags import has, number_or_none, text
-from ctfast.files.image import Allocate, Image, Limits, Units, UnitsChoice
+from ctfast.files.image import Allocate, Image, Limits, Request, Units, UnitsChoice
 from ctfast.files.kaggle import parse_name
-from ctfast.files.tiff import count_nonfinite
 
 _DEFLATED: Final = b"1.2.840.10008.1.2.1.99"
 _SCAN_BYTES: Final = 64 << 20
 _IMPOSSIBLE_MEDIAN_HU: Final = 1000.0
 
 
-def read_dicom(path: Path, head: bytes, limits: Limits, units: UnitsChoice, allocate: Allocate | None) -> Image:
+def read_dicom(request: Request) -> Image:
     """Read a DICOM image.
-
-    Args:
-        path: The file.
-        head: Its first bytes.
-        limits: Sizes beyond which nothing is decoded.
-        values: ``"auto"``; ``"stored"`` for the numbers as stored; ``"hu"`` to take rescaled values as HU.
-        place: Gives the array that the rescaled pixels are written to.
 
     Raises:
         FileFormatError: For all that this module refuses.
-        MissingDependencyError: If pydicom or a decoder is not installed.
+        MissingDependencyError: If a decoder is not installed.
     """
-    try:
-        import pydicom
-    except ImportError as error:
-        raise MissingDependencyError('DICOM files need pydicom: pip install "ctfast[dicom]"') from error
+    path, limits = request.path, request.limits
     parse_name(path.name)
+    ds = _data_set(path, request.head, limits)
+    lay = bits.layout(ds, limits)
+    padding = _padding(ds, "PixelPaddingValue", lay)
+    stored = bits.drop_unused_bits(bits.decode(ds, lay, limits), lay, padding)
+    meta = collect(ds)
+    meta["stored_dtype"] = stored.dtype.name
+    pixels, units, rescales, inverted = _values(ds, stored, lay, request.units, request.allocate)
+    meta["inverted"] = inverted
+    if rescales:
+        meta["rescale_slope"], meta["rescale_intercept"] = rescales[0].slope, rescales[0].intercept
+        meta["rescale_type"], meta["rescale_per_frame"] = rescales[0].kind, len(rescales) > 1
+    limit_value = _padding(ds, "PixelPaddingRangeLimit", lay)
+    meta["padding_range_limit"] = _in_units(limit_value, lay, rescales, inverted)
+    meta.update(count_nonfinite(pixels))
+    return Image(pixels, units, path, "dicom", _in_units(padding, lay, rescales, inverted), spacing(ds), meta)
+
+
+def _data_set(path: Path, head: bytes, limits: Limits) -> Any:
+    """The wanted elements, by the quick look where it will do, else by pydicom."""
+    import pydicom
+
     if _DEFLATED in head:
         _check_inflated_size(path, head, limits)
     bare = head[128:132] != b"DICM"
@@ -67,40 +77,27 @@ def read_dicom(path: Path, head: bytes, limits: Limits, units: UnitsChoice, allo
         ds = pydicom.dcmread(path, force=bare, specific_tags=wanted())
     if bare and not (has(ds, "Modality") or has(ds, "SOPClassUID")):
         raise FileFormatError("no DICOM preamble, and no data set that names its kind")
-    lay = bits.layout(ds, limits)
-    padding = _padding(ds, "PixelPaddingValue", lay)
-    stored = bits.drop_unused_bits(bits.decode(ds, lay, limits), lay, padding)
-    meta = collect(ds)
-    meta["stored_dtype"] = stored.dtype.name
-    pixels, told, found, inverted = _values(ds, stored, lay, units, allocate)
-    meta["inverted"] = inverted
-    if found:
-        meta["rescale_slope"], meta["rescale_intercept"] = found[0].slope, found[0].intercept
-        meta["rescale_type"], meta["rescale_per_frame"] = found[0].kind, len(found) > 1
-    limit_value = _padding(ds, "PixelPaddingRangeLimit", lay)
-    meta["padding_range_limit"] = _in_units(limit_value, lay, found, inverted)
-    meta.update(count_nonfinite(path, pixels))
-    return Image(pixels, told, path, "dicom", _in_units(padding, lay, found, inverted), spacing(ds), meta)
+    return ds
 
 
 def _values(
-    ds: Any, stored: np.ndarray, lay: bits.Layout, units: UnitsChoice, allocate: Allocate | None
+    ds: Any, stored: np.ndarray, lay: bits.Layout, choice: UnitsChoice, allocate: Allocate | None
 ) -> tuple[np.ndarray, Units, list[modality.Rescale], bool]:
-    """Pixels in the units asked for, their meaning, the rescale used and whether stored values were inverted."""
-    if units == "stored":
+    """Pixels in the units asked for, these units, the rescale used and whether stored values were inverted."""
+    if choice == "stored":
         return modality.apply(stored, [], allocate), "stored", [], False
     if has(ds, "ModalityLUTSequence"):
         pixels = modality.apply_lut(stored, ds, allocate)
         return pixels, "hu" if modality.lut_kind(ds) == "HU" else "unknown", [], False
-    found = modality.rescales(ds, lay.frames)
-    told = modality.units(ds, found)
+    rescales = modality.rescales(ds, lay.frames)
+    units = modality.units(ds, rescales)
     dark_is_high = text(ds, "PhotometricInterpretation") == "MONOCHROME1" and stored.dtype.kind in "iu"
-    if units != "auto" or not dark_is_high:
-        return modality.apply(stored, found, allocate), told, found, False
-    pixels, upside_down = modality.apply(stored, found), modality.apply(_invert(stored, lay), found)
-    inverted = told != "hu" or bool(np.median(pixels) > _IMPOSSIBLE_MEDIAN_HU >= np.median(upside_down))
+    if choice != "auto" or not dark_is_high:
+        return modality.apply(stored, rescales, allocate), units, rescales, False
+    pixels, upside_down = modality.apply(stored, rescales), modality.apply(_invert(stored, lay), rescales)
+    inverted = units != "hu" or bool(np.median(pixels) > _IMPOSSIBLE_MEDIAN_HU >= np.median(upside_down))
     chosen = upside_down if inverted else pixels
-    return put(chosen, chosen.dtype, allocate), told, found, inverted
+    return put(chosen, chosen.dtype, allocate), units, rescales, inverted
 
 
 def _invert(stored: np.ndarray, lay: bits.Layout) -> np.ndarray:
@@ -117,12 +114,12 @@ def _padding(ds: Any, keyword: str, lay: bits.Layout) -> int | None:
     return value - (1 << lay.allocated) if lay.signed and value >= 1 << (lay.allocated - 1) else value
 
 
-def _in_units(value: int | None, lay: bits.Layout, found: list[modality.Rescale], inverted: bool) -> float | None:
-    if value is None or len(found) > 1:
+def _in_units(value: int | None, lay: bits.Layout, rescales: list[modality.Rescale], inverted: bool) -> float | None:
+    if value is None or len(rescales) > 1:
         return None
     if inverted:
         value = (-1 if lay.signed else (1 << lay.stored) - 1) - value
-    return value * found[0].slope + found[0].intercept if found else float(value)
+    return value * rescales[0].slope + rescales[0].intercept if rescales else float(value)
 
 
 def _check_inflated_size(path: Path, head: bytes, limits: Limits) -> None:

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Final
 
 from ctfast.errors import FileFormatError, UsageError
-from ctfast.files.formats import detect, extension, read_head
+from ctfast.files.formats import extension
+from ctfast.files.recognize import detect, read_head
 
 SPLITS: Final = {
     "train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation",

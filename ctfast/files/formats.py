@@ -1,131 +1,33 @@
-"""Which format a file has, by its first bytes; an extension that says otherwise is an error.
+"""The formats that ctfast knows: one row each. Finding, reading, writing, runs, doctor and help read this table.
 
-Policy: content decides, but a known extension must agree with it (a DICOM file named ``.tif`` was mislabelled by
-something that may have damaged more than the name). A file that is both (PS3.10 allows a TIFF header in the DICOM
-preamble) is what its extension says, DICOM without one.
+A new format is a module with its reader (and writer), and a row here.
 """
 
 from __future__ import annotations
 
-import stat
+import importlib
 import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import IO, TYPE_CHECKING, Any, Final, Literal, get_args
 
-from ctfast.errors import FileFormatError
-from ctfast.files.image import FileFormat
+from ctfast.errors import ArgumentError, missing_extra
 
-EXTENSIONS: Final[dict[str, FileFormat]] = {
-    ".tif": "tiff",
-    ".tiff": "tiff",
-    ".dcm": "dicom",
-    ".dicom": "dicom",
-    ".ima": "dicom",
-    ".nii": "nifti",
-    ".nii.gz": "nifti",
-    ".npy": "npy",
-}
-TITLES: Final[dict[FileFormat, str]] = {"tiff": "TIFF", "dicom": "DICOM", "nifti": "NIfTI", "npy": "NumPy .npy"}
-HEAD_BYTES: Final = 1024
+if TYPE_CHECKING:
+    import numpy as np
 
-_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_FOREIGN: Final[dict[bytes, str]] = {
-    b"\x89PNG": "a PNG image",
-    b"\xff\xd8\xff": "a JPEG image",
-    b"%PDF": "a PDF document",
-    b"PK\x03\x04": "a ZIP archive",
-    b"\x1f\x8b": "gzip-compressed data",
-    b"GIF8": "a GIF image",
-    b"\x00\x05\x16\x07": "macOS AppleDouble metadata, not the image of that name",
-    b"version https://git-lfs": "a Git LFS pointer, not the image itself (run 'git lfs pull')",
-}
-# Explicit value representations of PS3.5 table 6.2-1: a data set without preamble starts with a tag and one of these.
+    from ctfast.files.image import Image, Request, WriteOptions
+
+    Reader = Callable[[Request], Image]
+    Writer = Callable[[IO[bytes], np.ndarray, WriteOptions], None]
+
+Compression = Literal["none", "zlib", "zstd", "lzw"]
+
+# Explicit value representations of PS3.5 table 6.2-1.
 _VRS = frozenset(
     b"AE AS AT CS DA DS DT FL FD IS LO LT OB OD OF OL OV OW PN SH SL SQ SS ST SV TM UC UI UL UN UR US UT UV".split()
 )
-
-
-def extension(path: Path) -> str:
-    """The known extension in lower case (``.nii.gz`` as one), or an empty string."""
-    name = path.name.lower()
-    if name.endswith(".nii.gz"):
-        return ".nii.gz"
-    suffix = path.suffix.lower()
-    return suffix if suffix in EXTENSIONS else ""
-
-
-def read_head(path: Path) -> bytes:
-    """The first bytes of a regular file.
-
-    Raises:
-        OSError: If it cannot be opened.
-        FileFormatError: For a folder, a named pipe (which would wait forever), a device, or an empty file.
-    """
-    try:
-        mode = path.stat().st_mode
-    except ValueError as error:  # a NUL in the name
-        raise FileFormatError(f"{str(path)!r}: not a file name ({error})") from error
-    if not stat.S_ISREG(mode):
-        kind = "a folder" if stat.S_ISDIR(mode) else "a pipe, socket or device"
-        raise FileFormatError(f"{path}: {kind}, not an image file")
-    with path.open("rb") as file:
-        head = file.read(HEAD_BYTES)
-    if not head:
-        raise FileFormatError(f"{path}: empty file (0 bytes)")
-    return head
-
-
-def detect(head: bytes) -> tuple[FileFormat, ...]:
-    """Formats that the first bytes of a file fit, likeliest first; empty when none does."""
-    found: list[FileFormat] = []
-    if head[128:132] == b"DICM":
-        found.append("dicom")
-    if head[:4] in _TIFF:
-        found.append("tiff")
-    if head[:6] == b"\x93NUMPY":
-        found.append("npy")
-    if _is_nifti(head):
-        found.append("nifti")
-    if not found and _is_bare_dicom(head):
-        found.append("dicom")
-    return tuple(found)
-
-
-def check_format(path: Path, head: bytes) -> FileFormat:
-    """The format of a file by content, in agreement with its extension.
-
-    Raises:
-        FileFormatError: For unknown content, or content that contradicts the extension.
-    """
-    found = detect(head)
-    claimed = EXTENSIONS.get(extension(path))
-    if claimed in found:
-        return claimed
-    if found and claimed is None:
-        return found[0]
-    what = TITLES[found[0]] + " data" if found else _foreign(head)
-    if claimed is not None:
-        advice = "; rename it if that is what it is" if found else ""
-        raise FileFormatError(f"{path}: named as {TITLES[claimed]} but holds {what}{advice}")
-    raise FileFormatError(f"{path}: holds {what}; TIFF, DICOM, NIfTI and .npy are read")
-
-
-def _foreign(head: bytes) -> str:
-    for magic, title in _FOREIGN.items():
-        if head.startswith(magic):
-            return title
-    if head.lstrip()[:5].lower() in (b"<!doc", b"<html"):
-        return "an HTML page (a saved error page?)"
-    return f"something else (it starts with {head[:8]!r})"
-
-
-def _is_nifti(head: bytes) -> bool:
-    if head[:2] == b"\x1f\x8b":
-        try:
-            head = zlib.decompressobj(wbits=31).decompress(head, 400)
-        except zlib.error:
-            return False
-    return head[344:348] in (b"n+1\0", b"ni1\0") or head[4:8] in (b"n+2\0", b"ni2\0")
 
 
 def _is_bare_dicom(head: bytes) -> bool:
@@ -136,3 +38,172 @@ def _is_bare_dicom(head: bytes) -> bool:
     if head[4:6] in _VRS:
         return True
     return group == b"\x08\0" and head[3] == 0 and head[6:8] == b"\0\0"
+
+
+def _inflated(head: bytes) -> bytes:
+    """The beginning of what gzip-compressed bytes hold; other bytes as they are."""
+    if not head.startswith(b"\x1f\x8b"):
+        return head
+    try:
+        return zlib.decompressobj(wbits=31).decompress(head, 400)
+    except zlib.error:
+        return b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """One file format.
+
+    Attributes:
+        name: as in ``Image.format``.
+        title: as people write it.
+        extensions: in lower case; the first, without its dot, is the word on the command line.
+        magic: pairs of an offset and the bytes there; any of them recognises the format.
+        without_magic: recognises the format by a closer look, where no format's magic bytes are found.
+        gzip: whether the whole file may be compressed by gzip.
+        reader: ``"module:function"`` in ``ctfast.files``, a ``Reader``; empty for a format that is not read.
+        writer: the same of a ``Writer``; empty for a format that is not written.
+        output: extension of a run's outputs.
+        compressions: what ``compression=`` may be.
+        package: what reader and writer import from outside, where ctfast itself does not depend on it.
+        extra: the extra of ctfast that installs this package.
+    """
+
+    name: str
+    title: str
+    extensions: tuple[str, ...]
+    magic: tuple[tuple[int, bytes], ...]
+    without_magic: Callable[[bytes], bool] | None = None
+    gzip: bool = False
+    reader: str = ""
+    writer: str = ""
+    output: str = ""
+    compressions: tuple[str, ...] = ("none",)
+    package: str = ""
+    extra: str = ""
+
+    @property
+    def word(self) -> str:
+        """Its name on the command line."""
+        return self.extensions[0][1:]
+
+    def fits(self, head: bytes) -> bool:
+        """Whether the first bytes of a file are those of this format."""
+        start = _inflated(head) if self.gzip else head
+        return any(start.startswith(magic, offset) for offset, magic in self.magic)
+
+    def read(self, request: Request) -> Image:
+        """Read a file of this format."""
+        reader: Reader = self._function(self.reader)
+        return reader(request)
+
+    def write(self, file: IO[bytes], pixels: np.ndarray, options: WriteOptions) -> None:
+        """Write a file of this format."""
+        writer: Writer = self._function(self.writer)
+        writer(file, pixels, options)
+
+    def _function(self, home: str) -> Any:
+        if self.package:
+            try:
+                importlib.import_module(self.package)
+            except ImportError as error:
+                raise missing_extra(f"{self.title} files need {self.package}", self.extra) from error
+        module, _, function = home.partition(":")
+        return getattr(importlib.import_module(f"ctfast.files.{module}"), function)
+
+
+FORMATS: Final = (
+    Format(
+        name="dicom",
+        title="DICOM",
+        extensions=(".dcm", ".dicom", ".ima"),
+        magic=((128, b"DICM"),),
+        without_magic=_is_bare_dicom,
+        reader="dicom:read_dicom",
+        package="pydicom",
+        extra="dicom",
+    ),
+    Format(
+        name="tiff",
+        title="TIFF",
+        extensions=(".tif", ".tiff"),
+        magic=((0, b"II*\0"), (0, b"MM\0*"), (0, b"II+\0"), (0, b"MM\0+")),
+        reader="tiff:read_tiff",
+        writer="_tiff_write:write_tiff",
+        output=".tif",
+        compressions=get_args(Compression),
+    ),
+    Format(
+        name="npy",
+        title="NumPy .npy",
+        extensions=(".npy",),
+        magic=((0, b"\x93NUMPY"),),
+        reader="npy:read_npy",
+        writer="npy:write_npy",
+        output=".npy",
+    ),
+    Format(
+        name="nifti",
+        title="NIfTI",
+        extensions=(".nii", ".nii.gz"),
+        magic=((344, b"n+1\0"), (344, b"ni1\0"), (4, b"n+2\0"), (4, b"ni2\0")),
+        gzip=True,
+        reader="nifti:read_nifti",
+        writer="nifti:write_nifti",
+        output=".nii.gz",
+        package="nibabel",
+        extra="nifti",
+    ),
+    Format(
+        name="png",
+        title="PNG",
+        extensions=(".png",),
+        magic=((0, b"\x89PNG"),),
+        writer="png:write_png",
+        output=".png",
+    ),
+)
+READ: Final = tuple(row for row in FORMATS if row.reader)
+WRITTEN: Final = tuple(row for row in FORMATS if row.writer)
+
+
+def written(word: str) -> Format:
+    """The format that a name or a word of the command line means.
+
+    Raises:
+        ArgumentError: For a word of no format that is written.
+    """
+    for row in WRITTEN:
+        if word in (row.name, row.word):
+            return row
+    raise ArgumentError(f"format={word!r}; {', '.join(row.word for row in WRITTEN)} are allowed")
+
+
+def check_compression(kind: Format, compression: str) -> None:
+    """Refuse a compression that the format does not have.
+
+    Raises:
+        ArgumentError: With those that it has.
+    """
+    if compression not in kind.compressions:
+        allowed = ", ".join(kind.compressions)
+        raise ArgumentError(f"compression={compression!r}; {kind.title} allows {allowed}")
+
+
+def by_extension(path: Path, rows: tuple[Format, ...] = READ) -> Format | None:
+    """The format that a file's extension claims, None for an extension of no format."""
+    known = extension(path, rows)
+    return next((row for row in rows if known in row.extensions), None)
+
+
+def extension(path: Path, rows: tuple[Format, ...] = READ) -> str:
+    """The known extension in lower case (``.nii.gz`` as one), or an empty string."""
+    name = path.name.lower()
+    fitting = [end for row in rows for end in row.extensions if name.endswith(end) and name != end]
+    return max(fitting, key=len, default="")
+
+
+def extras() -> dict[str, tuple[str, ...]]:
+    """Packages that formats need, by the extra of ctfast that installs them."""
+    names = dict.fromkeys(row.extra for row in FORMATS if row.extra)
+    return {name: tuple(dict.fromkeys(row.package for row in FORMATS if row.extra == name)) for name in names}

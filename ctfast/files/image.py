@@ -1,8 +1,8 @@
-"""What a reader gives back, and the limits that it keeps."""
+"""What readers and writers are asked for, what readers give back, and the limits that they keep."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -11,7 +11,6 @@ import numpy as np
 
 Units = Literal["hu", "stored", "unknown"]
 UnitsChoice = Literal["auto", "hu", "stored"]
-FileFormat = Literal["tiff", "dicom", "nifti", "npy"]
 MetaValue = str | int | float | bool | None
 Allocate = Callable[[tuple[int, ...], np.dtype], np.ndarray]
 """Gives the array that a reader puts pixels of this shape and dtype into."""
@@ -40,6 +39,46 @@ class Limits:
     ratio_from_bytes: int = 64 << 20
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a reader is asked for.
+
+    Attributes:
+        path: The file.
+        head: Its first bytes.
+        units: ``"auto"``; ``"hu"`` to take rescaled values as HU; ``"stored"`` for the numbers as stored.
+        limits: Sizes beyond which nothing is decoded.
+        allocate: Gives the array for the pixels, where the caller has one.
+    """
+
+    path: Path
+    head: bytes
+    units: UnitsChoice
+    limits: Limits
+    allocate: Allocate | None
+
+
+@dataclass(frozen=True, slots=True)
+class WriteOptions:
+    """What a writer is asked for; each format keeps what it can hold.
+
+    Attributes:
+        path: The file that is written, under a temporary name for now.
+        compression: One of the format's.
+        level: Of the compression; the library's own when None.
+        units: What the values are.
+        spacing: Row and column spacing in mm.
+        facts: All of this and the caller's facts, flat and JSON-able.
+    """
+
+    path: Path
+    compression: str
+    level: int | None
+    units: Units
+    spacing: tuple[float, float] | None
+    facts: Mapping[str, MetaValue]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Image:
     """One image file in memory.
@@ -47,9 +86,9 @@ class Image:
     Attributes:
         pixels: ``(H, W)`` or ``(frames, H, W)``; native byte order, C-contiguous; uint8, int16, uint16, float32 or
             float64.
-        meaning: ``"hu"`` (Hounsfield units), ``"stored"`` (the numbers in the file, no unit known) or ``"unknown"``.
+        units: ``"hu"`` (Hounsfield units), ``"stored"`` (the numbers in the file, no unit known) or ``"unknown"``.
         source: The file.
-        format: ``"tiff"``, ``"dicom"``, ``"nifti"`` or ``"npy"``, by content.
+        format: name of its row in ``ctfast.files.formats``, such as ``"tiff"`` or ``"dicom"``, by content.
         padding: Value of padding pixels in the units of ``pixels``, where the file says so.
         spacing: Row and column spacing in mm, where the file says so.
         meta: Further facts, flat and JSON-able.
@@ -58,7 +97,7 @@ class Image:
     pixels: np.ndarray
     units: Units
     source: Path
-    format: FileFormat
+    format: str
     padding: float | None = None
     spacing: tuple[float, float] | None = None
     meta: dict[str, MetaValue] = field(default_factory=dict)

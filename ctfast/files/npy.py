@@ -7,21 +7,22 @@ as colour or ambiguous; float64 whole numbers that fit become int16, as for TIFF
 from __future__ import annotations
 
 import math
-from pathlib import Path
+from typing import IO
 
 import numpy as np
 
 from ctfast.errors import FileFormatError
 from ctfast.files._convert import room, to_supported
-from ctfast.files.image import KEPT_DTYPES, Allocate, Image, Limits
+from ctfast.files.image import KEPT_DTYPES, Image, Request, WriteOptions
 
 
-def read_npy(path: Path, limits: Limits, allocate: Allocate | None) -> Image:
-    """Read ``(H, W)`` or ``(frames, H, W)`` from a ``.npy`` file, into ``place`` where there is one.
+def read_npy(request: Request) -> Image:
+    """Read ``(H, W)`` or ``(frames, H, W)`` from a ``.npy`` file.
 
     Raises:
         FileFormatError: For pickled objects, other ranks or dtypes, truncated files, sizes beyond ``limits``.
     """
+    path, limits, allocate = request.path, request.limits, request.allocate
     with path.open("rb") as file:
         version = np.lib.format.read_magic(file)
         if version == (1, 0):
@@ -32,7 +33,7 @@ def read_npy(path: Path, limits: Limits, allocate: Allocate | None) -> Image:
             raise FileFormatError(f".npy version {version} is not supported; versions 1 and 2 are")
         if dtype.hasobject or dtype.kind not in "iuf":
             raise FileFormatError(f"holds {dtype}, not numbers; integers and floats are read")
-        check_shape(path, shape)
+        _check_shape(shape)
         needed = math.prod(shape) * dtype.itemsize
         if needed > limits.max_bytes:
             raise FileFormatError(f"{shape} {dtype} needs {needed} bytes; the limit is {limits.max_bytes}")
@@ -50,15 +51,16 @@ def read_npy(path: Path, limits: Limits, allocate: Allocate | None) -> Image:
     return Image(pixels, "unknown", path, "npy", meta={"stored_dtype": dtype.newbyteorder("=").name})
 
 
-def check_shape(path: Path, shape: tuple[int, ...]) -> None:
-    """Refuse what is no image or stack of images.
-
-    Raises:
-        FileFormatError: For another rank than 2 or 3, an empty axis, or a last of three axes of 3 or 4.
-    """
+def _check_shape(shape: tuple[int, ...]) -> None:
+    """Refuse what is no image or stack of images."""
     if len(shape) not in (2, 3) or min(shape) < 1:
         raise FileFormatError(f"shape {shape} is no image; (H, W) and (frames, H, W) are read")
     if len(shape) == 3 and shape[-1] in (3, 4):
         raise FileFormatError(
             f"shape {shape} may be colour or a stack of very narrow images; save one channel as (H, W)"
         )
+
+
+def write_npy(file: IO[bytes], pixels: np.ndarray, options: WriteOptions) -> None:
+    """Write the array alone; the format has no place for anything else."""
+    np.lib.format.write_array(file, np.ascontiguousarray(pixels), allow_pickle=False)

@@ -11,16 +11,22 @@ from typing import IO
 
 import numpy as np
 
+from ctfast.errors import DTypeError, ShapeError
+from ctfast.files.image import WriteOptions
+
 _UP = 2
 
 
-def write_png(file: IO[bytes], pixels: np.ndarray) -> None:
+def write_png(file: IO[bytes], pixels: np.ndarray, options: WriteOptions) -> None:
     """Write one ``(H, W)`` image of uint8 or uint16.
 
-    Args:
-        file: Open for writing bytes.
-        pixels: Grey values.
+    Raises:
+        DTypeError, ShapeError: For other pixels.
     """
+    if pixels.dtype.name not in ("uint8", "uint16"):
+        raise DTypeError(f"pixels of {pixels.dtype.name} for PNG; uint8 and uint16 are allowed")
+    if pixels.ndim != 2:
+        raise ShapeError(f"pixels of shape {pixels.shape} for PNG; one image (H, W) is allowed")
     height, width = pixels.shape
     rows = np.ascontiguousarray(pixels, dtype=pixels.dtype.newbyteorder(">")).view(np.uint8).reshape(height, -1)
     filtered = np.empty((height, rows.shape[1] + 1), np.uint8)

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
 from ctfast.errors import ArgumentError
 from ctfast.files._decoder_errors import callers, decoding
-from ctfast.files.dicom import read_dicom
-from ctfast.files.formats import TITLES, check_format, read_head
-from ctfast.files.image import Allocate, Image, Limits, UnitsChoice
-from ctfast.files.nifti import read_nifti
-from ctfast.files.npy import read_npy
-from ctfast.files.tiff import read_tiff
+from ctfast.files.image import Allocate, Image, Limits, Request, UnitsChoice
+from ctfast.files.recognize import check_format, read_head
 
 _DEFAULT_LIMITS = Limits()
 
@@ -22,42 +19,35 @@ _DEFAULT_LIMITS = Limits()
 def read_image(
     path: str | Path, *, units: UnitsChoice = "auto", limits: Limits = _DEFAULT_LIMITS, allocate: Allocate | None = None
 ) -> Image:
-    """Read a CT image file: TIFF, DICOM (extra ``dicom``), NIfTI (extra ``nifti``) or ``.npy``.
+    """Read a CT image file of any format that ``ctfast.files.formats.READ`` lists.
 
     Args:
         path: The file. Its content decides on the format; a known extension must agree.
-        values: ``"auto"``: HU where the file (or the Kaggle name) says so; ``"hu"``: the caller knows that the values
+        units: ``"auto"``: HU where the file (or the Kaggle name) says so; ``"hu"``: the caller knows that the values
             are HU (a DICOM rescale is still applied); ``"stored"``: the numbers as stored, nothing applied.
         limits: Sizes beyond which nothing is decoded.
-        place: Gives the array for the pixels, for memory that has to be the caller's own (page-locked, shared). It is
-            called with their final shape and dtype, at most once and as late as these are known, and the last step of
-            reading writes to what it gives: C-contiguous and writable, of that shape and dtype. What it raises is
+        allocate: Gives the array for the pixels, for memory that has to be the caller's own (page-locked, shared). It
+            is called with their final shape and dtype, at most once and as late as these are known, and the last step
+            of reading writes to what it gives: C-contiguous and writable, of that shape and dtype. What it raises is
             raised as it is. A file that fails after that leaves the array with any content.
 
     Returns:
-        The image; see ``Image`` for shape, dtype and meaning. With ``place``, its pixels are the array that was given.
+        The image; see ``Image`` for shape, dtype and units. With ``allocate``, its pixels are the array that was given.
 
     Raises:
         OSError: If the file is not there or cannot be opened.
         FileFormatError: If it cannot be read as what it claims to be; names the file and the reason.
         MissingDependencyError: If an optional package is needed; names the pip command.
-        ArgumentError: For another ``values``, and for another array from ``place`` than was asked for.
+        ArgumentError: For other ``units``, and for another array from ``allocate`` than was asked for.
     """
-    if units not in ("auto", "hu", "stored"):
-        raise ArgumentError(f"units={units!r}; 'auto', 'hu' and 'stored' are allowed")
+    if units not in get_args(UnitsChoice):
+        raise ArgumentError(f"units={units!r}; {', '.join(map(repr, get_args(UnitsChoice)))} are allowed")
     path = Path(path)
     head = read_head(path)
     kind = check_format(path, head)
     own = None if allocate is None else callers(_checked(allocate))
-    with decoding(path, TITLES[kind]):
-        if kind == "tiff":
-            image = read_tiff(path, limits, units, own)
-        elif kind == "dicom":
-            image = read_dicom(path, head, limits, units, own)
-        elif kind == "nifti":
-            image = read_nifti(path, limits, units, own)
-        else:
-            image = read_npy(path, limits, own)
+    with decoding(path, kind.title):
+        image = kind.read(Request(path, head, units, limits, own))
     return image if units == "auto" else replace(image, units=units)
 
 
@@ -66,7 +56,7 @@ def _checked(allocate: Allocate) -> Allocate:
         array = allocate(shape, dtype)
         if array.shape != shape or array.dtype != dtype or not (array.flags.c_contiguous and array.flags.writeable):
             raise ArgumentError(
-                f"place gave an array of shape {array.shape} and dtype {array.dtype}; {shape} and {dtype}, "
+                f"allocate gave an array of shape {array.shape} and dtype {array.dtype}; {shape} and {dtype}, "
                 "C-contiguous and writable, are needed"
             )
         return array

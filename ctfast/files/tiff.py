@@ -26,8 +26,8 @@ import numpy as np
 
 from ctfast.errors import FileFormatError
 from ctfast.files import _tiff_check as check
-from ctfast.files._convert import linear, room, to_supported
-from ctfast.files.image import KEPT_DTYPES, Allocate, Image, Limits, MetaValue, Units, UnitsChoice
+from ctfast.files._convert import count_nonfinite, linear, room, to_supported
+from ctfast.files.image import KEPT_DTYPES, Allocate, Image, Limits, MetaValue, Request, Units, UnitsChoice
 from ctfast.files.kaggle import parse_name
 
 _REDUCED_OR_MASK: Final = 1 | 4  # bits of NewSubfileType
@@ -45,14 +45,8 @@ _TURNS: Final = {
 }
 
 
-def read_tiff(path: Path, limits: Limits, units: UnitsChoice, allocate: Allocate | None) -> Image:
+def read_tiff(request: Request) -> Image:
     """Read one page as ``(H, W)``, several equal pages as ``(frames, H, W)``.
-
-    Args:
-        path: The file.
-        limits: Sizes beyond which nothing is decoded.
-        values: ``"auto"``, or what the caller knows the values to be.
-        place: Gives the array for the pixels, which are decoded into it unless their values must be known first.
 
     Raises:
         FileFormatError: For all that this module refuses.
@@ -60,24 +54,14 @@ def read_tiff(path: Path, limits: Limits, units: UnitsChoice, allocate: Allocate
     """
     import tifffile
 
+    path, units, allocate = request.path, request.units, request.allocate
     with tifffile.TiffFile(path) as tif:
-        pages = _full_pages(tif, limits)
+        pages = _equal_pages(tif, request.limits)
         first = pages[0]
-        for page in pages:
-            check.check_page(page, tif.filehandle.size)
-            if (
-                page.imagewidth != first.imagewidth
-                or page.imagelength != first.imagelength
-                or _kind(page) != _kind(first)
-            ):
-                raise FileFormatError(
-                    f"page {page.index} ({_describe(page)}) differs from the first ({_describe(first)}); "
-                    "split the file, or keep the pages that belong together"
-                )
-        check.check_size(pages, limits)
         calibration = None if units == "stored" else _imagej_calibration(tif)
-        inverted = _must_invert(path, first, units)
+        inverted = _must_invert(first, units)
         turn = _turn(first)
+        # Pages are decoded into the caller's array only where nothing can change dtype or shape afterwards.
         as_stored = first.dtype.name in KEPT_DTYPES and calibration is None and turn is None
         stored = _decode(tif, pages, allocate if as_stored else None)
         facts = _description(first)
@@ -102,9 +86,23 @@ def read_tiff(path: Path, limits: Limits, units: UnitsChoice, allocate: Allocate
     else:
         pixels = linear(stored, *calibration, allocate, narrow=True)
         meta["rescale_slope"], meta["rescale_intercept"] = calibration
-    meta.update(count_nonfinite(path, pixels))
-    spacing = _spacing(meta)
-    return Image(pixels, _meaning(path, first, facts), path, "tiff", padding, spacing, meta)
+    meta.update(count_nonfinite(pixels))
+    return Image(pixels, _units_of(path, first, facts), path, "tiff", padding, _spacing(meta), meta)
+
+
+def _equal_pages(tif: Any, limits: Limits) -> list[Any]:
+    """The pages that are frames, each fit to be decoded, all alike, together within the limits."""
+    pages = _full_pages(tif, limits)
+    first = pages[0]
+    for page in pages:
+        check.check_page(page, tif.filehandle.size)
+        if _kind(page) != _kind(first):
+            raise FileFormatError(
+                f"page {page.index} ({_describe(page)}) differs from the first ({_describe(first)}); "
+                "split the file, or keep the pages that belong together"
+            )
+    check.check_size(pages, limits)
+    return pages
 
 
 def _full_pages(tif: Any, limits: Limits) -> list[Any]:
@@ -160,7 +158,7 @@ def _imagej_calibration(tif: Any) -> tuple[float, float] | None:
     return (slope, intercept) if usable and (slope, intercept) != (1.0, 0.0) else None
 
 
-def _must_invert(path: Path, page: Any, units: UnitsChoice) -> bool:
+def _must_invert(page: Any, units: UnitsChoice) -> bool:
     if int(page.photometric) != 0 or units != "auto":
         return False
     if page.dtype.kind != "u":
@@ -177,18 +175,17 @@ def _description(page: Any) -> dict[str, MetaValue]:
     if not text.startswith("{") or '"ctfast"' not in text:
         return {}
     try:
-        found = json.loads(text)
+        facts = json.loads(text)
     except ValueError:
         return {}
-    return {
-        str(key): value for key, value in found.items() if value is None or isinstance(value, str | int | float | bool)
-    }
+    flat = str | int | float | bool | None
+    return {str(key): value for key, value in facts.items() if isinstance(value, flat)}
 
 
-def _meaning(path: Path, page: Any, facts: dict[str, MetaValue]) -> Units:
+def _units_of(path: Path, page: Any, facts: dict[str, MetaValue]) -> Units:
     if "ctfast" in facts:
-        told = facts.get("units", facts.get("meaning"))
-        return "hu" if told == "hu" else "stored" if told == "stored" else "unknown"
+        units = facts.get("units", facts.get("meaning"))  # the latter in files of early versions
+        return "hu" if units == "hu" else "stored" if units == "stored" else "unknown"
     named = parse_name(path.name) is not None
     return "hu" if named and page.dtype.kind in "if" else "unknown"
 
@@ -204,17 +201,3 @@ def _number(value: object) -> float | None:
     except ValueError:
         return None
     return number if np.isfinite(number) else None
-
-
-def count_nonfinite(path: Path, pixels: np.ndarray) -> dict[str, MetaValue]:
-    """``{"nonfinite": n}`` for float pixels with NaN or infinities, else nothing.
-
-    Raises:
-        FileFormatError: If no pixel is finite.
-    """
-    if pixels.dtype.kind != "f":
-        return {}
-    bad = pixels.size - int(np.count_nonzero(np.isfinite(pixels)))
-    if bad == pixels.size:
-        raise FileFormatError("no pixel is a finite number (all NaN or infinite)")
-    return {"nonfinite": bad} if bad else {}

@@ -1,4 +1,4 @@
-"""``write_image``: TIFF, ``.npy``, NIfTI and PNG, whole or not at all.
+"""``write_image``: one file of any format that is written, whole or not at all.
 
 The file is written under a temporary, hidden name in the same folder and renamed: a reader never sees half of it, and
 a failure leaves an older file as it was.
@@ -6,31 +6,21 @@ a failure leaves an older file as it was.
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Final, Literal, get_args
+from typing import IO, Final, get_args
 
 import numpy as np
 
-from ctfast.errors import ArgumentError, DTypeError, MissingDependencyError, ShapeError
-from ctfast.files.image import PIXEL_DTYPES, MetaValue, Units
+from ctfast.errors import ArgumentError, DTypeError, ShapeError
+from ctfast.files.formats import WRITTEN, Compression, Format, by_extension, check_compression, written
+from ctfast.files.image import PIXEL_DTYPES, MetaValue, Units, WriteOptions
 
-OutputFormat = Literal["tiff", "npy", "nifti", "png"]
-Compression = Literal["none", "zlib", "zstd", "lzw"]
-
-OUTPUT_EXTENSIONS: Final[dict[str, OutputFormat]] = {
-    ".tif": "tiff",
-    ".tiff": "tiff",
-    ".npy": "npy",
-    ".nii": "nifti",
-    ".nii.gz": "nifti",
-    ".png": "png",
-}
+OutputFormat = str
 _OWN_KEYS: Final = ("ctfast", "units", "meaning", "padding", "spacing_row", "spacing_column")
 
 
@@ -52,11 +42,11 @@ def write_image(
         path: Where to; an existing file is replaced.
         pixels: ``(H, W)`` or ``(frames, H, W)`` of uint8, int16, uint16, float32 or float64, any layout. PNG: one
             image of uint8 or uint16.
-        format: By the extension when None.
+        format: Name of a row in ``ctfast.files.formats``, such as ``"tiff"`` or ``"tif"``; by the extension when None.
         compression: TIFF only: ``"none"``, ``"zlib"``, ``"zstd"`` or ``"lzw"`` (the last two need imagecodecs).
         level: Level of zlib (0 to 9) or zstd (1 to 22); the library's own when None.
-        meaning: What the values are; ``read_image`` gives it back (TIFF, NIfTI).
-        spacing: Row and column spacing in mm (TIFF, NIfTI).
+        units: What the values are; ``read_image`` gives it back (TIFF, NIfTI).
+        spacing: Row and column spacing in mm; formats without a place for it leave it out.
         padding: Value of padding pixels (TIFF).
         description: Further facts for the TIFF's JSON description, flat, such as the pipeline's hash.
 
@@ -66,46 +56,29 @@ def write_image(
         OSError: If the folder is not there or writing fails; nothing is left behind.
     """
     path = Path(path)
-    kind = format if format is not None else output_format(path)
-    if kind not in get_args(OutputFormat):
-        raise ArgumentError(f"format={format!r}; {', '.join(get_args(OutputFormat))} are allowed")
-    if compression not in get_args(Compression) or (compression != "none" and kind != "tiff"):
-        raise ArgumentError(
-            f"compression={compression!r} for {kind}; TIFF allows {', '.join(get_args(Compression))}, others none"
-        )
-    _check_pixels(pixels, kind)
+    kind = output_format(path) if format is None else written(format)
+    check_compression(kind, compression)
+    if pixels.dtype.name not in PIXEL_DTYPES:
+        raise DTypeError(f"pixels of {pixels.dtype.name} for {kind.title}; {', '.join(PIXEL_DTYPES)} are allowed")
+    if pixels.ndim not in (2, 3) or pixels.size == 0:
+        raise ShapeError(f"pixels of shape {pixels.shape}; (H, W) or (frames, H, W), not empty, is allowed")
     _check_numbers(spacing, padding)
     facts = _facts(units, spacing, padding, description)
-    if kind == "tiff":
-        _check_codec(compression, level)
-        with _replacing(path) as file:
-            _write_tiff(file, pixels, compression, level, spacing, facts)
-    elif kind == "npy":
-        with _replacing(path) as file:
-            np.lib.format.write_array(file, np.ascontiguousarray(pixels), allow_pickle=False)
-    elif kind == "png":
-        from ctfast.files.png import write_png
-
-        with _replacing(path) as file:
-            write_png(file, pixels)
-    else:
-        from ctfast.files.nifti import write_nifti
-
-        with _replacing(path) as file:
-            write_nifti(file, pixels, units, spacing, compress=path.name.lower().endswith(".gz"))
+    with _replacing(path) as file:
+        kind.write(file, pixels, WriteOptions(path, compression, level, units, spacing, facts))
 
 
-def output_format(path: Path) -> OutputFormat:
+def output_format(path: Path) -> Format:
     """The format that an output name asks for.
 
     Raises:
         ArgumentError: For an extension that is not written.
     """
-    name = path.name.lower()
-    for known, kind in OUTPUT_EXTENSIONS.items():
-        if name.endswith(known):
-            return kind
-    raise ArgumentError(f"{path.name!r}: extension is none of {', '.join(OUTPUT_EXTENSIONS)}")
+    kind = by_extension(path, WRITTEN)
+    if kind is None:
+        known = [extension for row in WRITTEN for extension in row.extensions]
+        raise ArgumentError(f"{path.name!r}: extension is none of {', '.join(known)}")
+    return kind
 
 
 @contextmanager
@@ -119,15 +92,6 @@ def _replacing(path: Path) -> Iterator[IO[bytes]]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-
-
-def _check_pixels(pixels: np.ndarray, kind: OutputFormat) -> None:
-    allowed = PIXEL_DTYPES if kind != "png" else ("uint8", "uint16")
-    if pixels.dtype.name not in allowed:
-        raise DTypeError(f"pixels of {pixels.dtype.name} for {kind}; {', '.join(allowed)} are allowed")
-    if pixels.ndim not in ((2,) if kind == "png" else (2, 3)) or pixels.size == 0:
-        wanted = "(H, W)" if kind == "png" else "(H, W) or (frames, H, W)"
-        raise ShapeError(f"pixels of shape {pixels.shape} for {kind}; {wanted}, not empty, is allowed")
 
 
 def _check_numbers(spacing: tuple[float, float] | None, padding: float | None) -> None:
@@ -161,49 +125,3 @@ def _facts(
             )
         facts[key] = value
     return facts
-
-
-def _check_codec(compression: Compression, level: int | None) -> None:
-    most = {"zlib": 9, "zstd": 22}.get(compression)
-    if level is not None and (most is None or not 0 <= level <= most):
-        raise ArgumentError(f"level={level} for {compression}; zlib takes 0 to 9, zstd 0 to 22, others none")
-    if compression in ("zstd", "lzw"):
-        try:
-            import imagecodecs  # noqa: F401
-        except ImportError as error:
-            raise MissingDependencyError(
-                f'compression {compression} needs imagecodecs: pip install "ctfast[codecs]"'
-            ) from error
-
-
-def _write_tiff(
-    file: IO[bytes],
-    pixels: np.ndarray,
-    compression: Compression,
-    level: int | None,
-    spacing: tuple[float, float] | None,
-    facts: Mapping[str, MetaValue],
-) -> None:
-    import tifffile
-
-    frames = pixels.reshape(-1, *pixels.shape[-2:])
-    # Differences of neighbours compress far better. The float predictor needs imagecodecs to read, so zlib files do
-    # without and stay readable everywhere.
-    predictor = (
-        None if compression == "none" else 2 if pixels.dtype.kind in "iu" else 3 if compression != "zlib" else None
-    )
-    options: dict[str, Any] = {
-        "photometric": "minisblack",
-        "metadata": None,
-        "software": f"ctfast {facts['ctfast']}",
-        "compression": None if compression == "none" else compression,
-        "compressionargs": None if level is None else {"level": level},
-        "predictor": predictor,
-        "maxworkers": 1,
-    }
-    if spacing is not None:
-        options["resolution"], options["resolutionunit"] = (10 / spacing[1], 10 / spacing[0]), "CENTIMETER"
-    text = json.dumps(facts, allow_nan=False)
-    with tifffile.TiffWriter(file, bigtiff=pixels.nbytes > 0xF0000000) as writer:
-        for number, frame in enumerate(frames):
-            writer.write(np.ascontiguousarray(frame), description=text if number == 0 else None, **options)

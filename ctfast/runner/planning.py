@@ -13,13 +13,12 @@ from ctfast import __version__
 from ctfast.errors import UsageError
 from ctfast.files import Compression, UnitsChoice, find_images
 from ctfast.files.find import Ignored
+from ctfast.files.formats import written
 from ctfast.pipeline import Pipeline
 from ctfast.runner.manifest import Row, read_rows
 
 RUN_FILE = "run.json"
-SUFFIXES = {"tif": ".tif", "npy": ".npy", "nii": ".nii.gz", "png": ".png"}
 UNITS_CHOICES = get_args(UnitsChoice)
-COMPRESSIONS = get_args(Compression)
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ def make_plan(
     if not found.items:
         listed = ", ".join(str(i) for i in inputs)
         raise UsageError(f"no images found in {listed}; {len(found.ignored)} other files were ignored")
-    suffix = SUFFIXES[settings.format]
+    suffix = written(settings.format).output
     tasks = [Task(str(item.path.resolve()), str(out / f"{item.stem}{suffix}")) for item in found.items]
     _refuse_collisions(tasks)
     _refuse_other_run(out, settings, tasks, overwrite=overwrite)

@@ -16,12 +16,11 @@ from ctfast.batch.processes import use_processes
 from ctfast.batch.progress import Show, silent
 from ctfast.errors import UsageError
 from ctfast.files import Compression, UnitsChoice
+from ctfast.files.formats import check_compression, written
 from ctfast.pipeline import Pipeline
 from ctfast.runner.engine import run_tasks
 from ctfast.runner.manifest import Appender, Row, close_manifest, manifest_name
 from ctfast.runner.planning import (
-    COMPRESSIONS,
-    SUFFIXES,
     UNITS_CHOICES,
     Plan,
     Settings,
@@ -88,16 +87,14 @@ def plan(
     overwrite: bool = False,
 ) -> Plan:
     """Decide and check what ``run`` would do, without doing it; see ``run`` for the parameters."""
-    if format not in SUFFIXES:
-        raise UsageError(f"format={format!r}: one of {', '.join(SUFFIXES)} is allowed")
-    if compression not in COMPRESSIONS or (compression != "none" and format != "tif"):
-        raise UsageError(f"compression={compression!r} for {format}: tif allows {', '.join(COMPRESSIONS)}, others none")
+    kind = written(format)
+    check_compression(kind, compression)
     if units not in UNITS_CHOICES:
         raise UsageError(f"units={units!r}: one of {', '.join(UNITS_CHOICES)} is allowed")
     settings = Settings(
         pipeline=pipeline,
         backend=_chosen_backend(backend),
-        format=format,
+        format=kind.word,
         compression=cast(Compression, compression),
         units=cast(UnitsChoice, units),
         max_bytes=bytes_per_file(workers or get_num_threads()),
@@ -189,7 +186,7 @@ def run(
         workers: files at work at once; default: the threads ctfast may use.
         pool: ``"threads"``, ``"processes"`` (the calling script needs the ``if __name__ == "__main__"`` guard) or
             ``"auto"`` (processes where there are enough files).
-        format: ``"tif"``, ``"npy"`` or ``"nii"``.
+        format: of the outputs, a word of ``ctfast.files.formats.WRITTEN``, such as ``"tif"`` or ``"nii"``.
         compression: ``"none"``, ``"zlib"``, ``"zstd"`` or ``"lzw"`` (TIFF).
         units: what the inputs' values mean: ``"auto"`` (as each file says), ``"hu"`` or ``"stored"``.
         shard: ``(i, n)``: only the i-th of n parts, for n machines on one folder.

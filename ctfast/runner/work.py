@@ -66,7 +66,7 @@ def store(task: Task, settings: Settings, image: Image, result: PipelineResult) 
         compression=settings.compression,
         level=FAST_LEVEL if settings.compression in ("zlib", "zstd") else None,
         units=image.units if settings.pipeline.keeps_units else "unknown",
-        spacing=image.spacing if settings.format in ("tif", "nii") else None,
+        spacing=image.spacing,
         description={"pipeline": settings.pipeline.hash, "backend": settings.backend},
     )
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import ctfast
 from ctfast.batch.limits import available_bytes
+from ctfast.files import formats
 from ctfast.tools.doctor_gpu import gpu_facts
 from ctkernels.cpu import available_cores
 
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
 
 BASE: Final = ("numpy", "numba", "tifffile", "rich", "typer")
 EXTRAS: Final = {
-    "dicom": ("pydicom",),
-    "nifti": ("nibabel",),
+    **formats.extras(),
     "report": ("jinja2", "matplotlib", "pillow", "scipy"),
     "nn": ("flatbuffers", "flax", "h5py", "jax", "onnx", "optax", "orbax-checkpoint", "scikit-learn"),
     "codecs": ("imagecodecs", "pylibjpeg", "pylibjpeg-libjpeg", "pylibjpeg-openjpeg", "pyjpegls"),

@@ -162,9 +162,9 @@ class TestFormatByContent:
             read_image(tmp_path / "absent.tif")
 
 
-def test_values_is_checked(tmp_path: Path) -> None:
+def test_units_are_checked(tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match="'hounsfield'"):
-        read_image(tmp_path / "x.tif", values="hounsfield")  # type: ignore[arg-type]
+        read_image(tmp_path / "x.tif", units="hounsfield")  # type: ignore[arg-type]
 
 
 def test_missing_nibabel_names_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -126,8 +126,8 @@ def test_miniswhite_unsigned_is_inverted_unless_told_otherwise(tmp_path: Path, d
     np.testing.assert_array_equal(image.pixels, np.iinfo(dtype).max - pixels)
     assert image.pixels.dtype == dtype
     assert image.meta["inverted"] is True
-    for values in ("stored", "hu"):
-        np.testing.assert_array_equal(read_image(path, values=values).pixels, pixels)
+    for units in ("stored", "hu"):
+        np.testing.assert_array_equal(read_image(path, units=units).pixels, pixels)
 
 
 def test_miniswhite_signed_needs_a_word_from_the_user(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from ctfast.analysis.scan.distributions import Distribution
 from ctfast.analysis.scan.statistics import Number
 from ctfast.files import Unread
-from ctfast.files.image import FileFormat, Units
+from ctfast.files.image import Units
 
 Fact = str | int | float | bool | None
 
@@ -29,7 +29,7 @@ class SliceRecord:
     name: str
     """As shown: the path below the input folder."""
     frame: int | None
-    format: FileFormat
+    format: str
     units: Units
     dtype: str
     shape: tuple[int, int]

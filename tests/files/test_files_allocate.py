@@ -20,7 +20,7 @@ from tests.files.files_build import dicom, rescale_group, slice_hu
 
 
 class Given:
-    """A ``place`` that remembers; what it gives is full of junk."""
+    """A ``allocate`` that remembers; what it gives is full of junk."""
 
     def __init__(self) -> None:
         self.arrays: list[np.ndarray] = []
@@ -31,7 +31,7 @@ class Given:
 
 
 def assert_same(path: Path, units: UnitsChoice = "auto") -> Image:
-    """Reading with and without ``place`` gives the same image."""
+    """Reading with and without ``allocate`` gives the same image."""
     want, given = read_image(path, units=units), Given()
     got = read_image(path, units=units, allocate=given)
     [array] = given.arrays
@@ -186,7 +186,7 @@ def test_no_second_array_where_the_format_allows_it(tmp_path: Path, name: str) -
     assert peak - the_file_itself < pixels.nbytes // 4
 
 
-def test_a_file_that_fails_after_it_was_given_a_place(tmp_path: Path) -> None:
+def test_a_file_that_fails_after_it_was_given_an_array(tmp_path: Path) -> None:
     path = tiff(tmp_path / "x.tif", slice_hu(), compression="zlib")
     with tifffile.TiffFile(path) as file:
         start, size = file.pages[0].dataoffsets[0], file.pages[0].databytecounts[0]  # type: ignore[union-attr]
@@ -214,7 +214,7 @@ def test_a_file_that_gets_shorter_while_it_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [RuntimeError("no room"), ShapeError("no image"), MemoryError()])
-def test_what_the_callers_place_raises_is_not_the_files_fault(tmp_path: Path, error: Exception) -> None:
+def test_what_the_callers_allocate_raises_is_not_the_files_fault(tmp_path: Path, error: Exception) -> None:
     np.save(tmp_path / "x.npy", slice_hu())
 
     def allocate(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
@@ -231,5 +231,5 @@ def test_another_array_than_was_asked_for_is_refused(tmp_path: Path) -> None:
     fixed = np.empty((20, 24), np.int16)
     fixed.flags.writeable = False
     for array in (np.empty((20, 25), np.int16), np.empty((20, 24), np.uint16), np.empty((24, 20), np.int16).T, fixed):
-        with pytest.raises(ArgumentError, match="place gave"):
+        with pytest.raises(ArgumentError, match="allocate gave"):
             read_image(tmp_path / "x.npy", allocate=lambda shape, dtype, array=array: array)  # type: ignore[misc]

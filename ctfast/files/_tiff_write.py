@@ -1,0 +1,65 @@
+"""TIFF by tifffile, with what ``read_image`` needs to give back the same image in its description."""
+
+from __future__ import annotations
+
+import json
+from typing import IO, Any, Final
+
+import numpy as np
+
+from ctfast.errors import ArgumentError, missing_extra
+from ctfast.files.image import WriteOptions
+
+_BIG: Final = 0xF0000000  # bytes from which BigTIFF is written; plain TIFF ends at 2**32 with its directories
+
+
+def write_tiff(file: IO[bytes], pixels: np.ndarray, options: WriteOptions) -> None:
+    """Write each image as a page; the first page's description is the JSON of ``options.facts``.
+
+    Raises:
+        ArgumentError: For a level that the compression does not know.
+        MissingDependencyError: If the compression needs imagecodecs, which is not there.
+    """
+    import tifffile
+
+    compression, level = options.compression, options.level
+    _check_codec(compression, level)
+    common: dict[str, Any] = {
+        "photometric": "minisblack",
+        "metadata": None,
+        "software": f"ctfast {options.facts['ctfast']}",
+        "compression": None if compression == "none" else compression,
+        "compressionargs": None if level is None else {"level": level},
+        "predictor": _predictor(compression, pixels.dtype),
+        "maxworkers": 1,
+    }
+    if options.spacing is not None:
+        row, column = options.spacing
+        common["resolution"], common["resolutionunit"] = (10 / column, 10 / row), "CENTIMETER"
+    text = json.dumps(options.facts, allow_nan=False)
+    with tifffile.TiffWriter(file, bigtiff=pixels.nbytes > _BIG) as writer:
+        for number, frame in enumerate(pixels.reshape(-1, *pixels.shape[-2:])):
+            writer.write(np.ascontiguousarray(frame), description=text if number == 0 else None, **common)
+
+
+def _predictor(compression: str, dtype: np.dtype) -> int | None:
+    """Differences of neighbours compress far better.
+
+    The float predictor needs imagecodecs to read, so zlib files do without and stay readable everywhere.
+    """
+    if compression == "none":
+        return None
+    if dtype.kind in "iu":
+        return 2
+    return None if compression == "zlib" else 3
+
+
+def _check_codec(compression: str, level: int | None) -> None:
+    most = {"zlib": 9, "zstd": 22}.get(compression)
+    if level is not None and (most is None or not 0 <= level <= most):
+        raise ArgumentError(f"level={level} for {compression}; zlib takes 0 to 9, zstd 0 to 22, others none")
+    if compression in ("zstd", "lzw"):
+        try:
+            import imagecodecs  # noqa: F401
+        except ImportError as error:
+            raise missing_extra(f"compression {compression} needs imagecodecs", "codecs") from error

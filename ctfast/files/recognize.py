@@ -1,0 +1,86 @@
+"""Which format a file has, by its first bytes; an extension that says otherwise is an error.
+
+Policy: content decides, but a known extension must agree with it (a DICOM file named ``.tif`` was mislabelled by
+something that may have damaged more than the name). A file that is two things (PS3.10 allows a TIFF header in the
+DICOM preamble) is what its extension says, without one the first row of the table that fits.
+"""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+from typing import Final
+
+from ctfast.errors import FileFormatError
+from ctfast.files.formats import FORMATS, READ, Format, by_extension
+
+HEAD_BYTES: Final = 1024
+
+_FOREIGN: Final[dict[bytes, str]] = {
+    b"\xff\xd8\xff": "a JPEG image",
+    b"%PDF": "a PDF document",
+    b"PK\x03\x04": "a ZIP archive",
+    b"\x1f\x8b": "gzip-compressed data",
+    b"GIF8": "a GIF image",
+    b"\x00\x05\x16\x07": "macOS AppleDouble metadata, not the image of that name",
+    b"version https://git-lfs": "a Git LFS pointer, not the image itself (run 'git lfs pull')",
+}
+
+
+def read_head(path: Path) -> bytes:
+    """The first bytes of a regular file.
+
+    Raises:
+        OSError: If it cannot be opened.
+        FileFormatError: For a folder, a named pipe (which would wait forever), a device, or an empty file.
+    """
+    try:
+        mode = path.stat().st_mode
+    except ValueError as error:  # a NUL in the name
+        raise FileFormatError(f"{str(path)!r}: not a file name ({error})") from error
+    if not stat.S_ISREG(mode):
+        kind = "a folder" if stat.S_ISDIR(mode) else "a pipe, socket or device"
+        raise FileFormatError(f"{path}: {kind}, not an image file")
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    if not head:
+        raise FileFormatError(f"{path}: empty file (0 bytes)")
+    return head
+
+
+def detect(head: bytes) -> tuple[Format, ...]:
+    """Formats that the first bytes of a file fit, likeliest first; empty when none does."""
+    fitting = tuple(row for row in READ if row.fits(head))
+    return fitting or tuple(row for row in READ if row.without_magic is not None and row.without_magic(head))
+
+
+def check_format(path: Path, head: bytes) -> Format:
+    """The format of a file by content, in agreement with its extension.
+
+    Raises:
+        FileFormatError: For unknown content, or content that contradicts the extension.
+    """
+    fitting = detect(head)
+    claimed = by_extension(path)
+    if claimed is not None and claimed in fitting:
+        return claimed
+    if fitting and claimed is None:
+        return fitting[0]
+    content = f"{fitting[0].title} data" if fitting else _foreign(head)
+    if claimed is not None:
+        advice = "; rename it if that is what it is" if fitting else ""
+        raise FileFormatError(f"{path}: named as {claimed.title} but holds {content}{advice}")
+    titles = [row.title for row in READ]
+    raise FileFormatError(f"{path}: holds {content}; {', '.join(titles[:-1])} and {titles[-1]} are read")
+
+
+def _foreign(head: bytes) -> str:
+    for row in FORMATS:
+        if not row.reader and row.fits(head):
+            return f"a {row.title} image"
+    for magic, title in _FOREIGN.items():
+        if head.startswith(magic):
+            return title
+    if head.lstrip()[:5].lower() in (b"<!doc", b"<html"):
+        return "an HTML page (a saved error page?)"
+    return f"something else (it starts with {head[:8]!r})"
