@@ -35,7 +35,7 @@ def _standin_modules() -> dict[str, ModuleType]:
 
 @contextmanager
 def standin_for_cupy(**settings: Any) -> Iterator[simulation.Simulation]:
-    """Within it ``import cupy`` gives the stand-in; ``settings`` are fields of :class:`tests.cuda_on_host.simulation.Simulation`."""
+    """Within it ``import cupy`` gives the stand-in; ``settings`` are fields of ``Simulation``."""
     before = {name: module for name, module in sys.modules.items() if _belongs(name)}
     package = sys.modules.get("ctkernels")
     for name in before:

@@ -41,6 +41,7 @@ class Options(ctypes.Structure):
         ("only_first", ctypes.c_uint64),
         ("only_last", ctypes.c_uint64),
         ("access_limit", ctypes.c_uint64),
+        ("planted", ctypes.c_uint64),
     )
 
 

@@ -33,6 +33,10 @@ class Simulation:
     """``checked`` only: count sectors, wavefronts and bytes."""
     only_blocks: tuple[int, int] | None = None
     """Of launches with more than 1,000 blocks run only so many first and so many last ones."""
+    edit: Callable[[str], str] | None = None
+    """What is done to every source before it is compiled: bugs are planted in it."""
+    planted: int = 0
+    """Which of them is live, 0 for none."""
     devices: int = 1
     compute_capability: str = "90"
     memory_limit: int | None = None
@@ -57,6 +61,7 @@ class Simulation:
         return Options(
             seed=self.seed, preempt=self.preempt if checks else 0, checks=checks,
             counters=checks and self.counters, only_first=first, only_last=last, access_limit=2_000_000,
+            planted=self.planted,
         )  # fmt: skip
 
     def living(self) -> list[Memory]:

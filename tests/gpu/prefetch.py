@@ -6,41 +6,37 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
-from ctkernels.gpu._core import geometry, source
+from ctkernels.gpu._core import source
 from tests.cuda_on_host import builder, nvrtc
 from tests.gpu import mutations
+from tests.gpu.units import Unit, all_units
 
 _stop = threading.Event()
 
 
 def _units(variant: str) -> Iterator[Callable[[], object]]:
-    for unit in geometry.all_units():
-        values = unit.defines_map()
-        large = int(values.get("CTK_ROWS", 1)) * int(values.get("CTK_COLUMNS", 1)) > 25
-        if large or (values.get("CTK_LANES") == 1 and "short" in str(values.get("CTK_PIXEL"))):
-            continue  # few tests run these, on the same core
-        text = source.source(unit.name, values)
-        yield lambda text=text: builder.build(text, variant)  # type: ignore[misc]
+    for unit in all_units():
+        if not _rare(unit):
+            yield lambda text=unit.text: builder.build(text, variant)  # type: ignore[misc]
+
+
+def _rare(unit: Unit) -> bool:
+    """Few tests run these, on the same core."""
+    area = int(unit.defines.get("CTK_ROWS", 1)) * int(unit.defines.get("CTK_COLUMNS", 1))
+    return area > 25 or (unit.defines.get("CTK_LANES") == 1 and "short" in str(unit.defines.get("CTK_PIXEL")))
 
 
 def _machine_code() -> Iterator[Callable[[], object]]:
-    for number, unit in enumerate(geometry.all_units()):
-        text = source.source(unit.name, unit.defines_map())
+    for number, unit in enumerate(all_units()):
         architecture = nvrtc.ARCHITECTURES[number % len(nvrtc.ARCHITECTURES)]
-        yield lambda text=text, a=architecture: nvrtc.compile_unit(text, a, source.OPTIONS)  # type: ignore[misc]
+        yield lambda text=unit.text, a=architecture: nvrtc.compile_unit(text, a, source.OPTIONS)  # type: ignore[misc]
 
 
 def _mutants() -> Iterator[Callable[[], object]]:
-    first = {}
-    for unit in geometry.all_units():
-        if "short" in dict(unit.defines).values():
-            first.setdefault(unit.name, unit)
-    for mutant in reversed(mutations.everything()):  # the tests begin at the other end
-        unit = first[mutant.unit]
-        text = source.source(unit.name, unit.defines_map())
-        plain = mutations.original(mutant.unit)
-        if plain in text:  # not where a network is filled in
-            text = text.replace(plain, mutant.source)
+    planted = {mutant.unit for mutant in mutations.everything()}
+    for unit in all_units():
+        if unit.name in planted and "short" in unit.defines.values() and not _rare(unit):
+            text = mutations.edited(unit.name, unit.text)
             yield lambda text=text: builder.build(text, "checked")  # type: ignore[misc]
 
 

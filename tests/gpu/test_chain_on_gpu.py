@@ -125,38 +125,38 @@ def test_every_image_dtype_goes_through_the_preset(host_gpu: Simulation, dtype: 
     assert_exact(again, counts, dtype)
 
 
-def test_a_batch_in_parts_gives_the_same(host_gpu: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_in_parts_gives_the_same(host_gpu: Simulation) -> None:
     import cupy
 
     from ctkernels.gpu import chain
-    from ctkernels.gpu._core import geometry_filters
+    from ctkernels.gpu._core.geometry import lowered
 
     links = CHAINS["preset"][0]
     x = slices("int16", 5)
     image, (counts,) = in_one_go(x, links)
-    monkeypatch.setattr(geometry_filters, "CHAIN_BYTES", 2 * x[0].size * 2)
     before = len(host_gpu.launches)
-    room = cupy.empty(chain.workspace_bytes(x.shape, x.dtype, links), np.uint8)
-    chained, (again,) = in_one_go(x, links, workspace=room)
+    with lowered(chain_bytes=2 * x[0].size * 2):
+        room = cupy.empty(chain.workspace_bytes(x.shape, x.dtype, links), np.uint8)
+        chained, (again,) = in_one_go(x, links, workspace=room)
     assert len(host_gpu.launches) - before == 3 * 4
     assert_exact(chained, image)
     assert_exact(again, counts)
 
 
-def test_a_last_part_that_needs_more_than_the_others(host_gpu: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_last_part_that_needs_more_than_the_others(host_gpu: Simulation) -> None:
     """Of 31 images each is cut in two to find its range, of 32 not."""
     import cupy
 
     from ctkernels.gpu import chain, normalize
-    from ctkernels.gpu._core import geometry_filters
+    from ctkernels.gpu._core.geometry import lowered
 
     links = (link("normalize", "uint8"), MEDIAN)
     x = np.random.default_rng(5).integers(0, 4000, (63, 91, 91), dtype=np.uint16)
     needed = [normalize.workspace_bytes((n, 91, 91), x.dtype, **links[0].params) for n in (31, 32)]
     assert needed[0] > needed[1]
-    monkeypatch.setattr(geometry_filters, "CHAIN_BYTES", 32 * 91 * 91)
-    room = cupy.empty(chain.workspace_bytes(x.shape, x.dtype, links), np.uint8)
-    chained, _ = in_one_go(x, links, workspace=room)
+    with lowered(chain_bytes=32 * 91 * 91):
+        room = cupy.empty(chain.workspace_bytes(x.shape, x.dtype, links), np.uint8)
+        chained, _ = in_one_go(x, links, workspace=room)
     assert_exact(chained, one_by_one(x, links)[0])
 
 

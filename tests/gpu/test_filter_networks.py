@@ -7,8 +7,9 @@ import itertools
 import numpy as np
 import pytest
 
+from ctkernels.contract import IMAGE_DTYPES
 from ctkernels.gpu._core import geometry_filters as geometry
-from ctkernels.gpu._core.geometry import MOST_IMAGES_A_LAUNCH, Plan
+from ctkernels.gpu._core.geometry import Plan, ceilings
 from ctkernels.gpu._core.median_network import WIDTH, network, network_text, thread_rows
 
 ODD = (1, 3, 5, 7, 9, 11)
@@ -57,11 +58,11 @@ def test_the_text_loads_quads_from_their_boundaries() -> None:
 
 def _fits(plan: Plan, shared: int) -> bool:
     threads = plan.block[0] * plan.block[1] * plan.block[2]
-    grid = plan.grid[0] < 2**31 and plan.grid[1] <= MOST_IMAGES_A_LAUNCH and plan.grid[2] == 1
+    grid = plan.grid[0] < 2**31 and plan.grid[1] <= ceilings().images_a_launch and plan.grid[2] == 1
     return grid and min(plan.grid) >= 1 and threads <= 1024 and plan.shared_bytes <= shared
 
 
-@pytest.mark.parametrize("dtype", list(geometry._BYTES))
+@pytest.mark.parametrize("dtype", IMAGE_DTYPES)
 @pytest.mark.parametrize("shared", list(MOST_SHARED.values()), ids=list(MOST_SHARED))
 def test_launches_stay_within_what_a_device_allows(dtype: str, shared: int) -> None:
     shapes = [(1, 1, 1), (1, 512, 512), (2048, 512, 512), (100_000, 3, 5), (1, 70_000, 70_000), (1, 5_000_000, 3)]

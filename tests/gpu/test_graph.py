@@ -89,14 +89,14 @@ def test_every_image_dtype(host_gpu: Simulation, dtype: str) -> None:
     arrays.check(x)
 
 
-def test_parts_of_a_batch_and_a_gaussian_in_two_passes(host_gpu: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ctkernels.gpu._core import geometry_filters
+def test_parts_of_a_batch_and_a_gaussian_in_two_passes(host_gpu: Simulation) -> None:
+    from ctkernels.gpu._core.geometry import lowered
 
     host_gpu.shared_optin = 48 * 1024
     x = slices("int16", 5)
-    monkeypatch.setattr(geometry_filters, "CHAIN_BYTES", 2 * x[0].size * 2)
     arrays = Arrays(np.zeros_like(x), (WINDOW, link("gaussian_filter", sigma=9.0), CLAHE, HISTOGRAM, SUMMARY))
-    captured = arrays.capture()
+    with lowered(chain_bytes=2 * x[0].size * 2):
+        captured = arrays.capture()
     arrays.x.set(x)
     captured.launch()
     arrays.check(x)

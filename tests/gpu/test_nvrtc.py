@@ -11,18 +11,14 @@ from typing import Any
 
 import pytest
 
-from ctkernels.gpu._core import geometry, source
-from ctkernels.gpu._core.geometry import Unit
+from ctkernels.gpu._core import source
 from tests.cuda_on_host import nvrtc
 from tests.gpu import budgets
 from tests.gpu.counts import NO_NVRTC, counted
+from tests.gpu.units import all_units
 
-UNITS = geometry.all_units()
+UNITS = all_units()
 EVERYWHERE = bool(os.environ.get("CTFAST_ALL_ARCHITECTURES"))
-
-
-def label(unit: Unit) -> str:
-    return "-".join([unit.name, *(str(value).replace(" ", "_") for _, value in unit.defines)])
 
 
 def architectures(number: int) -> tuple[str, ...]:
@@ -37,16 +33,14 @@ def compiler() -> None:
         pytest.skip(NO_NVRTC)
 
 
-@pytest.mark.parametrize("number", range(len(UNITS)), ids=[label(unit) for unit in UNITS])
+@pytest.mark.parametrize("number", range(len(UNITS)), ids=map(str, UNITS))
 def test_compiles_without_spilling(number: int) -> None:
     unit = UNITS[number]
-    text = source.source(unit.name, unit.defines_map())
     for architecture in architectures(number):
-        found = nvrtc.compile_unit(text, architecture, source.OPTIONS)
-        counted[f"kernels compiled by NVRTC for sm_{architecture}"] += len(found)
-        assert set(found) == set(unit.kernels), "the manifest and the source name different kernels"
-        for name, takes in found.items():
-            hold(name, takes, f"sm_{architecture} {label(unit)}")
+        kernels = nvrtc.compile_unit(unit.text, architecture, source.OPTIONS)
+        counted[f"kernels compiled by NVRTC for sm_{architecture}"] += len(kernels)
+        for name, takes in kernels.items():
+            hold(name, takes, f"sm_{architecture} {unit}")
     counted["units compiled by NVRTC"] += 1
 
 

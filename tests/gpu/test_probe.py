@@ -102,10 +102,10 @@ def test_nvrtc_absent(tmp_path: Path) -> None:
 import json
 from types import SimpleNamespace as Some
 import cupy
-from ctkernels.gpu import _probe
+from ctkernels.gpu._core import probe
 device = {"name": b"Made-up GPU", "major": 9, "minor": 0}
 runtime = Some(getDevice=lambda: 0, getDeviceProperties=lambda i: device, runtimeGetVersion=lambda: 12090)
-print(json.dumps(_probe._usable(Some(cuda=Some(runtime=runtime, nvrtc=cupy.cuda.nvrtc)), 12090)))
+print(json.dumps(probe._usable(Some(cuda=Some(runtime=runtime, nvrtc=cupy.cuda.nvrtc)), 12090)))
 """
     assert told(code)[::2] == [True, ""]
     usable, reason, remedy = told(code, path=installation(tmp_path / "site", "nvidia"))

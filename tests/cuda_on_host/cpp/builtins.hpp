@@ -16,6 +16,7 @@ uint3 ctkh_block_index() __attribute__((const));
 uint3 ctkh_block_dim() __attribute__((const));
 uint3 ctkh_grid_dim() __attribute__((const));
 unsigned ctkh_lane() __attribute__((const));
+unsigned ctkh_planted() __attribute__((const));  // number of the planted bug that is live, 0 for none
 void ctkh_block_barrier(int line);
 int ctkh_block_vote(int kind, int predicate, int line);  // 0 count, 1 and, 2 or
 void ctkh_warp_barrier(unsigned mask, int op, int line);

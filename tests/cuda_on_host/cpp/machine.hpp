@@ -44,16 +44,17 @@ struct Region {
     std::string name;
 };
 
-struct Options {  // same layout as in builder.py
+struct Options {  // same layout as in runtime.py
     uint32_t seed;       // 0 ascending threads and blocks, 1 descending, else shuffled
     uint32_t preempt;    // switch threads at one access in so many; 0 never
     uint32_t checks;     // 1: races, bounds and first use; 0: none
     uint32_t counters;   // 1: traffic
     uint64_t only_first, only_last;    // run so many blocks from the beginning and from the end
     uint64_t access_limit;            // of one thread, against endless loops
+    uint64_t planted;                 // the planted bug that is live
 };
 
-struct Traffic {  // same layout as in builder.py
+struct Traffic {  // same layout as in runtime.py
     uint64_t read_requests, read_sectors, read_ideal, read_bytes;
     uint64_t write_requests, write_sectors, write_ideal, write_bytes;
     uint64_t shared_requests, shared_wavefronts, shared_ideal;

@@ -120,6 +120,7 @@ uint3 ctkh_block_index() { return m.block_index; }
 uint3 ctkh_block_dim() { return {m.block_dim.x, m.block_dim.y, m.block_dim.z}; }
 uint3 ctkh_grid_dim() { return {m.grid_dim.x, m.grid_dim.y, m.grid_dim.z}; }
 unsigned ctkh_lane() { return m.current->linear & 31; }
+unsigned ctkh_planted() { return unsigned(m.options.planted); }
 
 void ctkh_block_barrier(int line) {
     m.current->wait = Wait::BLOCK;

@@ -1,4 +1,4 @@
-"""A stand-in for the package ``cupy``, so that the real launchers run without a GPU; ``cuda_on_host.install`` puts it in place.
+"""A stand-in for the package ``cupy``, so that real launchers run without a GPU; ``install.py`` puts it in place.
 
 It has what the launchers and the runner use and nothing else: whoever needs more adds it here, as strict as CuPy or
 stricter.

@@ -22,7 +22,7 @@ class RawModule:
             raise runtime.LaunchError(f"RawModule takes code=, options= and backend= here, not {['path', *more]}")
         if backend != "nvrtc" or not isinstance(options, tuple):
             raise runtime.LaunchError(f"backend={backend!r} options={options!r}: 'nvrtc' and a tuple are needed")
-        self.code, self.options = code, options
+        self.code, self.options = sim.edit(code) if sim.edit else code, options
         self._functions: dict[str, RawKernel] = {}
 
     def compile(self, log_stream: Any = None) -> None:

@@ -1,17 +1,48 @@
-"""The launch manifest: block sizes, grids, shared memory and specialisations of every kernel. Pure Python.
+"""Block sizes, grids and shared memory of every launch. No CUDA: arithmetic on shapes, dtypes and :class:`Limits`.
 
-The launchers take their geometry from here, and the tests compile and run what :func:`all_units` lists.
+The launchers take all numbers of a launch from here and from ``geometry_filters.py``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
-from ctkernels.contract import IMAGE_DTYPES, OPERATIONS
+import numpy as np
 
-MOST_IMAGES_A_LAUNCH: Final = 65_535
-"""Limit of the y and z axes of a grid; kernels loop over the images beyond."""
+
+@dataclass(frozen=True)
+class Ceilings:
+    """Upper bounds. Beyond each of them work is cut into parts; :func:`lowered` makes small images do so."""
+
+    images_a_launch: int = 65_535
+    """Limit of the y and z axes of a grid; kernels loop over the images beyond."""
+    chain_bytes: int = 1 << 25
+    """Of images between steps: so many slices go through all steps at a time that they stay in the level-2 cache."""
+    scratch_bytes: int = 1 << 28
+    """Of what one launch leaves for the next: larger batches go through both in parts."""
+
+
+_ceilings = Ceilings()
+
+
+def ceilings() -> Ceilings:
+    """Those that hold now."""
+    return _ceilings
+
+
+@contextmanager
+def lowered(**bounds: int) -> Iterator[None]:
+    """Within it, fields of :class:`Ceilings` are lower: for tests of what lies beyond them, with small images."""
+    global _ceilings
+    before, _ceilings = _ceilings, replace(_ceilings, **bounds)
+    try:
+        yield
+    finally:
+        _ceilings = before
+
 
 RANGE_WORDS: Final = 8
 """Doubles an image that hold its line (``CTK_PARAMETERS`` in ``ranges.cuh``)."""
@@ -26,19 +57,6 @@ _C_TYPES: Final = {
     "float32": "float",
     "float64": "double",
 }
-_BYTES: Final = {"uint8": 1, "int16": 2, "uint16": 2, "float32": 4, "float64": 8}
-
-
-class Unit(NamedTuple):
-    """One compilation: a ``.cu`` file with its specialisation, and the kernels in it."""
-
-    name: str
-    defines: tuple[tuple[str, str | int], ...]
-    kernels: tuple[str, ...]
-
-    def defines_map(self) -> Mapping[str, str | int]:
-        """As ``launch.launch`` and ``source.source`` take them."""
-        return dict(self.defines)
 
 
 class Plan(NamedTuple):
@@ -54,9 +72,14 @@ def c_type(dtype: Any) -> str:
     return _C_TYPES[str(dtype)]
 
 
+def pixel_bytes(dtype: Any) -> int:
+    """Size of a pixel."""
+    return np.dtype(dtype).itemsize
+
+
 def lanes(first: Any, second: Any) -> int:
     """Pixels of one vector: the wider of both types fills 16 bytes (``ctk_lanes_of`` in ``common.cuh``)."""
-    return 16 // max(_BYTES[str(first)], _BYTES[str(second)])
+    return 16 // max(pixel_bytes(first), pixel_bytes(second))
 
 
 def ceil_div(a: int, b: int) -> int:
@@ -66,7 +89,7 @@ def ceil_div(a: int, b: int) -> int:
 
 def images_axis(images: int) -> int:
     """Size of the grid's axis for images."""
-    return min(images, MOST_IMAGES_A_LAUNCH)
+    return min(images, _ceilings.images_a_launch)
 
 
 def map_plan(vector: int, unroll: int, pixels: int, images: int = 1) -> Plan:
@@ -136,38 +159,3 @@ def histogram_plan(pixels: int, images: int, bins: int, limits: Limits) -> Histo
     copies = max(min(_SMALL_TALLY // (width * 4), THREADS // 32), 1)
     parts = part_plan(pixels, images, limits.processors, max(8192, 4 * bins)).grid[0]
     return HistogramPlan((parts, images_axis(images), ranges), (THREADS, 1, 1), width * copies * 4, width, copies)
-
-
-def _per_result(operation: str, *variants: str) -> tuple[str, ...]:
-    return tuple(f"ctk_{operation}_{v}_{out}" for out in OPERATIONS[operation].out_dtypes for v in variants)
-
-
-def own_units() -> Iterator[Unit]:
-    """The units of the operations that are planned here."""
-    for dtype in IMAGE_DTYPES:
-        own = (("CTK_IN", c_type(dtype)),)
-        yield Unit("histogram", own, ("ctk_histogram_shared", "ctk_histogram_global"))
-        yield Unit("label_tissue", own, ("ctk_label_tissue",))
-        yield Unit("rescale", own, ("ctk_rescale_narrow_float32", *_per_result("rescale", "wide")))
-        yield Unit(
-            "normalize",
-            own,
-            (
-                *(f"ctk_normalize_{kernel}" for kernel in ("extent", "count", "step", "range")),
-                *_per_result("normalize", "map"),
-            ),
-        )
-        yield Unit(
-            "standardize",
-            own,
-            ("ctk_standardize_moments", "ctk_standardize_range", *_per_result("standardize", "map")),
-        )
-        yield Unit("summary", own, tuple(f"ctk_summary_{kernel}" for kernel in ("moments", "count", "step", "row")))
-        yield Unit("window", own, _per_result("window", "line", "sigmoid", "exact"))
-
-
-def all_units() -> list[Unit]:
-    """Every compilation that the launchers can ask for."""
-    from ctkernels.gpu._core.geometry_filters import filter_units
-
-    return [*own_units(), *filter_units()]

@@ -1,12 +1,10 @@
-"""The part of the launch manifest that is about filters: medians, Gaussians, CLAHE, and steps fused with them."""
+"""The launches of filters: medians, Gaussians, CLAHE, and chains of steps."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
-from ctkernels.contract import IMAGE_DTYPES
-from ctkernels.gpu._core.geometry import Plan, Unit, c_type, ceil_div, images_axis
+from ctkernels.gpu._core.geometry import Plan, c_type, ceil_div, ceilings, images_axis, pixel_bytes
 from ctkernels.gpu._core.median_network import thread_rows
 
 Shape = tuple[int, int, int]
@@ -14,8 +12,6 @@ Defines = dict[str, str | int]
 
 MODES: Final = {"reflect": 0, "mirror": 1, "nearest": 2, "wrap": 3, "constant": 4}
 """Numbers of the border modes, as in ``border.cuh``."""
-
-_BYTES: Final = {"uint8": 1, "int16": 2, "uint16": 2, "float32": 4, "float64": 8}
 
 PACKING_CAPABILITY: Final = 90
 """From here on processors compare two 16-bit numbers in one instruction; before, that takes several."""
@@ -42,7 +38,7 @@ def network_serves(size: tuple[int, int], dtype: Any) -> bool:
 
 def network_defines(size: tuple[int, int], dtype: Any, capability: int) -> Defines:
     """Specialisation of ``median_filter.cu``."""
-    packed = _BYTES[str(dtype)] <= 2 and capability >= PACKING_CAPABILITY
+    packed = pixel_bytes(dtype) <= 2 and capability >= PACKING_CAPABILITY
     return {
         "CTK_PIXEL": c_type(dtype),
         "CTK_ROWS": size[0],
@@ -69,7 +65,7 @@ def network_plan(shape: Shape, lanes: int) -> tuple[Plan, int]:
 
 def large_median_bytes(size: tuple[int, int], dtype: Any, tile_rows: int) -> int:
     """Shared memory of ``ctk_median_tiles``: histograms, results, keys."""
-    item = _BYTES[str(dtype)]
+    item = pixel_bytes(dtype)
     return _WARPS * item * 256 * 4 + item * (tile_rows * 32 + (tile_rows + size[0] - 1) * (31 + size[1]))
 
 
@@ -95,32 +91,11 @@ def median_plan(shape: Shape, size: tuple[int, int], dtype: Any, capability: int
     return MedianPlan("median_large", defines, "ctk_median_columns", Plan(grid, (32, _WARPS, 1)), rows)
 
 
-_LISTED: Final = {
-    "uint8": ((1, 5), (3, 3), (5, 1), (5, 5)),
-    "int16": ((3, 3), (3, 5), (5, 5)),
-    "uint16": ((3, 3), (5, 5)),
-    "float32": ((3, 3), (5, 5), (7, 7), (9, 9), (11, 11)),
-    "float64": ((3, 3), (5, 5), (7, 7)),
-}
-"""Networks that the tests compile and run, of the 36 a dtype that a user can ask for."""
-
-
-def _median_units() -> Iterator[Unit]:
-    for dtype in IMAGE_DTYPES:
-        for size in _LISTED[dtype]:
-            variants = {tuple(network_defines(size, dtype, capability).items()) for capability in (80, 90)}
-            for defines in sorted(variants):
-                yield Unit("median_filter", defines, ("ctk_median_network",))
-        yield Unit("median_large", (("CTK_PIXEL", c_type(dtype)),), ("ctk_median_tiles", "ctk_median_columns"))
-
-
 # ---------------------------------------------------------------------------------------------------------- Gaussians
 _TILES: Final = ((128, 64), (64, 64), (64, 32), (32, 32))
 """Columns and rows of a tile; the larger, the fewer pixels are read twice."""
 
 _SMOOTH_BLOCK: Final = (32, 8, 1)
-_SCRATCH_BYTES: Final = 1 << 28
-"""Most that the two-pass form takes; larger batches go through it in parts."""
 
 
 class SmoothPlan(NamedTuple):
@@ -134,7 +109,7 @@ def smooth_bytes(radii: tuple[int, int], tile: tuple[int, int], dtype: Any) -> i
     """Shared memory of a tile: ``ctk_smooth_layout`` in ``smooth.cuh``."""
     ry, rx = radii
     width, height = tile
-    item = _BYTES[str(dtype)]
+    item = pixel_bytes(dtype)
     number = max(item, 4)
     weights = (ry + rx + 5) // 4 * 4
     raw = (height + 2 * ry) * (width + 2 * ((rx + 3) // 4 * 4))
@@ -165,8 +140,8 @@ def smooth_fits(radii: tuple[int, int], dtype: Any, shared: int) -> bool:
 def smooth_chunk(shape: Shape, dtype: Any) -> tuple[int, int]:
     """Images that the two-pass form takes at a time, and the bytes of scratch for them."""
     images, height, width = shape
-    one = height * width * max(_BYTES[str(dtype)], 4)
-    chunk = min(images, max(1, _SCRATCH_BYTES // one))
+    one = height * width * max(pixel_bytes(dtype), 4)
+    chunk = min(images, max(1, ceilings().scratch_bytes // one))
     return chunk, chunk * one
 
 
@@ -180,12 +155,6 @@ def smooth_passes(shape: Shape) -> tuple[Plan, Plan]:
     )
 
 
-def _gaussian_units() -> Iterator[Unit]:
-    for dtype in IMAGE_DTYPES:
-        kernels = ("ctk_gaussian_tile", "ctk_gaussian_columns", "ctk_gaussian_rows")
-        yield Unit("gaussian_filter", (("CTK_PIXEL", c_type(dtype)),), kernels)
-
-
 # -------------------------------------------------------------------------------------------------------------- CLAHE
 CLAHE_THREADS: Final = 256
 CLAHE_WINDOW: Final = 4096
@@ -193,7 +162,6 @@ CLAHE_WINDOW: Final = 4096
 
 _ENTRY_BYTES: Final = 32 * 1024
 """Shared memory for a block's entries; with more bins than fit, pixels look levels up in the tables themselves."""
-_CLAHE_SCRATCH: Final = 1 << 28
 
 
 class ClahePlan(NamedTuple):
@@ -216,11 +184,11 @@ class ClahePlan(NamedTuple):
 def clahe_plan(shape: Shape, grid: tuple[int, int], nbins: int, dtype: Any, *, given_range: bool) -> ClahePlan:
     """``given_range``: whether the range of the bins is known beforehand."""
     images, height, width = shape
-    item = _BYTES[str(dtype)]
+    item = pixel_bytes(dtype)
     tiles = grid[0] * grid[1]
     level, entry = (4, 16) if item >= 4 else (item, 4 * item)
     one = tiles * nbins * level
-    part = min(images, max(1, _CLAHE_SCRATCH // one))
+    part = min(images, max(1, ceilings().scratch_bytes // one))
     parts = 0 if given_range else max(1, min(32, ceil_div(height * width, 8192)))
     wide = nbins > CLAHE_WINDOW
     capacity = min(nbins, _ENTRY_BYTES // entry)
@@ -237,37 +205,9 @@ def clahe_plan(shape: Shape, grid: tuple[int, int], nbins: int, dtype: Any, *, g
     )
 
 
-def _clahe_units() -> Iterator[Unit]:
-    for dtype in IMAGE_DTYPES:
-        kernels = ("ctk_clahe_range", "ctk_clahe_extents", "ctk_clahe_tables", "ctk_clahe_blend")
-        yield Unit("clahe", (("CTK_PIXEL", c_type(dtype)),), kernels)
+# ----------------------------------------------------------------------------------------------------------- chains
 
 
-# ------------------------------------------------------------------------------------------------------ fused steps
-CHAIN_BYTES: Final = 1 << 25
-"""Of images between steps: so many slices go through all steps at a time that they can stay in the level-2 cache."""
-
-
-def chain_images(shape: Shape, pixel_bytes: int) -> int:
-    """Slices that go through a chain at a time; ``pixel_bytes``: of all images that are alive between two steps."""
-    return max(1, min(shape[0], CHAIN_BYTES // max(shape[1] * shape[2] * pixel_bytes, 1)))
-
-
-def _fused_units() -> Iterator[Unit]:
-    yield Unit("clahe_histogram", (), ("ctk_clahe_blend_count",))
-    for dtype in ("int16", "uint16", "float64"):
-        source = {"CTK_IN": c_type(dtype)}
-        for capability in (80, 90) if dtype == "int16" else (90,):
-            defines = source | network_defines((3, 3), "uint8", capability)
-            yield Unit("window_median", tuple(defines.items()), ("ctk_window_median",))
-        yield Unit(
-            "window_gaussian", tuple((source | {"CTK_PIXEL": c_type("uint8")}).items()), ("ctk_window_gaussian",)
-        )
-
-
-def filter_units() -> Iterator[Unit]:
-    """Compilations that the filters' launchers can ask for: of medians and of fused steps a choice."""
-    yield from _median_units()
-    yield from _gaussian_units()
-    yield from _clahe_units()
-    yield from _fused_units()
+def chain_images(shape: Shape, alive_bytes: int) -> int:
+    """Slices that go through a chain at a time; ``alive_bytes``: of a pixel in all images that two steps share."""
+    return max(1, min(shape[0], ceilings().chain_bytes // max(shape[1] * shape[2] * alive_bytes, 1)))

@@ -17,10 +17,14 @@ from ctkernels.gpu._core.median_network import network_text
 OPTIONS: Final = ("-std=c++17", "-default-device")
 """For NVRTC. ``-default-device``: lambdas in kernels are device code without being told so one by one."""
 
+_NETWORK: Final = "median_network.cuh"
+"""Not a file: made for the window's size by ``median_network.py``."""
+
+NETWORK_LINE: Final = f'#include "{_NETWORK}"'
+"""Where it goes in :func:`inlined`."""
+
 _PACKAGE = Path(__file__).parents[1]
 _INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*"([^"]+)"[^\n]*$', re.MULTILINE)
-_NETWORK = "median_network.cuh"
-"""Not a file: made for the window's size by ``median_network.py``."""
 _ONCE = re.compile(r"^[ \t]*#[ \t]*pragma[ \t]+once[^\n]*\n", re.MULTILINE)
 
 
@@ -29,12 +33,13 @@ def _path(name: str) -> Path:
 
 
 @lru_cache(maxsize=64)
-def _inlined(unit: str) -> str:
+def inlined(unit: str) -> str:
+    """``<unit>.cu`` with its headers in it, but for the network's."""
     seen: set[str] = set()
 
     def expand(name: str) -> str:
         if name == _NETWORK:
-            return f'#include "{_NETWORK}"'
+            return NETWORK_LINE
         if name in seen:
             return ""
         seen.add(name)
@@ -51,10 +56,8 @@ def source(unit: str, defines: Mapping[str, str | int]) -> str:
         FileNotFoundError: no such unit or header in the package.
     """
     head = "".join(f"#define {name} {value}\n" for name, value in sorted(defines.items()))
-    text = _inlined(unit)
-    wanted = f'#include "{_NETWORK}"'
-    if wanted in text:
-        text = text.replace(
-            wanted, network_text(int(defines["CTK_ROWS"]), int(defines["CTK_COLUMNS"]), int(defines["CTK_THREAD_ROWS"]))
-        )
+    text = inlined(unit)
+    if NETWORK_LINE in text:
+        rows, columns, thread_rows = (int(defines[f"CTK_{name}"]) for name in ("ROWS", "COLUMNS", "THREAD_ROWS"))
+        text = text.replace(NETWORK_LINE, network_text(rows, columns, thread_rows))
     return head + text

@@ -1,0 +1,81 @@
+"""Every compilation that the launchers can ask for; of median networks and of fused steps, which are many, a choice.
+
+A ``.cu`` file that is not named here is compiled for every image dtype.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from ctkernels.contract import IMAGE_DTYPES
+from ctkernels.gpu._core import source
+from ctkernels.gpu._core.geometry import c_type
+from ctkernels.gpu._core.geometry_filters import PACKING_CAPABILITY, Defines, network_defines
+
+SOURCES: Final = tuple(sorted(path.stem for path in Path(source.__file__).parents[1].glob("*.cu")))
+
+NETWORKS: Final = {
+    "uint8": ((1, 5), (3, 3), (5, 1), (5, 5)),
+    "int16": ((3, 3), (3, 5), (5, 5)),
+    "uint16": ((3, 3), (5, 5)),
+    "float32": ((3, 3), (5, 5), (7, 7), (9, 9), (11, 11)),
+    "float64": ((3, 3), (5, 5), (7, 7)),
+}
+"""Sizes of the 36 that each dtype has: square and not, the largest, one of every number of rows a thread."""
+
+CAPABILITIES: Final = (PACKING_CAPABILITY - 1, PACKING_CAPABILITY)
+"""On both sides of the only one that makes a difference."""
+
+
+class Unit(NamedTuple):
+    """One compilation: a ``.cu`` file with its specialisation."""
+
+    name: str
+    defines: Defines
+
+    @property
+    def text(self) -> str:
+        """What the compiler is given."""
+        return source.source(self.name, self.defines)
+
+    def __str__(self) -> str:
+        return "-".join([self.name, *(str(value).replace(" ", "_") for value in self.defines.values())])
+
+
+def _each_dtype(name: str) -> Iterator[Defines]:
+    parameter = "CTK_IN" if "CTK_IN" in source.inlined(name) else "CTK_PIXEL"
+    for dtype in IMAGE_DTYPES:
+        yield {parameter: c_type(dtype)}
+
+
+def _networks(_: str) -> Iterator[Defines]:
+    for dtype, sizes in NETWORKS.items():
+        for size in sizes:
+            variants = [network_defines(size, dtype, capability) for capability in CAPABILITIES]
+            yield from variants[: 1 if variants[0] == variants[1] else 2]
+
+
+def _windows_and_medians(_: str) -> Iterator[Defines]:
+    for dtype in ("int16", "uint16", "float64"):
+        for capability in CAPABILITIES if dtype == "int16" else CAPABILITIES[1:]:
+            yield {"CTK_IN": c_type(dtype), **network_defines((3, 3), "uint8", capability)}
+
+
+def _windows_and_gaussians(_: str) -> Iterator[Defines]:
+    for dtype in ("int16", "uint16", "float64"):
+        yield {"CTK_IN": c_type(dtype), "CTK_PIXEL": c_type("uint8")}
+
+
+SPECIAL: Final[Mapping[str, Callable[[str], Iterator[Defines]]]] = {
+    "median_filter": _networks,
+    "window_median": _windows_and_medians,
+    "window_gaussian": _windows_and_gaussians,
+    "clahe_histogram": lambda _: iter([{}]),
+}
+
+
+def all_units() -> list[Unit]:
+    """All of them."""
+    return [Unit(name, defines) for name in SOURCES for defines in SPECIAL.get(name, _each_dtype)(name)]
