@@ -71,8 +71,9 @@ def run(
     from rich.console import Console
 
     from ctfast import runner
-    from ctfast.batch import progress
+    from ctfast.batch.progress import progress_bar
     from ctfast.errors import UsageError
+    from ctfast.runner.console import print_plan, print_report
     from ctfast.runner.planning import parse_shard
 
     for name, value, allowed in (("pool", pool, _POOLS), ("on-error", on_error, _ON_ERROR)):
@@ -93,11 +94,11 @@ def run(
         overwrite=overwrite,
     )
     if dry_run:
-        progress.print_plan(plan, console)
+        print_plan(plan, console)
         return
-    with progress.shown(len(plan.tasks), console) as show:
-        report = runner.execute(plan, workers=workers, pool=pool, on_error=on_error, show=show)
-    progress.print_report(report, console)
+    with progress_bar(len(plan.tasks), console) as progress:
+        report = runner.execute(plan, workers=workers, pool=pool, on_error=on_error, progress=progress)
+    print_report(report, console)
     if report.failed:
         raise typer.Exit(1)
 

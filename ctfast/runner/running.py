@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import cast
 
 from ctfast import backend as backends
 from ctfast.batch.limits import bytes_per_file
-from ctfast.batch.processes import use_processes
-from ctfast.batch.progress import Show, silent
+from ctfast.batch.progress import Progress, no_progress
+from ctfast.batch.workers import bounded_map, use_processes
+from ctfast.dispatch.chain import fits
 from ctfast.errors import UsageError
 from ctfast.files import Compression, UnitsChoice
 from ctfast.files.formats import check_compression, written
 from ctfast.pipeline import Pipeline
-from ctfast.runner.engine import run_tasks
+from ctfast.runner.gpu.run import run_on_gpus
 from ctfast.runner.manifest import Appender, Row, close_manifest, manifest_name
 from ctfast.runner.planning import (
     UNITS_CHOICES,
@@ -29,7 +31,7 @@ from ctfast.runner.planning import (
     write_run_file,
 )
 from ctfast.runner.statistics import close_statistics, live_name
-from ctfast.runner.work import Outcome, empty_row
+from ctfast.runner.work import Outcome, empty_row, failed_by_death, process
 from ctfast.threads import get_num_threads
 from ctfast.tools.benchmark import recommended_backend
 
@@ -115,7 +117,7 @@ def execute(
     workers: int | None = None,
     pool: str = "threads",
     on_error: str = "skip",
-    show: Show = silent,
+    progress: Progress = no_progress,
 ) -> Report:
     """Do what a plan says."""
     start = time.perf_counter()
@@ -133,7 +135,7 @@ def execute(
         for outcome in run_tasks(_until(stop, waiting), settings, workers, processes=processes, files=files):
             _record(outcome, manifest.append, statistics.append)
             report.count(outcome.row, settings.pipeline.expects_hu)
-            show(done=report.ok + report.failed, failed=report.failed)
+            progress(done=report.ok + report.failed, failed=report.failed)
             if report.failed and on_error == "stop":
                 stop.set()  # files in flight are finished and recorded
         for task in waiting:
@@ -143,6 +145,16 @@ def execute(
     close_statistics(out, [row["output"] for row in rows if row["status"] == "ok"])
     report.seconds = time.perf_counter() - start
     return report
+
+
+def run_tasks(
+    tasks: Iterable[Task], settings: Settings, workers: int, *, processes: bool, files: int = 1
+) -> Iterator[Outcome]:
+    """Outcomes in the order they finish; ``tasks``, about ``files``, is drawn from only as workers become free."""
+    if settings.backend == "gpu" and not processes and fits(settings.pipeline.steps, "gpu"):
+        return run_on_gpus(iter(tasks), settings, workers, files)
+    work, died = partial(process, settings=settings), partial(failed_by_death, settings=settings)
+    return bounded_map(work, tasks, workers, processes=processes, ordered=False, died=died)
 
 
 def _until(stop: threading.Event, tasks: Iterator[Task]) -> Iterator[Task]:

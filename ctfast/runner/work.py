@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ctfast import __version__
-from ctfast.errors import CTFastError
+from ctfast.batch.reasons import reason
+from ctfast.batch.stamp import stamp_of
+from ctfast.batch.workers import DIED
 from ctfast.files import Allocate, Image, Limits, read_image, write_image
 from ctfast.results import Histogram, PipelineResult, Summary
 from ctfast.runner.manifest import Row
@@ -45,10 +46,16 @@ def process(task: Task, settings: Settings) -> Outcome:
     return finished(task, row, result, (read - start, computed - read, written - computed))
 
 
+def failed_by_death(task: Task, settings: Settings) -> Outcome:
+    """What a file gave that killed the process that read it."""
+    row = empty_row(task, settings)
+    row["status"], row["error"] = "failed", DIED
+    return Outcome(row, None)
+
+
 def load(task: Task, settings: Settings, row: Row, allocate: Allocate | None = None) -> Image:
     """Read the input, into ``place`` where there is one, and note in ``row`` what it was."""
-    stat = os.stat(task.source)
-    row["input_bytes"], row["input_mtime"] = stat.st_size, stat.st_mtime
+    row["input_bytes"], row["input_mtime"] = stamp_of(task.source)
     with open(task.source, "rb") as file:
         row["input_hash"] = hashlib.file_digest(file, "sha256").hexdigest()
     limits = Limits(max_bytes=settings.max_bytes)
@@ -82,7 +89,7 @@ def finished(task: Task, row: Row, result: PipelineResult, seconds: tuple[float,
 def failed(task: Task, row: Row, error: BaseException) -> Outcome:
     """What a file gave that could not be done."""
     row["status"] = "failed"
-    row["error"] = reason(error).removeprefix(f"{task.source}: ")
+    row["error"] = reason(error, task.source)
     return Outcome(row, None)
 
 
@@ -106,14 +113,6 @@ def empty_row(task: Task, settings: Settings) -> Row:
         compute_seconds=0.0,
         write_seconds=0.0,
     )
-
-
-def reason(error: BaseException) -> str:
-    """One line for a person; errors that are not ours say what they are."""
-    text = " ".join([str(error), *getattr(error, "__notes__", [])]).strip()
-    if not isinstance(error, CTFastError):
-        text = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    return " ".join(text.split())
 
 
 def _statistics(task: Task, result: PipelineResult) -> dict[str, Any] | None:

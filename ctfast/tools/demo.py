@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ctfast import runner
-from ctfast.batch.progress import print_report, shown
+from ctfast.batch.progress import progress_bar
 from ctfast.errors import MissingDependencyError, UsageError
 from ctfast.files import read_image
 from ctfast.presets import preset
+from ctfast.runner.console import print_report
 from ctfast.tools.synth import write_set
 
 if TYPE_CHECKING:
@@ -77,8 +78,8 @@ def run_demo(out: Path, console: Console) -> int:
     console.print(f"{real} CT images from pydicom, {SLICES} synthetic slices (TIFF and DICOM)", highlight=False)
     write_set(inputs / "synthetic", count=SLICES, seed=7)
     plan = runner.plan(inputs, outputs, preset(PRESET))
-    with shown(len(plan.tasks), console) as show:
-        report = runner.execute(plan, show=show)
+    with progress_bar(len(plan.tasks), console) as progress:
+        report = runner.execute(plan, progress=progress)
     print_report(report, console)
     sources = [
         inputs / "synthetic" / "tiff_images" / "ID_0002_AGE_{}_CONTRAST_1_CT.tif",

@@ -13,13 +13,13 @@ from typer.testing import CliRunner
 
 import ctfast
 from ctfast import Pipeline, Step
-from ctfast.batch.processes import use_processes
+from ctfast.batch.workers import use_processes
 from ctfast.errors import DeviceMemoryError
 from ctfast.files import write_image
 from ctfast.runner import run
-from ctfast.runner.engine import run_tasks
 from ctfast.runner.gpu.device import Lane
 from ctfast.runner.planning import Settings, Task
+from ctfast.runner.running import run_tasks
 from tests.cuda_on_host.simulation import Simulation
 from tests.gpu.runs import LONG, WINDOWED, assert_like_the_cpu, rows_of, write_folder
 

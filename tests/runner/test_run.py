@@ -19,9 +19,9 @@ import ctfast
 from ctfast import Pipeline, Step
 from ctfast.files import read_image, write_image
 from ctfast.runner import run
-from ctfast.runner.engine import run_tasks
 from ctfast.runner.manifest import read_rows
 from ctfast.runner.planning import Settings, Task
+from ctfast.runner.running import run_tasks
 
 Make = Callable[..., Path]
 

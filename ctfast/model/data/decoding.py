@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from ctfast import ops
 from ctfast.analysis.scan.scan_set import in_order
 from ctfast.batch.processes import DIED, use_processes
+from ctfast.batch.reasons import reason
 from ctfast.errors import CTFastError
 from ctfast.files import Image, Limits, read_image
 from ctfast.model.data.labels import Sample
 from ctfast.model.data.reading import Reading, in_processes, no_frames
-from ctfast.runner.work import reason
 
 HU_RANGE: Final = (-200, 1000)
 HU_BINS: Final = 120

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 from ctfast.analysis.scan.scan_set import in_order
 from ctfast.batch.processes import DIED, new_pool
+from ctfast.batch.reasons import reason
 from ctfast.files import Limits, UnitsChoice
 from ctfast.model.data.preprocessing import Preprocessing
-from ctfast.runner.work import reason
 
 _AHEAD: Final = 2
 """Files a worker in flight, so that memory does not grow with their number."""

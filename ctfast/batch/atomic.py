@@ -1,0 +1,91 @@
+"""Files that are replaced whole or not at all.
+
+A new file is written under a random hidden name in the same folder, made by this call alone (so that two writers, or
+what a killed process left behind, never share one), and renamed once it is complete. Readers see the old file or the
+new one, never a part; any failure removes the temporary file and leaves the old one as it was.
+
+What is never lost, and what a power cut can cost: by default nothing is flushed to the disk (``fsync``), because a run
+writes thousands of outputs that can be made again. A process that crashes or is killed loses nothing that was renamed.
+After a power cut or a crash of the system, a file that was replaced in the last seconds may be the old one, or empty on
+file systems that write names before contents. ``durable=True`` flushes the file before it is renamed and the folder
+after it; it costs a disk some milliseconds a file. It is for records that other files depend on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import IO, Any, Literal, overload
+
+
+@overload
+def replacing(
+    path: str | Path, mode: Literal["w"] = "w", *, durable: bool = False, **open_options: Any
+) -> AbstractContextManager[IO[str]]: ...
+@overload
+def replacing(
+    path: str | Path, mode: Literal["wb", "w+b"], *, durable: bool = False, **open_options: Any
+) -> AbstractContextManager[IO[bytes]]: ...
+@contextmanager
+def replacing(path: str | Path, mode: str = "w", *, durable: bool = False, **open_options: Any) -> Iterator[IO[Any]]:
+    """A new file that takes the place of ``path`` at the end of the ``with`` block, and vanishes if anything fails.
+
+    Args:
+        path: the file; its folder must exist.
+        mode: ``"w"`` (UTF-8, line ends as written), ``"wb"`` or ``"w+b"`` (for libraries that read back).
+        durable: flush to the disk, see above.
+        open_options: as for ``open``.
+
+    Raises:
+        OSError: the folder is not there, or writing fails; nothing is left behind.
+    """
+    path = Path(path)
+    # Not made of the file's own name, which may be as long as the file system allows.
+    temporary = path.with_name(f".ctfast-{secrets.token_hex(8)}.tmp")
+    if "b" not in mode:
+        open_options = {"encoding": "utf-8", "newline": "", **open_options}
+    file = open(temporary, mode.replace("w", "x"), **open_options)  # noqa: SIM115
+    try:
+        with file:
+            yield file
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    if durable:
+        _flush_folder(path.parent)
+
+
+def write_text(path: str | Path, text: str, *, durable: bool = False) -> None:
+    """Replace a text file (UTF-8, line ends as they are); its folder is made where it is missing."""
+    write_bytes(path, text.encode(), durable=durable)
+
+
+def write_bytes(path: str | Path, data: bytes | memoryview, *, durable: bool = False) -> None:
+    """Replace a file; its folder is made where it is missing."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path, "wb", durable=durable) as file:
+        file.write(data)
+
+
+def write_json(path: str | Path, value: Any, *, indent: int | None = 2, durable: bool = False) -> None:
+    """Replace a JSON file; its folder is made where it is missing."""
+    write_text(path, json.dumps(value, indent=indent) + "\n", durable=durable)
+
+
+def _flush_folder(folder: Path) -> None:
+    """The new name itself; systems that can't open folders keep names safe by themselves."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

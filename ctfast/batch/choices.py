@@ -1,0 +1,30 @@
+"""The words that options of several commands allow, once; the API checks them, the command line only parses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, Literal, get_args
+
+from ctfast.errors import CTFastError, UsageError
+
+UnitsChoice = Literal["auto", "hu", "stored"]
+"""What the values of files are: as each file says, HU, or numbers as they are stored."""
+Pool = Literal["threads", "processes", "auto"]
+"""What works on several files at once; ``"auto"``: processes where there are enough files."""
+OnError = Literal["skip", "stop"]
+"""What follows a bad file: it is listed and the others are done, or no further file is started."""
+
+UNITS: Final = get_args(UnitsChoice)
+POOLS: Final = get_args(Pool)
+ON_ERROR: Final = get_args(OnError)
+
+
+def check_choice(name: str, value: object, allowed: Iterable[object], error: type[CTFastError] = UsageError) -> None:
+    """Refuse a value that is not allowed for the option ``name``.
+
+    Raises:
+        UsageError: or ``error``; says what came in and what is allowed.
+    """
+    words = tuple(allowed)
+    if value not in words:
+        raise error(f"{name}={value!r}: one of {', '.join(map(str, words))} is allowed")

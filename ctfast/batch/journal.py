@@ -1,0 +1,172 @@
+"""Append-only files of whole records, so that a killed run loses nothing that it wrote.
+
+Each record is with the system as soon as it is appended. What a kill (or a full disk) left of a half record at the end
+is no record: readers leave it out, and the next one who appends cuts it off first. A table is replaced by a shorter or
+sorted one through ``rewrite``, whole or not at all. One process at a time appends to a journal.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+from ctfast.batch.atomic import replacing
+from ctfast.errors import UsageError
+
+R = TypeVar("R")
+
+
+class Kind(Protocol[R]):
+    """How records are written; each ends with a line end."""
+
+    @property
+    def columns(self) -> Sequence[str] | None:
+        """The header; None where there is none."""
+
+    @property
+    def quoted(self) -> bool:
+        """Whether a line end between quotation marks belongs to the record."""
+
+    def encode(self, record: R) -> bytes:
+        """A record with its line end."""
+
+    def decode(self, text: bytes) -> R | None:
+        """The record that a whole text stands for; None where it is none of this kind."""
+
+
+class JsonLines:
+    """One JSON object a line."""
+
+    columns: Final = None
+    quoted: Final = False
+
+    def encode(self, record: dict[str, Any]) -> bytes:
+        """Compact, in UTF-8; names of files that are no text as escapes."""
+        try:
+            return json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+        except UnicodeEncodeError:
+            return json.dumps(record, separators=(",", ":")).encode() + b"\n"
+
+    def decode(self, text: bytes) -> dict[str, Any] | None:
+        """The object; None for anything else."""
+        try:
+            data = json.loads(text)
+        except ValueError:
+            return None
+        return data if isinstance(data, dict) else None
+
+
+@dataclass(frozen=True)
+class CsvRows:
+    """Rows of text under a header; cells may hold line ends, in quotation marks."""
+
+    columns: Sequence[str]
+    quoted: bool = True
+
+    def encode(self, record: Sequence[str]) -> bytes:
+        """As the csv module does it, in UTF-8."""
+        out = io.StringIO()
+        csv.writer(out).writerow(record)  # its own line end, because only then it quotes a lone \\r
+        return out.getvalue().removesuffix("\r\n").encode(errors="backslashreplace") + b"\n"
+
+    def decode(self, text: bytes) -> list[str] | None:
+        """The cells; None where their number is another one."""
+        try:
+            cells = next(csv.reader([text.decode(errors="replace")], strict=True))
+        except csv.Error:
+            return None
+        return cells if len(cells) == len(self.columns) else None
+
+
+@dataclass(frozen=True)
+class Journal(Generic[R]):
+    """A file of records, there or not yet.
+
+    Attributes:
+        path: The file; its folder must exist before anything is written.
+        kind: ``JsonLines()`` or ``CsvRows(columns)``.
+    """
+
+    path: Path
+    kind: Kind[R]
+
+    def records(self) -> Iterator[R]:
+        """The whole records in order; none where there is no file.
+
+        Raises:
+            UsageError: the file is something else: a folder, or a table with other columns.
+        """
+        return (record for _, record in self.located())
+
+    def located(self) -> Iterator[tuple[int, R]]:
+        """The same, each with the byte where it begins."""
+        texts = self._whole_texts()
+        if self.kind.columns is not None:
+            next(texts, None)
+        for start, text in texts:
+            record = self.kind.decode(text)
+            if record is not None:
+                yield start, record
+
+    @contextmanager
+    def appending(self) -> Iterator[Callable[..., None]]:
+        """A function that appends the records it is given, together.
+
+        Raises:
+            UsageError: as for ``records``; the file stays as it is then.
+        """
+        end = 0
+        for start, text in self._whole_texts():
+            end = start + len(text)
+        with self.path.open("ab") as file:
+            file.truncate(end)
+            if end == 0:
+                file.write(self._header)
+                file.flush()
+
+            def append(*records: R) -> None:
+                file.write(b"".join(map(self.kind.encode, records)))
+                file.flush()
+
+            yield append
+
+    def rewrite(self, records: Iterable[R]) -> None:
+        """Replace the file, whole or not at all; ``records`` may come from the file as it is."""
+        with replacing(self.path, "wb") as file:
+            file.write(self._header)
+            file.writelines(map(self.kind.encode, records))
+
+    @property
+    def _header(self) -> bytes:
+        return b"" if self.kind.columns is None else CsvRows(self.kind.columns).encode(self.kind.columns)
+
+    def _whole_texts(self) -> Iterator[tuple[int, bytes]]:
+        """Where each text begins that ends as a record does, and the text, the header first."""
+        if self.path.is_dir():
+            raise UsageError(f"{self.path} is a folder: name a file in it")
+        if not self.path.exists():
+            return
+        with self.path.open("rb") as file:
+            start, lines, inside_quotes = 0, [], False
+            for line in file:
+                lines.append(line)
+                inside_quotes ^= self.kind.quoted and line.count(b'"') % 2 == 1
+                if line.endswith(b"\n") and not inside_quotes:
+                    text, lines = b"".join(lines), []
+                    if start == 0:
+                        self._refuse_other_columns(text)
+                    yield start, text
+                    start += len(text)
+            if start == 0 and not self._header.startswith(rest := b"".join(lines)):
+                self._refuse_other_columns(rest)
+
+    def _refuse_other_columns(self, text: bytes) -> None:
+        if self.kind.columns is not None and self.kind.decode(text) != list(self.kind.columns):
+            listed = ", ".join(self.kind.columns[:4])
+            raise UsageError(f"{self.path} is not a table with the columns {listed}, ...: choose another name for it")

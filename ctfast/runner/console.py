@@ -1,0 +1,67 @@
+"""A run as text: what it would do, and what it did."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ctfast.batch.notice import NOT_A_DEVICE
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ctfast.runner.planning import Plan
+    from ctfast.runner.running import Report
+
+
+def print_report(report: Report, console: Console) -> None:
+    """The closing table, failures and warnings."""
+    from rich.table import Table
+
+    table = Table(title=f"ctfast run: {report.out}", title_justify="left")
+    table.add_column("")
+    table.add_column("files", justify="right")
+    table.add_column("MB/s in", justify="right")
+    table.add_column("images/s", justify="right")
+    table.add_column("seconds", justify="right")
+    for name, seconds in report.stage_seconds.items():
+        table.add_row(f"{name} (one worker)", "", *_rates(report, seconds))
+    table.add_row("whole run", f"{report.ok}", *_rates(report, report.seconds))
+    console.print(table)
+    console.print(
+        f"{report.ok} done, {report.failed} failed, {report.done_before} done before, {report.skipped} not started, "
+        f"{report.ignored} other files ignored; pipeline {report.pipeline}, backend {report.backend}",
+        highlight=False,
+    )
+    for row in report.failures[:10]:
+        console.print(f"failed: {row['input']}: {row['error']}", highlight=False, markup=False, soft_wrap=True)
+    if report.failed > 10:
+        console.print(f"... {report.failed - 10} more in {report.out / 'failures.csv'}", highlight=False)
+    if report.not_hu:
+        console.print(
+            f"warning: {report.not_hu} files do not say that their values are HU, but the pipeline windows HU; "
+            "--values hu confirms that they are (the manifest says which: units)",
+            highlight=False,
+            soft_wrap=True,
+        )
+    console.print(NOT_A_DEVICE, highlight=False)
+
+
+def _rates(report: Report, seconds: float) -> tuple[str, str, str]:
+    if seconds <= 0:
+        return ("", "", "0.00")
+    return (f"{report.input_bytes / 1e6 / seconds:.1f}", f"{report.images / seconds:.1f}", f"{seconds:.2f}")
+
+
+def print_plan(plan: Plan, console: Console, first: int = 10) -> None:
+    """What a run would do."""
+    console.print(
+        f"{len(plan.tasks)} files to do, {plan.done} done before, {len(plan.ignored)} others ignored; "
+        f"pipeline {plan.settings.pipeline.hash}, backend {plan.settings.backend}",
+        highlight=False,
+    )
+    for step in plan.settings.pipeline.steps:
+        console.print(f"  {step!r}", highlight=False, markup=False)
+    for task in plan.tasks[:first]:
+        console.print(f"{task.source} -> {task.output}", highlight=False, markup=False, soft_wrap=True)
+    if len(plan.tasks) > first:
+        console.print(f"... and {len(plan.tasks) - first} more", highlight=False)

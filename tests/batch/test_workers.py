@@ -1,0 +1,119 @@
+"""The map over threads and processes: bounded, in order or not, and an item that kills its process is named."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from ctfast.batch.workers import DIED, bounded_map, use_processes
+from ctfast.errors import UsageError
+
+
+def double(n: int) -> int:
+    return 2 * n
+
+
+def slow_if_even(n: int) -> int:
+    time.sleep(0.05 if n % 2 == 0 else 0.0)
+    return n
+
+
+def fatal(n: int) -> int:
+    if n % 10 == 3:
+        os._exit(139)
+    return n
+
+
+def named(n: int) -> str:
+    return f"{n} died"
+
+
+def raising(n: int) -> int:
+    if n == 5:
+        raise ValueError("five")
+    return n
+
+
+@pytest.mark.parametrize("processes", [False, True])
+@pytest.mark.parametrize("ordered", [False, True])
+def test_every_item_gives_its_result(processes: bool, ordered: bool) -> None:
+    results = list(bounded_map(double, range(40), 2, processes=processes, ordered=ordered))
+    assert (results if ordered else sorted(results)) == [2 * n for n in range(40)]
+
+
+def test_no_items() -> None:
+    assert list(bounded_map(double, [], 3)) == []
+
+
+def test_in_order_or_as_they_finish() -> None:
+    assert list(bounded_map(slow_if_even, range(12), 4)) == list(range(12))
+    assert list(bounded_map(slow_if_even, range(12), 4, ordered=False))[:2] != [0, 1]
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+def test_few_items_are_in_flight_whatever_the_number(ordered: bool) -> None:
+    drawn = 0
+    lock, now, most = threading.Lock(), 0, 0
+
+    def items() -> Iterator[int]:
+        nonlocal drawn
+        for n in range(100):
+            drawn += 1
+            yield n
+
+    def work(n: int) -> int:
+        nonlocal now, most
+        with lock:
+            now += 1
+            most = max(most, now)
+        time.sleep(0.001)
+        with lock:
+            now -= 1
+        return n
+
+    for given, _ in enumerate(bounded_map(work, items(), 3, ordered=ordered), 1):
+        assert drawn < given + 6
+    assert given == drawn == 100
+    assert 1 <= most <= 3
+
+
+def test_nothing_more_is_started_when_nobody_wants_more() -> None:
+    started: list[int] = []
+    results = bounded_map(started.append, range(100), 2)
+    next(results)
+    results.close()  # type: ignore[attr-defined]
+    assert len(started) <= 4
+    assert not [t for t in threading.enumerate() if t.name.startswith("ctfast")]
+
+
+@pytest.mark.parametrize("processes", [False, True])
+def test_an_exception_ends_the_map(processes: bool) -> None:
+    with pytest.raises(ValueError, match="five"):
+        list(bounded_map(raising, range(50), 2, processes=processes))
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+def test_items_that_kill_their_process_are_named_and_the_others_done(ordered: bool) -> None:
+    results = list(bounded_map(fatal, range(25), 2, processes=True, ordered=ordered, died=named))
+    wanted = [f"{n} died" if n % 10 == 3 else n for n in range(25)]
+    assert (results if ordered else sorted(results, key=str)) == (wanted if ordered else sorted(wanted, key=str))
+
+
+def test_a_death_that_nobody_expects_names_the_item() -> None:
+    with pytest.raises(RuntimeError, match=f"3: {DIED}"):
+        list(bounded_map(fatal, [3], 1, processes=True))
+
+
+def test_the_choice_of_a_pool() -> None:
+    assert not use_processes(10, 2, "auto")
+    assert use_processes(10_000, 2, "auto")
+    assert not use_processes(10_000, 1, "auto")
+    assert not use_processes(10_000, 2, "auto", "gpu"), "a GPU is fed by threads"
+    assert use_processes(3, 2, "processes", "gpu")
+    assert not use_processes(10_000, 2, "threads")
+    with pytest.raises(UsageError, match="pool='proceses': one of threads, processes, auto is allowed"):
+        use_processes(3, 2, "proceses")
