@@ -6,18 +6,49 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 
-from tests.cuda_on_host import simulation
-from tests.cuda_on_host.standin import streams
+from tests.cuda_on_host import simulation, standin
+from tests.cuda_on_host.standin import pinned, state
+
+# All that this folder knows of the project whose kernels it runs:
+USER: Final = ("ctkernels", "gpu")
+"""The package, and its part that imports ``cupy``: imported anew inside, so that it finds the stand-in."""
+CACHES: Final = ("ctfast.backend", "ctfast.dispatch.call", "ctfast.dispatch.chain")
+"""Modules with caches that remember which backends and functions there are."""
 
 
 def _belongs(name: str) -> bool:
-    return any(name == root or name.startswith(root + ".") for root in ("cupy", "ctkernels.gpu"))
+    return any(name == root or name.startswith(root + ".") for root in ("cupy", ".".join(USER)))
 
 
-def _forget_caches() -> None:
-    for name in ("ctfast.backend", "ctfast.dispatch.call", "ctfast.dispatch.chain"):
+def _standin_modules() -> dict[str, ModuleType]:
+    modules: dict[str, Any] = {"cupy": standin, "cupy.cuda": standin.cuda}
+    modules.update({f"cupy.cuda.{n}": m for n, m in vars(standin.cuda).items() if isinstance(m, ModuleType)})
+    return modules
+
+
+def _take_out() -> tuple[dict[str, ModuleType], ModuleType | None]:
+    """Everything that belongs to CuPy or stands upon it; also the package's attribute."""
+    modules = {name: module for name, module in sys.modules.items() if _belongs(name)}
+    for name in modules:
+        del sys.modules[name]
+    package = sys.modules.get(USER[0])
+    return modules, package.__dict__.pop(USER[1], None) if package else None
+
+
+def _put_back(modules: dict[str, ModuleType], part: ModuleType | None) -> None:
+    sys.modules.update(modules)
+    package = sys.modules.get(USER[0])
+    if package is not None and part is not None:
+        setattr(package, USER[1], part)
+
+
+def _forget() -> None:
+    """What was queued or made, and what others remember of it."""
+    state.forget()
+    pinned.forget()
+    for name in CACHES:
         module = sys.modules.get(name)
         for value in vars(module).values() if module else ():
             clear = getattr(value, "cache_clear", None)
@@ -25,36 +56,16 @@ def _forget_caches() -> None:
                 clear()
 
 
-def _standin_modules() -> dict[str, ModuleType]:
-    from tests.cuda_on_host import standin
-
-    modules: dict[str, Any] = {"cupy": standin, "cupy.cuda": standin.cuda}
-    modules.update({f"cupy.cuda.{n}": m for n, m in vars(standin.cuda).items() if isinstance(m, ModuleType)})
-    return modules
-
-
 @contextmanager
 def standin_for_cupy(**settings: Any) -> Iterator[simulation.Simulation]:
     """Within it ``import cupy`` gives the stand-in; ``settings`` are fields of ``Simulation``."""
-    before = {name: module for name, module in sys.modules.items() if _belongs(name)}
-    package = sys.modules.get("ctkernels")
-    for name in before:
-        del sys.modules[name]
+    before = _take_out()
     sys.modules.update(_standin_modules())
-    had = package.__dict__.pop("gpu", None) if package else None
-    _forget_caches()
     simulation.reset(**settings)
-    streams.forget()
+    _forget()
     try:
         yield simulation.sim
     finally:
-        streams.forget()
-        for name in [n for n in sys.modules if _belongs(n)]:
-            del sys.modules[name]
-        sys.modules.update(before)
-        package = sys.modules.get("ctkernels")
-        if package is not None:
-            package.__dict__.pop("gpu", None)
-            if had is not None:
-                package.gpu = had  # type: ignore[attr-defined]
-        _forget_caches()
+        _take_out()
+        _put_back(*before)
+        _forget()

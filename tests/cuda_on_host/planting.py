@@ -36,7 +36,7 @@ EVERYWHERE: Final = {
     "plain add for atomic": (r"atomicAdd\(&([^;]+?), ([^;,]+)\)(?=;)", r"\1 += \2"),
     "plain maximum for atomic": (r"atomicMax\(&([^;]+?), ([^;,]+)\)(?=;)", r"\1 = max(\1, \2)"),
     "plain minimum for atomic": (r"atomicMin\(&([^;]+?), ([^;,]+)\)(?=;)", r"\1 = min(\1, \2)"),
-    "half a mask": (r"(?<=_sync\()CTK_FULL", "0x0000ffffu"),
+    "half a mask": (r"(?<=_sync\()(?:[A-Z]\w*|0xffffffffu?)(?=,)", "0x0000ffffu"),
 }
 ONCE: Final = ("barrier for one warp alone",)
 """At the first place only: every barrier there is gets removed, too, and the host finds both the same way."""
@@ -45,11 +45,15 @@ ONCE: Final = ("barrier for one warp alone",)
 def everywhere(text: str) -> Iterator[Bug]:
     """Wherever a kernel of the source can come by: headers hold more than each of them runs."""
     reached = _reached(text)
+
+    def runs(at: int) -> bool:
+        comment = text[text.rfind("\n", 0, at) + 1 : at].lstrip().startswith("//")
+        return not comment and any(a <= at < b for a, b in reached)
+
     for what, (pattern, replacement) in EVERYWHERE.items():
-        places = [m for m in re.finditer(pattern, text) if any(a <= m.start() < b for a, b in reached)]
+        places = [match for match in re.finditer(pattern, text) if runs(match.start())]
         for match in places[:1] if what in ONCE else places:
-            if not text[text.rfind("\n", 0, match.start()) + 1 :].lstrip().startswith("//"):
-                yield Bug(what, match.start(), match.end(), match.expand(replacement))
+            yield Bug(what, match.start(), match.end(), match.expand(replacement))
 
 
 def by_hand(text: str, what: str, where: str, wrong: str) -> Bug:

@@ -53,6 +53,14 @@ class Simulation:
     used: dict[int, int] = field(default_factory=dict)
     before_allocation: Callable[[int], None] | None = None
     """Called with the bytes wanted: a test can raise from it."""
+    _order: tuple[int, np.random.Generator] | None = field(default=None, repr=False)
+    """The generator of ``random_below``, and the seed that it was made with."""
+
+    def random_below(self, number: int) -> int:
+        """The next of the numbers that ``seed`` gives."""
+        if self._order is None or self._order[0] != self.seed:
+            self._order = (self.seed, np.random.default_rng(self.seed))
+        return int(self._order[1].integers(number))
 
     def options(self, blocks: int) -> Options:
         """For one launch of so many blocks."""

@@ -1,30 +1,17 @@
-"""The GPU backend without a GPU: fixtures, and what was counted, said at the end of the run."""
+"""The GPU backend without a GPU: fixtures, compiling ahead, and what was counted, said at the end of the run."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.cuda_on_host import builder
-from tests.cuda_on_host.install import standin_for_cupy
-from tests.cuda_on_host.simulation import Simulation
+from tests.cuda_on_host import counts
+from tests.cuda_on_host.fixture import host_gpu as host_gpu
 from tests.gpu import prefetch
-from tests.gpu.counts import NO_COMPILER, counted
 
 HERE = Path(__file__).parent
-
-
-@pytest.fixture
-def host_gpu() -> Iterator[Simulation]:
-    """``import cupy`` gives the stand-in whose kernels run on the CPU. Settings: attributes of what is given."""
-    if builder.compiler() is None:
-        pytest.skip(NO_COMPILER)
-    with standin_for_cupy() as sim:
-        yield sim
-        counted["launches on the host"] += len(sim.launches)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -38,8 +25,4 @@ def pytest_sessionfinish() -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    if not counted:
-        return
-    terminalreporter.section("GPU kernels without a GPU")
-    for what, number in sorted(counted.items()):
-        terminalreporter.line(f"{what}: {number}")
+    counts.report(terminalreporter)

@@ -7,8 +7,8 @@ import itertools
 import pytest
 
 from ctkernels.contract import IMAGE_DTYPES, OPERATIONS
+from tests.cuda_on_host.counts import counted
 from tests.cuda_on_host.simulation import Simulation
-from tests.gpu.counts import counted
 from tests.gpu.gpu_cases import Case, cases, check, pictures, run
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ctkernels.contract import IMAGE_DTYPES, OPERATIONS
+from tests.cuda_on_host.counts import counted
 from tests.cuda_on_host.simulation import Simulation
-from tests.gpu.counts import counted
 from tests.gpu.gpu_cases import LARGE_NETWORKS, cases, check, run
 
 ORDERS = ((0, 0), (1, 0), (2, 40), (3, 7))

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 from ctkernels.contract import OPERATIONS
+from tests.cuda_on_host.counts import counted
 from tests.cuda_on_host.simulation import Simulation
 from tests.gpu import budgets
-from tests.gpu.counts import counted
 from tests.gpu.gpu_cases import Case, prepared, run
 
 SHAPE = (2, 128, 256)

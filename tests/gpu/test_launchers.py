@@ -13,8 +13,8 @@ import ctfast
 from ctkernels import reference
 from ctkernels.contract import OPERATIONS
 from ctkernels.testing import assert_exact
+from tests.cuda_on_host.counts import counted
 from tests.cuda_on_host.simulation import Simulation
-from tests.gpu.counts import counted
 from tests.gpu.gpu_cases import Case, prepared, run
 
 VALUES: dict[str, dict[str, Any]] = {

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from ctkernels.contract import OPERATIONS
+from tests.cuda_on_host.counts import counted
 from tests.cuda_on_host.simulation import Simulation
-from tests.gpu.counts import counted
 from tests.gpu.gpu_cases import Case, cases, check, prepared, run
 
 OWN = ("rescale", "window", "normalize", "standardize", "histogram", "summary", "label_tissue")

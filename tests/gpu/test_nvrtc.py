@@ -13,8 +13,8 @@ import pytest
 
 from ctkernels.gpu._core import source
 from tests.cuda_on_host import nvrtc
+from tests.cuda_on_host.counts import NO_NVRTC, counted
 from tests.gpu import budgets
-from tests.gpu.counts import NO_NVRTC, counted
 from tests.gpu.units import all_units
 
 UNITS = all_units()

@@ -13,7 +13,7 @@ import tifffile
 from ctfast.files import Image, read_image, write_image
 from ctfast.runner import run
 from tests.cuda_on_host.simulation import Simulation
-from tests.cuda_on_host.standin.streams import is_pinned
+from tests.cuda_on_host.standin.pinned import is_pinned
 from tests.gpu.runs import LONG, WINDOWED, assert_like_the_cpu, rows_of, write_folder
 
 

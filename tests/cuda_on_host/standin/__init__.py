@@ -12,20 +12,22 @@ from typing import Any
 from tests.cuda_on_host import errors
 from tests.cuda_on_host.runtime import MAX_GRID
 from tests.cuda_on_host.simulation import sim
-from tests.cuda_on_host.standin import graphs, streams
+from tests.cuda_on_host.standin import graphs, state, streams
 from tests.cuda_on_host.standin.arrays import (
     MemoryPointer,
     asarray,
     ascontiguousarray,
     asnumpy,
     empty,
-    from_dlpack,
     may_share_memory,
     ndarray,
     shares_memory,
     zeros,
 )
+from tests.cuda_on_host.standin.devices import Device
+from tests.cuda_on_host.standin.dlpack import from_dlpack
 from tests.cuda_on_host.standin.modules import RawKernel, RawModule
+from tests.cuda_on_host.standin.pinned import alloc_pinned_memory
 
 __version__ = "14.2.0"
 
@@ -38,7 +40,7 @@ class _Pool:
 
     def used_bytes(self) -> int:
         """Bytes of live arrays on the current device."""
-        return sim.used.get(streams.Device().id, 0)
+        return sim.used.get(state.device(), 0)
 
     def total_bytes(self) -> int:
         """The same: nothing is kept back."""
@@ -96,10 +98,10 @@ runtime = _module(
     CUDARuntimeError=errors.CUDARuntimeError,
     getDeviceCount=_device_count,
     getDeviceProperties=_properties,
-    getDevice=lambda: streams.Device().id,
-    setDevice=lambda device: streams.Device(device).use(),
-    deviceSynchronize=lambda: streams.Device().synchronize(),
-    memGetInfo=lambda: streams.Device().mem_info,
+    getDevice=state.device,
+    setDevice=state.set_device,
+    deviceSynchronize=lambda: Device().synchronize(),
+    memGetInfo=lambda: Device().mem_info,
     driverGetVersion=lambda: 12090,
     runtimeGetVersion=lambda: 12090,
     cudaErrorMemoryAllocation=2,
@@ -107,12 +109,12 @@ runtime = _module(
 )
 cuda = _module(
     "cupy.cuda",
-    Device=streams.Device,
+    Device=Device,
     Stream=streams.Stream,
     Event=streams.Event,
     Graph=graphs.Graph,
     get_current_stream=streams.get_current_stream,
-    alloc_pinned_memory=streams.alloc_pinned_memory,
+    alloc_pinned_memory=alloc_pinned_memory,
     is_available=is_available,
     MemoryPointer=MemoryPointer,
     runtime=runtime,
@@ -120,7 +122,7 @@ cuda = _module(
     driver=_module("cupy.cuda.driver", CUDADriverError=errors.CUDADriverError),
     memory=_module("cupy.cuda.memory", OutOfMemoryError=errors.OutOfMemoryError, MemoryPointer=MemoryPointer),
     compiler=_module("cupy.cuda.compiler", CompileException=errors.CompileException),
-    device=_module("cupy.cuda.device", Device=streams.Device),
+    device=_module("cupy.cuda.device", Device=Device),
     stream=_module("cupy.cuda.stream", Stream=streams.Stream, Event=streams.Event),
     graph=_module("cupy.cuda.graph", Graph=graphs.Graph),
     nvrtc=_module("cupy.cuda.nvrtc", getVersion=lambda: (12, 9)),

@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from tests.cuda_on_host.simulation import ForeignMemory, Memory, host_wrote, sim, unsupported
-from tests.cuda_on_host.standin import streams
+from tests.cuda_on_host.simulation import Memory, host_wrote, sim, unsupported
+from tests.cuda_on_host.standin import state, work
+from tests.cuda_on_host.standin.devices import Device
+from tests.cuda_on_host.standin.pinned import is_pinned
 
 
 class MemoryPointer:
@@ -15,7 +17,7 @@ class MemoryPointer:
 
     def __init__(self, mem: Memory, ptr: int) -> None:
         self.mem, self.ptr, self.device_id = mem, ptr, mem.device_id
-        self.device = streams.Device(mem.device_id)
+        self.device = Device(mem.device_id)
 
 
 class ndarray:
@@ -37,7 +39,7 @@ class ndarray:
             dtype = np.dtype(dtype)
             count = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
             if memptr is None:
-                memory = Memory(count, streams.Device().id, streams.get_current_stream())
+                memory = Memory(count, state.device(), state.stream())
                 start = 0
             else:
                 memory = memptr.mem
@@ -54,7 +56,7 @@ class ndarray:
     itemsize = property(lambda self: self._host.itemsize)
     strides = property(lambda self: self._host.strides)
     flags = property(lambda self: self._host.flags)
-    device = property(lambda self: streams.Device(self._memory.device_id))
+    device = property(lambda self: Device(self._memory.device_id))
 
     @property
     def data(self) -> MemoryPointer:
@@ -116,7 +118,7 @@ class ndarray:
         source = value._host if isinstance(value, ndarray) else value
         if isinstance(source, np.ndarray) and not isinstance(value, ndarray) and source.ndim:
             raise TypeError("CuPy takes no NumPy array here: use set() or cupy.asarray")
-        streams.submit(
+        work.submit(
             "setitem", lambda: target._write(source), [target] + ([value] if isinstance(value, ndarray) else [])
         )
 
@@ -137,13 +139,13 @@ class ndarray:
         """All elements the same."""
         host, address = self._host, self.data.ptr  # a graph must not keep the array itself alive
 
-        def work() -> None:
+        def write() -> None:
             host[...] = value
             host_wrote(address, host.nbytes)
 
         if not host.flags.c_contiguous:
             raise unsupported("fill of a strided array")
-        streams.submit("fill", work, [self])
+        work.submit("fill", write, [self])
 
     def get(
         self, stream: Any = None, order: str = "C", out: np.ndarray | None = None, blocking: bool = True
@@ -156,10 +158,10 @@ class ndarray:
         def copy() -> None:
             result[...] = self._host
 
-        streams.submit("get", copy, [self], stream)
+        work.submit("get", copy, [self], stream)
         if blocking:
             sim.host_waits.append("get")
-            streams.drain(stream)
+            work.drain(stream)
         return result
 
     def set(self, arr: np.ndarray, stream: Any = None) -> None:
@@ -172,13 +174,13 @@ class ndarray:
             raise ValueError(f"Shape mismatch. Old shape: {self.shape}, new shape: {arr.shape}")
         if not self._host.flags.c_contiguous:
             raise RuntimeError("Cannot set to non-contiguous array")
-        source = arr if streams.is_pinned(arr) else arr.copy()
-        streams.submit("set", lambda: self._write(source), [self], stream)
+        source = arr if is_pinned(arr) else arr.copy()
+        work.submit("set", lambda: self._write(source), [self], stream)
 
     def copy(self, order: str = "C") -> ndarray:
         """A new array with the same values."""
         result = ndarray(self.shape, self.dtype)
-        streams.submit("copy", lambda: result._write(self._host), [self, result])
+        work.submit("copy", lambda: result._write(self._host), [self, result])
         return result
 
     def astype(self, dtype: Any, copy: bool = True) -> ndarray:
@@ -186,7 +188,7 @@ class ndarray:
         if np.dtype(dtype) == self.dtype and not copy:
             return self
         result = ndarray(self.shape, dtype)
-        streams.submit("astype", lambda: result._write(self._host.astype(dtype)), [self, result])
+        work.submit("astype", lambda: result._write(self._host.astype(dtype)), [self, result])
         return result
 
     def item(self) -> Any:
@@ -222,7 +224,7 @@ def asarray(a: Any, dtype: Any = None, order: Any = None) -> ndarray:
     values = np.array(a, dtype)
     if not (result := ndarray(values.shape, values.dtype)).size:
         return result
-    streams.submit("asarray", lambda: result._write(values), [result])
+    work.submit("asarray", lambda: result._write(values), [result])
     return result
 
 
@@ -230,31 +232,6 @@ def ascontiguousarray(a: Any, dtype: Any = None) -> ndarray:
     """C-contiguous: a copy only where needed."""
     array = asarray(a, dtype)
     return array if array.flags.c_contiguous else array.copy()
-
-
-class _OnTheHost:
-    """What ``numpy.from_dlpack`` is shown of an array that claims to live on a GPU."""
-
-    def __init__(self, capsule: Any) -> None:
-        self._capsule = capsule
-
-    def __dlpack__(self, **_: Any) -> Any:
-        return self._capsule
-
-    def __dlpack_device__(self) -> tuple[int, int]:
-        return (1, 0)
-
-
-def from_dlpack(x: Any) -> ndarray:
-    """The array of another library on the device that it names, without a copy."""
-    kind, device = x.__dlpack_device__()
-    if kind != 2:
-        raise BufferError("only arrays on a CUDA device can be taken over")
-    if isinstance(x, ndarray):
-        return x._view(x._host)
-    host = np.from_dlpack(_OnTheHost(x.__dlpack__(stream=streams.get_current_stream(device).ptr or 1)))
-    owner = sim.owner(int(host.__array_interface__["data"][0])) if host.size else None
-    return ndarray(None, host=host, memory=owner or ForeignMemory(host, device))
 
 
 def asnumpy(a: Any, stream: Any = None, order: str = "C", out: Any = None, *, blocking: bool = True) -> np.ndarray:

@@ -6,10 +6,12 @@ from math import prod
 from typing import Any
 
 from tests.cuda_on_host import arguments, runtime
+from tests.cuda_on_host.builder import HostBuildError
 from tests.cuda_on_host.errors import CompileException, CUDADriverError
 from tests.cuda_on_host.simulation import sim
-from tests.cuda_on_host.standin import streams
+from tests.cuda_on_host.standin import work
 from tests.cuda_on_host.standin.arrays import ndarray
+from tests.cuda_on_host.standin.streams import capturing
 
 
 class RawModule:
@@ -31,8 +33,6 @@ class RawModule:
 
     def unit(self) -> runtime.Unit:
         """The compiled unit in the variant of the moment."""
-        from tests.cuda_on_host.builder import HostBuildError
-
         try:
             return runtime.unit(self.code, sim.variant)
         except HostBuildError as error:
@@ -40,7 +40,7 @@ class RawModule:
 
     def get_function(self, name: str) -> RawKernel:
         """A kernel by its name."""
-        if streams.capturing():  # loading it allocates and may wait: no promise that CUDA allows it here
+        if capturing():  # loading it allocates and may wait: no promise that CUDA allows it here
             raise CUDADriverError(900)
         if name not in self.unit().kernels:
             raise CUDADriverError(500)
@@ -83,7 +83,7 @@ class RawKernel:
             sim.check_guards(self.name)
             sim.launches.append(launched)
 
-        streams.submit(f"launch of {self.name}", run, arrays)
+        work.submit(f"launch of {self.name}", run, arrays)
 
     def _check_sizes(self, kernel: runtime.Kernel, grid: Any, block: Any, shared: int) -> None:
         threads = block[0] * block[1] * block[2]

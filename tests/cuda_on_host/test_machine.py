@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.cuda_on_host import builder, elf, runtime
+from tests.cuda_on_host import builder, elf, planting, runtime
+from tests.cuda_on_host.counts import NO_COMPILER, counted
 from tests.cuda_on_host.simulation import Simulation
-from tests.gpu.counts import NO_COMPILER, counted
-from tests.gpu.shim_kernels import BAD, GOOD, kernel, together
+from tests.cuda_on_host.small_kernels import BAD, GOOD, kernel, together
 
 N = 64
 ROOT = Path(__file__).resolve().parents[2]
@@ -168,7 +168,7 @@ def test_contexts_on_other_machines(tmp_path: Path) -> None:
     if builder.compiler() is None:
         pytest.skip(NO_COMPILER)
     script = (
-        "import numpy, sys\nfrom tests.gpu.test_host_shim import *\n"
+        "import numpy, sys\nfrom tests.cuda_on_host.test_machine import *\n"
         "from tests.cuda_on_host.install import standin_for_cupy\n"
         "with standin_for_cupy() as sim:\n"
         "    for what in GOOD:\n"
@@ -185,6 +185,35 @@ def test_contexts_on_other_machines(tmp_path: Path) -> None:
 def test_the_elf_reader_refuses_other_files() -> None:
     with pytest.raises(ValueError, match="ELF"):
         elf.read(b"MZ" + bytes(100))
+
+
+def test_planted_bugs_are_live_by_their_number(host_gpu: Simulation) -> None:
+    source = kernel(GOOD["reversed in shared memory"])
+    bugs = [*planting.everywhere(source), planting.by_hand(source, "one too far", "s[«63 - t»]", "64 - t")]
+    assert [bug.what for bug in bugs] == ["barrier removed", "barrier for one warp alone", "one too far"]
+    host_gpu.edit = lambda text: planting.planted(text, bugs)
+    np.testing.assert_array_equal(run(host_gpu, source, variant="checked"), X[::-1])
+    for host_gpu.planted in (1, 2, 3):
+        with pytest.raises(runtime.HostFault):
+            run(host_gpu, source)
+    host_gpu.planted = 0
+    np.testing.assert_array_equal(run(host_gpu, source), X[::-1])
+
+
+def test_bugs_are_planted_where_a_kernel_comes_by() -> None:
+    unused = "__device__ void f(int* p) {\n__syncthreads();\n}\n"
+    used = kernel("// __syncthreads();\n__syncthreads(); atomicAdd(&y[0], 1); y[1] = __shfl_sync(FULL, x[t], 3);")
+    assert [(bug.what, bug.line(unused + used)) for bug in planting.everywhere(unused + used)] == [
+        ("barrier removed", 7),
+        ("barrier for one warp alone", 7),
+        ("plain add for atomic", 7),
+        ("half a mask", 7),
+    ]
+
+
+def test_a_changed_source_needs_its_bugs_planted_anew() -> None:
+    with pytest.raises(ValueError, match=r"there is no 'a < b' any more, where 'too far' was planted"):
+        planting.by_hand("if (a <= b) c();", "too far", "«a < b»", "a <= b")
 
 
 def test_bugs_of_the_table_are_counted() -> None:
