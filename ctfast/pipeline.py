@@ -59,9 +59,14 @@ class Step:
         self.params: dict[str, Any] = check_params(spec, params)
 
     @property
+    def spec(self) -> Operation:
+        """What the contract says about the operation."""
+        return OPERATIONS[self.operation]
+
+    @property
     def is_statistic(self) -> bool:
         """Whether the step looks at the image without changing it."""
-        return OPERATIONS[self.operation].kind == "statistic"
+        return self.spec.is_statistic
 
     def to_dict(self) -> dict[str, Any]:
         """Operation, dtype and the parameters that differ from their defaults, as JSON-able values."""
@@ -136,8 +141,9 @@ class Pipeline:
         self.name = name
         if not self.steps:
             raise ArgumentError(f"a pipeline without steps: at least one of {', '.join(OPERATIONS)} is needed")
-        for operation in ("histogram", "summary"):
-            if sum(s.operation == operation for s in self.steps) > 1:
+        statistics = [step.operation for step in self.steps if step.is_statistic]
+        for operation in statistics:
+            if statistics.count(operation) > 1:
                 raise ArgumentError(f"a pipeline has room for one {operation} step")
 
     @property
@@ -149,12 +155,12 @@ class Pipeline:
     @property
     def expects_hu(self) -> bool:
         """Whether the result makes sense for Hounsfield units only: windows and tissues are named in HU."""
-        return any(s.operation in ("window", "label_tissue") for s in self.steps)
+        return any(step.spec.needs_hu for step in self.steps)
 
     @property
     def keeps_units(self) -> bool:
         """Whether the result is in the units of the input: nothing but smoothing and statistics."""
-        return all(s.is_statistic or s.operation in ("median_filter", "gaussian_filter") for s in self.steps)
+        return all(step.spec.units in ("keeps", "statistic") for step in self.steps)
 
     def __call__(self, image: Any, *, backend: str | None = None) -> Any:
         """The image after the last step."""

@@ -165,12 +165,12 @@ def bench(
     """Time this machine's backends side by side and recommend one to `run`."""
     from rich.console import Console
 
-    from ctfast.tools.benchmark import CASES, run_bench
+    from ctfast.tools.benchmark import run_bench
 
     run_bench(
         Console(file=sys.stdout),
         dtypes=dtype or ["int16", "float32"],
-        operations=operation or list(CASES),
+        operations=operation,
         size=size,
         images=images,
     )

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,17 +32,6 @@ from ctkernels.contract import IMAGE_DTYPES, OPERATIONS
 if TYPE_CHECKING:
     from rich.console import Console
 
-CASES: Final[dict[str, dict[str, Any]]] = {
-    "rescale": {"slope": 1.0, "intercept": -1024.0},
-    "window": {"center": 40.0, "width": 400.0, "dtype": "uint8"},
-    "normalize": {"percentiles": (1, 99)},
-    "standardize": {},
-    "median_filter": {"size": 5},
-    "gaussian_filter": {"sigma": 2.0},
-    "clahe": {"value_range": (0, 255)},
-    "histogram": {"bins": 256, "value_range": (0, 256)},
-    "summary": {},
-}
 _SECONDS = 0.3
 _REPEATS = 7
 
@@ -113,7 +102,7 @@ def measure(dtypes: Sequence[str], size: int, images: int, operations: Sequence[
                 raise ArgumentError(f"{name} {value!r}: one of {', '.join(known)} is allowed")
     usable = [name for name, status in ctfast.backends().items() if status.usable and name != "reference"]
     for operation in operations:
-        function, params = getattr(ops, operation), CASES.get(operation, {})
+        function, params = getattr(ops, operation), OPERATIONS[operation].examples[0]
         for dtype in dtypes:
             batch = _batch(dtype, size, images)
             expected = _numbers(function(batch[:1], **params, backend="reference"))
@@ -153,8 +142,10 @@ def recommend(timings: Sequence[Timing]) -> str:
     return min(total, key=lambda name: total[name])
 
 
-def run_bench(console: Console, *, dtypes: Sequence[str], size: int, images: int, operations: Sequence[str]) -> str:
-    """Measure, show and keep the recommendation; returns the recommended backend."""
+def run_bench(
+    console: Console, *, dtypes: Sequence[str], size: int, images: int, operations: Sequence[str] | None = None
+) -> str:
+    """Measure (all operations, if none is named), show and keep the recommendation; returns the recommended backend."""
     from rich.table import Table
 
     for status in ctfast.backends().values():
@@ -164,7 +155,7 @@ def run_bench(console: Console, *, dtypes: Sequence[str], size: int, images: int
     for column in ("operation", "dtype", "backend", "ms an image", "images/s", "transfer ms", "largest error"):
         table.add_column(column, justify="left" if column in ("operation", "dtype", "backend") else "right")
     timings = []
-    for t in measure(dtypes, size, images, operations):
+    for t in measure(dtypes, size, images, operations or list(OPERATIONS)):
         timings.append(t)
         rate, error = 1e3 / t.compute_ms, "exact" if t.error == 0 else f"{t.error:.2g}"
         table.add_row(

@@ -12,7 +12,7 @@ from ctfast import ops
 from ctfast.pipeline import Pipeline
 from ctfast.presets import preset
 from ctfast.threads import get_num_threads
-from ctkernels.contract import IMAGE_DTYPES, OPERATIONS, VOI_FUNCTIONS
+from ctkernels.contract import IMAGE_DTYPES, OPERATIONS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,37 +21,15 @@ _SIDE = 64
 _CHAIN_SLICES = 4
 """Fewer slices go through a chain operation by operation."""
 
-_MEDIAN_SIZES = (3, 5, 7, 9, 11, 15, 21)
-
-
-def _variants(operation: str) -> Iterator[dict[str, Any]]:
-    """Parameters that take different compiled code."""
-    if operation == "window":
-        yield from ({"center": 40, "width": 400, "function": f} for f in VOI_FUNCTIONS)
-    elif operation == "median_filter":
-        yield from ({"size": s} for s in _MEDIAN_SIZES)
-    elif operation == "normalize":
-        yield from ({}, {"percentiles": (1, 99)}, {"in_range": (0, 255)}, {"value_range": (0, 255)})
-    elif operation == "standardize":
-        yield from ({}, {"value_range": (0, 255)})
-    elif operation == "clahe":
-        yield from ({}, {"nbins": 1024, "value_range": (0, 255)})
-    elif operation == "histogram":
-        yield from ({"bins": 256, "value_range": (0, 256)}, {"bins": 1000})
-    elif operation == "gaussian_filter":
-        yield from ({"sigma": s} for s in (0.6, 1.0, 2.0, 5.0))
-    else:
-        yield {}
-
 
 def calls() -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Every (operation, input dtype, parameters) that is compiled."""
     for name, operation in OPERATIONS.items():
         results = operation.out_dtypes if operation.chooses_dtype else (None,)
         for image_dtype in IMAGE_DTYPES:
-            for params in _variants(name):
+            for params in operation.examples:
                 for dtype in results:
-                    yield name, image_dtype, params if dtype is None else {**params, "dtype": dtype}
+                    yield name, image_dtype, dict(params) if dtype is None else {**params, "dtype": dtype}
 
 
 def compile_all(console: Console) -> float:

@@ -1,7 +1,8 @@
-"""The one list of operations: parameters, dtype rules, how results are compared, how far a filter reaches.
+"""The one list of operations: parameters, dtype rules, units, how results are compared, how far a filter reaches.
 
-The dispatcher, the argument checks, pipelines, tests, benchmarks and the support table in the documents all read
-this table. It imports nothing but the standard library, so that reading it costs nothing.
+The dispatcher, the argument checks, pipelines, the network's preprocessing, ``ctfast warm`` and ``ctfast bench``,
+pictures, tests, benchmarks and the support table in the documents all read this table. It imports nothing but the
+standard library, so that reading it costs nothing.
 
 A backend is a package that has one module per operation, each with one function of the operation's name::
 
@@ -73,6 +74,14 @@ def _gaussian_halo(params: Params) -> tuple[int, int]:
     return (gaussian_radius(rows, truncate), gaussian_radius(columns, truncate))
 
 
+def _histogram_columns(params: Params) -> int:
+    return len(params["edges"]) - 1
+
+
+def _summary_columns(params: Params) -> int:
+    return len(SUMMARY_FIELDS) + len(params["percentiles"])
+
+
 @dataclass(frozen=True)
 class Operation:
     """What the rest of the project needs to know about one operation."""
@@ -85,9 +94,24 @@ class Operation:
     """``exact``: equal to the reference in every bit. ``close``: within twice the error of ordinary float32 work."""
     kind: Literal["pointwise", "range", "filter", "statistic"]
     """``range``: pointwise after a pass that finds a range. ``statistic``: the result is not an image."""
+    units: Literal["keeps", "display", "labels", "statistic"]
+    """``keeps``: the result is in the units of the image. ``display``: on a scale of its own, brightness and no longer
+    a measurement. ``labels``: numbers of classes, which have no mean. ``statistic``: the result is not an image."""
+    examples: tuple[Params, ...]
+    """Typical parameters, as keyword arguments of the public function. The first is what ``ctfast bench`` times; each
+    takes compiled code of its own, which ``ctfast warm`` compiles; tests run all of them."""
+    needs_hu: bool = False
+    """Whether its parameters are named in Hounsfield units, so that other images make no sense."""
     halo: Callable[[Params], tuple[int, int]] = _no_halo
+    columns: Callable[[Params], int] | None = None
+    """How many numbers an image a statistic writes, by the kernel's parameters; None where the result is an image."""
     oracles: tuple[str, ...] = ()
     """Functions of other libraries that the tests compare with."""
+
+    @property
+    def is_statistic(self) -> bool:
+        """Whether it looks at the image without changing it."""
+        return self.kind == "statistic"
 
     @property
     def chooses_dtype(self) -> bool:
@@ -96,11 +120,7 @@ class Operation:
 
     def result_shape(self, shape: tuple[int, int, int], params: Params) -> tuple[int, ...]:
         """Shape of ``out`` for an input of shape ``(N, H, W)``."""
-        if self.name == "histogram":
-            return (shape[0], len(params["edges"]) - 1)
-        if self.name == "summary":
-            return (shape[0], len(SUMMARY_FIELDS) + len(params["percentiles"]))
-        return shape
+        return shape if self.columns is None else (shape[0], self.columns(params))
 
 
 _BORDER = (Param("mode", "mode", "reflect"), Param("cval", "number", 0.0))
@@ -114,6 +134,8 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
             ("float32", "float64", "int16"),
             "close",
             "pointwise",
+            "display",
+            ({"slope": 1.0, "intercept": -1024.0},),
             oracles=("pydicom.pixels.apply_rescale",),
         ),
         Operation(
@@ -129,6 +151,13 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
             ("float32", "uint8", "uint16"),
             "close",
             "pointwise",
+            "display",
+            (
+                {"center": 40.0, "width": 400.0, "dtype": "uint8"},
+                {"center": 40.0, "width": 400.0, "function": "linear_exact"},
+                {"center": 40.0, "width": 400.0, "function": "sigmoid"},
+            ),
+            needs_hu=True,
             oracles=("pydicom.pixels.apply_windowing",),
         ),
         Operation(
@@ -142,6 +171,8 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
             ("float32", "uint8", "uint16"),
             "close",
             "range",
+            "display",
+            ({"percentiles": (1, 99)}, {}, {"in_range": (0, 255)}, {"value_range": (0, 255)}),
             oracles=("cv2.normalize", "skimage.exposure.rescale_intensity"),
         ),
         Operation(
@@ -150,6 +181,8 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
             ("float32", "float64"),
             "close",
             "range",
+            "display",
+            ({}, {"value_range": (0, 255)}),
             oracles=("scipy.stats.zscore",),
         ),
         Operation(
@@ -158,8 +191,10 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
             SAME,
             "exact",
             "filter",
-            _median_halo,
-            ("scipy.ndimage.median_filter",),
+            "keeps",
+            tuple({"size": size} for size in (5, 3, 7, 9, 11, 15, 21)),
+            halo=_median_halo,
+            oracles=("scipy.ndimage.median_filter",),
         ),
         Operation(
             "gaussian_filter",
@@ -167,8 +202,10 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
             SAME,
             "close",
             "filter",
-            _gaussian_halo,
-            ("scipy.ndimage.gaussian_filter",),
+            "keeps",
+            tuple({"sigma": sigma} for sigma in (2.0, 0.6, 1.0, 5.0)),
+            halo=_gaussian_halo,
+            oracles=("scipy.ndimage.gaussian_filter",),
         ),
         Operation(
             "clahe",
@@ -181,6 +218,8 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
             SAME,
             "exact",
             "filter",
+            "display",
+            ({"value_range": (0, 255)}, {}, {"nbins": 1024, "value_range": (0, 255)}),
             oracles=("cv2.createCLAHE",),
         ),
         Operation(
@@ -189,6 +228,9 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
             ("int64",),
             "exact",
             "statistic",
+            "statistic",
+            ({"bins": 256, "value_range": (0, 256)}, {"bins": 1000}),
+            columns=_histogram_columns,
             oracles=("numpy.histogram",),
         ),
         Operation(
@@ -197,6 +239,9 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
             ("float64",),
             "close",
             "statistic",
+            "statistic",
+            ({},),
+            columns=_summary_columns,
             oracles=("numpy.percentile",),
         ),
         Operation(
@@ -205,6 +250,9 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
             ("uint8",),
             "exact",
             "pointwise",
+            "labels",
+            ({},),
+            needs_hu=True,
             oracles=("numpy.digitize",),
         ),
     )
@@ -223,4 +271,4 @@ class Link(NamedTuple):
     @property
     def is_statistic(self) -> bool:
         """Whether it looks at the image without changing it."""
-        return OPERATIONS[self.operation].kind == "statistic"
+        return OPERATIONS[self.operation].is_statistic

@@ -1,6 +1,6 @@
 """Calls of the GPU backend that the tests make: images, parameters, how a result is judged.
 
-Parameters are those of the grid that all backends go through (``tests/test_parity.py``) and more where the GPU has code
+Parameters are those of the grid that all backends go through (``tests/cases.py``) and more where the GPU has code
 paths of its own.
 """
 
@@ -18,7 +18,7 @@ from ctfast.dispatch.checks import check_params
 from ctkernels import reference
 from ctkernels.contract import MODES, OPERATIONS, SAME, SUMMARY_FIELDS
 from ctkernels.testing import assert_close, assert_exact
-from tests.test_parity import VARIANTS, exact_of, images, tolerance
+from tests.cases import exact_of, images, tolerance, variants
 
 Array = np.ndarray
 
@@ -31,7 +31,7 @@ HUGE = (251, 241)
 
 MORE: dict[str, list[dict[str, Any]]] = {
     "median_filter": [
-        *({"size": size} for size in (1, 7, 9, 11, 15, (5, 1), (9, 3))),
+        *({"size": size} for size in (1, (5, 1), (9, 3))),
         *({"size": 5, "mode": mode, "cval": 3} for mode in MODES),
         *({"size": (17, 21), "mode": mode, "cval": 3} for mode in ("wrap", "constant")),
         {"size": HUGE, "mode": "mirror"},
@@ -104,12 +104,12 @@ def cases(name: str, dtype: str, picks: int = 2) -> Iterator[Case]:
     kinds = list(pictures((1, 1, 1), dtype))
     turn = itertools.count()
     if operation.kind in ("range", "statistic"):  # large enough for several blocks an image
-        for values in VARIANTS[name]:
+        for values in variants(name):
             given = {**values, "dtype": results[0]} if results[0] else values
             case = Case(name, pictures(LARGE, dtype)["values"], given, "values")
             if comparable(case):
                 yield case
-    for values, result in itertools.product(VARIANTS[name] + MORE.get(name, []), results):
+    for values, result in itertools.product(variants(name) + MORE.get(name, []), results):
         for _ in range(picks):
             n = next(turn)
             shape, kind = SHAPES[n % len(SHAPES)], kinds[(n + n // len(SHAPES)) % len(kinds)]

@@ -59,11 +59,11 @@ def step_pictures(image: NDArray[Any], pipeline: Pipeline, *, is_hu: bool) -> li
     result = []
     number = 0
     for step in pipeline.steps:
-        if step.is_statistic or (step.operation in ("window", "label_tissue") and not is_hu):
+        if step.is_statistic or (step.spec.needs_hu and not is_hu):
             continue
         number += 1
         image = Pipeline([step])(image)
-        shown = colored(image) if step.operation == "label_tissue" else _gray(image)
+        shown = colored(image) if step.spec.units == "labels" else _gray(image)
         result.append(Picture(f"step-{number}", f"step {number}: {describe(step)}", shown))
     return result
 

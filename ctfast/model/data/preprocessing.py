@@ -23,7 +23,6 @@ from ctfast.pipeline import Pipeline, Step
 
 HIGHEST: Final = 65535
 """The network's input is ``images / HIGHEST``: 0 to 1."""
-_MAPPINGS: Final = ("rescale", "window", "normalize", "standardize")
 _LARGEST_SIDE: Final = 1 << 14
 
 
@@ -61,9 +60,10 @@ class Preprocessing:
         object.__setattr__(self, "image_size", size)
         if self.channels not in (1, 3):
             raise ArgumentError(f"channels={self.channels!r}: 1 (gray) or 3 (RGB) is allowed")
-        if any(step.operation == "label_tissue" for step in self.pipeline.steps):
-            raise ArgumentError("the pipeline has label_tissue: labels have no mean, so they can't be resized")
-        mapping = next((s for s in reversed(self.pipeline.steps) if s.operation in _MAPPINGS), None)
+        labels = [step.operation for step in self.pipeline.steps if step.spec.units == "labels"]
+        if labels:
+            raise ArgumentError(f"the pipeline has {labels[0]}: labels have no mean, so they can't be resized")
+        mapping = next((s for s in reversed(self.pipeline.steps) if s.spec.chooses_dtype), None)
         if mapping is None or mapping.dtype not in ("uint8", "uint16"):
             raise ArgumentError(
                 f"the pipeline ends in {mapping or 'values of any range'}: its last window or normalize step needs "
