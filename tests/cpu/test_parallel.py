@@ -170,16 +170,16 @@ def test_exception_in_a_helper_only() -> None:
 FORK = """
 import os, sys, threading, time
 import numpy as np
-from ctkernels.cpu import _parallel
+from ctkernels.cpu._core import parallel
 from ctkernels.cpu.standardize import standardize
-_parallel.set_num_threads(3)
+parallel.set_num_threads(3)
 x = np.random.default_rng(0).normal(size=(64, 64, 64)).astype(np.float32)
 expected, out = np.empty_like(x), np.empty_like(x)
 standardize(x, expected, value_range=None)
 stop = threading.Event()
 def load():
     while not stop.is_set():
-        _parallel.run(range(8), lambda _: time.sleep(0.0005))
+        parallel.run(range(8), lambda _: time.sleep(0.0005))
 threads = [threading.Thread(target=load) for _ in range(2)]
 for t in threads: t.start()
 ok = True
@@ -187,8 +187,8 @@ for _ in range(5):
     child = os.fork()
     if child == 0:
         standardize(x, out, value_range=None)
-        _parallel.run(range(8), lambda _: None)
-        os._exit(0 if np.array_equal(out, expected) and _parallel._pool.busy == 0 else 3)
+        parallel.run(range(8), lambda _: None)
+        os._exit(0 if np.array_equal(out, expected) and parallel._pool.busy == 0 else 3)
     ok &= os.waitpid(child, 0)[1] == 0
 stop.set()
 for t in threads: t.join()

@@ -28,9 +28,9 @@ from ctkernels.cpu._gaussian.plan import plan as gaussian_plan
 from ctkernels.cpu._histogram.values import CELLS, count_bytes
 from ctkernels.cpu._median import small
 from ctkernels.cpu._median.rows import PIXELS
-from ctkernels.cpu.clahe import clip_pixels
-from ctkernels.cpu.window import _plan as window_line
+from ctkernels.shared.clahe_tiles import clip_pixels
 from ctkernels.shared.gaussian_weights import fill_value
+from ctkernels.shared.lines import window_line
 
 Array = NDArray[Any]
 _MEDIAN, _GAUSSIAN, _CLAHE, _HISTOGRAM = range(4)
@@ -42,9 +42,7 @@ _median3 = small.kernel(3, 3)
 
 
 @jit
-def slices(  # type: ignore[no-untyped-def]
-    x, out, counts, i0, i1, program, line, median, gaussian, clahe, histogram, planes
-):
+def slices(x, out, counts, i0, i1, program, line, median, gaussian, clahe, histogram, planes):
     """Slices ``i0 .. i1 - 1`` of ``x`` through a window and then the ``program``; tuples hold each step's arguments."""
     height = x.shape[1]
     for i in range(i0, i1):
@@ -81,7 +79,9 @@ def slices(  # type: ignore[no-untyped-def]
 def fits(x: Array, links: Sequence[tuple[str, np.dtype[Any] | None, Mapping[str, Any]]]) -> bool:
     """Whether ``slices`` does this chain; ``links`` are operation, dtype and parameters as in ``chain.Link``."""
     operation, dtype, values = links[0]
-    if operation != "window" or dtype != _BYTE or values["function"] == "sigmoid" or _line(values) is None:
+    if operation != "window" or dtype != _BYTE or values["function"] == "sigmoid":
+        return False
+    if window_line(**values, dtype=_BYTE) is None:
         return False
     names = [link[0] for link in links[1:]]
     if len(set(names)) < len(names) or not set(names) <= set(_CODES):
@@ -95,11 +95,6 @@ def fits(x: Array, links: Sequence[tuple[str, np.dtype[Any] | None, Mapping[str,
     )
 
 
-def _line(values: Mapping[str, Any]) -> tuple[float, ...] | None:
-    names = ("center", "width", "function", "out_range", "slope", "intercept")
-    return window_line(*(values[name] for name in names), _BYTE)
-
-
 def runner(
     x: Array, out: Array, links: Sequence[tuple[str, np.dtype[Any] | None, Mapping[str, Any]]], counts: Array | None
 ) -> Callable[[int, int], None]:
@@ -108,7 +103,7 @@ def runner(
     pixels = one_type(x)
     parameters = {name: values for name, _, values in links[1:]}
     program = np.array([_CODES[link[0]] for link in links[1:]], np.int64)
-    line = tuple(_line(links[0][2]) or ())
+    line = tuple(window_line(**links[0][2], dtype=_BYTE) or ())
     into = counts if counts is not None else np.zeros((x.shape[0], 0), np.int64)
 
     def body(i0: int, i1: int) -> None:
@@ -153,7 +148,7 @@ def _clahe_arguments(shape: tuple[int, int], values: Mapping[str, Any] | None) -
     hist.fill(0)
     tables = scratch("clahe tables", 2 * grid[1] * (_BINS + PAD), np.uint8)
     packed = scratch("clahe packed", 4 * _BINS, np.uint8)
-    limit = clip_pixels(clip_limit, p, _BINS)
+    limit = clip_pixels(clip_limit, p.tile[0] * p.tile[1], _BINS)
     ends = (np.int32(0), np.int32(_BINS - 1))
     return (grid[0] + 1, p.table, p.weights, ranges, _BINS, limit, _BINS - 1, *ends, hist, tables, packed)
 

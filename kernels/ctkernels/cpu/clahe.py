@@ -20,6 +20,7 @@ from ctkernels.cpu._clahe.tables import BANKS
 from ctkernels.cpu._core.jit import one_type
 from ctkernels.cpu._core.parallel import Band, bands, get_num_threads, run
 from ctkernels.cpu._core.scratch import scratch
+from ctkernels.shared.clahe_tiles import clip_pixels
 
 Array = NDArray[Any]
 Pair = tuple[float, float]
@@ -35,7 +36,7 @@ def clahe(
     """Equalise each image of ``x``, ``(N, H, W)``, into ``out``; see ``ctkernels.reference.clahe``."""
     images, height, width = x.shape
     p = plan(height, width, tile_grid)
-    limit = clip_pixels(clip_limit, p, nbins)
+    limit = clip_pixels(clip_limit, p.tile[0] * p.tile[1], nbins)
     x = one_type(x)
     if x.dtype.kind == "u" and value_range is None and nbins == 256**x.itemsize:
         run(_bands(images, height, width, p), lambda band: _equalize(x, out, band, p, nbins, limit, 0, nbins - 1))
@@ -45,12 +46,6 @@ def clahe(
         return
     for i in range(images):
         _binned(x[i : i + 1], out[i : i + 1], p, nbins, limit, value_range, split=True)
-
-
-def clip_pixels(clip_limit: float, p: Plan, nbins: int) -> int:
-    """The highest count a bin of a tile keeps; a limit of 0 means no clipping."""
-    pixels = p.tile[0] * p.tile[1]
-    return max(int(min(clip_limit * pixels / nbins, pixels)), 1) if clip_limit > 0 else pixels
 
 
 def _bands(images: int, height: int, width: int, p: Plan) -> list[Band]:

@@ -28,7 +28,7 @@ _PIXEL_NANOSECONDS = 0.5
 
 
 @jit
-def sum_into_bins(values, table, counts):  # type: ignore[no-untyped-def]
+def sum_into_bins(values, table, counts):
     """The count of each bin from that of each value."""
     counts[:] = 0
     for v in range(values.size):

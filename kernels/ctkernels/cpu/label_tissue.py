@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from ctkernels.contract import NO_LABEL
 from ctkernels.cpu._core.jit import jit
 from ctkernels.cpu._core.spread import pointwise
+from ctkernels.shared.keys import values_reaching
 
 _BLOCK = 2048
 
 
 @jit
-def count_edges(x, out, edges, first):  # type: ignore[no-untyped-def]
+def count_edges(x, out, edges, first):
     """``first`` and one more for each of ``edges`` (in the dtype of ``x``) that the pixel reaches."""
     pixels = x.reshape(-1)
     results = out.reshape(-1)
@@ -35,7 +36,7 @@ def count_edges(x, out, edges, first):  # type: ignore[no-untyped-def]
 
 
 @jit
-def unlabel_nan(x, out):  # type: ignore[no-untyped-def]
+def unlabel_nan(x, out):
     """NaN reaches no edge; it gets the label that says so."""
     pixels = x.reshape(-1)
     results = out.reshape(-1)
@@ -44,26 +45,13 @@ def unlabel_nan(x, out):  # type: ignore[no-untyped-def]
 
 
 @jit
-def count_edges_or_nan(x, out, edges, first):  # type: ignore[no-untyped-def]
+def count_edges_or_nan(x, out, edges, first):
     """The same for floats."""
     count_edges(x, out, edges, first)
     unlabel_nan(x, out)
 
 
-def edges_like(edges: tuple[float, ...], dtype: np.dtype[Any]) -> tuple[NDArray[Any], int]:
-    """The smallest values of ``dtype`` that reach each edge, and how many edges every value reaches."""
-    if dtype.kind == "f":
-        exact = np.array(edges, np.float64)
-        with np.errstate(over="ignore"):
-            near = exact.astype(dtype)
-            return np.where(near < exact, np.nextafter(near, dtype.type(np.inf)), near).astype(dtype), 0
-    limits = np.iinfo(dtype)
-    whole = np.ceil(edges)
-    inside = (whole > limits.min) & (whole <= limits.max)
-    return whole[inside].astype(dtype), int((whole <= limits.min).sum())
-
-
 def label_tissue(x: NDArray[Any], out: NDArray[Any], *, edges: tuple[float, ...]) -> None:
     """See :func:`ctkernels.reference.label_tissue`."""
-    own, first = edges_like(edges, x.dtype)
+    own, first = values_reaching(edges, x.dtype)
     pointwise(count_edges_or_nan if x.dtype.kind == "f" else count_edges, x, out, own, np.uint8(first))

@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 
 from ctkernels import reference
 from ctkernels.cpu._core.jit import one_type
-from ctkernels.cpu._core.pointwise import base_of, clipped_line, fits, line_kernel
+from ctkernels.cpu._core.pointwise import base_of, line_kernel
 from ctkernels.cpu._core.spread import each_image, pointwise
 from ctkernels.cpu._select.ranges import extremes, percentile_range
-
-Pair = tuple[float, float]
+from ctkernels.shared.lines import Pair, clipped_line, fits
 
 
 def _map(x: NDArray[Any], out: NDArray[Any], in_range: Pair, out_range: Pair) -> None:

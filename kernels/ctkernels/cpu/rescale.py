@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from ctkernels.cpu._core.jit import jit
 from ctkernels.cpu._core.spread import pointwise
+from ctkernels.shared.lines import rescale_number
 
 
 @jit
-def rescale_to_float(x, out, slope, intercept):  # type: ignore[no-untyped-def]
+def rescale_to_float(x, out, slope, intercept):
     """In the precision of ``slope`` and ``intercept``, either float32 or float64."""
     pixels = x.reshape(-1)
     results = out.reshape(-1)
@@ -25,7 +26,7 @@ def rescale_to_float(x, out, slope, intercept):  # type: ignore[no-untyped-def]
 
 
 @jit
-def rescale_to_int16(x, out, slope, intercept):  # type: ignore[no-untyped-def]
+def rescale_to_int16(x, out, slope, intercept):
     """Rounded half to even and saturated; NaN becomes -32768."""
     pixels = x.reshape(-1)
     results = out.reshape(-1)
@@ -41,6 +42,5 @@ def rescale(x: NDArray[Any], out: NDArray[Any], *, slope: float, intercept: floa
     if out.dtype == np.int16:
         pointwise(rescale_to_int16, x, out, slope, intercept)
         return
-    narrow = out.dtype == np.float32 and x.dtype != np.float64 and 1e-30 < abs(slope) < 1e30 and abs(intercept) < 1e30
-    number = np.float32 if narrow else np.float64
+    number = rescale_number(x.dtype, out.dtype, slope, intercept)
     pointwise(rescale_to_float, x, out, number(slope), number(intercept))

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from ctkernels.cpu._core.jit import jit, one_type
 from ctkernels.cpu._core.moments import image_moments
-from ctkernels.cpu._core.pointwise import Line, base_of, fits, line_to_float
+from ctkernels.cpu._core.pointwise import base_of, line_to_float
 from ctkernels.cpu._core.spread import each_image, pointwise
+from ctkernels.shared.lines import Line, fits
 
 
 @jit
-def scores(x, out, mean, sd):  # type: ignore[no-untyped-def]
+def scores(x, out, mean, sd):
     """``(x - mean) / sd`` in float64, for float64 results and for deviations that float32 cannot hold."""
     pixels = x.reshape(-1)
     results = out.reshape(-1)

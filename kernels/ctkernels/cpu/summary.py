@@ -18,7 +18,7 @@ from ctkernels.cpu._select.ranges import extremes
 
 
 @jit
-def count_sums(counts):  # type: ignore[no-untyped-def]
+def count_sums(counts):
     """Count, sum and sum of squares of the indices into ``counts``, and the first and last that occur."""
     count = np.int64(0)
     total = np.int64(0)

@@ -32,9 +32,8 @@ from ctkernels.gpu._core.histogram_plan import binning
 from ctkernels.gpu.clahe import Counted, equalized
 from ctkernels.gpu.gaussian_filter import smoothed
 from ctkernels.gpu.median_filter import medians
-from ctkernels.gpu.window import _line, _numbers
-from ctkernels.reference import default_out_range
-from ctkernels.shared.lines import clip_ends
+from ctkernels.gpu.window import line_numbers
+from ctkernels.shared.lines import window_line
 
 DeviceArray = device.DeviceArray
 Shape = tuple[int, int, int]
@@ -97,13 +96,10 @@ def _takes_window(link: Link, dtype: Any) -> bool:
 
 def _window_numbers(link: Link) -> tuple[Any, ...] | None:
     """What ``line_enter.cuh`` needs; None for windows that are no straight line or that float32 cannot hold."""
-    if link.operation != "window":
+    if link.operation != "window" or link.params["function"] == "sigmoid":
         return None
-    params = dict(link.params)
-    dtype = np.dtype(link.dtype)
-    ends = params.pop("out_range") or default_out_range(dtype)
-    line = None if params["function"] == "sigmoid" else _line(**params, ends=ends)
-    return None if line is None else _numbers(line, *clip_ends(ends, dtype))
+    line = window_line(**link.params, dtype=np.dtype(link.dtype))
+    return None if line is None else line_numbers(line)
 
 
 def workspace_bytes(shape: Shape, dtype: Any, links: Sequence[Link]) -> int:

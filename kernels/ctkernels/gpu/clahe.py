@@ -7,62 +7,15 @@ tile, where there are more than 4096: only those are written and read.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ctkernels.gpu._core import device
 from ctkernels.gpu._core.geometry import Plan, c_type
 from ctkernels.gpu._core.geometry_filters import ClahePlan, clahe_plan
 from ctkernels.gpu._core.launch import launch
-
-Pair = tuple[float, float]
-
-
-class Tiles(NamedTuple):
-    """The tile grid of an image size."""
-
-    size: tuple[int, int]
-    """Rows and columns of a tile."""
-    starts: NDArray[np.int32]
-    """Where the blocks begin that lie between the same tile centres: ``tiles + 2`` rows, ``tiles + 2`` columns."""
-
-
-@lru_cache(maxsize=64)
-def tiles_of(height: int, width: int, grid: tuple[int, int]) -> Tiles:
-    """The grid; OpenCV pads both axes when one does not divide, the other by a whole grid row or column more."""
-    divides = height % grid[0] == 0 and width % grid[1] == 0
-    size = tuple(
-        (n if divides else n + tiles - n % tiles) // tiles for n, tiles in zip((height, width), grid, strict=True)
-    )
-    starts = [_block_starts(n, tile, tiles) for n, tile, tiles in zip((height, width), size, grid, strict=True)]
-    return Tiles((size[0], size[1]), np.concatenate(starts).astype(np.int32))
-
-
-def _block_starts(n: int, tile: int, tiles: int) -> NDArray[np.int64]:
-    """By OpenCV's float32 arithmetic; block ``b`` is what lies between the centres of tiles ``b - 1`` and ``b``."""
-    position = np.arange(n, dtype=np.float32) * (np.float32(1) / np.float32(tile)) - np.float32(0.5)
-    return np.searchsorted(np.floor(position).astype(np.int64), np.arange(-1, tiles + 1))
-
-
-def clip_pixels(clip_limit: float, pixels: int, nbins: int) -> int:
-    """The highest count that a bin of a tile of so many pixels keeps; a limit of 0 means no clipping."""
-    return max(int(min(clip_limit * pixels / nbins, pixels)), 1) if clip_limit > 0 else pixels
-
-
-def known_range(dtype: np.dtype[Any], value_range: Pair | None) -> Pair | None:
-    """What the bins span, where that does not depend on the image."""
-    if value_range is not None:
-        if dtype.kind != "f":
-            return value_range
-        limits = np.finfo(dtype)
-        low, high = (min(max(v, float(limits.min)), float(limits.max)) for v in value_range)
-        return low, high
-    if dtype.kind == "u":
-        return 0.0, float(np.iinfo(dtype).max)
-    return None
+from ctkernels.shared.clahe_tiles import Pair, clip_pixels, known_range, tile_axes
 
 
 def _plan(
@@ -122,8 +75,11 @@ def equalized(
     """The launches of :func:`clahe`."""
     images, height, width = x.shape
     plan = _plan(x.shape, x.dtype, tile_grid, nbins, value_range)
-    tiles = tiles_of(height, width, tile_grid)
-    starts = device.uploaded(("clahe blocks", height, width, tile_grid), lambda: tiles.starts)
+    rows, columns = tile_axes(height, width, tile_grid)
+    starts = device.uploaded(
+        ("clahe blocks", height, width, tile_grid),
+        lambda: np.concatenate([rows.starts, columns.starts]).astype(np.int32),
+    )
     scratch = device.Scratch(sum(device.padded_bytes(size) for size in plan.scratch), workspace)
     key = np.dtype(np.int64 if x.dtype == np.float64 else np.int32)
     level = np.dtype(np.float32 if x.dtype.kind == "f" else f"uint{8 * x.dtype.itemsize}")
@@ -138,11 +94,11 @@ def equalized(
     low, high = known_range(x.dtype, value_range) or (0.0, 0.0)
     bins = (keys, np.int32(plan.range_parts), np.int32(nbins), np.float64(low), np.float64(high))
     size = (np.int32(height), np.int32(width))
-    tile = (np.int32(tiles.size[0]), np.int32(tiles.size[1]))
+    tile = (np.int32(rows.tile), np.int32(columns.tile))
     grid = (np.int32(tile_grid[0]), np.int32(tile_grid[1]))
     wide = np.int32(plan.extents is not None)
-    limit = np.int32(clip_pixels(clip_limit, tiles.size[0] * tiles.size[1], nbins))
-    steps = tuple(np.float32(1) / np.float32(n) for n in tiles.size)
+    limit = np.int32(clip_pixels(clip_limit, rows.tile * columns.tile, nbins))
+    steps = tuple(np.float32(1) / np.float32(n) for n in tile)
     for first in range(0, images, plan.images):
         part, result = x[first : first + plan.images], out[first : first + plan.images]
         number = np.int64(part.shape[0])

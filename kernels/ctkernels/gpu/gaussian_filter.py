@@ -10,12 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from ctkernels.contract import gaussian_radius
 from ctkernels.gpu._core import device
 from ctkernels.gpu._core.geometry import c_type
 from ctkernels.gpu._core.geometry_filters import MODES, smooth_chunk, smooth_fits, smooth_passes, smooth_plan
 from ctkernels.gpu._core.launch import launch
-from ctkernels.shared.gaussian_weights import half_kernel
+from ctkernels.shared.gaussian_weights import half_kernel, half_kernel_size
 
 Pair = tuple[float, float]
 
@@ -46,16 +45,6 @@ def weights_on_device(
 
     table = device.uploaded(("gaussian", shape[1:], work.char, sigma, truncate, mode), make)
     return table, radii_of(shape, sigma, truncate, mode)
-
-
-def half_kernel_size(n: int, sigma: float, truncate: float, mode: str) -> int:
-    """Length of ``half_kernel``'s result."""
-    radius = gaussian_radius(sigma, truncate)
-    if radius <= n:
-        return radius + 1
-    if mode in ("nearest", "constant"):
-        return n + 1
-    return {"reflect": 2 * n, "wrap": n, "mirror": max(2 * n - 2, 1)}[mode] // 2 + 1
 
 
 def gaussian_filter(

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from ctkernels.gpu._core import device, geometry
-from ctkernels.gpu._core.keys import Pair, key_bounds, key_dtype
+from ctkernels.gpu._core.keys import key_dtype
 from ctkernels.gpu._core.launch import launch
 from ctkernels.gpu._core.select import select, select_bytes
 from ctkernels.reference import default_out_range
-from ctkernels.shared.lines import clip_ends
+from ctkernels.shared.keys import key_bounds
+from ctkernels.shared.lines import Pair, clip_ends
 
 _GIVEN, _EXTREMES, _PERCENTILES = 0, 1, 2
 _MOST_PARTS = 64

@@ -6,6 +6,7 @@ import numpy as np
 
 from ctkernels.gpu._core import device, geometry
 from ctkernels.gpu._core.launch import launch
+from ctkernels.shared.lines import rescale_number
 
 
 def rescale(
@@ -21,8 +22,8 @@ def rescale(
     float32 results of 8- and 16-bit and float32 images are computed in float32, all others in float64.
     """
     device.check_image_arrays("rescale", x, out)
-    narrow = out.dtype.char == "f" and x.dtype.char != "d" and 1e-30 < abs(slope) < 1e30 and abs(intercept) < 1e30
-    number = np.float32 if narrow else np.float64
+    number = rescale_number(x.dtype, out.dtype, slope, intercept)
+    narrow = number is np.float32
     plan = geometry.map_plan(geometry.lanes(x.dtype, out.dtype), 4 if narrow else 2, x.size)
     launch(
         "rescale",

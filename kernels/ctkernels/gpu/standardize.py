@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from ctkernels.gpu._core import device, geometry
-from ctkernels.gpu._core.keys import Pair
 from ctkernels.gpu._core.launch import launch
 from ctkernels.gpu._core.moments import moments, moments_bytes
+from ctkernels.shared.keys import Pair
 
 
 def workspace_bytes(shape: tuple[int, int, int], dtype: np.dtype[Any], **_: Any) -> int:

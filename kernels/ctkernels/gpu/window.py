@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from ctkernels.gpu._core import device, geometry
 from ctkernels.gpu._core.launch import launch
-from ctkernels.gpu._core.line import FloatLine, float32_line
 from ctkernels.reference import default_out_range
-from ctkernels.shared.lines import Pair, clip_ends, fits_float32, narrowed, voi_line
-
-
-@lru_cache(maxsize=256)
-def _line(center: float, width: float, function: str, ends: Pair, slope: float, intercept: float) -> FloatLine | None:
-    """The line in stored units, or None where float32 cannot hold it (huge numbers, width 1, slope 0)."""
-    low, span = voi_line(center, width, function)
-    if slope == 0:
-        return None
-    zero = (low - intercept) / slope
-    rise = ends[1] - ends[0]
-    if not fits_float32(zero, span / slope, ends[0], rise):
-        return None
-    if function == "sigmoid":
-        return float32_line(zero, narrowed(zero), span / slope, 0.0, 1.0)
-    return float32_line(zero, narrowed(zero), span / slope, ends[0], rise)
+from ctkernels.shared.lines import Line, Pair, float32_line, voi_ends, window_line
 
 
 def window(
@@ -44,19 +27,17 @@ def window(
     """See :func:`ctkernels.reference.window`. Needs no workspace."""
     device.check_image_arrays("window", x, out)
     ends = out_range or default_out_range(out.dtype)
-    line = _line(center, width, function, ends, slope, intercept)
-    lowest, highest = clip_ends(ends, out.dtype)
+    line = window_line(center, width, function, out_range, slope, intercept, out.dtype)
     if line is None:
         kind, unroll = "exact", 1
         args = _exact_arguments(center, width, function, slope, intercept, ends)
     elif function == "sigmoid":
         kind, unroll = "sigmoid", 2
-        if out.dtype.kind == "f":  # the sigmoid itself stays inside
-            lowest, highest = -np.inf, np.inf
-        args = _numbers(line, ends[0], ends[1] - ends[0], lowest, highest)
+        clip = (-np.inf, np.inf) if out.dtype.kind == "f" else (line.floor, line.ceiling)  # of floats: it stays inside
+        args = _numbers(line._replace(low=0.0, rise=1.0), line.low, line.rise, *clip)
     else:
         kind, unroll = "line", 4
-        args = _numbers(line, lowest, highest)
+        args = line_numbers(line)
     plan = geometry.map_plan(geometry.lanes(x.dtype, out.dtype), unroll, x.size)
     launch(
         "window",
@@ -68,19 +49,20 @@ def window(
     )
 
 
-def _numbers(line: FloatLine, *others: float) -> tuple[Any, ...]:
+def line_numbers(line: Line) -> tuple[Any, ...]:
+    """A straight window's line as kernels take it: base, scale, offset, lowest, highest."""
+    return _numbers(line, line.floor, line.ceiling)
+
+
+def _numbers(line: Line, *others: float) -> tuple[Any, ...]:
+    scale, offset = float32_line(line.zero, line.base, line.span, line.low, line.rise)
     with np.errstate(over="ignore"):
-        return (np.float64(line.base), *(np.float32(v) for v in (line.scale, line.offset, *others)))
+        return (np.float64(line.base), *(np.float32(v) for v in (scale, offset, *others)))
 
 
 def _exact_arguments(
     center: float, width: float, function: str, slope: float, intercept: float, ends: Pair
 ) -> tuple[Any, ...]:
-    if function == "sigmoid":
-        a, b = center, width
-    elif function == "linear":
-        a = center - 0.5 - (width - 1) / 2
-        b = a + (width - 1)
-    else:
-        a, b = center - width / 2, center + width / 2
-    return (np.int32(function == "sigmoid"), *(np.float64(v) for v in (a, b, slope, intercept, *ends)))
+    sigmoid = function == "sigmoid"
+    a, b = (center, width) if sigmoid else voi_ends(center, width, function)
+    return (np.int32(sigmoid), *(np.float64(v) for v in (a, b, slope, intercept, *ends)))

@@ -1,1 +1,1 @@
-"""Host arithmetic that both backends need, in NumPy alone, so that their bits agree."""
+"""Host arithmetic that both backends need, in NumPy alone and written once, so that their bits agree."""

@@ -27,10 +27,24 @@ def half_kernel(n: int, sigma: float, truncate: float, mode: str, work: np.dtype
     return np.where(half > 0, np.maximum(half, np.finfo(work).tiny), 0).astype(work)
 
 
+def half_kernel_size(n: int, sigma: float, truncate: float, mode: str) -> int:
+    """Length of ``half_kernel``'s result."""
+    radius = gaussian_radius(sigma, truncate)
+    if radius <= n:
+        return radius + 1
+    period = _period(n, mode)
+    return n + 1 if period is None else period // 2 + 1
+
+
+def _period(n: int, mode: str) -> int | None:
+    """After how many pixels the extension of an axis repeats itself; None where it is one value from ``n`` on."""
+    return {"reflect": 2 * n, "wrap": n, "mirror": max(2 * n - 2, 1)}.get(mode)
+
+
 def _folded(half: Array, n: int, mode: str) -> Array:
-    if mode in ("nearest", "constant"):
+    period = _period(n, mode)
+    if period is None:
         return np.append(half[:n], half[n:].sum())
-    period = {"reflect": 2 * n, "wrap": n, "mirror": max(2 * n - 2, 1)}[mode]
     distance = np.arange(half.size) % period
     both = np.bincount(distance, half, period)  # taps to the right; those to the left are the mirror image
     both += np.bincount((-distance[1:]) % period, half[1:], period)

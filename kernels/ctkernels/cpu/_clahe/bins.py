@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctkernels.cpu._core.jit import jit
+from ctkernels.shared.clahe_tiles import Pair, known_range
 
 Array = NDArray[Any]
 _LANES = 64
@@ -77,25 +78,22 @@ def _bins_of_floats(image: Array, bins: Array, low: Any, high: Any, scale: Any, 
         bins[k] = np.uint16(np.int32(t if t < last else last))
 
 
-def pixel_range(image: Array, value_range: tuple[float, float] | None) -> tuple[Any, Any]:
+def pixel_range(image: Array, value_range: Pair | None) -> tuple[Any, Any]:
     """What the bins of an image span: ints for integer images, else numbers of the image's type."""
+    number: Any = int if image.dtype.kind != "f" else image.dtype.type
+    low, high = known_range(image.dtype, value_range) or _extent(image.reshape(-1))
+    return number(low), number(high)
+
+
+def _extent(image: Array) -> tuple[Any, Any]:
+    """Minimum and maximum of the finite pixels of a flat image; 0 and 0 where there is none."""
     if image.dtype.kind != "f":
-        if value_range is not None:
-            return int(value_range[0]), int(value_range[1])
-        if image.dtype.kind == "u":
-            return 0, int(np.iinfo(image.dtype).max)
-        low, high = _whole_range(image.reshape(-1))
-        return int(low), int(high)
-    t = image.dtype.type
-    if value_range is not None:
-        limits = np.finfo(image.dtype)
-        low, high = (t(min(max(v, float(limits.min)), float(limits.max))) for v in value_range)
-        return low, high
-    lanes = np.full((2, _LANES), (np.inf,), image.dtype)
+        return _whole_range(image)
+    lanes = np.full((2, _LANES), np.inf, image.dtype)
     lanes[1] = -np.inf
-    _finite_range(image.reshape(-1), lanes[0], lanes[1])
+    _finite_range(image, lanes[0], lanes[1])
     low, high = lanes[0].min(), lanes[1].max()
-    return (low, high) if low <= high else (t(0), t(0))
+    return (low, high) if low <= high else (0, 0)
 
 
 def bin_pixels(image: Array, bins: Array, low: Any, high: Any, nbins: int) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctkernels.shared.border import border_index
+from ctkernels.shared.clahe_tiles import tile_axes
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -28,24 +29,12 @@ class Plan:
     """Weight of the second of both tiles, for every column, then for every row."""
 
 
-def _blocks(n: int, tile: int, tiles: int) -> tuple[Ints, Floats]:
-    """Where the blocks of an axis begin, and the weights, in OpenCV's float32 arithmetic."""
-    position = np.arange(n, dtype=np.float32) * (np.float32(1) / np.float32(tile)) - np.float32(0.5)
-    first = np.floor(position).astype(np.int64)
-    return np.searchsorted(first, np.arange(-1, tiles + 1)), position - first.astype(np.float32)
-
-
 @lru_cache(maxsize=64)
 def plan(height: int, width: int, tile_grid: tuple[int, int]) -> Plan:
-    """The plan; OpenCV pads both axes when one does not divide, the other by a whole grid row or column more."""
-    rows, columns = tile_grid
-    divides = height % rows == 0 and width % columns == 0
-    pad_y, pad_x = (0, 0) if divides else (rows - height % rows, columns - width % columns)
-    tile = ((height + pad_y) // rows, (width + pad_x) // columns)
-    starts_y, weights_y = _blocks(height, tile[0], rows)
-    starts_x, weights_x = _blocks(width, tile[1], columns)
-    head = np.array([height, width, *tile, rows, columns, 0, 0], np.int64)
-    sources = [border_index(height, 0, pad_y, "mirror"), border_index(width, 0, pad_x, "mirror")]
-    return Plan(
-        tile, tile_grid, np.concatenate([head, *sources, starts_y, starts_x]), np.concatenate([weights_x, weights_y])
-    )
+    """The plan, kept between calls."""
+    rows, columns = tile_axes(height, width, tile_grid)
+    tile = (rows.tile, columns.tile)
+    head = np.array([height, width, *tile, *tile_grid, 0, 0], np.int64)
+    sources = [border_index(height, 0, rows.padding, "mirror"), border_index(width, 0, columns.padding, "mirror")]
+    table = np.concatenate([head, *sources, rows.starts, columns.starts])
+    return Plan(tile, tile_grid, table, np.concatenate([columns.weights, rows.weights]))

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from ctkernels.cpu._core.jit import jit, jit_reassociate
 from ctkernels.cpu._core.parallel import get_num_threads, run
 from ctkernels.cpu._core.spread import in_bands
-from ctkernels.cpu._select.keys import key, key_bounds, key_extent, sortable, unkey
+from ctkernels.cpu._select.keys import key, key_extent
+from ctkernels.shared.keys import key_bounds, keys_of, sortable, unkey
 
 BLOCK = 4096
 _BLOCKS_A_TASK = 128
@@ -36,7 +37,7 @@ class Moments(NamedTuple):
 
 
 @jit
-def integer_sums(x, first, last):  # type: ignore[no-untyped-def]
+def integer_sums(x, first, last):
     """Count, sum and sum of squares of the pixels in ``first .. last``, exact.
 
     A square is summed in two halves, so that every sum of a block fits 32 bits: 20 us instead of 50 for a slice. uint16
@@ -85,7 +86,7 @@ def integer_sums(x, first, last):  # type: ignore[no-untyped-def]
 
 
 @jit_reassociate
-def float_blocks(x, bits, first, last, everything, partials):  # type: ignore[no-untyped-def]
+def float_blocks(x, bits, first, last, everything, partials):
     """Count, mean and sum of squared deviations of each block of ``x``, to the rows of ``partials``.
 
     ``everything``: all finite pixels count, so that a block with a finite sum needs no look at each pixel.
@@ -128,7 +129,7 @@ def float_blocks(x, bits, first, last, everything, partials):  # type: ignore[no
 
 
 @jit
-def merge_blocks(partials):  # type: ignore[no-untyped-def]
+def merge_blocks(partials):
     """Count, mean and sum of squared deviations of all blocks together."""
     count = 0.0
     mean = 0.0
@@ -163,7 +164,7 @@ def image_moments(image: NDArray[Any], value_range: tuple[float, float] | None) 
         return Moments(0, math.nan, math.nan)
     scale = 1.0
     if not math.isfinite(squares):
-        keys = key(sortable(pixels))
+        keys = keys_of(pixels)
         scale = _SHRINK
         inside = pixels[(keys >= first) & (keys <= last)] * scale
         count, mean, squares = _float_moments(inside, *key_bounds(image.dtype, None), True)

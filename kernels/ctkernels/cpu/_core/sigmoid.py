@@ -21,15 +21,15 @@ from ctkernels.cpu._core.pointwise import difference, float32_line
 
 
 @intrinsic
-def _float_of_bits(typing_context, bits):  # type: ignore[no-untyped-def]
-    def build(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+def _float_of_bits(typing_context, bits):
+    def build(context, builder, signature, arguments):
         return builder.bitcast(arguments[0], ir.FloatType())
 
     return types.float32(types.int32), build
 
 
 @jit_inline
-def _unit(z):  # type: ignore[no-untyped-def]
+def _unit(z):
     """``1 / (1 + exp(-z))`` in float32; exactly 0 below -87, NaN for NaN."""
     limit = np.float32(87.0)
     x = limit if z < -limit else -z
@@ -54,7 +54,7 @@ def _unit(z):  # type: ignore[no-untyped-def]
 
 
 @jit_contract
-def sigmoid_to_float(x, out, zero, base, span, low, rise, floor, ceiling):  # type: ignore[no-untyped-def]
+def sigmoid_to_float(x, out, zero, base, span, low, rise, floor, ceiling):
     """As ``line_to_float`` with the sigmoid in place of the clip."""
     scale, offset = float32_line(zero, base, span, 0.0, 1.0)
     start = np.float32(low)
@@ -66,7 +66,7 @@ def sigmoid_to_float(x, out, zero, base, span, low, rise, floor, ceiling):  # ty
 
 
 @jit_contract
-def sigmoid_to_integer(x, out, zero, base, span, low, rise, floor, ceiling):  # type: ignore[no-untyped-def]
+def sigmoid_to_integer(x, out, zero, base, span, low, rise, floor, ceiling):
     """As ``line_to_integer`` with the sigmoid in place of the clip."""
     scale, offset = float32_line(zero, base, span, 0.0, 1.0)
     start = np.float32(low)

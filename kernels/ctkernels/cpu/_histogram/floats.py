@@ -16,7 +16,7 @@ BLOCK = 1024
 
 
 @jit
-def place(part, ends, index, flags):  # type: ignore[no-untyped-def]
+def place(part, ends, index, flags):
     """Bin of each pixel, or the one before if it is flagged; how many are.
 
     ``ends``: first and last edge, scale, error bound and last bin, in the precision of the image.
@@ -47,7 +47,7 @@ def place(part, ends, index, flags):  # type: ignore[no-untyped-def]
 
 
 @jit
-def count_floats(x, edges, ends, counts, banks, index, flags):  # type: ignore[no-untyped-def]
+def count_floats(x, edges, ends, counts, banks, index, flags):
     """The pixels of each bin to ``counts``.
 
     ``edges``: the left edge of each bin and two NaN, which no pixel reaches: not the last edge, not infinity.

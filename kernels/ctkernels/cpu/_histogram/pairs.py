@@ -20,7 +20,7 @@ CELLS = 65536 + MOST_BINS
 
 
 @jit
-def sum_pairs(cells):  # type: ignore[no-untyped-def]
+def sum_pairs(cells):
     """How often each byte occurs in the pairs that were counted, to the cells behind these."""
     each = cells[65536:]
     for b in range(256):
@@ -34,7 +34,7 @@ def sum_pairs(cells):  # type: ignore[no-untyped-def]
 
 
 @jit
-def count_byte_pairs(x, cells):  # type: ignore[no-untyped-def]
+def count_byte_pairs(x, cells):
     """Occurrences of each value of a uint8 image to the cells behind the first 65,536 (uint32, ``CELLS``)."""
     pixels = x.reshape(-1)
     cells[:] = 0
@@ -63,7 +63,7 @@ def count_byte_pairs(x, cells):  # type: ignore[no-untyped-def]
 
 
 @jit
-def place_bytes(part, ends, index, flags):  # type: ignore[no-untyped-def]
+def place_bytes(part, ends, index, flags):
     """As ``_histogram/floats.place``, bins of one byte, pixels outside in bin 0; how many are flagged, how many inside.
 
     ``ends``: first and last edge, scale, error bound and last bin, in the precision that is computed in.
@@ -95,7 +95,7 @@ def place_bytes(part, ends, index, flags):  # type: ignore[no-untyped-def]
 
 
 @jit
-def place_exactly(part, ends, index):  # type: ignore[no-untyped-def]
+def place_exactly(part, ends, index):
     """As ``place_bytes`` where the error is 0; how many pixels are inside."""
     number = ends.dtype.type
     first = ends[0]
@@ -116,7 +116,7 @@ def place_exactly(part, ends, index):  # type: ignore[no-untyped-def]
 
 
 @jit
-def count_pairs(x, edges, ends, counts, cells, index, flags):  # type: ignore[no-untyped-def]
+def count_pairs(x, edges, ends, counts, cells, index, flags):
     """The pixels of each bin to ``counts``.
 
     ``edges``: the left edge of each bin and two NaN, read only for flagged pixels; ``cells``: uint32, ``CELLS``;

@@ -9,15 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctkernels.cpu._core.jit import jit
+from ctkernels.shared.bin_positions import position_error
 
 FIRST_VALUE = -32768
 _VALUES = 65536 + 32768
 """Tables reach from -32768 to 65535."""
 
 _MOST_PLANS = 32
-
-LARGEST_ERROR = 0.25
-"""Bins; with a larger error bound the true bin could be further than one away."""
 
 
 class Plan(NamedTuple):
@@ -33,7 +31,7 @@ _plans: dict[tuple[Any, ...], Plan] = {}
 
 
 @jit
-def fill_table(edges, table):  # type: ignore[no-untyped-def]
+def fill_table(edges, table):
     """Bin of each whole number from -32768 on; -1 outside the edges. The last bin includes its right edge."""
     bins = edges.size - 1
     k = 0
@@ -63,7 +61,7 @@ def _new_plan(edges: NDArray[Any], image_dtype: np.dtype[Any]) -> Plan:
     fill_table(edges, table)
     left = np.concatenate([edges[:-1], np.full(2, np.nan, edges.dtype)])
     number = edges.dtype
-    error = math.inf if image_dtype.kind in "iu" else _position_error(edges, number)
+    error = math.inf if image_dtype.kind in "iu" else position_error(edges, number)
     bins = edges.size - 1
     if error == math.inf:
         return Plan(table, left, np.zeros(5, number), error)
@@ -80,17 +78,3 @@ def _new_plan(edges: NDArray[Any], image_dtype: np.dtype[Any]) -> Plan:
 
 def _places(values: NDArray[Any], ends: NDArray[Any]) -> NDArray[np.int64]:
     return np.clip((values - ends[0]) * ends[2], 0, ends[4]).astype(np.int64)
-
-
-def _position_error(edges: NDArray[Any], number: np.dtype[Any]) -> float:
-    """Bound, in bins, of the error of a position; infinite where positions are of no use."""
-    first, last = float(edges[0]), float(edges[-1])
-    span = last - first
-    largest = max(abs(first), abs(last))
-    if not (math.isfinite(span) and 1e-30 < span < 1e30 and largest < 1e30):
-        return math.inf
-    # Half a unit in the last place each: of the difference, the scale, the product and of taking the bound off; of the
-    # edge itself and of both ends, because the edges were computed between ends in float64; and a little.
-    half = float(np.finfo(number).eps) / 2
-    error = 1.01 * half * ((edges.size - 1) * (4 + 3 * largest / span) + 2)
-    return error if error < LARGEST_ERROR else math.inf

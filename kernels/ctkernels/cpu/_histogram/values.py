@@ -30,7 +30,7 @@ _FLIP = 0x8000
 
 
 @jit
-def count_bytes(x, banks):  # type: ignore[no-untyped-def]
+def count_bytes(x, banks):
     """Occurrences of each value of a small uint8 image to the first 256 of ``banks`` (uint32, 2048 at least)."""
     pixels = x.reshape(-1)
     banks[:2048] = 0
@@ -56,7 +56,7 @@ def count_bytes(x, banks):  # type: ignore[no-untyped-def]
 
 
 @jit
-def code_extent(x, flip):  # type: ignore[no-untyped-def]
+def code_extent(x, flip):
     """Smallest and largest code of a 16-bit image seen as uint16."""
     pixels = x.reshape(-1)
     toggle = np.uint16(flip)
@@ -70,7 +70,7 @@ def code_extent(x, flip):  # type: ignore[no-untyped-def]
 
 
 @jit
-def count_codes(x, flip, low, high, banks):  # type: ignore[no-untyped-def]
+def count_codes(x, flip, low, high, banks):
     """Occurrences of the codes ``low .. high`` to the first of ``banks`` (uint32, ``CELLS``), ``low``'s first.
 
     ``x`` is a 16-bit image seen as uint16, all of whose codes lie in ``low .. high``.
@@ -111,7 +111,7 @@ def count_codes(x, flip, low, high, banks):  # type: ignore[no-untyped-def]
 
 
 @jit
-def whole_codes(x, codes):  # type: ignore[no-untyped-def]
+def whole_codes(x, codes):
     """Write a float image of whole numbers in -32768..32767 as codes, ``value + 32768``; their extent.
 
     ``(1, 0)`` for any other image, known at its first block that holds anything else: that costs next to nothing.

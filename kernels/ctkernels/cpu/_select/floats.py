@@ -24,7 +24,7 @@ _BUCKETS = 16382
 
 
 @jit
-def bucket_codes(x, low, high, buckets, codes):  # type: ignore[no-untyped-def]
+def bucket_codes(x, low, high, buckets, codes):
     """Bucket of each pixel in ``low .. high``, ``buckets`` for the others."""
     pixels = x.reshape(-1)
     number = x.dtype.type
@@ -40,7 +40,7 @@ def bucket_codes(x, low, high, buckets, codes):  # type: ignore[no-untyped-def]
 
 
 @jit
-def bucket_pixels(x, codes, first, last, result):  # type: ignore[no-untyped-def]
+def bucket_pixels(x, codes, first, last, result):
     """Copy the pixels of the buckets ``first .. last`` to ``result``, which has room for exactly these."""
     pixels = x.reshape(-1)
     low = np.uint16(first)

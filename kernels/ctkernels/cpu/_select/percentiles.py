@@ -29,7 +29,7 @@ def between(a: float, b: float, t: float) -> float:
 
 
 @jit
-def count_percentiles(counts, zero, percentiles, figures):  # type: ignore[no-untyped-def]
+def count_percentiles(counts, zero, percentiles, figures):
     """Percentiles of the pixels of which ``counts[v]`` have the value ``zero + v``; how many pixels there are."""
     count = np.int64(0)
     for v in range(counts.size):

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from ctkernels.cpu._core.spread import LARGEST_BAND, in_bands, threads_pay
 from ctkernels.cpu._histogram.values import value_counts
 from ctkernels.cpu._select.floats import percentiles_of_floats
-from ctkernels.cpu._select.keys import key_bounds, key_extent, sortable, unkey
+from ctkernels.cpu._select.keys import key_extent
 from ctkernels.cpu._select.percentiles import percentiles_of_counts
+from ctkernels.shared.keys import key_bounds, sortable, unkey
 
 Pair = tuple[float, float]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -10,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctkernels.gpu._core import device
-from ctkernels.gpu._core.keys import key_dtype, keys_of
+from ctkernels.gpu._core.keys import key_dtype
+from ctkernels.shared.bin_positions import position_error
+from ctkernels.shared.keys import keys_of
 
-_LARGEST_ERROR = 0.25
-"""Bins; with a larger error bound the true bin could be further than one away, and pixels are searched for instead."""
+_SEARCH = 2.0
+"""An error of so many bins tells the kernel that positions are of no use."""
 
 
 class Binning(NamedTuple):
@@ -58,20 +59,6 @@ def _numbers(key: _Key) -> tuple[Any, ...]:
     ends[0] = -0.0 if ends[0] == 0 else ends[0]  # a range from 0 on holds both zeros
     ends[1] = 0.0 if ends[1] == 0 else ends[1]
     begin, end = keys_of(ends)
-    error = _position_error(edges, image_dtype)
+    error = min(position_error(edges, image_dtype), _SEARCH)
     scale = (edges.size - 1) / (float(edges[-1]) - float(edges[0])) if error < 1 else 0.0
     return (bound(begin), bound(end), number(edges[0]), number(scale), number(error))
-
-
-def _position_error(edges: NDArray[Any], image_dtype: np.dtype[Any]) -> float:
-    """Bound, in bins, of the error of ``(v - first) * scale``; 2 where positions are of no use."""
-    first, last = float(edges[0]), float(edges[-1])
-    span = last - first
-    largest = max(abs(first), abs(last))
-    if not (math.isfinite(span) and 1e-30 < span < 1e30 and largest < 1e30):
-        return 2.0
-    # Half a unit in the last place each: of the difference, the scale, the product and of taking the bound off; of the
-    # edge itself and of both ends, because the edges were computed between ends in float64; and a little.
-    half = float(np.finfo(image_dtype).eps) / 2
-    error = 1.01 * half * ((edges.size - 1) * (4 + 3 * largest / span) + 2)
-    return error if error < _LARGEST_ERROR else 2.0

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ctkernels.gpu._core import device, geometry
-from ctkernels.gpu._core.keys import Pair, key_bounds, key_dtype
+from ctkernels.gpu._core.keys import key_dtype
 from ctkernels.gpu._core.launch import launch
+from ctkernels.shared.keys import Pair, key_bounds
 
 _WORDS = 5
 """``CTK_PART``."""

@@ -7,8 +7,9 @@ from functools import partial
 import numpy as np
 
 from ctkernels.gpu._core import device, geometry
-from ctkernels.gpu._core.keys import Pair, key_bounds, key_dtype
+from ctkernels.gpu._core.keys import key_dtype
 from ctkernels.gpu._core.launch import launch
+from ctkernels.shared.keys import Pair, key_bounds
 
 _MOST = 8
 """Percentiles at a time."""

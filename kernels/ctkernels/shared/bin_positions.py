@@ -1,0 +1,26 @@
+"""How far a histogram's bins can be computed from pixels instead of searched for."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_LARGEST_ERROR = 0.25
+"""Bins; with a larger error bound the true bin could be further than one away, and pixels are searched for instead."""
+
+
+def position_error(edges: NDArray[Any], number: np.dtype[Any]) -> float:
+    """Bound, in bins, of the error of ``(v - first) * scale`` in type ``number``; infinite where that is of no use."""
+    first, last = float(edges[0]), float(edges[-1])
+    span = last - first
+    largest = max(abs(first), abs(last))
+    if not (math.isfinite(span) and 1e-30 < span < 1e30 and largest < 1e30):
+        return math.inf
+    # Half a unit in the last place each: of the difference, the scale, the product and of taking the bound off; of the
+    # edge itself and of both ends, because the edges were computed between ends in float64; and a little.
+    half = float(np.finfo(number).eps) / 2
+    error = 1.01 * half * ((edges.size - 1) * (4 + 3 * largest / span) + 2)
+    return error if error < _LARGEST_ERROR else math.inf
