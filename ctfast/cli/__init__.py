@@ -72,39 +72,31 @@ def run(
 
     from ctfast import runner
     from ctfast.batch.progress import progress_bar
-    from ctfast.errors import UsageError
     from ctfast.runner.console import print_plan, print_report
-    from ctfast.runner.planning import parse_shard
+    from ctfast.runner.options import RunOptions, parse_shard
 
-    for name, value, allowed in (("pool", pool, _POOLS), ("on-error", on_error, _ON_ERROR)):
-        if value not in allowed:
-            raise UsageError(f"--{name} {value!r}: one of {', '.join(allowed)} is allowed")
     console = Console(file=sys.stdout)
-    plan = runner.plan(
-        inputs,
-        out,
-        chosen_pipeline(preset, pipeline, step),
+    options = RunOptions(
         backend=backend,
+        workers=workers,
+        pool=pool,
         format=format,
         compression=compression,
         units=units,
-        workers=workers,
         shard=parse_shard(shard),
         resume=resume,
         overwrite=overwrite,
+        on_error=on_error,
     )
+    plan = runner.plan(inputs, out, chosen_pipeline(preset, pipeline, step), options)
     if dry_run:
         print_plan(plan, console)
         return
     with progress_bar(len(plan.tasks), console) as progress:
-        report = runner.execute(plan, workers=workers, pool=pool, on_error=on_error, progress=progress)
+        report = runner.execute(plan, progress=progress)
     print_report(report, console)
     if report.failed:
         raise typer.Exit(1)
-
-
-_POOLS = ("auto", "threads", "processes")
-_ON_ERROR = ("skip", "stop")
 
 
 @app.command()

@@ -1,5 +1,7 @@
 """Read, compute and write over many files: plan, overlap, resume, manifest, shards."""
 
-from ctfast.runner.running import Report, execute, plan, run
+from ctfast.runner.options import RunOptions
+from ctfast.runner.report import Report
+from ctfast.runner.running import execute, plan, run
 
-__all__ = ["Report", "execute", "plan", "run"]
+__all__ = ["Report", "RunOptions", "execute", "plan", "run"]

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ctfast.runner.planning import Plan
-    from ctfast.runner.running import Report
+    from ctfast.runner.report import Report
 
 
 def print_report(report: Report, console: Console) -> None:
@@ -39,7 +39,7 @@ def print_report(report: Report, console: Console) -> None:
     if report.not_hu:
         console.print(
             f"warning: {report.not_hu} files do not say that their values are HU, but the pipeline windows HU; "
-            "--values hu confirms that they are (the manifest says which: units)",
+            "--units hu confirms that they are (the manifest says which: units)",
             highlight=False,
             soft_wrap=True,
         )

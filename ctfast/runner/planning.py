@@ -7,23 +7,30 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast
 
 from ctfast import __version__
+from ctfast import backend as backends
+from ctfast.batch.atomic import write_json
+from ctfast.batch.choices import UnitsChoice
+from ctfast.batch.limits import bytes_per_file
+from ctfast.batch.stamp import unchanged
 from ctfast.errors import UsageError
-from ctfast.files import Compression, UnitsChoice, find_images
+from ctfast.files import Compression, find_images
 from ctfast.files.find import Ignored
 from ctfast.files.formats import written
 from ctfast.pipeline import Pipeline
 from ctfast.runner.manifest import Row, read_rows
+from ctfast.runner.options import RunOptions
+from ctfast.threads import get_num_threads
+from ctfast.tools.benchmark import recommended_backend
 
 RUN_FILE = "run.json"
-UNITS_CHOICES = get_args(UnitsChoice)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that decides what an output looks like, and how inputs are read."""
+    """What the workers need to know: everything that decides what an output looks like, and how inputs are read."""
 
     pipeline: Pipeline
     backend: str
@@ -31,6 +38,23 @@ class Settings:
     compression: Compression = "none"
     units: UnitsChoice = "auto"
     max_bytes: int = 2 << 30
+
+    @classmethod
+    def of(cls, pipeline: Pipeline, options: RunOptions) -> Settings:
+        """For this machine: with a backend that is usable and the memory that each worker may take.
+
+        Raises:
+            BackendUnavailableError: the backend that was asked for cannot be used.
+        """
+        backend = backends.requested(options.backend)
+        return cls(
+            pipeline,
+            backends.select(backend if backend is not None else recommended_backend()),
+            written(options.format).word,
+            cast(Compression, options.compression),
+            cast(UnitsChoice, options.units),
+            bytes_per_file(options.workers or get_num_threads()),
+        )
 
     @property
     def identity(self) -> dict[str, str]:
@@ -57,34 +81,16 @@ class Plan:
 
     out: Path
     settings: Settings
+    options: RunOptions
     tasks: list[Task]
     """Still to do."""
     done: int
     """Finished by an earlier run of the same pipeline."""
     ignored: Sequence[Ignored]
     """Files in the input folders that are no images."""
-    shard: tuple[int, int] | None
 
 
-def parse_shard(text: str | None) -> tuple[int, int] | None:
-    """``"2/8"`` as ``(2, 8)``."""
-    if text is None:
-        return None
-    first, _, second = text.partition("/")
-    if not (first.isdigit() and second.isdigit() and 1 <= int(first) <= int(second)):
-        raise UsageError(f"--shard {text!r}: i/n with 1 <= i <= n is allowed, such as 2/8")
-    return int(first), int(second)
-
-
-def make_plan(
-    inputs: Sequence[str | Path],
-    out: Path,
-    settings: Settings,
-    *,
-    overwrite: bool = False,
-    resume: bool = True,
-    shard: tuple[int, int] | None = None,
-) -> Plan:
+def make_plan(inputs: Sequence[str | Path], out: Path, settings: Settings, options: RunOptions) -> Plan:
     """Find the inputs, name the outputs, refuse what would lose or mix data.
 
     Raises:
@@ -92,21 +98,22 @@ def make_plan(
     """
     out = out.resolve()
     _refuse_out_inside_inputs(inputs, out)
-    found = find_images(inputs)
-    if not found.items:
+    images = find_images(inputs)
+    if not images.items:
         listed = ", ".join(str(i) for i in inputs)
-        raise UsageError(f"no images found in {listed}; {len(found.ignored)} other files were ignored")
+        raise UsageError(f"no images found in {listed}; {len(images.ignored)} other files were ignored")
     suffix = written(settings.format).output
-    tasks = [Task(str(item.path.resolve()), str(out / f"{item.stem}{suffix}")) for item in found.items]
+    tasks = [Task(str(item.path.resolve()), str(out / f"{item.stem}{suffix}")) for item in images.items]
     _refuse_collisions(tasks)
-    _refuse_other_run(out, settings, tasks, overwrite=overwrite)
-    if shard is not None:
-        tasks = tasks[shard[0] - 1 :: shard[1]]
+    _refuse_other_run(out, settings, tasks, overwrite=options.overwrite)
+    if options.shard is not None:
+        part, parts = options.shard
+        tasks = tasks[part - 1 :: parts]
     finished: dict[str, Row] = {}
-    if resume and not overwrite:
+    if options.resume and not options.overwrite:
         finished = {row["output"]: row for row in read_rows(out) if row["status"] == "ok"}
     todo = [task for task in tasks if not _is_done(task, finished.get(task.output), settings)]
-    return Plan(out, settings, todo, len(tasks) - len(todo), found.ignored, shard)
+    return Plan(out, settings, options, todo, len(tasks) - len(todo), images.ignored)
 
 
 def _refuse_out_inside_inputs(inputs: Sequence[str | Path], out: Path) -> None:
@@ -141,9 +148,9 @@ def _refuse_other_run(out: Path, settings: Settings, tasks: Sequence[Task], *, o
     if earlier is not None:
         different = [k for k, v in settings.identity.items() if earlier.get(k) != v]
         if different:
-            told = ", ".join(f"{k} {earlier.get(k)} there, {settings.identity[k]} now" for k in different)
+            listed = ", ".join(f"{k} {earlier.get(k)} there, {settings.identity[k]} now" for k in different)
             raise UsageError(
-                f"{out} holds the outputs of another run ({told}); choose another --out or give --overwrite"
+                f"{out} holds the outputs of another run ({listed}); choose another --out or give --overwrite"
             )
     else:
         there = next((task.output for task in tasks if os.path.exists(task.output)), None)
@@ -154,26 +161,23 @@ def _refuse_other_run(out: Path, settings: Settings, tasks: Sequence[Task], *, o
 def _is_done(task: Task, row: Row | None, settings: Settings) -> bool:
     if row is None or row["pipeline"] != settings.pipeline.hash or row["input"] != task.source:
         return False
-    try:
-        now = os.stat(task.source)
-        return now.st_size == row["input_bytes"] and now.st_mtime == row["input_mtime"] and os.path.exists(task.output)
-    except OSError:
-        return False
+    return unchanged(task.source, row["input_bytes"], row["input_mtime"]) and os.path.exists(task.output)
 
 
 def read_run_file(out: Path) -> dict[str, Any] | None:
-    """What an earlier run said about itself, or None."""
+    """What an earlier run said about itself, or None; earlier versions called the units ``values``."""
     try:
         data = json.loads((out / RUN_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return data if isinstance(data, dict) else None
+    if not isinstance(data, dict):
+        return None
+    if "values" in data:
+        data.setdefault("units", data["values"])
+    return data
 
 
 def write_run_file(plan: Plan) -> None:
-    """Say in the output folder which pipeline fills it; atomic, and the same text from every shard."""
-    plan.out.mkdir(parents=True, exist_ok=True)
-    text = {**plan.settings.identity, "version": __version__, "steps": plan.settings.pipeline.to_dict()["steps"]}
-    temporary = plan.out / f".{RUN_FILE}.{os.getpid()}"
-    temporary.write_text(json.dumps(text, indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, plan.out / RUN_FILE)
+    """Say in the output folder which pipeline fills it; the same text from every shard."""
+    steps = plan.settings.pipeline.to_dict()["steps"]
+    write_json(plan.out / RUN_FILE, {**plan.settings.identity, "version": __version__, "steps": steps})

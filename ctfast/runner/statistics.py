@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -18,87 +17,85 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ctfast.runner.manifest import parse_line
+from ctfast.batch.atomic import replacing
+from ctfast.batch.cells import safe_cell
+from ctfast.batch.journal import Journal, JsonLines
+from ctfast.runner.manifest import Shard, part_name
 
-LIVE = "statistics.jsonl"
 ARCHIVE = "statistics.npz"
 TABLE = "summary.csv"
 
-Place = tuple[Path, int]
-"""A file of live statistics and the byte where a line begins."""
+Location = tuple[Path, int]
+"""A file of statistics and the byte where a line begins."""
 
 
-def live_name(shard: tuple[int, int] | None) -> str:
-    """File that a (sharded) run appends its statistics to."""
-    return LIVE if shard is None else f"statistics.{shard[0]}-of-{shard[1]}.jsonl"
+def statistics_of(out: Path, shard: Shard) -> Journal[dict[str, Any]]:
+    """What a (sharded) run appends its statistics to."""
+    return Journal(out / part_name("statistics", ".jsonl", shard), JsonLines())
 
 
 def close_statistics(out: Path, outputs: list[str]) -> bool:
     """Write the archive and the table for ``outputs``, in this order; False where there are no statistics."""
-    places: dict[str, Place] = {}
-    for path in sorted(out.glob("statistics*.jsonl")):
-        places |= _places(path)
-    wanted = [places[output] for output in outputs if output in places]
-    if not wanted:
+    known = _locations(out)
+    locations = [known[output] for output in outputs if output in known]
+    if not locations:
         return False
-    tables: list[dict[str, Any]] = []
+    images: list[dict[str, Any]] = []
     edges: list[list[float]] = []
-    for line in _lines(wanted):
+    for line in _lines(locations):
         histogram, summary = line.get("histogram"), line.get("summary") or {}
         frames = len(histogram["counts"]) if histogram else len(summary["count"])
         for frame in range(frames):
-            figures = {name: column[frame] for name, column in summary.items()}
-            tables.append({"output": line["output"], "frame": frame, **figures})
+            columns = {name: column[frame] for name, column in summary.items()}
+            images.append({"output": line["output"], "frame": frame, **columns})
         if histogram:
             edges.append(histogram["edges"])
-    _write_archive(out, wanted, tables, edges)
-    _write_table(out / TABLE, tables)
+    _write_archive(out / ARCHIVE, locations, images, edges)
+    _write_table(out / TABLE, images)
     return True
 
 
-def _places(path: Path) -> dict[str, Place]:
-    """Where each output's latest whole line begins."""
-    found: dict[str, Place] = {}
-    with path.open("rb") as file:
-        start = 0
-        for text in file:
-            line = parse_line(text)
-            if line is not None:
-                found[line["output"]] = (path, start)
-            start += len(text)
-    return found
+def _locations(out: Path) -> dict[str, Location]:
+    """Where the latest line of each output begins."""
+    latest: dict[str, tuple[float, Location]] = {}
+    for path in sorted(out.glob("statistics*.jsonl")):
+        for start, line in Journal(path, JsonLines()).located():
+            if "output" not in line:
+                continue
+            started = line.get("started", 0.0)  # earlier versions did not note it
+            if line["output"] not in latest or started >= latest[line["output"]][0]:
+                latest[line["output"]] = (started, (path, start))
+    return {output: location for output, (_, location) in latest.items()}
 
 
-def _lines(places: list[Place]) -> Iterator[dict[str, Any]]:
+def _lines(locations: list[Location]) -> Iterator[dict[str, Any]]:
     with ExitStack() as stack:
-        files = {path: stack.enter_context(path.open("rb")) for path in {path for path, _ in places}}
-        for path, start in places:
+        files = {path: stack.enter_context(path.open("rb")) for path in {path for path, _ in locations}}
+        for path, start in locations:
             files[path].seek(start)
             line: dict[str, Any] = json.loads(files[path].readline())
             yield line
 
 
-def _write_archive(out: Path, places: list[Place], tables: list[dict[str, Any]], edges: list[list[float]]) -> None:
-    columns: dict[str, NDArray[Any]] = {name: np.array([t[name] for t in tables]) for name in tables[0]}
-    temporary = out / f".{ARCHIVE}.{os.getpid()}"
-    with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+def _write_archive(
+    path: Path, locations: list[Location], images: list[dict[str, Any]], edges: list[list[float]]
+) -> None:
+    columns: dict[str, NDArray[Any]] = {name: np.array([image[name] for image in images]) for name in images[0]}
+    with replacing(path, "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         if edges:
             columns["edges"] = np.array(edges[0] if all(e == edges[0] for e in edges) else edges)
             with archive.open("counts.npy", "w", force_zip64=True) as member:
-                header = {"descr": "<i8", "fortran_order": False, "shape": (len(tables), len(edges[0]) - 1)}
+                header = {"descr": "<i8", "fortran_order": False, "shape": (len(images), len(edges[0]) - 1)}
                 np.lib.format.write_array_header_1_0(member, header)
-                for line in _lines(places):
+                for line in _lines(locations):
                     member.write(np.array(line["histogram"]["counts"], "<i8").tobytes())
         for name, column in columns.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, column, allow_pickle=False)
-    os.replace(temporary, out / ARCHIVE)
 
 
-def _write_table(path: Path, tables: list[dict[str, Any]]) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, tables[0])
+def _write_table(path: Path, images: list[dict[str, Any]]) -> None:
+    with replacing(path) as file:
+        writer = csv.DictWriter(file, images[0])
         writer.writeheader()
-        writer.writerows(tables)
-    os.replace(temporary, path)
+        writer.writerows({**image, "output": safe_cell(image["output"])} for image in images)

@@ -43,10 +43,10 @@ def process(task: Task, settings: Settings) -> Outcome:
         written = clock()
     except Exception as error:  # one bad file never stops a batch, whatever a decoder raises
         return failed(task, row, error)
-    return finished(task, row, result, (read - start, computed - read, written - computed))
+    return finished(row, result, (read - start, computed - read, written - computed))
 
 
-def failed_by_death(task: Task, settings: Settings) -> Outcome:
+def died(task: Task, settings: Settings) -> Outcome:
     """What a file gave that killed the process that read it."""
     row = empty_row(task, settings)
     row["status"], row["error"] = "failed", DIED
@@ -54,7 +54,7 @@ def failed_by_death(task: Task, settings: Settings) -> Outcome:
 
 
 def load(task: Task, settings: Settings, row: Row, allocate: Allocate | None = None) -> Image:
-    """Read the input, into ``place`` where there is one, and note in ``row`` what it was."""
+    """Read the input, into what ``allocate`` gives where there is one, and note in ``row`` what it was."""
     row["input_bytes"], row["input_mtime"] = stamp_of(task.source)
     with open(task.source, "rb") as file:
         row["input_hash"] = hashlib.file_digest(file, "sha256").hexdigest()
@@ -65,7 +65,7 @@ def load(task: Task, settings: Settings, row: Row, allocate: Allocate | None = N
 
 
 def store(task: Task, settings: Settings, image: Image, result: PipelineResult) -> None:
-    """Write the output; ``image`` says what its values mean."""
+    """Write the output; ``image`` knows its units and spacing."""
     Path(task.output).parent.mkdir(parents=True, exist_ok=True)
     write_image(
         task.output,
@@ -78,12 +78,12 @@ def store(task: Task, settings: Settings, image: Image, result: PipelineResult) 
     )
 
 
-def finished(task: Task, row: Row, result: PipelineResult, seconds: tuple[float, float, float]) -> Outcome:
+def finished(row: Row, result: PipelineResult, seconds: tuple[float, float, float]) -> Outcome:
     """What a file gave whose output is written; ``seconds`` of reading, computing and writing."""
     row["shape"], row["dtype"] = list(result.image.shape), str(result.image.dtype)
     row["read_seconds"], row["compute_seconds"], row["write_seconds"] = (round(s, 6) for s in seconds)
     row["status"] = "ok"
-    return Outcome(row, _statistics(task, result))
+    return Outcome(row, _statistics(row, result))
 
 
 def failed(task: Task, row: Row, error: BaseException) -> Outcome:
@@ -100,6 +100,7 @@ def empty_row(task: Task, settings: Settings) -> Row:
         output=task.output,
         status="skipped",
         error="",
+        started=time.time(),
         input_bytes=0,
         input_mtime=0.0,
         input_hash="",
@@ -115,10 +116,10 @@ def empty_row(task: Task, settings: Settings) -> Row:
     )
 
 
-def _statistics(task: Task, result: PipelineResult) -> dict[str, Any] | None:
+def _statistics(row: Row, result: PipelineResult) -> dict[str, Any] | None:
     if result.histogram is None and result.summary is None:
         return None
-    line: dict[str, Any] = {"output": task.output}
+    line: dict[str, Any] = {"output": row["output"], "started": row["started"]}
     if result.histogram is not None:
         line["histogram"] = _histogram_lists(result.histogram)
     if result.summary is not None:

@@ -25,7 +25,7 @@ LONG = Pipeline(
         Step("histogram", bins=32, value_range=(0, 256)),
     ]
 )
-CHANGES = ("output", "backend", "read_seconds", "compute_seconds", "write_seconds")
+CHANGES = ("output", "started", "backend", "read_seconds", "compute_seconds", "write_seconds")
 
 
 def write_folder(folder: Path, count: int, sizes: tuple[tuple[int, int], ...] = ((24, 27), (16, 18))) -> Path:

@@ -16,11 +16,10 @@ import pytest
 
 import ctfast
 from ctfast import Pipeline, Step
-from ctfast.batch.limits import available_bytes, bytes_per_file
 from ctfast.errors import UsageError
 from ctfast.files import write_image
 from ctfast.runner import plan, run
-from ctfast.runner.planning import parse_shard
+from ctfast.runner.options import parse_shard
 
 Make = Callable[..., Path]
 
@@ -79,20 +78,6 @@ def test_files_that_are_not_ours_are_never_replaced(make_folder: Make, tmp_path:
     (tmp_path / "file").write_text("x")
     with pytest.raises(UsageError, match="is a file"):
         run(folder, tmp_path / "file", pipeline)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"format": "jpg"}, "tif, npy, nii, png"),
-        ({"compression": "lzma"}, "none, zlib, zstd, lzw"),
-        ({"format": "npy", "compression": "zlib"}, "others none"),
-        ({"units": "water"}, "auto, hu, stored"),
-    ],
-)
-def test_options(make_folder: Make, tmp_path: Path, pipeline: Pipeline, options: dict[str, str], message: str) -> None:
-    with pytest.raises(UsageError, match=message):
-        run(make_folder(1), tmp_path / "out", pipeline, **options)  # type: ignore[arg-type]
 
 
 def test_nothing_to_do_is_said(tmp_path: Path, pipeline: Pipeline) -> None:
@@ -168,14 +153,3 @@ def test_a_killed_run_goes_on_without_loss(make_folder: Make, tmp_path: Path) ->
     assert {r["status"] for r in rows} == {"ok"}
     assert len(list(out.glob("slice_*.tif"))) == KILLED
     assert len((out / "summary.csv").read_text().splitlines()) == KILLED + 1
-
-
-def test_memory_limits(tmp_path: Path) -> None:
-    meminfo = tmp_path / "meminfo"
-    meminfo.write_text("MemTotal: 100 kB\nMemAvailable:    8388608 kB\n")
-    assert available_bytes(meminfo, tmp_path) == 8 << 30
-    (tmp_path / "memory.max").write_text("2147483648\n")
-    (tmp_path / "memory.current").write_text("1073741824\n")
-    assert available_bytes(meminfo, tmp_path) == 1 << 30
-    assert available_bytes(tmp_path / "none", tmp_path / "none") == 4 << 30
-    assert 64 << 20 <= bytes_per_file(64) <= bytes_per_file(1) <= 2 << 30

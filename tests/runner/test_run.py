@@ -19,7 +19,6 @@ import ctfast
 from ctfast import Pipeline, Step
 from ctfast.files import read_image, write_image
 from ctfast.runner import run
-from ctfast.runner.manifest import read_rows
 from ctfast.runner.planning import Settings, Task
 from ctfast.runner.running import run_tasks
 
@@ -232,9 +231,3 @@ def test_a_decoder_that_kills_its_process_is_named_and_the_run_goes_on(make_fold
     assert done.stdout.startswith("7 1 "), done.stdout + done.stderr
     assert "process that read this file died" in done.stdout
     assert len(list((tmp_path / "out").glob("slice_*.tif"))) == 7
-
-
-def test_read_rows_survives_half_lines(tmp_path: Path) -> None:
-    line = json.dumps({"output": "a", "status": "ok"})
-    (tmp_path / "manifest.jsonl").write_text(f'{line}\n{{"output": "b", "sta')
-    assert [r["output"] for r in read_rows(tmp_path)] == ["a"]

@@ -160,7 +160,7 @@ class _Run:
             result = self._settings.pipeline.run(image.pixels, backend="gpu")
             computed = time.perf_counter()
         store(task, self._settings, image, result)
-        return finished(task, row, result, (read_seconds, computed - start, time.perf_counter() - computed))
+        return finished(row, result, (read_seconds, computed - start, time.perf_counter() - computed))
 
     def _write(self, job: Job) -> None:
         chunk, seat = job
@@ -173,7 +173,7 @@ class _Run:
             result = PipelineResult(images[own].reshape(seat.shape), **statistics)
             store(seat.task, self._settings, seat.image, result)
             seconds = (seat.read_seconds, chunk.seconds / len(chunk.seats), time.perf_counter() - start)
-            outcome = finished(seat.task, seat.row, result, seconds)
+            outcome = finished(seat.row, result, seconds)
         except Exception as error:  # a full disk, a folder without permission
             outcome = failed(seat.task, seat.row, error)
         self._outcomes.put(outcome)

@@ -1,0 +1,73 @@
+"""How a run is done: one object, checked when it is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ctfast import backend as backends
+from ctfast.batch.choices import ON_ERROR, POOLS, UNITS, check_choice
+from ctfast.errors import ArgumentError, UsageError
+from ctfast.files.formats import check_compression, written
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """The options of ``run``, ``plan`` and ``execute``.
+
+    Attributes:
+        backend: as in the public functions; None takes what ``ctfast bench`` recommends here, else the CPU.
+        workers: files at work at once; None: the threads ctfast may use.
+        pool: ``"threads"``, ``"processes"`` (the calling script needs the ``if __name__ == "__main__"`` guard) or
+            ``"auto"`` (processes where there are enough files).
+        format: of the outputs, a word of ``ctfast.files.formats.WRITTEN``, such as ``"tif"`` or ``"nii"``.
+        compression: ``"none"``, ``"zlib"``, ``"zstd"`` or ``"lzw"`` (TIFF).
+        units: what the inputs' values are: ``"auto"`` (as each file says), ``"hu"`` or ``"stored"``.
+        shard: ``(i, n)``: only the i-th of n parts, for n machines on one folder.
+        resume: leave finished outputs of an earlier run of the same pipeline alone.
+        overwrite: replace what the output folder holds.
+        on_error: ``"skip"`` a bad file (it is listed) or ``"stop"`` at the first.
+
+    Raises:
+        UsageError: a value that is not allowed, with those that are.
+        ArgumentError: an unknown backend.
+    """
+
+    backend: str | None = None
+    workers: int | None = None
+    pool: str = "threads"
+    format: str = "tif"
+    compression: str = "none"
+    units: str = "auto"
+    shard: tuple[int, int] | None = None
+    resume: bool = True
+    overwrite: bool = False
+    on_error: str = "skip"
+
+    def __post_init__(self) -> None:
+        check_choice("pool", self.pool, POOLS)
+        check_choice("on_error", self.on_error, ON_ERROR)
+        check_choice("units", self.units, UNITS)
+        if self.backend not in (None, "auto"):
+            backends.check_name(self.backend, "backend")
+        try:
+            check_compression(written(self.format), self.compression)
+        except ArgumentError as error:
+            raise UsageError(str(error)) from None
+        if self.workers is not None and self.workers < 1:
+            raise UsageError(f"workers={self.workers}: 1 or more, or None is allowed")
+        if self.shard is not None and not 1 <= self.shard[0] <= self.shard[1]:
+            raise UsageError(f"shard={self.shard}: (i, n) with 1 <= i <= n is allowed, such as (2, 8)")
+
+
+def parse_shard(text: str | None) -> tuple[int, int] | None:
+    """``"2/8"`` as ``(2, 8)``.
+
+    Raises:
+        UsageError: anything else.
+    """
+    if text is None:
+        return None
+    first, _, second = text.partition("/")
+    if not (first.isdigit() and second.isdigit() and 1 <= int(first) <= int(second)):
+        raise UsageError(f"--shard {text!r}: i/n with 1 <= i <= n is allowed, such as 2/8")
+    return int(first), int(second)

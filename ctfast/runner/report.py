@@ -1,0 +1,46 @@
+"""What a run did, counted as its files finish."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ctfast.runner.manifest import Row
+
+
+@dataclass
+class Report:
+    """What a run did."""
+
+    out: Path
+    pipeline: str
+    backend: str
+    done_before: int = 0
+    """Outputs that an earlier run had finished."""
+    ignored: int = 0
+    ok: int = 0
+    failed: int = 0
+    skipped: int = 0
+    """Not started, because the run stopped at an error."""
+    images: int = 0
+    input_bytes: int = 0
+    not_hu: int = 0
+    """Files windowed in HU whose values are not known to be HU."""
+    seconds: float = 0.0
+    stage_seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("read", "compute", "write"), 0.0))
+    """Summed over the workers."""
+    failures: list[Row] = field(default_factory=list)
+
+    def count(self, row: Row, expects_hu: bool) -> None:
+        """Take one file in."""
+        if row["status"] != "ok":
+            self.failed += 1
+            self.failures.append(row)
+            return
+        self.ok += 1
+        self.images += row["shape"][0] if len(row["shape"]) == 3 else 1
+        self.input_bytes += row["input_bytes"]
+        self.not_hu += expects_hu and row["units"] != "hu"
+        self.stage_seconds["read"] += row["read_seconds"]
+        self.stage_seconds["compute"] += row["compute_seconds"]
+        self.stage_seconds["write"] += row["write_seconds"]
