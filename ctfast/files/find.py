@@ -1,9 +1,11 @@
 """Which image files a user means by folders, patterns and names.
 
-Policies: a file named explicitly is always taken (reading it says what is wrong with it). In folders and patterns only
-names with a known extension are taken; names without one (or with a number for one, as scanners write) are taken when
-their first bytes are those of an image. Hidden files, macOS ``._`` files and DICOMDIR are skipped. Links are followed,
-loops of links are not. Everything left out is listed with the reason.
+Policies: a file named explicitly is always taken (reading it says what is wrong with it). In folders and patterns
+content decides: a file is taken whose first bytes are those of an image, whatever its name, and so is one whose name
+claims to be an image, or that can't be looked at (dead links, no permission, folders that can't be listed), because
+reading it then fails for all to see. Hidden files and folders, macOS ``._`` files, files of other content and DICOM
+objects that are no images (DICOMDIR, structure sets, reports) are left out. Links are followed, loops of links are
+not. Every path that was seen is either taken or listed with the reason.
 """
 
 from __future__ import annotations
@@ -11,14 +13,15 @@ from __future__ import annotations
 import glob
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from ctfast.errors import FileFormatError, UsageError
-from ctfast.files.formats import extension
-from ctfast.files.recognize import detect, read_head
+from ctfast.files.formats import READ, by_extension, extension
+from ctfast.files.recognize import detect, foreign, read_head
 
 SPLITS: Final = {
     "train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation",
@@ -79,8 +82,9 @@ class _Search:
     roots: list[Path] = field(default_factory=list)
 
     def take(self, path: Path, base: Path) -> None:
-        stem = path.relative_to(base)
-        self.items.setdefault(os.path.abspath(path), FoundFile(path, _without_extension(stem)))
+        key = os.path.abspath(path)
+        if key not in self.items:
+            self.items[key] = FoundFile(path, _without_extension(path.relative_to(base)))
 
     def leave(self, path: Path, reason: str) -> None:
         self.ignored.append(Ignored(path, reason))
@@ -94,8 +98,24 @@ class _Search:
             self.leave(path, reason)
 
     def walk(self, folder: Path, base: Path) -> None:
-        for path in _files_below(folder, self):
-            self.offer(path, base)
+        """Offer all files below a folder in sorted order, each real folder once."""
+        seen: set[tuple[int, int]] = set()
+        unreadable: list[Path] = []
+        walk = os.walk(folder, followlinks=True, onerror=lambda error: unreadable.append(Path(str(error.filename))))
+        for here, folders, files in walk:
+            status = os.stat(here)
+            if (status.st_dev, status.st_ino) in seen:
+                folders.clear()
+                self.leave(Path(here), "a link to a folder that was searched already")
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            for name in sorted(name for name in folders if name.startswith(".")):
+                self.leave(Path(here, name), "hidden folder")
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            for name in sorted(files):
+                self.offer(Path(here, name), base)
+        for path in unreadable:  # taken, because nobody knows what is lost: reading it gives the reason
+            self.take(path, base)
 
 
 def find_images(inputs: Sequence[str | Path]) -> Found:
@@ -105,7 +125,7 @@ def find_images(inputs: Sequence[str | Path]) -> Found:
         inputs: Paths or patterns (``*``, ``?``, ``[...]``, ``**``); an existing path is never read as a pattern.
 
     Raises:
-        UsageError: If there is no input, one does not exist, or a pattern matches nothing.
+        UsageError: If there is no input, one does not exist, a pattern matches nothing, or no image is found.
     """
     if isinstance(inputs, str | Path) or not inputs:
         raise UsageError(f"inputs={inputs!r}; a sequence of one or more folders, patterns or files is needed")
@@ -124,7 +144,24 @@ def find_images(inputs: Sequence[str | Path]) -> Found:
             _expand(text, search)
         else:
             raise UsageError(f"input {text!r} does not exist")
+    if not search.items:
+        raise UsageError(_nothing(inputs, search.ignored))
     return Found(tuple(search.items.values()), tuple(search.ignored), tuple(dict.fromkeys(search.roots)))
+
+
+def by_reason(ignored: Sequence[Ignored], most: int = 8) -> str:
+    """What was left out, counted by reason: ``"2 PNG image, 1 hidden file"``; empty for nothing."""
+    counts = Counter(item.reason for item in ignored).most_common()
+    listed = [f"{number} {reason}" for reason, number in counts[:most]]
+    rest = sum(number for _, number in counts[most:])
+    return ", ".join([*listed, f"{rest} for other reasons"] if rest else listed)
+
+
+def _nothing(inputs: Sequence[str | Path], ignored: Sequence[Ignored]) -> str:
+    listed = ", ".join(str(item) for item in inputs)
+    left = f"; left out: {by_reason(ignored)}" if ignored else ""
+    known = ", ".join(f"{row.title} ({' '.join(row.extensions)})" for row in READ)
+    return f"no images found in {listed}{left}. Files of any name are read whose content is {known}"
 
 
 def _expand(pattern: str, search: _Search) -> None:
@@ -142,42 +179,28 @@ def _expand(pattern: str, search: _Search) -> None:
             search.offer(match, base)
 
 
-def _files_below(folder: Path, search: _Search) -> Iterator[Path]:
-    """Files in a folder and its subfolders in sorted order, each real folder once."""
-    seen: set[tuple[int, int]] = set()
-    for here, folders, files in os.walk(
-        folder, followlinks=True, onerror=lambda error: search.leave(Path(str(error.filename)), f"unreadable: {error}")
-    ):
-        status = os.stat(here)
-        if (status.st_dev, status.st_ino) in seen:
-            folders.clear()
-            search.leave(Path(here), "a link to a folder that was searched already")
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(here, name) for name in sorted(files))
-
-
 def _why_not(path: Path) -> str | None:
+    """Why a file is left out; None for one that is an image, claims to be one, or can't be looked at."""
     name = path.name
-    if name.startswith("._"):
-        return "macOS AppleDouble file"
     if name.startswith("."):
-        return "hidden file"
+        return "macOS AppleDouble file" if name.startswith("._") else "hidden file"
     if name.upper() == "DICOMDIR":
         return "DICOMDIR (an index of other files)"
+    claimed = by_extension(path)
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            return "not a regular file"
-        if extension(path):
-            return None
-        if path.suffix and not path.suffix[1:].isdigit():
-            return f"other extension ({path.suffix})"
-        return None if detect(read_head(path)) else "no extension, and not the content of an image"
+        if claimed is not None and claimed.without_pixels is None:
+            # Reading it says what is wrong with it, if anything is.
+            return None if stat.S_ISREG(path.stat().st_mode) else "not a regular file"
+        head = read_head(path)
     except FileFormatError:
-        return "empty file"
-    except OSError as error:
-        return f"unreadable: {error.strerror}"
+        if not path.is_file():
+            return "not a regular file"
+        return "empty file" if claimed is None else None
+    except OSError:
+        return None  # a dead link, no permission, a failing disk: an image may be lost, so reading has to fail
+    for row in detect(head):
+        return row.without_pixels(head) if row.without_pixels is not None else None
+    return None if claimed is not None else f"{foreign(head) or 'no image'} ({path.suffix.lower() or 'no extension'})"
 
 
 def _without_extension(path: Path) -> Path:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import importlib
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, Literal, get_args
 
 from ctfast.errors import ArgumentError, missing_extra
+from ctfast.files._dicom_head import is_bare, object_without_pixels
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,21 +24,6 @@ if TYPE_CHECKING:
     Writer = Callable[[IO[bytes], np.ndarray, WriteOptions], None]
 
 Compression = Literal["none", "zlib", "zstd", "lzw"]
-
-# Explicit value representations of PS3.5 table 6.2-1.
-_VRS = frozenset(
-    b"AE AS AT CS DA DS DT FL FD IS LO LT OB OD OF OL OV OW PN SH SL SQ SS ST SV TM UC UI UL UN UR US UT UV".split()
-)
-
-
-def _is_bare_dicom(head: bytes) -> bool:
-    """A data set without preamble: group 0002 or 0008, then a value representation or a small implicit length."""
-    group = head[:2]
-    if len(head) < 16 or group not in (b"\x02\0", b"\x08\0", b"\0\x08"):
-        return False
-    if head[4:6] in _VRS:
-        return True
-    return group == b"\x08\0" and head[3] == 0 and head[6:8] == b"\0\0"
 
 
 def _inflated(head: bytes) -> bytes:
@@ -60,6 +46,7 @@ class Format:
         extensions: in lower case; the first, without its dot, is the word on the command line.
         magic: pairs of an offset and the bytes there; any of them recognises the format.
         without_magic: recognises the format by a closer look, where no format's magic bytes are found.
+        without_pixels: says by the first bytes what a file of this format is that is no image; None for images.
         gzip: whether the whole file may be compressed by gzip.
         reader: ``"module:function"`` in ``ctfast.files``, a ``Reader``; empty for a format that is not read.
         writer: the same of a ``Writer``; empty for a format that is not written.
@@ -74,6 +61,7 @@ class Format:
     extensions: tuple[str, ...]
     magic: tuple[tuple[int, bytes], ...]
     without_magic: Callable[[bytes], bool] | None = None
+    without_pixels: Callable[[bytes], str | None] | None = None
     gzip: bool = False
     reader: str = ""
     writer: str = ""
@@ -118,7 +106,8 @@ FORMATS: Final = (
         title="DICOM",
         extensions=(".dcm", ".dicom", ".ima"),
         magic=((128, b"DICM"),),
-        without_magic=_is_bare_dicom,
+        without_magic=is_bare,
+        without_pixels=object_without_pixels,
         reader="dicom:read_dicom",
         package="pydicom",
         extra="dicom",
@@ -165,6 +154,8 @@ FORMATS: Final = (
 )
 READ: Final = tuple(row for row in FORMATS if row.reader)
 WRITTEN: Final = tuple(row for row in FORMATS if row.writer)
+READ_ENDS: Final = {end: row for row in READ for end in row.extensions}
+WRITTEN_ENDS: Final = {end: row for row in WRITTEN for end in row.extensions}
 
 
 def written(word: str) -> Format:
@@ -190,17 +181,19 @@ def check_compression(kind: Format, compression: str) -> None:
         raise ArgumentError(f"compression={compression!r}; {kind.title} allows {allowed}")
 
 
-def by_extension(path: Path, rows: tuple[Format, ...] = READ) -> Format | None:
+def by_extension(path: Path, ends: Mapping[str, Format] = READ_ENDS) -> Format | None:
     """The format that a file's extension claims, None for an extension of no format."""
-    known = extension(path, rows)
-    return next((row for row in rows if known in row.extensions), None)
+    return ends.get(extension(path, ends))
 
 
-def extension(path: Path, rows: tuple[Format, ...] = READ) -> str:
+def extension(path: Path, ends: Mapping[str, Format] = READ_ENDS) -> str:
     """The known extension in lower case (``.nii.gz`` as one), or an empty string."""
-    name = path.name.lower()
-    fitting = [end for row in rows for end in row.extensions if name.endswith(end) and name != end]
-    return max(fitting, key=len, default="")
+    parts = path.name.lower().rsplit(".", 2)
+    for start in (-2, -1):
+        end = "." + ".".join(parts[start:])
+        if end in ends and len(parts) > -start and any(parts[:start]):
+            return end
+    return ""
 
 
 def extras() -> dict[str, tuple[str, ...]]:

@@ -17,7 +17,7 @@ from typing import IO, Final, get_args
 import numpy as np
 
 from ctfast.errors import ArgumentError, DTypeError, ShapeError
-from ctfast.files.formats import WRITTEN, Compression, Format, by_extension, check_compression, written
+from ctfast.files.formats import WRITTEN_ENDS, Compression, Format, by_extension, check_compression, written
 from ctfast.files.image import PIXEL_DTYPES, MetaValue, Units, WriteOptions
 
 OutputFormat = str
@@ -74,10 +74,9 @@ def output_format(path: Path) -> Format:
     Raises:
         ArgumentError: For an extension that is not written.
     """
-    kind = by_extension(path, WRITTEN)
+    kind = by_extension(path, WRITTEN_ENDS)
     if kind is None:
-        known = [extension for row in WRITTEN for extension in row.extensions]
-        raise ArgumentError(f"{path.name!r}: extension is none of {', '.join(known)}")
+        raise ArgumentError(f"{path.name!r}: extension is none of {', '.join(WRITTEN_ENDS)}")
     return kind
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
-from ctfast.errors import UsageError
-from ctfast.files import find_images
-from tests.files.files_build import dicom, raw_tiff, slice_hu
+from ctfast.errors import FileFormatError, UsageError
+from ctfast.files import find_images, read_image, write_image
+from tests.files.files_build import data_set, dicom, raw_tiff, save, slice_hu
 
 
 @pytest.fixture
@@ -39,9 +41,11 @@ def test_folders(tree: Path) -> None:
     assert [item.path for item in found.items][:2] == [tree / "a.tif", tree / "b" / "B.TIFF"]
     assert found.roots == (tree,)
     reasons = {item.path.name: item.reason for item in found.ignored}
-    assert set(reasons) == {"._a.tif", ".x.tif", "DICOMDIR", "overview.csv", "notes", "empty", "pipe.tif"}
+    assert set(reasons) == {"._a.tif", ".x.tif", "DICOMDIR", "overview.csv", "notes", "empty", "pipe.tif", ".hidden"}
     assert "AppleDouble" in reasons["._a.tif"]
-    assert ".csv" in reasons["overview.csv"]
+    assert reasons["overview.csv"] == "no image (.csv)"
+    assert reasons["pipe.tif"] == "not a regular file"
+    assert reasons[".hidden"] == "hidden folder"
 
 
 def test_files_are_taken_as_named(tree: Path) -> None:
@@ -72,9 +76,72 @@ def test_link_loops_end(tree: Path) -> None:
     assert sum("link" in item.reason for item in found.ignored) == 2
 
 
-def test_broken_links_are_listed(tree: Path) -> None:
+@pytest.mark.parametrize(
+    "name", ["I10.img", "CT.1.2.3.CT", "scan.acr", "Dr.Smith_slice1", "a.dcm_anon", "x.csv", "IM_01"]
+)
+def test_content_decides_not_the_name(tree: Path, name: str) -> None:
+    dicom(tree / name, slice_hu())
+    [item] = [item for item in find_images([tree]).items if item.path.name == name]
+    assert item.stem == Path(name)
+    assert read_image(item.path).format == "dicom"
+
+
+def test_what_cannot_be_looked_at_is_taken_so_that_reading_fails(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tree / "gone.tif").symlink_to(tree / "nowhere.tif")
-    assert any(item.path.name == "gone.tif" for item in find_images([tree]).ignored)
+    (tree / "gone").symlink_to(tree / "nowhere")
+    (tree / "locked").mkdir()
+    scandir = os.scandir
+
+    def refuse(path: Any) -> Any:
+        if Path(path).name == "locked":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    found = find_images([tree])
+    taken = {item.path.name for item in found.items}
+    assert {"gone.tif", "gone", "locked"} <= taken
+    for name in ("gone.tif", "gone", "locked"):
+        with pytest.raises((OSError, FileFormatError)):
+            read_image(tree / name)
+
+
+@pytest.mark.parametrize(
+    ("uid", "reason"),
+    [
+        ("1.2.840.10008.5.1.4.1.1.481.3", "DICOM RT structure set"),
+        ("1.2.840.10008.5.1.4.1.1.481.5", "DICOM RT plan"),
+        ("1.2.840.10008.5.1.4.1.1.88.67", "DICOM structured report"),
+        ("1.2.840.10008.5.1.4.1.1.11.1", "DICOM presentation state"),
+        ("1.2.840.10008.5.1.4.1.1.104.1", "DICOM encapsulated document"),
+        ("1.2.840.10008.1.3.10", "DICOM directory (an index of other files)"),
+        ("1.2.840.10008.5.1.4.1.1.2", None),
+        ("1.2.840.10008.5.1.4.1.1.2.1", None),
+        ("1.2.840.10008.5.1.4.1.1.481.2", None),
+        ("1.2.840.10008.5.1.4.1.1.66.4", None),
+        ("1.2.840.10008.5.1.4.1.1.7", None),
+    ],
+)
+def test_dicom_objects_without_pixels_are_left_out(tree: Path, uid: str, reason: str | None) -> None:
+    for name in ("rs.dcm", "IM99"):
+        ds = data_set(slice_hu(), SOPClassUID=uid)
+        ds.file_meta.MediaStorageSOPClassUID = uid
+        save(ds, tree / name)
+    left = {item.path.name: item.reason for item in find_images([tree]).ignored}
+    assert [left.get(name) for name in ("rs.dcm", "IM99")] == [reason, reason]
+
+
+def test_tables_of_small_integers_are_no_data_sets(tree: Path) -> None:
+    (tree / "a.bin").write_bytes(np.array([8, 16, 24, 32, 40, 48], "<u4").tobytes())
+    assert "no image (.bin)" in {item.reason for item in find_images([tree]).ignored}
+
+
+def test_nothing_found_says_what_was_left_out_and_what_is_read(tmp_path: Path) -> None:
+    write_image(tmp_path / "a.png", np.zeros((4, 4), np.uint8))
+    write_image(tmp_path / "b.png", np.zeros((4, 4), np.uint8))
+    (tmp_path / "c.txt").write_text("text")
+    with pytest.raises(UsageError, match=r"2 a PNG image \(.png\), 1 no image \(.txt\).*NIfTI \(.nii .nii.gz\)"):
+        find_images([tmp_path])
 
 
 @pytest.mark.parametrize("inputs", [[], "folder", ["absent.tif"], ["absent*.tif"], [""], ["a\0b"]])
