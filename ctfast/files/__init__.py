@@ -6,9 +6,10 @@ them. What values mean travels with them (``Image.units``); see the module of ea
 
 from __future__ import annotations
 
+from ctfast.batch.choices import UnitsChoice
 from ctfast.files.find import SPLITS, Found, FoundFile, Ignored, Unread, find_images
 from ctfast.files.formats import Compression
-from ctfast.files.image import Allocate, Image, Limits, Units, UnitsChoice
+from ctfast.files.image import Allocate, Image, Limits, Units
 from ctfast.files.kaggle import CONTRAST, KaggleName, Overview, OverviewRow, find_overview, parse_name, read_overview
 from ctfast.files.reading import read_image
 from ctfast.files.writing import OutputFormat, write_image

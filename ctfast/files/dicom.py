@@ -23,6 +23,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from ctfast.batch.choices import UnitsChoice
 from ctfast.errors import FileFormatError
 from ctfast.files import _dicom_pixels as bits
 from ctfast.files import _dicom_rescale as modality
@@ -30,7 +31,7 @@ from ctfast.files._convert import count_nonfinite, put
 from ctfast.files._dicom_meta import collect, spacing, wanted
 from ctfast.files._dicom_scan import scan
 from ctfast.files._dicom_tags import has, number_or_none, text
-from ctfast.files.image import Allocate, Image, Limits, Request, Units, UnitsChoice
+from ctfast.files.image import Allocate, Image, Limits, Request, Units
 from ctfast.files.kaggle import parse_name
 
 _DEFLATED: Final = b"1.2.840.10008.1.2.1.99"

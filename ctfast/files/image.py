@@ -9,8 +9,9 @@ from typing import Literal
 
 import numpy as np
 
+from ctfast.batch.choices import UnitsChoice
+
 Units = Literal["hu", "stored", "unknown"]
-UnitsChoice = Literal["auto", "hu", "stored"]
 MetaValue = str | int | float | bool | None
 Allocate = Callable[[tuple[int, ...], np.dtype], np.ndarray]
 """Gives the array that a reader puts pixels of this shape and dtype into."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 
+from ctfast.batch.choices import UNITS, UnitsChoice, check_choice
 from ctfast.errors import ArgumentError
 from ctfast.files._decoder_errors import callers, decoding
-from ctfast.files.image import Allocate, Image, Limits, Request, UnitsChoice
+from ctfast.files.image import Allocate, Image, Limits, Request
 from ctfast.files.recognize import check_format, read_head
 
 _DEFAULT_LIMITS = Limits()
@@ -40,8 +40,7 @@ def read_image(
         MissingDependencyError: If an optional package is needed; names the pip command.
         ArgumentError: For other ``units``, and for another array from ``allocate`` than was asked for.
     """
-    if units not in get_args(UnitsChoice):
-        raise ArgumentError(f"units={units!r}; {', '.join(map(repr, get_args(UnitsChoice)))} are allowed")
+    check_choice("units", units, UNITS, ArgumentError)
     path = Path(path)
     head = read_head(path)
     kind = check_format(path, head)

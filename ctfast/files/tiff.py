@@ -24,10 +24,11 @@ from typing import Any, Final
 
 import numpy as np
 
+from ctfast.batch.choices import UnitsChoice
 from ctfast.errors import FileFormatError
 from ctfast.files import _tiff_check as check
 from ctfast.files._convert import count_nonfinite, linear, room, to_supported
-from ctfast.files.image import KEPT_DTYPES, Allocate, Image, Limits, MetaValue, Request, Units, UnitsChoice
+from ctfast.files.image import KEPT_DTYPES, Allocate, Image, Limits, MetaValue, Request, Units
 from ctfast.files.kaggle import parse_name
 
 _REDUCED_OR_MASK: Final = 1 | 4  # bits of NewSubfileType

@@ -1,21 +1,16 @@
-"""``write_image``: one file of any format that is written, whole or not at all.
-
-The file is written under a temporary, hidden name in the same folder and renamed: a reader never sees half of it, and
-a failure leaves an older file as it was.
-"""
+"""``write_image``: one file of any format that is written, whole or not at all."""
 
 from __future__ import annotations
 
 import math
-import os
-import secrets
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Final, get_args
+from typing import Final, get_args
 
 import numpy as np
 
+from ctfast.batch.atomic import replacing
+from ctfast.batch.choices import check_choice
 from ctfast.errors import ArgumentError, DTypeError, ShapeError
 from ctfast.files.formats import WRITTEN_ENDS, Compression, Format, by_extension, check_compression, written
 from ctfast.files.image import PIXEL_DTYPES, MetaValue, Units, WriteOptions
@@ -64,7 +59,7 @@ def write_image(
         raise ShapeError(f"pixels of shape {pixels.shape}; (H, W) or (frames, H, W), not empty, is allowed")
     _check_numbers(spacing, padding)
     facts = _facts(units, spacing, padding, description)
-    with _replacing(path) as file:
+    with replacing(path, "wb") as file:
         kind.write(file, pixels, WriteOptions(path, compression, level, units, spacing, facts))
 
 
@@ -78,19 +73,6 @@ def output_format(path: Path) -> Format:
     if kind is None:
         raise ArgumentError(f"{path.name!r}: extension is none of {', '.join(WRITTEN_ENDS)}")
     return kind
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A new file that takes the place of ``path`` once it is complete, and vanishes if anything fails."""
-    temporary = path.with_name(f".ctfast-{os.getpid()}-{secrets.token_hex(6)}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            yield file
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def _check_numbers(spacing: tuple[float, float] | None, padding: float | None) -> None:
@@ -108,8 +90,7 @@ def _facts(
 ) -> dict[str, MetaValue]:
     from ctfast import __version__
 
-    if units not in get_args(Units):
-        raise ArgumentError(f"units={units!r}; {', '.join(get_args(Units))} are allowed")
+    check_choice("units", units, get_args(Units), ArgumentError)
     facts: dict[str, MetaValue] = {"ctfast": __version__, "units": units}
     if spacing is not None:
         facts["spacing_row"], facts["spacing_column"] = float(spacing[0]), float(spacing[1])

@@ -99,9 +99,6 @@ def make_plan(inputs: Sequence[str | Path], out: Path, settings: Settings, optio
     out = out.resolve()
     _refuse_out_inside_inputs(inputs, out)
     images = find_images(inputs)
-    if not images.items:
-        listed = ", ".join(str(i) for i in inputs)
-        raise UsageError(f"no images found in {listed}; {len(images.ignored)} other files were ignored")
     suffix = written(settings.format).output
     tasks = [Task(str(item.path.resolve()), str(out / f"{item.stem}{suffix}")) for item in images.items]
     _refuse_collisions(tasks)

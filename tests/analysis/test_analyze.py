@@ -70,7 +70,8 @@ def test_a_broken_overview_is_told(tmp_path: Path) -> None:
 
 
 def test_empty_folder_and_missing_input(tmp_path: Path) -> None:
-    assert analyze(tmp_path).records == []
+    with pytest.raises(UsageError, match="no images found"):
+        analyze(tmp_path)
     with pytest.raises(UsageError, match="does not exist"):
         analyze(tmp_path / "nothing")
 

@@ -94,8 +94,9 @@ def test_the_reason_for_no_tissues_is_shown(page: Path) -> None:
     assert re.search(r"No tissues are named in 2 slices: .*names no rescale to HU; unit unknown", page.read_text())
 
 
-def test_empty_set(tmp_path: Path) -> None:
+def test_a_set_of_which_nothing_can_be_read(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.tif").write_bytes(b"no image")
     out = write_report(analyze(tmp_path / "in"), tmp_path / "empty.html")
     assert "No image was found or read in the inputs." in out.read_text()
 

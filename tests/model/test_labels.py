@@ -168,7 +168,7 @@ def test_sets_without_labels_or_with_too_many(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="these are no classes"):
         find_samples(tmp_path, labels=tmp_path / "t.csv")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UsageError, match="no slices found"):
+    with pytest.raises(UsageError, match="no images found"):
         find_samples(tmp_path / "empty")
 
 

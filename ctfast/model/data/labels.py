@@ -90,8 +90,6 @@ def find_samples(
         labels = Path(listed[0])
         listed = [labels.absolute().parent]
     found = find_images(listed)
-    if not found.items:
-        raise UsageError(f"no slices found in {', '.join(map(str, listed))}")
     samples = Samples(_merge_twins(found), (), "", _without(found.ignored, labels))
     roots = found.roots or tuple(dict.fromkeys(item.path.parent for item in found.items))
     kaggle_order = _label(samples, roots, labels, column, groups)
