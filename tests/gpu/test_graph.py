@@ -13,7 +13,7 @@ from ctkernels.contract import OPERATIONS, Link
 from ctkernels.testing import assert_exact
 from tests.cuda_on_host.runtime import LaunchError
 from tests.cuda_on_host.simulation import Simulation
-from tests.gpu.test_chain_on_gpu import CHAINS, CLAHE, GAUSSIAN, HISTOGRAM, SUMMARY, WINDOW, link, one_by_one, slices
+from tests.gpu.chains import CHAINS, CLAHE, GAUSSIAN, HISTOGRAM, SUMMARY, WINDOW, link, one_by_one, slices
 
 RECORDED: dict[str, Sequence[Link]] = {
     **{name: links for name, (links, _) in CHAINS.items()},

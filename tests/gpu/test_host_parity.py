@@ -28,7 +28,7 @@ SMALLER = {
     "clahe": [{}, {"nbins": 4096, "tile_grid": (2, 2)}],
     "histogram": [{"bins": 17_000, "value_range": (-1024, 3071)}],
 }
-"""Operations that go another way where shared memory is small or processors are old."""
+"""Operations whose launches ask what the device is (``geometry.Limits``), on both sides of what an old one has."""
 
 
 @pytest.mark.parametrize("dtype", ["uint16", "float32"])

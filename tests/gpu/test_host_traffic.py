@@ -10,8 +10,6 @@ What has to come from memory once, whatever the caches, is held to 1.15 times th
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 
@@ -19,18 +17,13 @@ from ctkernels.contract import OPERATIONS
 from tests.cuda_on_host.counts import counted
 from tests.cuda_on_host.simulation import Simulation
 from tests.gpu import budgets
-from tests.gpu.gpu_cases import Case, prepared, run
+from tests.gpu.gpu_cases import Case, plainest, prepared, run
 
 SHAPE = (2, 128, 256)
-VALUES: dict[str, dict[str, Any]] = {
-    "rescale": {"slope": 1.5, "intercept": -1024},
-    "window": {"center": 40, "width": 400},
-    "median_filter": {"size": 5},
-    "histogram": {"value_range": (-1024, 3071)},
-}
-ONE_PASS = ("rescale", "window", "median_filter", "gaussian_filter", "histogram", "label_tissue")
-"""Operations that read each pixel once and write each result once, but for the borders of tiles."""
+TIMED = {"median_filter": OPERATIONS["median_filter"].examples[0]}
+"""Counted as it is timed; by default (3 x 3) so little is done with a tile that bank conflicts come to 1.7."""
 MOST = 1.15
+"""Of what one launch reads and writes over the least: the borders of tiles are read twice."""
 
 
 def ct_like(shape: tuple[int, ...], dtype: str) -> np.ndarray:
@@ -44,7 +37,7 @@ def ct_like(shape: tuple[int, ...], dtype: str) -> np.ndarray:
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_traffic(host_gpu: Simulation, name: str, dtype: str) -> None:
     host_gpu.variant, host_gpu.counters = "checked", True
-    case = Case(name, ct_like(SHAPE, dtype), VALUES.get(name, {}), "ct")
+    case = Case(name, ct_like(SHAPE, dtype), dict(TIMED.get(name, plainest(name))), "ct")
     run(case)
     host_gpu.launches.clear()
     result = run(case)
@@ -64,7 +57,7 @@ def test_traffic(host_gpu: Simulation, name: str, dtype: str) -> None:
         measured["write"] = total["write_sectors"] * 32 / result_bytes
     budgets.hold("traffic", f"{name} {dtype}", {key: round(value, 3) for key, value in measured.items()})
     counted["calls whose memory traffic was counted"] += 1
-    if name in ONE_PASS and not budgets.WRITE:
+    if len(launches) == 1 and not budgets.WRITE:
         assert total["unique_read"] <= MOST * input_bytes
         assert total["unique_written"] <= MOST * result_bytes + 4096
         assert measured.get("write", 1) <= MOST

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import importlib
 import threading
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from ctkernels import gpu
 from ctkernels.contract import OPERATIONS
 from tests.cuda_on_host.counts import counted
 from tests.cuda_on_host.simulation import Simulation
 from tests.gpu.gpu_cases import Case, cases, check, prepared, run
-
-OWN = ("rescale", "window", "normalize", "standardize", "histogram", "summary", "label_tissue")
 
 
 def several(name: str, dtype: str, images: int) -> Case:
@@ -26,7 +26,7 @@ def several(name: str, dtype: str, images: int) -> Case:
     return case._replace(image=x, shift=0)
 
 
-@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize("name", OPERATIONS)
 def test_more_images_than_a_grid_takes(host_gpu: Simulation, name: str) -> None:
     """Eleven where two go in a launch (``run`` sees to that): the kernels loop over the rest."""
     for dtype in ("uint8", "float32"):
@@ -35,7 +35,11 @@ def test_more_images_than_a_grid_takes(host_gpu: Simulation, name: str) -> None:
         counted["batches beyond a grid's limit"] += 1
 
 
-@pytest.mark.parametrize("name", ["normalize", "standardize", "summary"])
+LAUNCHERS = Path(gpu.__file__).parent
+WITH_WORKSPACE = [name for name in OPERATIONS if "def workspace_bytes(" in (LAUNCHERS / f"{name}.py").read_text()]
+
+
+@pytest.mark.parametrize("name", WITH_WORKSPACE)
 def test_a_workspace_of_the_promised_size_is_enough(host_gpu: Simulation, name: str) -> None:
     import cupy
 

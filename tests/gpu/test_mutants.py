@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import itertools
 from functools import partial
-from typing import Any
 
 import pytest
 
 from ctkernels.contract import OPERATIONS
+from ctkernels.gpu._core.geometry_filters import network_serves
 from tests.cuda_on_host.counts import counted
 from tests.cuda_on_host.simulation import Simulation
 from tests.gpu import mutations
-from tests.gpu.gpu_cases import HUGE, Case, cases, check, pictures, run
+from tests.gpu.gpu_cases import HUGE, Case, cases, check, pictures, prepared, run
 
 MUTANTS = mutations.everything()
 ORDERS = ((2, 30), (0, 0), (1, 0), (3, 0), (2, 5))
 FEW = ("int16", "float32")
 BATCH = (3, 33, 41)
 
-SIZES: dict[str, Any] = {
-    "median_filter": lambda size: size in (3, 5),
-    "median_large": lambda size: size not in (1, 3, 5, 7, 9, 11, (1, 7), (5, 1), (9, 3)),
-}
-"""Sizes of medians that run the unit, of those the ones that compile fast."""
+
+def runs(unit: str, case: Case) -> bool:
+    """Whether the call's launches are of the unit; of medians by networks, those that g++ compiles fast."""
+    if case.name != "median_filter":
+        return True
+    params, dtype = prepared(case)
+    return case.params.get("size") in (3, 5) if unit == "median_filter" else not network_serves(params["size"], dtype)
 
 
 def calls(unit: str) -> list[Case]:
@@ -35,8 +37,7 @@ def calls(unit: str) -> list[Case]:
         for case in cases(name, dtype, picks=1):
             batch = pictures((3, 6, 5), dtype)["values"] if case.params.get("size") == HUGE else next(batches)
             made += [case, case._replace(image=batch, kind="batch")]
-    size = SIZES.get(unit)
-    return [case for case in made if case.image.size > 1 and (size is None or size(case.params.get("size", 3)))]
+    return [case for case in made if case.image.size > 1 and runs(unit, case)]
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=str)
