@@ -17,7 +17,7 @@ from ctfast.batch.workers import use_processes
 from ctfast.errors import DeviceMemoryError
 from ctfast.files import write_image
 from ctfast.runner import run
-from ctfast.runner.gpu.device import Lane
+from ctfast.runner.gpu.sizes import resized
 from ctfast.runner.planning import Settings, Task
 from ctfast.runner.running import run_tasks
 from tests.cuda_on_host.simulation import Simulation
@@ -25,32 +25,32 @@ from tests.gpu.runs import LONG, WINDOWED, assert_like_the_cpu, rows_of, write_f
 
 
 @pytest.fixture
-def launched(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def launched(host_gpu: Simulation, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Images of each chunk that was put on a GPU."""
-    sizes: list[int] = []
-    original = Lane._launched
+    from ctkernels.gpu._core.streams import Lanes
 
-    def noted(self: Lane, chunk: Any, part: slice) -> Any:
-        event = original(self, chunk, part)
-        sizes.append(part.stop - part.start)
+    sizes: list[int] = []
+    original = Lanes.launch
+
+    def noted(self: Lanes, slot: Any, source: np.ndarray, *rest: Any) -> Any:
+        event = original(self, slot, source, *rest)
+        sizes.append(len(source))
         return event
 
-    monkeypatch.setattr(Lane, "_launched", noted)
+    monkeypatch.setattr(Lanes, "launch", noted)
     return sizes
 
 
 @pytest.mark.parametrize(("devices", "lazy", "workers"), [(1, False, 3), (1, True, 1), (2, True, 2)])
-def test_a_run_is_that_of_the_cpu(
-    host_gpu: Simulation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, devices: int, lazy: bool, workers: int
-) -> None:
-    monkeypatch.setattr("ctfast.runner.gpu.run._FILES_A_GPU", 8)
+def test_a_run_is_that_of_the_cpu(host_gpu: Simulation, tmp_path: Path, devices: int, lazy: bool, workers: int) -> None:
     host_gpu.devices, host_gpu.lazy, host_gpu.seed = devices, lazy, devices + workers
     folder = write_folder(tmp_path / "in", 40)
     write_image(folder / "stack.npy", np.arange(-500, 3 * 24 * 27 - 500, dtype=np.int16).reshape(3, 24, 27))
     write_image(folder / "big.tif", np.full((24, 27), 5.5, np.float32), units="hu")
     (folder / "empty.tif").write_bytes(b"")
     (folder / "page.tif").write_text("<html>404</html>")
-    report = run(folder, tmp_path / "out", LONG, backend="gpu", workers=workers)
+    with resized(files_per_gpu=8):
+        report = run(folder, tmp_path / "out", LONG, backend="gpu", workers=workers)
     assert report.failed == 2
     assert_like_the_cpu(folder, tmp_path / "out", LONG)
     assert not [t for t in threading.enumerate() if t.name.startswith("ctfast-")]
@@ -107,9 +107,8 @@ def test_chunks_hold_what_memory_allows(host_gpu: Simulation, tmp_path: Path, la
 
 
 def test_out_of_memory_halves_the_chunk_and_is_remembered(
-    host_gpu: Simulation, tmp_path: Path, launched: list[int], monkeypatch: pytest.MonkeyPatch
+    host_gpu: Simulation, tmp_path: Path, launched: list[int]
 ) -> None:
-    monkeypatch.setattr("ctfast.runner.gpu.device.CHUNK_BYTES", 16 * 24 * 27 * 2)
     folder = write_folder(tmp_path / "in", 100, ((24, 27),))
     refused = 0
 
@@ -122,7 +121,8 @@ def test_out_of_memory_halves_the_chunk_and_is_remembered(
             raise cupy.cuda.memory.OutOfMemoryError(size, 0)
 
     host_gpu.before_allocation = before
-    report = run(folder, tmp_path / "out", WINDOWED, backend="gpu", workers=2)
+    with resized(chunk_bytes=16 * 24 * 27 * 2):
+        report = run(folder, tmp_path / "out", WINDOWED, backend="gpu", workers=2)
     assert (report.ok, report.failed) == (100, 0)
     assert sum(launched) == 100
     assert set(launched) <= {4, 2, 1, 3}, "16 and 8 do not fit, 4 does"
@@ -130,9 +130,7 @@ def test_out_of_memory_halves_the_chunk_and_is_remembered(
     assert_like_the_cpu(folder, tmp_path / "out", WINDOWED)
 
 
-def test_an_image_too_large_for_the_gpu_fails_alone(
-    host_gpu: Simulation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_image_too_large_for_the_gpu_fails_alone(host_gpu: Simulation, tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "in", 12)
     write_image(folder / "huge.tif", np.zeros((300, 300), np.int16), units="hu")
 
@@ -176,14 +174,12 @@ def test_a_failing_launch_fails_its_files_and_the_run_goes_on(
     )
 
 
-def test_a_stack_larger_than_a_chunk_goes_by_itself(
-    host_gpu: Simulation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, launched: list[int]
-) -> None:
-    monkeypatch.setattr("ctfast.runner.gpu.device.CHUNK_BYTES", 5 * 24 * 27 * 2)
+def test_a_stack_larger_than_a_chunk_goes_by_itself(host_gpu: Simulation, tmp_path: Path, launched: list[int]) -> None:
     folder = write_folder(tmp_path / "in", 5, ((24, 27),))
     stack = np.random.default_rng(0).integers(-1000, 1000, (17, 24, 27)).astype(np.int16)
     write_image(folder / "stack.tif", stack, units="hu")
-    report = run(folder, tmp_path / "out", LONG, backend="gpu", workers=2)
+    with resized(chunk_bytes=5 * 24 * 27 * 2):
+        report = run(folder, tmp_path / "out", LONG, backend="gpu", workers=2)
     assert report.ok == 6, report.failures
     assert sum(launched) == 5
     assert_like_the_cpu(folder, tmp_path / "out", LONG)

@@ -1,4 +1,4 @@
-"""Files of one shape and dtype gathered into chunks for a GPU: who sits where, which chunk is where in its life.
+"""Files of one shape and dtype gathered into chunks for a GPU.
 
 A chunk uses a slot of page-locked memory: open (threads that read files put their pixels straight into it), closed
 (full, or its slot is needed), on the GPU, being written to files, and then its slot is free again.
@@ -22,7 +22,7 @@ from ctfast.runner.planning import Task
 
 
 class Stopped(Exception):
-    """The run was given up while this thread waited for a place."""
+    """The run was given up while this thread waited for room in a chunk."""
 
 
 class Key(NamedTuple):
@@ -34,8 +34,8 @@ class Key(NamedTuple):
 
 
 @dataclass(eq=False, slots=True)
-class Seat:
-    """One file's place in a chunk."""
+class Entry:
+    """One file in a chunk."""
 
     task: Task
     row: Row
@@ -43,6 +43,7 @@ class Seat:
     """What is known of it; the pixels are in the chunk."""
     shape: tuple[int, ...]
     start: int
+    """Its first image in the chunk."""
     stop: int
     read_seconds: float
 
@@ -56,26 +57,27 @@ class Chunk:
     plan: Plan
     source: NDArray[Any]
     """``(capacity, H, W)``, page-locked."""
-    seats: list[Seat] = field(default_factory=list)
-    taken: int = 0
-    """Images that have a place."""
+    entries: list[Entry] = field(default_factory=list)
+    """Files whose pixels are there."""
+    reserved: int = 0
+    """Images that have memory in ``source``."""
     expected: int = 0
-    """Files that have a place and did not fail; those in ``seats`` have put their pixels there."""
+    """Files that reserved memory and did not fail; those in ``entries`` are among them."""
     closed: bool = False
-    left: int = 0
+    unwritten: int = 0
     """Files whose output is not written yet."""
-    targets: list[NDArray[Any]] = field(default_factory=list)
-    """Results, page-locked: the image first where the plan makes one, then the rows of each statistic."""
+    results: list[NDArray[Any]] = field(default_factory=list)
+    """Page-locked: the image first where the plan makes one, then the rows of each statistic."""
     seconds: float = 0.0
     """On the GPU."""
 
 
-Job = tuple[Chunk, Seat]
+Output = tuple[Chunk, Entry]
 """An output to write."""
 
 
-class Desk:
-    """Gives files their places and chunks their next state; every method may be called from any thread."""
+class ChunkBuffer:
+    """Gives files memory in chunks and chunks their next state; every method may be called from any thread."""
 
     def __init__(
         self, slots: Sequence[Any], launch: Callable[[Chunk], None], capacity: Callable[[Key, Plan], int], readers: int
@@ -87,13 +89,13 @@ class Desk:
         self._capacity = capacity
         self._readers = readers
         self._open: dict[Key, Chunk] = {}
-        self._jobs: deque[Job] = deque()
+        self._outputs: deque[Output] = deque()
         self._unwritten = 0
         self._stopped = False
         self._changed = threading.Condition()
 
-    def take(self, key: Key, plan: Plan, count: int, meanwhile: Callable[[Job], None]) -> tuple[Chunk, int]:
-        """An open chunk and the first of ``count`` places in it, the caller's until it calls ``sit`` or ``leave``.
+    def reserve(self, key: Key, plan: Plan, count: int, write: Callable[[Output], None]) -> tuple[Chunk, int]:
+        """Memory for ``count`` images: an open chunk and the first index in it, until ``commit`` or ``cancel``.
 
         Where all slots are in use, the caller writes outputs until one is free.
 
@@ -106,35 +108,35 @@ class Desk:
                     raise Stopped
                 chunk = self._with_room(key, plan, count)
                 if chunk is not None:
-                    start = chunk.taken
-                    chunk.taken += count
+                    start = chunk.reserved
+                    chunk.reserved += count
                     chunk.expected += 1
                     self._unwritten += 1
                     return chunk, start
                 if len(self._open) == self._slots:
                     # Every slot waits for files of another kind: the fullest goes as it is.
-                    self._close(max(self._open.values(), key=lambda c: c.taken / len(c.source)))
+                    self._close(max(self._open.values(), key=lambda c: c.reserved / len(c.source)))
                     continue  # its slot is free already where all its files have failed
-                if not self._jobs:
+                if not self._outputs:
                     self._changed.wait()
                     continue
-                job = self._jobs.popleft()
-            meanwhile(job)
+                output = self._outputs.popleft()
+            write(output)
 
-    def sit(self, chunk: Chunk, seat: Seat) -> None:
-        """The pixels of a file are in the place that ``take`` gave it."""
+    def commit(self, chunk: Chunk, entry: Entry) -> None:
+        """The pixels of a file are in the memory that ``reserve`` gave it."""
         with self._changed:
-            chunk.seats.append(seat)
-            self._settled(chunk)
+            chunk.entries.append(entry)
+            self._entered(chunk)
 
-    def leave(self, chunk: Chunk) -> None:
-        """A file failed after ``take`` gave it a place: what it left there is computed, and nobody looks at it."""
+    def cancel(self, chunk: Chunk) -> None:
+        """A file failed after ``reserve``: what it left in its memory is computed, and nobody looks at it."""
         with self._changed:
             chunk.expected -= 1
             self._unwritten -= 1
-            self._settled(chunk)
+            self._entered(chunk)
 
-    def reader_done(self) -> None:
+    def reader_finished(self) -> None:
         """A thread reads no more files; after the last one, chunks go as full as they are."""
         with self._changed:
             self._readers -= 1
@@ -146,34 +148,34 @@ class Desk:
     def computed(self, chunk: Chunk) -> None:
         """The results of a chunk are there."""
         with self._changed:
-            self._jobs.extend((chunk, seat) for seat in chunk.seats)
+            self._outputs.extend((chunk, entry) for entry in chunk.entries)
             self._changed.notify_all()
 
     def written(self, chunk: Chunk) -> None:
-        """One more file of the chunk is dealt with; its slot is free after the last."""
+        """One more file of the chunk is written or has failed; its slot is free after the last."""
         with self._changed:
             self._unwritten -= 1
-            chunk.left -= 1
-            if chunk.left == 0:
+            chunk.unwritten -= 1
+            if chunk.unwritten == 0:
                 self._free.append(chunk.slot)
-            if chunk.left == 0 or self._unwritten == 0:
+            if chunk.unwritten == 0 or self._unwritten == 0:
                 self._changed.notify_all()
 
-    def job(self) -> Job | None:
+    def next_output(self) -> Output | None:
         """An output to write, if there is one."""
         with self._changed:
-            return self._jobs.popleft() if self._jobs else None
+            return self._outputs.popleft() if self._outputs else None
 
-    def last_jobs(self) -> Iterator[Job]:
+    def remaining_outputs(self) -> Iterator[Output]:
         """Outputs to write until all are written, for a thread that reads no more."""
         while True:
             with self._changed:
-                while not self._jobs and not self._stopped and (self._unwritten or self._readers):
+                while not self._outputs and not self._stopped and (self._unwritten or self._readers):
                     self._changed.wait()
-                if self._stopped or not self._jobs:
+                if self._stopped or not self._outputs:
                     return
-                job = self._jobs.popleft()
-            yield job
+                output = self._outputs.popleft()
+            yield output
 
     @property
     def stopped(self) -> bool:
@@ -188,7 +190,7 @@ class Desk:
 
     def _with_room(self, key: Key, plan: Plan, count: int) -> Chunk | None:
         chunk = self._open.get(key)
-        if chunk is not None and chunk.taken + count > len(chunk.source):
+        if chunk is not None and chunk.reserved + count > len(chunk.source):
             self._close(chunk)
             chunk = None
         if chunk is None and self._free:
@@ -205,19 +207,19 @@ class Desk:
     def _close(self, chunk: Chunk) -> None:
         chunk.closed = True
         del self._open[chunk.key]
-        self._launch_if_whole(chunk)
+        self._launch_if_complete(chunk)
 
-    def _settled(self, chunk: Chunk) -> None:
-        if chunk.taken == len(chunk.source) and not chunk.closed:
+    def _entered(self, chunk: Chunk) -> None:
+        if chunk.reserved == len(chunk.source) and not chunk.closed:
             self._close(chunk)
         else:
-            self._launch_if_whole(chunk)
+            self._launch_if_complete(chunk)
 
-    def _launch_if_whole(self, chunk: Chunk) -> None:
-        if not chunk.closed or len(chunk.seats) < chunk.expected:
+    def _launch_if_complete(self, chunk: Chunk) -> None:
+        if not chunk.closed or len(chunk.entries) < chunk.expected:
             return
-        if chunk.seats:
-            chunk.left = chunk.expected
+        if chunk.entries:
+            chunk.unwritten = chunk.expected
             self._launch(chunk)
         else:
             self._free.append(chunk.slot)

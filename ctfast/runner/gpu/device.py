@@ -16,17 +16,16 @@ from ctfast.dispatch.device_errors import device_errors
 from ctfast.dispatch.transfer import streams
 from ctfast.errors import DeviceMemoryError
 from ctfast.runner.gpu.chunks import Chunk, Key
+from ctfast.runner.gpu.sizes import sizes
 
 SLOTS = 3
 """Chunks of a GPU at a time: one being read, one on the GPU, one being written."""
-CHUNK_BYTES = 64 << 20
-"""Pixels of a chunk: enough for copies at full speed and for every multiprocessor; more only takes longer to fill."""
 _SHARE_OF_MEMORY = 0.5
 _SCRATCH_BYTES_A_PIXEL = 24
 """Between two steps of a chain: two intermediate images of at most 8 bytes a pixel, tables and histograms."""
 
 
-class Lane:
+class DeviceWorker:
     """A GPU with its slots, a thread that starts its work and one that waits for it."""
 
     def __init__(
@@ -35,27 +34,27 @@ class Lane:
         self.device = device
         self._computed, self._failed = computed, failed
         with device_errors():
-            self._lanes = streams().Lanes(device)
-            self._free_bytes: int = self._lanes.free_bytes()
+            self._streams = streams().Lanes(device)
+            self._free_bytes: int = self._streams.free_bytes()
         self.slots = [streams().Slot(device) for _ in range(SLOTS)]
         self._ready: SimpleQueue[Chunk | None] = SimpleQueue()
         self._running: SimpleQueue[tuple[Chunk, Any, float] | None] = SimpleQueue()
-        self._most: dict[Key, int] = {}
+        self._fitting: dict[Key, int] = {}  # images of a chunk, where more were too many before
         self._threads = [
             threading.Thread(target=work, name=f"ctfast-gpu-{device}", daemon=True)
-            for work in (self._start, self._wait)
+            for work in (self._launch_chunks, self._await_chunks)
         ]
         for thread in self._threads:
             thread.start()
 
     def capacity(self, key: Key, plan: Plan) -> int:
-        """Images a chunk may hold: by the bytes of a copy, the memory of the GPU, and what was too much before."""
+        """Images a chunk may hold: by the bytes of a copy, the memory of the GPU, and what did not fit before."""
         pixels = key.height * key.width
         source, result = pixels * key.dtype.itemsize, pixels * (plan.dtype.itemsize if plan.makes_image else 0)
         by_memory = int(_SHARE_OF_MEMORY * self._free_bytes) // (
             SLOTS * (source + result) + _SCRATCH_BYTES_A_PIXEL * pixels
         )
-        return max(1, min(CHUNK_BYTES // source, by_memory, self._most.get(key, by_memory)))
+        return max(1, min(sizes().chunk_bytes // source, by_memory, self._fitting.get(key, by_memory)))
 
     def launch(self, chunk: Chunk) -> None:
         """Do a chunk; ``computed`` or ``failed`` is called with it later."""
@@ -69,13 +68,13 @@ class Lane:
         for slot in self.slots:
             slot.drop()
 
-    def _start(self) -> None:
+    def _launch_chunks(self) -> None:
         while (chunk := self._ready.get()) is not None:
             begin = time.perf_counter()
             try:
-                chunk.targets = _targets(chunk)
+                chunk.results = _results(chunk)
                 try:
-                    self._running.put((chunk, self._launched(chunk, slice(0, chunk.taken)), begin))
+                    self._running.put((chunk, self._launched(chunk, slice(0, chunk.reserved)), begin))
                 except DeviceMemoryError:
                     self._in_parts(chunk)
                     chunk.seconds = time.perf_counter() - begin
@@ -84,7 +83,7 @@ class Lane:
                 self._failed(chunk, error)
         self._running.put(None)
 
-    def _wait(self) -> None:
+    def _await_chunks(self) -> None:
         while (item := self._running.get()) is not None:
             chunk, event, begin = item
             try:
@@ -98,17 +97,17 @@ class Lane:
 
     def _launched(self, chunk: Chunk, part: slice) -> Any:
         with device_errors():
-            return self._lanes.launch(
-                chunk.slot, chunk.source[part], [target[part] for target in chunk.targets], _compute(chunk.plan)
+            return self._streams.launch(
+                chunk.slot, chunk.source[part], [result[part] for result in chunk.results], _compute(chunk.plan)
             )
 
     def _in_parts(self, chunk: Chunk) -> None:
         """Half as many images at a time, and half of that, until it fits; later chunks are as small."""
-        start, part = 0, max(1, chunk.taken // 2)
-        self._empty()
-        while start < chunk.taken:
+        start, part = 0, max(1, chunk.reserved // 2)
+        self._release_memory()
+        while start < chunk.reserved:
             try:
-                event = self._launched(chunk, slice(start, min(start + part, chunk.taken)))
+                event = self._launched(chunk, slice(start, min(start + part, chunk.reserved)))
                 with device_errors():
                     event.synchronize()
                 start += part
@@ -116,23 +115,23 @@ class Lane:
                 if part == 1:
                     raise
                 part //= 2
-                self._empty()
-        self._most[chunk.key] = part
+                self._release_memory()
+        self._fitting[chunk.key] = part
 
-    def _empty(self) -> None:
-        """Give back all memory that is not at work: buffers of other slots have the size that was too large."""
+    def _release_memory(self) -> None:
+        """All that is not in use: buffers of other slots have the size that was too large."""
         with device_errors():
-            self._lanes.synchronize()
+            self._streams.synchronize()
             for slot in self.slots:
                 slot.drop(host=False)
-            self._free_bytes = self._lanes.free_bytes()
+            self._free_bytes = self._streams.free_bytes()
 
 
-def _targets(chunk: Chunk) -> list[NDArray[Any]]:
+def _results(chunk: Chunk) -> list[NDArray[Any]]:
     plan, slot = chunk.plan, chunk.slot
-    shape = (chunk.taken, chunk.key.height, chunk.key.width)
-    targets = [slot.host("image", shape, plan.dtype)] if plan.makes_image else []
-    return targets + [slot.host(link.operation, *plan.rows(shape, link)) for link in plan.statistics]
+    shape = (chunk.reserved, chunk.key.height, chunk.key.width)
+    results = [slot.host("image", shape, plan.dtype)] if plan.makes_image else []
+    return results + [slot.host(link.operation, *plan.rows(shape, link)) for link in plan.statistics]
 
 
 def _compute(plan: Plan) -> Callable[[Any, list[Any]], None]:

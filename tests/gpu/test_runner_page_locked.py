@@ -1,4 +1,4 @@
-"""Files are decoded into page-locked memory, and one that fails there holds nobody up."""
+"""Files are decoded into page-locked memory, and one that fails there keeps nobody waiting."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import tifffile
 
 from ctfast.files import Image, read_image, write_image
 from ctfast.runner import run
+from ctfast.runner.gpu.sizes import resized
 from tests.cuda_on_host.simulation import Simulation
 from tests.cuda_on_host.standin.pinned import is_pinned
 from tests.gpu.runs import LONG, WINDOWED, assert_like_the_cpu, rows_of, write_folder
@@ -36,16 +37,13 @@ def broken(path: Path, seed: int, shape: tuple[int, int] = (24, 27)) -> None:
     pixels = np.random.default_rng(seed).integers(-1024, 1500, shape).astype(np.int16)
     tifffile.imwrite(path, pixels, photometric="minisblack", compression="zlib", rowsperstrip=12)
     with tifffile.TiffFile(path) as file:
-        place, size = file.pages[0].dataoffsets[1], file.pages[0].databytecounts[1]  # type: ignore[union-attr]
+        start, size = file.pages[0].dataoffsets[1], file.pages[0].databytecounts[1]  # type: ignore[union-attr]
     data = bytearray(path.read_bytes())
-    data[place + 2 : place + size] = bytes(size - 2)
+    data[start + 2 : start + size] = bytes(size - 2)
     path.write_bytes(data)
 
 
-def test_readers_write_into_page_locked_memory(
-    page_locked: dict[str, bool], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("ctfast.runner.gpu.device.CHUNK_BYTES", 5 * 24 * 27 * 2)
+def test_readers_write_into_page_locked_memory(page_locked: dict[str, bool], tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "in", 12)
     for i in range(4):
         pixels = np.random.default_rng(i).integers(-1024, 1500, (24, 27))
@@ -53,7 +51,8 @@ def test_readers_write_into_page_locked_memory(
         np.save(folder / f"half{i}.npy", pixels + 0.5)
     write_image(folder / "stack.npy", np.ones((3, 24, 27), np.int16))
     write_image(folder / "large.npy", np.ones((6, 24, 27), np.int16))
-    report = run(folder, tmp_path / "out", WINDOWED, backend="gpu", workers=2)
+    with resized(chunk_bytes=5 * 24 * 27 * 2):
+        report = run(folder, tmp_path / "out", WINDOWED, backend="gpu", workers=2)
     assert (report.ok, report.failed) == (22, 0)
     own = {name for name, there in page_locked.items() if not there}
     assert own == {"large.npy"}, "more images than a chunk holds"
@@ -62,10 +61,9 @@ def test_readers_write_into_page_locked_memory(
 
 
 @pytest.mark.parametrize(("workers", "lazy", "a_chunk"), [(1, False, 1), (1, True, 4), (3, True, 2), (4, False, 8)])
-def test_files_that_fail_after_they_have_a_place(
-    host_gpu: Simulation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int, lazy: bool, a_chunk: int
+def test_files_that_fail_after_they_have_memory(
+    host_gpu: Simulation, tmp_path: Path, workers: int, lazy: bool, a_chunk: int
 ) -> None:
-    monkeypatch.setattr("ctfast.runner.gpu.device.CHUNK_BYTES", a_chunk * 24 * 27 * 2)
     host_gpu.lazy, host_gpu.seed = lazy, workers
     folder = write_folder(tmp_path / "in", 20)
     for i in range(15):
@@ -73,7 +71,8 @@ def test_files_that_fail_after_they_have_a_place(
     for i in range(8):  # more kinds than slots, with no good file among them
         broken(folder / f"t{i}.tif", i, (24, 30 + i))
     tifffile.imwrite(folder / "nan.tif", np.full((24, 27), np.nan, np.float32))
-    report = run(folder, tmp_path / "out", LONG, backend="gpu", workers=workers)
+    with resized(chunk_bytes=a_chunk * 24 * 27 * 2):
+        report = run(folder, tmp_path / "out", LONG, backend="gpu", workers=workers)
     assert (report.ok, report.failed) == (20, 24)
     assert sum("cannot be read as TIFF" in row["error"] for row in report.failures) == 23
     assert_like_the_cpu(folder, tmp_path / "out", LONG)
