@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import os
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
@@ -27,11 +29,14 @@ FORBIDDEN = {
     "ctfast/arrays.py": HEAVY | {"ctfast.ops", "ctfast.files", "ctfast.runner", "ctfast.pipeline"},
     "ctfast/pipeline.py": HEAVY | {"ctfast.files", "ctfast.runner", "ctkernels.cpu", "ctkernels.gpu"},
     "ctfast/files": HEAVY | {"ctkernels", "ctfast.ops", "ctfast.pipeline", "ctfast.runner", "ctfast.backend"},
+    "ctfast/batch": HEAVY
+    | {"numpy", "ctkernels", "tifffile", "pydicom", "nibabel", "ctfast.ops", "ctfast.pipeline", "ctfast.dispatch"}
+    | {"ctfast.backend", "ctfast.files", "ctfast.runner", "ctfast.analysis", "ctfast.model", "ctfast.tools"},
     "ctfast/runner": HEAVY | {"ctkernels", "tifffile", "pydicom", "nibabel"},
     "ctfast/analysis": (HEAVY - {"scipy", "matplotlib"})
-    | {"ctkernels.cpu", "ctkernels.gpu", "ctkernels.reference", "tifffile", "pydicom", "nibabel"},
+    | {"ctkernels.cpu", "ctkernels.gpu", "ctkernels.reference", "tifffile", "pydicom", "nibabel", "ctfast.runner"},
     "ctfast/model": (HEAVY - {"jax", "flax", "optax", "matplotlib", "scipy"})
-    | {"ctkernels.gpu", "tifffile", "pydicom"},
+    | {"ctkernels.gpu", "tifffile", "pydicom", "ctfast.runner"},
     "ctfast/cli_model.py": HEAVY | {"numpy", "ctkernels", "tifffile", "pydicom"},
     "ctfast/cli.py": HEAVY | {"numpy", "ctkernels", "tifffile", "pydicom"},
 }
@@ -69,6 +74,28 @@ def test_the_check_itself_can_fail(tmp_path: Path) -> None:
     path = tmp_path / "offender.py"
     path.write_text("def f():\n    from ctkernels.cpu import window\n    import numba.core\n")
     assert offences(path, {"ctkernels.cpu", "numba"}) == {"ctkernels.cpu", "ctkernels.cpu.window", "numba.core"}
+
+
+def hidden_modules(package: str) -> list[str]:
+    """Modules that are something else as an attribute of their package, such as a function of the same name."""
+    root = importlib.import_module(package)
+    names = [m.name for m in pkgutil.walk_packages(root.__path__, f"{package}.") if not m.name.endswith("__main__")]
+    for name in names:
+        importlib.import_module(name)
+    return [n for n in names if getattr(sys.modules[n.rpartition(".")[0]], n.rpartition(".")[2]) is not sys.modules[n]]
+
+
+def test_no_module_is_hidden_by_a_function_of_its_name() -> None:
+    assert not hidden_modules("ctfast")
+
+
+def test_a_hidden_module_would_be_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "hiding").mkdir()
+    (tmp_path / "hiding" / "__init__.py").write_text("from hiding.plan import plan")
+    (tmp_path / "hiding" / "plan.py").write_text("def plan(): pass")
+    (tmp_path / "hiding" / "open.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert hidden_modules("hiding") == ["hiding.plan"]
 
 
 def test_no_package_takes_the_name_of_another() -> None:
