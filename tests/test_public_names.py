@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-PACKAGES = ("ctfast", "ctfast.analysis", "ctfast.model")
+PACKAGES = ("ctfast", "ctfast.analysis", "ctfast.files", "ctfast.model")
 
 PLAIN = """
 import sys

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from ctfast.batch.choices import UnitsChoice
+from ctfast.batch.choices import UnitsChoice as UnitsChoice
 
 Units = Literal["hu", "stored", "unknown"]
 MetaValue = str | int | float | bool | None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import subprocess
+import sys
 import typing
 from pathlib import Path
 
@@ -76,3 +78,10 @@ def test_a_run_and_a_single_file_take_the_same_words(tmp_path: Path) -> None:
     )
     assert [Path(task.output).name for task in plan.tasks] == ["x.nii.gz"]
     assert plan.settings.identity["format"] == "nii"
+
+
+def test_the_table_is_read_without_numpy() -> None:
+    code = "import sys, ctfast.files.formats as f; print(len(f.WRITTEN), 'numpy' in sys.modules)"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "4 False\n"
+    )
