@@ -10,12 +10,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
-from ctfast.analysis.pages.json_data import chosen_places
 from ctfast.analysis.pages.set_page import write_report
 from ctfast.analysis.pages.slice_page import write_single_report
 from ctfast.analysis.pages.svg import write_figures
-from ctfast.analysis.pages.text import plural
+from ctfast.analysis.pages.thumbnails import chosen_slices
 from ctfast.analysis.scan.analyze import Analysis, analyze
+from ctfast.analysis.wording import plural
 from ctfast.batch.progress import Show, shown, silent
 from ctfast.errors import MissingDependencyError, UsageError
 from ctfast.files import Found, UnitsChoice, find_images
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 _PACKAGES: Final = ("jinja2", "matplotlib", "scipy")
 _VALUES: Final = ("auto", "hu", "stored")
-_MOST_TOLD: Final = 20
+_MOST_LISTED: Final = 20
 
 
 @dataclass(frozen=True)
 class Written:
-    """What a report run found and wrote."""
+    """What a report run measured and wrote."""
 
     analysis: Analysis
     files: list[Path] = field(default_factory=list)
@@ -82,19 +82,19 @@ def report(
     if units not in _VALUES:
         raise UsageError(f"units={units!r}: one of {', '.join(_VALUES)} is allowed")
     units = cast(UnitsChoice, units)
-    found = find_images(listed)
-    _check_outputs([Path(p) for p in (out, csv, json) if p is not None], found, overwrite)
+    images = find_images(listed)
+    _check_outputs([Path(p) for p in (out, csv, json) if p is not None], images, overwrite)
     if figures is not None and not overwrite and _is_taken(Path(figures)):
         raise UsageError(f"{figures} exists and is not an empty folder: choose a new one, or say --overwrite")
-    with _shown(len(found.items), console) as show:
-        analysis = analyze(listed, units=units, workers=workers, show=show)
+    with _shown(len(images.items), console) as progress:
+        analysis = analyze(listed, units=units, workers=workers, progress=progress)
     written = Written(analysis)
-    only = len(analysis.records) == 1 and analysis.records[0].frame is None and not found.roots
+    only = len(analysis.records) == 1 and analysis.records[0].frame is None and not images.roots
     if only:
         written.files.append(write_single_report(analysis, out, pipeline=pipeline, units=units))
     else:
-        with _shown(len(chosen_places(analysis)), console) as show:
-            page = write_report(analysis, out, pipeline=pipeline, units=units, title=title, show=show)
+        with _shown(len(chosen_slices(analysis)), console) as progress:
+            page = write_report(analysis, out, pipeline=pipeline, units=units, title=title, progress=progress)
         written.files.append(page)
     if csv is not None:
         analysis.table.to_csv(csv)
@@ -108,21 +108,21 @@ def report(
 
 
 def print_written(written: Written, console: Console) -> None:
-    """The closing lines: what was found, what could not be read, what was written."""
+    """The closing lines: what was measured, what could not be read, what was written."""
     analysis = written.analysis
     counted = Counter(flag.rule.title for flag in analysis.flags)
-    told = f"{plural(len(analysis.records), 'slice')}, {plural(len(analysis.flags), 'flag')}"
-    console.print(told, highlight=False)
+    totals = f"{plural(len(analysis.records), 'slice')}, {plural(len(analysis.flags), 'flag')}"
+    console.print(totals, highlight=False)
     for title, number in counted.items():
         console.print(f"  {number:>6}  {title}", highlight=False, markup=False)
-    for unread in analysis.collection.unread[:_MOST_TOLD]:
+    for unread in analysis.collection.unread[:_MOST_LISTED]:
         console.print(f"not read: {unread.name}: {unread.reason}", highlight=False, markup=False, soft_wrap=True)
-    if written.failed > _MOST_TOLD:
-        console.print(f"and {written.failed - _MOST_TOLD} more that could not be read", highlight=False)
-    for path in written.files[:_MOST_TOLD]:
+    if written.failed > _MOST_LISTED:
+        console.print(f"and {written.failed - _MOST_LISTED} more that could not be read", highlight=False)
+    for path in written.files[:_MOST_LISTED]:
         console.print(f"written: {path}", highlight=False, markup=False, soft_wrap=True)
-    if len(written.files) > _MOST_TOLD:
-        console.print(f"and {len(written.files) - _MOST_TOLD} more files beside it", highlight=False)
+    if len(written.files) > _MOST_LISTED:
+        console.print(f"and {len(written.files) - _MOST_LISTED} more files beside it", highlight=False)
 
 
 @contextmanager
@@ -130,7 +130,7 @@ def _shown(total: int, console: Console | None) -> Iterator[Show]:
     if console is None:
         yield silent
         return
-    with shown(total, console) as show:
+    with shown(total, console) as progress:
         yield show
 
 
@@ -144,9 +144,9 @@ def _check_packages() -> None:
         raise MissingDependencyError(f'the report needs {", ".join(missing)}: pip install "ctfast[report]"')
 
 
-def _check_outputs(outputs: list[Path], found: Found, overwrite: bool) -> None:
+def _check_outputs(outputs: list[Path], images: Found, overwrite: bool) -> None:
     """Refused before any work: outputs that are inputs, folders, each other, or there already."""
-    inputs = {item.path.absolute() for item in found.items}
+    inputs = {item.path.absolute() for item in images.items}
     for path in outputs:
         if path.absolute() in inputs:
             raise UsageError(f"{path} is an input: choose another name for the output")

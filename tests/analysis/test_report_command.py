@@ -54,8 +54,8 @@ def test_refused_before_any_work(slice_file: Path, tmp_path: Path, monkeypatch: 
         report(slice_file, tmp_path / "x", csv=tmp_path / "x")
     with pytest.raises(UsageError, match="not an empty folder"):
         report(slice_file, tmp_path / "x", figures=slice_file.parent)
-    with pytest.raises(UsageError, match="values='HU'"):
-        report(slice_file, tmp_path / "x", values="HU")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="units='HU'"):
+        report(slice_file, tmp_path / "x", units="HU")
     monkeypatch.setattr("ctfast.analysis.command.find_spec", lambda name: None if name == "jinja2" else object())
     with pytest.raises(MissingDependencyError, match=r"needs jinja2: pip install \"ctfast\[report\]\""):
         report(slice_file, tmp_path / "x")

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from ctfast.analysis import Analysis, analyze, write_report, write_single_report
-from ctfast.analysis.flags.rules import RULES
-from ctfast.analysis.pages.json_data import MOST_PICTURED, chosen_places
+from ctfast.analysis.flags import RULES
+from ctfast.analysis.pages.thumbnails import MOST_PICTURED, chosen_slices
 from ctfast.errors import UsageError
 from ctfast.files import write_image
 from ctfast.pipeline import Pipeline
@@ -111,12 +111,12 @@ def test_a_title_is_escaped_and_one_slice_is_a_set_too(tmp_path: Path) -> None:
 
 
 def test_large_sets_are_sampled(analysis: Analysis) -> None:
-    from ctfast.analysis.flags.rules import Flag
+    from ctfast.analysis.flags import Flag
     from ctfast.analysis.scan.records import Collection
 
     records = [analysis.records[0]] * 5000
     flags = tuple(Flag(rule, (4000 + i,), "") for rule in list(RULES.values())[:3] for i in range(50))
-    chosen = chosen_places(Analysis(Collection(("x",), records), flags))
+    chosen = chosen_slices(Analysis(Collection(("x",), records), flags))
     assert len(chosen) <= MOST_PICTURED
     assert {4000, 4023} <= set(chosen)
     assert min(chosen) < 100

@@ -1,4 +1,4 @@
-"""The rules that compare slices with each other, and the list of all flags of a set."""
+"""The rules that compare the slices of a set with each other."""
 
 from __future__ import annotations
 
@@ -7,68 +7,22 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ctfast.analysis.flags.rules import LEVELS, RULES, Flag
-from ctfast.analysis.flags.rules_slice import flags_of
-from ctfast.analysis.scan.records import Collection, SliceRecord
+from ctfast.analysis.flags.outliers import FEWEST, LARGEST_Z, modified_z
+from ctfast.analysis.flags.rule import Match, Records, Rule, name_groups
+from ctfast.analysis.scan.records import SliceRecord
 from ctfast.analysis.scan.statistics import BODY_TISSUES
 from ctfast.analysis.scan.tissues import TISSUES
 
-MOST_Z: Final = 3.5
-FEWEST: Final = 8
 MAJORITY: Final = 0.8
-_NAMED: Final = {t.key: t.name for t in TISSUES}
+"""Share of the slices that must agree before the others are the odd ones."""
+SLOPE_SHARE: Final = 0.01
+_MOST_NAMED: Final = 6
+_TISSUE_NAMES: Final = {t.key: t.name for t in TISSUES}
+_group_of_slices: Final = name_groups("group of slices", "groups of slices")
 
 
-def find_flags(collection: Collection) -> list[Flag]:
-    """Every flag of a set, warnings first, in the order of the rules."""
-    records = collection.records
-    found = [flag for place, record in enumerate(records) for flag in flags_of(place, record)]
-    for rule in (_rescale, _noise, _tissue, _duplicates, _label_leaks, _split_leaks, _odd_forms):
-        found.extend(rule(records))
-    order = {key: i for i, key in enumerate(RULES)}
-    return sorted(found, key=lambda f: (LEVELS.index(f.rule.level), order[f.rule.key], f.slices))
-
-
-def modified_z(values: Sequence[float | int | None]) -> NDArray[np.float64]:
-    """Iglewicz and Hoaglin's ``0.6745 (x - median) / MAD``; NaN where a value is missing or fewer than 8 are there.
-
-    Where the MAD is 0 (most values equal), their replacement ``(x - median) / (1.2533 mean absolute deviation)``.
-    """
-    x = np.array([np.nan if v is None else float(v) for v in values])
-    known = x[~np.isnan(x)]
-    if len(known) < FEWEST:
-        return np.full(len(x), np.nan)
-    away = np.abs(known - np.median(known))
-    scale = float(np.median(away)) / 0.6745 or float(away.mean()) * 1.2533
-    return (x - np.median(known)) / scale if scale else np.where(np.isnan(x), np.nan, 0.0)
-
-
-def _noise(records: list[SliceRecord]) -> Iterator[Flag]:
-    values = [r.stats.get("noise_sd") for r in records]
-    known = [v for v in values if v is not None]
-    for place, z in enumerate(modified_z(values)):
-        if abs(z) > MOST_Z:
-            value = f"{values[place]:.1f} HU against a median of {np.median(known):.1f} HU (z = {z:+.1f})"
-            yield Flag(RULES["noise"], (place,), value)
-
-
-def _tissue(records: list[SliceRecord]) -> Iterator[Flag]:
-    """One flag a slice, naming every tissue that stands out."""
-    told: dict[int, list[str]] = defaultdict(list)
-    for key in BODY_TISSUES:
-        values = [r.stats.get(f"body_{key}") for r in records]
-        # Shares near 0 are skewed; their angular transform is not.
-        angles = [None if v is None else float(np.arcsin(np.sqrt(v))) for v in values]
-        for place, z in enumerate(modified_z(angles)):
-            if abs(z) > MOST_Z:
-                told[place].append(f"{_NAMED[key]} {values[place]:.1%} of the body (z = {z:+.1f})")
-    for place, parts in told.items():
-        yield Flag(RULES["tissue"], (place,), "; ".join(parts))
-
-
-def _rescale(records: list[SliceRecord]) -> Iterator[Flag]:
+def _rescale(records: Records) -> Iterator[Match]:
     known = {
         i: (float(r.facts["rescale_slope"]), float(r.facts["rescale_intercept"]))  # type: ignore[arg-type]
         for i, r in enumerate(records)
@@ -77,63 +31,185 @@ def _rescale(records: list[SliceRecord]) -> Iterator[Flag]:
     if len(known) < FEWEST:
         return
     (slope, intercept), _ = Counter(known.values()).most_common(1)[0]
-    odd = {i: v for i, v in known.items() if v[1] != intercept or abs(v[0] - slope) > 0.01 * abs(slope)}
+    odd = {i: v for i, v in known.items() if v[1] != intercept or abs(v[0] - slope) > SLOPE_SHARE * abs(slope)}
     if len(odd) > (1 - MAJORITY) * len(known):
         return
-    for place, (s, i) in odd.items():
-        yield Flag(RULES["rescale"], (place,), f"slope {s:g}, intercept {i:g}; the set has {slope:g}, {intercept:g}")
+    for index, (s, i) in odd.items():
+        yield (index,), f"slope {s:g}, intercept {i:g}; the set has {slope:g}, {intercept:g}"
 
 
-def _duplicates(records: list[SliceRecord]) -> Iterator[Flag]:
-    for places in _groups([r.hash for r in records]):
-        same = [records[p] for p in places]
-        if len({r.format for r in same}) == len(same) and len({r.facts.get("id") for r in same}) == 1:
-            key = "two_formats" if same[0].facts.get("id") is not None else "duplicate"
-        else:
-            key = "duplicate"
-        labels = sorted({r.label for r in same if r.label})
-        told = f"; labels {' and '.join(labels)}" if len(labels) > 1 else ""
-        yield Flag(RULES[key], places, f"{' = '.join(r.id for r in same[:6])}{told}")
+RESCALE: Final = Rule(
+    key="rescale",
+    title="Rescale differs from the set",
+    level="warning",
+    threshold=f"another intercept (or a slope off by {100 * SLOPE_SHARE:g} %) than {100 * MAJORITY:g} % of the slices",
+    explanation="The odd one out may be shifted by 1024 HU, or be the only one that is right.",
+    source="DICOM PS3.3 C.11.1.1.2 (Rescale Intercept); the share is ctfast's choice",
+    find=_rescale,
+)
 
 
-def _label_leaks(records: list[SliceRecord]) -> Iterator[Flag]:
-    for places in _groups([str(r.facts.get("patient") or "") for r in records]):
-        counted = Counter(records[p].label for p in places if records[p].label)
+def _noise(records: Records) -> Iterator[Match]:
+    values = [r.stats.get("noise_sd") for r in records]
+    known = [v for v in values if v is not None]
+    for index, z in enumerate(modified_z(values)):
+        if abs(z) > LARGEST_Z:
+            yield (index,), f"{values[index]:.1f} HU against a median of {np.median(known):.1f} HU (z = {z:+.1f})"
+
+
+NOISE: Final = Rule(
+    key="noise",
+    title="Noise far from the group",
+    level="check",
+    threshold=f"modified z-score beyond {LARGEST_Z:g}, {FEWEST} slices or more",
+    explanation="Another reconstruction kernel, dose, thickness or smoothing than the rest.",
+    source="Iglewicz and Hoaglin 1993 (modified z-score); noise after Christianson et al., AJR 205 (2015)",
+    find=_noise,
+)
+
+
+def _tissue(records: Records) -> Iterator[Match]:
+    """One match a slice, naming every tissue that stands out."""
+    parts: dict[int, list[str]] = defaultdict(list)
+    for key in BODY_TISSUES:
+        shares = [r.stats.get(f"body_{key}") for r in records]
+        # Shares near 0 are skewed; their angular transform is not.
+        angles = [None if share is None else float(np.arcsin(np.sqrt(share))) for share in shares]
+        for index, z in enumerate(modified_z(angles)):
+            if abs(z) > LARGEST_Z:
+                parts[index].append(f"{_TISSUE_NAMES[key]} {shares[index]:.1%} of the body (z = {z:+.1f})")
+    for index, texts in parts.items():
+        yield (index,), "; ".join(texts)
+
+
+TISSUE: Final = Rule(
+    key="tissue",
+    title="Tissue fractions far from the group",
+    level="check",
+    threshold=f"modified z-score of a share of the body (angular transform) beyond {LARGEST_Z:g}, {FEWEST} slices or "
+    "more",
+    explanation="Another body region, contrast phase or patient than most, or something unusual.",
+    source="Iglewicz and Hoaglin 1993 (modified z-score)",
+    find=_tissue,
+)
+
+
+def _identical(records: Records, *, one_slice: bool) -> Iterator[Match]:
+    """Groups of equal pixels: of one slice in several formats, or of anything else."""
+    for group in _groups([r.hash for r in records]):
+        same = [records[i] for i in group]
+        if _is_one_slice(same) == one_slice:
+            labels = sorted({r.label for r in same if r.label})
+            differ = f"; labels {' and '.join(labels)}" if len(labels) > 1 else ""
+            yield group, f"{' = '.join(r.id for r in same[:_MOST_NAMED])}{differ}"
+
+
+def _is_one_slice(same: Sequence[SliceRecord]) -> bool:
+    ids = {r.facts.get("id") for r in same}
+    return len(ids) == 1 and None not in ids and len({r.format for r in same}) == len(same)
+
+
+DUPLICATE: Final = Rule(
+    key="duplicate",
+    title="Identical pixels",
+    level="warning",
+    threshold="every pixel equal",
+    explanation="Copies must not stand on both sides of a train/test split, nor count twice.",
+    source="128-bit hash of the values",
+    find=lambda records: _identical(records, one_slice=False),
+    summarize=_group_of_slices,
+)
+
+TWO_FORMATS: Final = Rule(
+    key="two_formats",
+    title="One slice in two file formats",
+    level="note",
+    threshold="every pixel equal, same id, another format",
+    explanation="The same image is in the inputs twice: give one of the two folders to count it once.",
+    source="128-bit hash of the values",
+    find=lambda records: _identical(records, one_slice=True),
+    summarize=_group_of_slices,
+)
+
+
+def _label_leaks(records: Records) -> Iterator[Match]:
+    for group in _groups(_patients(records)):
+        counted = Counter(records[i].label for i in group if records[i].label)
         if len(counted) > 1:
             shares = ", ".join(f"{n} {label}" for label, n in counted.most_common())
-            yield Flag(RULES["label_leak"], places, f"patient {records[places[0]].facts['patient']}: {shares}")
+            yield group, f"patient {records[group[0]].facts['patient']}: {shares}"
 
 
-def _split_leaks(records: list[SliceRecord]) -> Iterator[Flag]:
-    told = set()
-    for what, keys in (
-        ("patient", [str(r.facts.get("patient") or "") for r in records]),
-        ("identical pixels", [r.hash for r in records]),
-    ):
-        for places in _groups(keys):
-            sides = sorted({str(records[p].facts["split"]) for p in places if records[p].facts.get("split")})
-            if len(sides) > 1 and places not in told:
-                told.add(places)
-                name = f"patient {keys[places[0]]}" if what == "patient" else what
-                yield Flag(RULES["split_leak"], places, f"{name} in {' and '.join(sides)}")
+LABEL_LEAK: Final = Rule(
+    key="label_leak",
+    title="Patient with several labels",
+    level="warning",
+    threshold="slices of one PatientID in 2 classes",
+    explanation="Split by patient: otherwise a model can know the patient instead of the class.",
+    source="DICOM PatientID (0010,0020) against the label of name or table",
+    find=_label_leaks,
+    summarize=name_groups("patient", "patients"),
+)
 
 
-def _odd_forms(records: list[SliceRecord]) -> Iterator[Flag]:
+def _split_leaks(records: Records) -> Iterator[Match]:
+    seen = set()
+    patients = _patients(records)
+    groups = [(group, f"patient {patients[group[0]]}") for group in _groups(patients)]
+    groups += [(group, "identical pixels") for group in _groups([r.hash for r in records])]
+    for group, name in groups:
+        sides = sorted({str(records[i].facts["split"]) for i in group if records[i].facts.get("split")})
+        if len(sides) > 1 and group not in seen:
+            seen.add(group)
+            yield group, f"{name} in {' and '.join(sides)}"
+
+
+SPLIT_LEAK: Final = Rule(
+    key="split_leak",
+    title="Patient or copy on both sides of a split",
+    level="warning",
+    threshold="one PatientID (or identical pixels) in 2 of the folders train, validation, test",
+    explanation="Scores on the other side are too good.",
+    source="folder names",
+    find=_split_leaks,
+    summarize=_group_of_slices,
+)
+
+
+def _odd_forms(records: Records) -> Iterator[Match]:
     forms = [f"{r.shape[0]} x {r.shape[1]}, {r.dtype}" for r in records]
     if len(forms) < FEWEST:
         return
     common, number = Counter(forms).most_common(1)[0]
     if number < MAJORITY * len(forms):
         return
-    for place, form in enumerate(forms):
+    for index, form in enumerate(forms):
         if form != common:
-            yield Flag(RULES["odd_form"], (place,), f"{form}; the set has {common}")
+            yield (index,), f"{form}; the set has {common}"
 
 
-def _groups(keys: list[str]) -> list[tuple[int, ...]]:
-    """Places that share a key (not the empty one), where there are at least two of them."""
+ODD_FORM: Final = Rule(
+    key="odd_form",
+    title="Shape or dtype unlike the rest",
+    level="note",
+    threshold=f"differs from {100 * MAJORITY:g} % of the slices",
+    explanation="Batches need one shape and dtype.",
+    source="ctfast's choice",
+    find=_odd_forms,
+)
+
+
+def _patients(records: Records) -> list[str]:
+    return [str(r.facts.get("patient") or "") for r in records]
+
+
+def _groups(keys: Sequence[str]) -> list[tuple[int, ...]]:
+    """Positions that share a key (not the empty one), where there are at least two of them."""
     groups: dict[str, list[int]] = defaultdict(list)
-    for place, key in enumerate(keys):
+    for index, key in enumerate(keys):
         if key:
-            groups[key].append(place)
-    return [tuple(places) for places in groups.values() if len(places) > 1]
+            groups[key].append(index)
+    return [tuple(group) for group in groups.values() if len(group) > 1]
+
+
+SET_RULES: Final = (RESCALE, NOISE, TISSUE, DUPLICATE, TWO_FORMATS, LABEL_LEAK, SPLIT_LEAK, ODD_FORM)

@@ -2,81 +2,247 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections import Counter
+from collections.abc import Sequence
 from typing import Final
 
-from ctfast.analysis.flags.rules import RULES, Flag
+from ctfast.analysis.flags.rule import Flag, Records, Rule, each_hu_slice, each_slice
 from ctfast.analysis.scan.records import SliceRecord
-from ctfast.analysis.scan.regions import ASSUMED_SPACING
-from ctfast.analysis.scan.statistics import HIGHEST_HU, LOWEST_HU
+from ctfast.analysis.scan.regions import ASSUMED_SPACING, CLUSTER_HU, CLUSTER_MM
+from ctfast.analysis.scan.statistics import HIGHEST_HU, LOWEST_HU, METAL_HU
+from ctfast.analysis.wording import CONFIRM_HU, NOT_HU, plural, text_of
+
+
+def _statistic(record: SliceRecord, key: str) -> float:
+    """A number of the slice; NaN, which meets no limit, where there is none."""
+    value = record.stats.get(key)
+    return math.nan if value is None else float(value)
+
+
+def _padding(record: SliceRecord) -> str | None:
+    if _statistic(record, "min") < LOWEST_HU:
+        share = record.stats["padding_share"]
+        return f"{record.stats['padding_value']:g} HU; {share:.1%} of the pixels below {LOWEST_HU}"
+    return None
+
+
+def _padding_values(records: Records, flags: Sequence[Flag]) -> str:
+    values = Counter(text_of(records[f.slices[0]].stats["padding_value"]) for f in flags)
+    listed = ", ".join(f"{value} HU in {plural(n, 'slice')}" for value, n in values.most_common(4))
+    return f"{plural(len(flags), 'slice')} ({listed})"
+
+
+PADDING: Final = Rule(
+    key="padding",
+    title="Padding below the HU scale",
+    level="note",
+    threshold=f"a pixel below {LOWEST_HU} HU",
+    explanation=f"Pixels outside the scan hold a filling value: leave them out of ranges, value_range=({LOWEST_HU}, "
+    "None).",
+    source="DICOM PS3.3 C.7.5.1.1.2 (Pixel Padding Value); 12-bit CT with intercept -1024 starts at -1024 HU",
+    find=each_hu_slice(_padding),
+    summarize=_padding_values,
+)
+
+
+def _padding_unused(record: SliceRecord) -> str | None:
+    lowest = _statistic(record, "min")
+    if record.stats["declared_padding_pixels"] == 0 and not math.isnan(lowest):
+        return f"declared {record.stats['declared_padding']:g} HU, minimum {lowest:g} HU"
+    return None
+
+
+PADDING_UNUSED: Final = Rule(
+    key="padding_unused",
+    title="Declared padding value is not used",
+    level="note",
+    threshold="declared value in 0 pixels",
+    explanation="The header declares a padding value that no pixel holds; masking by the header would miss the "
+    "padding.",
+    source="DICOM PS3.3 C.7.5.1.1.2 (Pixel Padding Value)",
+    find=each_hu_slice(_padding_unused),
+)
+
+
+def _saturation(record: SliceRecord) -> str | None:
+    if record.stats["saturated_pixels"]:
+        return f"{record.stats['saturated_pixels']} pixels, maximum {record.stats['max']:g} HU"
+    return None
+
+
+SATURATION: Final = Rule(
+    key="saturation",
+    title="Saturated at the top of the scale",
+    level="check",
+    threshold=f"a pixel at {HIGHEST_HU} HU or above",
+    explanation="Values were cut off at the largest 12-bit number: the true ones are unknown (metal, dense contrast, "
+    "teeth).",
+    source="12 bits and intercept -1024: 4095 - 1024 = 3071 HU",
+    find=each_hu_slice(_saturation),
+)
+
+# Padding is one value, with a second one where reconstruction and export each add theirs; more are data.
+MOST_PADDING_VALUES: Final = 3
+# A slope a little above 1 (1.000244 is seen) takes the largest stored number one HU further.
+HIGHEST_WITH_SLOPE: Final = HIGHEST_HU + 1
+
+
+def _hu_range(record: SliceRecord) -> str | None:
+    if _statistic(record, "max") > HIGHEST_WITH_SLOPE:
+        return f"maximum {record.stats['max']:g} HU"
+    if _statistic(record, "padding_values") > MOST_PADDING_VALUES:
+        lowest = record.stats["min"]
+        return f"{record.stats['padding_values']} values below {LOWEST_HU} HU, minimum {lowest:g} HU"
+    return None
+
+
+HU_RANGE: Final = Rule(
+    key="hu_range",
+    title="HU outside the 12-bit scale",
+    level="check",
+    threshold=f"a pixel above {HIGHEST_WITH_SLOPE} HU, or more than {MOST_PADDING_VALUES} different values below "
+    f"{LOWEST_HU} HU",
+    explanation="Extended-range CT, a wrong rescale, or values that are no HU.",
+    source="12-bit scale -1024 to 3071 HU (a slope of 1.000244 reaches 3072)",
+    find=each_hu_slice(_hu_range),
+)
 
 METAL_PIXELS: Final = 10
-NO_AIR_HU: Final = -200.0
+
+
+def _metal(record: SliceRecord) -> str | None:
+    if _statistic(record, "metal_pixels") >= METAL_PIXELS:
+        return f"{record.stats['metal_pixels']} pixels, maximum {record.stats['max']:g} HU"
+    return None
+
+
+METAL: Final = Rule(
+    key="metal",
+    title="Metal or other very dense matter",
+    level="check",
+    threshold=f"{METAL_PIXELS} pixels at {METAL_HU:g} HU or above",
+    explanation="Implants, clips, leads or dense contrast agent; streaks may disturb the values around them.",
+    source="above compact bone in the tissue table; the number of pixels is ctfast's choice",
+    find=each_hu_slice(_metal),
+)
+
 CONSTANT_SD: Final = 5.0
 CONSTANT_SHARE: Final = 0.98
-MOST_PADDING_VALUES: Final = 3
-
-NOT_HU: Final = {
-    "stored": "stored values: the file names no rescale to HU",
-    "unknown": "unit unknown: the file does not say that its values are HU",
-}
 
 
-def flags_of(place: int, record: SliceRecord) -> Iterator[Flag]:
-    """The flags of one slice, which is number ``place`` of the collection."""
-    for key, value in _found(record):
-        yield Flag(RULES[key], (place,), value)
+def _near_constant(record: SliceRecord) -> str | None:
+    sd, share = _statistic(record, "sd"), _statistic(record, "mode_share")
+    is_hu = record.units == "hu"  # in other units a small deviation may be a small scale
+    if not math.isnan(sd) and (share >= CONSTANT_SHARE or (is_hu and sd < CONSTANT_SD)):
+        return f"sd {sd:.2g}{' HU' if is_hu else ''}, {share:.1%} of the pixels are {record.stats['mode']:g}"
+    return None
 
 
-def _found(record: SliceRecord) -> Iterator[tuple[str, str]]:
-    stats = record.stats
-    sd, share = _number(stats.get("sd")), _number(stats.get("mode_share"))
-    unit = " HU" if record.units == "hu" else ""
-    if stats.get("sd") is not None and (share >= CONSTANT_SHARE or (sd < CONSTANT_SD and record.units == "hu")):
-        yield "near_constant", f"sd {sd:.2g}{unit}, {share:.1%} of the pixels are {stats['mode']:g}"
-    if stats["non_finite"]:
-        yield "non_finite", f"{stats['non_finite']:,} pixels"
-    if record.units != "hu":
-        yield "not_hu", NOT_HU[record.units]
-        return
-    yield from _range_flags(record)
-    yield from _header_flags(record)
-    clusters = stats.get("lung_clusters")
-    if clusters:
-        mm = "" if record.spacing else f" (spacing unknown, {ASSUMED_SPACING[0]} mm a pixel assumed)"
-        yield "lung_cluster", f"{clusters}, largest {stats['largest_cluster_mm']:.1f} mm across{mm}"
+NEAR_CONSTANT: Final = Rule(
+    key="near_constant",
+    title="Empty or near-constant slice",
+    level="warning",
+    threshold=f"standard deviation below {CONSTANT_SD:g}, or one value in {100 * CONSTANT_SHARE:g} % of the pixels",
+    explanation="There is hardly any picture in it: a blank, a scout margin or a failed export.",
+    source="ctfast's choice",
+    find=each_slice(_near_constant),
+)
+
+NO_AIR_HU: Final = -200.0
 
 
-def _range_flags(record: SliceRecord) -> Iterator[tuple[str, str]]:
-    stats = record.stats
-    low, high = stats.get("min"), stats.get("max")
-    if low is None or high is None:
-        return
-    if low < LOWEST_HU:
-        yield "padding", f"{stats['padding_value']:g} HU; {stats['padding_share']:.1%} of the pixels below {LOWEST_HU}"
-    if stats["declared_padding_pixels"] == 0:
-        yield "padding_unused", f"declared {stats['declared_padding']:g} HU, minimum {low:g} HU"
-    if stats["saturated_pixels"]:
-        yield "saturation", f"{stats['saturated_pixels']} pixels, maximum {high:g} HU"
-    if high > HIGHEST_HU + 1:
-        yield "hu_range", f"maximum {high:g} HU"
-    elif _number(stats["padding_values"]) > MOST_PADDING_VALUES:
-        yield "hu_range", f"{stats['padding_values']} values below {LOWEST_HU} HU, minimum {low:g} HU"
-    if _number(stats["metal_pixels"]) >= METAL_PIXELS:
-        yield "metal", f"{stats['metal_pixels']} pixels, maximum {high:g} HU"
-    if low > NO_AIR_HU:
-        yield "no_air", f"minimum {low:g} HU"
+def _no_air(record: SliceRecord) -> str | None:
+    lowest = _statistic(record, "min")
+    return f"minimum {lowest:g} HU" if lowest > NO_AIR_HU else None
 
 
-def _header_flags(record: SliceRecord) -> Iterator[tuple[str, str]]:
+NO_AIR: Final = Rule(
+    key="no_air",
+    title="No air in a slice of HU",
+    level="warning",
+    threshold=f"minimum above {NO_AIR_HU:g} HU",
+    explanation="Every CT of a body holds some air. Stored values may have been taken for HU without their intercept.",
+    source="air is -1000 HU by definition of the scale",
+    find=each_hu_slice(_no_air),
+)
+
+
+def _non_finite(record: SliceRecord) -> str | None:
+    return f"{record.stats['non_finite']:,} pixels" if record.stats["non_finite"] else None
+
+
+NON_FINITE: Final = Rule(
+    key="non_finite",
+    title="NaN or infinite pixels",
+    level="warning",
+    threshold="1 pixel",
+    explanation="They are left out of all statistics.",
+    source="IEEE 754",
+    find=each_slice(_non_finite),
+)
+
+NARROWEST_WINDOW: Final = 1
+
+
+def _window(record: SliceRecord) -> str | None:
     center, width = record.facts.get("window_center"), record.facts.get("window_width")
     low, high = record.stats.get("p1"), record.stats.get("p99")
     if not isinstance(center, (int, float)) or not isinstance(width, (int, float)) or low is None or high is None:
-        return
-    shown = f"center {center:g}, width {width:g}; values {low:g} to {high:g} HU"
-    if width < 1 or center + width / 2 < low or center - width / 2 > high:
-        yield "window", shown
+        return None
+    if width < NARROWEST_WINDOW or center + width / 2 < low or center - width / 2 > high:
+        return f"center {center:g}, width {width:g}; values {low:g} to {high:g} HU"
+    return None
 
 
-def _number(value: float | int | None) -> float:
-    return 0.0 if value is None else float(value)
+WINDOW: Final = Rule(
+    key="window",
+    title="Window of the header does not fit the pixels",
+    level="check",
+    threshold=f"width below {NARROWEST_WINDOW}, or window and central 98 % of the values do not meet",
+    explanation="A viewer that trusts the header shows a black or white picture.",
+    source="DICOM PS3.3 C.11.2.1.2 (Window Width)",
+    find=each_hu_slice(_window),
+)
+
+
+def _not_hu(record: SliceRecord) -> str | None:
+    return None if record.units == "hu" else NOT_HU[record.units]
+
+
+NO_HU: Final = Rule(
+    key="not_hu",
+    title="Values not known to be HU",
+    level="note",
+    threshold="no rescale to HU in the file, or another unit",
+    explanation=f"No tissue is named for such values. {CONFIRM_HU}",
+    source="DICOM PS3.3 C.11.1.1.2",
+    find=each_slice(_not_hu),
+)
+
+
+def _lung_cluster(record: SliceRecord) -> str | None:
+    clusters = record.stats.get("lung_clusters")
+    if not clusters:
+        return None
+    assumed = "" if record.spacing else f" (spacing unknown, {ASSUMED_SPACING[0]} mm a pixel assumed)"
+    return f"{clusters}, largest {record.stats['largest_cluster_mm']:.1f} mm across{assumed}"
+
+
+LUNG_CLUSTER: Final = Rule(
+    key="lung_cluster",
+    title="Isolated dense cluster in lung",
+    level="check",
+    threshold=f"{CLUSTER_MM[0]:g} to {CLUSTER_MM[1]:g} mm across, mean above {CLUSTER_HU:g} HU, surrounded by lung in "
+    "this slice, compact",
+    explanation="A round dense spot inside aerated lung: a vessel cut across, a nodule or anything else. A person must "
+    "judge it with the neighbouring slices.",
+    source="size limits after the Fleischner Society: 6 mm (MacMahon et al., Radiology 284, 2017) and 30 mm (Hansell "
+    "et al., Radiology 246, 2008)",
+    find=each_hu_slice(_lung_cluster),
+)
+
+SLICE_RULES: Final = (
+    PADDING, PADDING_UNUSED, SATURATION, HU_RANGE, METAL, NEAR_CONSTANT, NO_AIR, NON_FINITE, WINDOW, NO_HU,
+    LUNG_CLUSTER,
+)  # fmt: skip

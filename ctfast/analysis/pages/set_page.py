@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from ctfast import __version__
-from ctfast.analysis.flags.rules import DISCLAIMER
-from ctfast.analysis.flags.rules_slice import NOT_HU
-from ctfast.analysis.pages import text as context
-from ctfast.analysis.pages.json_data import MOST_PICTURED, Gallery, make_gallery, page_data
+from ctfast.analysis.flags import DISCLAIMER
+from ctfast.analysis.flags.outliers import LARGEST_Z
+from ctfast.analysis.pages import text
+from ctfast.analysis.pages.json_data import page_data
 from ctfast.analysis.pages.svg import inline, plans
+from ctfast.analysis.pages.thumbnails import MOST_PICTURED, Gallery, make_gallery
 from ctfast.analysis.scan.analyze import Analysis
 from ctfast.analysis.scan.table import write_text
+from ctfast.analysis.wording import plural
 from ctfast.batch.progress import Show, silent
-from ctfast.errors import MissingDependencyError
+from ctfast.errors import missing_extra
 from ctfast.files import UnitsChoice
 from ctfast.pipeline import Pipeline
 from ctfast.presets import preset
@@ -42,7 +44,7 @@ def write_report(
     pipeline: Pipeline | None = None,
     units: UnitsChoice = "auto",
     title: str = "CT intensity report",
-    show: Show = silent,
+    progress: Show = silent,
 ) -> Path:
     """Write the report of a set.
 
@@ -50,16 +52,16 @@ def write_report(
         analysis: what ``analyze`` returned.
         out: the HTML file.
         pipeline: whose steps the gallery shows; default: the preset ``mediastinum``.
-        values: as given to ``analyze``; the slices that are pictured are read again.
+        units: as given to ``analyze``; the slices that are pictured are read again.
         title: heading of the page.
-        show: told after each slice that is pictured.
+        progress: called after each slice that is pictured.
 
     Raises:
         MissingDependencyError: Jinja2, matplotlib or SciPy is not installed (extra ``report``).
     """
-    gallery = make_gallery(analysis, pipeline or preset(DEFAULT_PRESET), units=units, show=show)
-    text = render("report.html.j2", SCRIPTS, page_data(analysis, gallery), title=title, **_words(analysis, gallery))
-    write_text(Path(out), text)
+    gallery = make_gallery(analysis, pipeline or preset(DEFAULT_PRESET), units=units, progress=progress)
+    words = _words(analysis, gallery)
+    write_text(Path(out), render("report.html.j2", SCRIPTS, page_data(analysis, gallery), title=title, **words))
     return Path(out)
 
 
@@ -69,14 +71,15 @@ def render(template: str, scripts: Sequence[str], data: dict[str, Any], **words:
         from jinja2 import Environment, FileSystemLoader, StrictUndefined
         from markupsafe import Markup
     except ImportError as error:
-        raise MissingDependencyError('the report needs Jinja2: pip install "ctfast[report]"') from error
+        raise missing_extra("the report needs Jinja2", "report") from error
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
+    # A "<" in the data could end the script element; JSON reads the escape as the same character.
     plain = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     return environment.get_template(template).render(
-        css=Markup(_text("style.css")),
-        js=Markup("\n".join(map(_text, scripts))),
+        css=Markup(_template("style.css")),
+        js=Markup("\n".join(map(_template, scripts))),
         data=Markup(plain),
         version=__version__,
         made=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M"),
@@ -85,7 +88,7 @@ def render(template: str, scripts: Sequence[str], data: dict[str, Any], **words:
     )
 
 
-def _text(name: str) -> str:
+def _template(name: str) -> str:
     return (TEMPLATES / name).read_text(encoding="utf-8")
 
 
@@ -98,20 +101,21 @@ def _words(analysis: Analysis, gallery: Gallery) -> dict[str, Any]:
          "shape": _SHAPES.get(plan.key, ""), "group": _GROUPS[plan.key.split("-")[0]]}
         for plan in (plans(analysis) if analysis.records else [])
     ]  # fmt: skip
-    tissue_groups, tissues = context.tissue_rows(analysis)
+    tissue_groups, tissues = text.tissue_rows(analysis)
     sections = [(key, name) for key, name in _SECTIONS if figures or key not in ("intensity", "scatter")]
     return {
-        "subtitle": f"{', '.join(collection.inputs)}: {context.plural(len(analysis.records), 'slice')}, measured in "
+        "subtitle": f"{', '.join(collection.inputs)}: {plural(len(analysis.records), 'slice')}, measured in "
                     f"{collection.seconds:.1f} s",
         "sections": sections,
-        "tiles": context.tiles(analysis),
-        "findings": context.findings(analysis),
+        "tiles": text.tiles(analysis),
+        "findings": text.findings(analysis),
         "notes": [*collection.notes, *([] if analysis.records else ["No image was found or read in the inputs."])],
-        "facts": context.fact_tables(analysis),
-        "separation": context.separation_table(analysis),
-        "rules": context.rule_blocks(analysis),
+        "facts": text.fact_tables(analysis),
+        "separation": text.separation_table(analysis),
+        "rules": text.rule_blocks(analysis),
         "figures": figures,
-        "not_hu": _not_hu(analysis),
+        "outlier_z": f"{LARGEST_Z:g}",
+        "not_hu": text.not_hu(analysis),
         "tissue_groups": tissue_groups,
         "tissues": tissues,
         "sampled": _sampled(analysis, gallery),
@@ -124,15 +128,6 @@ def _words(analysis: Analysis, gallery: Gallery) -> dict[str, Any]:
 
 def _total(listed: Sequence[object]) -> str:
     return f"{len(listed):,}" + (f", the first {_MOST_LISTED} are listed" if len(listed) > _MOST_LISTED else "")
-
-
-def _not_hu(analysis: Analysis) -> str:
-    reasons = sorted({NOT_HU[r.units] for r in analysis.records if r.units != "hu"})
-    count = len(analysis.records) - len(analysis.collection.hu)
-    if not count:
-        return ""
-    return f"No tissues are named in {context.plural(count, 'slice')}: {'; '.join(reasons)}. If they are HU, say so " \
-           "with --values hu."  # fmt: skip
 
 
 def _sampled(analysis: Analysis, gallery: Gallery) -> str:

@@ -10,17 +10,18 @@ from typing import Any, Final
 from numpy.typing import NDArray
 
 from ctfast import ops
-from ctfast.analysis.flags.rules_slice import NOT_HU
 from ctfast.analysis.pages.set_page import DEFAULT_PRESET, render
 from ctfast.analysis.pages.svg import inline_axes
-from ctfast.analysis.pages.text import MEANINGS, tissue_rows
-from ctfast.analysis.pages.thumbnails import Picture, encoded, pictures
-from ctfast.analysis.plots import slice as draw
+from ctfast.analysis.pages.text import tissue_rows
+from ctfast.analysis.pages.thumbnails import WINDOWS, encoded
+from ctfast.analysis.plots import slice as figures
+from ctfast.analysis.plots.pictures import Picture, pictures
 from ctfast.analysis.scan.analyze import Analysis
-from ctfast.analysis.scan.records import SliceRecord, text_of
-from ctfast.analysis.scan.statistics import measure
+from ctfast.analysis.scan.records import SliceRecord
+from ctfast.analysis.scan.statistics import is_share, measure
 from ctfast.analysis.scan.table import write_text
 from ctfast.analysis.scan.tissues import TISSUES
+from ctfast.analysis.wording import CONFIRM_HU, NOT_HU, UNITS_TEXT, text_of
 from ctfast.errors import UsageError
 from ctfast.files import Image, UnitsChoice, read_image
 from ctfast.pipeline import Pipeline
@@ -28,7 +29,6 @@ from ctfast.presets import preset
 
 _SIDE: Final = 640
 _QUALITY: Final = 88
-_WINDOWS: Final = ("mediastinum", "lung", "bone")
 _SECTIONS: Final = (("image", "Image"), ("flags", "Flags"), ("facts", "Facts"), ("steps", "Processing"),
                     ("plots", "Plots"), ("tissues", "Tissues"))  # fmt: skip
 
@@ -46,7 +46,7 @@ def write_single_report(
         analysis: what ``analyze`` returned for one file with one frame.
         out: the HTML file.
         pipeline: what stands for "processed" on the page; default: the preset ``mediastinum``.
-        values: as given to ``analyze``.
+        units: as given to ``analyze``.
 
     Raises:
         UsageError: the analysis does not hold exactly one slice.
@@ -57,9 +57,9 @@ def write_single_report(
     record = analysis.records[0]
     image = read_image(record.path, units=units)
     chain = pipeline or preset(DEFAULT_PRESET)
-    shots = pictures(image.pixels, is_hu=record.units == "hu", pipeline=chain, windows=_WINDOWS)
-    text = render("single.html.j2", ("main.js",), {}, **_words(analysis, record, image, chain, shots))
-    write_text(Path(out), text)
+    shots = pictures(image.pixels, is_hu=record.units == "hu", pipeline=chain, windows=WINDOWS)
+    words = _words(analysis, record, image, chain, shots)
+    write_text(Path(out), render("single.html.j2", ("main.js",), {}, **words))
     return Path(out)
 
 
@@ -71,18 +71,18 @@ def _words(
     first, steps = shots[: 4 if is_hu else 1], shots[4 if is_hu else 1 :]
     return {
         "title": record.id,
-        "subtitle": f"{record.name}: {MEANINGS[record.units]}, {record.shape[0]} × {record.shape[1]} {record.dtype}",
+        "subtitle": f"{record.name}: {UNITS_TEXT[record.units]}, {record.shape[0]} × {record.shape[1]} {record.dtype}",
         "sections": _SECTIONS,
         "pictures": [_shown(p) for p in first],
         "steps": [_shown(p) for p in [*_classic(image.pixels), *steps]],
         "pipeline": pipeline.name or pipeline.hash,
         "flags": [(f.rule, f.value) for f in analysis.flags],
         "facts": [("Technical facts", _technical(record, image)), ("Metadata", _metadata(record)),
-                  ("Intensity", _figures(record))],
+                  ("Intensity", _statistics(record))],
         "figures": _plots(image.pixels, record, steps),
         "tissue_groups": groups,
         "tissues": tissues,
-        "not_hu": "" if is_hu else NOT_HU[record.units],
+        "not_hu": "" if is_hu else f"No tissues are named: {NOT_HU[record.units]}. {CONFIRM_HU}",
     }  # fmt: skip
 
 
@@ -109,7 +109,7 @@ def _technical(record: SliceRecord, image: Image) -> list[tuple[str, str]]:
         ("File", record.path.name), ("Format", record.format), ("Bytes", f"{size:,}"), ("SHA-256", digest),
         ("Rows × columns", f"{record.shape[0]} × {record.shape[1]}"),
         ("Stored as", str(image.meta.get("stored_dtype", ""))),
-        ("In memory", f"{record.dtype}, {image.pixels.nbytes:,} bytes"), ("Values", MEANINGS[record.units]),
+        ("In memory", f"{record.dtype}, {image.pixels.nbytes:,} bytes"), ("Units", UNITS_TEXT[record.units]),
         ("Pixel spacing", spacing), ("Declared padding", text_of(image.padding) or "none"),
     ]  # fmt: skip
 
@@ -118,15 +118,15 @@ def _metadata(record: SliceRecord) -> list[tuple[str, str]]:
     return [(key.replace("_", " "), text_of(value)) for key, value in record.facts.items()]
 
 
-def _figures(record: SliceRecord) -> list[tuple[str, str]]:
-    """Every figure but those of the tissue table."""
+def _statistics(record: SliceRecord) -> list[tuple[str, str]]:
+    """All but those of the tissue table."""
     tissue_keys = {f"{kind}_{t.key}" for t in TISSUES for kind in ("share", "cm2")}
     keep = {k: v for k, v in record.stats.items() if v is not None and k not in tissue_keys}
-    return [(key.replace("_", " "), _figure(key, value)) for key, value in keep.items()]
+    return [(key.replace("_", " "), _number(key, value)) for key, value in keep.items()]
 
 
-def _figure(key: str, value: float) -> str:
-    if key.endswith("_share") or key.startswith("body_"):
+def _number(key: str, value: float) -> str:
+    if is_share(key):
         return f"{value:.2%}"
     return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
 
@@ -147,19 +147,19 @@ def _plots(pixels: NDArray[Any], record: SliceRecord, steps: list[Picture]) -> l
     is_hu = record.units == "hu"
     counts = measure(pixels, units=record.units, spacing=record.spacing).pixels
     wanted: list[tuple[str, str, str, Callable[[Any], Any]]] = [
-        ("bar", "Histogram", "Bar chart of all pixels.", lambda ax: draw.histogram(counts, is_hu, ax)),
+        ("bar", "Histogram", "Bar chart of all pixels.", lambda ax: figures.histogram(counts, is_hu, ax)),
         ("box", "Box plot" + (" by tissue" if is_hu else ""), "Quartiles and median; whiskers: 5th and 95th "
-         "percentile.", lambda ax: draw.box(counts, is_hu, ax)),
+         "percentile.", lambda ax: figures.box(counts, is_hu, ax)),
         ("scatter", "Neighbouring pixels", "Each pixel against the one to its right (3,000 drawn): a tight diagonal "
-         "means smooth, a wide one noisy.", lambda ax: draw.neighbours(pixels, ax)),
+         "means smooth, a wide one noisy.", lambda ax: figures.neighbours(pixels, ax)),
     ]  # fmt: skip
     if is_hu:
         wanted.append(("bars", "Tissue composition", "Share of the pixels in each range of the tissue table.",
-                       lambda ax: draw.tissues(record, ax)))  # fmt: skip
+                       lambda ax: figures.tissues(record, ax)))  # fmt: skip
     if steps and steps[-1].pixels.shape == pixels.shape:
         after = steps[-1].pixels
         wanted.append(("after", "Before against after", "Input value against the grey value after the last step (3,000 "
-                       "pixels drawn).", lambda ax: draw.before_after_values(pixels, after, ax)))  # fmt: skip
+                       "pixels drawn).", lambda ax: figures.before_after_values(pixels, after, ax)))  # fmt: skip
     return [
         {"title": title, "about": about, "svg": Markup(inline_axes(key, title, one, (6.5, 3.8)))}
         for key, title, about, one in wanted

@@ -14,9 +14,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from ctfast.analysis import plots
+from ctfast.analysis.plots.set import BIN, INNER, MOST_SLICES
 from ctfast.analysis.scan.analyze import Analysis
-from ctfast.errors import MissingDependencyError
+from ctfast.analysis.scan.tissues import CONTRAST_BAND, TISSUES
+from ctfast.errors import missing_extra
 
+# Colours that nothing else has: matplotlib draws with them, and the page's variables take their place in the text.
 INK: Final = "#0a0b0c"
 GRID: Final = "#0d0e0f"
 _FORMATS: Final = ("png", "svg", "pdf")
@@ -48,8 +51,13 @@ class FigurePlan:
     key: str
     title: str
     about: str
-    draw: Callable[[Analysis, Any], Any]
+    draw: Callable[..., Any]
+    """Takes the analysis and ``ax=``."""
     size: tuple[float, float] = (7.0, 3.6)
+
+    def bound(self, analysis: Analysis) -> Callable[[Any], Any]:
+        """What draws it on given axes."""
+        return lambda ax: self.draw(analysis, ax=ax)
 
 
 @contextmanager
@@ -58,48 +66,47 @@ def styled(*, themed: bool, salt: str = "ctfast") -> Iterator[None]:
     try:
         import matplotlib
     except ImportError as error:
-        raise MissingDependencyError('figures need matplotlib: pip install "ctfast[report]"') from error
+        raise missing_extra("figures need matplotlib", "report") from error
     with matplotlib.rc_context({**_STYLE, **(_THEMED if themed else {}), "svg.hashsalt": salt}):
         yield
 
 
 def plans(analysis: Analysis) -> list[FigurePlan]:
     """The figures that make sense for a set."""
-    found = [
-        FigurePlan("scatter-mean-sd", "Mean against standard deviation", "One point a slice; outliers are named.",
-                   lambda a, ax: plots.scatter(a, "mean", "sd", ax=ax)),
-    ]  # fmt: skip
+    pixels = _of_pixels(max(1, len(analysis.pixels))) if analysis.pixels else []
+    scatters = [FigurePlan("scatter-mean-sd", "Mean against standard deviation", "One point a slice; outliers are "
+                           "named.", partial(plots.scatter, x="mean", y="sd"))]  # fmt: skip
     if any(r.facts.get("age") is not None for r in analysis.records):
-        found.append(FigurePlan("scatter-age", "Age against mean intensity", "One point a slice.",
-                                lambda a, ax: plots.scatter(a, "age", "mean", ax=ax)))  # fmt: skip
-    if not analysis.pixels:
-        return found
-    boxes = max(1, len(analysis.pixels))
+        scatters.append(FigurePlan("scatter-age", "Age against mean intensity", "One point a slice.",
+                                   partial(plots.scatter, x="age", y="mean")))  # fmt: skip
+    return pixels + scatters
+
+
+def _of_pixels(classes: int) -> list[FigurePlan]:
+    """The figures of HU, as high as their number of classes needs."""
+    above = f"Share of the pixels above {INNER[0].low:g} HU"
+    low, high = CONTRAST_BAND
+    sampled = f"at most {MOST_SLICES} slices, spread over the set."
     return [
-        FigurePlan("histogram", "Histogram of HU", "Share of the pixels of each class in bins of 25 HU, padding left "
-                   "out; the vertical axis is logarithmic above 0.1 %.",
-                   lambda a, ax: plots.bar(a, "histogram", ax=ax)),
+        FigurePlan("histogram", "Histogram of HU", f"Share of the pixels of each class in bins of {BIN} HU, padding "
+                   "left out; the vertical axis is logarithmic above 0.1 %.", partial(plots.bar, what="histogram")),
         FigurePlan("box-tissue", "Intensity by tissue and class", "Pixels within each range of the tissue table: "
-                   "quartiles, median, 5th and 95th percentile.",
-                   lambda a, ax: plots.box(a, by="tissue", ax=ax), (7.0, 1.5 + 0.21 * 10 * boxes)),
+                   "quartiles, median, 5th and 95th percentile.", partial(plots.box, by="tissue"),
+                   (7.0, 1.5 + 0.21 * len(TISSUES[1:]) * classes)),
         FigurePlan("box-class", "Intensity by class", "Box: quartiles and median of all pixels; whiskers: 5th and 95th "
-                   "percentile; padding left out.",
-                   lambda a, ax: plots.box(a, by="class", ax=ax), (7.0, 1.3 + 0.4 * boxes)),
+                   "percentile; padding left out.", partial(plots.box, by="class"), (7.0, 1.3 + 0.4 * classes)),
         FigurePlan("box-slice", "Intensity by slice", "Box: quartiles and median; whiskers: 1st and 99th percentile; "
-                   "ordered by class and median; at most 60 slices, spread over the set.",
-                   lambda a, ax: plots.box(a, by="slice", ax=ax), (10.0, 3.8)),
-        FigurePlan("tissues-class", "Tissue composition by class", "Share of the pixels above -950 HU.",
-                   lambda a, ax: plots.bar(a, "tissues", ax=ax), (10.0, 1.6 + 0.4 * boxes)),
-        FigurePlan("tissues-slice", "Tissue composition by slice", "Share of the pixels above -950 HU, ordered by "
-                   "class and share of 130 to 400 HU; at most 60 slices, spread over the set.",
-                   lambda a, ax: plots.bar(a, "tissues_by_slice", ax=ax), (10.0, 4.4)),
-        *found,
+                   f"ordered by class and median; {sampled}", partial(plots.box, by="slice"), (10.0, 3.8)),
+        FigurePlan("tissues-class", "Tissue composition by class", f"{above}.", partial(plots.bar, what="tissues"),
+                   (10.0, 1.6 + 0.4 * classes)),
+        FigurePlan("tissues-slice", "Tissue composition by slice", f"{above}, ordered by class and share of {low} to "
+                   f"{high} HU; {sampled}", partial(plots.bar, what="tissues_by_slice"), (10.0, 4.4)),
     ]  # fmt: skip
 
 
 def inline(plan: FigurePlan, analysis: Analysis) -> str:
     """The figure as an ``<svg>`` element whose ink and grid are CSS variables of the page."""
-    return inline_axes(plan.key, plan.title, partial(plan.draw, analysis), plan.size)
+    return inline_axes(plan.key, plan.title, plan.bound(analysis), plan.size)
 
 
 def inline_axes(key: str, title: str, draw: Callable[[Any], Any], size: tuple[float, float]) -> str:
@@ -146,7 +153,7 @@ def write_figures(analysis: Analysis, folder: Path, formats: tuple[str, ...] = _
     written = []
     for plan in plans(analysis):
         with styled(themed=False), no_glyph_warnings():
-            figure = _figure(partial(plan.draw, analysis), plan.size)
+            figure = _figure(plan.bound(analysis), plan.size)
             for kind in formats:
                 path = folder / f"{plan.key}.{kind}"
                 figure.savefig(path, dpi=200, metadata={"Date": None} if kind == "svg" else None)

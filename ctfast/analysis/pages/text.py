@@ -3,56 +3,60 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any, Final
 
-from ctfast.analysis.flags.rules import LEVELS, RULES, Flag
-from ctfast.analysis.pages.json_data import ITEMS, PER_ITEM, by_rule
+from ctfast.analysis.flags import LEVELS, by_rule
+from ctfast.analysis.pages.thumbnails import ITEMS, PER_ITEM
 from ctfast.analysis.scan.analyze import Analysis
-from ctfast.analysis.scan.records import text_of
+from ctfast.analysis.scan.compare import Separation
+from ctfast.analysis.scan.statistics import is_share
 from ctfast.analysis.scan.tissues import TISSUES
+from ctfast.analysis.wording import CONFIRM_HU, NOT_HU, UNITS_TEXT, plural
 
 _MOST_ROWS: Final = 8
-_MOST_NAMED: Final = 6
-MEANINGS: Final = {"hu": "HU", "stored": "stored values", "unknown": "unknown unit"}
-
-
-def plural(count: int, word: str, more: str = "") -> str:
-    """``1 slice``, ``2 slices``."""
-    return f"{count:,} {word if count == 1 else more or word + 's'}"
+_COUNTED: Final = {"label": "Classes", "scanner": "Scanners", "kernel": "Reconstruction kernels",
+                   "slice_thickness": "Slice thickness, mm", "rescale_intercept": "Rescale intercepts",
+                   "split": "Splits"}  # fmt: skip
 
 
 def tiles(analysis: Analysis) -> list[dict[str, str]]:
-    """The figures at the top of the page."""
-    records = analysis.records
-    files = len({r.path for r in records})
+    """The numbers at the top of the page."""
+    records, collection = analysis.records, analysis.collection
     sizes = Counter(f"{r.shape[0]} × {r.shape[1]}" for r in records).most_common()
-    meanings = Counter(MEANINGS[r.units] for r in records).most_common()
-    low = [r.stats["min"] for r in analysis.collection.hu if r.stats["min"] is not None]
-    high = [r.stats["max"] for r in analysis.collection.hu if r.stats["max"] is not None]
-    labels = Counter(r.label for r in records if r.label).most_common()
-    patients = {r.facts["patient"] for r in records if r.facts.get("patient")}
-    scanners = analysis.collection.count("scanner")
+    units = Counter(UNITS_TEXT[r.units] for r in records).most_common()
+    files = plural(len({r.path for r in records}), "file")
     levels = Counter(f.rule.level for f in analysis.flags)
-    ages = [r.facts["age"] for r in records if isinstance(r.facts.get("age"), (int, float))]
-    found = [
-        ("Slices", f"{len(records):,}", f"in {plural(files, 'file')}"),
+    shown = [
+        ("Slices", f"{len(records):,}", f"in {files}"),
         ("Size", _first(sizes), _others(sizes)),
-        ("Values", _first(meanings), _others(meanings)),
+        ("Units", _first(units), _others(units)),
+        *_known_tiles(analysis),
+        ("Flags", f"{len(analysis.flags):,}", ", ".join(plural(levels[k], k) for k in LEVELS if levels[k])),
+        ("Not readable", f"{len(collection.unread):,}", "files, listed at the end"),
     ]
+    return [{"name": name, "value": value, "more": more} for name, value, more in shown]
+
+
+def _known_tiles(analysis: Analysis) -> Iterator[tuple[str, str, str]]:
+    """What only some sets tell."""
+    records, collection = analysis.records, analysis.collection
+    low = [r.stats["min"] for r in collection.hu if r.stats["min"] is not None]
+    high = [r.stats["max"] for r in collection.hu if r.stats["max"] is not None]
     if low and high:
-        found.append(("Range", f"{min(low):g} to {max(high):g}", "HU, all pixels"))
+        yield "Range", f"{min(low):g} to {max(high):g}", "HU, all pixels"
+    labels = Counter(r.label for r in records if r.label).most_common()
     if labels:
-        shown = ", ".join(f"{n:,} {label}" for label, n in labels[:4])
-        found.append(("Classes", str(len(labels)), shown))
+        yield "Classes", str(len(labels)), ", ".join(f"{n:,} {label}" for label, n in labels[:4])
+    patients = {r.facts["patient"] for r in records if r.facts.get("patient")}
     if patients:
-        found.append(("Patients", f"{len(patients):,}", "by DICOM PatientID"))
+        yield "Patients", f"{len(patients):,}", "by DICOM PatientID"
+    ages = [age for r in records if isinstance(age := r.facts.get("age"), (int, float))]
     if ages:
-        found.append(("Age", f"{min(ages):g} to {max(ages):g}", "years"))  # type: ignore[type-var]
+        yield "Age", f"{min(ages):g} to {max(ages):g}", "years"
+    scanners = collection.count("scanner")
     if scanners:
-        found.append(("Scanners", f"{len(scanners)}", "models"))
-    found.append(("Flags", f"{len(analysis.flags):,}", ", ".join(plural(levels[k], k) for k in LEVELS if levels[k])))
-    found.append(("Not readable", f"{len(analysis.collection.unread):,}", "files, listed at the end"))
-    return [{"name": name, "value": value, "more": more} for name, value, more in found]
+        yield "Scanners", f"{len(scanners)}", "models"
 
 
 def _first(counted: list[tuple[str, int]]) -> str:
@@ -68,75 +72,55 @@ def _others(counted: list[tuple[str, int]]) -> str:
 
 def fact_tables(analysis: Analysis) -> list[dict[str, Any]]:
     """Scanners, kernels and so on, with bars."""
-    wanted = {"label": "Classes", "scanner": "Scanners", "kernel": "Reconstruction kernels",
-              "slice_thickness": "Slice thickness, mm", "rescale_intercept": "Rescale intercepts",
-              "split": "Splits"}  # fmt: skip
-    found = []
-    for fact, title in wanted.items():
+    tables = []
+    for fact, title in _COUNTED.items():
         rows = analysis.collection.count(fact)
         if rows:
             most = rows[0][1]
             shown = [(name, n, round(100 * n / most, 1)) for name, n in rows[:_MOST_ROWS]]
-            found.append({"title": title, "rows": shown, "more": max(0, len(rows) - _MOST_ROWS)})
-    return found
+            tables.append({"title": title, "rows": shown, "more": max(0, len(rows) - _MOST_ROWS)})
+    return tables
 
 
 def findings(analysis: Analysis) -> list[dict[str, str]]:
     """One sentence a rule that was met, and what separates the classes."""
-    found = []
-    for key, flags in by_rule(analysis.flags).items():
-        rule = RULES[key]
-        found.append(
-            {"level": rule.level, "text": f"{rule.title}: {_told(analysis, key, flags)}", "href": f"flag-{key}"}
-        )
+    sentences = [
+        {"level": rule.level, "text": f"{rule.title}: {rule.summarize(analysis.records, flags)}.",
+         "href": f"flag-{rule.key}"}
+        for rule, flags in by_rule(analysis.flags).items()
+    ]  # fmt: skip
     separated = analysis.separations
     if separated and separated[1]:
-        (first, second), rows = separated
+        classes, rows = separated
         band = next((s for s in rows if s.key == "contrast_band_share"), rows[0])
-        best = rows[0]
-        for s in dict.fromkeys((band, best)):
-            percent = s.key.endswith("_share") or s.key.startswith("body_")
-            a, b = (f"{m:.1%}" if percent else f"{m:.4g}" for m in s.medians)
-            text = (
-                f"The {s.name} alone separates “{first}” from “{second}” with an AUC of {s.auc:.2f} "
-                f"(medians {a} and {b})."
-            )
-            found.append({"level": "note", "text": text, "href": ""})
-    return found
+        for one in dict.fromkeys((band, rows[0])):
+            sentences.append({"level": "note", "text": _separation(classes, one), "href": ""})
+    return sentences
 
 
-def _told(analysis: Analysis, key: str, flags: list[Flag]) -> str:
-    records = analysis.records
-    if key == "padding":
-        units = Counter(text_of(records[f.slices[0]].stats["padding_value"]) for f in flags)
-        shown = ", ".join(f"{v} HU in {plural(n, 'slice')}" for v, n in units.most_common(4))
-        return f"{plural(len(flags), 'slice')} ({shown})."
-    if key in ("duplicate", "two_formats", "label_leak", "split_leak"):
-        words = {"label_leak": ("patient", "patients")}.get(key, ("group of slices", "groups of slices"))
-        shown = "; ".join(f.value for f in flags[:_MOST_NAMED])
-        return f"{plural(len(flags), *words)} ({shown}{'; …' if len(flags) > _MOST_NAMED else ''})."
-    if len(flags) <= 2:
-        return "; ".join(f"{records[f.slices[0]].id}, {f.value}" for f in flags) + "."
-    names = ", ".join(records[f.slices[0]].id for f in flags[:_MOST_NAMED])
-    return f"{plural(len(flags), 'slice')} ({names}{', …' if len(flags) > _MOST_NAMED else ''})."
+def _separation(classes: tuple[str, str], one: Separation) -> str:
+    first, second = (f"{median:.1%}" if is_share(one.key) else f"{median:.4g}" for median in one.medians)
+    return (
+        f"The {one.name} alone separates “{classes[0]}” from “{classes[1]}” with an AUC of {one.auc:.2f} "
+        f"(medians {first} and {second})."
+    )
 
 
 def rule_blocks(analysis: Analysis) -> list[dict[str, Any]]:
     """Every rule that was met, with the slices to show."""
     blocks = []
-    for key, flags in by_rule(analysis.flags).items():
-        rule = RULES[key]
+    for rule, flags in by_rule(analysis.flags).items():
         items = [
             {
-                "slices": [{"place": p, "id": analysis.records[p].id} for p in flag.slices[:PER_ITEM]],
+                "slices": [{"index": i, "id": analysis.records[i].id} for i in flag.slices[:PER_ITEM]],
                 "more": max(0, len(flag.slices) - PER_ITEM),
                 "value": flag.value,
             }
             for flag in flags[:ITEMS]
         ]
-        count = plural(len({p for f in flags for p in f.slices}), "slice")
+        count = plural(len({i for f in flags for i in f.slices}), "slice")
         blocks.append({
-            "key": key, "title": rule.title, "level": rule.level, "explanation": rule.explanation,
+            "key": rule.key, "title": rule.title, "level": rule.level, "explanation": rule.explanation,
             "threshold": rule.threshold, "source": rule.source, "count": count, "filter": rule.title.lower(),
             "shown": items, "more": max(0, len(flags) - ITEMS),
         })  # fmt: skip
@@ -144,7 +128,7 @@ def rule_blocks(analysis: Analysis) -> list[dict[str, Any]]:
 
 
 def separation_table(analysis: Analysis) -> dict[str, Any] | None:
-    """The strongest figures and every fact of acquisition."""
+    """The strongest statistics and every fact of acquisition."""
     separated = analysis.separations
     if not separated or not separated[1]:
         return None
@@ -167,3 +151,12 @@ def tissue_rows(analysis: Analysis) -> tuple[list[str], list[dict[str, Any]]]:
         rows.append({"label": t.label, "name": t.name, "range": t.range_text, "color": t.color, "shares": shares,
                      "published": t.published, "source": t.source})  # fmt: skip
     return list(groups), rows
+
+
+def not_hu(analysis: Analysis) -> str:
+    """Why slices have no tissues, and what to do; nothing where all are HU."""
+    others = [r for r in analysis.records if r.units != "hu"]
+    if not others:
+        return ""
+    reasons = "; ".join(sorted({NOT_HU[r.units] for r in others}))
+    return f"No tissues are named in {plural(len(others), 'slice')}: {reasons}. {CONFIRM_HU}"

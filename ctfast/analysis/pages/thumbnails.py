@@ -1,102 +1,124 @@
-"""Pictures of a slice, as small JPEG files in data URIs: windows, tissue overlay, every step of a pipeline."""
+"""Small JPEG pictures of slices as data URIs, and which slices of a set get some."""
 
 from __future__ import annotations
 
 import base64
 import io
+import math
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ctfast import ops
-from ctfast.analysis.scan.tissues import palette
-from ctfast.errors import MissingDependencyError
-from ctfast.pipeline import Pipeline, Step
-from ctfast.presets import PRESETS
+from ctfast.analysis.flags import by_rule
+from ctfast.analysis.plots.pictures import Picture, pictures, window_of
+from ctfast.analysis.scan.analyze import Analysis
+from ctfast.analysis.scan.records import SliceRecord
+from ctfast.analysis.scan.scan_set import in_order
+from ctfast.batch.progress import Show, silent
+from ctfast.errors import missing_extra
+from ctfast.files import UnitsChoice, read_image
+from ctfast.pipeline import Pipeline
+from ctfast.threads import get_num_threads
 
-_OVERLAY_SHARE: Final = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """8-bit grey ``(H, W)`` or RGB ``(H, W, 3)``, and what it shows."""
-
-    key: str
-    title: str
-    pixels: NDArray[np.uint8]
-
-
-def window_of(preset: str) -> tuple[float, float]:
-    """Window Center and Width that a preset starts with."""
-    params = PRESETS[preset].pipeline.steps[0].params
-    return params["center"], params["width"]
-
-
-def pictures(image: NDArray[Any], *, is_hu: bool, pipeline: Pipeline, windows: tuple[str, ...]) -> list[Picture]:
-    """Every picture of one slice ``(H, W)``.
-
-    HU: the named windows, the tissues, then the result of each step of ``pipeline``. Other values: the 1st to 99th
-    percentile as grey, and the steps of the pipeline that do not need HU.
-    """
-    result = []
-    if is_hu:
-        for name in windows:
-            center, width = window_of(name)
-            gray = ops.window(image, center=center, width=width, dtype="uint8")
-            result.append(Picture(f"window-{name}", f"{name} window ({center:g}/{width:g} HU)", gray))
-        result.append(Picture("tissues", "tissues by HU", overlay(image)))
-    else:
-        result.append(Picture("range", "1st to 99th percentile", _gray(image)))
-    start = image if is_hu else ops.normalize(image, percentiles=(1, 99), dtype="uint8")
-    result.extend(step_pictures(start, pipeline, is_hu=is_hu))
-    return result
+WINDOWS: Final = ("mediastinum", "lung", "bone")
+MOST_PICTURED: Final = 150
+"""Slices with pictures; a set that is not larger shows them all."""
+ITEMS: Final = 24
+"""Slices (or groups of them) shown under each rule."""
+PER_ITEM: Final = 6
+"""Slices of a group that are shown."""
+_MAIN: Final = f"window-{WINDOWS[0]}"
+_MAIN_OF_OTHERS: Final = "range"
+"""Key of the picture that stands for the window where values are no HU."""
+_RULE_SHARE: Final = 0.75
+_SIDE_FROM: Final = 60
 
 
-def step_pictures(image: NDArray[Any], pipeline: Pipeline, *, is_hu: bool) -> list[Picture]:
-    """The image after each step that changes it; steps that need HU are left out of other images."""
-    result = []
-    number = 0
-    for step in pipeline.steps:
-        if step.is_statistic or (step.spec.needs_hu and not is_hu):
-            continue
-        number += 1
-        image = Pipeline([step])(image)
-        shown = colored(image) if step.spec.units == "labels" else _gray(image)
-        result.append(Picture(f"step-{number}", f"step {number}: {describe(step)}", shown))
-    return result
+@dataclass(frozen=True)
+class Gallery:
+    """Pictures of the chosen slices; ``uris[index][k]`` shows kind ``k``, None where the slice has none."""
+
+    kinds: list[dict[str, Any]]
+    uris: dict[int, list[str | None]]
+    side: int
 
 
-def describe(step: Step) -> str:
-    """A step in a few words: ``median_filter size 3``."""
-    data = {k: v for k, v in step.to_dict().items() if k not in ("operation", "dtype")}
-    parts = [f"{k} {'×'.join(map(_plain, v)) if isinstance(v, list) else _plain(v)}" for k, v in data.items()]
-    return " ".join([step.operation, *parts])
+def chosen_slices(analysis: Analysis, most: int = MOST_PICTURED) -> list[int]:
+    """All slices, or of a large set those shown under the rules (up to three quarters) and an even sample."""
+    count = len(analysis.records)
+    if count <= most:
+        return list(range(count))
+    shown: dict[int, None] = {}
+    groups = by_rule(analysis.flags)
+    for rank in range(ITEMS):
+        for flags in groups.values():
+            for index in flags[rank].slices[:PER_ITEM] if rank < len(flags) else ():
+                if len(shown) < _RULE_SHARE * most:
+                    shown[index] = None
+    sample = np.linspace(0, count - 1, most).astype(int).tolist()
+    rest = [index for index in sample if index not in shown]
+    step = max(1, math.ceil(len(rest) / (most - len(shown))))
+    return sorted([*shown, *rest[::step]])
 
 
-def _plain(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+def make_gallery(
+    analysis: Analysis, pipeline: Pipeline, *, units: UnitsChoice = "auto", progress: Show = silent
+) -> Gallery:
+    """Read the chosen slices again and make their pictures; files that have gone since are left out."""
+    chosen = chosen_slices(analysis)
+    side = _side_of(len(chosen), len(analysis.records))
+
+    def encode(index: int) -> list[tuple[Picture, str]]:
+        made = slice_pictures(analysis.records[index], pipeline, units)
+        return [(picture, encoded(picture.pixels, side)) for picture in made]
+
+    titles = {_MAIN: _main_title(analysis)}
+    uris: dict[int, dict[str, str]] = {}
+    for done, (index, made) in enumerate(zip(chosen, in_order(encode, chosen, get_num_threads())), 1):
+        for picture, uri in made:
+            key = _MAIN if picture.key == _MAIN_OF_OTHERS else picture.key
+            titles.setdefault(key, picture.title)
+            uris.setdefault(index, {})[key] = uri
+        progress(done=done, failed=0)
+    keys = sorted(titles, key=_kind_order)
+    kinds = [{"key": key, "title": titles[key], "legend": key == "tissues"} for key in keys]
+    return Gallery(kinds, {index: [row.get(key) for key in keys] for index, row in uris.items()}, side)
 
 
-def _gray(image: NDArray[Any]) -> NDArray[np.uint8]:
-    if image.dtype == np.uint8:
-        return image
-    result: NDArray[np.uint8] = ops.normalize(image, percentiles=(1, 99), dtype="uint8")
-    return result
+def _side_of(pictured: int, slices: int) -> int:
+    """Pixels of a picture's side: smaller ones in larger sets, so that the page stays small."""
+    if pictured <= _SIDE_FROM:
+        return 320
+    return 256 if slices <= MOST_PICTURED else 224
 
 
-def colored(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Labels in the colours of the tissue table."""
-    return palette()[labels]
+def slice_pictures(record: SliceRecord, pipeline: Pipeline, units: UnitsChoice) -> list[Picture]:
+    """The pictures of a slice; a first step that repeats a window is left out, no pictures for one that fails now."""
+    try:
+        pixels = read_image(record.path, units=units).pixels
+        image = pixels if record.frame is None else pixels[record.frame]
+        made = pictures(image, is_hu=record.units == "hu", pipeline=pipeline, windows=WINDOWS)
+    except Exception:  # the statistics were taken before; a page without this picture is better than no page
+        return []
+    windows = [p.pixels for p in made if p.key.startswith("window-")]
+    return [p for p in made if p.key != "step-1" or not any(np.array_equal(p.pixels, window) for window in windows)]
 
 
-def overlay(hu: NDArray[Any]) -> NDArray[np.uint8]:
-    """The tissue colours over the slice in a wide window."""
-    gray = ops.window(hu, center=200, width=2000, dtype="uint8")
-    colors = colored(ops.label_tissue(hu))
-    mixed = colors * np.float32(_OVERLAY_SHARE) + gray[..., np.newaxis] * np.float32(1 - _OVERLAY_SHARE)
-    return mixed.astype(np.uint8)
+def _main_title(analysis: Analysis) -> str:
+    known = len(analysis.collection.hu)
+    center, width = window_of(WINDOWS[0])
+    title = f"{WINDOWS[0]} window ({center:g}/{width:g} HU)"
+    other = "1st to 99th percentile as grey"
+    if known == len(analysis.records):
+        return title
+    return f"{title}; values that are no HU: {other}" if known else other
+
+
+def _kind_order(key: str) -> int:
+    """Windows, then tissues, then steps, each in the order of the slices."""
+    return next(i for i, group in enumerate(("window-", "tissues", "step-")) if key.startswith(group))
 
 
 def encoded(pixels: NDArray[np.uint8], side: int | None, quality: int = 60) -> str:
@@ -107,7 +129,7 @@ def encoded(pixels: NDArray[np.uint8], side: int | None, quality: int = 60) -> s
     try:
         from PIL import Image
     except ImportError as error:
-        raise MissingDependencyError('pictures need matplotlib: pip install "ctfast[report]"') from error
+        raise missing_extra("pictures need matplotlib", "report") from error
     picture = Image.fromarray(pixels)
     longest = max(picture.size)
     if side is not None and longest > side:

@@ -1,68 +1,96 @@
-"""Figures that show slices; :mod:`ctfast.analysis.plots` offers them with the others."""
+"""Pictures of a slice as 8-bit arrays: windows, tissue overlay, every step of a pipeline."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ctfast import ops
-from ctfast.analysis.pages.thumbnails import describe, overlay, step_pictures, window_of
-from ctfast.analysis.scan.tissues import TISSUES
-from ctfast.errors import ArgumentError, MissingDependencyError, ShapeError
-from ctfast.pipeline import Pipeline
+from ctfast.analysis.scan.tissues import palette
+from ctfast.pipeline import Pipeline, Step
+from ctfast.presets import PRESETS
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+_OVERLAY_SHARE: Final = 0.5
 
 
-def new_axes(width: float = 7.0, height: float = 4.0, columns: int = 1) -> Any:
-    """Axes of a new figure."""
-    try:
-        from matplotlib import pyplot
-    except ImportError as error:
-        raise MissingDependencyError('figures need matplotlib: pip install "ctfast[report]"') from error
-    _, axes = pyplot.subplots(1, columns, figsize=(width, height), layout="constrained")
-    return axes
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """8-bit grey ``(H, W)`` or RGB ``(H, W, 3)``, and what it shows."""
+
+    key: str
+    title: str
+    pixels: NDArray[np.uint8]
 
 
-def tissue_overlay(hu: NDArray[Any], *, ax: Axes | None = None, legend: bool = True) -> Axes:
-    """A slice ``(H, W)`` in HU with the colours of the tissue table over it, and the legend of those that occur."""
-    if hu.ndim != 2:
-        raise ShapeError(f"shape {hu.shape}: one image (H, W) is needed")
-    ax = new_axes(6.5, 5) if ax is None else ax
-    from matplotlib.patches import Patch
-
-    ax.imshow(overlay(hu), interpolation="nearest")
-    ax.set_axis_off()
-    if legend:
-        found = set(np.unique(ops.label_tissue(hu)).tolist())
-        handles = [Patch(color=t.color, label=f"{t.name} ({t.range_text})") for t in TISSUES if t.label in found]
-        ax.legend(handles=handles, fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
-    return ax
+def window_of(preset: str) -> tuple[float, float]:
+    """Window Center and Width that a preset starts with."""
+    params = PRESETS[preset].pipeline.steps[0].params
+    return params["center"], params["width"]
 
 
-def before_after(image: NDArray[Any], pipeline: Pipeline, *, axes: Sequence[Axes] | None = None) -> list[Axes]:
-    """A slice ``(H, W)`` of HU before (mediastinum window) and after each step of a pipeline that changes it.
+def pictures(image: NDArray[Any], *, is_hu: bool, pipeline: Pipeline, windows: tuple[str, ...]) -> list[Picture]:
+    """Every picture of one slice ``(H, W)``.
 
-    Args:
-        image: ``(H, W)`` in HU.
-        pipeline: its statistics steps are left out.
-        axes: one for the image and one for each such step.
+    HU: the named windows, the tissues, then the result of each step of ``pipeline``. Other values: the 1st to 99th
+    percentile as grey, and the steps of the pipeline that do not need HU.
     """
-    steps = [s for s in pipeline.steps if not s.is_statistic]
-    if axes is None:
-        axes = np.ravel(new_axes(3.2 * (len(steps) + 1), 3.6, len(steps) + 1)).tolist()
-    if len(axes) != len(steps) + 1:
-        raise ArgumentError(f"{len(axes)} axes: {len(steps) + 1} are needed, one for the image and one a step")
-    center, width = window_of("mediastinum")
-    axes[0].imshow(image, cmap="gray", vmin=center - width / 2, vmax=center + width / 2)
-    axes[0].set_title("before", fontsize=8)
-    for ax, step, picture in zip(axes[1:], steps, step_pictures(image, pipeline, is_hu=True), strict=True):
-        ax.imshow(picture.pixels, cmap=None if picture.pixels.ndim == 3 else "gray", vmin=0, vmax=255)
-        ax.set_title(describe(step), fontsize=8)
-    for ax in axes:
-        ax.set_axis_off()
-    return list(axes)
+    result = []
+    if is_hu:
+        for name in windows:
+            center, width = window_of(name)
+            gray = ops.window(image, center=center, width=width, dtype="uint8")
+            result.append(Picture(f"window-{name}", f"{name} window ({center:g}/{width:g} HU)", gray))
+        result.append(Picture("tissues", "tissues by HU", overlay(image)))
+    else:
+        result.append(Picture("range", "1st to 99th percentile", _gray(image)))
+    start = image if is_hu else ops.normalize(image, percentiles=(1, 99), dtype="uint8")
+    result.extend(step_pictures(start, pipeline, is_hu=is_hu))
+    return result
+
+
+def step_pictures(image: NDArray[Any], pipeline: Pipeline, *, is_hu: bool) -> list[Picture]:
+    """The image after each step that changes it; steps that need HU are left out of other images."""
+    result = []
+    number = 0
+    for step in pipeline.steps:
+        if step.is_statistic or (step.spec.needs_hu and not is_hu):
+            continue
+        number += 1
+        image = Pipeline([step])(image)
+        shown = colored(image) if step.spec.units == "labels" else _gray(image)
+        result.append(Picture(f"step-{number}", f"step {number}: {describe(step)}", shown))
+    return result
+
+
+def describe(step: Step) -> str:
+    """A step in a few words: ``median_filter size 3``."""
+    data = {k: v for k, v in step.to_dict().items() if k not in ("operation", "dtype")}
+    parts = [f"{k} {'×'.join(map(_plain, v)) if isinstance(v, list) else _plain(v)}" for k, v in data.items()]
+    return " ".join([step.operation, *parts])
+
+
+def _plain(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _gray(image: NDArray[Any]) -> NDArray[np.uint8]:
+    if image.dtype == np.uint8:
+        return image
+    result: NDArray[np.uint8] = ops.normalize(image, percentiles=(1, 99), dtype="uint8")
+    return result
+
+
+def colored(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Labels in the colours of the tissue table."""
+    return palette()[labels]
+
+
+def overlay(hu: NDArray[Any]) -> NDArray[np.uint8]:
+    """The tissue colours over the slice in a wide window."""
+    gray = ops.window(hu, center=200, width=2000, dtype="uint8")
+    colors = colored(ops.label_tissue(hu))
+    mixed = colors * np.float32(_OVERLAY_SHARE) + gray[..., np.newaxis] * np.float32(1 - _OVERLAY_SHARE)
+    return mixed.astype(np.uint8)

@@ -1,4 +1,4 @@
-"""``analyze``: from files to figures, flags and a table."""
+"""``analyze``: from files to statistics, flags and a table."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from ctfast import __version__
-from ctfast.analysis.flags.rules import DISCLAIMER, Flag
-from ctfast.analysis.flags.rules_set import find_flags
+from ctfast.analysis.flags import DISCLAIMER, Flag, find_flags
 from ctfast.analysis.scan.compare import Separation, separations
 from ctfast.analysis.scan.distributions import Distribution
 from ctfast.analysis.scan.records import Collection, SliceRecord
@@ -35,12 +34,11 @@ class Analysis:
     @cached_property
     def rules_of(self) -> list[list[str]]:
         """The keys of the rules that each slice met."""
-        found: list[list[str]] = [[] for _ in self.records]
+        keys: list[dict[str, None]] = [{} for _ in self.records]
         for flag in self.flags:
-            for place in flag.slices:
-                if flag.rule.key not in found[place]:
-                    found[place].append(flag.rule.key)
-        return found
+            for index in flag.slices:
+                keys[index][flag.rule.key] = None
+        return [list(of_slice) for of_slice in keys]
 
     @cached_property
     def table(self) -> StatisticsTable:
@@ -74,7 +72,7 @@ class Analysis:
             "notice": DISCLAIMER,
             "slices": list(self.table.rows),
             "flags": [
-                {**asdict(flag.rule), "slices": [self.records[p].name for p in flag.slices], "value": flag.value}
+                {**flag.rule.to_dict(), "slices": [self.records[i].name for i in flag.slices], "value": flag.value}
                 for flag in self.flags
             ],
             "unread": [asdict(unread) for unread in self.collection.unread],
@@ -94,7 +92,7 @@ def analyze(
     *,
     units: UnitsChoice = "auto",
     workers: int | None = None,
-    show: Show = silent,
+    progress: Show = silent,
 ) -> Analysis:
     """Measure every slice of files, folders or patterns and find what stands out.
 
@@ -102,12 +100,12 @@ def analyze(
         inputs: a folder (searched recursively), a glob, a file, or several of these.
         units: what the files' values are: ``"auto"`` (as each file says), ``"hu"`` or ``"stored"``.
         workers: files at work at once; default: the threads ctfast may use.
-        show: told after each file.
+        progress: called after each file.
 
     Raises:
         UsageError: an input that does not exist.
         MissingDependencyError: SciPy is not installed (extra ``report``).
     """
     listed = [inputs] if isinstance(inputs, (str, Path)) else list(inputs)
-    collection = collect(listed, units=units, workers=workers, show=show)
+    collection = collect(listed, units=units, workers=workers, progress=progress)
     return Analysis(collection, tuple(find_flags(collection)))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ctfast import ops
 
+# Twice the span of 16 bits: every file format's whole numbers are counted one by one, in a megabyte at most.
 _MOST_BINS: Final = 1 << 17
 _COARSE_BINS: Final = 4096
 
@@ -18,9 +19,9 @@ _COARSE_BINS: Final = 4096
 class Distribution:
     """``counts[k]`` pixels have the value ``low + k * step``.
 
-    Whole-number pixels give ``step=1`` and exact figures. ``exact`` is False where pixels were put into bins (numbers
-    that are not whole, or that span more than 131,072): then each pixel counts as the low end of its
-    bin, so that whole-number limits still part the pixels exactly.
+    Whole-number pixels give ``step=1`` and exact statistics. ``exact`` is False where pixels were put into bins
+    (numbers that are not whole, or that span more than 131,072): then each pixel counts as the low end of its bin, so
+    that whole-number limits still part the pixels exactly.
     """
 
     low: float
@@ -36,24 +37,24 @@ class Distribution:
     @property
     def values(self) -> NDArray[np.float64]:
         """The value of each count."""
-        places: NDArray[np.float64] = np.arange(len(self.counts), dtype=np.float64)
-        places *= self.step
-        places += self.low
-        return places
+        values: NDArray[np.float64] = np.arange(len(self.counts), dtype=np.float64)
+        values *= self.step
+        values += self.low
+        return values
 
-    def _place(self, value: float) -> int:
+    def _index(self, value: float) -> int:
         """The first count whose value is at least ``value``."""
         return int(min(max(np.ceil((value - self.low) / self.step), 0), len(self.counts)))
 
     def between(self, low: float, high: float) -> Distribution:
         """Only the values ``low <= v < high``."""
-        first, end = self._place(low), self._place(high)
+        first, end = self._index(low), self._index(high)
         counts = self.counts[first:end] if end > first else np.zeros(1, np.int64)
         return Distribution(self.low + self.step * first, self.step, counts, self.exact)
 
     def count(self, low: float, high: float) -> int:
         """Pixels with ``low <= v < high``."""
-        return int(self.counts[self._place(low) : self._place(high)].sum())
+        return int(self.counts[self._index(low) : self._index(high)].sum())
 
     def mean_and_sd(self) -> tuple[float, float]:
         """Mean and population standard deviation; NaN without pixels."""
@@ -70,18 +71,21 @@ class Distribution:
         if not total:
             return [np.nan] * len(levels)
         cumulated = np.cumsum(self.counts)
-        found = []
+        result = []
         for level in levels:
-            place = level / 100 * (total - 1)
-            below = int(np.floor(place))
+            # Between the two pixels around this rank, found by how many pixels lie at or below each value.
+            rank = level / 100 * (total - 1)
+            below = int(np.floor(rank))
             first, second = np.searchsorted(cumulated, [below, min(below + 1, total - 1)], side="right")
-            found.append(self.low + self.step * float(first + (second - first) * (place - below)))
-        return found
+            result.append(self.low + self.step * float(first + (second - first) * (rank - below)))
+        return result
 
     def range(self) -> tuple[float, float]:
         """Smallest and largest value; NaN without pixels."""
-        held = np.flatnonzero(self.counts)
-        return (self.low + self.step * held[0], self.low + self.step * held[-1]) if held.size else (np.nan, np.nan)
+        filled = np.flatnonzero(self.counts)
+        if not filled.size:
+            return (np.nan, np.nan)
+        return self.low + self.step * filled[0], self.low + self.step * filled[-1]
 
     def most_frequent(self) -> tuple[float, int]:
         """The value that most pixels have, and how many they are."""
@@ -138,6 +142,7 @@ def distribution(pixels: NDArray[Any], *, step: float | None = None) -> Distribu
     low_value, high_value = float(finite.min()), float(finite.max())
     if step is None or (high_value - low_value) / step > _MOST_BINS:
         step = (high_value - low_value) / _COARSE_BINS or 1.0
+    # Bins start at multiples of the step, so that the counts of different slices can be added.
     first = np.floor(low_value / step)
     index = np.floor(finite / step) - first
     return Distribution(first * step, step, np.bincount(index.astype(np.int64)).astype(np.int64), False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from ctfast.analysis.scan.records import Fact
+from ctfast.analysis.scan.records import MOST_CLASSES, Fact
 from ctfast.files import CONTRAST, SPLITS, Image, Overview, parse_name
 
 _HEADER: Final = (
@@ -59,7 +59,7 @@ def label_by_folder(facts: list[dict[str, Fact]]) -> bool:
     if any("label" in f for f in facts):
         return False
     names = {_class_folder(f) for f in facts}
-    if "" in names or not 2 <= len(names) <= 12:
+    if "" in names or not 2 <= len(names) <= MOST_CLASSES:
         return False
     for f in facts:
         f["label"] = _class_folder(f)

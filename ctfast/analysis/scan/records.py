@@ -1,20 +1,22 @@
-"""What is known about each slice and about the whole set: facts from names, tables and headers beside the figures."""
+"""What is known about each slice and the whole set: facts from names, tables and headers, and statistics."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from ctfast.analysis.scan.distributions import Distribution
 from ctfast.analysis.scan.statistics import Number
+from ctfast.analysis.wording import text_of
 from ctfast.files import Unread
 from ctfast.files.image import Units
 
 Fact = str | int | float | bool | None
 
-_MOST_CLASSES: Final = 12
+MOST_CLASSES: Final = 12
+"""More different labels or folders than these are names, not classes."""
 
 
 @dataclass(slots=True)
@@ -69,7 +71,7 @@ class Collection:
     def labels(self) -> list[str]:
         """The classes, most frequent first; more than twelve are no classes."""
         counted = Counter(r.label for r in self.records if r.label)
-        return [label for label, _ in counted.most_common()] if len(counted) <= _MOST_CLASSES else []
+        return [label for label, _ in counted.most_common()] if len(counted) <= MOST_CLASSES else []
 
     @property
     def hu(self) -> list[SliceRecord]:
@@ -81,10 +83,3 @@ class Collection:
         counted = Counter(text_of(r.facts.get(fact)) for r in self.records)
         counted.pop("", None)
         return counted.most_common()
-
-
-def text_of(value: Any) -> str:
-    """A fact for people to read."""
-    if value is None:
-        return ""
-    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,4 +1,4 @@
-"""Read and measure many files: a bounded number in flight, figures kept, pixels let go."""
+"""Read and measure many files: a bounded number in flight, statistics kept, pixels let go."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 from ctfast.analysis.scan.distributions import Distribution
 from ctfast.analysis.scan.metadata import facts_of, label_by_folder
 from ctfast.analysis.scan.records import Collection, SliceRecord
-from ctfast.analysis.scan.statistics import Measured, measure
+from ctfast.analysis.scan.statistics import SliceStatistics, measure
 from ctfast.batch.limits import bytes_per_file
 from ctfast.batch.progress import Show, silent
 from ctfast.files import (
@@ -58,7 +58,7 @@ def collect(
     *,
     units: UnitsChoice = "auto",
     workers: int | None = None,
-    show: Show = silent,
+    progress: Show = silent,
 ) -> Collection:
     """Measure every slice that the inputs stand for.
 
@@ -66,7 +66,7 @@ def collect(
         inputs: folders, patterns and files, as for ``ctfast run``.
         units: what the files' values are: ``"auto"`` (as each file says), ``"hu"`` or ``"stored"``.
         workers: files at work at once; default: the threads ctfast may use.
-        show: told after each file.
+        progress: called after each file.
 
     Files that cannot be read are listed in ``unread`` with the reason and never stop the others.
 
@@ -98,7 +98,7 @@ def collect(
                 result.records.append(record)
                 if record.units == "hu" and pixels.step == 1:
                     _add(by_folder, _group(record), pixels)
-        show(done=done, failed=failed)
+        progress(done=done, failed=failed)
     _name_classes(result, by_folder)
     result.seconds = time.perf_counter() - start
     return result
@@ -145,11 +145,11 @@ def measure_file(
         return Unread(name, reason or type(error).__name__)
 
 
-def _measurer(image: Image) -> Callable[[np.ndarray], Measured]:
+def _measurer(image: Image) -> Callable[[np.ndarray], SliceStatistics]:
     return lambda frame: measure(frame, units=image.units, spacing=image.spacing, padding=image.padding)
 
 
-def record_of(image: Image, name: str, frame: int | None, facts: dict, measured: Measured) -> SliceRecord:
+def record_of(image: Image, name: str, frame: int | None, facts: dict, measured: SliceStatistics) -> SliceRecord:
     """One slice as the report keeps it."""
     height, width = image.pixels.shape[-2:]
     return SliceRecord(

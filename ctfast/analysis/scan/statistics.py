@@ -1,4 +1,4 @@
-"""The figures of one slice."""
+"""The statistics of one slice."""
 
 from __future__ import annotations
 
@@ -27,11 +27,17 @@ Number = float | int | None
 _LEVELS: Final = {"p1": 1.0, "q1": 25.0, "median": 50.0, "q3": 75.0, "p99": 99.0}
 
 BODY_TISSUES: Final = ("lung", "fat", "water", "soft", "contrast", "spongy", "compact")
+"""Tissues whose share of the body is a statistic; the others are no part of it, or too few pixels."""
+
+
+def is_share(key: str) -> bool:
+    """Whether a statistic is a share, from 0 to 1."""
+    return key.endswith("_share") or key.startswith("body_")
 
 
 @dataclass(frozen=True)
-class Measured:
-    """One slice in figures.
+class SliceStatistics:
+    """One slice in numbers.
 
     ``stats`` holds plain numbers (None where there is none); ``pixels`` counts the values, padding included.
     """
@@ -42,18 +48,22 @@ class Measured:
     """Of shape and values: equal for equal pixels, whatever the file format or dtype."""
 
 
+Measured = SliceStatistics
+"""Its name before."""
+
+
 def measure(
     pixels: NDArray[Any],
     *,
     units: Units = "hu",
     spacing: tuple[float, float] | None = None,
     padding: float | None = None,
-) -> Measured:
+) -> SliceStatistics:
     """Intensity statistics, and for HU also tissues, regions and noise.
 
     Args:
         pixels: ``(H, W)``.
-        meaning: tissues are only named for ``"hu"``.
+        units: tissues are only named for ``"hu"``.
         spacing: row and column spacing in mm, for areas.
         padding: declared value of padding pixels.
 
@@ -79,8 +89,8 @@ def measure(
     mode, often = held.most_frequent()
     stats |= {"mode": mode, "mode_share": often / max(held.total, 1)}
     if is_hu:
-        stats |= _hu_figures(pixels, counts, spacing, padding)
-    return Measured(_finite(stats), counts, _hash(pixels))
+        stats |= _hu_statistics(pixels, counts, spacing, padding)
+    return SliceStatistics(_finite(stats), counts, _hash(pixels))
 
 
 def _without_padding(counts: Distribution, is_hu: bool, padding: float | None) -> Distribution:
@@ -90,7 +100,7 @@ def _without_padding(counts: Distribution, is_hu: bool, padding: float | None) -
     return held if held.total else counts
 
 
-def _hu_figures(
+def _hu_statistics(
     pixels: NDArray[Any], counts: Distribution, spacing: tuple[float, float] | None, padding: float | None
 ) -> dict[str, Number]:
     total = max(counts.total, 1)
@@ -111,19 +121,22 @@ def _hu_figures(
     if spacing is not None:
         cm2 = spacing[0] * spacing[1] / 100
         stats |= {f"cm2_{t.key}": n * cm2 for t, n in zip(TISSUES, areas, strict=True)}
+    return stats | _region_statistics(pixels, spacing) | {"noise_sd": noise_sd(pixels)}
+
+
+def _region_statistics(pixels: NDArray[Any], spacing: tuple[float, float] | None) -> dict[str, Number]:
     regions = find_regions(pixels, spacing)
     labels = ops.label_tissue(np.ascontiguousarray(pixels[:: regions.every, :: regions.every]))
     body = np.bincount(labels[regions.body], minlength=256)
     inside = int(body.sum())
-    stats["body_share"] = inside / labels.size
-    stats["lung_share"] = int(regions.lung.sum()) / labels.size
-    for tissue in TISSUES:
-        if tissue.key in BODY_TISSUES:
-            stats[f"body_{tissue.key}"] = int(body[tissue.label]) / inside if inside else None
-    stats["lung_clusters"] = len(regions.clusters_mm)
-    stats["largest_cluster_mm"] = regions.clusters_mm[0] if regions.clusters_mm else None
-    stats["noise_sd"] = noise_sd(pixels)
-    return stats
+    shares = {t.key: int(body[t.label]) / inside if inside else None for t in TISSUES}
+    return {
+        "body_share": inside / labels.size,
+        "lung_share": int(regions.lung.sum()) / labels.size,
+        **{f"body_{key}": share for key, share in shares.items() if key in BODY_TISSUES},
+        "lung_clusters": len(regions.clusters_mm),
+        "largest_cluster_mm": regions.clusters_mm[0] if regions.clusters_mm else None,
+    }
 
 
 def _in_band(pixels: NDArray[Any], counts: Distribution) -> int:
@@ -131,6 +144,9 @@ def _in_band(pixels: NDArray[Any], counts: Distribution) -> int:
     if counts.exact:
         return counts.count(low, high + 1)
     return int(np.count_nonzero((pixels >= low) & (pixels <= high)))
+
+
+# Fractional HU stand in bins of 1 HU: right for tissues and areas, whose limits are whole, too coarse for moments.
 
 
 def _exact_moments(pixels: NDArray[Any], is_hu: bool, padding: float | None) -> tuple[float, ...]:

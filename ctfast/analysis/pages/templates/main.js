@@ -28,15 +28,15 @@ openTarget();
   const root = document.documentElement;
   const wanted = window.matchMedia("(prefers-color-scheme: dark)");
   const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : wanted.matches);
-  const told = () => {
+  const showTheme = () => {
     $("theme").setAttribute("aria-pressed", String(isDark()));
     $("theme").textContent = isDark() ? "Light" : "Dark";
   };
   $("theme").addEventListener("click", () => {
     root.dataset.theme = isDark() ? "light" : "dark";
-    told();
+    showTheme();
   });
-  wanted.addEventListener("change", told);
-  told();
+  wanted.addEventListener("change", showTheme);
+  showTheme();
   $("print").addEventListener("click", () => window.print());
 })();
