@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from ctfast.analysis.pages.set_page import write_report
 from ctfast.analysis.pages.slice_page import write_single_report
@@ -16,16 +16,16 @@ from ctfast.analysis.pages.svg import write_figures
 from ctfast.analysis.pages.thumbnails import chosen_slices
 from ctfast.analysis.scan.analyze import Analysis, analyze
 from ctfast.analysis.wording import plural
-from ctfast.batch.progress import Show, shown, silent
-from ctfast.errors import MissingDependencyError, UsageError
-from ctfast.files import Found, UnitsChoice, find_images
+from ctfast.batch.choices import UNITS, UnitsChoice, check_choice
+from ctfast.batch.progress import Progress, no_progress, progress_bar
+from ctfast.errors import UsageError, missing_extra
+from ctfast.files import Found, find_images
 from ctfast.pipeline import Pipeline
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 _PACKAGES: Final = ("jinja2", "matplotlib", "scipy")
-_VALUES: Final = ("auto", "hu", "stored")
 _MOST_LISTED: Final = 20
 
 
@@ -50,7 +50,7 @@ def report(
     json: str | Path | None = None,
     figures: str | Path | None = None,
     pipeline: Pipeline | None = None,
-    units: str = "auto",
+    units: UnitsChoice = "auto",
     workers: int | None = None,
     title: str = "CT intensity report",
     overwrite: bool = False,
@@ -79,9 +79,7 @@ def report(
     """
     listed = [inputs] if isinstance(inputs, (str, Path)) else list(inputs)
     _check_packages()
-    if units not in _VALUES:
-        raise UsageError(f"units={units!r}: one of {', '.join(_VALUES)} is allowed")
-    units = cast(UnitsChoice, units)
+    check_choice("units", units, UNITS)
     images = find_images(listed)
     _check_outputs([Path(p) for p in (out, csv, json) if p is not None], images, overwrite)
     if figures is not None and not overwrite and _is_taken(Path(figures)):
@@ -126,12 +124,12 @@ def print_written(written: Written, console: Console) -> None:
 
 
 @contextmanager
-def _shown(total: int, console: Console | None) -> Iterator[Show]:
+def _shown(total: int, console: Console | None) -> Iterator[Progress]:
     if console is None:
-        yield silent
+        yield no_progress
         return
-    with shown(total, console) as progress:
-        yield show
+    with progress_bar(total, console) as progress:
+        yield progress
 
 
 def _is_taken(folder: Path) -> bool:
@@ -141,7 +139,7 @@ def _is_taken(folder: Path) -> bool:
 def _check_packages() -> None:
     missing = [name for name in _PACKAGES if find_spec(name) is None]
     if missing:
-        raise MissingDependencyError(f'the report needs {", ".join(missing)}: pip install "ctfast[report]"')
+        raise missing_extra(f"the report needs {', '.join(missing)}", "report")
 
 
 def _check_outputs(outputs: list[Path], images: Found, overwrite: bool) -> None:

@@ -16,9 +16,9 @@ from ctfast.analysis.pages.json_data import page_data
 from ctfast.analysis.pages.svg import inline, plans
 from ctfast.analysis.pages.thumbnails import MOST_PICTURED, Gallery, make_gallery
 from ctfast.analysis.scan.analyze import Analysis
-from ctfast.analysis.scan.table import write_text
 from ctfast.analysis.wording import plural
-from ctfast.batch.progress import Show, silent
+from ctfast.batch.atomic import write_text
+from ctfast.batch.progress import Progress, no_progress
 from ctfast.errors import missing_extra
 from ctfast.files import UnitsChoice
 from ctfast.pipeline import Pipeline
@@ -44,7 +44,7 @@ def write_report(
     pipeline: Pipeline | None = None,
     units: UnitsChoice = "auto",
     title: str = "CT intensity report",
-    progress: Show = silent,
+    progress: Progress = no_progress,
 ) -> Path:
     """Write the report of a set.
 
@@ -61,7 +61,7 @@ def write_report(
     """
     gallery = make_gallery(analysis, pipeline or preset(DEFAULT_PRESET), units=units, progress=progress)
     words = _words(analysis, gallery)
-    write_text(Path(out), render("report.html.j2", SCRIPTS, page_data(analysis, gallery), title=title, **words))
+    write_text(out, render("report.html.j2", SCRIPTS, page_data(analysis, gallery), title=title, **words))
     return Path(out)
 
 

@@ -19,9 +19,9 @@ from ctfast.analysis.plots.pictures import Picture, pictures
 from ctfast.analysis.scan.analyze import Analysis
 from ctfast.analysis.scan.records import SliceRecord
 from ctfast.analysis.scan.statistics import is_share, measure
-from ctfast.analysis.scan.table import write_text
 from ctfast.analysis.scan.tissues import TISSUES
 from ctfast.analysis.wording import CONFIRM_HU, NOT_HU, UNITS_TEXT, text_of
+from ctfast.batch.atomic import write_text
 from ctfast.errors import UsageError
 from ctfast.files import Image, UnitsChoice, read_image
 from ctfast.pipeline import Pipeline
@@ -59,7 +59,7 @@ def write_single_report(
     chain = pipeline or preset(DEFAULT_PRESET)
     shots = pictures(image.pixels, is_hu=record.units == "hu", pipeline=chain, windows=WINDOWS)
     words = _words(analysis, record, image, chain, shots)
-    write_text(Path(out), render("single.html.j2", ("main.js",), {}, **words))
+    write_text(out, render("single.html.j2", ("main.js",), {}, **words))
     return Path(out)
 
 

@@ -93,8 +93,8 @@ def findings(analysis: Analysis) -> list[dict[str, str]]:
     if separated and separated[1]:
         classes, rows = separated
         band = next((s for s in rows if s.key == "contrast_band_share"), rows[0])
-        for one in dict.fromkeys((band, rows[0])):
-            sentences.append({"level": "note", "text": _separation(classes, one), "href": ""})
+        strongest = dict.fromkeys((band, rows[0]))
+        sentences += [{"level": "note", "text": _separation(classes, one), "href": ""} for one in strongest]
     return sentences
 
 

@@ -15,8 +15,8 @@ from ctfast.analysis.flags import by_rule
 from ctfast.analysis.plots.pictures import Picture, pictures, window_of
 from ctfast.analysis.scan.analyze import Analysis
 from ctfast.analysis.scan.records import SliceRecord
-from ctfast.analysis.scan.scan_set import in_order
-from ctfast.batch.progress import Show, silent
+from ctfast.batch.progress import Progress, no_progress
+from ctfast.batch.workers import bounded_map
 from ctfast.errors import missing_extra
 from ctfast.files import UnitsChoice, read_image
 from ctfast.pipeline import Pipeline
@@ -64,7 +64,7 @@ def chosen_slices(analysis: Analysis, most: int = MOST_PICTURED) -> list[int]:
 
 
 def make_gallery(
-    analysis: Analysis, pipeline: Pipeline, *, units: UnitsChoice = "auto", progress: Show = silent
+    analysis: Analysis, pipeline: Pipeline, *, units: UnitsChoice = "auto", progress: Progress = no_progress
 ) -> Gallery:
     """Read the chosen slices again and make their pictures; files that have gone since are left out."""
     chosen = chosen_slices(analysis)
@@ -76,7 +76,7 @@ def make_gallery(
 
     titles = {_MAIN: _main_title(analysis)}
     uris: dict[int, dict[str, str]] = {}
-    for done, (index, made) in enumerate(zip(chosen, in_order(encode, chosen, get_num_threads())), 1):
+    for done, (index, made) in enumerate(zip(chosen, bounded_map(encode, chosen, get_num_threads())), 1):
         for picture, uri in made:
             key = _MAIN if picture.key == _MAIN_OF_OTHERS else picture.key
             titles.setdefault(key, picture.title)

@@ -14,8 +14,9 @@ from ctfast.analysis.scan.compare import Separation, separations
 from ctfast.analysis.scan.distributions import Distribution
 from ctfast.analysis.scan.records import Collection, SliceRecord
 from ctfast.analysis.scan.scan_set import collect
-from ctfast.analysis.scan.table import StatisticsTable, row_of, write_text
-from ctfast.batch.progress import Show, silent
+from ctfast.analysis.scan.table import StatisticsTable, row_of
+from ctfast.batch.atomic import write_text
+from ctfast.batch.progress import Progress, no_progress
 from ctfast.files import UnitsChoice
 
 
@@ -80,7 +81,7 @@ class Analysis:
         }
         text = json.dumps(data, ensure_ascii=False, indent=1)
         if path is not None:
-            write_text(Path(path), text)
+            write_text(path, text)
         return text
 
     def _repr_html_(self) -> str:
@@ -92,7 +93,7 @@ def analyze(
     *,
     units: UnitsChoice = "auto",
     workers: int | None = None,
-    progress: Show = silent,
+    progress: Progress = no_progress,
 ) -> Analysis:
     """Measure every slice of files, folders or patterns and find what stands out.
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ctfast.errors import MissingDependencyError
+from ctfast.errors import missing_extra
 
 Mask = NDArray[np.bool_]
 
@@ -113,7 +113,7 @@ def _labeller() -> Any:
     try:
         from scipy import ndimage
     except ImportError as error:
-        raise MissingDependencyError('connected components need scipy: pip install "ctfast[report]"') from error
+        raise missing_extra("connected components need scipy", "report") from error
     return ndimage.label
 
 

@@ -16,7 +16,8 @@ from ctfast.analysis.scan.metadata import facts_of, label_by_folder
 from ctfast.analysis.scan.records import Collection, SliceRecord
 from ctfast.analysis.scan.statistics import SliceStatistics, measure
 from ctfast.batch.limits import bytes_per_file
-from ctfast.batch.progress import Show, silent
+from ctfast.batch.progress import Progress, no_progress
+from ctfast.batch.workers import bounded_map
 from ctfast.files import (
     FoundFile,
     Image,
@@ -58,7 +59,7 @@ def collect(
     *,
     units: UnitsChoice = "auto",
     workers: int | None = None,
-    progress: Show = silent,
+    progress: Progress = no_progress,
 ) -> Collection:
     """Measure every slice that the inputs stand for.
 
@@ -84,12 +85,12 @@ def collect(
     workers = workers or get_num_threads()
     limits = Limits(max_bytes=bytes_per_file(workers))
 
-    def work(item: FoundFile) -> list[tuple[SliceRecord, Distribution]] | Unread:
+    def measure_item(item: FoundFile) -> list[tuple[SliceRecord, Distribution]] | Unread:
         return measure_file(item, overview, units, limits)
 
     failed = 0
     by_folder: dict[str, Distribution] = {}
-    for done, outcome in enumerate(in_order(work, found.items, workers), 1):
+    for done, outcome in enumerate(bounded_map(measure_item, found.items, workers), 1):
         if isinstance(outcome, Unread):
             result.unread.append(outcome)
             failed += 1

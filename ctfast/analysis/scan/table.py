@@ -6,7 +6,6 @@ import csv
 import html
 import io
 import json
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,8 @@ from typing import Final
 
 from ctfast.analysis.scan.records import SliceRecord
 from ctfast.analysis.scan.tissues import CONTRAST_BAND, TISSUES
+from ctfast.batch.atomic import write_text
+from ctfast.batch.cells import safe_cell
 
 Value = str | int | float | bool | None
 Row = dict[str, Value]
@@ -89,7 +90,7 @@ def row_of(record: SliceRecord, flags: Sequence[str] = ()) -> Row:
 
 @dataclass(frozen=True)
 class StatisticsTable:
-    """One row a slice, every fact and figure a column; shows itself in notebooks."""
+    """One row a slice, every fact and statistic a column; shows itself in notebooks."""
 
     rows: tuple[Row, ...]
 
@@ -111,13 +112,13 @@ class StatisticsTable:
     def to_csv(self, path: str | Path | None = None) -> str:
         """As CSV (UTF-8, full precision); written to ``path`` where one is given.
 
-        Text that a spreadsheet would run as a formula (it starts with ``=``, ``+``, ``-`` or ``@``) is quoted with an
-        apostrophe.
+        Text that a spreadsheet would run as a formula is quoted with an apostrophe.
         """
         out = io.StringIO(newline="")
         writer = csv.DictWriter(out, self.columns, lineterminator="\n")
         writer.writeheader()
-        writer.writerows({k: _unlike_a_formula(v) for k, v in row.items()} for row in self.rows)
+        for row in self.rows:
+            writer.writerow({key: safe_cell(v) if isinstance(v, str) else v for key, v in row.items()})
         return _written(out.getvalue(), path)
 
     def to_json(self, path: str | Path | None = None) -> str:
@@ -157,19 +158,7 @@ def cell(row: Row, column: Column) -> str:
     return f"{number:,.{column.digits}f}{'%' if column.percent else ''}"
 
 
-def _unlike_a_formula(value: Value) -> Value:
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
-
-
 def _written(text: str, path: str | Path | None) -> str:
     if path is not None:
-        write_text(Path(path), text)
+        write_text(path, text)
     return text
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write to a temporary name and rename, so that a reader never sees half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8", newline="")
-    os.replace(temporary, path)
