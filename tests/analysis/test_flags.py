@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from ctfast.analysis import RULES, Analysis, analyze
-from ctfast.analysis.flags import find_flags
 from ctfast.analysis.flags.outliers import modified_z
+from ctfast.analysis.flags.rules import find_flags
 from ctfast.analysis.scan.records import Collection, SliceRecord
 from ctfast.files import write_image
 from tests.analysis.analysis_build import body

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ctfast.analysis import Analysis, analyze, write_report, write_single_report
-from ctfast.analysis.flags import RULES
+from ctfast.analysis.flags.rules import RULES
 from ctfast.analysis.pages.thumbnails import MOST_PICTURED, chosen_slices
 from ctfast.errors import UsageError
 from ctfast.files import write_image
@@ -111,7 +111,7 @@ def test_a_title_is_escaped_and_one_slice_is_a_set_too(tmp_path: Path) -> None:
 
 
 def test_large_sets_are_sampled(analysis: Analysis) -> None:
-    from ctfast.analysis.flags import Flag
+    from ctfast.analysis.flags.rules import Flag
     from ctfast.analysis.scan.records import Collection
 
     records = [analysis.records[0]] * 5000

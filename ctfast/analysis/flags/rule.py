@@ -81,7 +81,7 @@ class Flag:
 
 
 def _by_key(key: str) -> Rule:
-    from ctfast.analysis.flags import RULES
+    from ctfast.analysis.flags.rules import RULES
 
     return RULES[key]
 

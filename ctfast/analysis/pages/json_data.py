@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ctfast.analysis.flags import RULES
 from ctfast.analysis.flags.outliers import FEWEST, LARGEST_Z
+from ctfast.analysis.flags.rules import RULES
 from ctfast.analysis.pages.thumbnails import Gallery
 from ctfast.analysis.plots.axes import class_colors
 from ctfast.analysis.scan.analyze import Analysis

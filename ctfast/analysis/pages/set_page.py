@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from ctfast import __version__
-from ctfast.analysis.flags import DISCLAIMER
 from ctfast.analysis.flags.outliers import LARGEST_Z
+from ctfast.analysis.flags.rules import DISCLAIMER
 from ctfast.analysis.pages import text
 from ctfast.analysis.pages.json_data import page_data
 from ctfast.analysis.pages.svg import inline, plans

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final
 
-from ctfast.analysis.flags import LEVELS, by_rule
+from ctfast.analysis.flags.rules import LEVELS, by_rule
 from ctfast.analysis.pages.thumbnails import ITEMS, PER_ITEM
 from ctfast.analysis.scan.analyze import Analysis
 from ctfast.analysis.scan.compare import Separation

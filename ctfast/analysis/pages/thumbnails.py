@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ctfast.analysis.flags import by_rule
+from ctfast.analysis.flags.rules import by_rule
 from ctfast.analysis.plots.pictures import Picture, pictures, window_of
 from ctfast.analysis.scan.analyze import Analysis
 from ctfast.analysis.scan.records import SliceRecord

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from ctfast import __version__
-from ctfast.analysis.flags import DISCLAIMER, Flag, find_flags
+from ctfast.analysis.flags.rules import DISCLAIMER, Flag, find_flags
 from ctfast.analysis.scan.compare import Separation, separations
 from ctfast.analysis.scan.distributions import Distribution
 from ctfast.analysis.scan.records import Collection, SliceRecord
