@@ -83,7 +83,7 @@ def report(
     images = find_images(listed)
     _check_outputs([Path(p) for p in (out, csv, json) if p is not None], images, overwrite)
     if figures is not None and not overwrite and _is_taken(Path(figures)):
-        raise UsageError(f"{figures} exists and is not an empty folder: choose a new one, or say --overwrite")
+        raise UsageError(f"{figures} exists and is not an empty folder: choose a new one, or give overwrite=True")
     with _shown(len(images.items), console) as progress:
         analysis = analyze(listed, units=units, workers=workers, progress=progress)
     written = Written(analysis)
@@ -151,6 +151,6 @@ def _check_outputs(outputs: list[Path], images: Found, overwrite: bool) -> None:
         if path.is_dir():
             raise UsageError(f"{path} is a folder: name a file in it")
         if path.exists() and not overwrite:
-            raise UsageError(f"{path} exists: choose another name, or say --overwrite")
+            raise UsageError(f"{path} exists: choose another name, or give overwrite=True")
     if len({path.absolute() for path in outputs}) < len(outputs):
         raise UsageError(f"one file for two outputs: {', '.join(map(str, outputs))}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -171,6 +172,11 @@ def test_modified_z_score() -> None:
     assert np.isnan(modified_z(values[:7])).all()
     np.testing.assert_array_equal(modified_z([5.0] * 9), np.zeros(9))
     assert modified_z([5.0] * 9 + [6.0])[-1] > 3.5
+
+
+def test_flags_can_be_pickled(slices: Make) -> None:
+    found = slices(changed(a=(slice(0, 1), 3071)))
+    assert pickle.loads(pickle.dumps(found)).flags == found.flags != ()
 
 
 def test_every_rule_says_all_it_must() -> None:

@@ -56,10 +56,10 @@ class Rule:
     key: str
     title: str
     level: Level
+    find: Callable[[Records], Iterator[Match]]
     threshold: str
     explanation: str
     source: str
-    find: Callable[[Records], Iterator[Match]]
     summarize: Callable[[Records, Sequence[Flag]], str] = name_slices
 
     def __reduce__(self) -> tuple[Callable[[str], Rule], tuple[str]]:

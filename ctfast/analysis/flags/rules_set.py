@@ -39,14 +39,11 @@ def _rescale(records: Records) -> Iterator[Match]:
 
 
 RESCALE: Final = Rule(
-    key="rescale",
-    title="Rescale differs from the set",
-    level="warning",
+    "rescale", "Rescale differs from the set", "warning", _rescale,
     threshold=f"another intercept (or a slope off by {100 * SLOPE_SHARE:g} %) than {100 * MAJORITY:g} % of the slices",
     explanation="The odd one out may be shifted by 1024 HU, or be the only one that is right.",
     source="DICOM PS3.3 C.11.1.1.2 (Rescale Intercept); the share is ctfast's choice",
-    find=_rescale,
-)
+)  # fmt: skip
 
 
 def _noise(records: Records) -> Iterator[Match]:
@@ -58,14 +55,11 @@ def _noise(records: Records) -> Iterator[Match]:
 
 
 NOISE: Final = Rule(
-    key="noise",
-    title="Noise far from the group",
-    level="check",
+    "noise", "Noise far from the group", "check", _noise,
     threshold=f"modified z-score beyond {LARGEST_Z:g}, {FEWEST} slices or more",
     explanation="Another reconstruction kernel, dose, thickness or smoothing than the rest.",
     source="Iglewicz and Hoaglin 1993 (modified z-score); noise after Christianson et al., AJR 205 (2015)",
-    find=_noise,
-)
+)  # fmt: skip
 
 
 def _tissue(records: Records) -> Iterator[Match]:
@@ -83,15 +77,12 @@ def _tissue(records: Records) -> Iterator[Match]:
 
 
 TISSUE: Final = Rule(
-    key="tissue",
-    title="Tissue fractions far from the group",
-    level="check",
+    "tissue", "Tissue fractions far from the group", "check", _tissue,
     threshold=f"modified z-score of a share of the body (angular transform) beyond {LARGEST_Z:g}, {FEWEST} slices or "
     "more",
     explanation="Another body region, contrast phase or patient than most, or something unusual.",
     source="Iglewicz and Hoaglin 1993 (modified z-score)",
-    find=_tissue,
-)
+)  # fmt: skip
 
 
 def _identical(records: Records, *, one_slice: bool) -> Iterator[Match]:
@@ -110,26 +101,20 @@ def _is_one_slice(same: Sequence[SliceRecord]) -> bool:
 
 
 DUPLICATE: Final = Rule(
-    key="duplicate",
-    title="Identical pixels",
-    level="warning",
+    "duplicate", "Identical pixels", "warning", lambda records: _identical(records, one_slice=False),
     threshold="every pixel equal",
     explanation="Copies must not stand on both sides of a train/test split, nor count twice.",
     source="128-bit hash of the values",
-    find=lambda records: _identical(records, one_slice=False),
     summarize=_group_of_slices,
-)
+)  # fmt: skip
 
 TWO_FORMATS: Final = Rule(
-    key="two_formats",
-    title="One slice in two file formats",
-    level="note",
+    "two_formats", "One slice in two file formats", "note", lambda records: _identical(records, one_slice=True),
     threshold="every pixel equal, same id, another format",
     explanation="The same image is in the inputs twice: give one of the two folders to count it once.",
     source="128-bit hash of the values",
-    find=lambda records: _identical(records, one_slice=True),
     summarize=_group_of_slices,
-)
+)  # fmt: skip
 
 
 def _label_leaks(records: Records) -> Iterator[Match]:
@@ -141,15 +126,12 @@ def _label_leaks(records: Records) -> Iterator[Match]:
 
 
 LABEL_LEAK: Final = Rule(
-    key="label_leak",
-    title="Patient with several labels",
-    level="warning",
+    "label_leak", "Patient with several labels", "warning", _label_leaks,
     threshold="slices of one PatientID in 2 classes",
     explanation="Split by patient: otherwise a model can know the patient instead of the class.",
     source="DICOM PatientID (0010,0020) against the label of name or table",
-    find=_label_leaks,
     summarize=name_groups("patient", "patients"),
-)
+)  # fmt: skip
 
 
 def _split_leaks(records: Records) -> Iterator[Match]:
@@ -165,15 +147,12 @@ def _split_leaks(records: Records) -> Iterator[Match]:
 
 
 SPLIT_LEAK: Final = Rule(
-    key="split_leak",
-    title="Patient or copy on both sides of a split",
-    level="warning",
+    "split_leak", "Patient or copy on both sides of a split", "warning", _split_leaks,
     threshold="one PatientID (or identical pixels) in 2 of the folders train, validation, test",
     explanation="Scores on the other side are too good.",
     source="folder names",
-    find=_split_leaks,
     summarize=_group_of_slices,
-)
+)  # fmt: skip
 
 
 def _odd_forms(records: Records) -> Iterator[Match]:
@@ -189,14 +168,11 @@ def _odd_forms(records: Records) -> Iterator[Match]:
 
 
 ODD_FORM: Final = Rule(
-    key="odd_form",
-    title="Shape or dtype unlike the rest",
-    level="note",
+    "odd_form", "Shape or dtype unlike the rest", "note", _odd_forms,
     threshold=f"differs from {100 * MAJORITY:g} % of the slices",
     explanation="Batches need one shape and dtype.",
     source="ctfast's choice",
-    find=_odd_forms,
-)
+)  # fmt: skip
 
 
 def _patients(records: Records) -> list[str]:

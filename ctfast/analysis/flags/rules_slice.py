@@ -34,16 +34,13 @@ def _padding_values(records: Records, flags: Sequence[Flag]) -> str:
 
 
 PADDING: Final = Rule(
-    key="padding",
-    title="Padding below the HU scale",
-    level="note",
+    "padding", "Padding below the HU scale", "note", each_hu_slice(_padding),
     threshold=f"a pixel below {LOWEST_HU} HU",
     explanation=f"Pixels outside the scan hold a filling value: leave them out of ranges, value_range=({LOWEST_HU}, "
     "None).",
     source="DICOM PS3.3 C.7.5.1.1.2 (Pixel Padding Value); 12-bit CT with intercept -1024 starts at -1024 HU",
-    find=each_hu_slice(_padding),
     summarize=_padding_values,
-)
+)  # fmt: skip
 
 
 def _padding_unused(record: SliceRecord) -> str | None:
@@ -54,15 +51,12 @@ def _padding_unused(record: SliceRecord) -> str | None:
 
 
 PADDING_UNUSED: Final = Rule(
-    key="padding_unused",
-    title="Declared padding value is not used",
-    level="note",
+    "padding_unused", "Declared padding value is not used", "note", each_hu_slice(_padding_unused),
     threshold="declared value in 0 pixels",
     explanation="The header declares a padding value that no pixel holds; masking by the header would miss the "
     "padding.",
     source="DICOM PS3.3 C.7.5.1.1.2 (Pixel Padding Value)",
-    find=each_hu_slice(_padding_unused),
-)
+)  # fmt: skip
 
 
 def _saturation(record: SliceRecord) -> str | None:
@@ -72,15 +66,12 @@ def _saturation(record: SliceRecord) -> str | None:
 
 
 SATURATION: Final = Rule(
-    key="saturation",
-    title="Saturated at the top of the scale",
-    level="check",
+    "saturation", "Saturated at the top of the scale", "check", each_hu_slice(_saturation),
     threshold=f"a pixel at {HIGHEST_HU} HU or above",
     explanation="Values were cut off at the largest 12-bit number: the true ones are unknown (metal, dense contrast, "
     "teeth).",
     source="12 bits and intercept -1024: 4095 - 1024 = 3071 HU",
-    find=each_hu_slice(_saturation),
-)
+)  # fmt: skip
 
 # Padding is one value, with a second one where reconstruction and export each add theirs; more are data.
 MOST_PADDING_VALUES: Final = 3
@@ -98,15 +89,12 @@ def _hu_range(record: SliceRecord) -> str | None:
 
 
 HU_RANGE: Final = Rule(
-    key="hu_range",
-    title="HU outside the 12-bit scale",
-    level="check",
+    "hu_range", "HU outside the 12-bit scale", "check", each_hu_slice(_hu_range),
     threshold=f"a pixel above {HIGHEST_WITH_SLOPE} HU, or more than {MOST_PADDING_VALUES} different values below "
     f"{LOWEST_HU} HU",
     explanation="Extended-range CT, a wrong rescale, or values that are no HU.",
     source="12-bit scale -1024 to 3071 HU (a slope of 1.000244 reaches 3072)",
-    find=each_hu_slice(_hu_range),
-)
+)  # fmt: skip
 
 METAL_PIXELS: Final = 10
 
@@ -118,14 +106,11 @@ def _metal(record: SliceRecord) -> str | None:
 
 
 METAL: Final = Rule(
-    key="metal",
-    title="Metal or other very dense matter",
-    level="check",
+    "metal", "Metal or other very dense matter", "check", each_hu_slice(_metal),
     threshold=f"{METAL_PIXELS} pixels at {METAL_HU:g} HU or above",
     explanation="Implants, clips, leads or dense contrast agent; streaks may disturb the values around them.",
     source="above compact bone in the tissue table; the number of pixels is ctfast's choice",
-    find=each_hu_slice(_metal),
-)
+)  # fmt: skip
 
 CONSTANT_SD: Final = 5.0
 CONSTANT_SHARE: Final = 0.98
@@ -140,14 +125,11 @@ def _near_constant(record: SliceRecord) -> str | None:
 
 
 NEAR_CONSTANT: Final = Rule(
-    key="near_constant",
-    title="Empty or near-constant slice",
-    level="warning",
+    "near_constant", "Empty or near-constant slice", "warning", each_slice(_near_constant),
     threshold=f"standard deviation below {CONSTANT_SD:g}, or one value in {100 * CONSTANT_SHARE:g} % of the pixels",
     explanation="There is hardly any picture in it: a blank, a scout margin or a failed export.",
     source="ctfast's choice",
-    find=each_slice(_near_constant),
-)
+)  # fmt: skip
 
 NO_AIR_HU: Final = -200.0
 
@@ -158,14 +140,11 @@ def _no_air(record: SliceRecord) -> str | None:
 
 
 NO_AIR: Final = Rule(
-    key="no_air",
-    title="No air in a slice of HU",
-    level="warning",
+    "no_air", "No air in a slice of HU", "warning", each_hu_slice(_no_air),
     threshold=f"minimum above {NO_AIR_HU:g} HU",
     explanation="Every CT of a body holds some air. Stored values may have been taken for HU without their intercept.",
     source="air is -1000 HU by definition of the scale",
-    find=each_hu_slice(_no_air),
-)
+)  # fmt: skip
 
 
 def _non_finite(record: SliceRecord) -> str | None:
@@ -173,14 +152,11 @@ def _non_finite(record: SliceRecord) -> str | None:
 
 
 NON_FINITE: Final = Rule(
-    key="non_finite",
-    title="NaN or infinite pixels",
-    level="warning",
+    "non_finite", "NaN or infinite pixels", "warning", each_slice(_non_finite),
     threshold="1 pixel",
     explanation="They are left out of all statistics.",
     source="IEEE 754",
-    find=each_slice(_non_finite),
-)
+)  # fmt: skip
 
 NARROWEST_WINDOW: Final = 1
 
@@ -196,14 +172,11 @@ def _window(record: SliceRecord) -> str | None:
 
 
 WINDOW: Final = Rule(
-    key="window",
-    title="Window of the header does not fit the pixels",
-    level="check",
+    "window", "Window of the header does not fit the pixels", "check", each_hu_slice(_window),
     threshold=f"width below {NARROWEST_WINDOW}, or window and central 98 % of the values do not meet",
     explanation="A viewer that trusts the header shows a black or white picture.",
     source="DICOM PS3.3 C.11.2.1.2 (Window Width)",
-    find=each_hu_slice(_window),
-)
+)  # fmt: skip
 
 
 def _not_hu(record: SliceRecord) -> str | None:
@@ -211,14 +184,11 @@ def _not_hu(record: SliceRecord) -> str | None:
 
 
 NO_HU: Final = Rule(
-    key="not_hu",
-    title="Values not known to be HU",
-    level="note",
+    "not_hu", "Values not known to be HU", "note", each_slice(_not_hu),
     threshold="no rescale to HU in the file, or another unit",
     explanation=f"No tissue is named for such values. {CONFIRM_HU}",
     source="DICOM PS3.3 C.11.1.1.2",
-    find=each_slice(_not_hu),
-)
+)  # fmt: skip
 
 
 def _lung_cluster(record: SliceRecord) -> str | None:
@@ -230,17 +200,14 @@ def _lung_cluster(record: SliceRecord) -> str | None:
 
 
 LUNG_CLUSTER: Final = Rule(
-    key="lung_cluster",
-    title="Isolated dense cluster in lung",
-    level="check",
+    "lung_cluster", "Isolated dense cluster in lung", "check", each_hu_slice(_lung_cluster),
     threshold=f"{CLUSTER_MM[0]:g} to {CLUSTER_MM[1]:g} mm across, mean above {CLUSTER_HU:g} HU, surrounded by lung in "
     "this slice, compact",
     explanation="A round dense spot inside aerated lung: a vessel cut across, a nodule or anything else. A person must "
     "judge it with the neighbouring slices.",
     source="size limits after the Fleischner Society: 6 mm (MacMahon et al., Radiology 284, 2017) and 30 mm (Hansell "
     "et al., Radiology 246, 2008)",
-    find=each_hu_slice(_lung_cluster),
-)
+)  # fmt: skip
 
 SLICE_RULES: Final = (
     PADDING, PADDING_UNUSED, SATURATION, HU_RANGE, METAL, NEAR_CONSTANT, NO_AIR, NON_FINITE, WINDOW, NO_HU,

@@ -22,7 +22,7 @@ from ctfast.files import UnitsChoice
 
 @dataclass(frozen=True)
 class Analysis:
-    """What was found in a set of slices."""
+    """The slices of a set with their statistics, and the flags."""
 
     collection: Collection
     flags: tuple[Flag, ...]
@@ -95,7 +95,7 @@ def analyze(
     workers: int | None = None,
     progress: Progress = no_progress,
 ) -> Analysis:
-    """Measure every slice of files, folders or patterns and find what stands out.
+    """Measure every slice of files, folders or patterns and flag what stands out.
 
     Args:
         inputs: a folder (searched recursively), a glob, a file, or several of these.

@@ -75,12 +75,12 @@ def collect(
         UsageError: an input that does not exist.
     """
     start = time.perf_counter()
-    found = find_images(inputs)
-    roots = found.roots or tuple(dict.fromkeys(item.path.parent for item in found.items))
+    images = find_images(inputs)
+    roots = images.roots or tuple(dict.fromkeys(item.path.parent for item in images.items))
     overview = find_overview(roots)
     result = Collection(tuple(map(str, inputs)), notes=list(overview.notes))
     names = {"overview.csv"} if overview.rows else set()
-    result.ignored = [Unread(str(i.path), i.reason) for i in found.ignored if i.path.name not in names]
+    result.ignored = [Unread(str(i.path), i.reason) for i in images.ignored if i.path.name not in names]
 
     workers = workers or get_num_threads()
     limits = Limits(max_bytes=bytes_per_file(workers))
@@ -90,7 +90,7 @@ def collect(
 
     failed = 0
     by_folder: dict[str, Distribution] = {}
-    for done, outcome in enumerate(bounded_map(measure_item, found.items, workers), 1):
+    for done, outcome in enumerate(bounded_map(measure_item, images.items, workers), 1):
         if isinstance(outcome, Unread):
             result.unread.append(outcome)
             failed += 1
