@@ -10,11 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 from typer.testing import CliRunner
 
 import ctfast
+from ctfast.backend import NAMES
+from ctfast.batch.choices import ON_ERROR, POOLS, UNITS
 from ctfast.cli import app, main
+from ctfast.cli.options import in_words_of_options, words
 from ctfast.files import read_image, read_overview, write_image
+from ctfast.files.formats import WRITTEN
 
 ROOT = Path(ctfast.__file__).parents[1]
 
@@ -57,15 +62,15 @@ def test_exit_code_of_failures(folder: Path, tmp_path: Path) -> None:
     ("words", "message"),
     [
         (["--preset", "moon"], "preset 'moon'"),
-        ([], "say what to do"),
-        (["--preset", "lung", "--step", "summary"], "say what to do"),
+        ([], "exactly one is needed"),
+        (["--preset", "lung", "--step", "summary"], "exactly one is needed"),
         (["--step", "median_filter size=2"], "size=2"),
         (["--pipeline", "nowhere.toml"], "nowhere.toml"),
         (["--preset", "lung", "--shard", "9/2"], "--shard"),
-        (["--preset", "lung", "--on-error", "panic"], "on_error='panic'"),
-        (["--preset", "lung", "--pool", "swimming"], "pool='swimming'"),
+        (["--preset", "lung", "--on-error", "panic"], "--on-error 'panic'"),
+        (["--preset", "lung", "--pool", "swimming"], "--pool 'swimming'"),
         (["--preset", "lung", "--backend", "cuda"], "cpu, gpu, reference"),
-        (["--preset", "lung", "--format", "jpg"], "format='jpg'"),
+        (["--preset", "lung", "--format", "jpg"], "--format 'jpg'"),
     ],
 )
 def test_wrong_usage_is_exit_code_2_and_one_line(folder: Path, tmp_path: Path, words: list[str], message: str) -> None:
@@ -92,7 +97,7 @@ def test_dry_run(folder: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_unknown_values_are_said_aloud(tmp_path: Path) -> None:
+def test_unknown_units_are_reported(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     np.save(tmp_path / "in" / "a.npy", np.ones((9, 9), np.int16))
     done = ctfast_command("run", tmp_path / "in", "--out", tmp_path / "out", "--preset", "lung")
@@ -117,6 +122,43 @@ def test_help_names_every_command() -> None:
     for command in ("run", "presets", "doctor", "synth", "demo", "bench", "warm", "report", *network):
         assert command in shown
     assert "Not a medical device" in shown
+
+
+def test_help_names_what_is_allowed() -> None:
+    shown = " ".join(CliRunner().invoke(app, ["run", "--help"], env={"COLUMNS": "200"}).output.split())
+    # The command line may not import the table of formats, which NumPy comes with.
+    for allowed in (("auto", *NAMES), POOLS, ON_ERROR, UNITS, [row.word for row in WRITTEN]):
+        assert words(allowed) in shown
+
+
+@pytest.mark.parametrize("command", ["run", "report", "train", "evaluate", "predict"])
+def test_values_is_units(command: str) -> None:
+    parameters = typer.main.get_command(app).commands[command].params  # type: ignore[attr-defined]
+    assert ["--units", "--values"] in [p.opts for p in parameters]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("on_error='halt': one of skip, stop is allowed", "--on-error 'halt': one of skip, stop is allowed"),
+        ("units='HU': one of", "--units 'HU': one of"),
+        ("x.html exists: give overwrite=True", "x.html exists: give --overwrite"),
+        ("which one? Give pool= one of", "which one? Give --pool one of"),
+        ("seed=1 and a.units='x'", "seed=1 and a.units='x'"),
+        ("--step 'clahe units=3': units=3: no", "--step 'clahe units=3': units=3: no"),
+    ],
+)
+def test_errors_speak_of_options(text: str, expected: str) -> None:
+    parameters = typer.main.get_command(app).commands["run"].params  # type: ignore[attr-defined]
+    assert in_words_of_options(text, parameters) == expected
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = ctfast_command("run", folder, "--out", tmp_path / "file" / "sub", "--preset", "lung")
+    assert done.returncode == 2
+    assert "Not a directory" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_version_and_presets() -> None:

@@ -1,11 +1,11 @@
 """Pixel-intensity analysis of CT slices: statistics, tissues, flags, figures and the HTML report.
 
 >>> from ctfast import analysis
->>> found = analysis.analyze("slices/")
->>> found.table                       # one row a slice; to_csv, to_json
->>> [f.value for f in found.flags]
->>> analysis.plots.box(found, by="class")
->>> analysis.write_report(found, "report.html")
+>>> result = analysis.analyze("slices/")
+>>> result.table                      # one row a slice; to_csv, to_json
+>>> [f.value for f in result.flags]
+>>> analysis.plots.box(result, by="class")
+>>> analysis.write_report(result, "report.html")
 
 Flags are pointers for a person, never a diagnosis. Not a medical device.
 """

@@ -13,6 +13,7 @@ from .scan.distributions import Distribution as Distribution
 from .scan.distributions import distribution as distribution
 from .scan.records import SliceRecord as SliceRecord
 from .scan.statistics import Measured as Measured
+from .scan.statistics import SliceStatistics as SliceStatistics
 from .scan.statistics import measure as measure
 from .scan.table import StatisticsTable as StatisticsTable
 from .scan.tissues import CONTRAST_BAND as CONTRAST_BAND

@@ -1,0 +1,66 @@
+"""What several commands share: options with the words that the API allows, and errors in the words of the options."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup, TyperOption
+
+from ctfast.batch.choices import UNITS
+from ctfast.errors import CTFastError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def words(allowed: Sequence[str]) -> str:
+    """``auto, hu or stored``."""
+    return f"{', '.join(allowed[:-1])} or {allowed[-1]}"
+
+
+Inputs = Annotated[list[str], typer.Argument(metavar="IN...", help="Folders (searched recursively), globs or files.")]
+Units = Annotated[
+    str,
+    typer.Option("--units", "--values", help=f"Units of the inputs' values: {words(UNITS)}; auto: as each file says."),
+]
+Workers = Annotated[int | None, typer.Option(min=1, help="Files at work at once; default: all cores.")]
+
+
+def console() -> Console:
+    """Where commands print."""
+    from rich.console import Console
+
+    return Console(file=sys.stdout)
+
+
+class Commands(TyperGroup):
+    """Commands whose errors speak of their options."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except CTFastError as error:
+            command = self.get_command(ctx, ctx.invoked_subcommand or "")
+            if command is not None:
+                error.args = (in_words_of_options(str(error), command.params),)
+            raise
+
+
+def in_words_of_options(text: str, parameters: Iterable[object]) -> str:
+    """``on_error='halt'`` of the API as ``--on-error 'halt'``, for the options among a command's parameters.
+
+    A text that begins with an option is left as it is: the names in it belong to something else, such as a step.
+    """
+    if text.startswith("--"):
+        return text
+    for option in parameters:
+        if isinstance(option, TyperOption) and option.name:
+            name = rf"(?<![\w.-]){option.name}="
+            text = re.sub(rf"{name}True\b", option.opts[0], text)
+            text = re.sub(f"{name} ?", f"{option.opts[0]} ", text)
+    return text

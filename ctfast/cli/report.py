@@ -1,0 +1,53 @@
+"""The command ``report``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from ctfast.cli.options import Inputs, Units, Workers, console
+from ctfast.cli.pipeline import chosen_pipeline
+
+if TYPE_CHECKING:
+    from ctfast.batch.choices import UnitsChoice
+
+
+def report(
+    inputs: Inputs,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The HTML file.")] = Path("report.html"),
+    csv: Annotated[Path | None, typer.Option(help="Also the table of statistics, one row a slice.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Also statistics, flags and unreadable files as JSON.")] = None,
+    figures: Annotated[Path | None, typer.Option(help="Also every figure as PNG, SVG and PDF in this folder.")] = None,
+    preset: Annotated[str | None, typer.Option(help="Pipeline whose steps are shown; default: mediastinum.")] = None,
+    pipeline: Annotated[Path | None, typer.Option(help="The same from a file (.toml or .json).")] = None,
+    step: Annotated[list[str] | None, typer.Option(help="The same as single steps; repeat for more.")] = None,
+    units: Units = "auto",
+    title: Annotated[str, typer.Option(help="Heading of the page.")] = "CT intensity report",
+    workers: Workers = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
+) -> None:
+    """Show what is in CT slices: intensities, tissues, outliers and flags, as one HTML file that works offline.
+
+    A folder gets the page of a set, a single slice a page of its own. Flags are pointers for a person, no diagnosis.
+    """
+    from ctfast.analysis import command
+
+    shown = console()
+    result = command.report(
+        inputs,
+        out,
+        csv=csv,
+        json=json,
+        figures=figures,
+        pipeline=chosen_pipeline(preset, pipeline, step) if preset or pipeline or step else None,
+        units=cast("UnitsChoice", units),
+        workers=workers,
+        title=title,
+        overwrite=overwrite,
+        console=shown,
+    )
+    command.print_written(result, shown)
+    if result.failed:
+        raise typer.Exit(1)
