@@ -208,6 +208,54 @@ def test_a_pinned_buffer_reused_too_early_shows() -> None:
         assert (x.get() == 2).all()
 
 
+def test_what_a_capturing_stream_refuses(host_gpu: Simulation) -> None:
+    import cupy
+
+    errors = cupy.cuda.runtime.CUDARuntimeError
+    with pytest.raises(RuntimeError, match="cannot capture on the default"):
+        cupy.cuda.Stream.null.begin_capture()
+    x = cupy.zeros(5, np.uint8)
+    with cupy.cuda.Stream(non_blocking=True) as stream:
+        with pytest.raises(errors, match="IllegalState"):
+            stream.end_capture()
+        for waits in (stream.synchronize, cupy.cuda.Device().synchronize):
+            stream.begin_capture()
+            with pytest.raises(errors, match="CaptureUnsupported"):
+                waits()
+            with pytest.raises(errors, match="CaptureInvalidated"):
+                x.fill(1)
+            with pytest.raises(errors, match="CaptureInvalidated"):
+                stream.end_capture()
+        stream.begin_capture()
+        assert stream.done  # a question that CUDA answers by breaking off the capture
+        with pytest.raises(errors, match="CaptureInvalidated"):
+            stream.end_capture()
+        stream.begin_capture()
+        with pytest.raises(RuntimeError, match="D2H transfers are disallowed"):
+            x.get()
+        with pytest.raises(LaunchError, match="launches and fills only"):
+            x[:] = 3
+        stream.end_capture()
+        assert not stream.is_capturing()
+        stream.synchronize()
+
+
+def test_a_graph_that_uses_memory_given_back_shows(host_gpu: Simulation) -> None:
+    import cupy
+
+    x, kept = cupy.zeros(5, np.uint8), cupy.zeros(5, np.uint8)
+    with cupy.cuda.Stream(non_blocking=True) as stream:
+        stream.begin_capture()
+        kept.fill(3)
+        x.fill(3)
+        graph = stream.end_capture()
+        graph.launch()
+        assert x.get().tolist() == kept.get().tolist() == [3] * 5
+        del x
+        with pytest.raises(LaunchError, match="memory that was given back"):
+            graph.launch()
+
+
 def test_the_stand_in_leaves_no_trace() -> None:
     def loaded() -> dict[str, object]:
         return {name: module for name, module in sys.modules.items() if name.startswith(("cupy", "ctkernels.gpu"))}

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import io
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from rich.console import Console
@@ -30,6 +28,10 @@ def installed(monkeypatch: pytest.MonkeyPatch, **packages: str) -> None:
     monkeypatch.setattr(importlib.metadata, "version", version)
 
 
+def with_driver(monkeypatch: pytest.MonkeyPatch, version: int | None) -> None:
+    monkeypatch.setattr(doctor_gpu, "driver_version", lambda: version)
+
+
 def test_this_machine_with_the_real_cupy() -> None:
     found = facts()
     assert found["extra cuda12"].good
@@ -47,7 +49,7 @@ def test_this_machine_with_the_real_cupy() -> None:
 
 
 def test_every_gpu_is_told(host_gpu: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor_gpu, "driver_version", lambda: 12090)
+    with_driver(monkeypatch, 12090)
     host_gpu.devices, host_gpu.memory_limit = 2, 3 << 30
     found = facts()
     assert found["NVIDIA driver"].told == "runs CUDA up to 12.9"
@@ -60,7 +62,7 @@ def test_every_gpu_is_told(host_gpu: Simulation, monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_driver_without_gpus(host_gpu: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor_gpu, "driver_version", lambda: 12090)
+    with_driver(monkeypatch, 12090)
     host_gpu.devices = 0
     assert not facts()["GPUs"].good
 
@@ -84,40 +86,46 @@ def test_what_is_wrong_with_cupy(
     monkeypatch: pytest.MonkeyPatch, packages: dict[str, str], driver: int | None, told: str, remedy: str
 ) -> None:
     installed(monkeypatch, **packages)
-    _, good, found, mended = doctor_gpu._cupy(driver)
-    assert not good
-    assert told in found
-    assert remedy in mended
+    with_driver(monkeypatch, driver)
+    found = facts()["CuPy"]
+    assert not found.good
+    assert told in found.told
+    assert remedy in found.remedy
 
 
 def test_the_extra_that_fits_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_driver(monkeypatch, 13000)
     installed(monkeypatch)
-    assert doctor_gpu._extra(13000)[3] == 'pip install "ctfast[cuda13]"'
+    assert facts()["extra cuda12 or cuda13"].remedy == 'pip install "ctfast[cuda13]"'
     installed(monkeypatch, cupy_cuda13x="14.2.0")
-    name, good, told, remedy = doctor_gpu._extra(13000)
-    assert (name, good) == ("extra cuda13", False)
-    assert told == "missing nvidia-cuda-nvrtc"
-    assert remedy == 'pip install "ctfast[cuda13]"'
+    extra = facts()["extra cuda13"]
+    assert not extra.good
+    assert extra.told == "missing nvidia-cuda-nvrtc"
+    assert extra.remedy == 'pip install "ctfast[cuda13]"'
 
 
 def test_the_command_that_mends_it_is_shown_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor_gpu, "_version", lambda package: None)
-    monkeypatch.setattr(doctor, "findings", lambda: [Finding(*doctor_gpu._extra(None))])
+    with_driver(monkeypatch, None)
+    installed(monkeypatch)
+    missing = facts()["extra cuda12 or cuda13"]
+    monkeypatch.setattr(doctor, "findings", lambda: [missing])
     shown = io.StringIO()
     doctor.print_findings(Console(file=shown, width=150))
     assert 'pip install "ctfast[cuda12]"' in shown.getvalue()
 
 
-def test_a_missing_nvrtc() -> None:
+def test_a_missing_nvrtc(host_gpu: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
+    import cupy
+
     def missing() -> tuple[int, int]:
         raise RuntimeError("CuPy failed to load libnvrtc.so.13")
 
-    runtime = SimpleNamespace(runtimeGetVersion=lambda: 13000)
-    cupy: Any = SimpleNamespace(cuda=SimpleNamespace(nvrtc=SimpleNamespace(getVersion=missing), runtime=runtime))
-    _, good, told, remedy = doctor_gpu._nvrtc(cupy)
-    assert not good
-    assert "libnvrtc.so.13" in told
-    assert remedy == "pip install nvidia-cuda-nvrtc"
+    monkeypatch.setattr(cupy.cuda.nvrtc, "getVersion", missing)
+    monkeypatch.setattr(cupy.cuda.runtime, "runtimeGetVersion", lambda: 13000)
+    nvrtc = facts()["NVRTC"]
+    assert not nvrtc.good
+    assert "libnvrtc.so.13" in nvrtc.told
+    assert nvrtc.remedy == "pip install nvidia-cuda-nvrtc"
 
 
 def test_bench_tells_transfer_and_compute_apart(host_gpu: Simulation) -> None:

@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 
 from ctkernels.gpu import probe
-from ctkernels.gpu._core import probe as probe_module
+from ctkernels.gpu._core.probe import NO_DRIVER
 from tests.cuda_on_host.simulation import Simulation
 
 ROOT = Path(__file__).resolve().parents[2]
 SITE = Path(sysconfig.get_paths()["purelib"])
-TELL = """
+SAY = """
 import json, sys
 from ctkernels.gpu import probe
 first = probe()
@@ -41,11 +41,11 @@ without_driver = pytest.mark.skipif(
 )
 
 
-def told(code: str = TELL, *, path: Path | None = None, **environment: str) -> Any:
+def said(code: str = SAY, *, path: Path | None = None, **environment: str) -> Any:
     """What a fresh process prints as JSON. ``path``: the only place besides the project that packages come from."""
     env = {k: v for k, v in os.environ.items() if k not in ("CTFAST_DISABLE_GPU", "CUDA_VISIBLE_DEVICES")}
-    places = [ROOT / "kernels", ROOT, *([path] if path else [])]
-    env |= {"PYTHONPATH": os.pathsep.join(map(str, places)), **environment}
+    folders = [ROOT / "kernels", ROOT, *([path] if path else [])]
+    env |= {"PYTHONPATH": os.pathsep.join(map(str, folders)), **environment}
     command = [sys.executable, *(["-S"] if path else []), "-c", code]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, cwd=os.sep)
     assert done.returncode == 0, done.stderr
@@ -63,33 +63,33 @@ def installation(folder: Path, *left_out: str) -> Path:
 
 @without_driver
 def test_no_driver_is_found_without_importing_anything() -> None:
-    assert told() == [*probe_module._NO_DRIVER, []]
+    assert said() == [*NO_DRIVER, []]
 
 
 @without_driver
 def test_the_real_cupy_says_the_same(tmp_path: Path) -> None:
-    usable, reason, remedy, loaded = told("import cupy\n" + TELL)
-    assert (usable, reason, remedy) == probe_module._NO_DRIVER
+    usable, reason, remedy, loaded = said("import cupy\n" + SAY)
+    assert (usable, reason, remedy) == NO_DRIVER
     assert "cupy" in loaded
     stub = tmp_path / "empty.c"  # a driver library that is no driver: CuPy is asked, finds out, and nothing breaks
     stub.write_text("")
     subprocess.run(["gcc", "-shared", "-o", str(tmp_path / "libcuda.so.1"), str(stub)], check=True)
-    usable, reason, remedy, _ = told(LD_LIBRARY_PATH=str(tmp_path))
+    usable, reason, remedy, _ = said(LD_LIBRARY_PATH=str(tmp_path))
     assert not usable
     assert "driver" in reason
     assert remedy
 
 
 def test_cupy_absent(tmp_path: Path) -> None:
-    usable, reason, remedy, loaded = told(path=installation(tmp_path / "site", "cupy"))
+    usable, reason, remedy, loaded = said(path=installation(tmp_path / "site", "cupy"))
     assert (usable, reason, loaded) == (False, "cupy is not installed", [])
     assert "ctfast[cuda12]" in remedy
 
 
 def test_cupy_broken(tmp_path: Path) -> None:
     site = installation(tmp_path / "site", "cupy_backends")
-    usable, reason, remedy, _ = told(
-        "import ctkernels.gpu._core.probe as p; p._driver_library = lambda: True\n" + TELL, path=site
+    usable, reason, remedy, _ = said(
+        "import ctkernels.gpu._core.probe as p; p.driver_library = lambda: True\n" + SAY, path=site
     )
     assert not usable
     assert "can't be imported" in reason
@@ -105,10 +105,10 @@ import cupy
 from ctkernels.gpu._core import probe
 device = {"name": b"Made-up GPU", "major": 9, "minor": 0}
 runtime = Some(getDevice=lambda: 0, getDeviceProperties=lambda i: device, runtimeGetVersion=lambda: 12090)
-print(json.dumps(probe._usable(Some(cuda=Some(runtime=runtime, nvrtc=cupy.cuda.nvrtc)), 12090)))
+print(json.dumps(probe.usable(Some(cuda=Some(runtime=runtime, nvrtc=cupy.cuda.nvrtc)), 12090)))
 """
-    assert told(code)[::2] == [True, ""]
-    usable, reason, remedy = told(code, path=installation(tmp_path / "site", "nvidia"))
+    assert said(code)[::2] == [True, ""]
+    usable, reason, remedy = said(code, path=installation(tmp_path / "site", "nvidia"))
     if usable:
         pytest.skip("NVRTC is missing: this machine has another one, of a CUDA toolkit")
     assert "NVRTC" in reason
@@ -123,7 +123,7 @@ def test_turned_off(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
 
 @pytest.mark.parametrize("value", ["", "-1", "NoDevFiles"])
 def test_no_device_is_visible(value: str) -> None:
-    usable, reason, remedy, loaded = told(CUDA_VISIBLE_DEVICES=value)
+    usable, reason, remedy, loaded = said(CUDA_VISIBLE_DEVICES=value)
     assert (usable, loaded) == (False, [])
     assert "CUDA_VISIBLE_DEVICES" in reason
     assert "CUDA_VISIBLE_DEVICES" in remedy
@@ -140,11 +140,11 @@ def test_a_zero_turns_nothing_off(host_gpu: Simulation, monkeypatch: pytest.Monk
 @pytest.mark.parametrize(("capability", "usable"), [("70", False), ("75", True), ("120", True)])
 def test_age_of_the_device(host_gpu: Simulation, capability: str, usable: bool) -> None:
     host_gpu.compute_capability = capability
-    found = probe()
-    assert found[0] == usable
-    assert f"compute capability {int(capability) / 10}" in found[1]
-    assert usable or "7.5" in found[1]
-    assert usable or "CUDA_VISIBLE_DEVICES" in found[2]
+    answer, reason, remedy = probe()
+    assert answer == usable
+    assert f"compute capability {int(capability) / 10}" in reason
+    assert usable or "7.5" in reason
+    assert usable or "CUDA_VISIBLE_DEVICES" in remedy
 
 
 @pytest.mark.parametrize(
@@ -184,4 +184,4 @@ if child == 0:
     os._exit(0 if (ctfast.median_filter(x, 3) == here).all() else 1)
 print(json.dumps([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), cupy.is_available() == before]))
 """
-    assert told(code) == [0, True]
+    assert said(code) == [0, True]

@@ -24,12 +24,12 @@ def histogram(
     The first call with new edges copies a table to the device and waits for that; later calls wait for nothing.
     """
     device.check_image_arrays("histogram", x, out)
-    found = binning(edges, x.dtype)
+    table, numbers = binning(edges, x.dtype)
     images, pixels, bins = x.shape[0], x.shape[1] * x.shape[2], edges.size - 1
     device.clear(out)
     defines = {"CTK_IN": geometry.c_type(x.dtype)}
     plan = geometry.histogram_plan(pixels, images, bins, device.device_limits())
-    common = (x, np.int64(pixels), np.int32(images), found.table, *found.numbers, np.int32(bins))
+    common = (x, np.int64(pixels), np.int32(images), table, *numbers, np.int32(bins))
     if plan.copies:
         layout = (np.int32(plan.width), np.int32(plan.copies))
         name = "ctk_histogram_shared"

@@ -41,10 +41,10 @@ __device__ __forceinline__ void ctk_set_range(double* p, double low, double high
 }
 
 // The line of each image. Eight images a block, one warp each. kind 0: low .. high for all; 1: `table` holds the extremes of
-// `parts` parts; 2: `figures` holds two percentiles, NaN where no pixel counts.
+// `parts` parts; 2: `quantiles` holds two percentiles, NaN where no pixel counts.
 extern "C" __global__ void __launch_bounds__(256)
 ctk_normalize_range(int kind, double low, double high, const long long* __restrict__ table, int parts,
-                    const double* __restrict__ figures, int images, double low_out, double rise, double* __restrict__ parameters) {
+                    const double* __restrict__ quantiles, int images, double low_out, double rise, double* __restrict__ parameters) {
     const int image = int(blockIdx.x * 8 + (threadIdx.x >> 5)), lane = int(threadIdx.x) & 31;
     if (image >= images) return;
     if (kind == 1) {
@@ -62,8 +62,8 @@ ctk_normalize_range(int kind, double low, double high, const long long* __restri
     }
     if (lane) return;
     if (kind == 2) {
-        low = figures[2LL * image];
-        high = figures[2LL * image + 1];
+        low = quantiles[2LL * image];
+        high = quantiles[2LL * image + 1];
     }
     ctk_set_range(parameters + (long long)image * CTK_PARAMETERS, low, high, low_out, rise);
 }

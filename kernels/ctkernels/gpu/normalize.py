@@ -59,11 +59,11 @@ def normalize(
     defines = {"CTK_IN": geometry.c_type(x.dtype)}
     parameters = scratch.take(images * geometry.RANGE_WORDS, np.float64)
     kind, given, parts = _GIVEN, in_range or (0.0, 0.0), 0
-    table, figures = parameters.view(np.int64), parameters  # read by none of the other kinds
+    table, quantiles = parameters.view(np.int64), parameters  # read by none of the other kinds
     if in_range is None and percentiles is not None:
         kind = _PERCENTILES
-        figures = scratch.take(images * 2, np.float64)
-        select("normalize", x, value_range, percentiles, figures, 2, scratch)
+        quantiles = scratch.take(images * 2, np.float64)
+        select("normalize", x, value_range, percentiles, quantiles, 2, scratch)
     elif in_range is None:
         kind = _EXTREMES
         plan = _extent_plan(x.shape)
@@ -77,7 +77,7 @@ def normalize(
     plan = geometry.warp_plan(images)
     low, high = (np.float64(v) for v in given)
     lines = (np.float64(ends[0]), np.float64(ends[1] - ends[0]), parameters)
-    arguments = (np.int32(kind), low, high, table, np.int32(parts), figures, np.int32(images), *lines)
+    arguments = (np.int32(kind), low, high, table, np.int32(parts), quantiles, np.int32(images), *lines)
     launch("normalize", defines, "ctk_normalize_range", plan.grid, plan.block, arguments)
     plan = geometry.map_plan(geometry.lanes(x.dtype, out.dtype), 4, pixels, images)
     with np.errstate(over="ignore"):

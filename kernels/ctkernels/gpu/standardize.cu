@@ -10,13 +10,13 @@ ctk_standardize_range(const long long* __restrict__ table, const long long* __re
                       int narrow, double* __restrict__ parameters) {
     const int image = int(blockIdx.x * 8 + (threadIdx.x >> 5));
     if (image >= images) return;
-    const ctk_moments found = ctk_image_moments<CTK_IN>(table, shrunk, image, parts);
+    const ctk_moments m = ctk_image_moments<CTK_IN>(table, shrunk, image, parts);
     if (threadIdx.x & 31) return;
     double* const p = parameters + (long long)image * CTK_PARAMETERS;
-    if (!(found.sd > 0.0)) ctk_set_mode(p, CTK_EMPTY, 0.0, 0.0);
-    else if (narrow && ctk_line_fits(found.mean, found.sd, 0.0, 1.0))
-        ctk_set_line(p, ctk_line_of(found.mean, ctk_base_of<CTK_IN>(found.mean), found.sd, 0.0, 1.0));
-    else ctk_set_mode(p, CTK_SCORES, found.mean, found.sd);
+    if (!(m.sd > 0.0)) ctk_set_mode(p, CTK_EMPTY, 0.0, 0.0);
+    else if (narrow && ctk_line_fits(m.mean, m.sd, 0.0, 1.0))
+        ctk_set_line(p, ctk_line_of(m.mean, ctk_base_of<CTK_IN>(m.mean), m.sd, 0.0, 1.0));
+    else ctk_set_mode(p, CTK_SCORES, m.mean, m.sd);
 }
 
 // Three blocks a multiprocessor: left alone, ptxas aims at more, and spills around the divisions of the rare modes.

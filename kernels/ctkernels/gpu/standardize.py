@@ -28,12 +28,12 @@ def standardize(
     device.check_image_arrays("standardize", x, out)
     scratch = device.Scratch(workspace_bytes(x.shape, x.dtype), workspace)
     images, pixels = x.shape[0], x.shape[1] * x.shape[2]
-    found = moments("standardize", x, value_range, scratch)
+    parts = moments("standardize", x, value_range, scratch)
     parameters = scratch.take(images * geometry.RANGE_WORDS, np.float64)
     defines = {"CTK_IN": geometry.c_type(x.dtype)}
     narrow = np.int32(out.dtype.char == "f")
     plan = geometry.warp_plan(images)
-    arguments = (found.table, found.shrunk, np.int32(images), np.int32(found.parts), narrow, parameters)
+    arguments = (parts.table, parts.shrunk, np.int32(images), np.int32(parts.number), narrow, parameters)
     launch("standardize", defines, "ctk_standardize_range", plan.grid, plan.block, arguments)
     plan = geometry.map_plan(geometry.lanes(x.dtype, out.dtype), 4, pixels, images)
     name = f"ctk_standardize_map_{out.dtype}"

@@ -1,4 +1,4 @@
-// Box-plot figures of each image: moments, extremes, percentiles. Specialised by CTK_IN, the pixel type.
+// Box-plot statistics of each image: moments, extremes, percentiles. Specialised by CTK_IN, the pixel type.
 #include "moments.cuh"
 #include "select.cuh"
 
@@ -11,14 +11,14 @@ ctk_summary_row(const long long* __restrict__ table, const long long* __restrict
                 double* __restrict__ out, int stride) {
     const int image = int(blockIdx.x * 8 + (threadIdx.x >> 5));
     if (image >= images) return;
-    const ctk_moments found = ctk_image_moments<CTK_IN>(table, shrunk, image, parts);
+    const ctk_moments m = ctk_image_moments<CTK_IN>(table, shrunk, image, parts);
     if (threadIdx.x & 31) return;
     typedef ctk_keys<CTK_IN>::type K;
     const double nothing = __longlong_as_double(0x7ff8000000000000LL);
     double* const row = out + (long long)image * stride;
-    row[0] = double(found.count);
-    row[1] = found.count ? found.mean : nothing;
-    row[2] = found.count ? found.sd : nothing;
-    row[3] = found.count ? ctk_unkey<CTK_IN>::wide(K(found.low)) : nothing;
-    row[4] = found.count ? ctk_unkey<CTK_IN>::wide(K(found.high)) : nothing;
+    row[0] = double(m.count);
+    row[1] = m.count ? m.mean : nothing;
+    row[2] = m.count ? m.sd : nothing;
+    row[3] = m.count ? ctk_unkey<CTK_IN>::wide(K(m.low)) : nothing;
+    row[4] = m.count ? ctk_unkey<CTK_IN>::wide(K(m.high)) : nothing;
 }

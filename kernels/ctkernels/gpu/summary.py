@@ -1,4 +1,4 @@
-"""Box-plot figures of each image on the GPU, in one row of the result each."""
+"""Box-plot statistics of each image on the GPU, in one row of the result each."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def summary(
     """See :func:`ctkernels.reference.summary`."""
     device.check_image_arrays("summary", x, out)
     scratch = device.Scratch(workspace_bytes(x.shape, x.dtype, percentiles=percentiles), workspace)
-    found = moments("summary", x, None, scratch)
+    parts = moments("summary", x, None, scratch)
     images, columns = out.shape
     plan = geometry.warp_plan(images)
-    arguments = (found.table, found.shrunk, np.int32(images), np.int32(found.parts), out, np.int32(columns))
+    arguments = (parts.table, parts.shrunk, np.int32(images), np.int32(parts.number), out, np.int32(columns))
     launch("summary", {"CTK_IN": geometry.c_type(x.dtype)}, "ctk_summary_row", plan.grid, plan.block, arguments)
     if percentiles:
-        figures = out.reshape(-1)[len(SUMMARY_FIELDS) :]
-        select("summary", x, None, percentiles, figures, columns, scratch)
+        quantiles = out.reshape(-1)[len(SUMMARY_FIELDS) :]
+        select("summary", x, None, percentiles, quantiles, columns, scratch)

@@ -20,7 +20,8 @@ DeviceArray = Any
 """``cupy.ndarray``; CuPy has no types."""
 
 _ALIGNMENT = 256
-_MOST_UPLOADS = 128
+MOST_UPLOADS = 128
+"""Tables that stay on the devices."""
 
 
 def current_device() -> int:
@@ -30,12 +31,12 @@ def current_device() -> int:
 
 @lru_cache(maxsize=64)
 def _limits_of(device: int) -> Limits:
-    found = cupy.cuda.Device(device)
-    attributes = found.attributes
+    gpu = cupy.cuda.Device(device)
+    attributes = gpu.attributes
     return Limits(
         int(attributes["MultiProcessorCount"]),
         int(attributes["MaxSharedMemoryPerBlockOptin"]),
-        int(found.compute_capability),
+        int(gpu.compute_capability),
     )
 
 
@@ -122,24 +123,24 @@ def uploaded(key: Hashable, make: Callable[[], NDArray[Any]]) -> DeviceArray:
     The copy is finished when this returns, so that any stream may read the table. The first call of a key therefore
     waits for that copy (of some kilobytes), later ones do nothing.
     """
-    place = (current_device(), key)
+    where = (current_device(), key)
     held: Tables = getattr(_local, "tables", {})
-    table = held.get(place)
+    table = held.get(where)
     if table is None:
-        table = held[place] = _kept(place, make)
+        table = held[where] = _kept(where, make)
     return table
 
 
-def _kept(place: tuple[int, Hashable], make: Callable[[], NDArray[Any]]) -> DeviceArray:
-    table = _uploads.get(place)
+def _kept(where: tuple[int, Hashable], make: Callable[[], NDArray[Any]]) -> DeviceArray:
+    table = _uploads.get(where)
     if table is None:
         with _uploads_lock:
-            table = _uploads.get(place)
+            table = _uploads.get(where)
             if table is None:
                 table = _upload(make())
-                if len(_uploads) >= _MOST_UPLOADS:
-                    _drop_uploads()
-                _uploads[place] = table
+                if len(_uploads) >= MOST_UPLOADS:
+                    drop_uploads()
+                _uploads[where] = table
     return table
 
 
@@ -151,9 +152,9 @@ def _upload(values: NDArray[Any]) -> DeviceArray:
     return table
 
 
-def _drop_uploads() -> None:
+def drop_uploads() -> None:
     """Only when no kernel reads them any more: CuPy gives freed memory to the stream that it came from at once."""
-    for device in {place[0] for place in _uploads}:
+    for device in {device for device, _ in _uploads}:
         cupy.cuda.Device(device).synchronize()
     _uploads.clear()
 

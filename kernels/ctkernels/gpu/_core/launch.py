@@ -30,13 +30,13 @@ def kernel(unit: str, defines: Defines, name: str) -> Any:
     """
     specialisation = tuple(sorted(defines.items()))
     key = (device.current_device(), unit, specialisation, name)
-    found = _kernels.get(key)
-    if found is None:
+    function = _kernels.get(key)
+    if function is None:
         with _lock:
-            found = _kernels.get(key)
-            if found is None:
-                found = _kernels[key] = _compiled(key[:3], unit, defines, name)
-    return found
+            function = _kernels.get(key)
+            if function is None:
+                function = _kernels[key] = _compiled(key[:3], unit, defines, name)
+    return function
 
 
 def _compiled(module_key: tuple[Any, ...], unit: str, defines: Defines, name: str) -> Any:

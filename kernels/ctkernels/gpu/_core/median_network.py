@@ -175,15 +175,15 @@ class _Tile:
                 grown = self._grown(core, [rows[y] for y in new])
                 self._halve(part, along, grown, longer, beside)
 
-    def _extended(self, items: Sorted, places: Sequence[tuple[int, int]]) -> Sorted:
-        return self.graph.merge(items, self.graph.sort([self._pixel(y, x) for y, x in places]))
+    def _extended(self, items: Sorted, pixels: Sequence[tuple[int, int]]) -> Sorted:
+        return self.graph.merge(items, self.graph.sort([self._pixel(y, x) for y, x in pixels]))
 
     def _grown(self, core: Sorted, lists: Sequence[Sorted]) -> Sorted:
         return self._merged(core, self._united(lists))
 
     @staticmethod
-    def _reaches(place: int, part: tuple[int, int], new: range, size: int) -> bool:
-        return part[0] <= place < part[1] + size - 1 and place not in new
+    def _reaches(index: int, part: tuple[int, int], new: range, size: int) -> bool:
+        return part[0] <= index < part[1] + size - 1 and index not in new
 
 
 def _halves(span: tuple[int, int], size: int) -> Iterator[tuple[tuple[int, int], range]]:

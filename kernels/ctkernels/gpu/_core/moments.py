@@ -20,7 +20,8 @@ class MomentTables(NamedTuple):
 
     table: device.DeviceArray
     shrunk: device.DeviceArray
-    parts: int
+    number: int
+    """Of parts an image."""
 
 
 def moments_bytes(shape: tuple[int, int, int], dtype: np.dtype[Any]) -> int:

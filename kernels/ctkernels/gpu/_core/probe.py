@@ -1,4 +1,4 @@
-"""Whether the GPU backend can be used here, and if not, why and what mends it."""
+"""Whether the GPU backend can be used here; if not, why, and what to do about it."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _CUPY_PACKAGES: Final = ("cupy-cuda12x", "cupy-cuda13x")
 _NVRTC_PACKAGES: Final = {12: "nvidia-cuda-nvrtc-cu12", 13: "nvidia-cuda-nvrtc"}
 
 Finding = tuple[bool, str, str]
+"""Usable, reason, remedy."""
 
-
-_NO_DRIVER: Final = (
+NO_DRIVER: Final = (
     False,
     "there is no NVIDIA driver on this machine",
     "sudo ubuntu-drivers install, or your system's way (a container is started with --gpus all); then nvidia-smi",
@@ -42,8 +42,8 @@ def probe() -> Finding:
     if importlib.util.find_spec("cupy") is None:
         extra = "pip install 'ctfast[cuda12]' (or 'ctfast[cuda13]'; nvidia-smi shows which CUDA the driver runs)"
         return (False, "cupy is not installed", extra)
-    if "cupy" not in sys.modules and not _driver_library():
-        return _NO_DRIVER
+    if "cupy" not in sys.modules and not driver_library():
+        return NO_DRIVER
     try:
         cupy: Any = importlib.import_module("cupy")
     except Exception as error:  # CuPy raises whatever its compiled parts run into
@@ -64,7 +64,7 @@ def _turned_off() -> Finding | None:
     return None
 
 
-def _driver_library() -> bool:
+def driver_library() -> bool:
     """Whether the dynamic loader finds the driver, in the way in which CuPy finds it."""
     try:
         ctypes.CDLL("nvcuda.dll" if os.name == "nt" else "libcuda.so.1")
@@ -80,7 +80,7 @@ def _device(cupy: Any) -> Finding:
     except RuntimeError as error:
         return (False, f"the CUDA driver can't be asked: {_line(error)}", "nvidia-smi says what the driver lacks")
     if driver == 0:
-        return _NO_DRIVER
+        return NO_DRIVER
     try:
         count = int(runtime.getDeviceCount())
     except RuntimeError as error:
@@ -97,14 +97,16 @@ def _device(cupy: Any) -> Finding:
             "there is a driver but no GPU",
             "nvidia-smi -L lists GPUs; in a container start it with --gpus all",
         )
-    return _usable(cupy, driver)
+    return usable(cupy, driver)
 
 
-def _usable(cupy: Any, driver: int) -> Finding:
+def usable(cupy: Any, driver: int) -> Finding:
+    """What there is to say about the current device and NVRTC, where there are a driver and a GPU."""
     runtime = cupy.cuda.runtime
-    found = runtime.getDeviceProperties(int(runtime.getDevice()))
-    capability = 10 * int(found["major"]) + int(found["minor"])
-    name = found["name"].decode(errors="replace") if isinstance(found["name"], bytes) else str(found["name"])
+    properties = runtime.getDeviceProperties(int(runtime.getDevice()))
+    capability = 10 * int(properties["major"]) + int(properties["minor"])
+    name = properties["name"]
+    name = name.decode(errors="replace") if isinstance(name, bytes) else str(name)
     if capability < OLDEST:
         reason = f"{name} has compute capability {capability / 10}; {OLDEST / 10} or newer is needed"
         return (False, reason, "use another GPU (CUDA_VISIBLE_DEVICES=<its number>), or backend='cpu'")

@@ -32,11 +32,11 @@ def select(
     x: device.DeviceArray,
     value_range: Pair | None,
     percentiles: tuple[float, ...],
-    figures: device.DeviceArray,
+    quantiles: device.DeviceArray,
     stride: int,
     scratch: device.Scratch,
 ) -> None:
-    """Write the percentiles of image ``i`` from ``figures[i * stride]`` on; NaN where no pixel counts."""
+    """Write the percentiles of image ``i`` from ``quantiles[i * stride]`` on; NaN where no pixel counts."""
     images, pixels = x.shape[0], x.shape[1] * x.shape[2]
     state = scratch.take(images * _STATE_WORDS, np.uint64)
     room = scratch.take(images * 2 * min(len(percentiles), _MOST) * 256, np.uint64)
@@ -52,5 +52,5 @@ def select(
         for digit in (np.int32(d) for d in range(x.dtype.itemsize)):
             arguments = (x, np.int64(pixels), np.int32(images), *bounds, digit, slots, state, counts)
             launch(operation, defines, f"ctk_{operation}_count", plan.grid, plan.block, arguments)
-            arguments = (digit, number, wanted, state, counts, figures[start:], np.int32(stride))
+            arguments = (digit, number, wanted, state, counts, quantiles[start:], np.int32(stride))
             launch(operation, defines, f"ctk_{operation}_step", (images, 1, 1), plan.block, arguments)

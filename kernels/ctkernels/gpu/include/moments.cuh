@@ -223,6 +223,6 @@ template <typename T>
 __device__ __forceinline__ ctk_moments ctk_image_moments(const long long* __restrict__ table, const long long* __restrict__ shrunk,
                                                          int image, int parts) {
     const long long row = (long long)image * parts * CTK_PART;
-    const ctk_moments found = ctk_merge_parts<T>(table + row, parts, 1.0);
-    return ctk_huge<T>(found.low, found.high) ? ctk_merge_parts<T>(shrunk + row, parts, CTK_GROW) : found;
+    const ctk_moments m = ctk_merge_parts<T>(table + row, parts, 1.0);
+    return ctk_huge<T>(m.low, m.high) ? ctk_merge_parts<T>(shrunk + row, parts, CTK_GROW) : m;
 }

@@ -77,11 +77,11 @@ __device__ __forceinline__ double ctk_between(double a, double b, double t) {
     return t >= 0.5 ? __dsub_rn(b, __dmul_rn(rise, __dsub_rn(1.0, t))) : __dadd_rn(a, __dmul_rn(rise, t));
 }
 
-// Finds the digit of every slot; clears the counts for the next pass, or writes the figures after the last one: NaN where
+// Finds the digit of every slot; clears the counts for the next pass, or writes the percentiles after the last one: NaN where
 // no pixel counts. One block of 256 threads an image.
 template <typename T>
 __device__ void ctk_next_digit(int pass, int percentiles, const double* __restrict__ wanted, ctk_u64* __restrict__ state,
-                               ctk_u64* __restrict__ counts, double* __restrict__ figures) {
+                               ctk_u64* __restrict__ counts, double* __restrict__ quantiles) {
     typedef typename ctk_digits<T>::type U;
     __shared__ U prefix[CTK_MOST_SLOTS];
     __shared__ double share[CTK_MOST_SLOTS];
@@ -97,8 +97,8 @@ __device__ void ctk_next_digit(int pass, int percentiles, const double* __restri
         const ctk_u64 through = ctk_warp_scan(sum);
         const ctk_u64 count = pass ? state[0] : __shfl_sync(CTK_FULL, through, 31);
         if (!pass && count) {
-            const double place = __dmul_rn(double(count - 1), __ddiv_rn(wanted[s >> 1], 100.0));
-            const ctk_u64 lower = __double2ull_rz(place) < count - 1 ? __double2ull_rz(place) : count - 1;
+            const double position = __dmul_rn(double(count - 1), __ddiv_rn(wanted[s >> 1], 100.0));
+            const ctk_u64 lower = __double2ull_rz(position) < count - 1 ? __double2ull_rz(position) : count - 1;
             rank = (s & 1) && lower + 1 < count ? lower + 1 : lower;
         }
         __syncwarp();  // all lanes have read the state
@@ -108,11 +108,11 @@ __device__ void ctk_next_digit(int pass, int percentiles, const double* __restri
             if (rank >= before && rank < through) {
                 ctk_u64 left = rank - before;
                 int digit = lane * 8;
-                bool found = false;
+                bool chosen = false;
 #pragma unroll
                 for (int i = 0; i < 8; i++) {
-                    if (!found && left < own[i]) found = true;
-                    if (!found) {
+                    if (!chosen && left < own[i]) chosen = true;
+                    if (!chosen) {
                         left -= own[i];
                         digit++;
                     }
@@ -140,10 +140,10 @@ __device__ void ctk_next_digit(int pass, int percentiles, const double* __restri
         return;
     }
     for (int k = int(threadIdx.x); k < percentiles; k += int(blockDim.x)) {
-        const double place = number ? __dmul_rn(double(number - 1), __ddiv_rn(wanted[k], 100.0)) : 0.0;
-        const ctk_u64 whole = __double2ull_rz(place);
-        share[k] = place - double(number && whole > number - 1 ? number - 1 : whole);
-        figures[k] = number ? ctk_between(ctk_value_of<T>(prefix[2 * k]), ctk_value_of<T>(prefix[2 * k + 1]), share[k])
+        const double position = number ? __dmul_rn(double(number - 1), __ddiv_rn(wanted[k], 100.0)) : 0.0;
+        const ctk_u64 whole = __double2ull_rz(position);
+        share[k] = position - double(number && whole > number - 1 ? number - 1 : whole);
+        quantiles[k] = number ? ctk_between(ctk_value_of<T>(prefix[2 * k]), ctk_value_of<T>(prefix[2 * k + 1]), share[k])
                             : __longlong_as_double(0x7ff8000000000000LL);
     }
 }
@@ -160,8 +160,8 @@ __device__ void ctk_next_digit(int pass, int percentiles, const double* __restri
     }                                                                                                                    \
     extern "C" __global__ void __launch_bounds__(256)                                                                    \
     ctk_##OPERATION##_step(int pass, int percentiles, const double* __restrict__ wanted, ctk_u64* __restrict__ state,    \
-                           ctk_u64* __restrict__ counts, double* __restrict__ figures, int stride) {                     \
+                           ctk_u64* __restrict__ counts, double* __restrict__ quantiles, int stride) {                     \
         const long long image = blockIdx.x;                                                                              \
         ctk_next_digit<CTK_IN>(pass, percentiles, wanted, state + image * CTK_STATE,                                     \
-                               counts + image * 2 * percentiles * 256, figures + image * stride);                        \
+                               counts + image * 2 * percentiles * 256, quantiles + image * stride);                        \
     }
