@@ -126,7 +126,6 @@ def test_help_names_every_command() -> None:
 
 def test_help_names_what_is_allowed() -> None:
     shown = " ".join(CliRunner().invoke(app, ["run", "--help"], env={"COLUMNS": "200"}).output.split())
-    # The command line may not import the table of formats, which NumPy comes with.
     for allowed in (("auto", *NAMES), POOLS, ON_ERROR, UNITS, [row.word for row in WRITTEN]):
         assert words(allowed) in shown
 

@@ -37,8 +37,7 @@ FORBIDDEN = {
     | {"ctkernels.cpu", "ctkernels.gpu", "ctkernels.reference", "tifffile", "pydicom", "nibabel", "ctfast.runner"},
     "ctfast/model": (HEAVY - {"jax", "flax", "optax", "matplotlib", "scipy"})
     | {"ctkernels.gpu", "tifffile", "pydicom", "ctfast.runner"},
-    "ctfast/cli_model.py": HEAVY | {"numpy", "ctkernels", "tifffile", "pydicom"},
-    "ctfast/cli.py": HEAVY | {"numpy", "ctkernels", "tifffile", "pydicom"},
+    "ctfast/cli": HEAVY | {"numpy", "ctkernels", "tifffile", "pydicom", "nibabel"},
 }
 
 

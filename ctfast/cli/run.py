@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -11,6 +11,12 @@ from ctfast.backend import NAMES
 from ctfast.batch.choices import ON_ERROR, POOLS
 from ctfast.cli.options import Inputs, Units, Workers, console, words
 from ctfast.cli.pipeline import chosen_pipeline
+from ctfast.files.formats import WRITTEN
+
+_FORMATS: Final = words([row.word for row in WRITTEN])
+_COMPRESSIONS: Final = "; ".join(
+    f"{row.title}: {words(row.compressions)}" for row in WRITTEN if len(row.compressions) > 1
+)
 
 
 def run(
@@ -29,8 +35,8 @@ def run(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what OUT holds.")] = False,
     on_error: Annotated[str, typer.Option(help=f"At a bad file: {words(ON_ERROR)}.")] = "skip",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, do nothing.")] = False,
-    format: Annotated[str, typer.Option(help="Of the outputs: tif, npy, nii or png.")] = "tif",
-    compression: Annotated[str, typer.Option(help="none, zlib, zstd or lzw (TIFF).")] = "none",
+    format: Annotated[str, typer.Option(help=f"Of the outputs: {_FORMATS}.")] = "tif",
+    compression: Annotated[str, typer.Option(help=f"{_COMPRESSIONS}.")] = "none",
     units: Units = "auto",
 ) -> None:
     """Process a folder of CT slices: one output an input, a manifest, histograms and summaries.
