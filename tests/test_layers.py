@@ -97,6 +97,15 @@ def test_a_hidden_module_would_be_found(tmp_path: Path, monkeypatch: pytest.Monk
     assert hidden_modules("hiding") == ["hiding.plan"]
 
 
+def test_no_public_name_that_is_found_later_is_that_of_a_module() -> None:
+    """Importing the module would put it in the place of the function."""
+    for stub in (ROOT / "ctfast").rglob("__init__.pyi"):
+        modules = {path.stem for path in stub.parent.iterdir()}
+        for node in ast.walk(ast.parse(stub.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                assert not modules & {alias.name for alias in node.names}, stub
+
+
 def test_no_package_takes_the_name_of_another() -> None:
     assert not (ROOT / "kernels" / "__init__.py").exists(), "it would shadow the PyPI package 'kernels'"
     taken = {"numba", "cupy", "cuda"}
