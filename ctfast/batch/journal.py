@@ -89,7 +89,7 @@ class Journal(Generic[R]):
     """A file of records, there or not yet.
 
     Attributes:
-        path: The file; its folder must exist before anything is written.
+        path: the file; its folder must exist before anything is written.
         kind: ``JsonLines()`` or ``CsvRows(columns)``.
     """
 

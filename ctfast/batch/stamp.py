@@ -14,8 +14,8 @@ class Stamp(NamedTuple):
     """What a file looked like from outside.
 
     Attributes:
-        size: Bytes.
-        modified: Seconds since the epoch.
+        size: in bytes.
+        modified: seconds since the epoch.
     """
 
     size: int

@@ -21,23 +21,29 @@ Shard = tuple[int, int] | None
 
 
 class Row(TypedDict):
-    """One line of the manifest."""
+    """One line of the manifest.
+
+    Attributes:
+        status: ``ok``, ``failed`` or ``skipped`` (not started because the run stopped at an error).
+        error: why it failed.
+        started: when, in seconds since the epoch; of several manifests' lines for an output, the latest counts.
+        input_hash: SHA-256 of the file.
+        shape: of the output, with ``dtype``.
+        units: of the input's values: ``hu``, ``stored``, ``unknown``.
+        pipeline: its hash.
+    """
 
     input: str
     output: str
     status: str
-    """``ok``, ``failed`` or ``skipped`` (not started because the run stopped at an error)."""
     error: str
     started: float
-    """When, in seconds since the epoch; of several manifests' lines for an output, the latest counts."""
     input_bytes: int
     input_mtime: float
     input_hash: str
-    """SHA-256 of the file."""
     shape: list[int]
     dtype: str
     units: str
-    """What the input's values are: hu, stored, unknown."""
     pipeline: str
     version: str
     backend: str

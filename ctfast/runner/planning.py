@@ -77,17 +77,23 @@ class Task:
 
 @dataclass
 class Plan:
-    """The tasks of one run."""
+    """The tasks of one run.
+
+    Attributes:
+        out: folder of the outputs.
+        settings: what the workers need to know.
+        options: as the user gave them.
+        tasks: still to do.
+        done: files that an earlier run of the same pipeline finished.
+        ignored: files in the input folders that are no images.
+    """
 
     out: Path
     settings: Settings
     options: RunOptions
     tasks: list[Task]
-    """Still to do."""
     done: int
-    """Finished by an earlier run of the same pipeline."""
     ignored: Sequence[Ignored]
-    """Files in the input folders that are no images."""
 
 
 def make_plan(inputs: Sequence[str | Path], out: Path, settings: Settings, options: RunOptions) -> Plan:

@@ -10,25 +10,38 @@ from ctfast.runner.manifest import Row
 
 @dataclass
 class Report:
-    """What a run did."""
+    """What a run did.
+
+    Attributes:
+        out: folder of the outputs.
+        pipeline: its hash.
+        backend: which one computed.
+        done_before: outputs that an earlier run had finished.
+        ignored: files in the input folders that are no images.
+        ok: files whose output is written.
+        failed: files that could not be done, listed in ``failures``.
+        skipped: files that were not started, because the run stopped at an error.
+        images: slices in the files that are done.
+        input_bytes: size of these files.
+        not_hu: files windowed in HU whose values are not known to be HU.
+        seconds: of the whole run.
+        stage_seconds: of reading, computing and writing, summed over the workers.
+        failures: the manifest's lines of the files that failed.
+    """
 
     out: Path
     pipeline: str
     backend: str
     done_before: int = 0
-    """Outputs that an earlier run had finished."""
     ignored: int = 0
     ok: int = 0
     failed: int = 0
     skipped: int = 0
-    """Not started, because the run stopped at an error."""
     images: int = 0
     input_bytes: int = 0
     not_hu: int = 0
-    """Files windowed in HU whose values are not known to be HU."""
     seconds: float = 0.0
     stage_seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("read", "compute", "write"), 0.0))
-    """Summed over the workers."""
     failures: list[Row] = field(default_factory=list)
 
     def count(self, row: Row, expects_hu: bool) -> None:

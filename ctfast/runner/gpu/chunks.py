@@ -35,41 +35,48 @@ class Key(NamedTuple):
 
 @dataclass(eq=False, slots=True)
 class Entry:
-    """One file in a chunk."""
+    """One file in a chunk.
+
+    Attributes:
+        image: what is known of it; the pixels are in the chunk.
+        start: its first image in the chunk, and ``stop`` behind its last.
+    """
 
     task: Task
     row: Row
     image: Image
-    """What is known of it; the pixels are in the chunk."""
     shape: tuple[int, ...]
     start: int
-    """Its first image in the chunk."""
     stop: int
     read_seconds: float
 
 
 @dataclass(eq=False, slots=True)
 class Chunk:
-    """Images of one kind on their way through a GPU."""
+    """Images of one kind on their way through a GPU.
+
+    Attributes:
+        source: ``(capacity, H, W)``, page-locked.
+        entries: files whose pixels are there.
+        reserved: images that have memory in ``source``.
+        expected: files that reserved memory and did not fail; those in ``entries`` are among them.
+        closed: whether no more files are taken in.
+        unwritten: files whose output is not written yet.
+        results: page-locked: the image first where the plan makes one, then the rows of each statistic.
+        seconds: on the GPU.
+    """
 
     slot: Any
     key: Key
     plan: Plan
     source: NDArray[Any]
-    """``(capacity, H, W)``, page-locked."""
     entries: list[Entry] = field(default_factory=list)
-    """Files whose pixels are there."""
     reserved: int = 0
-    """Images that have memory in ``source``."""
     expected: int = 0
-    """Files that reserved memory and did not fail; those in ``entries`` are among them."""
     closed: bool = False
     unwritten: int = 0
-    """Files whose output is not written yet."""
     results: list[NDArray[Any]] = field(default_factory=list)
-    """Page-locked: the image first where the plan makes one, then the rows of each statistic."""
     seconds: float = 0.0
-    """On the GPU."""
 
 
 Output = tuple[Chunk, Entry]

@@ -214,10 +214,10 @@ class _Allocation:
         self._reserve = reserve
         self.chunk: Chunk | None = None
         self.start = self.stop = 0
+        # Why these pixels can't be computed; raised after they are read, as on a CPU.
         self.error: Exception | None = None
-        """Why these pixels can't be computed; raised after they are read, as on a CPU."""
+        # Seconds until there was room, in which outputs were written.
         self.waited = 0.0
-        """Seconds until there was room, in which outputs were written."""
 
     def __call__(self, shape: tuple[int, ...], dtype: np.dtype) -> NDArray[Any]:
         begin = time.perf_counter()

@@ -9,13 +9,16 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class Sizes:
-    """Bounds of a run's pieces."""
+    """Bounds of a run's pieces.
+
+    Attributes:
+        files_per_gpu: below this another GPU costs more to start than it gains.
+        chunk_bytes: pixels of a chunk: enough for copies at full speed and for every multiprocessor; more only takes
+            longer to fill.
+    """
 
     files_per_gpu: int = 64
-    """Below which another GPU costs more to start than it gains."""
     chunk_bytes: int = 64 << 20
-    """Pixels of a chunk: enough for copies at full speed and for every multiprocessor; more only takes longer to
-    fill."""
 
 
 _sizes = Sizes()
