@@ -82,8 +82,8 @@ def report(
     check_choice("units", units, UNITS)
     images = find_images(listed)
     _check_outputs([Path(p) for p in (out, csv, json) if p is not None], images, overwrite)
-    if figures is not None and not overwrite and _is_taken(Path(figures)):
-        raise UsageError(f"{figures} exists and is not an empty folder: choose a new one, or give overwrite=True")
+    if figures is not None and not overwrite:
+        _check_folder(Path(figures))
     with _shown(len(images.items), console) as progress:
         analysis = analyze(listed, units=units, workers=workers, progress=progress)
     written = Written(analysis)
@@ -132,8 +132,9 @@ def _shown(total: int, console: Console | None) -> Iterator[Progress]:
         yield progress
 
 
-def _is_taken(folder: Path) -> bool:
-    return folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+def _check_folder(folder: Path) -> None:
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} exists and is not an empty folder: choose a new one, or give overwrite=True")
 
 
 def _check_packages() -> None:

@@ -27,7 +27,7 @@ Units = Annotated[
     str,
     typer.Option("--units", "--values", help=f"Units of the inputs' values: {words(UNITS)}; auto: as each file says."),
 ]
-Workers = Annotated[int | None, typer.Option(min=1, help="Files at work at once; default: all cores.")]
+Workers = Annotated[int | None, typer.Option(min=1, metavar="N", help="Files at work at once; default: all cores.")]
 
 
 def console() -> Console:

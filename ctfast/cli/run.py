@@ -22,15 +22,17 @@ _COMPRESSIONS: Final = "; ".join(
 def run(
     inputs: Inputs,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the outputs.")],
-    preset: Annotated[str | None, typer.Option(help="A ready pipeline; `ctfast presets` lists them.")] = None,
-    pipeline: Annotated[Path | None, typer.Option(help="A pipeline file (.toml or .json).")] = None,
+    preset: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A ready pipeline; `ctfast presets` lists them.")
+    ] = None,
+    pipeline: Annotated[Path | None, typer.Option(metavar="FILE", help="A pipeline file (.toml or .json).")] = None,
     step: Annotated[
         list[str] | None, typer.Option(help="One step, such as 'median_filter size=5'; repeat for more.")
     ] = None,
     backend: Annotated[str, typer.Option(help=f"{words(('auto', *NAMES))}.")] = "auto",
     workers: Workers = None,
     pool: Annotated[str, typer.Option(help=f"Kind of workers: {words(POOLS)}.")] = "auto",
-    shard: Annotated[str | None, typer.Option(help="i/n: only the i-th of n parts.")] = None,
+    shard: Annotated[str | None, typer.Option(metavar="I/N", help="Only the i-th of n parts, such as 2/8.")] = None,
     resume: Annotated[bool, typer.Option(help="Leave outputs that an earlier run finished alone.")] = True,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what OUT holds.")] = False,
     on_error: Annotated[str, typer.Option(help=f"At a bad file: {words(ON_ERROR)}.")] = "skip",

@@ -13,8 +13,8 @@ Level = Literal["warning", "check", "note"]
 LEVELS: Final[tuple[Level, ...]] = ("warning", "check", "note")
 
 DISCLAIMER: Final = (
-    "Flags are pointers for a person to look, by simple rules on pixel values and headers. They are never a diagnosis. "
-    "ctfast is not a medical device."
+    "Flags are pointers for a person to look, by simple rules on pixel values and headers. They are never a diagnosis, "
+    "and a slice without flags is not thereby normal. ctfast is not a medical device."
 )
 
 _MOST_NAMED: Final = 6

@@ -88,35 +88,35 @@ def collect(
     def measure_item(item: FoundFile) -> list[tuple[SliceRecord, Distribution]] | Unread:
         return measure_file(item, overview, units, limits)
 
-    failed = 0
+    by_label: dict[str, Distribution] = {}
     by_folder: dict[str, Distribution] = {}
     for done, outcome in enumerate(bounded_map(measure_item, images.items, workers), 1):
         if isinstance(outcome, Unread):
             result.unread.append(outcome)
-            failed += 1
         else:
             for record, pixels in outcome:
                 result.records.append(record)
                 if record.units == "hu" and pixels.step == 1:
-                    _add(by_folder, _group(record), pixels)
-        progress(done=done, failed=failed)
-    _name_classes(result, by_folder)
+                    _add(by_label if record.label else by_folder, record.label or _folder(record), pixels)
+        progress(done=done, failed=len(result.unread))
+    result.pixels = by_label
+    _add_folders(result, by_folder)
     result.seconds = time.perf_counter() - start
     return result
 
 
-def _group(record: SliceRecord) -> str:
-    return record.label or f"folder:{record.facts.get('folder', '')}"
+def _folder(record: SliceRecord) -> str:
+    return str(record.facts.get("folder", ""))
 
 
-def _name_classes(result: Collection, counted: dict[str, Distribution]) -> None:
+def _add_folders(result: Collection, by_folder: dict[str, Distribution]) -> None:
+    """The pixels without a label: only now, with all slices read, it is known whether their folders are classes."""
+    classes: dict[str, str] = {}
     if label_by_folder([r.facts for r in result.records]):
         result.notes.append("No labels in names or overview.csv: the folders are shown as classes.")
-        names = {f"folder:{r.facts.get('folder', '')}": r.label for r in result.records}
-    else:
-        names = {}
-    for group, pixels in counted.items():
-        _add(result.pixels, names.get(group, "" if group.startswith("folder:") else group), pixels)
+        classes = {_folder(r): r.label for r in result.records}
+    for folder, pixels in by_folder.items():
+        _add(result.pixels, classes.get(folder, ""), pixels)
 
 
 def _add(groups: dict[str, Distribution], group: str, pixels: Distribution) -> None:
@@ -135,19 +135,15 @@ def measure_file(
     try:
         image = read_image(item.path, units=units, limits=limits)
         facts = facts_of(image, name, overview)
-        frames = image.pixels if image.pixels.ndim == 3 else image.pixels[np.newaxis]
         several = image.pixels.ndim == 3
+        frames = image.pixels if several else image.pixels[np.newaxis]
+        measured = [measure(f, units=image.units, spacing=image.spacing, padding=image.padding) for f in frames]
         return [
-            (record_of(image, name, k if several else None, facts, measured), measured.pixels)
-            for k, measured in enumerate(map(_measurer(image), frames))
+            (record_of(image, name, k if several else None, facts, one), one.pixels) for k, one in enumerate(measured)
         ]
     except Exception as error:  # one bad file never stops a report, whatever a decoder raises
         reason = str(error).removeprefix(f"{item.path}: ")
         return Unread(name, reason or type(error).__name__)
-
-
-def _measurer(image: Image) -> Callable[[np.ndarray], SliceStatistics]:
-    return lambda frame: measure(frame, units=image.units, spacing=image.spacing, padding=image.padding)
 
 
 def record_of(image: Image, name: str, frame: int | None, facts: dict, measured: SliceStatistics) -> SliceRecord:
