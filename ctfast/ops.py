@@ -16,25 +16,19 @@ and infinities do is said in each function and listed in :mod:`ctkernels.referen
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache, partial
 from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
-from ctfast.backend import select
-from ctfast.dispatch.arrays import Images, as_images
-from ctfast.dispatch.call import call, figures, prepare
-from ctfast.dispatch.transfer import at_home, contiguous, delivered, errors_of, relocated
-from ctfast.errors import ArgumentError, ValueRangeError
+from ctfast.dispatch.call import call
+from ctfast.dispatch.statistics import statistic
 from ctfast.results import Histogram, Summary
-from ctkernels.contract import SUMMARY_FIELDS, TISSUE_EDGES
+from ctkernels.contract import TISSUE_EDGES
 
 Mode = Literal["reflect", "mirror", "nearest", "wrap", "constant"]
 VOIFunction = Literal["linear", "linear_exact", "sigmoid"]
 Range = tuple[float, float]
 OpenRange = tuple[float | None, float | None]
-_COUNT, _MIN, _MAX = (SUMMARY_FIELDS.index(name) for name in ("count", "min", "max"))
 
 
 def rescale(
@@ -262,58 +256,14 @@ def histogram(
     Raises:
         ValueRangeError: no ``value_range`` and NaN or inf in the data. With a range, NaN is not counted.
     """
-    images = as_images(image)
-    chosen = select(backend, images.device)
-    if not at_home(images, chosen):
-        again = partial(histogram, bins=bins, value_range=value_range, backend=chosen)
-        return relocated(again, image, images, chosen, splits=value_range is not None)
-    with errors_of(images):
-        images = contiguous(images)
-        dtype = images.batch.dtype
-        prepared = prepare("histogram", dtype, {"bins": bins, "value_range": value_range}, chosen=chosen)
-        edges = edges_of(dtype, prepared.params["bins"], prepared.params["value_range"] or _finite_range(images))
-        return histogram_of(figures(images, prepared, "histogram", {"edges": edges}), edges, images)
-
-
-def histogram_of(rows: Any, edges: NDArray[Any], images: Images) -> Histogram:
-    """The histogram kernel's rows as the caller of ``images`` gets them."""
-    counts = rows.reshape(*images.shape[:-2], -1)
-    if images.kind == "numpy":
-        return Histogram(counts, edges)
-    return Histogram(delivered(counts, images), delivered(edges.copy(), images))
-
-
-def _finite_range(images: Images) -> tuple[Any, Any]:
-    batch = images.batch
-    if images.device is None:
-        low, high = batch.min(), batch.max()
-        finite = bool(np.isfinite(low) and np.isfinite(high))
-    else:
-        # The edges are made on the host, so this one has to wait for the GPU.
-        prepared = prepare("summary", batch.dtype, {"percentiles": 50.0}, chosen="gpu")
-        rows = figures(images, prepared, "summary", prepared.params).get()
-        low, high = rows[:, _MIN].min().astype(batch.dtype), rows[:, _MAX].max().astype(batch.dtype)
-        finite = bool((rows[:, _COUNT] == batch.shape[1] * batch.shape[2]).all())
-    if not finite:
-        raise ValueRangeError("the data hold NaN or inf, so no range can be found: give value_range=(low, high)")
-    return low, high
-
-
-@lru_cache(maxsize=64)
-def edges_of(dtype: np.dtype[Any], bins: int, value_range: tuple[Any, Any]) -> NDArray[Any]:
-    """Bin edges by the rules of ``numpy.histogram_bin_edges``, read-only."""
-    try:
-        edges = np.histogram_bin_edges(np.empty(0, dtype), bins, value_range)
-    except ValueError as error:
-        raise ArgumentError(f"bins={bins}, value_range={value_range}: {error}") from error
-    edges.flags.writeable = False
-    return edges
+    params = {"bins": bins, "value_range": value_range}
+    return statistic("histogram", image, params, backend_name=backend)
 
 
 def summary(
     image: Any, *, percentiles: float | Sequence[float] = (25.0, 50.0, 75.0), backend: str | None = None
 ) -> Summary:
-    """The box-plot figures of each image: count, mean, population sd, minimum, maximum and percentiles.
+    """The box-plot statistics of each image: count, mean, population sd, minimum, maximum and percentiles.
 
     Args:
         image: ``(..., H, W)``.
@@ -322,26 +272,7 @@ def summary(
 
     NaN and inf are left out; ``count`` says how many pixels were used.
     """
-    images = as_images(image)
-    chosen = select(backend, images.device)
-    if not at_home(images, chosen):
-        return relocated(partial(summary, percentiles=percentiles, backend=chosen), image, images, chosen)
-    with errors_of(images):
-        images = contiguous(images)
-        prepared = prepare("summary", images.batch.dtype, {"percentiles": percentiles}, chosen=chosen)
-        return summary_of(figures(images, prepared, "summary", prepared.params), prepared.params["percentiles"], images)
-
-
-def summary_of(rows: Any, levels: tuple[float, ...], images: Images) -> Summary:
-    """The summary kernel's rows as the caller of ``images`` gets them."""
-    lead = images.shape[:-2]
-    fields = {name: rows[:, i].reshape(lead) for i, name in enumerate(SUMMARY_FIELDS)}
-    fields["count"] = fields["count"].astype(np.int64)
-    return Summary(
-        **{name: delivered(column[()], images) for name, column in fields.items()},
-        percentiles=delivered(rows[:, len(SUMMARY_FIELDS) :].reshape(*lead, len(levels)), images),
-        levels=levels,
-    )
+    return statistic("summary", image, {"percentiles": percentiles}, backend_name=backend)
 
 
 def label_tissue(

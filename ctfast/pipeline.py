@@ -23,106 +23,19 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Iterable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from ctfast import backend as backends
-from ctfast import ops
-from ctfast.dispatch.arrays import as_images
-from ctfast.dispatch.chain import fits, naming, run_chain
-from ctfast.dispatch.checks import check_params
-from ctfast.dispatch.transfer import at_home, contiguous, errors_of, relocated
+from ctfast.dispatch.chain import run_steps
+from ctfast.dispatch.steps import Step, as_step, parse_step
 from ctfast.errors import ArgumentError, CTFastError
 from ctfast.results import PipelineResult
-from ctkernels.contract import OPERATIONS, Operation
+from ctkernels.contract import OPERATIONS
 
 if TYPE_CHECKING:
-    from ctfast.dispatch.graph import Captured
+    from ctfast.dispatch.graph import PipelineGraph
 
-
-class Step:
-    """One operation with its parameters, checked."""
-
-    __slots__ = ("dtype", "operation", "params")
-
-    def __init__(self, operation: str, *, dtype: str | None = None, **params: Any) -> None:
-        if operation not in OPERATIONS:
-            raise ArgumentError(f"operation={operation!r}: one of {', '.join(OPERATIONS)} is allowed")
-        spec = OPERATIONS[operation]
-        if dtype is not None:
-            dtype = _checked_dtype(spec, dtype)
-        self.operation = operation
-        self.dtype = dtype
-        self.params: dict[str, Any] = check_params(spec, params)
-
-    @property
-    def spec(self) -> Operation:
-        """What the contract says about the operation."""
-        return OPERATIONS[self.operation]
-
-    @property
-    def is_statistic(self) -> bool:
-        """Whether the step looks at the image without changing it."""
-        return self.spec.is_statistic
-
-    def to_dict(self) -> dict[str, Any]:
-        """Operation, dtype and the parameters that differ from their defaults, as JSON-able values."""
-        data: dict[str, Any] = {"operation": self.operation}
-        if self.dtype is not None:
-            data["dtype"] = self.dtype
-        defaults = Step._defaults(OPERATIONS[self.operation])
-        for name, value in self.params.items():
-            if name not in defaults or value != defaults[name]:
-                data[name] = _plain(value)
-        return data
-
-    @staticmethod
-    def _defaults(spec: Operation) -> dict[str, Any]:
-        from ctfast.dispatch.checks import CHECKS
-
-        return {p.name: CHECKS[p.kind](p.name, p.default) for p in spec.params if not p.required}
-
-    def __repr__(self) -> str:
-        data = self.to_dict()
-        parts = [repr(data.pop("operation")), *(f"{k}={v!r}" for k, v in data.items())]
-        return f"Step({', '.join(parts)})"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Step) and self.to_dict() == other.to_dict()
-
-    def __hash__(self) -> int:
-        return hash(json.dumps(self.to_dict(), sort_keys=True))
-
-
-def _checked_dtype(spec: Operation, dtype: str) -> str:
-    allowed = spec.out_dtypes
-    if not spec.chooses_dtype:
-        raise ArgumentError(f"{spec.name} has no dtype=: its result's type is fixed")
-    try:
-        name = np.dtype(dtype).name
-    except TypeError:
-        name = str(dtype)
-    if name not in allowed:
-        raise ArgumentError(f"{spec.name} to dtype={dtype!r}: {', '.join(allowed)} are allowed")
-    return name
-
-
-def _plain(value: Any) -> Any:
-    """Normal-form values as JSON and TOML hold them; an open end of a range is "inf" or "-inf"."""
-    if isinstance(value, tuple):
-        return [_plain(v) for v in value]
-    if isinstance(value, float) and value in (float("inf"), float("-inf")):
-        return "inf" if value > 0 else "-inf"
-    return value
-
-
-def _from_plain(value: Any) -> Any:
-    if isinstance(value, list):
-        return tuple(_from_plain(v) for v in value)
-    return float(value) if value in ("inf", "-inf") else value
+__all__ = ["Pipeline", "Step", "parse_step"]
 
 
 class Pipeline:
@@ -137,7 +50,7 @@ class Pipeline:
     """
 
     def __init__(self, steps: Iterable[Step | Mapping[str, Any]], *, name: str = "") -> None:
-        self.steps: tuple[Step, ...] = tuple(_as_step(i, s) for i, s in enumerate(steps, 1))
+        self.steps: tuple[Step, ...] = tuple(as_step(i, s) for i, s in enumerate(steps, 1))
         self.name = name
         if not self.steps:
             raise ArgumentError(f"a pipeline without steps: at least one of {', '.join(OPERATIONS)} is needed")
@@ -168,21 +81,9 @@ class Pipeline:
 
     def run(self, image: Any, *, backend: str | None = None) -> PipelineResult:
         """Run all steps on an image ``(H, W)`` or a batch ``(..., H, W)``; what comes in is never changed."""
-        with naming(1, self.steps[0]):
-            images = as_images(image)
-        chosen = backends.select(backend, images.device)
-        chained = fits(self.steps, chosen)
-        if not at_home(images, chosen):
-            # Over once and back once, not at every step.
-            return relocated(partial(self.run, backend=chosen), image, images, chosen, splits=chained)
-        if not chained:
-            image, found = self._step_by_step(image, chosen)
-            return PipelineResult(image, **found)
-        with errors_of(images):
-            image, found = run_chain(image, contiguous(images), self.steps, chosen)
-        return PipelineResult(image, **found)
+        return run_steps(image, self.steps, backend)
 
-    def capture(self, image: Any, *, out: Any = None) -> Captured:
+    def capture(self, image: Any, *, out: Any = None) -> PipelineGraph:
         """Run all steps on an image or batch on a GPU and record them (a CUDA graph), to launch them again and again.
 
         For small batches, where asking for the work takes longer than doing it::
@@ -199,22 +100,9 @@ class Pipeline:
             ArgumentError: an array that is not on the current GPU, or a histogram step without ``value_range``.
             DeviceError: CUDA could not record; ``run`` works as before.
         """
-        from ctfast.dispatch.graph import Captured
+        from ctfast.dispatch.graph import PipelineGraph
 
-        return Captured(self.steps, image, out)
-
-    def _step_by_step(self, image: Any, backend: str) -> tuple[Any, dict[str, Any]]:
-        found: dict[str, Any] = {}
-        for number, step in enumerate(self.steps, 1):
-            function = getattr(ops, step.operation)
-            params = dict(step.params) if step.dtype is None else {**step.params, "dtype": step.dtype}
-            with naming(number, step):
-                result = function(image, **params, backend=backend)
-            if step.is_statistic:
-                found[step.operation] = result
-            else:
-                image = result
-        return image, found
+        return PipelineGraph(self.steps, image, out)
 
     def to_dict(self) -> dict[str, Any]:
         """Name and steps as JSON-able values."""
@@ -267,43 +155,3 @@ class Pipeline:
 
     def __hash__(self) -> int:
         return hash(self.steps)
-
-
-def _as_step(number: int, step: Step | Mapping[str, Any]) -> Step:
-    if isinstance(step, Step):
-        return step
-    try:
-        params = {str(k): _from_plain(v) for k, v in dict(step).items()}
-        operation = params.pop("operation", None)
-        if operation is None:
-            raise ArgumentError("'operation' is missing")
-        return Step(operation, **params)
-    except (CTFastError, TypeError, ValueError) as error:
-        raise ArgumentError(f"step {number}: {error}") from error
-
-
-def parse_step(text: str) -> Step:
-    """A step as the command line writes it: ``"median_filter size=5 mode=mirror"``, pairs as ``size=3,5``."""
-    operation, *words = text.split()
-    params: dict[str, Any] = {}
-    for word in words:
-        name, sign, value = word.partition("=")
-        if not sign or not name or not value:
-            raise ArgumentError(f"step {text!r}: {word!r} is no name=value; write it as 'median_filter size=5'")
-        items = [_parse_value(item) for item in value.split(",")]
-        params[name] = items[0] if len(items) == 1 else tuple(items)
-    try:
-        return Step(operation, **params)
-    except CTFastError as error:
-        raise ArgumentError(f"step {text!r}: {error}") from error
-
-
-def _parse_value(text: str) -> Any:
-    if text.lower() == "none":
-        return None
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text

@@ -17,7 +17,7 @@ class Histogram(NamedTuple):
 
 @dataclass(frozen=True)
 class Summary:
-    """Box-plot figures of each image, arrays of shape ``(...)`` for a batch ``(..., H, W)``, in the image's units.
+    """Box-plot statistics of each image, arrays of shape ``(...)`` for a batch ``(..., H, W)``, in the image's units.
 
     Taken from finite pixels; ``count`` says how many those are, and where it is 0 the rest is NaN.
     """

@@ -12,32 +12,49 @@ from pathlib import Path
 
 import pytest
 
+from ctkernels.contract import OPERATIONS
+
 ROOT = Path(__file__).resolve().parents[1]
 
 HEAVY = {"numba", "cupy", "jax", "flax", "optax", "torch", "scipy", "cv2", "skimage", "matplotlib"}
 
 # place (a file, or a folder with everything below it) -> what it must never import
+ROOMS = {f"ctfast.{name}" for name in ("analysis", "batch", "cli", "files", "model", "runner", "tools")}
+"""Packages that know arrays' files, many files, or commands: what computes on arrays knows none of them."""
+FORMATS = {"tifffile", "pydicom", "nibabel", "imagecodecs"}
+KERNELS = {"ctkernels.cpu", "ctkernels.gpu", "ctkernels.reference"}
+COMPUTING = {f"ctfast.{name}" for name in ("ops", "pipeline", "presets", "backend")} | {
+    f"ctfast.dispatch.{path.stem}" for path in (ROOT / "ctfast" / "dispatch").glob("*.py") if path.stem != "lazy"
+}
+"""What runs operations. ``dispatch.lazy`` only finds public names, in every package."""
+
 FORBIDDEN = {
     "kernels/ctkernels/contract.py": HEAVY | {"numpy", "ctfast"},
     "kernels/ctkernels/reference.py": HEAVY | {"ctfast", "ctkernels.cpu", "ctkernels.gpu", "threading"},
     "kernels/ctkernels/testing.py": HEAVY | {"ctfast"},
-    "kernels/ctkernels/cpu": (HEAVY - {"numba"}) | {"ctfast", "tifffile", "pydicom", "ctkernels.gpu"},
-    "kernels/ctkernels/gpu": (HEAVY - {"cupy"}) | {"ctfast", "tifffile", "pydicom", "ctkernels.cpu"},
-    "ctfast/ops.py": HEAVY | {"ctkernels.cpu", "ctkernels.gpu", "ctfast.files", "ctfast.runner"},
-    "ctfast/_call.py": HEAVY | {"ctkernels.cpu", "ctkernels.gpu", "ctfast.files", "ctfast.runner"},
-    "ctfast/backend.py": HEAVY | {"ctkernels.cpu", "ctkernels.gpu", "ctfast.ops", "ctfast.files", "ctfast.runner"},
-    "ctfast/arrays.py": HEAVY | {"ctfast.ops", "ctfast.files", "ctfast.runner", "ctfast.pipeline"},
-    "ctfast/pipeline.py": HEAVY | {"ctfast.files", "ctfast.runner", "ctkernels.cpu", "ctkernels.gpu"},
-    "ctfast/files": HEAVY | {"ctkernels", "ctfast.ops", "ctfast.pipeline", "ctfast.runner", "ctfast.backend"},
-    "ctfast/batch": HEAVY
-    | {"numpy", "ctkernels", "tifffile", "pydicom", "nibabel", "ctfast.ops", "ctfast.pipeline", "ctfast.dispatch"}
-    | {"ctfast.backend", "ctfast.files", "ctfast.runner", "ctfast.analysis", "ctfast.model", "ctfast.tools"},
-    "ctfast/runner": HEAVY | {"ctkernels", "tifffile", "pydicom", "nibabel"},
-    "ctfast/analysis": (HEAVY - {"scipy", "matplotlib"})
-    | {"ctkernels.cpu", "ctkernels.gpu", "ctkernels.reference", "tifffile", "pydicom", "nibabel", "ctfast.runner"},
+    "kernels/ctkernels/shared": HEAVY | FORMATS | {"ctfast", "ctkernels.cpu", "ctkernels.gpu"},
+    "kernels/ctkernels/cpu": (HEAVY - {"numba"}) | FORMATS | {"ctfast", "ctkernels.gpu"},
+    "kernels/ctkernels/gpu": (HEAVY - {"cupy"}) | FORMATS | {"ctfast", "ctkernels.cpu"},
+    # _core is what kernels stand on: no operation and no family of kernels below it
+    "kernels/ctkernels/cpu/_core": {f"ctkernels.cpu.{name}" for name in (*OPERATIONS, "chain", "conv_relu_pool")}
+    | {f"ctkernels.cpu._{family}" for family in ("clahe", "conv", "gaussian", "histogram", "median")},
+    "kernels/ctkernels/gpu/_core": {f"ctkernels.gpu.{name}" for name in (*OPERATIONS, "chain", "graph")},
+    "ctfast/errors.py": HEAVY | {"numpy", "ctkernels", "ctfast"},
+    "ctfast/results.py": HEAVY | KERNELS | {"ctfast"},
+    "ctfast/backend.py": HEAVY | ROOMS | KERNELS | {"ctfast.ops", "ctfast.pipeline", "ctfast.dispatch"},
+    "ctfast/dispatch": HEAVY | FORMATS | ROOMS | KERNELS | {"ctfast.ops", "ctfast.pipeline", "ctfast.presets"},
+    "ctfast/ops.py": HEAVY | FORMATS | ROOMS | KERNELS | {"ctfast.pipeline", "ctfast.presets"},
+    "ctfast/pipeline.py": HEAVY | FORMATS | ROOMS | KERNELS,
+    "ctfast/presets.py": HEAVY | FORMATS | ROOMS | KERNELS,
+    "ctfast/files": HEAVY | COMPUTING | {"ctkernels"} | (ROOMS - {"ctfast.files", "ctfast.batch"}),
+    "ctfast/batch": HEAVY | FORMATS | COMPUTING | {"numpy", "ctkernels"} | (ROOMS - {"ctfast.batch"}),
+    "ctfast/runner": HEAVY | FORMATS | {"ctkernels"},
+    "ctfast/analysis": (HEAVY - {"scipy", "matplotlib"}) | FORMATS | KERNELS | {"ctfast.cli", "ctfast.runner"},
     "ctfast/model": (HEAVY - {"jax", "flax", "optax", "matplotlib", "scipy"})
-    | {"ctkernels.gpu", "tifffile", "pydicom", "ctfast.runner"},
-    "ctfast/cli": HEAVY | {"numpy", "ctkernels", "tifffile", "pydicom", "nibabel"},
+    | FORMATS
+    | {"ctkernels.gpu", "ctfast.cli", "ctfast.runner"},
+    "ctfast/tools": (HEAVY - {"matplotlib"}) | {"ctfast.cli", "ctfast.model", "ctfast.analysis"},
+    "ctfast/cli": HEAVY | FORMATS | {"numpy", "ctkernels"},
 }
 
 

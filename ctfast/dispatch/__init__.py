@@ -1,1 +1,1 @@
-"""The one way from a public function to a backend: arrays, checks, transfer, call, and the result handed back."""
+"""The one way from a public function to a backend: arrays, checks, transfer, call, and the result's way back."""

@@ -31,6 +31,8 @@ class Images(NamedTuple):
     kind: Kind
     device: int | None = None
     """Number of the GPU that it is on; None for the host."""
+    given: Any = None
+    """As the caller gave it."""
 
 
 def kind_of(x: Any) -> Kind:
@@ -58,11 +60,11 @@ def device_of(x: Any, kind: Kind) -> int | None:
     if kind == "torch":
         where = x.device.type
     else:
-        places = _devices(x)
-        where = next(iter(places)).platform
-        if len(places) > 1 and where != "cpu":
+        devices = _devices(x)
+        where = next(iter(devices)).platform
+        if len(devices) > 1 and where != "cpu":
             raise ArgumentError(
-                f"a JAX array on {len(places)} devices came in: bring it to one with jax.device_put(x, device)"
+                f"a JAX array on {len(devices)} devices came in: bring it to one with jax.device_put(x, device)"
             )
     if where == "cpu":
         return None
@@ -143,7 +145,7 @@ def as_images(x: Any) -> Images:
     check_shape(shape)
     if not array.flags.c_contiguous:
         array = np.ascontiguousarray(array)
-    return Images(array.reshape(-1, *shape[-2:]), shape, kind)
+    return Images(array.reshape(-1, *shape[-2:]), shape, kind, None, x)
 
 
 def _on_device(x: Any, kind: Kind, device: int) -> Images:
@@ -157,7 +159,7 @@ def _on_device(x: Any, kind: Kind, device: int) -> Images:
         raise _refused(dtype)
     shape = tuple(x.shape)
     check_shape(shape)
-    return Images(x, shape, kind, device)
+    return Images(x, shape, kind, device, x)
 
 
 def dtype_of(x: Any) -> np.dtype[Any]:

@@ -6,7 +6,7 @@ brings everything else to one of the two.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
@@ -14,13 +14,15 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ctfast import backend
-from ctfast.dispatch import arrays, transfer
+from ctfast.dispatch import transfer
+from ctfast.dispatch.arrays import Images, as_images, from_host, host_out
 from ctfast.dispatch.checks import check_params
-from ctfast.dispatch.device_errors import device_errors
 from ctfast.errors import ArgumentError, DTypeError, ShapeError
 from ctkernels.contract import OPERATIONS, SAME, Operation
 
 Params = Mapping[str, Any]
+Compute = Callable[[Images, str, Any], Any]
+"""Takes images, the backend to run on, and the array for the result or None."""
 
 
 def result_dtype(
@@ -107,6 +109,31 @@ def prepare(
         return _prepared.__wrapped__(*key)
 
 
+def dispatched(
+    images: Images, backend_name: str | None, compute: Compute, *, out: Any = None, splits: bool = True
+) -> Any:
+    """Run ``compute(images, backend, out)`` on the backend that is asked for; the result goes where the images are.
+
+    ``compute`` gets images (and ``out``) in the form and in the place that its backend takes.
+
+    Args:
+        images: as the caller gave them, checked.
+        backend_name: ``backend=`` of the caller.
+        compute: its result may hold several arrays.
+        out: the caller's array for the result.
+        splits: whether running parts of the batch one by one gives the same, which helps where GPU memory is short.
+    """
+    chosen = backend.select(backend_name, images.device)
+    if not transfer.runs_here(images, chosen, out):
+
+        def again(x: Any, out: Any = None) -> Any:
+            return dispatched(as_images(x), chosen, compute, out=out)
+
+        return transfer.run_elsewhere(again, images, chosen, out=out, splits=splits)
+    with transfer.errors_of(images):
+        return compute(transfer.contiguous(images), chosen, out)
+
+
 def call(
     name: str,
     image: Any,
@@ -117,34 +144,21 @@ def call(
     backend_name: str | None = None,
 ) -> Any:
     """Run operation ``name``, whose result is an image of the input's shape."""
-    images = arrays.as_images(image)
-    chosen = backend.select(backend_name, images.device)
-    if images.device is None and chosen != "gpu":
-        view = None if out is None else arrays.host_out(out)
-        return _at_home(name, images, params, dtype, out, view, chosen)
-    if not transfer.at_home(images, chosen, out):
-        again = partial(call, name, params=params, dtype=dtype, backend_name=chosen)
-        return transfer.relocated(again, image, images, chosen, out=out)
-    with device_errors():
-        return _at_home(name, transfer.contiguous(images), params, dtype, out, out, chosen)
+    return dispatched(as_images(image), backend_name, partial(_image, name, params, dtype), out=out)
 
 
-def _at_home(
-    name: str, images: arrays.Images, params: Params, dtype: DTypeLike | None, out: Any, view: Any, chosen: str
-) -> Any:
-    batch, shape, kind, device = images
+def _image(name: str, params: Params, dtype: DTypeLike | None, images: Images, chosen: str, out: Any) -> Any:
+    batch, shape = images.batch, images.shape
+    view = out if out is None or images.device is not None else host_out(out)
     run, wanted, checked = prepare(
         name, batch.dtype, params, chosen=chosen, dtype=dtype, out=None if view is None else view.dtype
     )
-    xp: Any = np if device is None else transfer.gpu()
+    xp: Any = np if images.device is None else transfer.gpu()
     if view is None:
         result = xp.empty(batch.shape, wanted)
         run(batch, result, **checked)
-        return arrays.from_host(result.reshape(shape), kind)
-    if view.shape != shape:
-        raise ShapeError(f"out= has shape {view.shape}: {shape} is needed")
-    if view.dtype != wanted:
-        raise DTypeError(f"out= has dtype {view.dtype}: {wanted} is needed")
+        return from_host(result.reshape(shape), images.kind)
+    check_out(view, shape, wanted)
     if view.flags.c_contiguous and not xp.may_share_memory(view, batch):
         run(batch, view.reshape(batch.shape), **checked)
     else:
@@ -155,10 +169,9 @@ def _at_home(
     return out
 
 
-def figures(images: arrays.Images, prepared: Prepared, name: str, kernel_values: Params) -> Any:
-    """Run operation ``name``, whose result is one row of figures an image: shape ``(N, figures)``."""
-    n, height, width = images.batch.shape
-    xp: Any = np if images.device is None else transfer.gpu()
-    rows = xp.empty(OPERATIONS[name].result_shape((n, height, width), kernel_values), prepared.dtype)
-    prepared.run(images.batch, rows, **kernel_values)
-    return rows
+def check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    """Refuse an array for the result that has another shape or dtype."""
+    if out.shape != shape:
+        raise ShapeError(f"out= has shape {out.shape}: {shape} is needed")
+    if out.dtype != dtype:
+        raise DTypeError(f"out= has dtype {out.dtype}: {dtype} is needed")

@@ -5,50 +5,23 @@ A backend keeps a slice in cache (or in registers) from step to step; results ar
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ctfast import backend
-from ctfast.dispatch.arrays import Images, from_host
-from ctfast.dispatch.call import prepare
+from ctfast.dispatch.arrays import Images, as_images, from_host
+from ctfast.dispatch.call import call, dispatched, prepare
+from ctfast.dispatch.statistics import RESULTS, kernel_params, needs_all_pixels, statistic
+from ctfast.dispatch.steps import Step, naming_step
 from ctfast.dispatch.transfer import gpu
-from ctfast.errors import CTFastError
-from ctfast.ops import edges_of, histogram_of, summary_of
+from ctfast.results import PipelineResult
 from ctkernels.contract import OPERATIONS, Link
 
 
-class StepLike(Protocol):
-    """What a chain needs to know of a step."""
-
-    operation: str
-    dtype: str | None
-    params: dict[str, Any]
-
-    @property
-    def is_statistic(self) -> bool:
-        """Whether it looks at the image without changing it."""
-
-
-@contextmanager
-def naming(number: int, step: StepLike) -> Iterator[None]:
-    """Errors inside say which step they are from."""
-    try:
-        yield
-    except CTFastError as error:
-        error.add_note(f"in step {number} of the pipeline: {step!r}")
-        raise
-
-
-def fits(steps: Sequence[StepLike], backend_name: str) -> bool:
-    """Whether the backend takes these steps as one chain: a histogram must know its range before the batch is seen."""
-    known = all(s.operation != "histogram" or s.params["value_range"] is not None for s in steps)
-    return known and backend.chain_kernel(backend_name) is not None
-
-
-class Plan(NamedTuple):
+class CheckedChain(NamedTuple):
     """Steps checked for an image dtype."""
 
     links: list[Link]
@@ -67,41 +40,65 @@ class Plan(NamedTuple):
         """The links that look at the image without changing it."""
         return [link for link in self.links if link.is_statistic]
 
+    def results(self, rows: Sequence[Any], images: Images) -> dict[str, Any]:
+        """The rows that its statistics wrote, as the caller of ``images`` gets them, by operation."""
+        pairs = zip(self.statistics, rows, strict=True)
+        return {link.operation: RESULTS[link.operation](some, link.params, images) for link, some in pairs}
 
-def plan(dtype: np.dtype[Any], steps: Sequence[StepLike], chosen: str) -> Plan:
+
+def fits(steps: Sequence[Step], backend_name: str) -> bool:
+    """Whether the backend takes these steps as one chain: a histogram must know its range before the batch is seen."""
+    return not _needs_all_pixels(steps) and backend.chain_kernel(backend_name) is not None
+
+
+def _needs_all_pixels(steps: Sequence[Step]) -> bool:
+    return any(needs_all_pixels(step.operation, step.params) for step in steps)
+
+
+def check_chain(dtype: np.dtype[Any], steps: Sequence[Step], chosen: str) -> CheckedChain:
     """Check the steps for the dtypes that really meet."""
     links: list[Link] = []
     for number, step in enumerate(steps, 1):
-        with naming(number, step):
+        with naming_step(number, step):
             prepared = prepare(step.operation, dtype, step.params, chosen=chosen, dtype=step.dtype)
-            params = prepared.params
-            if step.operation == "histogram":
-                params = {"edges": edges_of(dtype, params["bins"], params["value_range"])}
+            params = kernel_params(step.operation, dtype, prepared.params)
         links.append(Link(step.operation, None if step.is_statistic else prepared.dtype, params))
         dtype = dtype if step.is_statistic else prepared.dtype
-    return Plan(links, dtype, any(not link.is_statistic for link in links))
+    return CheckedChain(links, dtype, any(not link.is_statistic for link in links))
 
 
-def run_chain(image: Any, images: Images, steps: Sequence[StepLike], chosen: str) -> tuple[Any, dict[str, Any]]:
-    """The image after the last step, and the statistics by operation."""
+def run_steps(image: Any, steps: Sequence[Step], backend_name: str | None) -> PipelineResult:
+    """Run all steps: as one chain where the backend has one, else one by one."""
+    with naming_step(1, steps[0]):
+        images = as_images(image)
+    # Taken to the device once and back once, not at every step.
+    result: PipelineResult = dispatched(images, backend_name, partial(_run, steps), splits=not _needs_all_pixels(steps))
+    return result
+
+
+def _run(steps: Sequence[Step], images: Images, chosen: str, _: Any) -> PipelineResult:
+    return (_as_chain if fits(steps, chosen) else _one_by_one)(steps, images, chosen)
+
+
+def _as_chain(steps: Sequence[Step], images: Images, chosen: str) -> PipelineResult:
     batch = images.batch
-    links, dtype, makes_image = the_plan = plan(batch.dtype, steps, chosen)
+    chain = check_chain(batch.dtype, steps, chosen)
     xp: Any = np if images.device is None else gpu()
-    out = xp.empty(batch.shape, dtype) if makes_image else None
-    rows = [xp.empty(*the_plan.rows(batch.shape, link)) for link in the_plan.statistics]
+    out = xp.empty(batch.shape, chain.dtype) if chain.makes_image else None
+    rows = [xp.empty(*chain.rows(batch.shape, link)) for link in chain.statistics]
     run = backend.chain_kernel(chosen)
     assert run is not None, "fits() was not asked"
-    run(batch, out, links, rows)
-    result = image if out is None else from_host(out.reshape(images.shape), images.kind)
-    return result, found(the_plan, rows, images)
+    run(batch, out, chain.links, rows)
+    image = images.given if out is None else from_host(out.reshape(images.shape), images.kind)
+    return PipelineResult(image, **chain.results(rows, images))
 
 
-def found(the_plan: Plan, rows: Sequence[Any], images: Images) -> dict[str, Any]:
-    """The rows of a plan's statistics as the caller of ``images`` gets them, by operation."""
-    results: dict[str, Any] = {}
-    for link, some in zip(the_plan.statistics, rows, strict=True):
-        if link.operation == "histogram":
-            results["histogram"] = histogram_of(some, link.params["edges"], images)
-        else:
-            results["summary"] = summary_of(some, link.params["percentiles"], images)
-    return results
+def _one_by_one(steps: Sequence[Step], images: Images, chosen: str) -> PipelineResult:
+    image, statistics = images.given, {}
+    for number, step in enumerate(steps, 1):
+        with naming_step(number, step):
+            if step.is_statistic:
+                statistics[step.operation] = statistic(step.operation, image, step.params, backend_name=chosen)
+            else:
+                image = call(step.operation, image, step.params, dtype=step.dtype, backend_name=chosen)
+    return PipelineResult(image, **statistics)

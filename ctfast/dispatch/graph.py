@@ -9,43 +9,42 @@ from __future__ import annotations
 import importlib
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ctfast import backend as backends
 from ctfast.dispatch.arrays import Images, as_images
-from ctfast.dispatch.chain import fits, found, naming, plan
+from ctfast.dispatch.call import check_out
+from ctfast.dispatch.chain import check_chain, fits
 from ctfast.dispatch.device_errors import device_errors
-from ctfast.dispatch.transfer import at_home, gpu
-from ctfast.errors import ArgumentError, DTypeError, ShapeError
+from ctfast.dispatch.steps import Step, naming_step
+from ctfast.dispatch.transfer import gpu, runs_here
+from ctfast.errors import ArgumentError
 from ctfast.results import PipelineResult
 
-if TYPE_CHECKING:
-    from ctfast.pipeline import Step
 
-
-class Captured:
+class PipelineGraph:
     """What ``Pipeline.capture`` gives. Keeps all the memory that it uses; one launch runs at a time."""
 
     def __init__(self, steps: Sequence[Step], image: Any, out: Any) -> None:
-        with naming(1, steps[0]):
+        with naming_step(1, steps[0]):
             self._images = images = as_images(image)
         _check_place(images, out)
         if not fits(steps, "gpu"):
             raise ArgumentError("a histogram without value_range must wait for the pixels, which can't be recorded")
-        self._plan = the_plan = plan(images.batch.dtype, steps, "gpu")
-        if out is not None and not the_plan.makes_image:
+        self._chain = chain = check_chain(images.batch.dtype, steps, "gpu")
+        if out is not None and not chain.makes_image:
             raise ArgumentError("out= was given, but no step changes the image: leave it away")
         batch = images.batch.reshape(-1, *images.shape[-2:])
         with device_errors():
-            if out is None and the_plan.makes_image:
-                out = gpu().empty(images.shape, the_plan.dtype)
+            if out is None and chain.makes_image:
+                out = gpu().empty(images.shape, chain.dtype)
             if out is not None:
-                _check_out(out, images, the_plan.dtype)
-            self._rows = [gpu().empty(*the_plan.rows(batch.shape, link)) for link in the_plan.statistics]
+                _check_memory_of(out, images, chain.dtype)
+            self._rows = [gpu().empty(*chain.rows(batch.shape, link)) for link in chain.statistics]
             target = None if out is None else out.reshape(batch.shape)
             graph = importlib.import_module("ctkernels.gpu.graph")
-            self._graph = graph.capture(batch, target, the_plan.links, self._rows)
-            self._result = PipelineResult(image if out is None else out, **found(the_plan, self._rows, images))
+            self._graph = graph.capture(batch, target, chain.links, self._rows)
+            self._result = PipelineResult(image if out is None else out, **chain.results(self._rows, images))
 
     def launch(self) -> PipelineResult:
         """Run all steps on the pixels that the image holds now, in the order of the current stream; nothing waits.
@@ -61,7 +60,7 @@ class Captured:
             if self._result.summary is None:
                 return self._result
             # Its counts are converted from float64, which is no part of the recording.
-            return replace(self._result, summary=found(self._plan, self._rows, self._images)["summary"])
+            return replace(self._result, summary=self._chain.results(self._rows, self._images)["summary"])
 
 
 def _check_place(images: Images, out: Any) -> None:
@@ -73,7 +72,7 @@ def _check_place(images: Images, out: Any) -> None:
         )
     if backends.select(None, images.device) != "gpu":
         raise ArgumentError("another backend than gpu is chosen (use_backend, CTFAST_BACKEND): only gpu records")
-    if not at_home(images, "gpu", out):
+    if not runs_here(images, "gpu", out):
         raise ArgumentError(
             f"the image is on GPU {images.device}, which must be current ('with cupy.cuda.Device({images.device}):'), "
             "and out= must be a CuPy array"
@@ -82,10 +81,7 @@ def _check_place(images: Images, out: Any) -> None:
         raise ArgumentError("the image is not C-contiguous and can't be recorded in place: cupy.ascontiguousarray(x)")
 
 
-def _check_out(out: Any, images: Images, dtype: Any) -> None:
-    if out.shape != images.shape:
-        raise ShapeError(f"out= has shape {out.shape}: {images.shape} is needed")
-    if out.dtype != dtype:
-        raise DTypeError(f"out= has dtype {out.dtype}: {dtype} is needed")
+def _check_memory_of(out: Any, images: Images, dtype: Any) -> None:
+    check_out(out, images.shape, dtype)
     if not out.flags.c_contiguous or gpu().may_share_memory(out, images.batch):
         raise ArgumentError("out= must be C-contiguous and share no memory with the image")

@@ -8,7 +8,7 @@ from typing import Any
 from ctfast.backend import share_gpu_memory
 from ctfast.dispatch.arrays import device_of, kind_of, to_host
 from ctfast.dispatch.device_errors import device_errors
-from ctfast.dispatch.transfer import gpu, handed
+from ctfast.dispatch.transfer import from_cupy, gpu
 from ctfast.errors import BackendUnavailableError, MissingDependencyError
 
 
@@ -37,7 +37,7 @@ def to_jax(array: Any) -> Any:
         if kind != "cupy":
             return jax.dlpack.from_dlpack(array)
         with device_errors(), gpu().current(device):
-            return handed(array, "jax")
+            return from_cupy(array, "jax")
     except Exception as error:  # JAX raises errors of XLA, by version
         raise BackendUnavailableError(
             f"JAX can't take an array on GPU {device} ({' '.join(str(error).split())[:200]}); is it the JAX for CUDA? "

@@ -1,9 +1,9 @@
 """Bringing arrays to where an operation runs, and its results back to where the array came from.
 
-Operations are written for two homes: NumPy arrays on the host, and CuPy arrays on the current GPU and its current
-stream. What is elsewhere is brought home, run there, and the result taken back: a host array for ``backend="gpu"``, a
-GPU array for a host backend, an array of torch or JAX on a GPU (through DLPack, never over the host), an array on
-another GPU than the current one.
+Operations are written for two places: NumPy arrays on the host, and CuPy arrays on the current GPU and its current
+stream. What is elsewhere is brought to one of them, run there, and the result taken back: a host array for
+``backend="gpu"``, a GPU array for a host backend, an array of torch or JAX on a GPU (through DLPack, never over the
+host), an array on another GPU than the current one.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def streams() -> Any:
     return importlib.import_module("ctkernels.gpu._core.streams")
 
 
-def at_home(images: Images, chosen: str, out: Any = None) -> bool:
+def runs_here(images: Images, chosen: str, out: Any = None) -> bool:
     """Whether backend ``chosen`` takes these images (and ``out``, for images on a GPU) as they are."""
     if images.device is None:
         return chosen != "gpu"
@@ -45,17 +45,14 @@ def at_home(images: Images, chosen: str, out: Any = None) -> bool:
     return out is None or _same_device(out, images) == "cupy"
 
 
-def relocated(
-    function: Function, image: Any, images: Images, chosen: str, *, out: Any = None, splits: bool = True
-) -> Any:
-    """Run ``function(x)``, or ``function(x, out=...)``, on ``image`` brought home; results go back where it was.
+def run_elsewhere(function: Function, images: Images, chosen: str, *, out: Any = None, splits: bool = True) -> Any:
+    """Run ``function(x)``, or ``function(x, out=...)``, where backend ``chosen`` computes; results come back.
 
     Args:
         function: what to run; its result may hold several arrays.
-        image: as the caller gave it.
-        images: the same, checked.
+        images: what to run it on.
         chosen: the backend to run on.
-        out: the caller's array for the result, where ``image`` is.
+        out: the caller's array for the result, where the images are.
         splits: whether running parts of the batch one by one gives the same, which helps where GPU memory is short.
 
     Raises:
@@ -66,21 +63,21 @@ def relocated(
         view = None if out is None else host_out(out)
         result = _host_on_gpu(function, images, view, splits)
     elif chosen != "gpu":
-        result = _gpu_on_host(function, image, images, out)
+        result = _gpu_on_host(function, images, out)
     else:
-        result = _elsewhere_on_gpu(function, image, images, out)
+        result = _elsewhere_on_gpu(function, images, out)
     return result if out is None else out
 
 
 def contiguous(images: Images) -> Images:
-    """The images in the form that backends take, ``(N, H, W)`` in C order; they are at home."""
+    """The images in the form that backends take, ``(N, H, W)`` in C order; they are where they are computed."""
     if images.device is None:
         return images
     return images._replace(batch=gpu().contiguous(images.batch).reshape(-1, *images.shape[-2:]))
 
 
-def delivered(array: Any, images: Images) -> Any:
-    """A result computed at home as the caller of ``images`` gets it."""
+def to_caller(array: Any, images: Images) -> Any:
+    """A result that was computed where the images are, as their caller gets it."""
     if images.device is None:
         return from_host(array, images.kind)
     return gpu().upload(array)
@@ -106,7 +103,7 @@ def _host_on_gpu(function: Function, images: Images, view: NDArray[Any] | None, 
             whole = part == number or view.shape != shape
             stands = (view.shape if whole else some.shape, view.dtype)
         try:
-            results.append(_over_and_back(function, some, stands))
+            results.append(_round_trip(function, some, stands))
         except DeviceMemoryError:
             # For the rest of the batch too; the parts are equal in what they need.
             if part == 1 or not splits:
@@ -121,7 +118,7 @@ def _host_on_gpu(function: Function, images: Images, view: NDArray[Any] | None, 
     return mapped(lambda array: from_host(array, images.kind), result)
 
 
-def _over_and_back(function: Function, some: NDArray[Any], stands: tuple[tuple[int, ...], np.dtype[Any]] | None) -> Any:
+def _round_trip(function: Function, some: NDArray[Any], stands: tuple[tuple[int, ...], np.dtype[Any]] | None) -> Any:
     with device_errors():
         device = gpu()
         x = device.upload(some)
@@ -130,11 +127,12 @@ def _over_and_back(function: Function, some: NDArray[Any], stands: tuple[tuple[i
         return mapped(lambda array: some if array is x else device.download(array)[()], result)
 
 
-def _gpu_on_host(function: Function, image: Any, images: Images, out: Any) -> Any:
+def _gpu_on_host(function: Function, images: Images, out: Any) -> Any:
+    image = images.given
     with device_errors():
         x = copied_to_host(image, images.kind)
     if out is None:
-        return mapped(lambda array: image if array is x else like(array, image, images.kind), function(x))
+        return mapped(lambda array: image if array is x else on_device_of(array, image, images.kind), function(x))
     kind = _same_device(out, images)
     result = function(x, out=np.empty(tuple(out.shape), dtype_of(out)))
     with device_errors():
@@ -156,7 +154,7 @@ def copied_to_host(x: Any, kind: str) -> NDArray[Any]:
     return x.get()
 
 
-def like(result: Any, image: Any, kind: str) -> Any:
+def on_device_of(result: Any, image: Any, kind: str) -> Any:
     """A host result as an array of the kind and on the device of ``image``."""
     array = np.asarray(result)
     if kind == "torch":
@@ -169,8 +167,8 @@ def like(result: Any, image: Any, kind: str) -> Any:
         return device.upload(array)
 
 
-def _elsewhere_on_gpu(function: Function, image: Any, images: Images, out: Any) -> Any:
-    kind = images.kind
+def _elsewhere_on_gpu(function: Function, images: Images, out: Any) -> Any:
+    image, kind = images.given, images.kind
     kind_of_out = None if out is None else _same_device(out, images)
     stream = None
     if kind == "torch":
@@ -182,7 +180,7 @@ def _elsewhere_on_gpu(function: Function, image: Any, images: Images, out: Any) 
             try:
                 x = image if kind == "cupy" else _imported(device, image, kind)
                 if out is None:
-                    result = mapped(lambda array: image if array is x else handed(array, kind), function(x))
+                    result = mapped(lambda array: image if array is x else from_cupy(array, kind), function(x))
                 else:
                     target = out if kind_of_out == "cupy" else _imported(device, out, str(kind_of_out))
                     function(x, out=target)
@@ -203,7 +201,7 @@ def _imported(device: Any, x: Any, kind: str) -> Any:
         raise DTypeError(f"this {kind} array can't be read ({error}); detach it, or make it dense") from error
 
 
-def handed(array: Any, kind: str) -> Any:
+def from_cupy(array: Any, kind: str) -> Any:
     """A CuPy array as one of ``kind``, the same memory."""
     if kind == "torch":
         return sys.modules["torch"].from_dlpack(array)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ctfast.dispatch.chain import Plan
+from ctfast.dispatch.chain import CheckedChain
 from ctfast.files import Image
 from ctfast.runner.manifest import Row
 from ctfast.runner.planning import Task
@@ -68,7 +68,7 @@ class Chunk:
 
     slot: Any
     key: Key
-    plan: Plan
+    plan: CheckedChain
     source: NDArray[Any]
     entries: list[Entry] = field(default_factory=list)
     reserved: int = 0
@@ -87,7 +87,11 @@ class ChunkBuffer:
     """Gives files memory in chunks and chunks their next state; every method may be called from any thread."""
 
     def __init__(
-        self, slots: Sequence[Any], launch: Callable[[Chunk], None], capacity: Callable[[Key, Plan], int], readers: int
+        self,
+        slots: Sequence[Any],
+        launch: Callable[[Chunk], None],
+        capacity: Callable[[Key, CheckedChain], int],
+        readers: int,
     ) -> None:
         """Slots to use, what takes a chunk that is ready, how many images one may hold, threads that will read."""
         self._free = list(slots)
@@ -101,7 +105,7 @@ class ChunkBuffer:
         self._stopped = False
         self._changed = threading.Condition()
 
-    def reserve(self, key: Key, plan: Plan, count: int, write: Callable[[Output], None]) -> tuple[Chunk, int]:
+    def reserve(self, key: Key, plan: CheckedChain, count: int, write: Callable[[Output], None]) -> tuple[Chunk, int]:
         """Memory for ``count`` images: an open chunk and the first index in it, until ``commit`` or ``cancel``.
 
         Where all slots are in use, the caller writes outputs until one is free.
@@ -195,7 +199,7 @@ class ChunkBuffer:
             self._stopped = True
             self._changed.notify_all()
 
-    def _with_room(self, key: Key, plan: Plan, count: int) -> Chunk | None:
+    def _with_room(self, key: Key, plan: CheckedChain, count: int) -> Chunk | None:
         chunk = self._open.get(key)
         if chunk is not None and chunk.reserved + count > len(chunk.source):
             self._close(chunk)

@@ -11,7 +11,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from ctfast import backend
-from ctfast.dispatch.chain import Plan
+from ctfast.dispatch.chain import CheckedChain
 from ctfast.dispatch.device_errors import device_errors
 from ctfast.dispatch.transfer import streams
 from ctfast.errors import DeviceMemoryError
@@ -47,7 +47,7 @@ class DeviceWorker:
         for thread in self._threads:
             thread.start()
 
-    def capacity(self, key: Key, plan: Plan) -> int:
+    def capacity(self, key: Key, plan: CheckedChain) -> int:
         """Images a chunk may hold: by the bytes of a copy, the memory of the GPU, and what did not fit before."""
         pixels = key.height * key.width
         source, result = pixels * key.dtype.itemsize, pixels * (plan.dtype.itemsize if plan.makes_image else 0)
@@ -134,7 +134,7 @@ def _results(chunk: Chunk) -> list[NDArray[Any]]:
     return results + [slot.host(link.operation, *plan.rows(shape, link)) for link in plan.statistics]
 
 
-def _compute(plan: Plan) -> Callable[[Any, list[Any]], None]:
+def _compute(plan: CheckedChain) -> Callable[[Any, list[Any]], None]:
     run = backend.chain_kernel("gpu")
     assert run is not None, "the GPU backend takes chains"
     first = int(plan.makes_image)

@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctfast.dispatch.arrays import Images, check_shape
-from ctfast.dispatch.chain import Plan, found, naming, plan
+from ctfast.dispatch.chain import CheckedChain, check_chain
 from ctfast.dispatch.device_errors import device_errors
+from ctfast.dispatch.steps import naming_step
 from ctfast.dispatch.transfer import gpu, streams
 from ctfast.files import Image
 from ctfast.results import PipelineResult
@@ -54,7 +55,7 @@ class _Run:
         self._tasks, self._settings = tasks, settings
         self._tasks_lock = threading.Lock()
         self._large_stack_lock = threading.Lock()
-        self._plans: dict[np.dtype, Plan] = {}
+        self._plans: dict[np.dtype, CheckedChain] = {}
         self._outcomes: SimpleQueue[Outcome | BaseException | None] = SimpleQueue()
         with device_errors():
             devices: list[int] = streams().usable_devices()
@@ -146,7 +147,7 @@ class _Run:
 
     def _reserve(self, shape: tuple[int, ...], dtype: np.dtype) -> tuple[Chunk, int] | None:
         """A chunk with room for these images and their first index; None for more images than a chunk holds."""
-        with naming(1, self._settings.pipeline.steps[0]):
+        with naming_step(1, self._settings.pipeline.steps[0]):
             check_shape(shape)
         key, the_plan, count = Key(shape[-2], shape[-1], dtype), self._plan(dtype), prod(shape[:-2])
         if count > self._fitting(key, the_plan):
@@ -169,7 +170,7 @@ class _Run:
             images = chunk.results[0] if chunk.plan.makes_image else chunk.source
             rows = chunk.results[1:] if chunk.plan.makes_image else chunk.results
             own = slice(entry.start, entry.stop)
-            statistics = found(chunk.plan, [r[own] for r in rows], Images(None, entry.shape, "numpy"))
+            statistics = chunk.plan.results([r[own] for r in rows], Images(None, entry.shape, "numpy"))
             result = PipelineResult(images[own].reshape(entry.shape), **statistics)
             store(entry.task, self._settings, entry.image, result)
             seconds = (entry.read_seconds, chunk.seconds / len(chunk.entries), time.perf_counter() - start)
@@ -179,18 +180,18 @@ class _Run:
         self._outcomes.put(outcome)
         self._buffer.written(chunk)
 
-    def _plan(self, dtype: np.dtype) -> Plan:
+    def _plan(self, dtype: np.dtype) -> CheckedChain:
         known = self._plans.get(dtype)
         if known is None:
-            known = self._plans[dtype] = plan(dtype, self._settings.pipeline.steps, "gpu")
+            known = self._plans[dtype] = check_chain(dtype, self._settings.pipeline.steps, "gpu")
         return known
 
     # What the buffer and the threads of the GPUs call.
 
-    def _fitting(self, key: Key, the_plan: Plan) -> int:
+    def _fitting(self, key: Key, the_plan: CheckedChain) -> int:
         return min(worker.capacity(key, the_plan) for worker in self._devices.values())
 
-    def _capacity(self, key: Key, the_plan: Plan) -> int:
+    def _capacity(self, key: Key, the_plan: CheckedChain) -> int:
         # No more than its share of the run, so that all slots have work from the start.
         return min(self._images_a_slot, self._fitting(key, the_plan))
 

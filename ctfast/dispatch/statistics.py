@@ -1,0 +1,106 @@
+"""Operations whose result is a few numbers an image: what their kernels get, and their rows as the caller gets them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctfast.dispatch.arrays import Images, as_images
+from ctfast.dispatch.call import Params, Prepared, dispatched, prepare
+from ctfast.dispatch.transfer import gpu, to_caller
+from ctfast.errors import ArgumentError, ValueRangeError
+from ctfast.results import Histogram, Summary
+from ctkernels.contract import OPERATIONS, SUMMARY_FIELDS
+
+_COUNT, _MIN, _MAX = (SUMMARY_FIELDS.index(name) for name in ("count", "min", "max"))
+
+
+def statistic(name: str, image: Any, params: Params, *, backend_name: str | None = None) -> Any:
+    """Run operation ``name``, whose result is numbers."""
+    compute = partial(_statistic, name, params)
+    return dispatched(as_images(image), backend_name, compute, splits=not needs_all_pixels(name, params))
+
+
+def needs_all_pixels(name: str, params: Params) -> bool:
+    """Whether the whole batch must be seen first: a histogram that finds its own range shares it over the batch."""
+    return name == "histogram" and params["value_range"] is None
+
+
+def _statistic(name: str, params: Params, images: Images, chosen: str, _: Any) -> Any:
+    prepared = prepare(name, images.batch.dtype, params, chosen=chosen)
+    for_kernel = kernel_params(name, images.batch.dtype, prepared.params, images)
+    return RESULTS[name](_rows(images, prepared, name, for_kernel), for_kernel, images)
+
+
+def _rows(images: Images, prepared: Prepared, name: str, params: Params) -> Any:
+    xp: Any = np if images.device is None else gpu()
+    rows = xp.empty(OPERATIONS[name].result_shape(images.batch.shape, params), prepared.dtype)
+    prepared.run(images.batch, rows, **params)
+    return rows
+
+
+def kernel_params(name: str, dtype: np.dtype[Any], params: Params, images: Images | None = None) -> Params:
+    """Parameters in normal form as kernels take them: ``histogram`` gets its ``edges``.
+
+    ``images`` are looked at where a histogram has to find its range.
+    """
+    if name != "histogram":
+        return params
+    value_range = params["value_range"]
+    if value_range is None:
+        assert images is not None, "needs_all_pixels() was not asked"
+        value_range = _finite_range(images)
+    return {"edges": _edges(dtype, params["bins"], value_range)}
+
+
+def _finite_range(images: Images) -> tuple[Any, Any]:
+    batch = images.batch
+    if images.device is None:
+        low, high = batch.min(), batch.max()
+        finite = bool(np.isfinite(low) and np.isfinite(high))
+    else:
+        # The edges are made on the host, so this one has to wait for the GPU.
+        prepared = prepare("summary", batch.dtype, {"percentiles": 50.0}, chosen="gpu")
+        rows = _rows(images, prepared, "summary", prepared.params).get()
+        low, high = rows[:, _MIN].min().astype(batch.dtype), rows[:, _MAX].max().astype(batch.dtype)
+        finite = bool((rows[:, _COUNT] == batch.shape[1] * batch.shape[2]).all())
+    if not finite:
+        raise ValueRangeError("the data hold NaN or inf, so no range can be found: give value_range=(low, high)")
+    return low, high
+
+
+@lru_cache(maxsize=64)
+def _edges(dtype: np.dtype[Any], bins: int, value_range: tuple[Any, Any]) -> NDArray[Any]:
+    """Bin edges by the rules of ``numpy.histogram_bin_edges``, read-only."""
+    try:
+        edges = np.histogram_bin_edges(np.empty(0, dtype), bins, value_range)
+    except ValueError as error:
+        raise ArgumentError(f"bins={bins}, value_range={value_range}: {error}") from error
+    edges.flags.writeable = False
+    return edges
+
+
+def _histogram(rows: Any, params: Params, images: Images) -> Histogram:
+    counts, edges = rows.reshape(*images.shape[:-2], -1), params["edges"]
+    if images.kind == "numpy":
+        return Histogram(counts, edges)
+    return Histogram(to_caller(counts, images), to_caller(edges.copy(), images))
+
+
+def _summary(rows: Any, params: Params, images: Images) -> Summary:
+    lead, levels = images.shape[:-2], params["percentiles"]
+    fields = {name: rows[:, i].reshape(lead) for i, name in enumerate(SUMMARY_FIELDS)}
+    fields["count"] = fields["count"].astype(np.int64)
+    return Summary(
+        **{name: to_caller(column[()], images) for name, column in fields.items()},
+        percentiles=to_caller(rows[:, len(SUMMARY_FIELDS) :].reshape(*lead, len(levels)), images),
+        levels=levels,
+    )
+
+
+RESULTS: Final[Mapping[str, Callable[[Any, Params, Images], Any]]] = {"histogram": _histogram, "summary": _summary}
+"""A kernel's rows and its parameters as the caller of the images gets them."""

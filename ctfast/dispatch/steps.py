@@ -1,0 +1,141 @@
+"""One operation of a pipeline as data: checked when made, from and to plain values and the words of a command line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from ctfast.dispatch.checks import CHECKS, check_params
+from ctfast.errors import ArgumentError, CTFastError
+from ctkernels.contract import OPERATIONS, Operation
+
+
+class Step:
+    """One operation with its parameters, checked."""
+
+    __slots__ = ("dtype", "operation", "params")
+
+    def __init__(self, operation: str, *, dtype: str | None = None, **params: Any) -> None:
+        if operation not in OPERATIONS:
+            raise ArgumentError(f"operation={operation!r}: one of {', '.join(OPERATIONS)} is allowed")
+        spec = OPERATIONS[operation]
+        if dtype is not None:
+            dtype = _checked_dtype(spec, dtype)
+        self.operation = operation
+        self.dtype = dtype
+        self.params: dict[str, Any] = check_params(spec, params)
+
+    @property
+    def spec(self) -> Operation:
+        """What the contract says about the operation."""
+        return OPERATIONS[self.operation]
+
+    @property
+    def is_statistic(self) -> bool:
+        """Whether the step looks at the image without changing it."""
+        return self.spec.is_statistic
+
+    def to_dict(self) -> dict[str, Any]:
+        """Operation, dtype and the parameters that differ from their defaults, as JSON-able values."""
+        data: dict[str, Any] = {"operation": self.operation}
+        if self.dtype is not None:
+            data["dtype"] = self.dtype
+        for param in self.spec.params:
+            value = self.params[param.name]
+            if param.required or value != CHECKS[param.kind](param.name, param.default):
+                data[param.name] = _plain(value)
+        return data
+
+    def __repr__(self) -> str:
+        data = self.to_dict()
+        parts = [repr(data.pop("operation")), *(f"{k}={v!r}" for k, v in data.items())]
+        return f"Step({', '.join(parts)})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Step) and self.to_dict() == other.to_dict()
+
+    def __hash__(self) -> int:
+        return hash(json.dumps(self.to_dict(), sort_keys=True))
+
+
+def _checked_dtype(spec: Operation, dtype: str) -> str:
+    allowed = spec.out_dtypes
+    if not spec.chooses_dtype:
+        raise ArgumentError(f"{spec.name} has no dtype=: its result's type is fixed")
+    try:
+        name = np.dtype(dtype).name
+    except TypeError:
+        name = str(dtype)
+    if name not in allowed:
+        raise ArgumentError(f"{spec.name} to dtype={dtype!r}: {', '.join(allowed)} are allowed")
+    return name
+
+
+def _plain(value: Any) -> Any:
+    """Normal-form values as JSON and TOML hold them; an open end of a range is "inf" or "-inf"."""
+    if isinstance(value, tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, float) and value in (float("inf"), float("-inf")):
+        return "inf" if value > 0 else "-inf"
+    return value
+
+
+def _from_plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(_from_plain(v) for v in value)
+    return float(value) if value in ("inf", "-inf") else value
+
+
+def as_step(number: int, step: Step | Mapping[str, Any]) -> Step:
+    """A step from what a pipeline is made of; errors say which one it is."""
+    if isinstance(step, Step):
+        return step
+    try:
+        params = {str(k): _from_plain(v) for k, v in dict(step).items()}
+        operation = params.pop("operation", None)
+        if operation is None:
+            raise ArgumentError("'operation' is missing")
+        return Step(operation, **params)
+    except (CTFastError, TypeError, ValueError) as error:
+        raise ArgumentError(f"step {number}: {error}") from error
+
+
+def parse_step(text: str) -> Step:
+    """A step as the command line writes it: ``"median_filter size=5 mode=mirror"``, pairs as ``size=3,5``."""
+    operation, *words = text.split()
+    params: dict[str, Any] = {}
+    for word in words:
+        name, sign, value = word.partition("=")
+        if not sign or not name or not value:
+            raise ArgumentError(f"step {text!r}: {word!r} is no name=value; write it as 'median_filter size=5'")
+        items = [_parse_value(item) for item in value.split(",")]
+        params[name] = items[0] if len(items) == 1 else tuple(items)
+    try:
+        return Step(operation, **params)
+    except CTFastError as error:
+        raise ArgumentError(f"step {text!r}: {error}") from error
+
+
+def _parse_value(text: str) -> Any:
+    if text.lower() == "none":
+        return None
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+@contextmanager
+def naming_step(number: int, step: Step) -> Iterator[None]:
+    """Errors inside say which step they are from."""
+    try:
+        yield
+    except CTFastError as error:
+        error.add_note(f"in step {number} of the pipeline: {step!r}")
+        raise
