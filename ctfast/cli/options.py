@@ -25,7 +25,12 @@ def words(allowed: Sequence[str]) -> str:
 Inputs = Annotated[list[str], typer.Argument(metavar="IN...", help="Folders (searched recursively), globs or files.")]
 Units = Annotated[
     str,
-    typer.Option("--units", "--values", help=f"Units of the inputs' values: {words(UNITS)}; auto: as each file says."),
+    typer.Option(
+        "--units",
+        "--values",
+        metavar="WORD",
+        help=f"Units of the inputs' values: {words(UNITS)}; auto: as each file says.",
+    ),
 ]
 Workers = Annotated[int | None, typer.Option(min=1, metavar="N", help="Files at work at once; default: all cores.")]
 

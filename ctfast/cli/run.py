@@ -13,6 +13,8 @@ from ctfast.cli.options import Inputs, Units, Workers, console, words
 from ctfast.cli.pipeline import chosen_pipeline
 from ctfast.files.formats import WRITTEN
 
+_PIPELINE: Final = "Pipeline: one of these"
+_OUTPUTS: Final = "Outputs"
 _FORMATS: Final = words([row.word for row in WRITTEN])
 _COMPRESSIONS: Final = "; ".join(
     f"{row.title}: {words(row.compressions)}" for row in WRITTEN if len(row.compressions) > 1
@@ -21,25 +23,37 @@ _COMPRESSIONS: Final = "; ".join(
 
 def run(
     inputs: Inputs,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the outputs.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the outputs.", rich_help_panel=_OUTPUTS)],
     preset: Annotated[
-        str | None, typer.Option(metavar="NAME", help="A ready pipeline; `ctfast presets` lists them.")
+        str | None,
+        typer.Option(metavar="NAME", help="A ready one; `ctfast presets` lists them.", rich_help_panel=_PIPELINE),
     ] = None,
-    pipeline: Annotated[Path | None, typer.Option(metavar="FILE", help="A pipeline file (.toml or .json).")] = None,
+    pipeline: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="From a .toml or .json file.", rich_help_panel=_PIPELINE)
+    ] = None,
     step: Annotated[
-        list[str] | None, typer.Option(help="One step, such as 'median_filter size=5'; repeat for more.")
+        list[str] | None,
+        typer.Option(
+            metavar="STEP", help="One step, such as 'median_filter size=5'; repeat for more.", rich_help_panel=_PIPELINE
+        ),
     ] = None,
-    backend: Annotated[str, typer.Option(help=f"{words(('auto', *NAMES))}.")] = "auto",
-    workers: Workers = None,
-    pool: Annotated[str, typer.Option(help=f"Kind of workers: {words(POOLS)}.")] = "auto",
-    shard: Annotated[str | None, typer.Option(metavar="I/N", help="Only the i-th of n parts, such as 2/8.")] = None,
-    resume: Annotated[bool, typer.Option(help="Leave outputs that an earlier run finished alone.")] = True,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what OUT holds.")] = False,
-    on_error: Annotated[str, typer.Option(help=f"At a bad file: {words(ON_ERROR)}.")] = "skip",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, do nothing.")] = False,
-    format: Annotated[str, typer.Option(help=f"Of the outputs: {_FORMATS}.")] = "tif",
-    compression: Annotated[str, typer.Option(help=f"{_COMPRESSIONS}.")] = "none",
+    format: Annotated[str, typer.Option(metavar="WORD", help=f"{_FORMATS}.", rich_help_panel=_OUTPUTS)] = "tif",
+    compression: Annotated[
+        str, typer.Option(metavar="WORD", help=f"{_COMPRESSIONS}.", rich_help_panel=_OUTPUTS)
+    ] = "none",
+    resume: Annotated[
+        bool, typer.Option(help="Leave outputs that an earlier run finished alone.", rich_help_panel=_OUTPUTS)
+    ] = True,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace what OUT holds.", rich_help_panel=_OUTPUTS)
+    ] = False,
     units: Units = "auto",
+    backend: Annotated[str, typer.Option(metavar="WORD", help=f"{words(('auto', *NAMES))}.")] = "auto",
+    workers: Workers = None,
+    pool: Annotated[str, typer.Option(metavar="WORD", help=f"Kind of workers: {words(POOLS)}.")] = "auto",
+    shard: Annotated[str | None, typer.Option(metavar="I/N", help="Only the i-th of n parts, such as 2/8.")] = None,
+    on_error: Annotated[str, typer.Option(metavar="WORD", help=f"At a bad file: {words(ON_ERROR)}.")] = "skip",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, do nothing.")] = False,
 ) -> None:
     """Process a folder of CT slices: one output an input, a manifest, histograms and summaries.
 
