@@ -14,6 +14,7 @@ import numpy as np
 from ctkernels.gpu._core import device
 from ctkernels.gpu._core.geometry import Plan, c_type
 from ctkernels.gpu._core.geometry_filters import ClahePlan, clahe_plan
+from ctkernels.gpu._core.keys import key_dtype
 from ctkernels.gpu._core.launch import launch
 from ctkernels.shared.clahe_tiles import Pair, clip_pixels, known_range, tile_axes
 
@@ -62,6 +63,57 @@ class Counted(NamedTuple):
     """int64, ``(N, bins)``, cleared."""
 
 
+class _Call(NamedTuple):
+    """What the launches of one call have in common, in the kernels' types."""
+
+    plan: ClahePlan
+    keys: device.DeviceArray
+    """Partial ranges, as integer keys."""
+    extents: device.DeviceArray
+    tables: device.DeviceArray
+    starts: device.DeviceArray
+    """Where the blocks begin that blend the same four tables: rows, then columns."""
+    size: tuple[Any, ...]
+    tile: tuple[Any, ...]
+    grid: tuple[Any, ...]
+    bins: tuple[Any, ...]
+    """``ctk_bin_setting``."""
+    limit: Any
+    """Most pixels that a bin of a tile keeps."""
+
+
+def _prepared(
+    x: device.DeviceArray,
+    clip_limit: float,
+    tile_grid: tuple[int, int],
+    nbins: int,
+    value_range: Pair | None,
+    workspace: device.DeviceArray | None,
+) -> _Call:
+    _, height, width = x.shape
+    plan = _plan(x.shape, x.dtype, tile_grid, nbins, value_range)
+    rows, columns = tile_axes(height, width, tile_grid)
+    scratch = device.Scratch(sum(device.padded_bytes(size) for size in plan.scratch), workspace)
+    level = np.dtype(np.float32 if x.dtype.kind == "f" else f"uint{8 * x.dtype.itemsize}")
+    keys = scratch.take(plan.scratch[0] // key_dtype(x.dtype).itemsize, key_dtype(x.dtype))
+    low, high = known_range(x.dtype, value_range) or (0.0, 0.0)
+    return _Call(
+        plan=plan,
+        keys=keys,
+        extents=scratch.take(plan.scratch[1] // 2, np.uint16),
+        tables=scratch.take(plan.scratch[2] // level.itemsize, level),
+        starts=device.uploaded(
+            ("clahe blocks", height, width, tile_grid),
+            lambda: np.concatenate([rows.starts, columns.starts]).astype(np.int32),
+        ),
+        size=(np.int32(height), np.int32(width)),
+        tile=(np.int32(rows.tile), np.int32(columns.tile)),
+        grid=(np.int32(tile_grid[0]), np.int32(tile_grid[1])),
+        bins=(keys, np.int32(plan.range_parts), np.int32(nbins), np.float64(low), np.float64(high)),
+        limit=np.int32(clip_pixels(clip_limit, rows.tile * columns.tile, nbins)),
+    )
+
+
 def equalized(
     x: device.DeviceArray,
     out: device.DeviceArray,
@@ -72,60 +124,36 @@ def equalized(
     workspace: device.DeviceArray | None = None,
     counted: Counted | None = None,
 ) -> None:
-    """The launches of :func:`clahe`."""
-    images, height, width = x.shape
-    plan = _plan(x.shape, x.dtype, tile_grid, nbins, value_range)
-    rows, columns = tile_axes(height, width, tile_grid)
-    starts = device.uploaded(
-        ("clahe blocks", height, width, tile_grid),
-        lambda: np.concatenate([rows.starts, columns.starts]).astype(np.int32),
-    )
-    scratch = device.Scratch(sum(device.padded_bytes(size) for size in plan.scratch), workspace)
-    key = np.dtype(np.int64 if x.dtype == np.float64 else np.int32)
-    level = np.dtype(np.float32 if x.dtype.kind == "f" else f"uint{8 * x.dtype.itemsize}")
-    keys = scratch.take(plan.scratch[0] // key.itemsize, key)
-    extents = scratch.take(plan.scratch[1] // 2, np.uint16)
-    tables = scratch.take(plan.scratch[2] // level.itemsize, level)
+    """The launches of :func:`clahe`, for so many images at a time that their tables stay within bounds."""
+    call = _prepared(x, clip_limit, tile_grid, nbins, value_range, workspace)
+    for first in range(0, x.shape[0], call.plan.images):
+        part = slice(first, first + call.plan.images)
+        _make_tables(call, x[part])
+        _blend(call, x[part], out[part], counted and counted._replace(counts=counted.counts[part]))
 
-    def run(name: str, geometry: Plan, args: tuple[Any, ...]) -> None:
-        defines = {"CTK_PIXEL": c_type(x.dtype)}
-        launch("clahe", defines, f"ctk_clahe_{name}", geometry.grid, geometry.block, args, geometry.shared_bytes)
 
-    low, high = known_range(x.dtype, value_range) or (0.0, 0.0)
-    bins = (keys, np.int32(plan.range_parts), np.int32(nbins), np.float64(low), np.float64(high))
-    size = (np.int32(height), np.int32(width))
-    tile = (np.int32(rows.tile), np.int32(columns.tile))
-    grid = (np.int32(tile_grid[0]), np.int32(tile_grid[1]))
+def _make_tables(call: _Call, x: device.DeviceArray) -> None:
+    def run(name: str, plan: Plan, *arguments: Any) -> None:
+        launch("clahe", {"CTK_PIXEL": c_type(x.dtype)}, f"ctk_clahe_{name}", plan.grid, plan.block, arguments)
+
+    images, plan = np.int64(x.shape[0]), call.plan
+    if plan.range_parts:
+        run("range", plan.find_range, x, call.keys, images, np.int64(x.shape[1] * x.shape[2]))
+    if plan.extents is not None:
+        run("extents", plan.extents, x, call.extents, images, *call.size, *call.tile, call.grid[1], *call.bins)
+    tiling = (*call.size, *call.tile, *call.grid)
     wide = np.int32(plan.extents is not None)
-    limit = np.int32(clip_pixels(clip_limit, rows.tile * columns.tile, nbins))
-    steps = tuple(np.float32(1) / np.float32(n) for n in tile)
-    for first in range(0, images, plan.images):
-        part, result = x[first : first + plan.images], out[first : first + plan.images]
-        number = np.int64(part.shape[0])
-        if plan.range_parts:
-            run("range", plan.find_range, (part, keys, number, np.int64(height * width)))
-        if plan.extents is not None:
-            run("extents", plan.extents, (part, extents, number, *size, *tile, grid[1], *bins))
-        run("tables", plan.tables, (part, extents, tables, number, *size, *tile, *grid, *bins, limit, wide))
-        args = (
-            part,
-            result,
-            extents,
-            tables,
-            starts,
-            number,
-            *size,
-            *grid,
-            *steps,
-            *bins,
-            wide,
-            np.int32(plan.capacity),
-        )
-        if counted is None:
-            run("blend", plan.blend, args)
-        else:
-            counts = counted.counts[first : first + plan.images]
-            args = (*args, counted.bin_of, counts, np.int32(counts.shape[1]))
-            geometry = plan.blend
-            name = "ctk_clahe_blend_count"
-            launch("clahe_histogram", {}, name, geometry.grid, geometry.block, args, geometry.shared_bytes)
+    run("tables", plan.tables, x, call.extents, call.tables, images, *tiling, *call.bins, call.limit, wide)
+
+
+def _blend(call: _Call, x: device.DeviceArray, out: device.DeviceArray, counted: Counted | None) -> None:
+    plan = call.plan.blend
+    steps = tuple(np.float32(1) / np.float32(n) for n in call.tile)
+    wide, capacity = np.int32(call.plan.extents is not None), np.int32(call.plan.capacity)
+    images = (x, out, call.extents, call.tables, call.starts, np.int64(x.shape[0]))
+    arguments = (*images, *call.size, *call.grid, *steps, *call.bins, wide, capacity)
+    unit, name, defines = "clahe", "ctk_clahe_blend", {"CTK_PIXEL": c_type(x.dtype)}
+    if counted is not None:
+        unit, name, defines = "clahe_histogram", "ctk_clahe_blend_count", {}
+        arguments = (*arguments, counted.bin_of, counted.counts, np.int32(counted.counts.shape[1]))
+    launch(unit, defines, name, plan.grid, plan.block, arguments, plan.shared_bytes)

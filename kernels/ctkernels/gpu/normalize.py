@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -41,6 +41,44 @@ def workspace_bytes(
     return own + device.padded_bytes(shape[0] * _extent_plan(shape).grid[0] * 2 * 8)
 
 
+class _Range(NamedTuple):
+    """Where ``ctk_normalize_range`` finds an image's range; what a kind has no use for is any array."""
+
+    kind: int
+    low: float
+    high: float
+    table: device.DeviceArray
+    """Extreme keys of the parts of each image."""
+    parts: int
+    quantiles: device.DeviceArray
+    """Two of each image."""
+
+
+def _range(
+    x: device.DeviceArray,
+    in_range: Pair | None,
+    percentiles: Pair | None,
+    value_range: Pair | None,
+    scratch: device.Scratch,
+    unused: device.DeviceArray,
+) -> _Range:
+    images, pixels = x.shape[0], x.shape[1] * x.shape[2]
+    nothing = unused.view(np.int64)
+    if in_range is not None:
+        return _Range(_GIVEN, *in_range, nothing, 0, unused)
+    if percentiles is not None:
+        quantiles = scratch.take(images * 2, np.float64)
+        select("normalize", x, value_range, percentiles, quantiles, 2, scratch)
+        return _Range(_PERCENTILES, 0.0, 0.0, nothing, 0, quantiles)
+    plan = _extent_plan(x.shape)
+    table = scratch.take(images * plan.grid[0] * 2, np.int64)
+    bounds = (key_dtype(x.dtype).type(k) for k in key_bounds(x.dtype, value_range))
+    arguments = (x, np.int64(pixels), np.int32(images), *bounds, table)
+    defines = {"CTK_IN": geometry.c_type(x.dtype)}
+    launch("normalize", defines, "ctk_normalize_extent", plan.grid, plan.block, arguments)
+    return _Range(_EXTREMES, 0.0, 0.0, table, plan.grid[0], unused)
+
+
 def normalize(
     x: device.DeviceArray,
     out: device.DeviceArray,
@@ -55,32 +93,17 @@ def normalize(
     device.check_image_arrays("normalize", x, out)
     needed = workspace_bytes(x.shape, x.dtype, in_range=in_range, percentiles=percentiles)
     scratch = device.Scratch(needed, workspace)
-    images, pixels = x.shape[0], x.shape[1] * x.shape[2]
-    defines = {"CTK_IN": geometry.c_type(x.dtype)}
-    parameters = scratch.take(images * geometry.RANGE_WORDS, np.float64)
-    kind, given, parts = _GIVEN, in_range or (0.0, 0.0), 0
-    table, quantiles = parameters.view(np.int64), parameters  # read by none of the other kinds
-    if in_range is None and percentiles is not None:
-        kind = _PERCENTILES
-        quantiles = scratch.take(images * 2, np.float64)
-        select("normalize", x, value_range, percentiles, quantiles, 2, scratch)
-    elif in_range is None:
-        kind = _EXTREMES
-        plan = _extent_plan(x.shape)
-        parts = plan.grid[0]
-        table = scratch.take(images * parts * 2, np.int64)
-        bounds = (key_dtype(x.dtype).type(k) for k in key_bounds(x.dtype, value_range))
-        arguments = (x, np.int64(pixels), np.int32(images), *bounds, table)
-        launch("normalize", defines, "ctk_normalize_extent", plan.grid, plan.block, arguments)
+    images, pixels = np.int32(x.shape[0]), np.int64(x.shape[1] * x.shape[2])
+    parameters = scratch.take(x.shape[0] * geometry.RANGE_WORDS, np.float64)
+    origin = _range(x, in_range, percentiles, value_range, scratch, parameters)
     ends = out_range or default_out_range(out.dtype)
-    lowest, highest = clip_ends(ends, out.dtype)
-    plan = geometry.warp_plan(images)
-    low, high = (np.float64(v) for v in given)
-    lines = (np.float64(ends[0]), np.float64(ends[1] - ends[0]), parameters)
-    arguments = (np.int32(kind), low, high, table, np.int32(parts), quantiles, np.int32(images), *lines)
-    launch("normalize", defines, "ctk_normalize_range", plan.grid, plan.block, arguments)
-    plan = geometry.map_plan(geometry.lanes(x.dtype, out.dtype), 4, pixels, images)
+    source = (np.int32(origin.kind), np.float64(origin.low), np.float64(origin.high))
+    tables = (origin.table, np.int32(origin.parts), origin.quantiles, images)
+    line = (np.float64(ends[0]), np.float64(ends[1] - ends[0]), parameters)
+    defines, plan = {"CTK_IN": geometry.c_type(x.dtype)}, geometry.warp_plan(x.shape[0])
+    launch("normalize", defines, "ctk_normalize_range", plan.grid, plan.block, (*source, *tables, *line))
     with np.errstate(over="ignore"):
-        limits = (np.float64(ends[0]), np.float64(ends[1]), np.float32(lowest), np.float32(highest))
-    arguments = (x, out, np.int64(pixels), np.int32(images), parameters, *limits)
+        clip = tuple(np.float32(end) for end in clip_ends(ends, out.dtype))
+    plan = geometry.map_plan(geometry.lanes(x.dtype, out.dtype), 4, int(pixels), x.shape[0])
+    arguments = (x, out, pixels, images, parameters, np.float64(ends[0]), np.float64(ends[1]), *clip)
     launch("normalize", defines, f"ctk_normalize_map_{out.dtype}", plan.grid, plan.block, arguments)
