@@ -152,6 +152,18 @@ def test_errors_speak_of_options(text: str, expected: str) -> None:
     assert in_words_of_options(text, parameters) == expected
 
 
+def test_an_interrupted_command_says_whether_it_resumes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ctfast.runner.plan", interrupt)
+    monkeypatch.setattr("ctfast.tools.warm.compile_all", interrupt)
+    runs = CliRunner().invoke(app, ["run", str(tmp_path), "--out", str(tmp_path / "out"), "--preset", "lung"])
+    assert (runs.exit_code, "again to continue" in runs.stderr) == (130, True)
+    other = CliRunner().invoke(app, ["warm"])
+    assert (other.exit_code, other.stderr) == (130, "ctfast: interrupted\n")
+
+
 def test_a_folder_that_cannot_be_written_is_one_line(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     done = ctfast_command("run", folder, "--out", tmp_path / "file" / "sub", "--preset", "lung")

@@ -1,4 +1,5 @@
-"""The command line: it parses, calls, and turns errors into exit codes (0 done, 1 some files failed, 2 wrong usage)."""
+"""The command line: it parses, calls, and turns errors into exit codes (0 done, 1 some files failed, 2 wrong usage,
+130 interrupted)."""
 
 from __future__ import annotations
 
@@ -56,24 +57,22 @@ def main() -> None:
     try:
         app()
     except CTFastError as error:
-        _stop(str(error), 2)
+        _stop(str(error))
     except ModuleNotFoundError as error:
         from ctfast.model import EXTRA
 
         if (error.name or "").partition(".")[0] not in EXTRA:
             raise
-        _stop(str(missing_extra(f"this needs {error.name}", "nn")), 2)
+        _stop(str(missing_extra(f"this needs {error.name}", "nn")))
     except OSError as error:
         if not isinstance(error, (PermissionError, NotADirectoryError)) and error.errno != errno.EROFS:
             raise
-        _stop(f"{error.filename}: {error.strerror}", 2)
-    except KeyboardInterrupt:
-        _stop("interrupted; run the same command again to continue", 130)
+        _stop(f"{error.filename}: {error.strerror}")
 
 
-def _stop(reason: str, code: int) -> None:
+def _stop(reason: str) -> None:
     typer.echo(f"ctfast: {reason}", err=True)
-    raise SystemExit(code) from None
+    raise SystemExit(2) from None
 
 
 if __name__ == "__main__":

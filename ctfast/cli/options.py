@@ -43,17 +43,24 @@ def console() -> Console:
 
 
 class Commands(TyperGroup):
-    """Commands whose errors speak of their options."""
+    """Commands whose errors speak of their options, and that say so when they are interrupted."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was asked for."""
         try:
             return super().invoke(ctx)
         except CTFastError as error:
-            command = self.get_command(ctx, ctx.invoked_subcommand or "")
-            if command is not None:
-                error.args = (in_words_of_options(str(error), command.params),)
+            error.args = (in_words_of_options(str(error), self._parameters(ctx)),)
             raise
+        except KeyboardInterrupt:
+            resumes = any(option.name == "resume" for option in self._parameters(ctx))
+            again = "; run the same command again to continue" if resumes else ""
+            typer.echo(f"ctfast: interrupted{again}", err=True)
+            raise typer.Exit(130) from None
+
+    def _parameters(self, ctx: Any) -> list[Any]:
+        command = self.get_command(ctx, ctx.invoked_subcommand or "")
+        return [] if command is None else list(command.params)
 
 
 def in_words_of_options(text: str, parameters: Iterable[object]) -> str:

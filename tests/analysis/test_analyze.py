@@ -19,7 +19,7 @@ from ctfast.tools.synth import write_set
 from tests.analysis.analysis_build import EVIL, body
 
 
-def test_every_slice_is_there_and_every_bad_file_is_told(analysis: Analysis) -> None:
+def test_every_slice_is_there_and_every_bad_file_is_listed(analysis: Analysis) -> None:
     names = {r.name for r in analysis.records}
     assert len(analysis.records) == 10 + 1 + 1 + 1 + 1 + 2
     assert f"{EVIL}.tif" in names
@@ -63,7 +63,7 @@ def test_folders_are_classes_where_there_is_no_label(tmp_path: Path) -> None:
     assert "split_leak" in {f.rule.key for f in found.flags}
 
 
-def test_a_broken_overview_is_told(tmp_path: Path) -> None:
+def test_a_broken_overview_is_noted(tmp_path: Path) -> None:
     write_image(tmp_path / "a.tif", body(), units="hu")
     (tmp_path / "overview.csv").write_text("a,b\n1,2\n")
     assert "overview.csv was not used" in analyze(tmp_path).collection.notes[0]

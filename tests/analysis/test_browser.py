@@ -34,8 +34,8 @@ def opened(browser: Browser, page: Path) -> Browser:
 
 def column(browser: Browser, title: str) -> list[str]:
     titles = browser.js("[...document.querySelectorAll('#slices thead button')].map(b => b.textContent)")
-    place = next(i for i, t in enumerate(titles) if t.split(" ▲")[0].split(" ▼")[0] == title)
-    return [row[place] for row in browser.js(TABLE)]
+    position = next(i for i, t in enumerate(titles) if t.split(" ▲")[0].split(" ▼")[0] == title)
+    return [row[position] for row in browser.js(TABLE)]
 
 
 def press_header(browser: Browser, title: str) -> None:

@@ -26,8 +26,8 @@ def keys(analysis: Analysis) -> list[str]:
 
 def changed(size: int = 96, **pixels: tuple[slice, int]) -> np.ndarray:
     hu = body(size)
-    for place, value in pixels.values():
-        hu[place] = value
+    for part, value in pixels.values():
+        hu[part] = value
     return hu
 
 
@@ -64,7 +64,7 @@ def test_a_cluster_says_when_the_spacing_was_assumed(slices: Make) -> None:
     assert "spacing unknown, 0.7 mm a pixel assumed" in flag.value
 
 
-def test_values_that_are_no_hu_are_told_and_not_judged(tmp_path: Path) -> None:
+def test_values_that_are_no_hu_are_flagged_and_not_judged(tmp_path: Path) -> None:
     write_image(tmp_path / "a.tif", np.full((9, 9), 4000, np.uint16) + np.arange(9, dtype=np.uint16), units="unknown")
     found = analyze(tmp_path)
     assert keys(found) == ["not_hu"]
@@ -109,11 +109,11 @@ def test_duplicates_and_both_formats(tmp_path: Path) -> None:
     assert flag.value == "ID_0001 = ID_0002; labels contrast and no contrast"
 
 
-def record(place: int, **facts: object) -> SliceRecord:
+def record(index: int, **facts: object) -> SliceRecord:
     stats = {"sd": 100.0, "mode_share": 0.1, "mode": 0, "non_finite": 0}
     known = {k: v for k, v in facts.items() if k not in ("hash", "format")}
-    return SliceRecord(Path(f"{place}"), f"{place}", None, str(facts.get("format", "dicom")), "stored", "int16", (9, 9),  # type: ignore[arg-type]
-                       None, known, stats, str(facts.get("hash", place)))  # type: ignore[arg-type]  # fmt: skip
+    return SliceRecord(Path(f"{index}"), f"{index}", None, str(facts.get("format", "dicom")), "stored", "int16", (9, 9),  # type: ignore[arg-type]
+                       None, known, stats, str(facts.get("hash", index)))  # type: ignore[arg-type]  # fmt: skip
 
 
 def found_in(*records: SliceRecord) -> dict[str, list[str]]:

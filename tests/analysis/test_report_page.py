@@ -65,12 +65,12 @@ def test_numbers_on_the_page_are_those_of_the_analysis(page: Path, analysis: Ana
             assert a == b if b is None else a == pytest.approx(b, rel=1e-6)
 
 
-def test_every_flag_is_told_with_its_rule(page: Path, analysis: Analysis) -> None:
+def test_every_flag_stands_with_its_rule(page: Path, analysis: Analysis) -> None:
     text = page.read_text()
     for key in {f.rule.key for f in analysis.flags}:
         assert f'id="flag-{key}"' in text
-    told = sum(len(d) for d in page_data(page)["details"])
-    assert told == sum(len(f.slices) for f in analysis.flags)
+    listed = sum(len(d) for d in page_data(page)["details"])
+    assert listed == sum(len(f.slices) for f in analysis.flags)
     assert text.lower().count("not a medical device") >= 2
     assert "never a diagnosis" in text
     assert "broken.tif" in text
@@ -84,10 +84,10 @@ def test_pictures(page: Path, analysis: Analysis) -> None:
     assert "tissues by HU" in titles
     assert any(title.startswith("step 4: clahe") for title in titles)
     assert len(data["pictures"]) == len(analysis.records)
-    for place, uris in data["pictures"].items():
+    for index, uris in data["pictures"].items():
         assert uris[0].startswith("data:image/jpeg;base64,")
         tissues = uris[titles.index("tissues by HU")]
-        assert (tissues is None) == (analysis.records[int(place)].units != "hu")
+        assert (tissues is None) == (analysis.records[int(index)].units != "hu")
 
 
 def test_the_reason_for_no_tissues_is_shown(page: Path) -> None:

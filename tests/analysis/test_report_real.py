@@ -29,7 +29,7 @@ def tiffs(siim: Path) -> Analysis:
     return analyze(siim / "tiff_images")
 
 
-def places(found: Analysis, rule: str) -> list[set[int]]:
+def flagged(found: Analysis, rule: str) -> list[set[int]]:
     return [{int(found.records[p].facts["id"] or 0) for p in f.slices} for f in found.flags if f.rule.key == rule]
 
 
@@ -48,25 +48,25 @@ def test_the_six_known_facts(siim: Path, dicoms: Analysis, tiffs: Analysis) -> N
     labels = {int(p.name.split("_")[1]): p.name.split("_")[5] for p in (siim / "dicom_dir").iterdir()}
     # 1. padding
     padded = {i for i, (hu, _) in raw.items() if hu.min() < -1024}
-    assert {p for found in places(dicoms, "padding") for p in found} == padded
+    assert {p for found in flagged(dicoms, "padding") for p in found} == padded
     values = {f.value.split(" HU")[0] for f in dicoms.flags if f.rule.key == "padding"}
     assert values == {"-2048", "-3024"}
-    assert {p for found in places(tiffs, "padding") for p in found} == padded
+    assert {p for found in flagged(tiffs, "padding") for p in found} == padded
     # 2. saturation
     saturated = {i for i, (hu, _) in raw.items() if round(hu.max()) >= 3071}
     assert len(saturated) == 15
     for found in (dicoms, tiffs):
-        assert {p for one in places(found, "saturation") for p in one} == saturated
+        assert {p for one in flagged(found, "saturation") for p in one} == saturated
     # 3. the file with intercept 0
     odd = [{i} for i, (_, ds) in raw.items() if float(ds.RescaleIntercept) == 0]
-    assert places(dicoms, "rescale") == odd == [{52}]
+    assert flagged(dicoms, "rescale") == odd == [{52}]
     # 4. identical pairs
     same = defaultdict(set)
     for i, (hu, _) in raw.items():
         same[hu.tobytes()].add(i)
     pairs = sorted(map(sorted, (s for s in same.values() if len(s) > 1)))
     for found in (dicoms, tiffs):
-        assert sorted(map(sorted, places(found, "duplicate"))) == pairs == [[32, 34], [84, 85]]
+        assert sorted(map(sorted, flagged(found, "duplicate"))) == pairs == [[32, 34], [84, 85]]
     # 5. contrast is visible in the share of 130 to 400 HU
     share = {i: ((hu >= 130) & (hu <= 400)).mean() for i, (hu, _) in raw.items()}
     groups = [[s for i, s in share.items() if labels[i] == label] for label in "10"]
@@ -81,7 +81,7 @@ def test_the_six_known_facts(siim: Path, dicoms: Analysis, tiffs: Analysis) -> N
     for i, (_, ds) in raw.items():
         patients[ds.PatientID].add((i, labels[i]))
     both = [{i for i, _ in slices} for slices in patients.values() if len({label for _, label in slices}) > 1]
-    assert sorted(map(sorted, places(dicoms, "label_leak"))) == sorted(map(sorted, both))
+    assert sorted(map(sorted, flagged(dicoms, "label_leak"))) == sorted(map(sorted, both))
     assert len(both) == 5
 
 

@@ -17,6 +17,7 @@ from ctfast.analysis import plots
 from ctfast.analysis.plots.set import BIN, INNER, MOST_SLICES
 from ctfast.analysis.scan.analyze import Analysis
 from ctfast.analysis.scan.tissues import CONTRAST_BAND, TISSUES
+from ctfast.batch.atomic import replacing
 from ctfast.errors import missing_extra
 
 # Colours that nothing else has: matplotlib draws with them, and the page's variables take their place in the text.
@@ -156,6 +157,7 @@ def write_figures(analysis: Analysis, folder: Path, formats: tuple[str, ...] = _
             figure = _figure(plan.bound(analysis), plan.size)
             for kind in formats:
                 path = folder / f"{plan.key}.{kind}"
-                figure.savefig(path, dpi=200, metadata={"Date": None} if kind == "svg" else None)
+                with replacing(path, "wb") as file:
+                    figure.savefig(file, format=kind, dpi=200, metadata={"Date": None} if kind == "svg" else None)
                 written.append(path)
     return written
