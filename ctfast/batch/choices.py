@@ -14,9 +14,13 @@ Pool = Literal["threads", "processes", "auto"]
 OnError = Literal["skip", "stop"]
 """What follows a bad file: it is listed and the others are done, or no further file is started."""
 
+Orient = Literal["display", "keep"]
+"""How volumes are turned: axial frames with columns to the patient's left and rows to the back, or as stored."""
+
 UNITS: Final = get_args(UnitsChoice)
 POOLS: Final = get_args(Pool)
 ON_ERROR: Final = get_args(OnError)
+ORIENT: Final = get_args(Orient)
 
 
 def check_choice(name: str, value: object, allowed: Iterable[object], error: type[CTFastError] = UsageError) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import cache
 from typing import Any, Final
 
@@ -63,21 +62,6 @@ def collect(ds: Any) -> dict[str, MetaValue]:
     if syntax is not None:
         meta["transfer_syntax"] = str(syntax.name)
     return meta
-
-
-def spacing(ds: Any) -> tuple[float, float] | None:
-    """Row and column spacing in mm from Pixel Spacing, at the top or in the first functional group that has it."""
-    items = [ds]
-    for group in _frame_groups(ds):
-        items.extend(group.get("PixelMeasuresSequence") or [])
-    for item in items:
-        try:
-            row, column = map(float, text(item, "PixelSpacing").split("/"))
-        except ValueError:
-            continue
-        if row > 0 and column > 0 and math.isfinite(row + column):
-            return row, column
-    return None
 
 
 def _frame_groups(ds: Any) -> list[Any]:

@@ -25,10 +25,15 @@ TAGS: Final[dict[str, int]] = {
     "BodyPartExamined": 0x00180015,
     "SliceThickness": 0x00180050,
     "KVP": 0x00180060,
+    "SpacingBetweenSlices": 0x00180088,
+    "ImagerPixelSpacing": 0x00181164,
     "ConvolutionKernel": 0x00181210,
+    "NominalScannedPixelSpacing": 0x00182010,
     "StudyInstanceUID": 0x0020000D,
     "SeriesInstanceUID": 0x0020000E,
     "InstanceNumber": 0x00200013,
+    "ImagePositionPatient": 0x00200032,
+    "ImageOrientationPatient": 0x00200037,
     "SliceLocation": 0x00201041,
     "SamplesPerPixel": 0x00280002,
     "PhotometricInterpretation": 0x00280004,
@@ -111,10 +116,27 @@ def number(ds: Any, keyword: str) -> float | None:
     first = text(ds, keyword).split("/")[0].strip()
     if not first:
         return None
-    result = float(first)
-    if not math.isfinite(result):
-        raise ValueError(f"{keyword} is {first}")
-    return result
+    return _float(keyword, first)
+
+
+def numbers(ds: Any, keyword: str) -> tuple[float, ...]:
+    """All values of an element as numbers; empty where it is missing or one of them is none."""
+    try:
+        return tuple(_float(keyword, word) for word in text(ds, keyword).split("/"))
+    except ValueError:
+        return ()
+
+
+def _float(keyword: str, word: str) -> float:
+    # A decimal comma, as some writers' locale leaves it, is no other number than the one that was meant.
+    word = word.strip()
+    try:
+        value = float(word.replace(",", ".") if word.count(",") == 1 and "." not in word else word)
+    except ValueError:
+        raise ValueError(f"{keyword} is {word!r}, no number") from None
+    if not math.isfinite(value):
+        raise ValueError(f"{keyword} is {word}")
+    return value
 
 
 def number_or_none(ds: Any, keyword: str) -> float | None:

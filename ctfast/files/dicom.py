@@ -28,7 +28,8 @@ from ctfast.errors import FileFormatError
 from ctfast.files import _dicom_pixels as bits
 from ctfast.files import _dicom_rescale as modality
 from ctfast.files._convert import count_nonfinite, put
-from ctfast.files._dicom_meta import collect, spacing, wanted
+from ctfast.files._dicom_geometry import geometry, spacing
+from ctfast.files._dicom_meta import collect, wanted
 from ctfast.files._dicom_scan import scan
 from ctfast.files._dicom_tags import has, number_or_none, text
 from ctfast.files.image import Allocate, Image, Limits, Request, Units
@@ -62,7 +63,12 @@ def read_dicom(request: Request) -> Image:
     limit_value = _padding(ds, "PixelPaddingRangeLimit", lay)
     meta["padding_range_limit"] = _in_units(limit_value, lay, rescales, inverted)
     meta.update(count_nonfinite(pixels))
-    return Image(pixels, units, path, "dicom", _in_units(padding, lay, rescales, inverted), spacing(ds), meta)
+    place, (size, source) = geometry(ds, lay.frames), spacing(ds)
+    if place is not None:
+        meta["orientation"], meta["slice_spacing"] = place.orientation, place.spacing[0]
+    if source:
+        meta["spacing_from"] = source
+    return Image(pixels, units, path, "dicom", _in_units(padding, lay, rescales, inverted), size, meta, place)
 
 
 def _data_set(path: Path, head: bytes, limits: Limits) -> Any:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Compression = Literal["none", "zlib", "zstd", "lzw"]
 
 
-def _inflated(head: bytes) -> bytes:
+def inflated(head: bytes) -> bytes:
     """The beginning of what gzip-compressed bytes hold; other bytes as they are."""
     if not head.startswith(b"\x1f\x8b"):
         return head
@@ -77,7 +77,7 @@ class Format:
 
     def fits(self, head: bytes) -> bool:
         """Whether the first bytes of a file are those of this format."""
-        start = _inflated(head) if self.gzip else head
+        start = inflated(head) if self.gzip else head
         return any(start.startswith(magic, offset) for offset, magic in self.magic)
 
     def read(self, request: Request) -> Image:

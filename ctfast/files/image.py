@@ -9,7 +9,9 @@ from typing import Literal
 
 import numpy as np
 
+from ctfast.batch.choices import Orient
 from ctfast.batch.choices import UnitsChoice as UnitsChoice
+from ctfast.files.geometry import Geometry
 
 Units = Literal["hu", "stored", "unknown"]
 MetaValue = str | int | float | bool | None
@@ -50,6 +52,7 @@ class Request:
         units: ``"auto"``; ``"hu"`` to take rescaled values as HU; ``"stored"`` for the numbers as stored.
         limits: Sizes beyond which nothing is decoded.
         allocate: Gives the array for the pixels, where the caller has one.
+        orient: Whether volumes are turned for display.
     """
 
     path: Path
@@ -57,6 +60,7 @@ class Request:
     units: UnitsChoice
     limits: Limits
     allocate: Allocate | None
+    orient: Orient = "display"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,7 @@ class WriteOptions:
         level: Of the compression; the library's own when None.
         units: What the values are.
         spacing: Row and column spacing in mm.
+        geometry: From indices to the patient's millimetres.
         facts: All of this and the caller's facts, flat and JSON-able.
     """
 
@@ -77,6 +82,7 @@ class WriteOptions:
     level: int | None
     units: Units
     spacing: tuple[float, float] | None
+    geometry: Geometry | None
     facts: Mapping[str, MetaValue]
 
 
@@ -93,6 +99,7 @@ class Image:
         padding: Value of padding pixels in the units of ``pixels``, where the file says so.
         spacing: Row and column spacing in mm, where the file says so.
         meta: Further facts, flat and JSON-able.
+        geometry: From indices to the patient's millimetres, where the file says so.
     """
 
     pixels: np.ndarray
@@ -102,6 +109,7 @@ class Image:
     padding: float | None = None
     spacing: tuple[float, float] | None = None
     meta: dict[str, MetaValue] = field(default_factory=dict)
+    geometry: Geometry | None = None
 
     @property
     def meaning(self) -> Units:

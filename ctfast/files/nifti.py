@@ -1,25 +1,38 @@
 """NIfTI-1 and -2 by nibabel, single files (``.nii``, ``.nii.gz``).
 
-Policies, each tested: frames are the third NIfTI axis, rows the second, columns the first, as stored: nothing is
-flipped or resampled, and ``meta["orientation"]`` names the directions (``"LAS"``: columns run to the left, rows to the
-front, frames up). ``scl_slope`` and ``scl_inter`` are applied. NIfTI does not name units, so the meaning is
-``"unknown"`` unless the caller (or, in a file of our own, the description field) tells. Trailing axes of length 1 are
-dropped; time series and colour are refused.
+Policies, each tested:
+
+- The order of the axes in a NIfTI file is that of the program which wrote it, so volumes are turned (never resampled)
+  to the order in which axial DICOM slices come: columns to the patient's left, rows to the back, frames upwards.
+  ``meta["orientation"]`` names the stored order (``"LAS"``), ``meta["turned"]`` what was done; written as NIfTI again,
+  a volume has its stored order back. Volumes whose geometry is not known (sform and qform code 0) stay as they are.
+- Geometry is the sform's, else the qform's. Written files have both (no qform where the axes are not at right angles),
+  with codes 0 where the geometry is not known.
+- ``scl_slope`` and ``scl_inter`` are applied. NIfTI does not name units of values, so they are ``"unknown"`` unless
+  the caller (or, in a file of our own, the description field) tells.
+- Trailing axes of length 1 are dropped; time series and colour are refused.
+- Content decides whether gzip is at work, not the name.
 """
 
 from __future__ import annotations
 
 import gzip
+import io
 import math
+from pathlib import Path
 from typing import IO, Any, Final
 
 import numpy as np
 
 from ctfast.errors import FileFormatError
 from ctfast.files._convert import count_nonfinite, linear, native, to_supported
+from ctfast.files.formats import inflated
+from ctfast.files.geometry import Geometry
 from ctfast.files.image import Image, MetaValue, Request, Units, WriteOptions
 
+_SCANNER: Final = 1  # NIFTI_XFORM_SCANNER_ANAT
 _DESCRIPTION: Final = b"ctfast "
+_MILLIMETRES: Final = {"mm": 1.0, "meter": 1000.0, "micron": 0.001}
 _DTYPES = frozenset(["uint8", "int8", "int16", "uint16", "int32", "uint32", "float32", "float64"])
 
 
@@ -32,7 +45,7 @@ def read_nifti(request: Request) -> Image:
     import nibabel
 
     path, limits, allocate = request.path, request.limits, request.allocate
-    volume: Any = nibabel.load(path, mmap=False)
+    volume = _load(path, request.head)
     header = volume.header
     if not isinstance(volume, nibabel.Nifti1Image | nibabel.Nifti2Image):
         raise FileFormatError(f"{type(volume).__name__} is not a single-file NIfTI image")
@@ -45,6 +58,15 @@ def read_nifti(request: Request) -> Image:
     if needed > limits.max_bytes or shape[-1] > limits.max_frames:
         raise FileFormatError(f"{shape} {dtype} needs {needed} bytes; the limit is {limits.max_bytes}")
     stored = np.asarray(volume.dataobj.get_unscaled()).reshape(shape, order="F").T
+    zooms = [*map(float, header.get_zooms()[:3]), 0.0, 0.0][:3]
+    scale = _MILLIMETRES.get(header.get_xyzt_units()[0])
+    place = _geometry(header, scale or 1.0)  # nibabel and others write mm without saying so
+    if place is not None and request.orient == "display":
+        frames = len(stored) if stored.ndim == 3 else 1
+        wanted = place.display(frames)
+        if wanted != place.orientation:
+            turn = place.turn_to(wanted, frames)
+            place, stored = place.turned(turn, stored.shape), turn.of(stored)
     slope, intercept = (1.0, 0.0) if request.units == "stored" else _scaling(volume)
     if (slope, intercept) == (1.0, 0.0):
         pixels = to_supported(stored, allocate)
@@ -52,16 +74,43 @@ def read_nifti(request: Request) -> Image:
         pixels = linear(stored, slope, intercept, allocate, narrow=True)
     meta: dict[str, MetaValue] = {
         "stored_dtype": dtype.newbyteorder("=").name,
-        "orientation": "".join(code or "?" for code in nibabel.aff2axcodes(volume.affine)),
         "rescale_slope": slope,
         "rescale_intercept": intercept,
     }
     meta.update(count_nonfinite(pixels))
-    zooms = [float(size) for size in header.get_zooms()[:3]]
-    if len(zooms) == 3 and math.isfinite(zooms[2]):
-        meta["slice_spacing"] = zooms[2]
-    known = header.get_xyzt_units()[0] == "mm" and min(zooms[:2]) > 0 and all(map(math.isfinite, zooms[:2]))
-    return Image(pixels, _units_of(header), path, "nifti", None, (zooms[1], zooms[0]) if known else None, meta)
+    spacing = None
+    if place is not None:
+        spacing, meta["slice_spacing"] = place.spacing[1:], place.spacing[0]
+        meta["orientation"] = place.stored or place.orientation
+        if place.stored:
+            meta["turned"] = f"{place.stored} to {place.orientation}"
+    elif scale is not None and min(zooms[:2]) > 0 and all(map(math.isfinite, zooms)):
+        spacing, meta["slice_spacing"] = (zooms[1] * scale, zooms[0] * scale), zooms[2] * scale
+    return Image(pixels, _units_of(header), path, "nifti", None, spacing, meta, place)
+
+
+def _geometry(header: Any, scale: float) -> Geometry | None:
+    """By sform, else qform; None where the file knows neither (code 0), as nibabel's default affine is invented."""
+    if header["sform_code"] > 0:
+        affine = header.get_sform()
+    elif header["qform_code"] > 0:
+        affine = header.get_qform()
+    else:
+        return None
+    return Geometry.of(np.diag([-scale, -scale, scale]) @ affine[:3][:, [2, 1, 0, 3]])
+
+
+def _load(path: Path, head: bytes) -> Any:
+    import nibabel
+
+    packed = head.startswith(b"\x1f\x8b")
+    if packed == path.name.lower().endswith(".gz"):
+        return nibabel.load(path, mmap=False)
+    # nibabel goes by the name alone; one that says something else than the content needs the stream itself.
+    start = inflated(head)
+    kind = nibabel.Nifti2Image if start[4:8] in (b"n+2\0", b"ni2\0") else nibabel.Nifti1Image
+    file = gzip.open(path) if packed else io.BytesIO(path.read_bytes())  # noqa: SIM115  closed with the image
+    return kind.from_file_map(kind.make_file_map({"image": file, "header": file}))
 
 
 def _shape(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -89,18 +138,44 @@ def _scaling(volume: Any) -> tuple[float, float]:
 def write_nifti(file: IO[bytes], pixels: np.ndarray, options: WriteOptions) -> None:
     """Write ``(H, W)`` or ``(frames, H, W)`` as a NIfTI-1 volume whose axes are columns, rows, frames.
 
-    The description field keeps the units; spacing is 1 without a unit where it is not known. ``.gz`` files carry no
-    time stamp, so that equal images give equal files.
+    The description field keeps the units of the values. ``.gz`` files carry no time stamp, so that equal images give
+    equal files.
     """
     import nibabel
 
-    row, column = (1.0, 1.0) if options.spacing is None else options.spacing
-    volume: Any = nibabel.Nifti1Image(native(pixels).T, np.diag([column, row, 1.0, 1.0]))
+    volume: Any = nibabel.Nifti1Image(*_stored_order(native(pixels), options.geometry))
+    _set_geometry(volume, options)
     volume.header["descrip"] = _DESCRIPTION + options.units.encode()
-    if options.spacing is not None:
-        volume.header.set_xyzt_units("mm")
     if options.path.suffix.lower() != ".gz":
         volume.to_stream(file)
         return
     with gzip.GzipFile(fileobj=file, mode="wb", mtime=0, filename="") as packed:
         volume.to_stream(packed)
+
+
+def _stored_order(pixels: np.ndarray, geometry: Geometry | None) -> tuple[np.ndarray, np.ndarray | None]:
+    """Data in the order of NIfTI's axes, as the volume was stored before it was turned, and their affine (RAS)."""
+    if geometry is None:
+        return pixels.T, None
+    pixels = pixels.reshape(-1, *pixels.shape[-2:])  # a slice has a place along its normal too: three axes
+    frames = len(pixels)
+    if geometry.stored and geometry.stored != geometry.orientation:
+        turn = geometry.turn_to(geometry.stored, frames)
+        geometry, pixels = geometry.turned(turn, pixels.shape), turn.of(pixels)
+    return pixels.T, np.diag([-1.0, -1.0, 1.0, 1.0]) @ geometry.matrix[:, [2, 1, 0, 3]]
+
+
+def _set_geometry(volume: Any, options: WriteOptions) -> None:
+    header = volume.header
+    if options.geometry is None:
+        header["sform_code"] = header["qform_code"] = 0
+        if options.spacing is not None:
+            row, column = options.spacing
+            header.set_zooms((column, row, *header.get_zooms()[2:]))
+            header.set_xyzt_units("mm")
+        return
+    header.set_xyzt_units("mm")
+    volume.set_sform(volume.affine, _SCANNER)
+    axes = volume.affine[:3, :3] / np.linalg.norm(volume.affine[:3, :3], axis=0)
+    orthogonal = np.allclose(axes.T @ axes, np.eye(3), atol=1e-4)
+    volume.set_qform(volume.affine, _SCANNER if orthogonal else 0)  # a qform can't hold a shear, such as gantry tilt

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ctfast.batch.choices import UNITS, UnitsChoice, check_choice
+from ctfast.batch.choices import ORIENT, UNITS, Orient, UnitsChoice, check_choice
 from ctfast.errors import ArgumentError
 from ctfast.files._decoder_errors import callers, decoding
 from ctfast.files.image import Allocate, Image, Limits, Request
@@ -17,7 +17,12 @@ _DEFAULT_LIMITS = Limits()
 
 
 def read_image(
-    path: str | Path, *, units: UnitsChoice = "auto", limits: Limits = _DEFAULT_LIMITS, allocate: Allocate | None = None
+    path: str | Path,
+    *,
+    units: UnitsChoice = "auto",
+    limits: Limits = _DEFAULT_LIMITS,
+    allocate: Allocate | None = None,
+    orient: Orient = "display",
 ) -> Image:
     """Read a CT image file of any format that ``ctfast.files.formats.READ`` lists.
 
@@ -31,6 +36,9 @@ def read_image(
             of reading writes to what it gives: C-contiguous and writable, of that shape and dtype. What it raises is
             raised as it is. A file that fails after that leaves the array with any content.
 
+        orient: ``"display"``: volumes whose file stores its axes in any order (NIfTI) are turned to axial frames with
+            columns to the patient's left and rows to the back, as axial DICOM slices come; ``"keep"``: as stored.
+
     Returns:
         The image; see ``Image`` for shape, dtype and units. With ``allocate``, its pixels are the array that was given.
 
@@ -41,12 +49,13 @@ def read_image(
         ArgumentError: For other ``units``, and for another array from ``allocate`` than was asked for.
     """
     check_choice("units", units, UNITS, ArgumentError)
+    check_choice("orient", orient, ORIENT, ArgumentError)
     path = Path(path)
     head = read_head(path)
     kind = check_format(path, head)
     own = None if allocate is None else callers(_checked(allocate))
     with decoding(path, kind.title):
-        image = kind.read(Request(path, head, units, limits, own))
+        image = kind.read(Request(path, head, units, limits, own, orient))
     return image if units == "auto" else replace(image, units=units)
 
 

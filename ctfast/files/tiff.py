@@ -28,6 +28,7 @@ from ctfast.batch.choices import UnitsChoice
 from ctfast.errors import FileFormatError
 from ctfast.files import _tiff_check as check
 from ctfast.files._convert import count_nonfinite, linear, room, to_supported
+from ctfast.files.geometry import Geometry
 from ctfast.files.image import KEPT_DTYPES, Allocate, Image, Limits, MetaValue, Request, Units
 from ctfast.files.kaggle import parse_name
 
@@ -88,7 +89,8 @@ def read_tiff(request: Request) -> Image:
         pixels = linear(stored, *calibration, allocate, narrow=True)
         meta["rescale_slope"], meta["rescale_intercept"] = calibration
     meta.update(count_nonfinite(pixels))
-    return Image(pixels, _units_of(path, first, facts), path, "tiff", padding, _spacing(meta), meta)
+    place = Geometry.parse(str(meta.pop("affine", "")))
+    return Image(pixels, _units_of(path, first, facts), path, "tiff", padding, _spacing(meta), meta, place)
 
 
 def _equal_pages(tif: Any, limits: Limits) -> list[Any]:

@@ -13,10 +13,11 @@ from ctfast.batch.atomic import replacing
 from ctfast.batch.choices import check_choice
 from ctfast.errors import ArgumentError, DTypeError, ShapeError
 from ctfast.files.formats import WRITTEN_ENDS, Compression, Format, by_extension, check_compression, written
+from ctfast.files.geometry import Geometry
 from ctfast.files.image import PIXEL_DTYPES, MetaValue, Units, WriteOptions
 
 OutputFormat = str
-_OWN_KEYS: Final = ("ctfast", "units", "meaning", "padding", "spacing_row", "spacing_column")
+_OWN_KEYS: Final = ("ctfast", "units", "meaning", "padding", "spacing_row", "spacing_column", "orientation", "affine")
 
 
 def write_image(
@@ -29,6 +30,7 @@ def write_image(
     units: Units = "unknown",
     spacing: tuple[float, float] | None = None,
     padding: float | None = None,
+    geometry: Geometry | None = None,
     description: Mapping[str, MetaValue] | None = None,
 ) -> None:
     """Write an image or a stack.
@@ -43,6 +45,8 @@ def write_image(
         units: What the values are; ``read_image`` gives it back (TIFF, NIfTI).
         spacing: Row and column spacing in mm; formats without a place for it leave it out.
         padding: Value of padding pixels (TIFF).
+        geometry: As of an ``Image`` (TIFF, NIfTI); what was turned when it was read is written as it was stored. NIfTI
+            without one has sform and qform code 0: unknown.
         description: Further facts for the TIFF's JSON description, flat, such as the pipeline's hash.
 
     Raises:
@@ -58,9 +62,11 @@ def write_image(
     if pixels.ndim not in (2, 3) or pixels.size == 0:
         raise ShapeError(f"pixels of shape {pixels.shape}; (H, W) or (frames, H, W), not empty, is allowed")
     _check_numbers(spacing, padding)
-    facts = _facts(units, spacing, padding, description)
+    if geometry is not None and spacing is None:
+        spacing = geometry.spacing[1:]
+    facts = _facts(units, spacing, padding, geometry, description)
     with replacing(path, "wb") as file:
-        kind.write(file, pixels, WriteOptions(path, compression, level, units, spacing, facts))
+        kind.write(file, pixels, WriteOptions(path, compression, level, units, spacing, geometry, facts))
 
 
 def output_format(path: Path) -> Format:
@@ -86,6 +92,7 @@ def _facts(
     units: Units,
     spacing: tuple[float, float] | None,
     padding: float | None,
+    geometry: Geometry | None,
     description: Mapping[str, MetaValue] | None,
 ) -> dict[str, MetaValue]:
     from ctfast import __version__
@@ -96,6 +103,8 @@ def _facts(
         facts["spacing_row"], facts["spacing_column"] = float(spacing[0]), float(spacing[1])
     if padding is not None:
         facts["padding"] = float(padding)
+    if geometry is not None:
+        facts["orientation"], facts["affine"] = geometry.orientation, geometry.text()
     for key, value in (description or {}).items():
         flat = value is None or isinstance(value, str | int | float | bool)
         if key in _OWN_KEYS or not flat or (isinstance(value, float) and not math.isfinite(value)):

@@ -74,6 +74,7 @@ def store(task: Task, settings: Settings, image: Image, result: PipelineResult) 
         level=FAST_LEVEL if settings.compression in ("zlib", "zstd") else None,
         units=image.units if settings.pipeline.keeps_units else "unknown",
         spacing=image.spacing,
+        geometry=image.geometry,
         description={"pipeline": settings.pipeline.hash, "backend": settings.backend},
     )
 

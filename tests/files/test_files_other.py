@@ -23,7 +23,7 @@ from tests.files.files_build import dicom, raw_tiff, slice_hu
 
 
 def nifti(path: Path, data: np.ndarray, **header: Any) -> Path:
-    volume: Any = nibabel.Nifti1Image(data, np.diag([0.7, 0.8, 2.0, 1.0]))
+    volume: Any = nibabel.Nifti1Image(data, np.diag([-0.7, -0.8, 2.0, 1.0]))
     volume.header.set_xyzt_units("mm")
     for key, value in header.items():
         volume.header[key] = value
@@ -38,14 +38,14 @@ def test_nifti_axes_are_frames_rows_columns(tmp_path: Path, name: str) -> None:
     np.testing.assert_array_equal(image.pixels, frames)
     assert (image.pixels.dtype, image.units, image.format) == (np.int16, "unknown", "nifti")
     assert image.spacing == pytest.approx((0.8, 0.7))
-    assert (image.meta["orientation"], image.meta["slice_spacing"]) == ("RAS", 2)
+    assert (image.meta["orientation"], image.meta["slice_spacing"]) == ("LPS", 2)
     assert image.pixels.flags.c_contiguous
 
 
 def test_nifti_scaling_is_applied_unless_stored_values_are_wanted(tmp_path: Path) -> None:
     stored = (slice_hu().astype(np.int32) + 1024).astype(np.uint16)
     path = tmp_path / "x.nii"
-    volume: Any = nibabel.Nifti1Image(stored.T[:, :, None], np.eye(4))
+    volume: Any = nibabel.Nifti1Image(stored.T[:, :, None], np.diag([-1, -1, 1, 1]))
     volume.header.set_slope_inter(2, -1024)
     volume.header["vox_offset"] = 352
     path.write_bytes(volume.header.binaryblock + bytes(4) + stored.tobytes())

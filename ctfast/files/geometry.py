@@ -1,0 +1,153 @@
+"""Where pixels lie in the patient, and the order in which volumes are shown.
+
+One affine leads from an index (frame, row, column) to millimetres of the patient in DICOM's axes: x to the left (L), y
+to the back (P), z to the head (S). Directions of index axes are named by the letter they run to, in the order columns,
+rows, frames: ``"LPS"`` is an axial volume as a radiologist sees it, seen from the feet, frames upwards.
+
+Source: DICOM PS3.3 C.7.6.2.1.1 (equation C.7.6.2.1-1); letters as in nibabel's ``aff2axcodes``.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import permutations
+from typing import Final
+
+import numpy as np
+
+_LETTERS: Final = ("LR", "PA", "SI")
+_PLANES: Final = {"L": "PIL", "P": "LIP", "S": "LPS"}
+"""How frames are shown whose normal runs along an axis: sagittal, coronal, axial."""
+_CLEARLY_THICKER: Final = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """How an array ``(frames, H, W)`` is put in another order: axes are exchanged, then some are reversed."""
+
+    axes: tuple[int, ...]
+    reversed: tuple[bool, ...]
+
+    def of(self, pixels: np.ndarray) -> np.ndarray:
+        """A view of ``pixels``; a single image ``(H, W)`` counts as one frame and stays one."""
+        volume = pixels.reshape(-1, *pixels.shape[-2:]).transpose(self.axes)
+        turned = volume[tuple(slice(None, None, -1 if back else 1) for back in self.reversed)]
+        return turned[0] if pixels.ndim == 2 else turned
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """The place of an image or stack in the patient.
+
+    Attributes:
+        affine: three rows (x, y, z) of four numbers: mm per frame, row and column, and the centre of the first pixel.
+        stored: directions of the axes in the file, where the pixels were turned after reading; volumes are written
+            in this order again.
+    """
+
+    affine: tuple[tuple[float, ...], ...]
+    stored: str = ""
+
+    @classmethod
+    def of(cls, matrix: np.ndarray, stored: str = "") -> Geometry | None:
+        """From a matrix of at least 3 x 4; None where it is no geometry (not finite, or flat)."""
+        rows = np.asarray(matrix, np.float64)[:3]
+        if not np.isfinite(rows).all() or abs(np.linalg.det(rows[:, :3])) < 1e-12:
+            return None
+        return cls(tuple(tuple(map(float, row)) for row in rows), stored)
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """The affine as a 4 x 4 matrix of float64."""
+        return np.array([*self.affine, (0.0, 0.0, 0.0, 1.0)])
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Distance of frames, rows and columns in mm."""
+        frame, row, column = np.linalg.norm(self.matrix[:3, :3], axis=0)
+        return float(frame), float(row), float(column)
+
+    @property
+    def directions(self) -> tuple[str, str, str]:
+        """Letters that columns, rows and frames run to, the nearest ones where the axes are oblique."""
+        cosines = self.matrix[:3, :3] / np.array(self.spacing)
+        # Each index axis takes another axis of the patient, so that together they are nearest.
+        best = max(permutations(range(3)), key=lambda axes: sum(abs(cosines[axis, k]) for k, axis in enumerate(axes)))
+        frame, row, column = (_LETTERS[axis][int(cosines[axis, k] < 0)] for k, axis in enumerate(best))
+        return column, row, frame
+
+    @property
+    def orientation(self) -> str:
+        """The same as one word, such as ``"LPS"``."""
+        return "".join(self.directions)
+
+    def display(self, frames: int) -> str:
+        """The orientation in which this volume is shown.
+
+        Axial where it can be; frames of another plane stay frames where they are single or clearly further apart than
+        their pixels, because then they are slices and not the order in which a program stores a volume.
+        """
+        frame, row, column = self.spacing
+        plane = next(pair[0] for pair in _LETTERS if self.directions[2] in pair)
+        keep = frames == 1 or frame > _CLEARLY_THICKER * max(row, column)
+        return _PLANES[plane if keep else "S"]
+
+    def turn_to(self, orientation: str, frames: int) -> Turn:
+        """What brings an array of this geometry into another orientation; a single frame is never reversed."""
+        axis_of = {self._axis(letter): 2 - k for k, letter in enumerate(self.directions)}
+        wanted = tuple(reversed(orientation))  # frames, rows, columns
+        axes = tuple(axis_of[self._axis(letter)] for letter in wanted)
+        back = tuple(letter not in self.directions for letter in wanted)
+        return Turn(axes, tuple(b and not (frames == 1 and axis == 0) for b, axis in zip(back, axes)))
+
+    def turned(self, turn: Turn, shape: tuple[int, ...]) -> Geometry:
+        """The geometry of ``turn.of(pixels)`` for pixels of ``shape``."""
+        sizes = (1, *shape)[-3:]
+        old, new = self.matrix, self.matrix
+        for k, (axis, back) in enumerate(zip(turn.axes, turn.reversed)):
+            new[:3, k] = -old[:3, axis] if back else old[:3, axis]
+            if back:
+                new[:3, 3] += (sizes[axis] - 1) * old[:3, axis]
+        geometry = Geometry.of(new, self.stored or self.orientation)
+        assert geometry is not None
+        return geometry
+
+    @staticmethod
+    def _axis(letter: str) -> str:
+        return next(pair for pair in _LETTERS if letter in pair)
+
+    def text(self) -> str:
+        """The affine as twelve numbers, row by row, for formats that hold text."""
+        return " ".join(repr(number) for row in self.affine for number in row)
+
+    @classmethod
+    def parse(cls, text: str) -> Geometry | None:
+        """The reverse of ``text``; None for anything else."""
+        try:
+            numbers = [float(word) for word in text.split()]
+        except ValueError:
+            return None
+        return cls.of(np.reshape(numbers, (3, 4))) if len(numbers) == 12 else None
+
+
+def from_plane(
+    orientation: tuple[float, ...], position: tuple[float, ...], spacing: tuple[float, float], step: np.ndarray | float
+) -> Geometry | None:
+    """From DICOM's description of a plane.
+
+    Args:
+        orientation: Direction cosines of a row, then of a column (Image Orientation Patient).
+        position: Centre of the first pixel in mm.
+        spacing: Distance of rows and of columns in mm.
+        step: From frame to frame: a vector, or mm along the normal.
+
+    Returns:
+        None where the cosines are no two unit vectors at a right angle.
+    """
+    along_row, along_column = np.array(orientation[:3]), np.array(orientation[3:])
+    unit = all(math.isclose(float(np.linalg.norm(v)), 1, abs_tol=0.01) for v in (along_row, along_column))
+    if not unit or abs(float(along_row @ along_column)) > 0.01:
+        return None
+    frame = step if isinstance(step, np.ndarray) else step * np.cross(along_row, along_column)
+    return Geometry.of(np.column_stack([frame, along_column * spacing[0], along_row * spacing[1], position]))
