@@ -1,5 +1,7 @@
-"""The command line: it parses, calls, and turns errors into exit codes (0 done, 1 some files failed, 2 wrong usage,
-130 interrupted)."""
+"""The command line: it parses, calls, and turns errors into exit codes.
+
+0 done, 1 some files failed, 2 wrong usage, 130 interrupted.
+"""
 
 from __future__ import annotations
 
