@@ -148,7 +148,8 @@ NO_AIR: Final = Rule(
 
 
 def _non_finite(record: SliceRecord) -> str | None:
-    return f"{record.stats['non_finite']:,} pixels" if record.stats["non_finite"] else None
+    count = int(record.stats["non_finite"] or 0)
+    return plural(count, "pixel") if count else None
 
 
 NON_FINITE: Final = Rule(
