@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import cupy
@@ -12,6 +12,7 @@ import numpy as np
 from bench.images import image
 from ctfast.dispatch.checks import check_params
 from ctkernels.contract import OPERATIONS, SAME
+from tests.cases import variants
 
 
 class Work(NamedTuple):
@@ -24,7 +25,7 @@ class Work(NamedTuple):
     given: dict[str, Any]
 
 
-TIMED = (
+_ROWS = (
     Work("window to float32", "window", "uint16", "float32", {"center": 1064, "width": 400}),
     Work("window to uint8", "window", "uint16", "uint8", {"center": 1064, "width": 400}),
     Work("normalize", "normalize", "uint16", "float32", {}),
@@ -45,22 +46,13 @@ TIMED = (
     Work("CLAHE uint16, 65,536 bins", "clahe", "uint16", "uint16", {"nbins": 65536}),
 )
 
-CHECKED: dict[str, list[dict[str, Any]]] = {
-    "rescale": [{"slope": 1.5, "intercept": -1024}],
-    "window": [
-        {"center": 40, "width": 400},
-        {"center": 40, "width": 80, "function": "sigmoid"},
-        {"center": 9, "width": 1},
-    ],
-    "normalize": [{}, {"percentiles": (1, 99)}, {"value_range": (-200, 300)}, {"in_range": (-100, 200)}],
-    "standardize": [{}, {"value_range": (-500, 500)}],
-    "median_filter": [{"size": 3}, {"size": 5, "mode": "wrap"}, {"size": 11}, {"size": (21, 9), "mode": "mirror"}],
-    "gaussian_filter": [{"sigma": 1.0}, {"sigma": (0.6, 5.0), "mode": "constant", "cval": 7}],
-    "clahe": [{}, {"nbins": 4096, "tile_grid": (3, 5)}, {"nbins": 65536, "clip_limit": 0}],
-    "histogram": [{"bins": 256, "value_range": (-1024, 3071)}, {"bins": 40000, "value_range": (-3000, 3000)}],
-    "summary": [{}, {"percentiles": (0, 12.5, 99.9)}],
-    "label_tissue": [{}],
-}
+TIMED = _ROWS + tuple(
+    Work(name, name, "uint16", spec.out_dtypes[0], dict(spec.examples[0]))
+    for name, spec in OPERATIONS.items()
+    if name not in {work.operation for work in _ROWS}
+)
+"""Rows that are compared with peers, and the first example of every other operation."""
+
 PIPELINE: tuple[dict[str, Any], ...] = (
     {"operation": "window", "center": 1064, "width": 400, "dtype": "uint8"},
     {"operation": "median_filter", "size": 3},
@@ -72,7 +64,7 @@ PIPELINE: tuple[dict[str, Any], ...] = (
 
 def values_of(operation: str, dtype: Any, given: dict[str, Any]) -> dict[str, Any]:
     """Parameters as the kernels take them."""
-    values = check_params(OPERATIONS[operation], given)
+    values = check_params(OPERATIONS[operation], {k: v for k, v in given.items() if k != "dtype"})
     if operation == "histogram":
         own = np.float32 if np.dtype(dtype) == np.float32 else np.float64
         values = {"edges": np.histogram_bin_edges(np.empty(0, own), values["bins"], values["value_range"])}
@@ -95,15 +87,19 @@ def ideal_bytes(work: Work, x: Any, out: Any) -> int:
     return int(x.nbytes) + int(out.nbytes)
 
 
-def parity(size: int, dtypes: Sequence[str]) -> list[dict[str, Any]]:
-    """Every operation, dtype and result dtype against the CPU backend; what differs, and whether it may."""
+def parity(
+    size: int, dtypes: Sequence[str], variants: Callable[[str], Sequence[Mapping[str, Any]]] = variants
+) -> list[dict[str, Any]]:
+    """Every operation, dtype and result dtype against the CPU backend; what differs, and whether it may.
+
+    ``variants`` gives the parameters of an operation.
+    """
     found = []
-    for name, variants in CHECKED.items():
-        spec = OPERATIONS[name]
+    for name, spec in OPERATIONS.items():
         for dtype in dtypes:
             x = np.stack([image(dtype, n)[: size - 3, : size - 1] for n in range(2)])
             outs = (dtype,) if spec.out_dtypes == SAME else spec.out_dtypes
-            for given, out in ((g, o) for g in variants for o in outs):
+            for given, out in ((dict(g), o) for g in variants(name) for o in outs):
                 found.append({"operation": name, "dtype": dtype, "out": out, "given": repr(given)})
                 found[-1] |= compare(name, np.ascontiguousarray(x), given, out)
     return found

@@ -42,7 +42,7 @@ class BackendStatus:
     reason: str
     """What it is, or why it can't be used."""
     remedy: str = ""
-    """The command that mends it, where there is one."""
+    """The command that fixes it, where there is one."""
 
     def __str__(self) -> str:
         state = "usable" if self.usable else "not usable"
@@ -56,8 +56,6 @@ def _probe_cpu() -> BackendStatus:
 
 
 def _probe_gpu() -> BackendStatus:
-    if importlib.util.find_spec("ctkernels.gpu") is None:
-        return BackendStatus("gpu", False, "not built yet in this version", "use backend='cpu'")
     probe: Callable[[], tuple[bool, str, str]] = importlib.import_module("ctkernels.gpu").probe
     usable, reason, remedy = probe()
     return BackendStatus("gpu", usable, reason, remedy)
@@ -77,7 +75,7 @@ def status(name: str) -> BackendStatus:
 
 
 def backends() -> dict[str, BackendStatus]:
-    """Every backend with whether it is usable here, or why not and what mends it."""
+    """Every backend with whether it is usable here, or why not and what fixes it."""
     return {name: status(name) for name in NAMES}
 
 

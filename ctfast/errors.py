@@ -28,7 +28,7 @@ class ValueRangeError(CTFastError, ValueError):
 
 
 class BackendUnavailableError(CTFastError, RuntimeError):
-    """A backend that cannot run here; says why and which command mends it."""
+    """A backend that cannot run here; says why and which command fixes it."""
 
 
 class DeviceError(CTFastError, RuntimeError):

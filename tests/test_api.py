@@ -68,29 +68,30 @@ def test_everything_in_all_exists_and_nothing_else_is_needed() -> None:
 @pytest.mark.parametrize("name", [n for n, op in OPERATIONS.items() if op.kind != "statistic"])
 def test_out_is_used_and_checked(name: str) -> None:
     image = np.arange(120, dtype=np.int16).reshape(10, 12)
-    values = {"center": 40, "width": 100} if name == "window" else {}
+    params = OPERATIONS[name].examples[0]
     function = getattr(ctfast, name)
-    expected = function(image, **values)
+    expected = function(image, **params)
     out = np.zeros_like(expected)
-    assert function(image, **values, out=out) is out
+    assert function(image, **params, out=out) is out
     np.testing.assert_array_equal(out, expected)
     strided = np.zeros((10, 24), expected.dtype)[:, ::2]
-    function(image, **values, out=strided)
+    function(image, **params, out=strided)
     np.testing.assert_array_equal(strided, expected)
     with pytest.raises(ctfast.errors.ShapeError, match=r"\(10, 12\) is needed"):
-        function(image, **values, out=out[:5])
+        function(image, **params, out=out[:5])
     with pytest.raises(ctfast.errors.DTypeError):
-        function(image, **values, out=np.zeros((10, 12), np.complex64))
+        function(image, **params, out=np.zeros((10, 12), np.complex64))
     out.flags.writeable = False
     with pytest.raises(ctfast.errors.ArgumentError, match="read-only"):
-        function(image, **values, out=out)
+        function(image, **params, out=out)
 
 
 @pytest.mark.parametrize("name", [n for n, op in OPERATIONS.items() if op.out_dtypes == SAME])
 def test_in_place(name: str) -> None:
     image = np.arange(120, dtype=np.uint16).reshape(10, 12) * 500
-    expected = getattr(ctfast, name)(image)
-    getattr(ctfast, name)(image, out=image)
+    params = OPERATIONS[name].examples[0]
+    expected = getattr(ctfast, name)(image, **params)
+    getattr(ctfast, name)(image, **params, out=image)
     np.testing.assert_array_equal(image, expected)
 
 
@@ -98,16 +99,16 @@ def test_in_place(name: str) -> None:
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_every_layout_gives_the_same(name: str, dtype: str, rng: np.random.Generator) -> None:
     base = rng.integers(0, 200, (3, 14, 18)).astype(dtype)
-    values = {"center": 40, "width": 100} if name == "window" else {}
+    params = OPERATIONS[name].examples[0]
     function = getattr(ctfast, name)
 
-    def figures(image: np.ndarray) -> list[np.ndarray]:
-        result = function(image, **values)
+    def numbers(image: np.ndarray) -> list[np.ndarray]:
+        result = function(image, **params)
         if name == "histogram":
             return [result.counts, result.edges]
         return [result.mean, result.percentiles] if name == "summary" else [result]
 
-    expected = figures(base)
+    expected = numbers(base)
     read_only = base.copy()
     read_only.flags.writeable = False
     wide = np.zeros((3, 28, 36), dtype)
@@ -121,6 +122,6 @@ def test_every_layout_gives_the_same(name: str, dtype: str, rng: np.random.Gener
         base[:, ::-1][:, ::-1],
         base.reshape(3, 1, 14, 18),
     ):
-        for got, want in zip(figures(image), expected, strict=True):
+        for got, want in zip(numbers(image), expected, strict=True):
             np.testing.assert_array_equal(got.reshape(want.shape), want)
     np.testing.assert_array_equal(base, before)

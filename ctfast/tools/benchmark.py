@@ -8,7 +8,6 @@ it.
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +21,8 @@ import numpy as np
 import ctfast
 from ctfast import backend as backends
 from ctfast import ops
+from ctfast.batch.atomic import write_json
+from ctfast.batch.cache_folder import user_cache
 from ctfast.dispatch.device_errors import device_errors
 from ctfast.dispatch.nested import mapped
 from ctfast.dispatch.transfer import gpu
@@ -31,6 +32,7 @@ from ctkernels.contract import IMAGE_DTYPES, OPERATIONS
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 _SECONDS = 0.3
 _REPEATS = 7
@@ -52,8 +54,7 @@ class Timing:
 
 def recommendation_file() -> Path:
     """Where the recommendation is kept."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "ctfast" / "recommendation.json"
+    return user_cache("recommendation.json")
 
 
 def recommended_backend() -> str | None:
@@ -146,34 +147,27 @@ def run_bench(
     console: Console, *, dtypes: Sequence[str], size: int, images: int, operations: Sequence[str] | None = None
 ) -> str:
     """Measure (all operations, if none is named), show and keep the recommendation; returns the recommended backend."""
-    from rich.table import Table
-
     for status in ctfast.backends().values():
         if not status.usable:
             console.print(f"not measured: {status}", highlight=False, markup=False, soft_wrap=True)
-    table = Table(title=f"{images} images of {size} x {size}, {ctfast.get_num_threads()} threads", title_justify="left")
-    for column in ("operation", "dtype", "backend", "ms an image", "images/s", "transfer ms", "largest error"):
-        table.add_column(column, justify="left" if column in ("operation", "dtype", "backend") else "right")
-    timings = []
-    for t in measure(dtypes, size, images, operations or list(OPERATIONS)):
-        timings.append(t)
-        rate, error = 1e3 / t.compute_ms, "exact" if t.error == 0 else f"{t.error:.2g}"
-        table.add_row(
-            t.operation,
-            t.dtype,
-            t.backend,
-            f"{t.compute_ms:.3f}",
-            f"{rate:,.0f}",
-            f"{t.transfer_ms:.3f}" if t.transfer_ms else "-",
-            error,
-        )
-    console.print(table)
-    best = recommend(timings)
-    path = recommendation_file()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = {"backend": best, "size": size, "images": images, "timings": [asdict(t) for t in timings]}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(text, indent=2), encoding="utf-8")
-    os.replace(temporary, path)
+    timings = list(measure(dtypes, size, images, operations or list(OPERATIONS)))
+    title = f"{images} images of {size} x {size}, {ctfast.get_num_threads()} threads"
+    console.print(_table(title, timings))
+    best, path = recommend(timings), recommendation_file()
+    write_json(path, {"backend": best, "size": size, "images": images, "timings": [asdict(t) for t in timings]})
     console.print(f"recommended: {best} (ctfast run --backend auto takes it; kept in {path})", soft_wrap=True)
     return best
+
+
+def _table(title: str, timings: Sequence[Timing]) -> Table:
+    from rich.table import Table
+
+    table = Table("operation", "dtype", "backend", title=title, title_justify="left")
+    for column in ("ms an image", "images/s", "transfer ms", "largest error"):
+        table.add_column(column, justify="right")
+    for t in timings:
+        transfer = f"{t.transfer_ms:.3f}" if t.transfer_ms else "-"
+        error = "exact" if t.error == 0 else f"{t.error:.2g}"
+        numbers = (f"{t.compute_ms:.3f}", f"{1e3 / t.compute_ms:,.0f}", transfer, error)
+        table.add_row(t.operation, t.dtype, t.backend, *numbers)
+    return table

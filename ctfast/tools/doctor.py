@@ -1,4 +1,4 @@
-"""What works on this machine, what not and why, and the command that mends it."""
+"""What works on this machine, what not and why, and the command that fixes it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Finding:
 
     subject: str
     good: bool
-    told: str
+    message: str
     remedy: str = ""
 
 
@@ -59,8 +59,8 @@ def findings() -> Iterator[Finding]:
     for extra, packages in EXTRAS.items():
         versions = {p: _version(p) for p in packages}
         missing = [p for p, v in versions.items() if v is None]
-        told = f"missing {', '.join(missing)}" if missing else ", ".join(f"{p} {v}" for p, v in versions.items())
-        yield Finding(f"extra {extra}", not missing, told, f'pip install "ctfast[{extra}]"' if missing else "")
+        message = f"missing {', '.join(missing)}" if missing else ", ".join(f"{p} {v}" for p, v in versions.items())
+        yield Finding(f"extra {extra}", not missing, message, f'pip install "ctfast[{extra}]"' if missing else "")
     for fact in gpu_facts():
         yield Finding(*fact)
     for name, status in ctfast.backends().items():
@@ -73,9 +73,9 @@ def _thread_pool() -> Finding:
     import numpy as np
 
     batch = np.random.default_rng(0).integers(-1000, 1000, (8, 256, 256)).astype(np.int16)
-    together = ctfast.median_filter(batch, 5)
-    apart = np.stack([ctfast.median_filter(image, 5, backend="reference") for image in batch[:1]])
-    good = bool((together[:1] == apart).all())
+    batched = ctfast.median_filter(batch, 5)
+    single = np.stack([ctfast.median_filter(image, 5, backend="reference") for image in batch[:1]])
+    good = bool((batched[:1] == single).all())
     return Finding(
         "thread pool", good, "a batch equals the reference" if good else "a batch differs from the reference"
     )
@@ -86,9 +86,9 @@ def print_findings(console: Console) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("", "state", "found", "mend it with", title="ctfast doctor", title_justify="left")
+    table = Table("", "state", "found", "fix it with", title="ctfast doctor", title_justify="left")
     for finding in findings():
         state = "ok" if finding.good else "no"
         # As Text: in plain strings rich takes the brackets of an extra, ctfast[dicom], for markup and drops them.
-        table.add_row(finding.subject, state, Text(finding.told), Text(finding.remedy))
+        table.add_row(finding.subject, state, Text(finding.message), Text(finding.remedy))
     console.print(table)

@@ -1,4 +1,4 @@
-"""What ``ctfast doctor`` looks at for the GPU backend: driver, CuPy, NVRTC, every device; what mends what is missing.
+"""What ``ctfast doctor`` looks at for the GPU backend: driver, CuPy, NVRTC, every device, and the fix for each.
 
 ``backend gpu`` says whether it all works together; these say what there is.
 """
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 Fact = tuple[str, bool, str, str]
-"""Subject, whether it is good, what was found, what mends it."""
+"""Subject, whether it is good, what was found, what fixes it."""
 
 EXTRAS: Final = {
     "cuda12": ("cupy-cuda12x", "nvidia-cuda-nvrtc-cu12"),
@@ -53,11 +53,11 @@ def driver_version(library: str = "libcuda.so.1") -> int | None:
 
 def _driver(driver: int | None) -> Fact:
     if driver is None:
-        told = "not found: libcuda.so.1 can't be loaded"
+        message = "not found: libcuda.so.1 can't be loaded"
         return (
             "NVIDIA driver",
             False,
-            told,
+            message,
             "install it where there is an NVIDIA GPU (in a container: start it with --gpus all)",
         )
     return ("NVIDIA driver", True, f"runs CUDA up to {_dotted(driver)}", "")
@@ -83,16 +83,16 @@ def _cupy(driver: int | None) -> Fact:
     found = {package: version for package in _CUPY_PACKAGES if (version := _version(package)) is not None}
     if not found:
         return ("CuPy", False, "not installed", f'pip install "ctfast[{_fitting(driver)}]"')
-    told = ", ".join(f"{package} {version}" for package, version in found.items())
+    message = ", ".join(f"{package} {version}" for package, version in found.items())
     again = f'pip uninstall {" ".join(found)}; pip install "ctfast[{_fitting(driver)}]"'
     if len(found) > 1:
-        return ("CuPy", False, f"{told}: they overwrite each other's files", again)
+        return ("CuPy", False, f"{message}: they overwrite each other's files", again)
     [(package, version)] = found.items()
     if tuple(int(n) for n in version.split(".")[:2] if n.isdigit()) < _OLDEST_CUPY:
-        return ("CuPy", False, f"{told}; 14.2 or newer is needed", again)
+        return ("CuPy", False, f"{message}; 14.2 or newer is needed", again)
     if package == "cupy-cuda13x" and driver is not None and driver < 13000:
-        return ("CuPy", False, f"{told}, but the driver runs CUDA up to {_dotted(driver)}", again)
-    return ("CuPy", True, told, "")
+        return ("CuPy", False, f"{message}, but the driver runs CUDA up to {_dotted(driver)}", again)
+    return ("CuPy", True, message, "")
 
 
 def _nvrtc(cupy: Any) -> Fact:
@@ -124,14 +124,14 @@ def _device(cupy: Any, number: int) -> Fact:
         return (subject, False, f"can't be asked: {_line(error)}", "nvidia-smi says what holds it")
     name = found["name"].decode(errors="replace")
     capability = (int(found["major"]), int(found["minor"]))
-    told = (
+    message = (
         f"{name}, compute capability {capability[0]}.{capability[1]}, {found['multiProcessorCount']} multiprocessors, "
         f"{free / 2**30:.1f} of {total / 2**30:.1f} GiB free"
     )
     if capability < _OLDEST_DEVICE:
         oldest = ".".join(map(str, _OLDEST_DEVICE))
-        return (subject, False, f"{told}; {oldest} or newer is needed", "CUDA_VISIBLE_DEVICES chooses another GPU")
-    return (subject, True, told, "")
+        return (subject, False, f"{message}; {oldest} or newer is needed", "CUDA_VISIBLE_DEVICES chooses another GPU")
+    return (subject, True, message, "")
 
 
 def _version(package: str) -> str | None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ctfast.errors import MissingDependencyError
+from ctfast.batch.atomic import replacing
+from ctfast.errors import missing_extra
 
 _INTERCEPT = -1024
 _UID_ROOT = "1.2.826.0.1.3680043.8.498.20261122"  # pydicom's root for generated identifiers
@@ -34,7 +34,7 @@ def write_phantom_dicom(
         from pydicom.dataset import FileDataset, FileMetaDataset
         from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
     except ImportError as error:
-        raise MissingDependencyError('writing DICOM needs pydicom: pip install "ctfast[dicom]"') from error
+        raise missing_extra("writing DICOM needs pydicom", "dicom") from error
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = CTImageStorage
     meta.MediaStorageSOPInstanceUID = f"{_UID_ROOT}.3.{instance + 1}"
@@ -66,9 +66,5 @@ def write_phantom_dicom(
         data.BitsStored, data.HighBit, data.PixelRepresentation = 16, 15, 1
         data.PixelPaddingValue = padding - _INTERCEPT
         data.PixelData = stored.astype("<i2").tobytes()
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        data.save_as(temporary, enforce_file_format=True)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path, "wb") as file:
+        data.save_as(file, enforce_file_format=True)

@@ -36,29 +36,29 @@ def test_this_machine_with_the_real_cupy() -> None:
     found = facts()
     assert found["extra cuda12"].good
     assert found["CuPy"].good
-    assert "cupy-cuda12x" in found["CuPy"].told
+    assert "cupy-cuda12x" in found["CuPy"].message
     assert found["NVRTC"].good, "compiling needs no driver"
     if doctor_gpu.driver_version() is None:
         assert not found["NVIDIA driver"].good
-        assert "libcuda.so.1" in found["NVIDIA driver"].told
+        assert "libcuda.so.1" in found["NVIDIA driver"].message
         assert not [name for name in found if name.startswith("GPU")], "nobody asks for GPUs without a driver"
     every = {finding.subject: finding for finding in findings()}
     assert {"CuPy", "NVRTC", "NVIDIA driver", "backend gpu", "extra nn"} <= set(every)
     assert all(f.good or f.remedy for f in every.values()), "what is not good has a remedy"
-    assert every["backend gpu"].told == ctfast.backends()["gpu"].reason
+    assert every["backend gpu"].message == ctfast.backends()["gpu"].reason
 
 
 def test_every_gpu_is_told(host_gpu: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
     with_driver(monkeypatch, 12090)
     host_gpu.devices, host_gpu.memory_limit = 2, 3 << 30
     found = facts()
-    assert found["NVIDIA driver"].told == "runs CUDA up to 12.9"
+    assert found["NVIDIA driver"].message == "runs CUDA up to 12.9"
     for name in ("GPU 0", "GPU 1"):
         assert found[name].good
-        assert found[name].told == ("Host shim, compute capability 9.0, 4 multiprocessors, 3.0 of 3.0 GiB free")
+        assert found[name].message == ("Host shim, compute capability 9.0, 4 multiprocessors, 3.0 of 3.0 GiB free")
     host_gpu.compute_capability = "70"
     assert not facts()["GPU 0"].good
-    assert "7.5 or newer" in facts()["GPU 0"].told
+    assert "7.5 or newer" in facts()["GPU 0"].message
 
 
 def test_a_driver_without_gpus(host_gpu: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,7 +89,7 @@ def test_what_is_wrong_with_cupy(
     with_driver(monkeypatch, driver)
     found = facts()["CuPy"]
     assert not found.good
-    assert told in found.told
+    assert told in found.message
     assert remedy in found.remedy
 
 
@@ -100,11 +100,11 @@ def test_the_extra_that_fits_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     installed(monkeypatch, cupy_cuda13x="14.2.0")
     extra = facts()["extra cuda13"]
     assert not extra.good
-    assert extra.told == "missing nvidia-cuda-nvrtc"
+    assert extra.message == "missing nvidia-cuda-nvrtc"
     assert extra.remedy == 'pip install "ctfast[cuda13]"'
 
 
-def test_the_command_that_mends_it_is_shown_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_that_fixes_it_is_shown_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     with_driver(monkeypatch, None)
     installed(monkeypatch)
     missing = facts()["extra cuda12 or cuda13"]
@@ -124,7 +124,7 @@ def test_a_missing_nvrtc(host_gpu: Simulation, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(cupy.cuda.runtime, "runtimeGetVersion", lambda: 13000)
     nvrtc = facts()["NVRTC"]
     assert not nvrtc.good
-    assert "libnvrtc.so.13" in nvrtc.told
+    assert "libnvrtc.so.13" in nvrtc.message
     assert nvrtc.remedy == "pip install nvidia-cuda-nvrtc"
 
 
