@@ -92,6 +92,61 @@ def test_the_check_itself_can_fail(tmp_path: Path) -> None:
     assert offences(path, {"ctkernels.cpu", "numba"}) == {"ctkernels.cpu", "ctkernels.cpu.window", "numba.core"}
 
 
+def our_modules() -> dict[str, Path]:
+    """All modules of the two packages by name; a package is its ``__init__``."""
+    found = {}
+    for root in (ROOT, ROOT / "kernels"):
+        for path in sorted(root.glob("ct*/**/*.py")):
+            parts = path.relative_to(root).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def imports_at(tree: ast.AST, *, in_functions: bool) -> set[str]:
+    """Modules that are imported when a file runs, or also when its functions do; not what type checkers alone read."""
+    if isinstance(tree, ast.If) and "TYPE_CHECKING" in ast.dump(tree.test):
+        return set()
+    if isinstance(tree, ast.FunctionDef) and not in_functions:
+        return set()
+    if isinstance(tree, ast.Import):
+        return {alias.name for alias in tree.names}
+    if isinstance(tree, ast.ImportFrom):
+        return {f"{tree.module}.{alias.name}" for alias in tree.names} | {tree.module or ""}
+    return set().union(*(imports_at(node, in_functions=in_functions) for node in ast.iter_child_nodes(tree)))
+
+
+def in_cycles(graph: dict[str, set[str]]) -> set[str]:
+    """Modules that reach themselves: what is left when modules that import nothing more are taken away, either way."""
+    for _ in range(2):
+        while loose := {name for name, targets in graph.items() if not targets & graph.keys()}:
+            graph = {name: targets for name, targets in graph.items() if name not in loose}
+        graph = {name: {source for source, targets in graph.items() if name in targets} for name in graph}
+    return set(graph)
+
+
+def import_graph(*, in_functions: bool) -> dict[str, set[str]]:
+    modules = our_modules()
+    trees = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in modules.items()}
+    graph = {name: imports_at(tree, in_functions=in_functions) & modules.keys() for name, tree in trees.items()}
+    # "from package import module" needs the module, not what the package itself defines
+    return {name: {t for t in ts if not any(o.startswith(t + ".") for o in ts)} for name, ts in graph.items()}
+
+
+def test_no_module_imports_itself_over_others() -> None:
+    assert not in_cycles(import_graph(in_functions=False))
+
+
+def test_no_module_imports_itself_through_functions_either() -> None:
+    cycles = in_cycles(import_graph(in_functions=True))
+    # A rule of an analysis that was pickled is found again by its key, in the table that is made of such rules.
+    assert not {name for name in cycles if not name.startswith("ctfast.analysis.flags.rule")}
+
+
+def test_a_cycle_would_be_found() -> None:
+    graph = {"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": set(), "e": {"a"}}
+    assert in_cycles(graph) == {"b", "c"}
+
+
 def hidden_modules(package: str) -> list[str]:
     """Modules that are something else as an attribute of their package, such as a function of the same name."""
     root = importlib.import_module(package)

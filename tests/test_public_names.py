@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import importlib
-import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -82,11 +81,3 @@ except ImportError as error:
             for name in ("ctfast.CTClassifier", "ctfast.model.fit", "ctfast.model.Sequential4")
         ),
     ]
-
-
-def test_a_submodule_never_hides_a_name() -> None:
-    for package in PACKAGES:
-        root = Path(importlib.import_module(package).__file__ or "").parent
-        modules = {path.stem for path in root.glob("*.py")} | {path.name for path in root.iterdir() if path.is_dir()}
-        functions = {n for n in table(package) if not inspect.ismodule(getattr(importlib.import_module(package), n))}
-        assert not modules & functions, package

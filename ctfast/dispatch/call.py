@@ -18,7 +18,7 @@ from ctfast.dispatch import transfer
 from ctfast.dispatch.arrays import Images, as_images, from_host, host_out
 from ctfast.dispatch.checks import check_params
 from ctfast.errors import ArgumentError, DTypeError, ShapeError
-from ctkernels.contract import OPERATIONS, SAME, Operation
+from ctkernels.contract import OPERATIONS, SAME, Operation, Param
 
 Params = Mapping[str, Any]
 Compute = Callable[[Images, str, Any], Any]
@@ -42,26 +42,25 @@ def result_dtype(
     return wanted
 
 
-def check_against_dtype(operation: Operation, params: Params, image: np.dtype[Any], result: np.dtype[Any]) -> None:
-    """What can only be checked once the dtypes are known."""
-    out_range = params.get("out_range")
-    if out_range is not None:
-        _check_range("out_range", out_range, result, whole=False)
-    if operation.name == "clahe" and params["value_range"] is not None:
-        _check_range("value_range", params["value_range"], image, whole=True)
-    if operation.name == "median_filter" and params["mode"] == "constant":
-        cval = params["cval"]
-        _check_range("cval", (cval, cval), image, whole=True)
+def check_against_dtypes(operation: Operation, params: Params, image: np.dtype[Any], result: np.dtype[Any]) -> None:
+    """What can only be checked once the dtypes are known: values that the image or the result must be able to hold."""
+    for param in operation.params:
+        value = params[param.name]
+        unused = value is None or (param.name == "cval" and params["mode"] != "constant")
+        if param.fits and not unused:
+            _check_fits(param, value, image if param.fits == "image" else result)
 
 
-def _check_range(name: str, pair: tuple[float, float], dtype: np.dtype[Any], *, whole: bool) -> None:
+def _check_fits(param: Param, value: Any, dtype: np.dtype[Any]) -> None:
     if dtype.kind == "f":
         return
-    limits = np.iinfo(dtype)
-    if pair[0] < limits.min or pair[1] > limits.max or (whole and not all(v.is_integer() for v in pair)):
+    limits, whole = np.iinfo(dtype), param.fits == "image"
+    low, high = value if isinstance(value, tuple) else (value, value)
+    if low < limits.min or high > limits.max or (whole and not (low.is_integer() and high.is_integer())):
         numbers = "whole numbers" if whole else "numbers"
-        shown = pair[0] if pair[0] == pair[1] else pair
-        raise ArgumentError(f"{name}={shown!r}: {numbers} from {limits.min} to {limits.max} are allowed for {dtype}")
+        raise ArgumentError(
+            f"{param.name}={value!r}: {numbers} from {limits.min} to {limits.max} are allowed for {dtype}"
+        )
 
 
 class Prepared(NamedTuple):
@@ -87,7 +86,7 @@ def _prepared(
     operation = OPERATIONS[name]
     wanted = result_dtype(operation, image, dtype, out)
     params = check_params(operation, dict(zip(names, given, strict=True)))
-    check_against_dtype(operation, params, image, wanted)
+    check_against_dtypes(operation, params, image, wanted)
     return Prepared(backend.kernel(backend_name, name), wanted, params)
 
 

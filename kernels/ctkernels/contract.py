@@ -47,6 +47,8 @@ class Param:
     name: str
     kind: str
     default: Any = REQUIRED
+    fits: Literal["", "image", "result"] = ""
+    """Whose dtype must hold the value: the image's (whole numbers, where that has them), or the result's."""
 
     @property
     def required(self) -> bool:
@@ -123,8 +125,6 @@ class Operation:
         return shape if self.columns is None else (shape[0], self.columns(params))
 
 
-_BORDER = (Param("mode", "mode", "reflect"), Param("cval", "number", 0.0))
-
 OPERATIONS: Final[Mapping[str, Operation]] = {
     op.name: op
     for op in (
@@ -144,7 +144,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
                 Param("center", "number"),
                 Param("width", "positive"),
                 Param("function", "voi_function", "linear"),
-                Param("out_range", "optional_range", None),
+                Param("out_range", "optional_range", None, fits="result"),
                 Param("slope", "number", 1.0),
                 Param("intercept", "number", 0.0),
             ),
@@ -166,7 +166,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
                 Param("in_range", "optional_range", None),
                 Param("percentiles", "optional_percentile_pair", None),
                 Param("value_range", "optional_mask_range", None),
-                Param("out_range", "optional_range", None),
+                Param("out_range", "optional_range", None, fits="result"),
             ),
             ("float32", "uint8", "uint16"),
             "close",
@@ -187,7 +187,11 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         ),
         Operation(
             "median_filter",
-            (Param("size", "odd_size", 3), *_BORDER),
+            (
+                Param("size", "odd_size", 3),
+                Param("mode", "mode", "reflect"),
+                Param("cval", "number", 0.0, fits="image"),
+            ),
             SAME,
             "exact",
             "filter",
@@ -198,7 +202,12 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         ),
         Operation(
             "gaussian_filter",
-            (Param("sigma", "sigma", 1.0), Param("truncate", "positive", 4.0), *_BORDER),
+            (
+                Param("sigma", "sigma", 1.0),
+                Param("truncate", "positive", 4.0),
+                Param("mode", "mode", "reflect"),
+                Param("cval", "number", 0.0),
+            ),
             SAME,
             "close",
             "filter",
@@ -213,7 +222,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
                 Param("clip_limit", "not_negative", 2.0),
                 Param("tile_grid", "grid", (8, 8)),
                 Param("nbins", "clahe_bins", 256),
-                Param("value_range", "optional_range", None),
+                Param("value_range", "optional_range", None, fits="image"),
             ),
             SAME,
             "exact",
