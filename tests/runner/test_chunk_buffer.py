@@ -15,7 +15,7 @@ from ctfast.runner.gpu.chunks import Chunk, ChunkBuffer, Entry, Key, Output, Sto
 from ctfast.runner.planning import Task
 
 SMALL, LARGE = Key(2, 3, np.dtype(np.int16)), Key(4, 5, np.dtype(np.int16))
-PLAN: Any = None
+CHAIN: Any = None
 
 
 class Slot:
@@ -28,7 +28,7 @@ class Setup:
 
     def __init__(self, slots: int = 1, capacity: int = 3) -> None:
         self.launched: list[Chunk] = []
-        self.buffer = ChunkBuffer([Slot() for _ in range(slots)], self.launched.append, lambda key, plan: capacity, 1)
+        self.buffer = ChunkBuffer([Slot() for _ in range(slots)], self.launched.append, lambda key, chain: capacity, 1)
 
     def reserve(self, key: Key = SMALL, count: int = 1) -> Chunk:
         """In a thread of its own, so that waiting for ever is a failure."""
@@ -36,7 +36,7 @@ class Setup:
 
         def work() -> None:
             with contextlib.suppress(Stopped):
-                got.append(self.buffer.reserve(key, PLAN, count, self.write)[0])
+                got.append(self.buffer.reserve(key, CHAIN, count, self.write)[0])
 
         thread = threading.Thread(target=work, daemon=True)
         thread.start()

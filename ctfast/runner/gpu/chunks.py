@@ -62,13 +62,13 @@ class Chunk:
         expected: files that reserved memory and did not fail; those in ``entries`` are among them.
         closed: whether no more files are taken in.
         unwritten: files whose output is not written yet.
-        results: page-locked: the image first where the plan makes one, then the rows of each statistic.
+        results: page-locked: the image first where the chain makes one, then the rows of each statistic.
         seconds: on the GPU.
     """
 
     slot: Any
     key: Key
-    plan: CheckedChain
+    chain: CheckedChain
     source: NDArray[Any]
     entries: list[Entry] = field(default_factory=list)
     reserved: int = 0
@@ -105,7 +105,7 @@ class ChunkBuffer:
         self._stopped = False
         self._changed = threading.Condition()
 
-    def reserve(self, key: Key, plan: CheckedChain, count: int, write: Callable[[Output], None]) -> tuple[Chunk, int]:
+    def reserve(self, key: Key, chain: CheckedChain, count: int, write: Callable[[Output], None]) -> tuple[Chunk, int]:
         """Memory for ``count`` images: an open chunk and the first index in it, until ``commit`` or ``cancel``.
 
         Where all slots are in use, the caller writes outputs until one is free.
@@ -117,7 +117,7 @@ class ChunkBuffer:
             with self._changed:
                 if self._stopped:
                     raise Stopped
-                chunk = self._with_room(key, plan, count)
+                chunk = self._with_room(key, chain, count)
                 if chunk is not None:
                     start = chunk.reserved
                     chunk.reserved += count
@@ -199,7 +199,7 @@ class ChunkBuffer:
             self._stopped = True
             self._changed.notify_all()
 
-    def _with_room(self, key: Key, plan: CheckedChain, count: int) -> Chunk | None:
+    def _with_room(self, key: Key, chain: CheckedChain, count: int) -> Chunk | None:
         chunk = self._open.get(key)
         if chunk is not None and chunk.reserved + count > len(chunk.source):
             self._close(chunk)
@@ -207,12 +207,12 @@ class ChunkBuffer:
         if chunk is None and self._free:
             slot = self._free.pop()
             try:
-                capacity = max(count, self._capacity(key, plan))
+                capacity = max(count, self._capacity(key, chain))
                 source = slot.host("source", (capacity, key.height, key.width), key.dtype)
             except BaseException:
                 self._free.append(slot)
                 raise
-            chunk = self._open[key] = Chunk(slot, key, plan, source)
+            chunk = self._open[key] = Chunk(slot, key, chain, source)
         return chunk
 
     def _close(self, chunk: Chunk) -> None:

@@ -47,10 +47,10 @@ class DeviceWorker:
         for thread in self._threads:
             thread.start()
 
-    def capacity(self, key: Key, plan: CheckedChain) -> int:
+    def capacity(self, key: Key, chain: CheckedChain) -> int:
         """Images a chunk may hold: by the bytes of a copy, the memory of the GPU, and what did not fit before."""
         pixels = key.height * key.width
-        source, result = pixels * key.dtype.itemsize, pixels * (plan.dtype.itemsize if plan.makes_image else 0)
+        source, result = pixels * key.dtype.itemsize, pixels * (chain.dtype.itemsize if chain.makes_image else 0)
         by_memory = int(_SHARE_OF_MEMORY * self._free_bytes) // (
             SLOTS * (source + result) + _SCRATCH_BYTES_A_PIXEL * pixels
         )
@@ -98,7 +98,7 @@ class DeviceWorker:
     def _launched(self, chunk: Chunk, part: slice) -> Any:
         with device_errors():
             return self._streams.launch(
-                chunk.slot, chunk.source[part], [result[part] for result in chunk.results], _compute(chunk.plan)
+                chunk.slot, chunk.source[part], [result[part] for result in chunk.results], _compute(chunk.chain)
             )
 
     def _in_parts(self, chunk: Chunk) -> None:
@@ -128,18 +128,18 @@ class DeviceWorker:
 
 
 def _results(chunk: Chunk) -> list[NDArray[Any]]:
-    plan, slot = chunk.plan, chunk.slot
+    chain, slot = chunk.chain, chunk.slot
     shape = (chunk.reserved, chunk.key.height, chunk.key.width)
-    results = [slot.host("image", shape, plan.dtype)] if plan.makes_image else []
-    return results + [slot.host(link.operation, *plan.rows(shape, link)) for link in plan.statistics]
+    results = [slot.host("image", shape, chain.dtype)] if chain.makes_image else []
+    return results + [slot.host(link.operation, *chain.rows(shape, link)) for link in chain.statistics]
 
 
-def _compute(plan: CheckedChain) -> Callable[[Any, list[Any]], None]:
+def _compute(chain: CheckedChain) -> Callable[[Any, list[Any]], None]:
     run = backend.chain_kernel("gpu")
     assert run is not None, "the GPU backend takes chains"
-    first = int(plan.makes_image)
+    first = int(chain.makes_image)
 
     def compute(x: Any, results: list[Any]) -> None:
-        run(x, results[0] if first else None, plan.links, results[first:])
+        run(x, results[0] if first else None, chain.links, results[first:])
 
     return compute

@@ -55,7 +55,7 @@ class _Run:
         self._tasks, self._settings = tasks, settings
         self._tasks_lock = threading.Lock()
         self._large_stack_lock = threading.Lock()
-        self._plans: dict[np.dtype, CheckedChain] = {}
+        self._chains: dict[np.dtype, CheckedChain] = {}
         self._outcomes: SimpleQueue[Outcome | BaseException | None] = SimpleQueue()
         with device_errors():
             devices: list[int] = streams().usable_devices()
@@ -149,10 +149,10 @@ class _Run:
         """A chunk with room for these images and their first index; None for more images than a chunk holds."""
         with naming_step(1, self._settings.pipeline.steps[0]):
             check_shape(shape)
-        key, the_plan, count = Key(shape[-2], shape[-1], dtype), self._plan(dtype), prod(shape[:-2])
-        if count > self._fitting(key, the_plan):
+        key, chain, count = Key(shape[-2], shape[-1], dtype), self._chain(dtype), prod(shape[:-2])
+        if count > self._fitting(key, chain):
             return None
-        return self._buffer.reserve(key, the_plan, count, self._write)
+        return self._buffer.reserve(key, chain, count, self._write)
 
     def _run_large_stack(self, task: Task, row: Row, image: Image, read_seconds: float) -> Outcome:
         """A stack with more images than a chunk holds."""
@@ -167,10 +167,10 @@ class _Run:
         chunk, entry = output
         try:
             start = time.perf_counter()
-            images = chunk.results[0] if chunk.plan.makes_image else chunk.source
-            rows = chunk.results[1:] if chunk.plan.makes_image else chunk.results
+            images = chunk.results[0] if chunk.chain.makes_image else chunk.source
+            rows = chunk.results[1:] if chunk.chain.makes_image else chunk.results
             own = slice(entry.start, entry.stop)
-            statistics = chunk.plan.results([r[own] for r in rows], Images(None, entry.shape, "numpy"))
+            statistics = chunk.chain.results([r[own] for r in rows], Images(None, entry.shape, "numpy"))
             result = PipelineResult(images[own].reshape(entry.shape), **statistics)
             store(entry.task, self._settings, entry.image, result)
             seconds = (entry.read_seconds, chunk.seconds / len(chunk.entries), time.perf_counter() - start)
@@ -180,20 +180,20 @@ class _Run:
         self._outcomes.put(outcome)
         self._buffer.written(chunk)
 
-    def _plan(self, dtype: np.dtype) -> CheckedChain:
-        known = self._plans.get(dtype)
+    def _chain(self, dtype: np.dtype) -> CheckedChain:
+        known = self._chains.get(dtype)
         if known is None:
-            known = self._plans[dtype] = check_chain(dtype, self._settings.pipeline.steps, "gpu")
+            known = self._chains[dtype] = check_chain(dtype, self._settings.pipeline.steps, "gpu")
         return known
 
     # What the buffer and the threads of the GPUs call.
 
-    def _fitting(self, key: Key, the_plan: CheckedChain) -> int:
-        return min(worker.capacity(key, the_plan) for worker in self._devices.values())
+    def _fitting(self, key: Key, chain: CheckedChain) -> int:
+        return min(worker.capacity(key, chain) for worker in self._devices.values())
 
-    def _capacity(self, key: Key, the_plan: CheckedChain) -> int:
+    def _capacity(self, key: Key, chain: CheckedChain) -> int:
         # No more than its share of the run, so that all slots have work from the start.
-        return min(self._images_a_slot, self._fitting(key, the_plan))
+        return min(self._images_a_slot, self._fitting(key, chain))
 
     def _launch(self, chunk: Chunk) -> None:
         self._devices[chunk.slot.device].launch(chunk)
