@@ -1,19 +1,24 @@
-"""The commands of the network: ``train``, ``evaluate``, ``predict``, ``export``. They parse and call."""
+"""The commands ``train``, ``evaluate``, ``predict`` and ``export``: they parse, fill an option object, and call.
+
+An option whose name is that of a field of the command's option object (or of ``TrainConfig``) needs nothing else.
+"""
 
 from __future__ import annotations
 
-import sys
-from contextlib import ExitStack
+import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from ctfast.batch.choices import POOLS
+from ctfast.cli.options import Units, Workers, console, words
 from ctfast.cli.pipeline import chosen_pipeline
+from ctfast.model.commands.options import EvaluateOptions, PredictOptions, TrainOptions
+from ctfast.model.config import EXPLAIN_METHODS, PATHS, PRECISIONS, SCHEDULES, TrainConfig
 
 if TYPE_CHECKING:
-    from ctfast.files import UnitsChoice
-    from ctfast.model.data.dataset import Dataset
     from ctfast.model.data.preprocessing import Preprocessing
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a training run.")]
@@ -21,20 +26,16 @@ Data = Annotated[
     list[str],
     typer.Argument(
         metavar="DATA...",
-        help="Labelled slices: the Kaggle folder, a folder with one folder a class, or a CSV with file and label.",
+        help="Labelled slices: the Kaggle folder, a folder with one folder per class, or a CSV with file and label.",
     ),
 ]
 Labels = Annotated[Path | None, typer.Option(help="CSV table that names files and their classes.")]
 Column = Annotated[str | None, typer.Option(help="Its column of classes.")]
 Groups = Annotated[str | None, typer.Option(help="Its column of patients; default: PatientID of DICOM files.")]
-ValuesOption = Annotated[str, typer.Option(help="What the inputs' values are: auto (as each file says), hu, stored.")]
-Workers = Annotated[int | None, typer.Option(min=1, help="Files at work at once; default: all cores.")]
+Plots = Annotated[bool, typer.Option(help="Draw the curves (needs the extra report).")]
 
 N = TypeVar("N", int, float)
-
-_VALUES = ("auto", "hu", "stored")
-_POOLS = ("auto", "threads", "processes")
-_FORMATS = ("jax", "onnx", "keras")
+Options = TypeVar("Options")
 
 
 def add_model_commands(app: typer.Typer) -> None:
@@ -46,25 +47,39 @@ def add_model_commands(app: typer.Typer) -> None:
 def train(
     data: Data,
     out: Annotated[Path, typer.Option("--out", "-o", help="Run folder: weights, metrics, plots.")],
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the slices, at most.")] = 20,
-    seed: Annotated[int, typer.Option(min=0, help="Same seed, same result (same machine and devices).")] = 0,
-    batch_size: Annotated[int, typer.Option(min=1, help="Slices a step.")] = 16,
-    learning_rate: Annotated[float, typer.Option(help="Of Adam, at its highest.")] = 3e-4,
-    schedule: Annotated[str, typer.Option(help="Learning rate: constant, cosine, linear or step.")] = "cosine",
-    warmup: Annotated[float, typer.Option(min=0, max=1, help="Share of the steps in which it rises.")] = 0.05,
-    weight_decay: Annotated[float, typer.Option(min=0, help="Decoupled (AdamW).")] = 1e-4,
-    clip: Annotated[float, typer.Option(min=0, help="Largest norm of the gradient; 0: no limit.")] = 1.0,
-    accumulate: Annotated[int, typer.Option(min=1, help="Work a batch off in so many parts: less memory.")] = 1,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the slices, at most.")] = TrainConfig.epochs,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Same seed, same result (same machine and devices).")
+    ] = TrainConfig.seed,
+    batch_size: Annotated[int, typer.Option(min=1, help="Slices in a step.")] = TrainConfig.batch_size,
+    learning_rate: Annotated[float, typer.Option(help="Of Adam, at its highest.")] = TrainConfig.learning_rate,
+    schedule: Annotated[str, typer.Option(help=f"Of the learning rate: {words(SCHEDULES)}.")] = TrainConfig.schedule,
+    warmup: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the steps in which it rises.")
+    ] = TrainConfig.warmup,
+    weight_decay: Annotated[float, typer.Option(min=0, help="Decoupled (AdamW).")] = TrainConfig.weight_decay,
+    clip: Annotated[float, typer.Option(min=0, help="Largest norm of the gradient; 0: no limit.")] = TrainConfig.clip,
+    accumulate: Annotated[
+        int, typer.Option(min=1, help="Parts that a batch is computed in, one after the other: less memory.")
+    ] = TrainConfig.accumulate,
     class_weights: Annotated[
-        str | None, typer.Option(help="balanced, or one weight a class, such as 1,2.5. Default: none.")
+        str | None, typer.Option(help="balanced, or one weight per class, such as 1,2.5. Default: none.")
     ] = None,
-    label_smoothing: Annotated[float, typer.Option(min=0, help="Share of a target spread over all classes.")] = 0.0,
-    patience: Annotated[int, typer.Option(min=0, help="Stop after so many epochs without progress; 0: never.")] = 0,
+    label_smoothing: Annotated[
+        float, typer.Option(min=0, help="Share of a target spread over all classes.")
+    ] = TrainConfig.label_smoothing,
+    patience: Annotated[
+        int, typer.Option(min=0, help="Stop after so many epochs without a lower validation loss; 0: never.")
+    ] = TrainConfig.patience,
     augment: Annotated[
         str,
-        typer.Option(help="Random changes: none, mild (mirrored, turned, moved, brighter), or shift=0.06,rotation=10."),
+        typer.Option(
+            help="Random changes: none, mild (mirrored, rotated, shifted, brighter), or shift=0.06,rotation=10."
+        ),
     ] = "none",
-    validation: Annotated[float, typer.Option(min=0, help="Share of slices held out, by patient; 0: none.")] = 0.2,
+    validation: Annotated[
+        float, typer.Option(min=0, help="Share of slices held out, by patient; 0: none.")
+    ] = TrainOptions.validation,
     labels: Labels = None,
     column: Column = None,
     groups: Groups = None,
@@ -75,75 +90,40 @@ def train(
     pipeline: Annotated[Path | None, typer.Option(help="The same from a file (.toml or .json).")] = None,
     step: Annotated[list[str] | None, typer.Option(help="The same as single steps; repeat for more.")] = None,
     size: Annotated[int, typer.Option(min=4, max=4096, help="Rows and columns of the network's input.")] = 256,
-    widths: Annotated[str, typer.Option(help="Channels of each block.")] = "32,64,128",
-    dense: Annotated[int, typer.Option(min=1, help="Units of the hidden layer.")] = 128,
-    precision: Annotated[str, typer.Option(help="float32, bfloat16, or auto (bfloat16 on a GPU).")] = "auto",
+    widths: Annotated[str, typer.Option(help="Channels of each block.")] = ",".join(map(str, TrainOptions.widths)),
+    dense: Annotated[int, typer.Option(min=1, help="Units of the hidden layer.")] = TrainOptions.dense,
+    precision: Annotated[
+        str, typer.Option(help=f"{words(PRECISIONS)} (auto: bfloat16 on a GPU).")
+    ] = TrainConfig.precision,
     devices: Annotated[str | None, typer.Option(help="Such as cpu, gpu or gpu:0,gpu:1. Default: all.")] = None,
-    path: Annotated[str, typer.Option(help="Convolutions: auto, ffi, lax or xla.")] = "auto",
-    units: ValuesOption = "auto",
+    path: Annotated[str, typer.Option(help=f"Convolutions: {words(PATHS)}.")] = TrainConfig.path,
+    units: Units = TrainOptions.units,
     workers: Workers = None,
-    resume: Annotated[bool, typer.Option(help="Go on with the run in OUT, if there is one.")] = True,
-    plots: Annotated[bool, typer.Option(help="Draw the curves (needs the extra report).")] = True,
+    resume: Annotated[bool, typer.Option(help="Continue the run in OUT, if there is one.")] = TrainOptions.resume,
+    plots: Plots = TrainOptions.plots,
 ) -> None:
     """Train the network on labelled slices.
 
-    The same command goes on where it stopped. Patients are never torn between training and held-out slices.
+    The same command resumes a run that was stopped. All slices of a patient stay on one side: trained on, or held out.
     """
-    from rich.console import Console
-
-    from ctfast.model.commands.showing import TrainingShow, counted, print_set, print_training
+    given = dict(locals())
+    from ctfast.model.commands.printing import TrainingDisplay, print_training
     from ctfast.model.commands.train import train_run
-    from ctfast.model.config import Augmentation, TrainConfig
+    from ctfast.model.config import Augmentation
 
-    _one_of("values", units, _VALUES)
-    preprocessing = _preprocessing(window, preset, pipeline, step, (size, size))
-    config = TrainConfig(
-        epochs=epochs,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        schedule=schedule,
-        warmup=warmup,
-        weight_decay=weight_decay,
-        clip=clip,
-        accumulate=accumulate,
-        class_weights=_class_weights(class_weights),
-        label_smoothing=label_smoothing,
-        patience=patience,
-        seed=seed,
-        augmentation=Augmentation.parse(augment),
-        precision=precision,
-        devices=devices,
-        path=path,
-    )
-    console = Console(file=sys.stdout)
-    with ExitStack() as live, TrainingShow(console) as show:
-        reading = live.enter_context(counted(console, "reading"))
-
-        def begin(dataset: Dataset, training: int, held_out: int) -> None:
-            live.close()  # only one thing may move on a terminal
-            print_set(dataset, training, held_out, console)
-            show.start()
-
+    given |= {
+        "class_weights": _class_weights(class_weights),
+        "augmentation": Augmentation.parse(augment),
+        "preprocessing": _preprocessing(window, preset, pipeline, step, (size, size)),
+        "widths": tuple(_numbers("widths", widths, int)),
+    }
+    options = _filled(TrainOptions, {**given, "config": _filled(TrainConfig, given)})
+    screen = console()
+    with TrainingDisplay(screen) as display:
         report = train_run(
-            data,
-            out,
-            config=config,
-            preprocessing=preprocessing,
-            widths=tuple(_numbers("widths", widths, int)),
-            dense=dense,
-            validation=validation,
-            labels=labels,
-            column=column,
-            groups=groups,
-            units=cast("UnitsChoice", units),
-            resume=resume,
-            workers=workers,
-            reading=reading,
-            progress=show,
-            told=begin,
-            plots=plots,
+            data, out, options, progress=display.progress, on_start=display.on_start, on_step=display.on_step
         )
-    print_training(report, console)
+    print_training(report, screen)
     if report.unread:
         raise typer.Exit(1)
 
@@ -153,50 +133,37 @@ def evaluate(
     data: Data,
     folds: Annotated[
         int | None,
-        typer.Option(min=2, help="Forget the weights; train anew on all folds but one, patients never torn."),
+        typer.Option(
+            min=2,
+            help="Leave the weights aside: train on all folds but one, in turn, each patient's slices in one fold.",
+        ),
     ] = None,
     seed: Annotated[list[int] | None, typer.Option(min=0, help="Of the folds; repeat for more. Default: 0.")] = None,
     labels: Labels = None,
     column: Column = None,
     groups: Groups = None,
-    units: ValuesOption = "auto",
+    units: Units = EvaluateOptions.units,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder for figures, rows and plots; default: in RUN.")
+        Path | None, typer.Option("--out", "-o", help="Folder for metrics, rows and plots; default: in RUN.")
     ] = None,
-    plots: Annotated[bool, typer.Option(help="Draw the curves (needs the extra report).")] = True,
+    plots: Plots = EvaluateOptions.plots,
     workers: Workers = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what the folder holds.")] = False,
 ) -> None:
-    """Say how good a run is on slices that it has not seen, or with --folds how good its recipe is.
+    """Evaluate a run on slices that it has not seen, or with --folds cross-validate its settings.
 
     Accuracy, AUC, sensitivity, specificity and calibration with intervals, the confusion matrix, curves. Files that
     cannot be read are named and left out.
     """
-    from rich.console import Console
+    given = dict(locals())
+    from ctfast.model.commands.evaluate import evaluate_run
+    from ctfast.model.commands.printing import counting, print_evaluation, print_line
 
-    from ctfast.model.commands.evaluate import evaluate_run, print_evaluation
-    from ctfast.model.commands.showing import counted
-
-    _one_of("values", units, _VALUES)
-    console = Console(file=sys.stdout)
-    with counted(console, "reading") as show:
-        report = evaluate_run(
-            run,
-            data,
-            folds=folds,
-            seeds=tuple(seed or (0,)),
-            labels=labels,
-            column=column,
-            groups=groups,
-            units=cast("UnitsChoice", units),
-            out=out,
-            overwrite=overwrite,
-            plots=plots,
-            workers=workers,
-            progress=show,
-            tell=lambda line: console.print(line, highlight=False, markup=False),
-        )
-    print_evaluation(report, console)
+    options = _filled(EvaluateOptions, {**given, "seeds": tuple(seed or (0,))})
+    screen = console()
+    with counting(screen, "reading") as progress:
+        report = evaluate_run(run, data, options, progress=progress, on_fold=lambda line: print_line(line, screen))
+    print_evaluation(report, screen)
     if report.unread:
         raise typer.Exit(1)
 
@@ -204,42 +171,39 @@ def evaluate(
 def predict(
     run: Run,
     inputs: Annotated[list[str], typer.Argument(metavar="FILES...", help="Folders, patterns or files.")],
-    csv: Annotated[Path, typer.Option(help="Table of predictions, one row an image.")],
+    csv: Annotated[Path, typer.Option(help="Table of predictions, one row per image.")],
     explain: Annotated[
         Path | None,
-        typer.Option(help="Also a picture of each image: what spoke for its class (needs the extra report)."),
+        typer.Option(help="Also a picture of each image: what speaks for its class (needs the extra report)."),
     ] = None,
     method: Annotated[
-        str, typer.Option(help="Of --explain: hires-cam or grad-cam; --no-resume draws anew.")
-    ] = "hires-cam",
+        str, typer.Option(help=f"Of --explain: {words(EXPLAIN_METHODS)}; --no-resume draws anew.")
+    ] = PredictOptions.method,
     batch_size: Annotated[
         int | None, typer.Option(min=1, help="Images computed at once; default: 32, on a GPU 256.")
     ] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Files read at once; default: all cores.")] = None,
-    pool: Annotated[str, typer.Option(help="Workers as threads, processes, or auto.")] = "auto",
-    resume: Annotated[bool, typer.Option(help="Leave rows of unchanged files that the table holds alone.")] = True,
+    workers: Workers = None,
+    pool: Annotated[str, typer.Option(help=f"Kind of workers: {words(POOLS)}.")] = "auto",
+    resume: Annotated[
+        bool, typer.Option(help="Leave rows of unchanged files that the table holds alone.")
+    ] = PredictOptions.resume,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what the table holds.")] = False,
-    units: ValuesOption = "auto",
+    units: Units = PredictOptions.units,
 ) -> None:
     """Predict the class of every slice; the preprocessing is the run's own.
 
-    A bad file gets a row with its error and never stops the others. The same command goes on where it stopped.
+    A bad file gets a row with its error and never stops the others. The same command resumes a run that was stopped.
     """
-    from rich.console import Console
-
-    from ctfast.batch.progress import shown
+    given = dict(locals())
+    from ctfast.batch.progress import progress_bar
     from ctfast.model.commands.predict import execute, plan_predictions
-    from ctfast.model.commands.showing import print_predictions
+    from ctfast.model.commands.printing import print_predictions
 
-    for name, value, allowed in (("values", units, _VALUES), ("pool", pool, _POOLS)):
-        _one_of(name, value, allowed)
-    console = Console(file=sys.stdout)
-    plan = plan_predictions(
-        run, inputs, csv, explain_dir=explain, method=method, units=units, resume=resume, overwrite=overwrite
-    )
-    with shown(len(plan.todo), console) as show:
-        report = execute(plan, batch_size=batch_size, workers=workers, pool=pool, progress=show)
-    print_predictions(report, console)
+    screen = console()
+    plan = plan_predictions(run, inputs, csv, _filled(PredictOptions, {**given, "explain_dir": explain}))
+    with progress_bar(len(plan.todo), screen) as progress:
+        report = execute(plan, progress=progress)
+    print_predictions(report, screen)
     if report.failed:
         raise typer.Exit(1)
 
@@ -255,10 +219,14 @@ def export(
     """Write a run's network for other programs: as jax.export artefact, as ONNX, or for Keras."""
     from ctfast.model.commands.export import export_run
 
-    if format is not None:
-        _one_of("format", format, _FORMATS)
     written = export_run(run, out, format=format, overwrite=overwrite)
     typer.echo(f"written: {written}")
+
+
+def _filled(kind: type[Options], given: Mapping[str, Any]) -> Options:
+    """An option object with whatever of its fields was given."""
+    names = {f.name for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    return kind(**{name: value for name, value in given.items() if name in names})
 
 
 def _preprocessing(
@@ -290,10 +258,3 @@ def _numbers(name: str, text: str, kind: type[N]) -> list[N]:
         raise UsageError(
             f"--{name} {text!r}: numbers with commas between them are allowed, such as 32,64,128"
         ) from None
-
-
-def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    from ctfast.errors import UsageError
-
-    if value not in allowed:
-        raise UsageError(f"--{name} {value!r}: one of {', '.join(allowed)} is allowed")

@@ -2,7 +2,11 @@
 
 from .commands.evaluate import evaluate_run as evaluate_run
 from .commands.export import export_run as export_run
+from .commands.options import EvaluateOptions as EvaluateOptions
+from .commands.options import PredictOptions as PredictOptions
+from .commands.options import TrainOptions as TrainOptions
 from .commands.predict import predict_files as predict_files
+from .commands.train import train_run as train_run
 from .config import Augmentation as Augmentation
 from .config import ModelConfig as ModelConfig
 from .config import TrainConfig as TrainConfig
@@ -12,8 +16,8 @@ from .data.preprocessing import Preprocessing as Preprocessing
 from .data.split import group_folds as group_folds
 from .data.split import split_by_group as split_by_group
 from .evaluation.cross_validation import CrossValidation as CrossValidation
+from .evaluation.cross_validation import NetworkLearner as NetworkLearner
 from .evaluation.cross_validation import cross_validate as cross_validate
-from .evaluation.network_learner import NetworkLearner as NetworkLearner
 from .evaluation.scores import Evaluation as Evaluation
 from .evaluation.scores import evaluate as evaluate
 from .exchange.jax_export import load_jax as load_jax  # extra nn: jax

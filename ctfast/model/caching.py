@@ -11,15 +11,11 @@ from typing import Final
 
 import jax
 
+from ctfast.batch.cache_folder import user_cache
+
 _OWN_SETTINGS: Final = ("JAX_COMPILATION_CACHE_DIR", "JAX_ENABLE_COMPILATION_CACHE")
 _SECONDS: Final = 0.1
 """Programs that compile faster are not worth a file; JAX's own limit of 1 s would leave out prediction."""
-
-
-def cache_folder() -> Path:
-    """Where compiled programs lie by default."""
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return home / "ctfast" / "jax"
 
 
 def use_compilation_cache() -> Path | None:
@@ -31,7 +27,7 @@ def use_compilation_cache() -> Path | None:
         return None
     if jax.config.jax_compilation_cache_dir is not None or not jax.config.jax_enable_compilation_cache:
         return None
-    folder = cache_folder()
+    folder = user_cache("jax")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, RuntimeError):

@@ -21,6 +21,7 @@ import jax
 import numpy as np
 
 from ctfast import __version__
+from ctfast.batch.atomic import write_json
 from ctfast.errors import FileFormatError
 
 FORMAT: Final = 1
@@ -30,7 +31,7 @@ _CHUNK: Final = 1 << 22
 
 @dataclass(frozen=True)
 class Record:
-    """What is stored: checkpoints (name to kind to folder and files), and whatever the caller told."""
+    """What is stored: checkpoints (name to kind to folder and files), and the caller's own facts."""
 
     checkpoints: Mapping[str, Any]
     facts: Mapping[str, Any]
@@ -63,7 +64,7 @@ class CheckpointStore:
     def commit(self, checkpoints: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
         """Make these the checkpoints: name to kind to what ``write`` returned. Removes all others."""
         data = {"format": FORMAT, "ctfast": __version__, "checkpoints": dict(checkpoints), "facts": dict(facts)}
-        write_json(self.file, data)
+        write_json(self.file, data, durable=True)
         named = {self.file.name} | {item["folder"] for items in checkpoints.values() for item in items.values()}
         for path in self.folder.iterdir():
             if path.name not in named:
@@ -110,37 +111,26 @@ class CheckpointStore:
         leaves, structure = jax.tree.flatten(like)
         try:
             with _checkpointer() as checkpointer:
-                found = _restore(checkpointer, folder.absolute(), len(leaves))
+                arrays = _restore(checkpointer, folder.absolute(), len(leaves))
         except Exception as error:  # Orbax and TensorStore raise many kinds
             raise FileFormatError(f"{folder} can't be read ({error}): {_other(name)}, or train again") from error
-        for wanted, array in zip(leaves, found):
+        for wanted, array in zip(leaves, arrays):
             if wanted.shape != array.shape or wanted.dtype != array.dtype:
                 raise FileFormatError(
                     f"{folder} holds an array {array.shape} {array.dtype} where {wanted.shape} {wanted.dtype} is "
                     "needed: config.json belongs to another checkpoint"
                 )
-        return jax.tree.unflatten(structure, found)
+        return jax.tree.unflatten(structure, arrays)
 
     def _check_file(self, path: Path, size: int, checksum: int, name: str) -> None:
         try:
-            found = path.stat().st_size
+            actual = path.stat().st_size
         except OSError as error:
             raise FileFormatError(f"{path} is missing: {_other(name)}, or train again") from error
-        if found != size:
-            raise FileFormatError(f"{path} has {found} bytes, {size} were written: {_other(name)}, or train again")
+        if actual != size:
+            raise FileFormatError(f"{path} has {actual} bytes, {size} were written: {_other(name)}, or train again")
         if _checksum(path) != checksum:
             raise FileFormatError(f"{path} was changed or damaged: {_other(name)}, or train again")
-
-
-def write_json(path: Path, data: Any) -> None:
-    """Replace a JSON file in one step."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        temporary.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-        _flush(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _other(name: str) -> str:
@@ -169,8 +159,8 @@ def _restore(checkpointer: Any, folder: Path, number: int) -> list[Any]:
     import orbax.checkpoint as ocp
 
     each = {f"{k:04d}": ocp.RestoreArgs(restore_type=np.ndarray) for k in range(number)}
-    found = checkpointer.restore(folder, args=ocp.args.PyTreeRestore(restore_args=each))
-    return [found[name] for name in each]
+    arrays = checkpointer.restore(folder, args=ocp.args.PyTreeRestore(restore_args=each))
+    return [arrays[name] for name in each]
 
 
 def _checksum(path: Path) -> int:

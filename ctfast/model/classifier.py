@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ctfast.errors import MissingDependencyError
+from ctfast.errors import missing_extra
 from ctfast.files.image import PIXEL_DTYPES
 from ctfast.model.config import Augmentation, ModelConfig, TrainConfig
 from ctfast.model.data.dataset import Dataset
-from ctfast.model.data.preprocessing import Preprocessing
+from ctfast.model.data.preprocessing import DEFAULT_WINDOW, Preprocessing
 from ctfast.model.run_folder import TrainedModel
 from ctfast.model.training.fit import fit
-from ctfast.pipeline import Pipeline, Step
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin
@@ -30,13 +29,13 @@ try:
     from sklearn.utils.multiclass import check_classification_targets
     from sklearn.utils.validation import check_is_fitted, validate_data
 except ImportError as error:
-    raise MissingDependencyError('CTClassifier needs scikit-learn: pip install "ctfast[nn]"') from error
+    raise missing_extra("CTClassifier needs scikit-learn", "nn") from error
 
 if TYPE_CHECKING:
     from sklearn.utils import Tags
 
 _LIKE_COLOR: Final = (3, 4)
-_NARROWEST: Final = 1e-6
+_LEAST_WIDTH: Final = 1e-6
 """Width of the window where all training values are equal."""
 
 
@@ -52,15 +51,15 @@ class CTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         widths: Channels of each block of convolution and pooling.
         dense: Units of the hidden layer.
         epochs: Passes over the training images.
-        batch_size: Images a step.
-        learning_rate: Of Adam.
+        batch_size: Images in a step.
+        learning_rate: Of Adam, at its highest; ``TrainConfig``'s own default is lower (3e-4).
         augment: Turn, shift, flip and jitter the training images.
         random_state: Seed (or a NumPy generator of the old kind) of initialisation, order and augmentation.
 
     Attributes:
         classes_: Labels, sorted.
         n_features_in_: Pixels of an image.
-        history_: One dictionary an epoch, as ``ctfast.model.fit`` gives them.
+        history_: One dictionary per epoch, as ``ctfast.model.fit`` gives them.
         n_iter_: Epochs that were run.
 
     ``X`` holds gray images ``(N, H, W)`` or flattened ``(N, H * W)``, in HU unless ``value_range`` says otherwise.
@@ -70,7 +69,7 @@ class CTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         self,
         *,
         image_size: tuple[int, int] = (256, 256),
-        value_range: tuple[float, float] | None = (-200.0, 1000.0),
+        value_range: tuple[float, float] | None = DEFAULT_WINDOW,
         image_shape: tuple[int, int] | None = None,
         widths: tuple[int, ...] = (32, 64, 128),
         dense: int = 128,
@@ -153,14 +152,8 @@ class CTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
 
     def _preprocessing(self, images: NDArray[Any]) -> Preprocessing:
         low, high = self.value_range if self.value_range is not None else (float(images.min()), float(images.max()))
-        window = Step(
-            "window",
-            center=(low + high) / 2,
-            width=max(high - low, _NARROWEST),
-            function="linear_exact",
-            dtype="uint16",
-        )
-        return Preprocessing(Pipeline([window]), image_size=(self.image_size[0], self.image_size[1]))
+        size = (self.image_size[0], self.image_size[1])
+        return Preprocessing.of_window(low, high, image_size=size, least_width=_LEAST_WIDTH)
 
     def _as_images(self, data: NDArray[Any]) -> NDArray[Any]:
         """``(N, H, W)`` in a dtype that the kernels take."""

@@ -2,60 +2,43 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Self
+from typing import Any, Final
 
+from ctfast.batch.choices import check_choice
 from ctfast.errors import ArgumentError
+from ctfast.model.settings import Stored, check_number, check_whole, is_number, refusal
 
 SCHEDULES: Final = ("constant", "cosine", "linear", "step")
 PRECISIONS: Final = ("auto", "float32", "bfloat16")
-_LARGEST: Final = 1 << 20
+PATHS: Final = ("auto", "ffi", "lax", "xla")
+"""How convolutions are computed; see ``ctfast.model.network.convolution``."""
+EXPLAIN_METHODS: Final = ("hires-cam", "grad-cam")
+"""See ``ctfast.model.network.explain``."""
 
 
-def _refuse(name: str, value: Any, allowed: str) -> ArgumentError:
-    return ArgumentError(f"{name}={value!r}: {allowed} is allowed")
+def convolved_size(rows: int, columns: int) -> tuple[int, int]:
+    """What a valid 3 x 3 convolution leaves of an image."""
+    return rows - 2, columns - 2
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+def pooled_size(rows: int, columns: int) -> tuple[int, int]:
+    """What one block leaves: the convolution, then a 2 x 2 maximum that drops an odd last row or column."""
+    height, width = convolved_size(rows, columns)
+    return height // 2, width // 2
 
 
-def _check_whole(name: str, value: Any, low: int, high: int = _LARGEST) -> None:
-    if type(value) is not int or not low <= value <= high:
-        raise _refuse(name, value, f"a whole number from {low} to {high}")
-
-
-def _check_number(name: str, value: Any, low: float, high: float, *, above: bool = False) -> None:
-    if not _is_number(value) or not low <= value <= high or (above and value == low):
-        raise _refuse(name, value, f"a number {'above' if above else 'from'} {low:g} to {high:g}")
-
-
-class _Stored:
-    """Dataclasses that go to JSON and back; lists become tuples again."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON-able values."""
-        return dataclasses.asdict(self)  # type: ignore[call-overload]
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """From what ``to_dict`` gave, also by way of JSON.
-
-        Raises:
-            ArgumentError: For unknown names and values that are not allowed.
-        """
-        names = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
-        unknown = sorted(set(data) - names)
-        if unknown:
-            raise ArgumentError(f"{cls.__name__} has no {', '.join(unknown)}; it has {', '.join(sorted(names))}")
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in data.items()})
+def _least_size(blocks: int) -> int:
+    """The side of the smallest image of which ``blocks`` blocks leave a pixel."""
+    side = 1
+    for _ in range(blocks):
+        side = 2 * side + 2
+    return side
 
 
 @dataclass(frozen=True)
-class ModelConfig(_Stored):
+class ModelConfig(Stored):
     """The shape of a network; the default is ``sequential_4`` of the seed report, 14,839,234 parameters.
 
     Attributes:
@@ -81,36 +64,39 @@ class ModelConfig(_Stored):
         for name in ("image_size", "widths"):
             value = getattr(self, name)
             if not isinstance(value, (tuple, list)) or not value:
-                raise _refuse(name, value, "a tuple of whole numbers")
+                raise refusal(name, value, "a tuple of whole numbers")
             for each in value:
-                _check_whole(name, each, 1, 1 << 16)
+                check_whole(name, each, 1, 1 << 16)
             object.__setattr__(self, name, tuple(value))
         if len(self.image_size) != 2:
-            raise _refuse("image_size", self.image_size, "(rows, columns)")
+            raise refusal("image_size", self.image_size, "(rows, columns)")
         if self.in_channels not in (1, 3):
-            raise _refuse("in_channels", self.in_channels, "1 or 3")
-        _check_whole("dense", self.dense, 1, 1 << 16)
-        _check_whole("classes", self.classes, 2, 1 << 16)
+            raise refusal("in_channels", self.in_channels, "1 or 3")
+        check_whole("dense", self.dense, 1, 1 << 16)
+        check_whole("classes", self.classes, 2, 1 << 16)
         if min(self.feature_shape) < 1:
-            need = 1
-            for _ in self.widths:
-                need = 2 * need + 2
+            least = _least_size(len(self.widths))
             raise ArgumentError(
-                f"image_size={self.image_size}: {len(self.widths)} blocks need at least {need} x {need} pixels; "
+                f"image_size={self.image_size}: {len(self.widths)} blocks need at least {least} x {least} pixels; "
                 "use larger images or fewer widths"
             )
 
     @property
+    def block_sizes(self) -> tuple[tuple[int, int], ...]:
+        """Rows and columns after each block."""
+        sizes = [self.image_size]
+        for _ in self.widths:
+            sizes.append(pooled_size(*sizes[-1]))
+        return tuple(sizes[1:])
+
+    @property
     def feature_shape(self) -> tuple[int, int, int]:
         """Rows, columns and channels after the last block."""
-        rows, columns = self.image_size
-        for _ in self.widths:
-            rows, columns = (rows - 2) // 2, (columns - 2) // 2
-        return rows, columns, self.widths[-1]
+        return *self.block_sizes[-1], self.widths[-1]
 
 
 @dataclass(frozen=True)
-class Augmentation(_Stored):
+class Augmentation(Stored):
     """Random changes of training images, drawn anew for each image and epoch. The default changes nothing.
 
     Attributes:
@@ -143,9 +129,9 @@ class Augmentation(_Stored):
         """
         for name in ("flip_horizontal", "flip_vertical", "rot90"):
             if not isinstance(getattr(self, name), bool):
-                raise _refuse(name, getattr(self, name), "True or False")
+                raise refusal(name, getattr(self, name), "True or False")
         for name, high in (("rotation", 180), ("shift", 1), ("contrast", 1), ("brightness", 1), ("noise", 1)):
-            _check_number(name, getattr(self, name), 0, high)
+            check_number(name, getattr(self, name), 0, high)
 
     @property
     def moves(self) -> bool:
@@ -182,20 +168,20 @@ class Augmentation(_Stored):
 
 
 @dataclass(frozen=True)
-class TrainConfig(_Stored):
+class TrainConfig(Stored):
     """How to train.
 
     Attributes:
         epochs: Passes over the training images, at most.
-        batch_size: Images a step (all devices and accumulated parts together).
+        batch_size: Images in a step (all devices and accumulated parts together).
         learning_rate: Of Adam, at its highest.
         schedule: ``constant``; ``cosine`` or ``linear`` down to 0 at the last step; ``step``: a tenth after half of
             the steps, a hundredth after three quarters.
         warmup: Share of all steps in which the learning rate rises from 0.
         weight_decay: Decoupled (AdamW), on kernels, not on biases.
         clip: Largest global norm of the gradient; 0 for no limit.
-        accumulate: Parts in which a batch is worked off, one after the other: less memory, the same step.
-        class_weights: ``balanced`` (as in scikit-learn: classes count alike), one weight a class, or none.
+        accumulate: Parts in which a batch is computed, one after the other: less memory, the same step.
+        class_weights: ``balanced`` (as in scikit-learn: classes count alike), one weight per class, or none.
         label_smoothing: Share of each target that is spread over all classes.
         patience: Stop after so many epochs without a lower validation loss; 0 for never.
         seed: Of initialisation, order and augmentation; equal seeds give equal bits on the same machine and devices.
@@ -204,8 +190,8 @@ class TrainConfig(_Stored):
         devices: ``None`` (all of the best platform), ``"cpu"``, ``"gpu"``, ``"gpu:1"``, ``"cpu:0,cpu:1"``.
         path: How convolutions are computed; see ``ctfast.model.network.convolution``.
         steps_per_dispatch: Steps in one call of the compiled program; 0 chooses by platform.
-        memory_limit: Bytes that a step may take; 0: what the device has free. A step that needs more works off its
-            batch in parts.
+        memory_limit: Bytes that a step may take; 0: what the device has free. A step that needs more
+            computes its batch in parts.
         checkpoint_seconds: A checkpoint after the first epoch that ends so long after the last checkpoint, and at the
             end; 0: after every epoch.
     """
@@ -239,29 +225,28 @@ class TrainConfig(_Stored):
         if isinstance(self.augmentation, Mapping):
             object.__setattr__(self, "augmentation", Augmentation.from_dict(self.augmentation))
         if not isinstance(self.augmentation, Augmentation):
-            raise _refuse("augmentation", self.augmentation, "an Augmentation")
-        _check_whole("epochs", self.epochs, 1)
-        _check_whole("batch_size", self.batch_size, 1)
-        _check_whole("accumulate", self.accumulate, 1, self.batch_size)
-        _check_whole("patience", self.patience, 0)
-        _check_whole("seed", self.seed, 0, (1 << 31) - 1)
-        _check_whole("steps_per_dispatch", self.steps_per_dispatch, 0, 1024)
-        _check_whole("memory_limit", self.memory_limit, 0, 1 << 60)
-        _check_number("learning_rate", self.learning_rate, 0, 1e30, above=True)
-        _check_number("weight_decay", self.weight_decay, 0, 1e3)
-        _check_number("clip", self.clip, 0, 1e30)
-        _check_number("warmup", self.warmup, 0, 1)
-        _check_number("checkpoint_seconds", self.checkpoint_seconds, 0, 1e9)
-        _check_number("label_smoothing", self.label_smoothing, 0, 1)
-        for name, allowed in (("schedule", SCHEDULES), ("precision", PRECISIONS)):
-            if getattr(self, name) not in allowed:
-                raise _refuse(name, getattr(self, name), f"one of {', '.join(allowed)}")
+            raise refusal("augmentation", self.augmentation, "an Augmentation")
+        check_whole("epochs", self.epochs, 1)
+        check_whole("batch_size", self.batch_size, 1)
+        check_whole("accumulate", self.accumulate, 1, self.batch_size)
+        check_whole("patience", self.patience, 0)
+        check_whole("seed", self.seed, 0, (1 << 31) - 1)
+        check_whole("steps_per_dispatch", self.steps_per_dispatch, 0, 1024)
+        check_whole("memory_limit", self.memory_limit, 0, 1 << 60)
+        check_number("learning_rate", self.learning_rate, 0, 1e30, above=True)
+        check_number("weight_decay", self.weight_decay, 0, 1e3)
+        check_number("clip", self.clip, 0, 1e30)
+        check_number("warmup", self.warmup, 0, 1)
+        check_number("checkpoint_seconds", self.checkpoint_seconds, 0, 1e9)
+        check_number("label_smoothing", self.label_smoothing, 0, 1)
+        for name, allowed in (("schedule", SCHEDULES), ("precision", PRECISIONS), ("path", PATHS)):
+            check_choice(name, getattr(self, name), allowed, ArgumentError)
         self._check_class_weights()
 
     def _check_class_weights(self) -> None:
         weights = self.class_weights
         if weights is None or weights == "balanced":
             return
-        if not isinstance(weights, (tuple, list)) or not all(_is_number(w) and w >= 0 for w in weights):
-            raise _refuse("class_weights", weights, "'balanced', one number of at least 0 a class, or None")
+        if not isinstance(weights, (tuple, list)) or not all(is_number(w) and w >= 0 for w in weights):
+            raise refusal("class_weights", weights, "'balanced', one number of at least 0 per class, or None")
         object.__setattr__(self, "class_weights", tuple(map(float, weights)))

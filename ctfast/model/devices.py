@@ -50,7 +50,7 @@ class Devices:
     def _sharding(self, spec: PartitionSpec) -> Sharding:
         return NamedSharding(self.mesh, spec) if len(self.devices) > 1 else SingleDeviceSharding(self.devices[0])
 
-    def place(self, sharding: Sharding, shape: tuple[int, ...], part: Callable[[Any], Any]) -> jax.Array:
+    def put(self, sharding: Sharding, shape: tuple[int, ...], part: Callable[[Any], Any]) -> jax.Array:
         """An array on the devices; ``part(index)`` gives what lies at an index: only parts of this process are asked
         for."""  # fmt: skip
         if len(self.devices) == 1:
@@ -59,15 +59,15 @@ class Devices:
 
     def replicate(self, tree: Any) -> Any:
         """Arrays of the host to every device."""
-        return jax.tree.map(lambda a: self.place(self.everywhere, np.shape(a), lambda i: np.asarray(a)[i]), tree)
+        return jax.tree.map(lambda a: self.put(self.everywhere, np.shape(a), lambda i: np.asarray(a)[i]), tree)
 
     def memory_bytes(self) -> int:
         """Memory that is free on the device with the least."""
         from ctfast.batch.limits import available_bytes
 
-        told = [d.memory_stats() for d in self.local]
-        free = [s["bytes_limit"] - s.get("bytes_in_use", 0) for s in told if s and "bytes_limit" in s]
-        return min(free) if len(free) == len(told) else available_bytes() // len(self.local)
+        stats = [d.memory_stats() for d in self.local]
+        free = [s["bytes_limit"] - s.get("bytes_in_use", 0) for s in stats if s and "bytes_limit" in s]
+        return min(free) if len(free) == len(stats) else available_bytes() // len(self.local)
 
     def describe(self) -> list[str]:
         """For the record of a run."""
@@ -101,13 +101,13 @@ def choose_devices(wanted: str | None = None) -> Devices:
     for name in wanted.split(","):
         platform, _, number = name.strip().lower().partition(":")
         present = _of_platform(_ALIASES.get(platform, platform))
-        found = [d for d in present if not number or str(d.id) == number]
-        if not found:
+        matching = [d for d in present if not number or str(d.id) == number]
+        if not matching:
             raise BackendUnavailableError(
                 f"no device {name.strip()!r} here; there are {', '.join(f'{d.platform}:{d.id}' for d in _all())}."
                 + (" A GPU needs JAX's CUDA build: pip install 'jax[cuda12]'" if platform in ("gpu", "cuda") else "")
             )
-        chosen += [d for d in found if d not in chosen]
+        chosen += [d for d in matching if d not in chosen]
     if len({d.platform for d in chosen}) > 1:
         raise ArgumentError(f"devices={wanted!r}: devices of one platform are allowed")
     return _meshed(chosen)

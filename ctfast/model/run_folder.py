@@ -1,7 +1,7 @@
 """The folder of a training run: what was trained, on what, how it went, and the weights.
 
-``config.json`` (model, training, preprocessing, classes), ``environment.json``, ``metrics.jsonl`` (a line an epoch),
-``checkpoints/``, ``plots/``. ``load_run`` reads it back for prediction.
+``config.json`` (model, training, preprocessing, classes), ``environment.json``, ``data.json`` (which slices),
+``metrics.jsonl`` (a line per epoch), ``checkpoints/``, ``plots/``. ``load_run`` reads it back for prediction.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctfast import __version__
+from ctfast.batch.atomic import write_json, write_text
 from ctfast.errors import ArgumentError, FileFormatError, UsageError
 from ctfast.model.caching import use_compilation_cache
-from ctfast.model.checkpoint import FORMAT, NAMES, CheckpointStore, write_json
+from ctfast.model.checkpoint import FORMAT, NAMES, CheckpointStore
 from ctfast.model.config import ModelConfig, TrainConfig
 from ctfast.model.data.preprocessing import Preprocessing
 from ctfast.model.devices import Devices
@@ -71,8 +72,8 @@ class TrainedModel:
             raise ArgumentError(f"preprocessing to {preprocessing.image_size}, a model for {model.config.image_size}")
         if preprocessing.channels > model.config.in_channels:
             raise ArgumentError("RGB preprocessing needs a model with in_channels=3")
-        told = _hash(model, preprocessing, classes)
-        return cls(model, model.config, preprocessing, tuple(classes), told, training)
+        fingerprint = _hash(model, preprocessing, classes)
+        return cls(model, model.config, preprocessing, tuple(classes), fingerprint, training)
 
     def predict_proba(self, images: NDArray[np.uint16], *, batch_size: int | None = None) -> NDArray[np.float32]:
         """Probabilities ``(N, classes)`` of images ``(N, H, W)`` or ``(N, H, W, 3)`` uint16, as ``Dataset.images``.
@@ -85,8 +86,8 @@ class TrainedModel:
 
 
 def _hash(model: Sequential4, preprocessing: Preprocessing, classes: Sequence[str]) -> str:
-    told = [model.config.to_dict(), preprocessing.hash, list(classes)]
-    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
+    settings = [model.config.to_dict(), preprocessing.hash, list(classes)]
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     for array in jax.tree.leaves(weights_of(model)):
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()[:16]
@@ -127,6 +128,7 @@ class RunFolder:
         self.path = path
         self.config_file = path / "config.json"
         self.metrics_file = path / "metrics.jsonl"
+        self.data_file = path / "data.json"
         self.checkpoints = CheckpointStore(path / "checkpoints")
 
     def read_config(self) -> dict[str, Any]:
@@ -137,27 +139,27 @@ class RunFolder:
         """
         try:
             data = json.loads(self.config_file.read_text(encoding="utf-8"))
-            found = data["format"]
+            version = data["format"]
         except (FileNotFoundError, NotADirectoryError):
             raise FileFormatError(f"{self.path} is no run folder of ctfast: it has no config.json") from None
         except (ValueError, KeyError, TypeError, OSError) as error:
             raise FileFormatError(f"{self.config_file} is damaged ({error}): train again") from error
-        if found != FORMAT:
+        if version != FORMAT:
             raise FileFormatError(
-                f"{self.config_file} has format {found} (ctfast {data.get('ctfast')}), this ctfast {__version__} reads "
-                f"{FORMAT}: use that ctfast, or train again"
+                f"{self.config_file} has format {version} (ctfast {data.get('ctfast')}), this ctfast {__version__} "
+                f"reads {FORMAT}: use that ctfast, or train again"
             )
         return dict(data)
 
     def start(self, data: Mapping[str, Any], devices: Devices, *, resume: bool) -> bool:
-        """Make the folder, or check that it can go on; True if there is something to go on from.
+        """Make the folder, or check that the run in it can be resumed; True if it has a checkpoint.
 
         Raises:
-            UsageError: If there is something else, or a run that was made otherwise.
+            UsageError: If it holds something else, or a run with other settings.
         """
         if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
             if not resume:
-                raise UsageError(f"{self.path} is not empty: give another folder, or resume=True to go on with its run")
+                raise UsageError(f"{self.path} is not empty: give another folder, or resume=True to continue its run")
             self._refuse_another_run(self.read_config(), data)
         else:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -179,9 +181,7 @@ class RunFolder:
 
     def write_history(self, history: Sequence[Mapping[str, Any]]) -> None:
         """All epochs so far; whole or not at all."""
-        temporary = self.metrics_file.with_suffix(".tmp")
-        temporary.write_text("".join(json.dumps(row) + "\n" for row in history), encoding="utf-8")
-        os.replace(temporary, self.metrics_file)
+        write_text(self.metrics_file, "".join(json.dumps(row) + "\n" for row in history))
 
 
 def environment(devices: Devices) -> dict[str, Any]:

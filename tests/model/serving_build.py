@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -59,14 +58,3 @@ def weights_of(model: Sequential4, name: str) -> tuple[NDArray[np.float32], NDAr
     """Kernel (3, 3, in, out) or (in, out), and bias."""
     layer = model.layer(name)
     return np.asarray(layer.kernel[...]), np.asarray(layer.bias[...])
-
-
-def square_unless_deadly(item: int) -> int:
-    """Work for a process; 13 kills it as a crashing decoder would."""
-    if item == 13:
-        os._exit(9)
-    return item * item
-
-
-def died(item: int) -> int:
-    return -item

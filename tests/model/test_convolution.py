@@ -182,7 +182,7 @@ def test_the_first_layer_does_not_compute_the_gradient_of_its_images() -> None:
 def test_auto_takes_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     assert choose_path("auto", "cpu", np.float32) == "ffi"
     assert choose_path("auto", "gpu", np.float32) == choose_path("auto", "tpu", jnp.bfloat16) == "xla"
-    monkeypatch.setattr("ctfast.model.network.convolution._why_no_ffi", lambda dtype: "no compiler today")
+    monkeypatch.setattr("ctfast.model.network.convolution.why_no_ffi", lambda dtype: "no compiler today")
     assert choose_path("auto", "cpu", np.float32) == "lax"
     with pytest.raises(BackendUnavailableError, match="no compiler today"):
         choose_path("ffi", "cpu", np.float32)

@@ -21,9 +21,8 @@ from ctfast.model.data.dataset import Dataset, load_dataset
 from ctfast.model.data.preprocessing import Preprocessing
 from ctfast.model.data.split import group_folds
 from ctfast.model.evaluation.baselines import BandBaseline, HistogramBaseline, Predict, band_share
-from ctfast.model.evaluation.cross_validation import cross_validate
+from ctfast.model.evaluation.cross_validation import NetworkLearner, cross_validate
 from ctfast.model.evaluation.metrics import wilson
-from ctfast.model.evaluation.network_learner import NetworkLearner
 from ctfast.tools.synth import write_set
 from tests.model.data_build import SMALL, made_of
 
@@ -49,7 +48,7 @@ def test_every_slice_is_predicted_once_a_seed_by_a_model_that_has_not_seen_its_p
     labels, groups = [0, 1, 1, 0] * 10, [k // 2 for k in range(40)]
     watcher = Watcher()
     lines: list[str] = []
-    found = cross_validate(made_of(labels, groups), watcher, folds=5, seeds=(0, 7), tell=lines.append)
+    found = cross_validate(made_of(labels, groups), watcher, folds=5, seeds=(0, 7), on_fold=lines.append)
     assert len(watcher.seen) == 10
     assert not any(train & test for train, test, _ in watcher.seen)
     assert [seed for *_, seed in watcher.seen] == [0] * 5 + [7] * 5

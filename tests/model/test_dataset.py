@@ -11,8 +11,9 @@ import pytest
 from ctfast.errors import ArgumentError, UsageError
 from ctfast.files import write_image
 from ctfast.model.data import store
-from ctfast.model.data.dataset import Dataset, describe, load_dataset
+from ctfast.model.data.dataset import Dataset, load_dataset
 from ctfast.model.data.preprocessing import Preprocessing
+from ctfast.model.data.record import describe
 from ctfast.tools.synth import write_set
 from tests.model.data_build import SMALL, dicom, made_of, pixels, tiff
 
@@ -241,7 +242,7 @@ def test_what_a_killed_process_left_is_never_found(tmp_path: Path, monkeypatch: 
 
 def test_a_full_disk_says_so_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, cache = two_classes(tmp_path / "set"), tmp_path / "cache"
-    monkeypatch.setattr(store, "_RESERVE", 1 << 62)
+    monkeypatch.setattr(store, "RESERVED_BYTES", 1 << 62)
     with pytest.raises(UsageError, match=r"no room.*cache=FOLDER"):
         load_dataset(folder, preprocessing=SMALL, cache=cache, memory=0)
     assert list(cache.iterdir()) == []

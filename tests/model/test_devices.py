@@ -19,7 +19,7 @@ from tests.model.training_build import TINY, easy_set, numbers, python, quick
 
 TRAIN = """
 import json, sys
-from training_build import TINY, easy_set, numbers, quick
+from tests.model.training_build import TINY, easy_set, numbers, quick
 from ctfast.model import Augmentation, fit, load_run
 from ctfast.model.devices import choose_devices, join_processes
 import jax

@@ -18,12 +18,14 @@ import ctfast.model
 from ctfast.batch.notice import NOT_A_DEVICE
 from ctfast.errors import FileFormatError, UsageError
 from ctfast.files import write_image
-from ctfast.model import ModelConfig, TrainConfig, fit
-from ctfast.model.commands.evaluate import evaluate_run, print_evaluation
-from ctfast.model.data.dataset import Dataset, load_dataset, record_of, seen_before
+from ctfast.model import EvaluateOptions, ModelConfig, TrainConfig, fit
+from ctfast.model.commands.evaluate import evaluate_run
+from ctfast.model.commands.printing import print_evaluation
+from ctfast.model.data.dataset import Dataset, load_dataset
 from ctfast.model.data.preprocessing import Preprocessing
+from ctfast.model.data.record import record_of, seen_before
 from ctfast.model.data.split import split_by_group
-from ctfast.model.evaluation.network_learner import NetworkLearner
+from ctfast.model.evaluation.cross_validation import NetworkLearner
 from tests.model.data_build import SMALL
 
 
@@ -88,6 +90,22 @@ def test_a_run_on_a_set(run: Path, tmp_path: Path) -> None:
     assert NOT_A_DEVICE in shown.getvalue()
     assert "bad.tif" in shown.getvalue()
     assert evaluate_run(run, folder, plots=False).out == run / "evaluation-2", "nothing is overwritten unasked"
+
+
+def test_results_are_replaced_whole_or_not_at_all(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = bright_set(tmp_path / "set")
+    before = evaluate_run(run, folder, out=tmp_path / "out", plots=False)
+    held = {path: path.read_bytes() for path in before.files}
+
+    def full_disk(source: Any, target: Any) -> None:
+        raise OSError(28, "No space left on device", str(target))
+
+    options = EvaluateOptions(labels=_labels(folder), out=tmp_path / "out", overwrite=True, plots=False)
+    with monkeypatch.context() as patch:
+        patch.setattr("ctfast.batch.atomic.os.replace", full_disk)
+        with pytest.raises(OSError, match="No space left"):
+            evaluate_run(run, folder / "bright", options)
+    assert {path: path.read_bytes() for path in (tmp_path / "out").iterdir()} == held
 
 
 def test_slices_that_were_trained_on_are_named(run: Path, tmp_path: Path) -> None:
@@ -164,7 +182,7 @@ def test_a_real_run_and_its_recipe(tmp_path: Path) -> None:
     assert found.evaluation.accuracy.value >= 0.9
     assert any("trained on 24 files" in w for w in found.warnings)
     lines: list[str] = []
-    crossed = evaluate_run(tmp_path / "run", folder, folds=2, seeds=(3,), plots=False, tell=lines.append)
+    crossed = evaluate_run(tmp_path / "run", folder, folds=2, seeds=(3,), plots=False, on_fold=lines.append)
     assert crossed.cross_validation is not None
     assert crossed.cross_validation.outcomes[0].accuracy.value >= 0.9
     assert crossed.cross_validation.outcomes[0].probabilities.shape == (1, 24, 2)

@@ -7,6 +7,8 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import fields
+from inspect import signature
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +17,12 @@ import typer
 from typer.testing import CliRunner
 
 import ctfast
+from ctfast.cli import model as model_commands
 from ctfast.cli.model import add_model_commands
+from ctfast.cli.options import Commands
 from ctfast.errors import CTFastError
 from ctfast.files import write_image
+from ctfast.model import EvaluateOptions, PredictOptions, TrainConfig, TrainOptions, load_run, train_run
 from ctfast.model.config import Augmentation
 from ctfast.model.data.preprocessing import Preprocessing
 from ctfast.tools.synth import write_set
@@ -25,7 +30,7 @@ from ctfast.tools.synth import write_set
 ROOT = Path(ctfast.__file__).parents[1]
 SMALL = ("--size", "24", "--widths", "4,8", "--dense", "8", "--no-plots")
 
-app = typer.Typer(pretty_exceptions_enable=False)
+app = typer.Typer(cls=Commands, pretty_exceptions_enable=False)
 add_model_commands(app)
 
 
@@ -50,7 +55,14 @@ def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "run"
     code, said = typed("train", data, "--out", out, "--epochs", "3", "--seed", "1", "--learning-rate", "0.003", *SMALL)
     assert code == 0, said
-    for words in ("24 slices", "patients never torn", "epoch 3/3: loss", "images/s", "Not a medical device", str(out)):
+    for words in (
+        "24 slices",
+        "all slices of a patient stay on one side",
+        "epoch 3/3: loss",
+        "images/s",
+        "Not a medical device",
+        str(out),
+    ):
         assert words in said, words
     return out
 
@@ -64,6 +76,42 @@ def test_window_and_augmentation_are_kept_with_the_run(data: Path, tmp_path: Pat
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert config["training"]["augmentation"] == Augmentation(shift=0.06, flip_horizontal=True).to_dict()
     assert Preprocessing.from_dict(config["preprocessing"]) == Preprocessing.of_window(-100, 300, image_size=(24, 24))
+
+
+def test_no_plots_draws_nothing(run: Path, data: Path, tmp_path: Path) -> None:
+    assert not (run / "plots").exists()
+    words = [word for word in SMALL if word != "--no-plots"]
+    code, said = typed("train", data, "--out", tmp_path / "run", "--epochs", "1", *words)
+    assert code == 0, said
+    drawn = {p.name for p in (tmp_path / "run" / "plots").iterdir()}
+    assert drawn >= {"loss.png", "accuracy.png", "roc.png"}
+
+
+def test_the_command_line_is_the_function(run: Path, data: Path, tmp_path: Path) -> None:
+    report = train_run(
+        data,
+        tmp_path / "run",
+        TrainOptions(widths=(4, 8), plots=False),
+        dense=8,
+        preprocessing=Preprocessing(image_size=(24, 24)),
+        config=TrainConfig(epochs=3, seed=1, learning_rate=0.003),
+    )
+    assert report.result.trained.hash == load_run(run).hash
+    assert (tmp_path / "run" / "validation.json").read_bytes() == (run / "validation.json").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["train", "evaluate", "predict", "export"])
+def test_every_option_is_a_field_or_is_parsed(name: str) -> None:
+    kinds = {
+        "train": (TrainOptions, TrainConfig),
+        "evaluate": (EvaluateOptions,),
+        "predict": (PredictOptions,),
+        "export": (),
+    }
+    arguments = {"run", "data", "inputs", "out", "csv"}
+    parsed = {"augment", "window", "preset", "pipeline", "step", "size", "seed", "explain", "format", "overwrite"}
+    known = {f.name for kind in kinds[name] for f in fields(kind)} | arguments | parsed
+    assert set(signature(getattr(model_commands, name)).parameters) <= known
 
 
 def test_train_leaves_a_whole_run(run: Path, data: Path) -> None:
@@ -117,8 +165,14 @@ def test_predict_and_its_exit_codes(run: Path, data: Path, tmp_path: Path) -> No
     [
         (["predict", "nowhere", "FILE", "--csv", "x.csv"], "no run folder"),
         (["predict", "RUN", "nowhere.tif", "--csv", "x.csv"], "does not exist"),
-        (["predict", "RUN", "FILE", "--csv", "x.csv", "--pool", "swimming"], "--pool 'swimming'"),
-        (["predict", "RUN", "FILE", "--csv", "x.csv", "--values", "kelvin"], "--values 'kelvin'"),
+        (
+            ["predict", "RUN", "FILE", "--csv", "x.csv", "--pool", "swimming"],
+            "--pool 'swimming': one of threads, processes, auto",
+        ),
+        (
+            ["predict", "RUN", "FILE", "--csv", "x.csv", "--values", "kelvin"],
+            "--units 'kelvin': one of auto, hu, stored",
+        ),
         (["predict", "RUN", "FILE", "--csv", "x.csv", "--explain", "e", "--method", "x"], "hires-cam"),
         (["predict", "RUN", "FILE"], "--csv"),
         (["predict", "RUN", "FILE", "--csv", "x.csv", "--batch-size", "0"], "--batch-size"),

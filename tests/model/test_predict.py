@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +19,11 @@ import pytest
 import ctfast
 from ctfast.errors import ArgumentError, UsageError
 from ctfast.files import write_image
+from ctfast.model.commands.options import PredictOptions
 from ctfast.model.commands.predict import predict_files
-from ctfast.model.data import reading
 from ctfast.model.prediction import compiled
 from ctfast.model.run_folder import TrainedModel
-from tests.model.serving_build import (
-    CLASSES,
-    died,
-    probabilities_one_by_one,
-    square_unless_deadly,
-    tiny_run,
-    write_slices,
-)
+from tests.model.serving_build import CLASSES, probabilities_one_by_one, tiny_run, write_slices
 
 ROOT = Path(ctfast.__file__).parents[1]
 NAMES = [f"s{k:02d}.tif" for k in range(7)]
@@ -140,6 +134,21 @@ def test_a_table_cut_anywhere_is_mended(run: TrainedModel, folder: Path, tmp_pat
     assert {0, 1, len(NAMES) + len(names) - 1} <= done
 
 
+def test_what_a_killed_process_left_beside_the_table_is_not_appended_to(
+    run: TrainedModel, folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "p.csv"
+    predict_files(run, folder, out)
+    whole = out.read_bytes()
+    rows = whole.splitlines(keepends=True)
+    # In containers a second process often has the same number as one that was killed while it rewrote the table.
+    for name in (f".p.csv.{os.getpid()}", f".p.csv.{os.getpid()}.tmp"):
+        (tmp_path / name).write_bytes(rows[0] + rows[3].replace(b".tif", b".old.tif"))
+    predict_files(run, folder, out, resume=False)
+    assert out.read_bytes() == whole
+    assert len(rows_of(out)) == len(NAMES)
+
+
 def test_killed_in_the_middle_and_resumed_gives_the_same_table(run: TrainedModel, folder: Path, tmp_path: Path) -> None:
     stack = np.random.default_rng(3).normal(100, 300, (5, 64, 60)).astype(np.int16)
     write_image(folder / "s03-stack.tif", stack, units="hu")
@@ -210,13 +219,13 @@ def test_what_would_mix_or_lose_data_is_refused(run: TrainedModel, folder: Path,
     before = out.read_bytes()
     with pytest.raises(UsageError, match=rf"another model \({other.hash} there, {run.hash} now\): .*--overwrite"):
         predict_files(run, folder, out)
-    with pytest.raises(UsageError, match="no table of predictions"):
+    with pytest.raises(UsageError, match="is not a table with the columns"):
         predict_files(tiny_run(("a", "b", "c")), folder, out)
     assert out.read_bytes() == before
     predict_files(run, folder, out, overwrite=True)
     assert {r["model"] for r in rows_of(out)} == {run.hash}
     (tmp_path / "foreign.csv").write_text("name,value\nx,1\n")
-    with pytest.raises(UsageError, match="no table of predictions"):
+    with pytest.raises(UsageError, match="is not a table with the columns"):
         predict_files(run, folder, tmp_path / "foreign.csv")
     with pytest.raises(UsageError, match="is a folder"):
         predict_files(run, folder, tmp_path)
@@ -230,6 +239,18 @@ def test_what_would_mix_or_lose_data_is_refused(run: TrainedModel, folder: Path,
     for wrong in ({"batch_size": 0}, {"pool": "swimming"}, {"units": "kelvin"}):
         with pytest.raises(ArgumentError, match=f"{next(iter(wrong))}="):
             predict_files(run, folder, out, **wrong)
+
+
+def test_options_come_as_an_object_by_name_or_both(run: TrainedModel, folder: Path, tmp_path: Path) -> None:
+    options = PredictOptions(units="stored", batch_size=2)
+    predict_files(run, folder, tmp_path / "object.csv", options)
+    predict_files(run, folder, tmp_path / "names.csv", units="stored", batch_size=2)
+    predict_files(run, folder, tmp_path / "both.csv", replace(options, units="hu"), units="stored")
+    texts = {(tmp_path / f"{name}.csv").read_bytes() for name in ("object", "names", "both")}
+    assert len(texts) == 1
+    assert {row["units"] for row in rows_of(tmp_path / "object.csv")} == {"stored"}
+    with pytest.raises(TypeError, match="batchsize"):
+        predict_files(run, folder, tmp_path / "p.csv", batchsize=2)
 
 
 def test_values_that_are_not_known_to_be_hu_are_counted(run: TrainedModel, tmp_path: Path) -> None:
@@ -273,12 +294,6 @@ def test_processes_read_the_same(run: TrainedModel, folder: Path, tmp_path: Path
     predict_files(run, folder, tmp_path / "threads.csv", pool="threads")
     predict_files(run, folder, tmp_path / "processes.csv", pool="processes", workers=2)
     assert (tmp_path / "threads.csv").read_bytes() == (tmp_path / "processes.csv").read_bytes()
-
-
-def test_an_item_that_kills_its_process_costs_only_itself() -> None:
-    items = [1, 2, 13, 3, 4, 5, 6, 7]
-    found = list(reading.in_processes(square_unless_deadly, items, 2, died=died))
-    assert found == [died(k) if k == 13 else k * k for k in items]
 
 
 @pytest.mark.real_data

@@ -20,9 +20,8 @@ CONFIG = quick(epochs=6, augmentation=Augmentation.mild())
 
 TRAIN = """
 import os, sys, time
-from training_build import TINY, easy_set, quick
+from tests.model.training_build import TINY, easy_set, quick
 from ctfast.model import Augmentation, fit
-from ctfast.model.training import _keeper as keeper
 
 def show(p):
     if p.row is not None:
@@ -117,7 +116,7 @@ def test_killed_and_resumed_gives_the_same_numbers(
 def test_a_finished_run_is_not_trained_again(run: Path, finished: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from ctfast.model.training import epoch
 
-    monkeypatch.setattr(epoch.Engine, "train_epoch", None)
+    monkeypatch.setattr(epoch.EpochTrainer, "train_epoch", None)
     again = fit(easy_set(), config=CONFIG, model_config=TINY, validation=range(6), run_dir=run, resume=True)
     assert again.trained.hash == finished.trained.hash
     assert again.history == finished.history

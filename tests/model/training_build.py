@@ -40,8 +40,8 @@ def numbers(history: Any) -> list[dict[str, float]]:
 
 
 def python(code: str, *arguments: str, cache: str, **environment: str) -> subprocess.Popen[str]:
-    """A Python process that finds ctfast and this module, warnings being errors."""
-    path = os.pathsep.join(map(str, (ROOT / "kernels", ROOT, ROOT / "tests" / "model")))
+    """A Python process that finds ctfast and the tests, warnings being errors."""
+    path = os.pathsep.join(map(str, (ROOT / "kernels", ROOT)))
     env = {**os.environ, "PYTHONPATH": path, "XDG_CACHE_HOME": cache, "JAX_PLATFORMS": "cpu", **environment}
     command = [sys.executable, "-W", "error", "-c", code, *arguments]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)

@@ -1,4 +1,4 @@
-"""What ``ctfast evaluate`` does: a run on a labelled set, or its recipe cross-validated there; figures, curves, rows.
+"""What ``ctfast evaluate`` does: a run on a labelled set, or its settings cross-validated there; metrics, curves, rows.
 
 Not a medical device.
 """
@@ -7,45 +7,48 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ctfast.batch.atomic import replacing, write_json
+from ctfast.batch.cells import safe_cell
 from ctfast.batch.notice import NOT_A_DEVICE
-from ctfast.batch.progress import Show, silent
+from ctfast.batch.progress import Progress, no_progress
 from ctfast.errors import ArgumentError, FileFormatError, UsageError
-from ctfast.files import UnitsChoice
-from ctfast.model.data.dataset import Dataset, describe, load_dataset, seen_before
-from ctfast.model.data.labels import Inputs, told
-from ctfast.model.evaluation.cross_validation import CrossValidation, Tell, cross_validate
-from ctfast.model.evaluation.network_learner import NetworkLearner
+from ctfast.model.commands.options import EvaluateOptions
+from ctfast.model.commands.train import NO_PLOTS
+from ctfast.model.data.dataset import Dataset
+from ctfast.model.data.labels import Paths, listed
+from ctfast.model.data.record import describe, seen_before
+from ctfast.model.evaluation.cross_validation import CrossValidation, NetworkLearner, OnFold, cross_validate
 from ctfast.model.evaluation.scores import Evaluation, evaluate
-from ctfast.model.prediction.predictions_csv import safe
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from ctfast.model.config import TrainConfig
     from ctfast.model.run_folder import TrainedModel
-
-DATA_FILE: Final = "data.json"
-"""In a run folder: which slices it was trained on."""
 
 
 @dataclass
 class EvaluationReport:
-    """What an evaluation found and wrote."""
+    """The result of ``evaluate_run``.
+
+    Attributes:
+        evaluation: Of the run; with folds, of the first seed's pooled predictions.
+        cross_validation: Where folds were asked for.
+        data: Counts and warnings of the set.
+        warnings: What the user should know.
+        out: The folder.
+        files: What was written.
+    """
 
     evaluation: Evaluation
-    """Of the run; with folds, of the first seed's pooled predictions."""
     cross_validation: CrossValidation | None
     data: dict[str, Any]
-    """The set in figures."""
     warnings: list[str]
     out: Path
     files: list[Path] = field(default_factory=list)
@@ -68,40 +71,24 @@ class EvaluationReport:
 
 def evaluate_run(
     run: str | Path | TrainedModel,
-    data: Inputs,
+    data: Paths,
+    options: EvaluateOptions | None = None,
     *,
-    folds: int | None = None,
-    seeds: Sequence[int] = (0,),
-    labels: str | Path | None = None,
-    column: str | None = None,
-    groups: str | None = None,
-    units: UnitsChoice = "auto",
-    out: str | Path | None = None,
-    overwrite: bool = False,
-    plots: bool = True,
-    workers: int | None = None,
-    progress: Show = silent,
-    tell: Tell | None = None,
+    progress: Progress = no_progress,
+    on_fold: OnFold | None = None,
+    **fields: Any,
 ) -> EvaluationReport:
-    """Evaluate a run on labelled slices that it has not seen, or cross-validate its recipe on them.
+    """Evaluate a run on labelled slices that it has not seen, or cross-validate its settings on them.
+
+    >>> report = evaluate_run("run", "other_slices", plots=False)
 
     Args:
         run: A run folder, or what ``load_run`` gave.
         data: As for ``load_dataset``; the run's preprocessing and classes are used.
-        folds: None: predict with the run's weights. A number: forget the weights, train the run's recipe anew on all
-            folds but one, patients never torn, and compare with the histogram baselines on the same folds.
-        seeds: One partition into folds and one initialisation each.
-        labels: Table of labels.
-        column: Its column of classes.
-        groups: Its column of patients.
-        units: What the files' values are.
-        out: Folder for ``evaluation.json``, ``predictions.csv`` and ``plots/``; default: ``evaluation`` (or
-            ``cross-validation``) in the run folder, with a number where that is taken.
-        overwrite: Replace what ``out`` holds of these.
-        plots: Draw the curves.
-        workers: Files at work at once.
-        progress: Told after each file.
-        tell: Told after each fold.
+        options: How; default: ``EvaluateOptions()``.
+        progress: Called after each file that was read.
+        on_fold: Called with a line of text after each fold.
+        fields: Single fields of ``EvaluateOptions`` instead of, or in change of, those of ``options``.
 
     Raises:
         UsageError: Nothing to evaluate, classes that the run does not know, too few patients for the folds, ``out``
@@ -110,78 +97,77 @@ def evaluate_run(
     """
     from ctfast.model import load_run
 
+    options = replace(options or EvaluateOptions(), **fields)
     trained: TrainedModel = load_run(run) if isinstance(run, str | Path) else run
-    folder = _place(run if isinstance(run, str | Path) else None, out, folds is not None, overwrite)
-    dataset = load_dataset(
-        data,
-        labels=labels,
-        column=column,
-        groups=groups,
-        preprocessing=trained.preprocessing,
-        units=units,
-        classes=trained.classes,
-        workers=workers,
-        progress=progress,
-    )
+    folder = _output_folder(run if isinstance(run, str | Path) else None, options)
+    dataset = options.load(data, trained.preprocessing, classes=trained.classes, progress=progress)
     if not len(dataset.labelled):
         raise UsageError(f"none of {len(dataset)} slices has a label: nothing to evaluate")
-    warnings = list(dataset.warnings)
-    crossed = None
-    if folds is not None:
-        learner = NetworkLearner(_recipe(run), trained.config, name="the run's recipe")
-        crossed = cross_validate(dataset, learner, folds=folds, seeds=seeds, tell=tell)
-        known = dataset.take(dataset.labelled)
-        found, probabilities = crossed.evaluation(), crossed.outcomes[0].probabilities.mean(axis=0)
-    else:
-        if isinstance(run, str | Path):
-            warnings += _training_warning(dataset, Path(run))
-        known = dataset
-        probabilities = np.asarray(trained.predict_proba(dataset.images), np.float64)
-        found = evaluate(probabilities, dataset.labels, dataset.classes, dataset.groups)
-    if plots and find_spec("matplotlib") is None:
-        warnings.append('no plots were drawn: pip install "ctfast[report]"')
-        plots = False
-    report = EvaluationReport(found, crossed, describe(dataset), warnings, folder)
-    _write(report, known, probabilities, plots=plots)
+    report, dataset, probabilities = (
+        _evaluated(run, trained, dataset, folder)
+        if options.folds is None
+        else _cross_validated(run, trained, dataset, folder, options, on_fold)
+    )
+    _write_results(report, dataset, probabilities)
+    if options.plots and find_spec("matplotlib") is None:
+        report.warnings.append(NO_PLOTS)
+    elif options.plots:
+        from ctfast.model.evaluation.plots import save_plots
+
+        report.files += save_plots(report.evaluation, folder / "plots")
     return report
 
 
-def print_evaluation(report: EvaluationReport, console: Console) -> None:
-    """Warnings, figures and where the rest lies."""
-    for warning in report.warnings:
-        console.print(f"warning: {warning}", highlight=False, markup=False, soft_wrap=True)
-    if report.cross_validation is not None:
-        console.print(report.cross_validation.as_table())
-    title = "evaluation" if report.cross_validation is None else f"seed {report.cross_validation.seeds[0]}, all folds"
-    console.print(report.evaluation.as_table(title))
-    console.print(report.evaluation.confusion_table())
-    console.print(f"written: {report.out}", highlight=False, markup=False, soft_wrap=True)
+_Results = tuple[EvaluationReport, Dataset, NDArray[np.float64]]
+"""The report, the slices that have a row in the table of predictions, and their probabilities."""
 
 
-def _place(run: str | Path | None, out: str | Path | None, crossed: bool, overwrite: bool) -> Path:
-    name = "cross-validation" if crossed else "evaluation"
-    if out is not None:
-        folder = Path(out)
+def _evaluated(run: object, trained: TrainedModel, dataset: Dataset, folder: Path) -> _Results:
+    probabilities = np.asarray(trained.predict_proba(dataset.images), np.float64)
+    scores = evaluate(probabilities, dataset.labels, dataset.classes, dataset.groups)
+    warnings = [*dataset.warnings, *(_training_warning(dataset, Path(run)) if isinstance(run, str | Path) else ())]
+    return EvaluationReport(scores, None, describe(dataset), warnings, folder), dataset, probabilities
+
+
+def _cross_validated(
+    run: object,
+    trained: TrainedModel,
+    dataset: Dataset,
+    folder: Path,
+    options: EvaluateOptions,
+    on_fold: OnFold | None,
+) -> _Results:
+    assert options.folds is not None
+    learner = NetworkLearner(_train_config(run), trained.config, name="the run's recipe")
+    result = cross_validate(dataset, learner, folds=options.folds, seeds=options.seeds, on_fold=on_fold)
+    report = EvaluationReport(result.evaluation(), result, describe(dataset), list(dataset.warnings), folder)
+    return report, dataset.take(dataset.labelled), result.outcomes[0].probabilities.mean(axis=0)
+
+
+def _output_folder(run: str | Path | None, options: EvaluateOptions) -> Path:
+    if options.out is not None:
+        folder = Path(options.out)
         if folder.exists() and not folder.is_dir():
             raise UsageError(f"{folder} is a file: a folder is needed")
-        if folder.is_dir() and any(folder.iterdir()) and not overwrite:
-            raise UsageError(f"{folder} exists and is not empty: choose another, or say --overwrite")
+        if folder.is_dir() and any(folder.iterdir()) and not options.overwrite:
+            raise UsageError(f"{folder} exists and is not empty: choose another, or give --overwrite")
         return folder
     if run is None:
         raise UsageError("out= is needed where the run is not given as a folder")
+    name = "evaluation" if options.folds is None else "cross-validation"
     number, folder = 1, Path(run) / name
-    while folder.exists() and not overwrite:
+    while folder.exists() and not options.overwrite:
         number += 1
         folder = Path(run) / f"{name}-{number}"
     return folder
 
 
-def _recipe(run: object) -> TrainConfig:
+def _train_config(run: object) -> TrainConfig:
     from ctfast.model.config import TrainConfig
     from ctfast.model.run_folder import RunFolder
 
     if not isinstance(run, str | Path):
-        raise UsageError("folds= trains the recipe of a run anew: give the run as a folder, not only its model")
+        raise UsageError("folds= trains with the settings of a run anew: give the run as a folder, not only its model")
     folder = RunFolder(Path(run))
     try:
         return TrainConfig.from_dict(folder.read_config()["training"])
@@ -190,33 +176,30 @@ def _recipe(run: object) -> TrainConfig:
 
 
 def _training_warning(dataset: Dataset, run: Path) -> list[str]:
+    from ctfast.model.run_folder import RunFolder
+
     try:
-        record = json.loads((run / DATA_FILE).read_text(encoding="utf-8"))
-        seen = seen_before(dataset, record)
+        seen = seen_before(dataset, json.loads(RunFolder(run).data_file.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return [f"{run} does not say which slices it was trained on: make sure that these are others"]
     if not seen:
         return []
     return [
-        f"the run was trained on {told(seen)} of this set: the figures say nothing about new patients; "
+        f"the run was trained on {listed(seen)} of this set: the metrics say nothing about new patients; "
         "give other slices, or cross-validate (--folds 5)"
     ]
 
 
-def _write(report: EvaluationReport, dataset: Dataset, probabilities: NDArray[np.float64], *, plots: bool) -> None:
+def _write_results(report: EvaluationReport, dataset: Dataset, probabilities: NDArray[np.float64]) -> None:
+    """Each file whole or not at all: an earlier evaluation is not half replaced by one that is interrupted."""
     report.out.mkdir(parents=True, exist_ok=True)
-    record = report.out / "evaluation.json"
-    record.write_text(json.dumps(report.to_dict(), indent=2) + "\n", encoding="utf-8")
-    rows = report.out / "predictions.csv"
-    with rows.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        classes = [safe(name) for name in dataset.classes]
-        table.writerow(["file", "label", "prediction", *(f"p_{name}" for name in classes)])
+    record, table = report.out / "evaluation.json", report.out / "predictions.csv"
+    classes = [safe_cell(name) for name in dataset.classes]
+    with replacing(table) as file:
+        rows = csv.writer(file)
+        rows.writerow(["file", "label", "prediction", *(f"p_{name}" for name in classes)])
         for name, label, p in zip(dataset.files, dataset.labels.tolist(), probabilities):
             truth = classes[label] if label >= 0 else ""
-            table.writerow([safe(name), truth, classes[int(p.argmax())], *(f"{v:.6g}" for v in p)])
-    report.files += [record, rows]
-    if plots:
-        from ctfast.model.evaluation.plots import save_plots
-
-        report.files += save_plots(report.evaluation, report.out / "plots")
+            rows.writerow([safe_cell(name), truth, classes[int(p.argmax())], *(f"{v:.6g}" for v in p)])
+    write_json(record, report.to_dict())
+    report.files += [record, table]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from ctfast.errors import UsageError
+from ctfast.batch.choices import check_choice
+from ctfast.errors import ArgumentError, UsageError
 
 if TYPE_CHECKING:
     from ctfast.model.run_folder import TrainedModel
@@ -21,30 +22,27 @@ def export_run(
 
     Args:
         run: A run folder, or what ``load_run`` gave.
-        out: The file.
+        out: The file; its folder is made where it is missing.
         format: ``"jax"`` (see ``export_jax``), ``"onnx"`` (``export_onnx``) or ``"keras"`` (``save_keras``); default:
             by the extension: ``.zip``, ``.onnx``, ``.keras``, ``.h5`` or ``.hdf5``.
         overwrite: Replace a file that exists.
 
     Raises:
-        UsageError: For another format, and a file that exists.
+        ArgumentError: For another format.
+        UsageError: For an extension that says no format, and a file that exists.
     """
     path = Path(out)
-    chosen = format or _BY_EXTENSION.get(path.suffix.lower())
-    if chosen not in FORMATS:
-        listed = ", ".join(_BY_EXTENSION)
-        raise UsageError(f"{path}: what format? Its extension is none of {listed}; give --format {'|'.join(FORMATS)}")
+    chosen = _format_of(path) if format is None else format
+    check_choice("format", chosen, FORMATS, ArgumentError)
     if path.is_dir():
         raise UsageError(f"{path} is a folder: name a file in it")
     if path.exists() and not overwrite:
-        raise UsageError(f"{path} exists: choose another name, or say --overwrite")
+        raise UsageError(f"{path} exists: choose another name, or give --overwrite")
     from ctfast.model import load_run, save_keras
 
     trained: TrainedModel = load_run(run) if isinstance(run, (str, Path)) else run
     if chosen == "keras":
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_keras(trained.model, path)
-        return path
+        return save_keras(trained.model, path)
     if chosen == "onnx":
         from ctfast.model.exchange.onnx_export import export_onnx
 
@@ -52,3 +50,12 @@ def export_run(
     from ctfast.model.exchange.jax_export import export_jax
 
     return export_jax(trained, path)
+
+
+def _format_of(path: Path) -> str:
+    format = _BY_EXTENSION.get(path.suffix.lower())
+    if format is None:
+        raise UsageError(
+            f"{path}: its extension says no format ({', '.join(_BY_EXTENSION)} do); give --format {'|'.join(FORMATS)}"
+        )
+    return format

@@ -1,4 +1,4 @@
-"""Predictions for many files: read, computed and written at the same time, resumed after a kill.
+"""What ``ctfast predict`` does: files read, computed and written at the same time, resumed after a kill.
 
 >>> report = predict_files("run", "slices", "predictions.csv", explain_dir="pictures")
 
@@ -10,60 +10,59 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast, get_args
+from typing import TYPE_CHECKING, Any, cast
 
+from ctfast.batch.cells import safe_cell
 from ctfast.batch.limits import bytes_per_file
-from ctfast.batch.processes import use_processes
-from ctfast.batch.progress import Show, silent
-from ctfast.errors import ArgumentError
-from ctfast.files import Limits, UnitsChoice
+from ctfast.batch.progress import Progress, no_progress
+from ctfast.batch.workers import use_processes
+from ctfast.files import Limits
+from ctfast.model.commands.options import PredictOptions
 from ctfast.model.data.reading import Reading, read_all
-from ctfast.model.prediction import predictions_csv as tables
-from ctfast.model.prediction.batching import PredictionReport, Stream
-from ctfast.model.prediction.resume import Task, find_tasks, put_in_order, standing_files, start_table
+from ctfast.model.prediction.batching import PredictionReport, PredictionStream
+from ctfast.model.prediction.predictions_csv import PredictionTable
+from ctfast.model.prediction.resume import PredictionTask, find_tasks, finished_files
 from ctfast.threads import get_num_threads
 
 if TYPE_CHECKING:
     from ctfast.model.run_folder import TrainedModel
 
-POOLS: Final = ("auto", "threads", "processes")
-
 
 @dataclass(frozen=True)
 class PredictionPlan:
-    """What a prediction will do; nothing has been written yet."""
+    """What a prediction will do; nothing has been written yet.
+
+    Attributes:
+        trained: The network.
+        table: Of the predictions.
+        tasks: Every file that was asked about.
+        todo: Those whose rows are missing or out of date.
+        finished: Files whose rows in the existing table stay as they are.
+        ignored: Files in the input folders that are no images.
+        options: How.
+        started: ``time.perf_counter()`` when planning began.
+    """
 
     trained: TrainedModel
-    csv: Path
-    tasks: list[Task]
-    """Every file that was asked about."""
-    todo: list[Task]
-    standing: set[str]
-    """Files whose rows in the existing table stay as they are."""
+    table: PredictionTable
+    tasks: list[PredictionTask]
+    todo: list[PredictionTask]
+    finished: set[str]
     ignored: int
-    explain_dir: Path | None
-    method: str
-    units: UnitsChoice
+    options: PredictOptions
     started: float
-    """``time.perf_counter()`` when planning began."""
 
 
 def predict_files(
     run: str | Path | TrainedModel,
     inputs: str | Path | Sequence[str | Path],
     csv: str | Path,
+    options: PredictOptions | None = None,
     *,
-    batch_size: int | None = None,
-    explain_dir: str | Path | None = None,
-    method: str = "hires-cam",
-    units: str = "auto",
-    resume: bool = True,
-    overwrite: bool = False,
-    workers: int | None = None,
-    pool: str = "threads",
-    progress: Show = silent,
+    progress: Progress = no_progress,
+    **fields: Any,
 ) -> PredictionReport:
     """Predict the class of every image in files and folders.
 
@@ -71,67 +70,36 @@ def predict_files(
         run: The folder of a training run, or what ``load_run`` gave.
         inputs: Folders (searched to any depth), patterns or files.
         csv: The table of predictions: ``file``, ``prediction``, ``p_<class>`` for each class, ``model``, ``error`` and
-            what resuming needs. One row an image; a file that cannot be read gets a row with its error.
-        batch_size: Images computed at once; default: 32 on a CPU, 256 elsewhere, fewer for fewer files. Halved, and
-            said, where it does not fit into memory.
-        explain_dir: Folder for a picture of each image that shows what spoke for its class.
-        method: ``"hires-cam"`` or ``"grad-cam"``; see ``ctfast.model.network.explain``.
-        units: What the files' values are: ``"auto"`` (as each file says), ``"hu"`` or ``"stored"``.
-        resume: Leave rows of unchanged files alone; failures are tried again. Rows of other files are kept.
-        overwrite: Replace whatever ``csv`` holds.
-        workers: Files read at once; default: the threads ctfast may use.
-        pool: Workers as ``"threads"``, ``"processes"`` (the calling script needs the ``if __name__ == "__main__"``
-            guard) or ``"auto"`` (processes where there are enough files).
-        progress: Told after each file.
+            what resuming needs. One row per image; a file that cannot be read gets a row with its error.
+        options: How; default: ``PredictOptions()``.
+        progress: Called after each file.
+        fields: Single fields of ``PredictOptions`` instead of, or in change of, those of ``options``.
 
     Raises:
         UsageError: Nothing to predict; ``csv`` is something else or holds another model's predictions.
-        ArgumentError: For another ``pool``, ``units``, ``method`` or ``batch_size``.
+        ArgumentError: For values that an option does not allow.
     """
-    plan = plan_predictions(
-        run,
-        inputs,
-        csv,
-        explain_dir=explain_dir,
-        method=method,
-        units=units,
-        resume=resume,
-        overwrite=overwrite,
-    )
-    return execute(plan, batch_size=batch_size, workers=workers, pool=pool, progress=progress)
+    return execute(plan_predictions(run, inputs, csv, options, **fields), progress=progress)
 
 
 def plan_predictions(
     run: str | Path | TrainedModel,
     inputs: str | Path | Sequence[str | Path],
     csv: str | Path,
-    *,
-    explain_dir: str | Path | None = None,
-    method: str = "hires-cam",
-    units: str = "auto",
-    resume: bool = True,
-    overwrite: bool = False,
+    options: PredictOptions | None = None,
+    **fields: Any,
 ) -> PredictionPlan:
     """Find the files, load the run, see what is done already, refuse what would lose data; see ``predict_files``."""
     start = time.perf_counter()
-    if units not in get_args(UnitsChoice):
-        raise ArgumentError(f"units={units!r}: one of {', '.join(get_args(UnitsChoice))} is allowed")
-    listed = [inputs] if isinstance(inputs, (str, Path)) else list(inputs)
-    pictures = None if explain_dir is None else Path(explain_dir)
-    tasks, ignored = find_tasks(listed, Path(csv), pictures)
-    if pictures is not None:
-        from ctfast.model.network.explain import check_method
-
-        check_method(method)
+    options = replace(options or PredictOptions(), **fields)
+    paths = [inputs] if isinstance(inputs, (str, Path)) else list(inputs)
+    pictures = None if options.explain_dir is None else Path(options.explain_dir)
+    tasks, ignored = find_tasks(paths, Path(csv), pictures)
     trained = _loaded(run)
-    standing: set[str] = set()
-    if not overwrite:
-        names = tables.columns(trained.classes)
-        standing = standing_files(Path(csv), trained.hash, names, tasks, resume=resume)
-    todo = [task for task in tasks if tables.safe(task.path) not in standing]
-    return PredictionPlan(
-        trained, Path(csv), tasks, todo, standing, ignored, pictures, method, cast(UnitsChoice, units), start
-    )
+    table = PredictionTable(Path(csv), trained.classes)
+    finished = set() if options.overwrite else finished_files(table, trained.hash, tasks, resume=options.resume)
+    todo = [task for task in tasks if safe_cell(task.path) not in finished]
+    return PredictionPlan(trained, table, tasks, todo, finished, ignored, options, start)
 
 
 def _loaded(run: str | Path | TrainedModel) -> TrainedModel:
@@ -142,44 +110,36 @@ def _loaded(run: str | Path | TrainedModel) -> TrainedModel:
     return load_run(run)
 
 
-def execute(
-    plan: PredictionPlan,
-    *,
-    batch_size: int | None = None,
-    workers: int | None = None,
-    pool: str = "threads",
-    progress: Show = silent,
-) -> PredictionReport:
+def execute(plan: PredictionPlan, *, progress: Progress = no_progress) -> PredictionReport:
     """Do what a plan says; see ``predict_files``."""
-    if batch_size is not None and (type(batch_size) is not int or batch_size < 1):
-        raise ArgumentError(f"batch_size={batch_size!r}: a whole number of at least 1 is allowed")
-    if pool not in POOLS:
-        raise ArgumentError(f"pool={pool!r}: one of {', '.join(POOLS)} is allowed")
     from ctfast.model.caching import use_compilation_cache
     from ctfast.model.prediction.compiled import Predictor, batch_for
 
     use_compilation_cache()
-    trained = plan.trained
-    names = tables.columns(trained.classes)
-    start_table(plan.csv, names, plan.standing)
+    trained, options = plan.trained, plan.options
+    explained = None if options.explain_dir is None else Path(options.explain_dir)
     report = PredictionReport(
-        plan.csv,
+        plan.table.path,
         trained.hash,
         trained.classes,
         done_before=len(plan.tasks) - len(plan.todo),
         ignored=plan.ignored,
-        explained=plan.explain_dir,
+        explained=explained,
     )
-    explain = plan.method if plan.explain_dir is not None else None
-    predictor = Predictor(trained, batch_size or batch_for(len(plan.todo)), explain=explain)
-    workers = workers or get_num_threads()
-    reading = Reading(trained.preprocessing, plan.units, Limits(max_bytes=bytes_per_file(workers)))
-    processes = use_processes(len(plan.todo), workers, pool)
+    plan.table.start(plan.finished)
+    predictor = Predictor(
+        trained,
+        options.batch_size or batch_for(len(plan.todo)),
+        explain=None if explained is None else options.method,
+    )
+    workers = options.workers or get_num_threads()
+    reading = Reading(trained.preprocessing, options.units, Limits(max_bytes=bytes_per_file(workers)))
+    processes = use_processes(len(plan.todo), workers, options.pool)
     reads = read_all((task.path for task in plan.todo), reading, workers, processes=processes)
-    with tables.Appender(plan.csv, names) as table, closing(cast(Any, reads)):
-        Stream(predictor, table, report, progress, plan.started).run(plan.todo, reads)
-    if plan.standing:
-        put_in_order(plan.csv, names, plan.tasks)
+    with plan.table.journal.appending() as append, closing(cast(Any, reads)):
+        PredictionStream(predictor, append, report, progress, plan.started).run(plan.todo, reads)
+    if plan.finished:
+        plan.table.sort([safe_cell(task.path) for task in plan.tasks])
     report.notes += predictor.notes
     report.seconds = time.perf_counter() - plan.started
     return report

@@ -1,1 +1,1 @@
-"""Labelled images: found, labelled, decoded, prepared, grouped by patient and split."""
+"""Labelled images: searched for, labelled, decoded, preprocessed, grouped by patient and split."""

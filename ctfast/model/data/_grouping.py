@@ -1,4 +1,4 @@
-"""Which slices must stay together in a split, and what a user must be told about them."""
+"""Which slices must stay together in a split, and the warnings that follow."""
 
 from __future__ import annotations
 
@@ -38,24 +38,26 @@ def leakage_warnings(
     patients: Sequence[str],
 ) -> list[str]:
     """Identical slices, identical slices of different classes, and patients with several classes, by name."""
-    said = []
+    warnings = []
     same = [members for members in _members(hashes).values() if len(members) > 1]
     if same:
         pairs = _listed([" = ".join(files[k] for k in members[:3]) for members in same])
-        said.append(f"{sum(map(len, same))} slices have the pixels of another: kept on one side of a split ({pairs})")
-    torn = [m for m in same if len(_known(labels, m)) > 1]
-    if torn:
-        pairs = _listed([" = ".join(f"{files[k]} ({_name(classes, labels[k])})" for k in m[:3]) for m in torn])
-        said.append(f"contradictory labels: identical slices of different classes ({pairs}); correct the labels")
+        warnings.append(
+            f"{sum(map(len, same))} slices have the pixels of another: kept on one side of a split ({pairs})"
+        )
+    contradictory = [m for m in same if len(_known(labels, m)) > 1]
+    if contradictory:
+        pairs = _listed([" = ".join(f"{files[k]} ({_name(classes, labels[k])})" for k in m[:3]) for m in contradictory])
+        warnings.append(f"contradictory labels: identical slices of different classes ({pairs}); correct the labels")
     mixed = [(p, m) for p, m in _members(patients).items() if len(_known(labels, m)) > 1]
     if mixed:
         listed = _listed([f"{patient}: {', '.join(files[k] for k in m[:3])}" for patient, m in mixed])
         number = len(mixed)
-        said.append(
+        warnings.append(
             f"{number} {'patient has' if number == 1 else 'patients have'} slices of several classes: kept on one side "
             f"of a split ({listed})"
         )
-    return said
+    return warnings
 
 
 def _members(keys: Sequence[str]) -> dict[str, list[int]]:

@@ -1,4 +1,4 @@
-"""A table of labels: a CSV file with a header, one row a file."""
+"""A table of labels: a CSV file with a header, one row per file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MAX_BYTES: Final = 1 << 30
 
 
 @dataclass(frozen=True)
-class Row:
+class LabelRow:
     """One line: the file as the table names it, its class and its patient (None where the cell is empty)."""
 
     line: int
@@ -34,15 +34,15 @@ class LabelTable:
 
     path: Path
     column: str
-    rows: list[Row]
+    rows: list[LabelRow]
     _exact: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     _names: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
 
-    def add(self, row: Row) -> None:
+    def add(self, row: LabelRow) -> None:
         """Take a row in; a row without a folder is about every file of that name."""
         named = PurePosixPath(row.file.replace("\\", "/"))
-        places = self._names if len(named.parts) == 1 else self._exact
-        places[str(named)].append(len(self.rows))
+        index = self._names if len(named.parts) == 1 else self._exact
+        index[str(named)].append(len(self.rows))
         self.rows.append(row)
 
     def rows_of(self, path: Path, roots: Sequence[Path]) -> list[int]:
@@ -75,9 +75,9 @@ def _ways_to_name(path: Path, roots: Sequence[Path], beside: Path) -> list[PureP
     whole = path.absolute()
     ways = [PurePosixPath(whole.as_posix())]
     for root in (*roots, beside):
-        place = root.absolute()
-        if place in whole.parents:
-            ways.append(PurePosixPath(whole.relative_to(place).as_posix()))
+        folder = root.absolute()
+        if folder in whole.parents:
+            ways.append(PurePosixPath(whole.relative_to(folder).as_posix()))
     return ways
 
 
@@ -113,7 +113,7 @@ def read_label_table(path: str | Path, column: str | None, groups: str | None) -
             for name in files:
                 if cell[name]:
                     group = cell[groups] if groups is not None else None
-                    table.add(Row(reader.line_num, cell[name], cell[chosen] or None, group or None))
+                    table.add(LabelRow(reader.line_num, cell[name], cell[chosen] or None, group or None))
     except csv.Error as error:
         raise FileFormatError(f"{path}, line {reader.line_num}: {error}") from error
     if not table.rows:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ctfast.files import Unread
 from ctfast.model.data.decoding import Decoded
-from ctfast.model.data.labels import Sample, told
+from ctfast.model.data.labels import Sample, listed
 from ctfast.model.data.preprocessing import Preprocessing
 
 
@@ -12,26 +12,26 @@ def reading_warnings(
     good: list[tuple[Sample, Decoded]], unread: tuple[Unread, ...], preprocessing: Preprocessing
 ) -> list[str]:
     """Files that can't be read, values that may not be HU, other sizes and aspect ratios."""
-    said = []
+    warnings = []
     if unread:
         why = "; ".join(f"{u.name}: {u.reason}" for u in unread[:3])
-        said.append(f"{told([u.name for u in unread])} can't be read, the set goes on without: {why}")
+        warnings.append(f"{listed([u.name for u in unread])} can't be read and are left out: {why}")
     doubtful = [s.name for s, d in good if not d.trusted]
     if doubtful:
-        said.append(
-            f"{told(doubtful)} do not say that their values are HU, but the pipeline windows HU; "
-            "units='hu' (--values hu) confirms that they are"
+        warnings.append(
+            f"{listed(doubtful)} do not say that their values are HU, but the pipeline windows HU; "
+            "units='hu' (--units hu) confirms that they are"
         )
     shapes = sorted({d.shape for _, d in good})
     rows, columns = preprocessing.image_size
     if len(shapes) > 1:
-        listed = ", ".join(f"{h} x {w}" for h, w in shapes[:5])
-        said.append(f"slices of {len(shapes)} sizes ({listed}{', ...' if len(shapes) > 5 else ''}): all are resized to "
-                    f"{rows} x {columns}")  # fmt: skip
+        sizes = ", ".join(f"{h} x {w}" for h, w in shapes[:5])
+        more = ", ..." if len(shapes) > 5 else ""
+        warnings.append(f"slices of {len(shapes)} sizes ({sizes}{more}): all are resized to {rows} x {columns}")
     bent = [s.name for s, d in good if d.shape[0] * columns != d.shape[1] * rows]
     if bent:
-        said.append(f"{told(bent)} of another aspect ratio than {rows} x {columns}: stretched")
-    return said
+        warnings.append(f"{listed(bent)} of another aspect ratio than {rows} x {columns}: stretched")
+    return warnings
 
 
 def patient_warnings(good: list[tuple[Sample, Decoded]]) -> list[str]:
@@ -40,6 +40,6 @@ def patient_warnings(good: list[tuple[Sample, Decoded]]) -> list[str]:
     if not unknown:
         return []
     return [
-        f"no patient is known for {told(unknown)}: slices of one patient may land on both sides of a split, and "
+        f"no patient is known for {listed(unknown)}: slices of one patient may land on both sides of a split, and "
         "results look better than they are; give groups= (a column of the table of labels), or DICOM files"
     ]

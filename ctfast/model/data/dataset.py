@@ -10,19 +10,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ctfast.batch.choices import POOLS, UNITS, Pool, UnitsChoice, check_choice
 from ctfast.batch.limits import bytes_per_file
-from ctfast.batch.progress import Show, silent
+from ctfast.batch.progress import Progress, no_progress
 from ctfast.errors import ArgumentError, UsageError
-from ctfast.files import Limits, UnitsChoice, Unread
+from ctfast.files import Limits, Unread
 from ctfast.model.data._grouping import group_slices, leakage_warnings
 from ctfast.model.data._set_warnings import patient_warnings, reading_warnings
-from ctfast.model.data.decoding import Decoded, decode_all, hash_of
-from ctfast.model.data.labels import Inputs, Sample, Samples, find_samples, told
+from ctfast.model.data.decoding import Decoded, decode_all
+from ctfast.model.data.labels import Paths, Sample, Samples, find_samples, listed
 from ctfast.model.data.preprocessing import Preprocessing
 from ctfast.model.data.reading import Reading
 from ctfast.model.data.store import Cache
@@ -98,7 +99,7 @@ class Dataset:
         if numbers.shape != (len(made),) or patients.shape != (len(made),):
             raise ArgumentError(
                 f"{len(made)} images, labels of shape {numbers.shape}, groups of shape {patients.shape}: "
-                "one label and one group an image are needed"
+                "one label and one group per image are needed"
             )
         names = tuple(classes) if classes is not None else tuple(map(str, range(int(numbers.max(initial=0)) + 1)))
         if not np.issubdtype(numbers.dtype, np.integer) or (numbers < UNKNOWN).any() or (numbers >= len(names)).any():
@@ -136,7 +137,7 @@ class Dataset:
 
 
 def load_dataset(
-    path: Inputs,
+    path: Paths,
     *,
     labels: str | Path | None = None,
     column: str | None = None,
@@ -145,16 +146,16 @@ def load_dataset(
     units: UnitsChoice = "auto",
     classes: Sequence[str] | None = None,
     workers: int | None = None,
-    pool: str = "threads",
+    pool: Pool = "threads",
     cache: str | Path | None = None,
     memory: int | None = None,
-    progress: Show = silent,
+    progress: Progress = no_progress,
 ) -> Dataset:
     """Read a training set.
 
     Args:
-        path: The Kaggle folder, a folder with one folder a class, a folder of slices with ``labels=``, a ``.csv`` file
-            with columns ``file`` and ``label``; or several folders, patterns, files.
+        path: The Kaggle folder, a folder with one folder per class, a folder of slices with ``labels=``, a ``.csv``
+            file with columns ``file`` and ``label``; or several folders, patterns, files.
         labels: CSV table of labels; see ``find_samples``.
         column: Its column of classes.
         groups: Its column of patients; default: PatientID of DICOM files.
@@ -166,14 +167,17 @@ def load_dataset(
             guard; they survive decoders that crash) or ``"auto"`` (processes for sets of many files).
         cache: Folder for sets that are too large for memory; default: ``ctfast/datasets`` in the user's cache folder.
         memory: Bytes that the images may take before they go to the cache; default: a quarter of what is free.
-        progress: Told after each file.
+        progress: Called after each file.
 
-    Files that cannot be read are listed in ``unread`` and named in ``warnings``; the set goes on without them.
+    Files that cannot be read are listed in ``unread`` and named in ``warnings``; the set is made of the others.
 
     Raises:
+        ArgumentError: Other ``units``, another ``pool``.
         UsageError: Nothing to learn from: no slices, no labels, one class, nothing readable.
         FileFormatError: A table of labels that cannot be read or contradicts itself.
     """
+    check_choice("units", units, UNITS, ArgumentError)
+    check_choice("pool", pool, POOLS, ArgumentError)
     preprocessing = preprocessing or Preprocessing()
     samples = find_samples(path, labels=labels, column=column, groups=groups, classes=classes)
     store = Cache(samples.items, preprocessing, units, cache, memory)
@@ -243,37 +247,5 @@ def _refuse_lost_classes(labels: NDArray[np.int32], classes: tuple[str, ...], un
     if lost:
         raise UsageError(
             f"no readable slice of {', '.join(map(repr, lost))} is left: "
-            f"{told([u.name for u in unread])} can't be read, the first because: {unread[0].reason}"
+            f"{listed([u.name for u in unread])} can't be read, the first because: {unread[0].reason}"
         )
-
-
-def record_of(dataset: Dataset, training: ArrayLike, validation: ArrayLike = ()) -> dict[str, Any]:
-    """What a run keeps of its data, JSON-able: ``describe``, and which slices it has seen, by hash.
-
-    ``seen_before`` finds them again.
-    """
-    hashes = dataset.hashes or tuple(hash_of(image) for image in dataset.images)
-
-    def rows(chosen: ArrayLike) -> list[dict[str, str]]:
-        return [{"file": dataset.files[k], "hash": hashes[k]} for k in np.asarray(chosen, int).tolist()]
-
-    return {**describe(dataset), "training": rows(training), "validation": rows(validation)}
-
-
-def seen_before(dataset: Dataset, record: dict[str, Any]) -> list[str]:
-    """Files of ``dataset`` whose pixels a run with this record was trained on (or chose its best epoch by)."""
-    known = {row["hash"] for side in ("training", "validation") for row in record.get(side, ())}
-    return [name for name, hash_ in zip(dataset.files, dataset.hashes) if hash_ in known]
-
-
-def describe(dataset: Dataset) -> dict[str, Any]:
-    """The set in figures, JSON-able, for the record of a run."""
-    return {
-        "slices": len(dataset),
-        "labelled": len(dataset.labelled),
-        "classes": dataset.class_counts(),
-        "groups": len(np.unique(dataset.groups)),
-        "unread": [{"file": u.name, "reason": u.reason} for u in dataset.unread],
-        "warnings": list(dataset.warnings),
-        "preprocessing": dataset.preprocessing.hash,
-    }

@@ -13,13 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctfast import ops
-from ctfast.analysis.scan.scan_set import in_order
-from ctfast.batch.processes import DIED, use_processes
 from ctfast.batch.reasons import reason
+from ctfast.batch.workers import DIED, bounded_map, use_processes
 from ctfast.errors import CTFastError
 from ctfast.files import Image, Limits, read_image
 from ctfast.model.data.labels import Sample
-from ctfast.model.data.reading import Reading, in_processes, no_frames
+from ctfast.model.data.reading import Reading, no_frames
 
 HU_RANGE: Final = (-200, 1000)
 HU_BINS: Final = 120
@@ -69,9 +68,8 @@ Frames = tuple[NDArray[np.uint16], Decoded]
 def decode_all(samples: Sequence[Sample], reading: Reading, workers: int, pool: str) -> Iterator[Frames]:
     """The frames ``(frames, ...)`` of each sample and what is known of them, in order."""
     work = partial(decode, reading=reading)
-    if use_processes(len(samples), workers, pool):
-        return in_processes(work, samples, workers, died=partial(_dead, reading=reading))
-    return in_order(work, samples, workers)
+    processes = use_processes(len(samples), workers, pool)
+    return bounded_map(work, samples, workers, processes=processes, died=partial(_dead, reading=reading))
 
 
 def decode(sample: Sample, reading: Reading) -> Frames:
@@ -97,7 +95,7 @@ def decode(sample: Sample, reading: Reading) -> Frames:
             )
             return frames, decoded
         except Exception as error:  # whatever a decoder raises; the next file of the same slice may be whole
-            reasons.append(reason(error).removeprefix(f"{path}: "))
+            reasons.append(reason(error, path))
     return no_frames(reading), Decoded(error="; ".join(reasons))
 
 
@@ -113,7 +111,7 @@ def _identity_of(path: Path, limits: Limits) -> dict[str, str]:
     try:
         return _identity(read_image(path, limits=limits))
     except (CTFastError, OSError):
-        return {}  # the pixels come from elsewhere; without it the patient is simply not known, which is told
+        return {}  # the pixels come from elsewhere; without it the patient is not known, and a warning says so
 
 
 def hu_shares(pixels: NDArray[Any]) -> NDArray[np.float32]:

@@ -1,8 +1,8 @@
 """Which slices a training set holds, and what is known of each: class and patient.
 
 Labels come from the first of these that is there: a table that was given; the Kaggle layout (``overview.csv``, or the
-names of its files); folders, one a class. A slice that lies there as TIFF and as DICOM (the Kaggle set has both) is one
-sample: the TIFF gives the pixels, the DICOM file tells the patient.
+names of its files); folders, one per class. A slice that lies there as TIFF and as DICOM (the Kaggle set has both) is
+one sample: the TIFF gives the pixels, the DICOM file tells the patient.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ctfast.files import (
 )
 from ctfast.model.data._label_table import LabelTable, read_label_table
 
-Inputs = str | Path | Sequence[str | Path]
+Paths = str | Path | Sequence[str | Path]
 KAGGLE_CLASSES: Final = (CONTRAST[False], CONTRAST[True])
 _MOST_NAMED: Final = 5
 
@@ -64,7 +64,7 @@ class Samples:
 
 
 def find_samples(
-    inputs: Inputs,
+    inputs: Paths,
     *,
     labels: str | Path | None = None,
     column: str | None = None,
@@ -79,28 +79,28 @@ def find_samples(
         column: Its column of classes; default ``label``, ``class``, ``target`` or the only one. Without ``labels``
             the column of ``overview.csv``, by default ``Contrast``.
         groups: Its column of patients.
-        classes: The only classes allowed, in the order of their numbers; default: those that are found, sorted.
+        classes: The only classes allowed, in the order of their numbers; default: those that are there, sorted.
 
     Raises:
         UsageError: No slices, no labels at all, one class only, or labels that cannot be classes.
         FileFormatError: A table that contradicts itself or cannot be read; says where.
     """
-    listed = [inputs] if isinstance(inputs, str | Path) else list(inputs)
-    if labels is None and len(listed) == 1 and str(listed[0]).lower().endswith(".csv"):
-        labels = Path(listed[0])
-        listed = [labels.absolute().parent]
-    found = find_images(listed)
-    samples = Samples(_merge_twins(found), (), "", _without(found.ignored, labels))
-    roots = found.roots or tuple(dict.fromkeys(item.path.parent for item in found.items))
+    paths = [inputs] if isinstance(inputs, str | Path) else list(inputs)
+    if labels is None and len(paths) == 1 and str(paths[0]).lower().endswith(".csv"):
+        labels = Path(paths[0])
+        paths = [labels.absolute().parent]
+    files = find_images(paths)
+    samples = Samples(_merge_twins(files), (), "", _without(files.ignored, labels))
+    roots = files.roots or tuple(dict.fromkeys(item.path.parent for item in files.items))
     kaggle_order = _label(samples, roots, labels, column, groups)
     samples.classes = _class_order(samples, classes, kaggle_order)
     missing = [s.name for s in samples.items if s.label is None]
     if missing:
-        samples.warnings.append(f"{told(missing)} without a label ({samples.source}): left out of training")
+        samples.warnings.append(f"{listed(missing)} without a label ({samples.source}): left out of training")
     return samples
 
 
-def told(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
     """How many, and the first few: ``3 files (a, b, c)``."""
     first = ", ".join(names[:_MOST_NAMED])
     more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
@@ -112,10 +112,10 @@ def _without(ignored: tuple[Ignored, ...], labels: str | Path | None) -> tuple[I
     return tuple(i for i in ignored if i.path.name != "overview.csv" and i.path.absolute() not in used)
 
 
-def _merge_twins(found: Found) -> list[Sample]:
+def _merge_twins(files: Found) -> list[Sample]:
     """One sample a slice: files of the Kaggle pattern that differ in folder and extension only are the same slice."""
     merged: dict[str, Sample] = {}
-    for item in found.items:
+    for item in files.items:
         name = _name_of(item)
         try:
             kaggle = parse_name(item.path.name)
@@ -151,10 +151,10 @@ def _label(
         _from_table(samples, read_label_table(labels, column, groups), roots)
         return False
     if column is not None or groups is not None:
-        place = next((p / "overview.csv" for p in _places(roots) if (p / "overview.csv").is_file()), None)
-        if place is None:
+        overview_file = next((p / "overview.csv" for p in _folders(roots) if (p / "overview.csv").is_file()), None)
+        if overview_file is None:
             raise UsageError(f"{column or groups!r} is a column of which table? Give labels=FILE.csv")
-        _from_table(samples, read_label_table(place, column or "Contrast", groups), roots)
+        _from_table(samples, read_label_table(overview_file, column or "Contrast", groups), roots)
         return column in (None, "Contrast") and _rename_contrast(samples)
     if any(s.kaggle is not None for s in samples.items):
         overview = find_overview(roots)
@@ -168,14 +168,14 @@ def _label(
         there = {path.name for s in samples.items for path in s.paths}
         absent = {r.tiff_name for r in overview.rows.values() if not there & {r.tiff_name, r.dicom_name}}
         if absent:
-            samples.warnings.append(f"{told(sorted(absent))} of overview.csv not found")
+            samples.warnings.append(f"{listed(sorted(absent))} of overview.csv not found")
         samples.source = "overview.csv" if overview.rows else "names of the Kaggle pattern"
         return True
     _from_folders(samples)
     return False
 
 
-def _places(roots: Sequence[Path]) -> list[Path]:
+def _folders(roots: Sequence[Path]) -> list[Path]:
     return list(dict.fromkeys(p.absolute() for root in roots for p in (root, root.absolute().parent)))
 
 
@@ -206,7 +206,7 @@ def _from_table(samples: Samples, table: LabelTable, roots: Sequence[Path]) -> N
         )
     absent = [row.file for k, row in enumerate(table.rows) if k not in used]
     if absent:
-        samples.warnings.append(f"{told(absent)} of {table.path.name} not found")
+        samples.warnings.append(f"{listed(absent)} of {table.path.name} not found")
 
 
 def _from_folders(samples: Samples) -> None:
@@ -232,7 +232,7 @@ def _class_order(samples: Samples, given: Sequence[str] | None, kaggle: bool) ->
         if foreign:
             others = sorted(set(counts) - set(given))
             raise UsageError(
-                f"{told(foreign)} of other classes than {', '.join(given)}: {', '.join(others[:_MOST_NAMED])} "
+                f"{listed(foreign)} of other classes than {', '.join(given)}: {', '.join(others[:_MOST_NAMED])} "
                 f"({samples.source}); give labels= or column= with the model's classes"
             )
         return tuple(given)

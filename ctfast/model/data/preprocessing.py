@@ -16,8 +16,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ctfast.batch.choices import UnitsChoice
 from ctfast.errors import ArgumentError, FileFormatError, ShapeError
-from ctfast.files import Image, Limits, UnitsChoice, read_image
+from ctfast.files import Image, Limits, read_image
 from ctfast.model.data._area import area_resize
 from ctfast.pipeline import Pipeline, Step
 
@@ -26,12 +27,27 @@ HIGHEST: Final = 65535
 _LARGEST_SIDE: Final = 1 << 14
 
 
-def default_pipeline() -> Pipeline:
-    """HU -200..1000 to 0..65535: the range that separates contrast from non-contrast slices in the Kaggle set.
+DEFAULT_WINDOW: Final = (-200.0, 1000.0)
+"""HU: the range that separates contrast from non-contrast slices in the Kaggle set."""
+
+
+def window_pipeline(low: float, high: float, least_width: float = 0.0) -> Pipeline:
+    """Values ``low`` to ``high`` to 0..65535.
 
     ``linear_exact`` is DICOM's name (PS3.3 C.11.2.1.3.2) for a window that ends at ``center +- width / 2``.
+
+    Args:
+        low: Becomes 0, like everything below.
+        high: Becomes 65535.
+        least_width: A narrower window is widened to this, about its centre.
+
+    Raises:
+        ArgumentError: Unless ``low`` < ``high``, or ``low`` = ``high`` with a ``least_width``.
     """
-    return Pipeline([Step("window", center=400, width=1200, function="linear_exact", dtype="uint16")])
+    width = max(high - low, least_width)
+    if not low <= high or not width > 0:
+        raise ArgumentError(f"window {low!r} to {high!r}: the first must be below the second")
+    return Pipeline([Step("window", center=(low + high) / 2, width=width, function="linear_exact", dtype="uint16")])
 
 
 @dataclass(frozen=True)
@@ -44,7 +60,7 @@ class Preprocessing:
         channels: 1 for gray; 3 for RGB arrays, whose channels go through the same steps one by one.
     """
 
-    pipeline: Pipeline = field(default_factory=default_pipeline)
+    pipeline: Pipeline = field(default_factory=lambda: window_pipeline(*DEFAULT_WINDOW))
     image_size: tuple[int, int] = (256, 256)
     channels: int = 1
 
@@ -72,17 +88,19 @@ class Preprocessing:
 
     @classmethod
     def of_window(
-        cls, low: float, high: float, *, image_size: tuple[int, int] = (256, 256), channels: int = 1
+        cls,
+        low: float,
+        high: float,
+        *,
+        image_size: tuple[int, int] = (256, 256),
+        channels: int = 1,
+        least_width: float = 0.0,
     ) -> Preprocessing:
-        """With the HU window ``low`` to ``high``. Narrower than the default, a window shows smaller differences.
+        """With the HU window ``low`` to ``high``; see ``window_pipeline``.
 
-        Raises:
-            ArgumentError: Unless ``low`` < ``high``.
+        Narrower than the default (-200 to 1000), a window shows smaller differences.
         """
-        if not low < high:
-            raise ArgumentError(f"window {low!r} to {high!r}: the first must be below the second")
-        step = Step("window", center=(low + high) / 2, width=high - low, function="linear_exact", dtype="uint16")
-        return cls(Pipeline([step]), image_size, channels)
+        return cls(window_pipeline(low, high, least_width), image_size, channels)
 
     def __call__(self, pixels: NDArray[Any]) -> NDArray[np.uint16]:
         """Slices ``(H, W)`` or ``(..., H, W)`` as ``(..., *image_size)`` uint16.

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ctfast.errors import ArgumentError, MissingDependencyError, UsageError
+from ctfast.errors import ArgumentError, UsageError, missing_extra
 from ctfast.model.data.dataset import Dataset
 
 Indices = NDArray[np.intp]
@@ -15,7 +15,8 @@ _MOST_FOLDS: Final = 1000
 
 
 def split_by_group(dataset: Dataset, fraction: float = 0.2, seed: int = 0) -> tuple[Indices, Indices]:
-    """Training and validation indices; groups are never torn, classes keep their shares as far as groups allow.
+    """Training and validation indices; all slices of a group stay on one side,
+    classes keep their shares as far as groups allow.
 
     Groups are drawn in an order given by ``seed``; one goes to validation if that brings the number of slices of each
     class closer to ``fraction`` (least squares). Slices without a label are on neither side.
@@ -82,7 +83,7 @@ def group_folds(dataset: Dataset, k: int, seed: int = 0) -> list[tuple[Indices, 
     try:
         from sklearn.model_selection import StratifiedGroupKFold
     except ImportError as error:
-        raise MissingDependencyError('cross-validation needs scikit-learn: pip install "ctfast[nn]"') from error
+        raise missing_extra("cross-validation needs scikit-learn", "nn") from error
     known = dataset.labelled
     labels, groups = dataset.labels[known], dataset.groups[known]
     folds = StratifiedGroupKFold(n_splits=k, shuffle=True, random_state=seed).split(known, labels, groups)

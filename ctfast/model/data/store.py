@@ -1,8 +1,8 @@
 """Where decoded slices are kept: in memory, or in a memory-mapped file of the user's cache folder when they are many.
 
-A cache is a folder ``<place>-<key>``: ``place`` names the set and its preprocessing, ``key`` every file's size and
+A cache is a folder ``<set>-<key>``: ``set`` names the files and their preprocessing, ``key`` every file's size and
 time. It is written under a temporary name, flushed to the disk, and renamed when it is complete, so that what a killed
-process left behind is never found; a changed file changes the key. Finished caches of the same place with another key
+process left behind is never found; a changed file changes the key. Finished caches of the same set with another key
 are removed.
 """
 
@@ -22,10 +22,13 @@ from typing import Any, BinaryIO, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ctfast.batch.atomic import write_json
+from ctfast.batch.cache_folder import user_cache
+from ctfast.batch.choices import UnitsChoice
 from ctfast.batch.limits import available_bytes
-from ctfast.batch.progress import Show
+from ctfast.batch.progress import Progress
+from ctfast.batch.stamp import stamp_of
 from ctfast.errors import UsageError
-from ctfast.files import UnitsChoice
 from ctfast.model.data.decoding import HU_BINS, Decoded, hash_of
 from ctfast.model.data.labels import Sample
 from ctfast.model.data.preprocessing import Preprocessing
@@ -35,16 +38,10 @@ _IMAGES, _FACTS, _SHARES = "images.u16", "facts.json", "hu_shares.npy"
 _MEMORY_SHARE: Final = 4
 _CHECKED: Final = 8
 _ABANDONED_SECONDS: Final = 86_400
-_RESERVE: Final = 256 << 20
+RESERVED_BYTES: Final = 256 << 20
 """Bytes that stay free on the disk."""
 
 Kept = tuple[NDArray[np.uint16], list[Decoded]]
-
-
-def cache_folder() -> Path:
-    """Where caches of data sets lie by default."""
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return home / "ctfast" / "datasets"
 
 
 class Cache:
@@ -58,20 +55,20 @@ class Cache:
         folder: str | Path | None,
         memory: int | None,
     ) -> None:
-        self.folder = Path(folder) if folder is not None else cache_folder()
+        self.folder = Path(folder) if folder is not None else user_cache("datasets")
         self.memory = available_bytes() // _MEMORY_SHARE if memory is None else memory
         self.shape = (*preprocessing.image_size, *((3,) if preprocessing.channels == 3 else ()))
         self.count = len(samples)
-        place, key = hashlib.sha256(), hashlib.sha256()
+        name, key = hashlib.sha256(), hashlib.sha256()
         for text in (str(FORMAT), preprocessing.hash, units):
-            place.update(f"{text}\0".encode())
+            name.update(f"{text}\0".encode())
         for sample in samples:
             for path in sample.paths:
                 whole = os.path.abspath(path).encode(errors="surrogateescape")
-                place.update(whole + b"\0")
-                key.update(_stat(path))
-        self.place = place.hexdigest()[:16]
-        self.final = self.folder / f"{self.place}-{key.hexdigest()[:16]}"
+                name.update(whole + b"\0")
+                key.update(_stamp_bytes(path))
+        self.name = name.hexdigest()[:16]
+        self.final = self.folder / f"{self.name}-{key.hexdigest()[:16]}"
 
     def find(self) -> Kept | None:
         """What an earlier run left, if it is whole."""
@@ -90,7 +87,7 @@ class Cache:
             return None
         return images, _with_shares(decoded, shares)
 
-    def fill(self, results: Iterable[tuple[NDArray[np.uint16], Decoded]], show: Show) -> Kept:
+    def fill(self, results: Iterable[tuple[NDArray[np.uint16], Decoded]], progress: Progress) -> Kept:
         """Take in every result; in memory as long as they fit, else in the cache.
 
         Raises:
@@ -108,13 +105,13 @@ class Cache:
                     waiting.append(frames)
                     held += frames.nbytes
                     if held > self.memory:
-                        spill = _Spill(self.folder, self.place)
+                        spill = _Spill(self.folder, self.name)
                         for earlier in waiting:
                             spill.append(earlier)
                         waiting.clear()
                 else:
                     spill.append(frames)
-                show(done=len(decoded), failed=failed)
+                progress(done=len(decoded), failed=failed)
             if spill is None:
                 return np.concatenate(waiting) if waiting else np.empty((0, *self.shape), np.uint16), decoded
             return self._finish(spill, decoded)
@@ -132,7 +129,7 @@ class Cache:
         except OSError:
             if not self.final.exists():  # else another process was faster, with the same content
                 raise
-        for other in self.folder.glob(f"{self.place}-*"):
+        for other in self.folder.glob(f"{self.name}-*"):
             if other != self.final:
                 shutil.rmtree(other, ignore_errors=True)  # mapped files live on until their users let go
         return self._map(self.final / _IMAGES, sum(len(d.hashes) for d in decoded)), decoded
@@ -147,11 +144,11 @@ class Cache:
 class _Spill:
     """A cache that is being written, under a temporary name."""
 
-    def __init__(self, folder: Path, place: str) -> None:
+    def __init__(self, folder: Path, name: str) -> None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             _remove_abandoned(folder)
-            self.folder = Path(tempfile.mkdtemp(prefix=f".{place}.", dir=folder))
+            self.folder = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=folder))
         except OSError as error:
             raise UsageError(
                 f"the images do not fit into memory and {folder} can't be written ({error.strerror}): give cache=FOLDER"
@@ -160,7 +157,7 @@ class _Spill:
 
     def append(self, frames: NDArray[np.uint16]) -> None:
         free = shutil.disk_usage(self.folder).free
-        if free < frames.nbytes + _RESERVE:
+        if free < frames.nbytes + RESERVED_BYTES:
             raise UsageError(
                 f"no room for the decoded images: {free >> 20} MB left in {self.folder.parent}; give cache=FOLDER on a "
                 "larger disk, or a smaller image_size"
@@ -177,10 +174,7 @@ class _Spill:
             row = asdict(facts)
             row["hu_shares"] = None
             rows.append(row)
-        with (self.folder / _FACTS).open("w", encoding="utf-8") as file:
-            json.dump({"format": FORMAT, "files": rows}, file)
-            file.flush()
-            os.fsync(file.fileno())
+        write_json(self.folder / _FACTS, {"format": FORMAT, "files": rows}, indent=None, durable=True)
 
     def discard(self) -> None:
         """Close, and remove what was not renamed."""
@@ -194,12 +188,12 @@ def _remove_abandoned(folder: Path) -> None:
             shutil.rmtree(left, ignore_errors=True)
 
 
-def _stat(path: Path) -> bytes:
+def _stamp_bytes(path: Path) -> bytes:
     try:
-        status = os.stat(path)
+        stamp = stamp_of(path)
     except OSError:
         return b"absent\0"
-    return f"{status.st_size} {status.st_mtime_ns}\0".encode()
+    return f"{stamp.size} {stamp.modified}\0".encode()
 
 
 def _spread(number: int) -> list[int]:

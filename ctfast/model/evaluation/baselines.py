@@ -1,4 +1,4 @@
-"""What a network must beat: logistic regression on shares of pixels by HU. A second to train, two figures to explain.
+"""What a network must beat: logistic regression on shares of pixels by HU. A second to train, two numbers to explain.
 
 Contrast agent shows as pixels of 130 to 400 HU, so that their share alone tells most contrast slices apart. A network
 that is no better than this has learnt no more than this.
@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ctfast.errors import MissingDependencyError
+from ctfast.errors import missing_extra
 from ctfast.model.data.dataset import Dataset
 from ctfast.model.data.decoding import HU_BINS, HU_RANGE
 from ctfast.model.data.preprocessing import HIGHEST
@@ -87,7 +87,7 @@ def _logistic(training: Dataset, features: Callable[[Dataset], NDArray[np.float6
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import StandardScaler
     except ImportError as error:
-        raise MissingDependencyError('the baseline needs scikit-learn: pip install "ctfast[nn]"') from error
+        raise missing_extra("the baseline needs scikit-learn", "nn") from error
     model: Any = make_pipeline(StandardScaler(), LogisticRegression(C=1 / _PENALTY, max_iter=1000))
     model.fit(features(training), training.labels)
 

@@ -6,10 +6,9 @@ they show the spread that chance alone makes, but add no slices: intervals count
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -18,17 +17,59 @@ from numpy.typing import NDArray
 from ctfast.batch.notice import NOT_A_DEVICE
 from ctfast.errors import ArgumentError
 from ctfast.model.data.dataset import Dataset
-from ctfast.model.data.split import group_folds
+from ctfast.model.data.split import group_folds, split_by_group
 from ctfast.model.evaluation import metrics
-from ctfast.model.evaluation.baselines import BandBaseline, HistogramBaseline, Learner
+from ctfast.model.evaluation.baselines import BandBaseline, HistogramBaseline, Learner, Predict
 from ctfast.model.evaluation.metrics import Interval
-from ctfast.model.evaluation.scores import Evaluation, evaluate, plain, shown
+from ctfast.model.evaluation.scores import Evaluation, evaluate, plain
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from ctfast.model.config import ModelConfig, TrainConfig
+    from ctfast.model.training.fit import FitResult
+
 BASELINES: Final[tuple[Learner, ...]] = (BandBaseline(), HistogramBaseline())
-Tell = Callable[[str], None]
+OnFold = Callable[[str], None]
+_INNER_FRACTION: Final = 0.2
+
+
+@dataclass(frozen=True)
+class NetworkLearner:
+    """``fit`` with a recipe.
+
+    With early stopping (``config.patience``) a fifth of the training patients is held out of each fold to stop by; the
+    test fold never takes part in that choice. Without, all training slices are trained on for all epochs.
+
+    Attributes:
+        config: How to train; its seed is replaced by that of the cross-validation.
+        model_config: Which network.
+        fit: Trains; default: ``ctfast.model.fit``.
+        name: As tables call it.
+    """
+
+    config: TrainConfig
+    model_config: ModelConfig
+    fit: Callable[..., Any] | None = None
+    name: str = "network"
+
+    def learn(self, training: Dataset, seed: int) -> Predict:
+        """See ``Learner``."""
+        fit = self.fit or _fit
+        config = replace(self.config, seed=seed)
+        inner = split_by_group(training, _INNER_FRACTION, seed)[1] if config.patience else None
+        result = fit(training, config=config, model_config=self.model_config, validation=inner)
+
+        def predict(dataset: Dataset) -> NDArray[np.float64]:
+            return result.trained.predict_proba(dataset.images).astype(np.float64)
+
+        return predict
+
+
+def _fit(training: Dataset, **options: Any) -> FitResult:
+    from ctfast.model.training.fit import fit  # imports JAX, which the baselines don't need
+
+    return fit(training, **options)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +100,7 @@ class Outcome:
 
 @dataclass(frozen=True, eq=False)
 class CrossValidation:
-    """What ``cross_validate`` found; ``outcomes[0]`` is the learner asked about, the rest are the baselines."""
+    """The result of ``cross_validate``: ``outcomes[0]`` is the learner asked about, the rest are the baselines."""
 
     folds: int
     seeds: tuple[int, ...]
@@ -76,11 +117,11 @@ class CrossValidation:
         return max(self.outcomes[1:], key=lambda o: o.accuracy.value, default=None)
 
     def evaluation(self, seed: int = 0) -> Evaluation:
-        """All figures of one seed's pooled predictions; ``seed`` counts from 0 in ``seeds``."""
+        """All metrics of one seed's pooled predictions; ``seed`` counts from 0 in ``seeds``."""
         return evaluate(self.outcomes[0].probabilities[seed], self.labels, self.classes, self.groups)
 
     def to_dict(self) -> dict[str, Any]:
-        """Figures as JSON-able values, with every slice's probabilities."""
+        """Metrics as JSON-able values, with every slice's probabilities."""
         return {
             "folds": self.folds,
             "seeds": list(self.seeds),
@@ -108,31 +149,9 @@ class CrossValidation:
 
     def as_table(self) -> Table:
         """For a terminal (rich)."""
-        from rich.table import Table
+        from ctfast.model.evaluation.tables import cross_validation_table
 
-        who = f"{len(self.labels)} slices of {len(np.unique(self.groups))} patients"
-        how = f"{self.folds} folds by patient, {len(self.seeds)} {'seed' if len(self.seeds) == 1 else 'seeds'}"
-        table = Table(title=f"cross-validation: {who}, {how}", title_justify="left")
-        table.caption, table.caption_justify = NOT_A_DEVICE, "left"
-        table.add_column("")
-        for o in self.outcomes:
-            table.add_column(o.name, justify="right")
-        rows: list[tuple[str, Callable[[Outcome], str]]] = [
-            ("accuracy", lambda o: shown(o.accuracy)[0]),
-            ("  95 % interval", lambda o: shown(o.accuracy)[1]),
-            ("  by patient", lambda o: shown(o.accuracy_by_patient)[1]),
-            ("  over seeds", lambda o: f"{o.accuracies.min():.3f} to {o.accuracies.max():.3f}"),
-            ("AUC", lambda o: shown(o.auc)[0]),
-            ("  by patient", lambda o: shown(o.auc)[1]),
-            ("gain in accuracy", lambda o: "" if o.gain is None else f"{o.gain.value:+.3f}"),
-            ("  by patient", lambda o: "" if o.gain is None else _signed(o.gain)),
-            ("seconds", lambda o: f"{o.seconds:.1f}"),
-        ]
-        for name, text in rows:
-            cells = [text(o) for o in self.outcomes]
-            if any(cells):
-                table.add_row(name, *cells)
-        return table
+        return cross_validation_table(self)
 
 
 def cross_validate(
@@ -142,17 +161,17 @@ def cross_validate(
     folds: int = 5,
     seeds: Sequence[int] = (0,),
     baselines: Sequence[Learner] = BASELINES,
-    tell: Tell | None = None,
+    on_fold: OnFold | None = None,
 ) -> CrossValidation:
     """Train on all folds but one, predict that one; in turn, for each seed, for the learner and the baselines.
 
     Args:
         dataset: Slices without a label are left out.
         learner: For a network: ``NetworkLearner``.
-        folds: Patients are never torn between folds.
+        folds: All slices of a patient are in one fold.
         seeds: One partition into folds (and one initialisation) each.
         baselines: Compared on the same folds.
-        tell: Called with a line after each fold.
+        on_fold: Called with a line of text after each fold.
 
     Raises:
         ArgumentError: Without seeds.
@@ -163,7 +182,7 @@ def cross_validate(
     known = dataset.take(dataset.labelled) if len(dataset.labelled) < len(dataset) else dataset
     partitions = [group_folds(known, folds, seed) for seed in seeds]
     learners = (learner, *baselines)
-    made = [_predict_all(known, each, partitions, seeds, tell or (lambda line: None)) for each in learners]
+    made = [_predict_all(known, each, partitions, seeds, on_fold or (lambda line: None)) for each in learners]
     right = [(p.argmax(axis=2) == known.labels).mean(axis=0) for p, _ in made]
     best = max(range(1, len(made)), key=lambda k: right[k].mean(), default=None)
     outcomes = [
@@ -183,17 +202,19 @@ def cross_validate(
 
 
 def _predict_all(
-    dataset: Dataset, learner: Learner, partitions: Sequence[Any], seeds: Sequence[int], tell: Tell
+    dataset: Dataset, learner: Learner, partitions: Sequence[Any], seeds: Sequence[int], on_fold: OnFold
 ) -> tuple[NDArray[np.float64], float]:
     start = time.perf_counter()
     result = np.zeros((len(seeds), len(dataset), len(dataset.classes)))
-    for place, (seed, pairs) in enumerate(zip(seeds, partitions)):
+    for row, (seed, pairs) in enumerate(zip(seeds, partitions)):
         for number, (train, test) in enumerate(pairs, 1):
             predict = learner.learn(dataset.take(train), seed)
-            result[place, test] = predict(dataset.take(test))
-            right = int((result[place, test].argmax(axis=1) == dataset.labels[test]).sum())
+            result[row, test] = predict(dataset.take(test))
+            right = int((result[row, test].argmax(axis=1) == dataset.labels[test]).sum())
             spent = time.perf_counter() - start
-            tell(f"{learner.name}: seed {seed}, fold {number}/{len(pairs)}: {right}/{len(test)} right, {spent:.0f} s")
+            on_fold(
+                f"{learner.name}: seed {seed}, fold {number}/{len(pairs)}: {right}/{len(test)} right, {spent:.0f} s"
+            )
     return result, time.perf_counter() - start
 
 
@@ -217,7 +238,3 @@ def _outcome(
         gain=gain,
         seconds=seconds,
     )
-
-
-def _signed(gain: Interval) -> str:
-    return f"{gain.low:+.3f} to {gain.high:+.3f}" if math.isfinite(gain.low) else ""

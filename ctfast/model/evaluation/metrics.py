@@ -1,4 +1,4 @@
-"""Figures of merit of a classifier, each on plain arrays.
+"""Metrics of a classifier, each on plain arrays.
 
 Shapes: ``labels`` ``(N,)`` whole numbers from 0, ``probabilities`` ``(N, classes)`` with rows that add up to 1,
 ``scores`` ``(N,)``. Sources: Wilson 1927 (J. Am. Stat. Assoc. 22:209) for intervals of proportions, with Newcombe 1998
@@ -28,7 +28,7 @@ Statistic = Callable[[Floats], float]
 
 
 class Interval(NamedTuple):
-    """A figure and its confidence interval; NaN where it is not defined."""
+    """A metric and its confidence interval; NaN where it is not defined."""
 
     value: float
     low: float
@@ -119,11 +119,11 @@ def reliability(labels: Ints, probabilities: Floats, bins: int = BINS) -> Reliab
     else:
         predicted, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
     edges = np.linspace(0.0, 1.0, bins + 1)
-    place = np.clip(np.digitize(predicted, edges[1:-1], right=False), 0, bins - 1)
-    counts = np.bincount(place, minlength=bins)
+    index = np.clip(np.digitize(predicted, edges[1:-1], right=False), 0, bins - 1)
+    counts = np.bincount(index, minlength=bins)
     with np.errstate(invalid="ignore"):  # 0 / 0 of empty bins is the NaN that is wanted
-        mean = np.bincount(place, predicted, bins) / counts
-        share = np.bincount(place, right.astype(float), bins) / counts
+        mean = np.bincount(index, predicted, bins) / counts
+        share = np.bincount(index, right.astype(float), bins) / counts
     return Reliability(edges, mean, share, counts)
 
 
@@ -151,16 +151,16 @@ def grouped_bootstrap(
     _, inverse = np.unique(groups, return_inverse=True)
     number = int(inverse.max()) + 1
     rng = np.random.default_rng(seed)
-    found = np.empty(rounds)
+    statistics = np.empty(rounds)
     for k in range(rounds):
         drawn = np.bincount(rng.integers(0, number, number), minlength=number)
-        found[k] = statistic(drawn[inverse].astype(np.float64))
-    found = found[np.isfinite(found)]
+        statistics[k] = statistic(drawn[inverse].astype(np.float64))
+    statistics = statistics[np.isfinite(statistics)]
     value = statistic(np.ones(len(groups)))
-    if not len(found) or not math.isfinite(value):
+    if not len(statistics) or not math.isfinite(value):
         return Interval(value, math.nan, math.nan)
     tail = (1 - confidence) / 2
-    low, high = np.quantile(found, [tail, 1 - tail])
+    low, high = np.quantile(statistics, [tail, 1 - tail])
     if low == high:
         return Interval(value, math.nan, math.nan)
     return Interval(value, float(low), float(high))
@@ -193,6 +193,14 @@ def _weighted_area(positive: NDArray[np.bool_], scores: Floats) -> Statistic:
         return float(hits @ (np.cumsum(misses) - misses / 2) / total)
 
     return area
+
+
+def formatted(interval: Interval) -> tuple[str, str]:
+    """Value and interval as text, empty where not defined."""
+    if not math.isfinite(interval.value):
+        return "not defined", ""
+    span = f"{interval.low:.3f} to {interval.high:.3f}" if math.isfinite(interval.low) else ""
+    return f"{interval.value:.3f}", span
 
 
 def _midranks(x: Floats) -> Floats:

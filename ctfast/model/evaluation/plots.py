@@ -1,6 +1,6 @@
 """Figures of an evaluation: ROC, precision and recall, reliability, confusion matrix.
 
->>> save_plots(found, "run/plots")
+>>> save_plots(evaluation, "run/plots")
 
 Each function draws on matplotlib axes and returns them; without ``ax`` a new figure is made.
 """
@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ctfast.batch.atomic import replacing
 from ctfast.batch.notice import NOT_A_DEVICE
-from ctfast.errors import MissingDependencyError, UsageError
-from ctfast.model.evaluation.scores import Evaluation, shown
+from ctfast.errors import UsageError, missing_extra
+from ctfast.model.evaluation.metrics import formatted
+from ctfast.model.evaluation.scores import Evaluation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,42 +26,42 @@ FORMATS: Final = ("png", "svg")
 _MOST_CLASSES: Final = 8
 
 
-def roc(found: Evaluation, ax: Axes | None = None) -> Axes:
+def roc(evaluation: Evaluation, ax: Axes | None = None) -> Axes:
     """Sensitivity against false alarms for every threshold; with more than two classes each against the rest."""
     from sklearn.metrics import roc_curve
 
     ax = _axes(ax)
-    for c, name in _scored(found):
-        truth = found.labels == c
+    for c, name in _scored(evaluation):
+        truth = evaluation.labels == c
         if truth.all() or not truth.any():
             continue
-        false_alarms, sensitivity, _ = roc_curve(truth, found.probabilities[:, c], drop_intermediate=False)
-        value, span = shown(found.per_class[c].auc)
+        false_alarms, sensitivity, _ = roc_curve(truth, evaluation.probabilities[:, c], drop_intermediate=False)
+        value, span = formatted(evaluation.per_class[c].auc)
         ax.plot(false_alarms, sensitivity, drawstyle="steps-post", label=f"{name}: AUC {value} ({span})")
     ax.plot([0, 1], [0, 1], linestyle=":", color="gray", label="chance")
     return _finish(ax, "ROC", "1 - specificity", "sensitivity")
 
 
-def precision_recall(found: Evaluation, ax: Axes | None = None) -> Axes:
+def precision_recall(evaluation: Evaluation, ax: Axes | None = None) -> Axes:
     """Positive predictive value against sensitivity for every threshold."""
     from sklearn.metrics import average_precision_score, precision_recall_curve
 
     ax = _axes(ax)
-    for c, name in _scored(found):
-        truth = found.labels == c
+    for c, name in _scored(evaluation):
+        truth = evaluation.labels == c
         if not truth.any():
             continue
-        precision, recall, _ = precision_recall_curve(truth, found.probabilities[:, c])
-        area = average_precision_score(truth, found.probabilities[:, c])
+        precision, recall, _ = precision_recall_curve(truth, evaluation.probabilities[:, c])
+        area = average_precision_score(truth, evaluation.probabilities[:, c])
         ax.plot(recall, precision, drawstyle="steps-post", label=f"{name}: average precision {area:.3f}")
         ax.axhline(truth.mean(), linestyle=":", color="gray")
     return _finish(ax, "precision and recall", "sensitivity (recall)", "positive predictive value (precision)")
 
 
-def reliability(found: Evaluation, ax: Axes | None = None) -> Axes:
+def reliability(evaluation: Evaluation, ax: Axes | None = None) -> Axes:
     """How often the class was right against the probability given; on the diagonal probabilities mean what they say."""
     ax = _axes(ax)
-    curve = found.reliability
+    curve = evaluation.reliability
     filled = curve.counts > 0
     ax.bar(
         (curve.edges[:-1] + curve.edges[1:]) / 2,
@@ -68,25 +70,27 @@ def reliability(found: Evaluation, ax: Axes | None = None) -> Axes:
         color="lightgray",
         label="share of slices",
     )
-    ax.plot(curve.predicted[filled], curve.observed[filled], marker="o", label=f"{found.count} slices")
+    ax.plot(curve.predicted[filled], curve.observed[filled], marker="o", label=f"{evaluation.count} slices")
     ax.plot([0, 1], [0, 1], linestyle=":", color="gray", label="ideal")
-    what = f"probability of {found.classes[1]}" if len(found.classes) == 2 else "probability of the class named"
-    title = f"reliability (expected calibration error {found.calibration_error:.3f})"
+    what = (
+        f"probability of {evaluation.classes[1]}" if len(evaluation.classes) == 2 else "probability of the class named"
+    )
+    title = f"reliability (expected calibration error {evaluation.calibration_error:.3f})"
     return _finish(ax, title, what, "observed frequency")
 
 
-def confusion(found: Evaluation, ax: Axes | None = None) -> Axes:
+def confusion(evaluation: Evaluation, ax: Axes | None = None) -> Axes:
     """Counts; colours are shares of the true class."""
     ax = _axes(ax)
-    of_class = found.confusion.sum(axis=1, keepdims=True)
-    share: NDArray[Any] = found.confusion / np.maximum(of_class, 1)
+    of_class = evaluation.confusion.sum(axis=1, keepdims=True)
+    share: NDArray[Any] = evaluation.confusion / np.maximum(of_class, 1)
     ax.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    for row, column in np.ndindex(*found.confusion.shape):
+    for row, column in np.ndindex(*evaluation.confusion.shape):
         color = "white" if share[row, column] > 0.5 else "black"
-        ax.text(column, row, str(found.confusion[row, column]), ha="center", va="center", color=color)
-    places = range(len(found.classes))
-    ax.set_xticks(places, found.classes, rotation=30, ha="right")
-    ax.set_yticks(places, found.classes)
+        ax.text(column, row, str(evaluation.confusion[row, column]), ha="center", va="center", color=color)
+    ticks = range(len(evaluation.classes))
+    ax.set_xticks(ticks, evaluation.classes, rotation=30, ha="right")
+    ax.set_yticks(ticks, evaluation.classes)
     ax.set_title("confusion matrix")
     ax.set_xlabel("prediction")
     ax.set_ylabel("truth")
@@ -94,8 +98,8 @@ def confusion(found: Evaluation, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def save_plots(found: Evaluation, folder: str | Path, formats: tuple[str, ...] = FORMATS) -> list[Path]:
-    """Write the four figures into ``folder`` (made if needed, files of the same names are replaced).
+def save_plots(evaluation: Evaluation, folder: str | Path, formats: tuple[str, ...] = FORMATS) -> list[Path]:
+    """Draw the four figures into ``folder`` (made if needed, files of the same names are replaced).
 
     Raises:
         MissingDependencyError: Without matplotlib or scikit-learn.
@@ -105,9 +109,7 @@ def save_plots(found: Evaluation, folder: str | Path, formats: tuple[str, ...] =
         import sklearn.metrics  # noqa: F401  # asked for before half of the figures are written
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise MissingDependencyError(
-            'plots need matplotlib and scikit-learn: pip install "ctfast[nn,report]"'
-        ) from error
+        raise missing_extra("plots need matplotlib and scikit-learn", "nn,report") from error
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file: a folder for the plots is needed")
@@ -115,15 +117,16 @@ def save_plots(found: Evaluation, folder: str | Path, formats: tuple[str, ...] =
     written = []
     for draw in (roc, precision_recall, reliability, confusion):
         figure = Figure(figsize=(5.5, 5.0), layout="constrained")
-        draw(found, figure.subplots())
+        draw(evaluation, figure.subplots())
         for kind in formats:
             written.append(folder / f"{draw.__name__}.{kind}")
-            figure.savefig(written[-1], dpi=150, bbox_inches="tight")
+            with replacing(written[-1], "wb") as file:
+                figure.savefig(file, format=kind, dpi=150, bbox_inches="tight")
     return written
 
 
-def _scored(found: Evaluation) -> list[tuple[int, str]]:
-    classes = list(enumerate(found.classes))
+def _scored(evaluation: Evaluation) -> list[tuple[int, str]]:
+    classes = list(enumerate(evaluation.classes))
     return classes[1:] if len(classes) == 2 else classes[:_MOST_CLASSES]
 
 
@@ -133,7 +136,7 @@ def _axes(ax: Axes | None) -> Axes:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise MissingDependencyError('plots need matplotlib: pip install "ctfast[report]"') from error
+        raise missing_extra("plots need matplotlib", "report") from error
     return Figure(figsize=(5.5, 5.0), layout="constrained").subplots()
 
 

@@ -1,8 +1,8 @@
-"""How good a classifier is on labelled slices, with intervals that say how much the set can tell.
+"""How good a classifier is on labelled slices, with intervals that say how certain that is.
 
->>> found = evaluate(probabilities, labels, classes, groups)
->>> found.accuracy, found.auc        # value, low, high
->>> console.print(found.as_table())
+>>> scores = evaluate(probabilities, labels, classes, groups)
+>>> scores.accuracy, scores.auc        # value, low, high
+>>> console.print(scores.as_table())
 
 Not a medical device.
 """
@@ -25,20 +25,28 @@ from ctfast.model.evaluation.metrics import Interval, Reliability
 if TYPE_CHECKING:
     from rich.table import Table
 
+CLASS_METRICS: Final = {
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+    "positive_predictive_value": "positive predictive value",
+    "negative_predictive_value": "negative predictive value",
+    "auc": "AUC",
+}
+"""Fields of ``ClassMetrics`` and what tables call them."""
 _ROW_SUM_TOLERANCE: Final = 1e-3
 
 
 @dataclass(frozen=True)
-class ClassFigures:
+class ClassMetrics:
     """One class against the rest; proportions with Wilson intervals, NaN where nobody is counted."""
 
     name: str
     sensitivity: Interval
-    """Recall: found among those that are of the class."""
+    """Recall: share of the slices of the class that were predicted as it."""
     specificity: Interval
-    """Left alone among those that are not."""
+    """Share of the slices of other classes that were not predicted as it."""
     positive_predictive_value: Interval
-    """Precision: right among those that were called so."""
+    """Precision: share of the slices predicted as the class that are of it."""
     negative_predictive_value: Interval
     auc: Interval
     """DeLong's interval, or by resampled patients where patients have several slices."""
@@ -46,7 +54,7 @@ class ClassFigures:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What ``evaluate`` found. ``positive`` figures of two classes are those of ``per_class[1]``."""
+    """The result of ``evaluate``. Of two classes, ``per_class[1]`` holds the metrics of the positive one."""
 
     classes: tuple[str, ...]
     count: int
@@ -67,12 +75,12 @@ class Evaluation:
     reliability: Reliability
     confusion: NDArray[np.int64]
     """``(classes, classes)``: rows are the truth, columns the prediction."""
-    per_class: tuple[ClassFigures, ...]
+    per_class: tuple[ClassMetrics, ...]
     labels: NDArray[np.int64]
     probabilities: NDArray[np.float64]
 
     def to_dict(self) -> dict[str, Any]:
-        """Figures as JSON-able values, NaN as None."""
+        """Metrics as JSON-able values, NaN as None."""
         return {
             "classes": list(self.classes),
             "count": self.count,
@@ -93,57 +101,21 @@ class Evaluation:
                 "counts": self.reliability.counts.tolist(),
             },
             "confusion": self.confusion.tolist(),
-            "per_class": [
-                {"name": c.name, **{k: plain(getattr(c, k)) for k in _CLASS_FIGURES}} for c in self.per_class
-            ],
+            "per_class": [{"name": c.name, **{k: plain(getattr(c, k)) for k in CLASS_METRICS}} for c in self.per_class],
             "notice": NOT_A_DEVICE,
         }
 
     def as_table(self, title: str = "evaluation") -> Table:
         """For a terminal (rich)."""
-        from rich.table import Table
+        from ctfast.model.evaluation.tables import evaluation_table
 
-        who = f"{self.count} slices" + (f" of {self.patients} patients" if self.patients is not None else "")
-        table = Table(title=f"{title}: {who}", title_justify="left", caption=NOT_A_DEVICE, caption_justify="left")
-        table.add_column("")
-        table.add_column("value", justify="right")
-        table.add_column("95 % interval", justify="right")
-        table.add_row("accuracy", *shown(self.accuracy))
-        if self.accuracy_by_patient is not None and math.isfinite(self.accuracy_by_patient.low):
-            table.add_row("  resampled by patient", "", shown(self.accuracy_by_patient)[1])
-        table.add_row("always the most frequent class", f"{self.majority:.3f}", "")
-        table.add_row("balanced accuracy", f"{self.balanced_accuracy:.3f}", "")
-        table.add_row("AUC", *shown(self.auc))
-        listed = self.per_class[1:] if len(self.classes) == 2 else self.per_class
-        for figures in listed:
-            for key, name in _CLASS_FIGURES.items():
-                if not (key == "auc" and len(self.classes) == 2):
-                    table.add_row(f"{name}, {figures.name}", *shown(getattr(figures, key)))
-        table.add_row("Brier score", f"{self.brier:.3f}", "")
-        table.add_row("log loss", f"{self.log_loss:.3f}", "")
-        table.add_row("expected calibration error", f"{self.calibration_error:.3f}", "")
-        return table
+        return evaluation_table(self, title)
 
     def confusion_table(self) -> Table:
         """The confusion matrix for a terminal (rich): rows are the truth."""
-        from rich.table import Table
+        from ctfast.model.evaluation.tables import confusion_table
 
-        table = Table(title="confusion matrix", title_justify="left")
-        table.add_column("truth \\ prediction")
-        for name in self.classes:
-            table.add_column(name, justify="right")
-        for name, row in zip(self.classes, self.confusion):
-            table.add_row(name, *map(str, row.tolist()))
-        return table
-
-
-_CLASS_FIGURES: Final = {
-    "sensitivity": "sensitivity",
-    "specificity": "specificity",
-    "positive_predictive_value": "positive predictive value",
-    "negative_predictive_value": "negative predictive value",
-    "auc": "AUC",
-}
+        return confusion_table(self)
 
 
 def evaluate(
@@ -165,7 +137,7 @@ def evaluate(
         rounds: Resamplings.
         seed: Of the resampling.
 
-    A figure that is not defined (the AUC of one class) is NaN.
+    A metric that is not defined (the AUC of one class) is NaN.
 
     Raises:
         ArgumentError: For shapes that do not fit, probabilities that are none (NaN among them), no known label.
@@ -189,7 +161,7 @@ def evaluate(
         return resampled(metrics.weighted_auc((y == c).astype(int), np.stack([1 - p[:, c], p[:, c]], axis=1)))
 
     areas = [area(1)] * 2 if number == 2 else [area(c) for c in range(number)]  # of two classes they are the same
-    per_class = tuple(_class_figures(confusion, c, str(name), areas[c]) for c, name in enumerate(classes))
+    per_class = tuple(_class_metrics(confusion, c, str(name), areas[c]) for c, name in enumerate(classes))
     recall = [c.sensitivity.value for c in per_class if math.isfinite(c.sensitivity.value)]
     curve = metrics.reliability(y, p)
     overall = per_class[1].auc if number == 2 else resampled(metrics.weighted_auc(y, p))
@@ -213,20 +185,12 @@ def evaluate(
     )
 
 
-def shown(interval: Interval) -> tuple[str, str]:
-    """Value and interval as text, empty where not defined."""
-    if not math.isfinite(interval.value):
-        return "not defined", ""
-    span = f"{interval.low:.3f} to {interval.high:.3f}" if math.isfinite(interval.low) else ""
-    return f"{interval.value:.3f}", span
-
-
-def _class_figures(confusion: NDArray[np.int64], c: int, name: str, area: Interval) -> ClassFigures:
+def _class_metrics(confusion: NDArray[np.int64], c: int, name: str, area: Interval) -> ClassMetrics:
     hit = int(confusion[c, c])
     of_class, called = int(confusion[c].sum()), int(confusion[:, c].sum())
     total = int(confusion.sum())
     others_left = total - of_class - called + hit
-    return ClassFigures(
+    return ClassMetrics(
         name=name,
         sensitivity=metrics.wilson(hit, of_class),
         specificity=metrics.wilson(others_left, total - of_class),
@@ -247,7 +211,7 @@ def _checked(
             "(N, classes), (N,) and two or more classes are needed"
         )
     if g is not None and g.shape != y.shape:
-        raise ArgumentError(f"groups of shape {g.shape} for {len(y)} labels: one a slice is needed")
+        raise ArgumentError(f"groups of shape {g.shape} for {len(y)} labels: one per slice is needed")
     if not np.issubdtype(y.dtype, np.integer) or (y < -1).any() or (y >= len(classes)).any():
         raise ArgumentError(f"labels must be whole numbers from 0 to {len(classes) - 1}, or -1 where not known")
     if not np.isfinite(p).all() or (p < 0).any() or np.abs(p.sum(axis=1) - 1).max(initial=0) > _ROW_SUM_TOLERANCE:

@@ -31,7 +31,7 @@ def read_architecture(data: Any, file: str) -> Architecture:
     """Check that the file holds this architecture.
 
     Raises:
-        FileFormatError: For another one; names the layers that were found and what differs.
+        FileFormatError: For another one; names its layers and what differs.
     """
     try:
         layers = [(layer["class_name"], layer["config"]) for layer in data["config"]["layers"]]
@@ -43,9 +43,9 @@ def read_architecture(data: Any, file: str) -> Architecture:
             raise _Other(f"a {kind} model")
         return _architecture(layers)
     except (_Other, KeyError, TypeError, ValueError) as error:
-        found = ", ".join(str(name) for name, _ in layers) or "none"
+        names = ", ".join(str(name) for name, _ in layers) or "none"
         why = str(error) if isinstance(error, (_Other, ArgumentError)) else f"unknown settings ({error!r})"
-        raise FileFormatError(f"{file}: {why}; its layers: {found}. Only this can be read: {EXPECTED}") from error
+        raise FileFormatError(f"{file}: {why}; its layers: {names}. Only this can be read: {EXPECTED}") from error
 
 
 class _Other(Exception):
@@ -83,10 +83,10 @@ def _expect(config: Mapping[str, Any], **wanted: Any) -> None:
     for name, value in wanted.items():
         if name == "groups" and name not in config:  # Keras before 2.3
             continue
-        found = config[name]
-        found = tuple(found) if isinstance(found, list) else found
-        if found != value:
-            raise _Other(f"{config.get('name')} has {name}={found!r} where {value!r} is needed")
+        setting = config[name]
+        setting = tuple(setting) if isinstance(setting, list) else setting
+        if setting != value:
+            raise _Other(f"{config.get('name')} has {name}={setting!r} where {value!r} is needed")
 
 
 def _input_shape(config: Mapping[str, Any]) -> tuple[int, int, int] | None:

@@ -37,7 +37,7 @@ def read_weights(h5: Any, names: Sequence[str] | None, file: str) -> list[Weight
         file: For messages.
 
     Raises:
-        FileFormatError: If the weights are not those of this architecture; names the layers that were found.
+        FileFormatError: If the weights are not those of this architecture; names its layers.
     """
     if "layers" in h5 and "layer_names" not in h5.attrs:
         groups = h5["layers"]
@@ -47,24 +47,24 @@ def read_weights(h5: Any, names: Sequence[str] | None, file: str) -> list[Weight
     groups = h5.get("model_weights", h5)
     if "layer_names" not in groups.attrs:
         raise _foreign(file, list(groups))
-    found = [_text(name) for name in groups.attrs["layer_names"]]
-    filled = [name for name in found if name in groups and len(groups[name].attrs.get("weight_names", ()))]
+    layers = [_text(name) for name in groups.attrs["layer_names"]]
+    filled = [name for name in layers if name in groups and len(groups[name].attrs.get("weight_names", ()))]
     if names is not None and set(names) != set(filled):
-        raise _foreign(file, found)
+        raise _foreign(file, layers)
     return [_pair_by_name(groups, name, file) for name in names or filled]
 
 
-def _names_in_order(found: list[str], file: str) -> list[str]:
+def _names_in_order(layers: list[str], file: str) -> list[str]:
     """Convolutions, then dense layers, each by number."""
-    matched = {name: _NUMBERED.fullmatch(name) for name in found if not _WITHOUT_WEIGHTS.fullmatch(name)}
+    matched = {name: _NUMBERED.fullmatch(name) for name in layers if not _WITHOUT_WEIGHTS.fullmatch(name)}
     if not matched or not all(matched.values()):
-        raise _foreign(file, found)
+        raise _foreign(file, layers)
 
-    def place(name: str) -> tuple[str, int]:
+    def position(name: str) -> tuple[str, int]:
         match = matched[name]
         return (match[1], int(match[2] or 0)) if match else ("", 0)
 
-    return sorted(matched, key=place)
+    return sorted(matched, key=position)
 
 
 def _pair_by_number(groups: Any, name: str, file: str) -> Weights:
@@ -87,15 +87,15 @@ def _pair_by_name(groups: Any, name: str, file: str) -> Weights:
 
 def _pair(arrays: list[Any], name: str, file: str) -> Weights:
     if len(arrays) != 2 or not all(np.issubdtype(a.dtype, np.floating) for a in arrays):
-        told = ", ".join(f"{a.shape} {a.dtype}" for a in arrays) or "nothing"
-        raise FileFormatError(f"{file}: layer {name} holds {told} where a float kernel and a bias are needed")
+        shapes = ", ".join(f"{a.shape} {a.dtype}" for a in arrays) or "nothing"
+        raise FileFormatError(f"{file}: layer {name} holds {shapes} where a float kernel and a bias are needed")
     kernel, bias = (np.asarray(a[()], np.float32) for a in arrays)
     return kernel, bias
 
 
-def _foreign(file: str, found: list[str]) -> FileFormatError:
+def _foreign(file: str, layers: list[str]) -> FileFormatError:
     return FileFormatError(
-        f"{file}: these are not the weights of this architecture; its layers: {', '.join(found) or 'none'}. "
+        f"{file}: these are not the weights of this architecture; its layers: {', '.join(layers) or 'none'}. "
         f"Only this can be read: {EXPECTED}"
     )
 
@@ -125,7 +125,7 @@ def write_by_name(h5: Any, weights: Sequence[Weights], all_names: Sequence[str],
         groups.create_group(name).attrs["weight_names"] = []
     groups.create_group("top_level_model_weights").attrs["weight_names"] = []
     for name, pair in zip(keras3_names(len(weights) - 2), weights):
-        places = [f"{NAME}/{name}/{part}" for part in ("kernel", "bias")]
-        groups[name].attrs["weight_names"] = places
-        for place, array in zip(places, pair):
-            groups[name][place] = array
+        paths = [f"{NAME}/{name}/{part}" for part in ("kernel", "bias")]
+        groups[name].attrs["weight_names"] = paths
+        for path, array in zip(paths, pair):
+            groups[name][path] = array

@@ -14,7 +14,6 @@ JAX promises to read such artefacts for six months, and usually does for longer;
 from __future__ import annotations
 
 import json
-import os
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,8 +28,9 @@ from flax import nnx
 from numpy.typing import NDArray
 
 from ctfast import __version__
+from ctfast.batch.atomic import replacing
 from ctfast.batch.notice import NOT_A_DEVICE
-from ctfast.errors import FileFormatError, MissingDependencyError
+from ctfast.errors import FileFormatError, missing_extra
 from ctfast.model.data.preprocessing import HIGHEST, Preprocessing
 
 if TYPE_CHECKING:
@@ -90,17 +90,12 @@ def export_jax(run: TrainedModel, path: str | Path, *, platforms: Sequence[str] 
     try:
         program = bytes(exported.serialize())
     except ImportError as error:
-        raise MissingDependencyError('jax.export needs flatbuffers: pip install "ctfast[nn]"') from error
+        raise missing_extra("jax.export needs flatbuffers", "nn") from error
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with zipfile.ZipFile(temporary, "w") as archive:
-            archive.writestr(_PROGRAM, program)
-            archive.writestr(_METADATA, json.dumps({**metadata(run), "platforms": list(platforms)}, indent=2))
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path, "wb") as file, zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(_PROGRAM, program)
+        archive.writestr(_METADATA, json.dumps({**metadata(run), "platforms": list(platforms)}, indent=2))
     return path
 
 

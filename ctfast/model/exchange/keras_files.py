@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import zipfile
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -13,7 +12,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from ctfast.errors import ArgumentError, FileFormatError, MissingDependencyError
+from ctfast.batch.atomic import write_bytes
+from ctfast.errors import ArgumentError, FileFormatError, missing_extra
 from ctfast.model.config import ModelConfig
 from ctfast.model.exchange._keras_config import architecture_json, read_architecture
 from ctfast.model.exchange._keras_weights import Weights, keras3_names, read_weights, write_by_name, write_keras3
@@ -22,7 +22,7 @@ from ctfast.model.network.sequential4 import Sequential4, empty_weights, model_f
 try:
     import h5py
 except ImportError as missing:
-    raise MissingDependencyError('Keras files need h5py: pip install "ctfast[nn]"') from missing
+    raise missing_extra("Keras files need h5py", "nn") from missing
 
 _WRITTEN_AS: Final = "3.6.0"
 """The oldest Keras that reads these files; newer ones do as well."""
@@ -40,7 +40,7 @@ def load_keras(path: str | Path, *, image_size: tuple[int, int] | None = None) -
     The probabilities of the result equal those of the Keras model to 1e-6 for the same input.
 
     Raises:
-        FileFormatError: If the file is damaged, or holds another architecture; names the layers found.
+        FileFormatError: If the file is damaged, or holds another architecture; names its layers.
     """
     file = str(path)
     with open(path, "rb") as stream:  # says by itself what is wrong with a missing file
@@ -61,26 +61,26 @@ def _from_archive(file: str) -> Sequential4:
             raise FileFormatError(f"{file} is no .keras file: it has no {' and no '.join(sorted(missing))}")
         if archive.getinfo(_CONFIG).file_size > _MOST_JSON:
             raise FileFormatError(f"{file}: a {_CONFIG} of {archive.getinfo(_CONFIG).file_size} bytes is not believed")
-        found = read_architecture(json.loads(archive.read(_CONFIG)), file)
-        most = 64 * _parameters(found.config) + (1 << 24)  # weights, an optimizer's state, and room to spare
+        architecture = read_architecture(json.loads(archive.read(_CONFIG)), file)
+        most = 64 * _parameters(architecture.config) + (1 << 24)  # weights, an optimizer's state, and room to spare
         if archive.getinfo(_WEIGHTS).file_size > most:
             size = archive.getinfo(_WEIGHTS).file_size
             raise FileFormatError(f"{file}: {_WEIGHTS} has {size} bytes, far more than the architecture needs")
         with h5py.File(io.BytesIO(archive.read(_WEIGHTS)), "r") as h5:
-            return _filled(found.config, read_weights(h5, found.layer_names, file), file)
+            return _filled(architecture.config, read_weights(h5, architecture.layer_names, file), file)
 
 
 def _from_h5(h5: Any, file: str, image_size: tuple[int, int] | None) -> Sequential4:
     if "model_config" in h5.attrs:
         text = h5.attrs["model_config"]
-        found = read_architecture(json.loads(text if isinstance(text, str) else text.decode()), file)
-        return _filled(found.config, read_weights(h5, found.layer_names, file), file)
+        architecture = read_architecture(json.loads(text if isinstance(text, str) else text.decode()), file)
+        return _filled(architecture.config, read_weights(h5, architecture.layer_names, file), file)
     weights = read_weights(h5, None, file)
     return _filled(_config_of(weights, image_size, file), weights, file)
 
 
 def _config_of(weights: list[Weights], image_size: tuple[int, int] | None, file: str) -> ModelConfig:
-    """What weights alone tell of the architecture."""
+    """The shape of the network, from the shapes of its weights."""
     shapes = [kernel.shape for kernel, _ in weights]
     if len(shapes) < 3 or any(len(s) != 4 for s in shapes[:-2]) or any(len(s) != 2 for s in shapes[-2:]):
         raise FileFormatError(f"{file}: kernels of shapes {shapes} are not those of this architecture")
@@ -153,12 +153,7 @@ def save_keras(model: Sequential4, path: str | Path) -> Path:
             write_by_name(h5, weights, everything, _WRITTEN_AS)
     else:
         raise ArgumentError(f"{path}: a name ending in .keras, .h5 or .weights.h5 is allowed")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(buffer.getbuffer())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_bytes(path, buffer.getbuffer())
     return path
 
 

@@ -9,7 +9,6 @@ transpose is left in the graph of a gray network.
 from __future__ import annotations
 
 import json
-import os
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -18,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctfast import __version__
+from ctfast.batch.atomic import write_bytes
 from ctfast.batch.notice import NOT_A_DEVICE
-from ctfast.errors import MissingDependencyError
+from ctfast.errors import missing_extra
 from ctfast.model.exchange.jax_export import metadata
 
 if TYPE_CHECKING:
@@ -37,14 +37,7 @@ def export_onnx(run: TrainedModel, path: str | Path) -> Path:
         MissingDependencyError: If onnx is not installed.
     """
     path = Path(path)
-    data = onnx_model(run).SerializeToString()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_bytes(path, onnx_model(run).SerializeToString())
     return path
 
 
@@ -54,21 +47,19 @@ def onnx_model(run: TrainedModel) -> Any:
         import onnx
         from onnx import TensorProto, helper
     except ImportError as error:
-        raise MissingDependencyError('ONNX export needs onnx: pip install "ctfast[nn]"') from error
+        raise missing_extra("ONNX export needs onnx", "nn") from error
     graph = _Graph()
     size, channels = run.preprocessing.image_size, run.preprocessing.channels
     value = graph.channels_first("images", channels)
-    rows, columns = size
     model = run.model
     blocks, dense = model.block_names, model.layer_names[len(model.block_names) :]
     for k, (kernel, bias) in enumerate(map(partial(_weights, model), blocks), 1):
         kernel = kernel.sum(axis=2, keepdims=True) if k == 1 and channels == 1 else kernel
         value = graph.block(value, kernel, bias, f"conv{k}")
-        rows, columns = (rows - 2) // 2, (columns - 2) // 2
     value = graph.add("Flatten", [value], "flatten", axis=1)
     for k, (kernel, bias) in enumerate(map(partial(_weights, model), dense), 1):
         if k == 1:
-            kernel = _channels_first(kernel, rows, columns)
+            kernel = _channels_first(kernel, *run.config.block_sizes[-1])
         name = "logits" if k == len(dense) else f"dense{k}"
         value = graph.add(
             "Gemm", [value, graph.constant(f"{name}_kernel", kernel), graph.constant(f"{name}_bias", bias)], name

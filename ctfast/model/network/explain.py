@@ -1,9 +1,9 @@
-"""Class-activation maps: which places of a slice spoke for a class.
+"""Class-activation maps: which parts of a slice speak for a class.
 
 ``hires-cam`` (Draelos and Carin, arXiv 2011.08891): each value of the last block times its own gradient of the class'
 logit, summed over channels, negative parts cut. ``grad-cam`` (Selvaraju et al., ICCV 2017): the mean gradient of each
-channel instead. This network flattens its last block, so that the same channel counts differently at each place, and
-the mean over places says little: often it is negative for all of them and the map is empty. Hence the default.
+channel instead. This network flattens its last block, so that the same channel counts differently at each position, and
+the mean over positions says little: often it is negative for all of them and the map is empty. Hence the default.
 
 A map shows what the network looked at, not what is there. Not a medical device.
 """
@@ -11,37 +11,31 @@ A map shows what the network looked at, not what is there. Not a medical device.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from ctfast.batch.choices import check_choice
 from ctfast.errors import ArgumentError
+from ctfast.model.config import EXPLAIN_METHODS
 
 if TYPE_CHECKING:
     from ctfast.model.network.sequential4 import Sequential4
 
-METHODS: Final = ("hires-cam", "grad-cam")
-
 
 @dataclass(frozen=True, eq=False)
 class Activation:
-    """What ``class_activation`` found for ``N`` images; arrays of NumPy or JAX."""
+    """The maps of ``class_activation`` for ``N`` images; arrays of NumPy or JAX."""
 
     logits: jax.Array
     """``(N, classes)``."""
     target: jax.Array
     """``(N,)`` int32: the class that each map explains."""
     maps: jax.Array
-    """``(N, h, w)`` float32, 0 and above, not scaled; one cell a place of the last block. See ``enlarge``."""
-
-
-def check_method(method: str) -> None:
-    """Raise an ArgumentError for another method."""
-    if method not in METHODS:
-        raise ArgumentError(f"method={method!r}: one of {', '.join(METHODS)} is allowed")
+    """``(N, h, w)`` float32, 0 and above, not scaled; one cell for each position of the last block. See ``enlarge``."""
 
 
 def class_activation(
@@ -64,7 +58,7 @@ def class_activation(
     Raises:
         ArgumentError: For another method.
     """
-    check_method(method)
+    check_choice("method", method, EXPLAIN_METHODS, ArgumentError)
     features = model.features(x, at_a_time=at_a_time)
     logits, pull_back = jax.vjp(model.classify, features)
     chosen = logits.argmax(axis=1) if target is None else jnp.broadcast_to(jnp.asarray(target), logits.shape[:1])

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from ctfast.errors import ShapeError
-from ctfast.model.config import ModelConfig
+from ctfast.model.config import ModelConfig, convolved_size
 from ctfast.model.network.convolution import conv_relu_pool
 
 _SIDE: Final = 3
@@ -66,8 +66,7 @@ class Sequential4(nnx.Module):  # type: ignore[misc] # mypy does not follow flax
         for name, width in zip(self.block_names, config.widths):
             setattr(self, name, Layer((_SIDE, _SIDE, channels, width), rngs=rngs))
             channels = width
-        rows, columns, _ = config.feature_shape
-        self.dense = Layer((rows * columns * channels, config.dense), rngs=rngs)
+        self.dense = Layer((math.prod(config.feature_shape), config.dense), rngs=rngs)
         self.dense_1 = Layer((config.dense, config.classes), rngs=rngs)
 
     @property
@@ -82,8 +81,8 @@ class Sequential4(nnx.Module):  # type: ignore[misc] # mypy does not follow flax
 
     def layer(self, name: str) -> Layer:
         """The layer of this name (``layer_names``)."""
-        found: Layer = getattr(self, name)
-        return found
+        layer: Layer = getattr(self, name)
+        return layer
 
     def __call__(self, x: jax.Array, *, at_a_time: int | None = None) -> jax.Array:
         """Logits ``(N, classes)``; ``at_a_time`` as for ``features``.
@@ -135,14 +134,13 @@ class Sequential4(nnx.Module):  # type: ignore[misc] # mypy does not follow flax
 
     def summary(self) -> tuple[LayerRow, ...]:
         """The layer table: names, kinds, output shapes and numbers of parameters as Keras prints them."""
-        rows, (height, width) = [], self.config.image_size
+        rows, size = [], self.config.image_size
         for k, name in enumerate(self.block_names):
-            channels = self.config.widths[k]
-            height, width = height - 2, width - 2
-            rows.append(LayerRow(name, "Conv2D", (height, width, channels), _size(self.layer(name))))
-            height, width = height // 2, width // 2
-            rows.append(LayerRow(_numbered("max_pooling2d", k), "MaxPooling2D", (height, width, channels), 0))
-        rows.append(LayerRow("flatten", "Flatten", (height * width * channels,), 0))
+            channels, pooled = self.config.widths[k], self.config.block_sizes[k]
+            rows.append(LayerRow(name, "Conv2D", (*convolved_size(*size), channels), _size(self.layer(name))))
+            rows.append(LayerRow(_numbered("max_pooling2d", k), "MaxPooling2D", (*pooled, channels), 0))
+            size = pooled
+        rows.append(LayerRow("flatten", "Flatten", (math.prod(self.config.feature_shape),), 0))
         for name in ("dense", "dense_1"):
             layer = self.layer(name)
             rows.append(LayerRow(name, "Dense", tuple(layer.bias.shape), _size(layer)))

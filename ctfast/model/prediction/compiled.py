@@ -32,7 +32,7 @@ def at_a_time() -> int | None:
 
 
 def batch_for(files: int) -> int:
-    """Images at once for so many files: few sizes, so that programs are found in the compilation cache."""
+    """Images at once for so many files: few sizes, so that the compilation cache holds their programs."""
     large = _LARGE_BATCH.get(jax.default_backend(), _LARGE_ELSEWHERE)
     return next((size for size in _SMALL_BATCHES if files <= size), large)
 
@@ -114,7 +114,7 @@ class Predictor:
             raise error
         self.batch_size //= 2
         self.notes.append(
-            f"a batch of {2 * self.batch_size} did not fit into memory: went on with {self.batch_size}; "
+            f"a batch of {2 * self.batch_size} did not fit into memory: continued with {self.batch_size}; "
             f"--batch-size {self.batch_size} avoids the attempt"
         )
 
@@ -127,5 +127,5 @@ def _predict(
     x = images.astype(jnp.float32) / HIGHEST
     if explain is None:
         return jax.nn.softmax(model(x, at_a_time=together)), None
-    found = class_activation(model, x, method=explain, at_a_time=together)
-    return jax.nn.softmax(found.logits), found.maps
+    activation = class_activation(model, x, method=explain, at_a_time=together)
+    return jax.nn.softmax(activation.logits), activation.maps

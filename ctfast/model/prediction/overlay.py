@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from functools import lru_cache
 from importlib.util import find_spec
@@ -12,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ctfast.batch.atomic import replacing
 from ctfast.batch.notice import NOT_A_DEVICE
-from ctfast.errors import MissingDependencyError
+from ctfast.errors import missing_extra
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -55,12 +55,8 @@ def save_overlay(
     """
     picture = draw_overlay(image, heat, probabilities, classes, title=title, subtitle=subtitle)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        picture.save(temporary, "png", compress_level=3)  # level 6 is 4 % smaller and takes twice as long
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path, "wb") as file:
+        picture.save(file, "png", compress_level=3)  # level 6 is 4 % smaller and takes twice as long
 
 
 def draw_overlay(
@@ -76,7 +72,7 @@ def draw_overlay(
     try:
         from PIL import Image, ImageDraw
     except ImportError as error:
-        raise MissingDependencyError('explanations need Pillow: pip install "ctfast[report]"') from error
+        raise missing_extra("explanations need Pillow", "report") from error
     factor = max(1, -(-_SIDE // max(image.shape[:2])))
     original = _enlarged(_as_rgb(image), factor)
     mixed = _enlarged(blend(image, heat), factor)
@@ -94,7 +90,7 @@ def draw_overlay(
     for k, name in enumerate(classes):
         _bar(draw, y, room, name, float(probabilities[k]), chosen=k == best)
         y += _LINE
-    spoke = f"light: spoke most for {classes[best]}" if heat.max() > 0 else f"no place spoke for {classes[best]}"
+    spoke = f"light: speaks most for {classes[best]}" if heat.max() > 0 else f"nothing speaks for {classes[best]}"
     _text(draw, (_MARGIN, y), f"left: the slice as the network sees it; right, {spoke}", room, _FAINT)
     _text(draw, (_MARGIN, y + _LINE), NOT_A_DEVICE, room, _INK)
     return canvas
@@ -104,8 +100,8 @@ def blend(image: NDArray[np.uint16], heat: NDArray[np.float32]) -> NDArray[np.ui
     """The map's colours over the slice ``(H, W, 3)``: the higher, the less of the slice shows."""
     highest = float(heat.max())
     share = heat / highest if highest > 0 else np.zeros_like(heat)
-    places = np.linspace(0, 1, len(_RAMP))
-    color = np.stack([np.interp(share, places, [c[k] for c in _RAMP]) for k in range(3)], axis=-1)
+    positions = np.linspace(0, 1, len(_RAMP))
+    color = np.stack([np.interp(share, positions, [c[k] for c in _RAMP]) for k in range(3)], axis=-1)
     strength = _STRONGEST * share[..., np.newaxis]
     return np.rint(strength * color + (1 - strength) * _as_rgb(image)).astype(np.uint8)
 
@@ -130,7 +126,7 @@ def _bar(draw: ImageDraw, y: int, room: int, name: str, share: float, *, chosen:
     _text(draw, (left + length + 8, y), f"{share:.3f}", number, _INK if chosen else _FAINT)
 
 
-def _text(draw: ImageDraw, place: tuple[int, int], text: str, room: int, color: tuple[int, int, int]) -> None:
+def _text(draw: ImageDraw, corner: tuple[int, int], text: str, room: int, color: tuple[int, int, int]) -> None:
     """One line, shortened in its middle to fit."""
     font = _font()
     whole = "".join(c if c.isprintable() and (ord(c) < 256 or font.is_wide) else "?" for c in text)
@@ -138,7 +134,7 @@ def _text(draw: ImageDraw, place: tuple[int, int], text: str, room: int, color: 
     while left > 4 and draw.textlength(shown, font=font.face) > room:
         left -= max(1, left // 16)
         shown = f"{whole[: left // 2]}...{whole[len(whole) - left // 2 :]}"
-    draw.text(place, shown, fill=color, font=font.face)
+    draw.text(corner, shown, fill=color, font=font.face)
 
 
 class _Font(NamedTuple):
@@ -152,9 +148,9 @@ def _font() -> _Font:
     """The font that comes with Matplotlib (Latin, Greek, Cyrillic and more) where it is installed, else Pillow's."""
     from PIL import ImageFont
 
-    found = find_spec("matplotlib")
-    if found is not None and found.origin is not None:
-        file = Path(found.origin).parent / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf"
+    package = find_spec("matplotlib")
+    if package is not None and package.origin is not None:
+        file = Path(package.origin).parent / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf"
         try:
             return _Font(ImageFont.truetype(str(file), 12), True)
         except OSError:

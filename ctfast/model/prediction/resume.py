@@ -1,40 +1,52 @@
-"""What a prediction will do, decided and refused before any work: files, pictures, rows that stand."""
+"""What a prediction will do, decided and refused before any work: files, pictures, rows that stay."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby, pairwise
+from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 
+from ctfast.batch.cells import safe_cell
+from ctfast.batch.stamp import unchanged
 from ctfast.errors import UsageError
 from ctfast.files import find_images
-from ctfast.model.prediction import predictions_csv as tables
+from ctfast.model.prediction.predictions_csv import PredictionTable, Record
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
-    """One input file."""
+class PredictionTask:
+    """One input file.
+
+    Attributes:
+        path: As the user would name it.
+        picture: Where its explanation goes (frames of a stack get their number).
+    """
 
     path: str
-    """As the user would name it."""
     picture: Path | None
-    """Where its explanation goes (frames of a stack get their number)."""
+
+    def picture_of(self, frame: int | None) -> Path | None:
+        """The picture of one frame; None for a file that is no stack."""
+        if self.picture is None or frame is None:
+            return self.picture
+        return self.picture.with_name(f"{self.picture.stem}.{frame:04d}.png")
 
 
-def find_tasks(inputs: Sequence[str | Path], csv: Path, explain_dir: Path | None) -> tuple[list[Task], int]:
-    """The files and the names of their pictures, refused where something would be lost."""
-    found = find_images(inputs)
-    if not found.items:
-        listed = ", ".join(str(i) for i in inputs)
-        raise UsageError(f"no images found in {listed}; {len(found.ignored)} other files were ignored")
+def find_tasks(inputs: Sequence[str | Path], csv: Path, explain_dir: Path | None) -> tuple[list[PredictionTask], int]:
+    """The files and the names of their pictures, and how many files were ignored.
+
+    Raises:
+        UsageError: No images, or an output that would replace an input or another output.
+    """
+    images = find_images(inputs)
     if explain_dir is not None and explain_dir.exists() and not explain_dir.is_dir():
         raise UsageError(f"--explain {explain_dir} is a file: a folder is needed")
     tasks = []
     pictures: dict[str, Path] = {}
-    for item in found.items:
+    for item in images.items:
         if os.path.abspath(item.path) == os.path.abspath(csv):
             raise UsageError(f"--csv {csv} is an input: choose another name for the output")
         picture = None
@@ -46,70 +58,39 @@ def find_tasks(inputs: Sequence[str | Path], csv: Path, explain_dir: Path | None
                     f"two inputs for one picture {picture}: {other} and {item.path}; predict them with different "
                     "--csv and --explain"
                 )
-        tasks.append(Task(str(item.path), picture))
-    return tasks, len(found.ignored)
+        tasks.append(PredictionTask(str(item.path), picture))
+    return tasks, len(images.ignored)
 
 
-def standing_files(csv: Path, model: str, names: list[str], tasks: Sequence[Task], *, resume: bool) -> set[str]:
-    """Files of the existing table whose rows stand: unchanged ones, and those that are not asked about now.
+def finished_files(table: PredictionTable, model: str, tasks: Sequence[PredictionTask], *, resume: bool) -> set[str]:
+    """Files of the existing table whose rows stay: unchanged ones, and those that are not asked about now.
 
     Raises:
         UsageError: If the table is another model's, or something else.
     """
-    asked = {tables.safe(task.path): task for task in tasks}
-    standing = set()
+    asked = {safe_cell(task.path): task for task in tasks}
+    finished = set()
     # Rows of a file were written together, so they follow one another.
-    for name, group in groupby(tables.read_records(csv, names), key=itemgetter("file")):
-        rows = list(group)
-        other = next((row["model"] for row in rows if row["model"] != model), None)
+    for name, group in groupby(table.records(), key=itemgetter("file")):
+        records = list(group)
+        other = next((record["model"] for record in records if record["model"] != model), None)
         if other is not None:
             raise UsageError(
-                f"{csv} holds predictions of another model ({other} there, {model} now): choose another --csv, or "
-                "give --overwrite"
+                f"{table.path} holds predictions of another model ({other} there, {model} now): choose another --csv, "
+                "or give --overwrite"
             )
         task = asked.get(name)
-        if task is None or (resume and _stands(task, rows)):
-            standing.add(name)
-    return standing
+        if task is None or (resume and _is_finished(task, records)):
+            finished.add(name)
+    return finished
 
 
-def start_table(csv: Path, names: list[str], standing: set[str]) -> None:
-    """Make the table, or leave only rows in it that stand: nothing half, nothing stale."""
-    csv.parent.mkdir(parents=True, exist_ok=True)
-    kept = (row.values() for row in tables.read_records(csv, names) if row["file"] in standing) if standing else ()
-    tables.rewrite(csv, names, (list(row) for row in kept))
-
-
-def _stands(task: Task, rows: Sequence[tables.Record]) -> bool:
+def _is_finished(task: PredictionTask, records: Sequence[Record]) -> bool:
     """Whether these rows are all there is to know about an unchanged file."""
-    first, frames = rows[0], [row["frame"] for row in rows]
-    stack = [str(k) for k in range(len(rows))]
-    whole = frames == [""] or (frames == stack and first["frames"] == str(len(rows)))
-    if first["error"] or not whole:
+    first, frames = records[0], [record["frame"] for record in records]
+    stack = [str(k) for k in range(len(records))]
+    whole = frames == [""] or (frames == stack and first["frames"] == str(len(records)))
+    if first["error"] or not whole or not unchanged(task.path, first["bytes"], first["modified"]):
         return False
-    try:
-        now = os.stat(task.path)
-    except OSError:
-        return False
-    if first["bytes"] != str(now.st_size) or first["modified"] != time_text(now.st_mtime):
-        return False
-    return all(p is None or p.exists() for p in (picture_of(task, r["frame"]) for r in rows))
-
-
-def time_text(modified: float) -> str:
-    return f"{modified:.6f}"
-
-
-def picture_of(task: Task, frame: str) -> Path | None:
-    if task.picture is None or not frame:
-        return task.picture
-    return task.picture.with_name(f"{task.picture.stem}.{int(frame):04d}.png")
-
-
-def put_in_order(csv: Path, names: list[str], tasks: Sequence[Task]) -> None:
-    """Rows of files that were not asked about first, then the rest in the order of the inputs."""
-    place = {tables.safe(task.path): k for k, task in enumerate(tasks)}
-    places = [place.get(row["file"], -1) for row in tables.read_records(csv, names)]
-    if any(after < before for before, after in pairwise(places)):
-        rows = sorted(tables.read_records(csv, names), key=lambda row: place.get(row["file"], -1))
-        tables.rewrite(csv, names, (list(row.values()) for row in rows))
+    pictures = (task.picture_of(int(frame) if frame else None) for frame in frames)
+    return all(picture is None or picture.exists() for picture in pictures)

@@ -36,7 +36,7 @@ class Layout:
 
 
 def epoch_order(indices: NDArray[np.intp], seed: int, epoch: int) -> NDArray[np.intp]:
-    """The images of an epoch in its order: of seed and epoch only, so that a resumed run goes on alike."""
+    """The images of an epoch in its order: of seed and epoch only, so that a resumed run has the same."""
     return np.random.default_rng([_ORDER, seed, epoch]).permutation(indices)
 
 
@@ -69,7 +69,7 @@ def _put(dataset: Dataset, numbers: NDArray[np.int32], real: NDArray[np.float32]
     split = devices.split(numbers.ndim - 1)
 
     def put(shape: tuple[int, ...], part: Any) -> Any:
-        return devices.place(split, shape, part)
+        return devices.put(split, shape, part)
 
     axes, shape = numbers.ndim, numbers.shape
     return Batch(

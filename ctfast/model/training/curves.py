@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from ctfast.batch.atomic import replacing
+
 _PARTS: Final = (("loss", "loss"), ("accuracy", "accuracy"))
 
 
@@ -33,5 +35,6 @@ def save_curves(history: Sequence[Mapping[str, Any]], folder: Path) -> list[Path
         axes.grid(alpha=0.3)
         axes.legend()
         written.append(folder / f"{key}.png")
-        figure.savefig(written[-1], dpi=120)
+        with replacing(written[-1], "wb") as file:
+            figure.savefig(file, format="png", dpi=120)
     return written

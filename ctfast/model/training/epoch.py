@@ -14,11 +14,12 @@ from ctfast.errors import DeviceMemoryError
 from ctfast.model.config import TrainConfig
 from ctfast.model.devices import Devices, to_host
 from ctfast.model.training.batches import Layout, epoch_order, grouped_steps, placed, placed_flat, read_ahead
-from ctfast.model.training.inputs import FitData
+from ctfast.model.training.inputs import FitInputs
 from ctfast.model.training.schedule import rates
-from ctfast.model.training.step import Batch, Inputs, Recipe, State, compiled_step, validation_program
+from ctfast.model.training.step import Batch, Recipe, State, StepInputs, compiled_step, validation_program
 
 _STEPS_PER_DISPATCH: Final = {"cpu": 1}
+"""On a CPU a step takes far longer than its call; elsewhere the host would be waited for between short steps."""
 _STEPS_ELSEWHERE: Final = 8
 _VALIDATION_BATCH: Final = {"cpu": 32}
 _VALIDATION_ELSEWHERE: Final = 256
@@ -46,7 +47,7 @@ class EpochResult:
         return self.right / self.images if self.images else math.nan
 
 
-class Engine:
+class EpochTrainer:
     """Trains; knows nothing of files.
 
     Args:
@@ -61,7 +62,7 @@ class Engine:
 
     def __init__(
         self,
-        data: FitData,
+        data: FitInputs,
         config: TrainConfig,
         devices: Devices,
         recipe: Recipe,
@@ -101,7 +102,7 @@ class Engine:
             self._state = self.devices.replicate(self._start())
         return self._state
 
-    def train_epoch(self, epoch: int, show: Callable[[EpochResult], None]) -> EpochResult:
+    def train_epoch(self, epoch: int, on_dispatch: Callable[[EpochResult], None]) -> EpochResult:
         """One pass over the training images; stops at the first loss that is not finite."""
         result = EpochResult()
         order = epoch_order(self.data.training, self.config.seed, epoch)
@@ -112,22 +113,23 @@ class Engine:
         layout = self.layout
         ahead = read_ahead((group, placed(self.data.dataset, group, layout, self.devices)) for group in groups)
         for number, (group, batch) in enumerate(ahead):
-            if batch.labels.shape[1:] != (self.layout.parts, self.layout.images):  # read ahead before a cut
+            # Batches read ahead lie as they did before a step that did not fit had them cut into more parts.
+            if batch.labels.shape[1:] != (self.layout.parts, self.layout.images):
                 now = placed(self.data.dataset, group, self.layout, self.devices)
             else:
                 now = batch
             # The measures of a dispatch are read after the next one has started, so that the device never waits.
-            measured = self._dispatch(now, epoch, number * self._group, group)
-            if waiting is not None and not self._take(result, *waiting, show):
+            metrics = self._dispatch(now, epoch, number * self._group, group)
+            if waiting is not None and not self._take(result, *waiting, on_dispatch):
                 return result
-            waiting = group, measured
+            waiting = group, metrics
         if waiting is not None:
-            self._take(result, *waiting, show)
+            self._take(result, *waiting, on_dispatch)
         return result
 
-    def _inputs(self, epoch: int, first: int, number: int) -> Inputs:
+    def _inputs(self, epoch: int, first: int, number: int) -> StepInputs:
         at = (epoch - 1) * self.steps + first
-        return Inputs(
+        return StepInputs(
             np.int32(self.config.seed), np.int32(epoch), self.data.class_weights, self._rates[at : at + number]
         )
 
@@ -135,11 +137,13 @@ class Engine:
         inputs = self._inputs(epoch, first, len(group))
         try:
             program = compiled_step(self.recipe, self.devices, len(group), _shapes(batch))
-            self._state, measured = program(self._ready(), batch, inputs)
+            self._state, metrics = program(self._ready(), batch, inputs)
             if not self._fits:
-                jax.block_until_ready(measured)
+                # The call returns before the device has worked, and so does its error: wait for the first step here,
+                # where it can still be cut into parts. What has fitted once is not waited for again.
+                jax.block_until_ready(metrics)
                 self._fits = True
-            return measured
+            return metrics
         except jax.errors.JaxRuntimeError as error:
             if "RESOURCE_EXHAUSTED" not in str(error):
                 raise
@@ -148,21 +152,25 @@ class Engine:
                     f"a step of {self.layout.images} images does not fit into the memory of {self.devices.platform}: "
                     f"{str(error).splitlines()[0]}; use a smaller batch_size or image size, or close other programs"
                 ) from error
-        self._state = None  # the failed step took it; start again
+        # The failed step had been given the state's memory, so there is no state left. Only the very first step comes
+        # here, so starting again from the stored (or drawn) weights loses nothing.
+        self._state = None
         return self._dispatch(placed(self.data.dataset, group, self.layout, self.devices), epoch, first, group)
 
-    def _take(self, result: EpochResult, group: list[Any], measured: Any, show: Callable[[EpochResult], None]) -> bool:
-        losses, right, finite = (np.asarray(to_host(a)) for a in (measured.loss, measured.right, measured.finite))
+    def _take(
+        self, result: EpochResult, group: list[Any], metrics: Any, on_dispatch: Callable[[EpochResult], None]
+    ) -> bool:
+        losses, right, finite = (np.asarray(to_host(a)) for a in (metrics.loss, metrics.right, metrics.finite))
         for k, step in enumerate(group):
             result.steps += 1
             if not finite[k]:
                 result.diverged_step = result.steps
-                result.diverged_images = self._not_finite(measured.losses, k, step)
+                result.diverged_images = self._not_finite(metrics.losses, k, step)
                 return False
             result.images += len(step)
             result.loss_sum += float(losses[k]) * len(step)
             result.right += int(right[k])
-        show(result)
+        on_dispatch(result)
         return True
 
     def _not_finite(self, losses: jax.Array, k: int, step: Any) -> list[int]:
@@ -191,7 +199,7 @@ class Engine:
         return {"validation_loss": loss / len(chosen), "validation_accuracy": right / len(chosen)}
 
     def _fit_into_memory(self, group: list[Any]) -> None:
-        """Work off batches in so many parts that a step fits into what the device has free."""
+        """Compute batches in so many parts that a step fits into what the device has free."""
         limit = self.config.memory_limit or self.devices.memory_bytes()
         while True:
             batch = placed(self.data.dataset, group, self.layout, self.devices)
@@ -206,20 +214,20 @@ class Engine:
 
     def _more_parts(self, needed: int = 0, limit: int = 0) -> bool:
         before = self.layout
-        if before.images <= len(self.devices.devices):
+        if before.images <= len(self.devices.devices):  # one image on each device: no smaller part
             return False
         while self.layout.images == before.images:
             self._parts = min(2 * self._parts, self.data.batch_size)
         why = f" ({needed >> 20} MB needed, {limit >> 20} MB free)" if needed else ""
         self.notes.append(
-            f"a batch of {self.data.batch_size} in {before.parts} parts does not fit into memory{why}: it is worked "
-            f"off in {self.layout.parts} parts of {self.layout.images}, which gives the same steps; "
+            f"a batch of {self.data.batch_size} in {before.parts} parts does not fit into memory{why}: it is "
+            f"computed in {self.layout.parts} parts of {self.layout.images}, which gives the same steps; "
             f"accumulate={self._parts} avoids the attempt"
         )
         return True
 
 
-def recipe_of(data: FitData, config: TrainConfig, devices: Devices) -> Recipe:
+def recipe_of(data: FitInputs, config: TrainConfig, devices: Devices) -> Recipe:
     """What the programs depend on.
 
     Raises:

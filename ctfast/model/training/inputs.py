@@ -1,4 +1,4 @@
-"""What ``fit`` trains on: checked, so that nothing goes wrong after minutes that could be said at once."""
+"""What ``fit`` trains on, checked before anything is compiled, so that no error comes after minutes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ctfast.model.network.sequential4 import Sequential4
 
 
 @dataclass(frozen=True, eq=False)
-class FitData:
+class FitInputs:
     """The parts of a training.
 
     Attributes:
@@ -24,7 +24,7 @@ class FitData:
         held_out: The set that validation indices point into; None without validation.
         validation: Those indices.
         model: Which network.
-        batch_size: Images a step; no more than there are.
+        batch_size: Images in a step; no more than there are.
         class_weights: ``(classes,)``.
         notes: What a user should know.
     """
@@ -61,7 +61,7 @@ def prepare(
     config: TrainConfig,
     model_config: ModelConfig | None,
     initial: Sequential4 | None,
-) -> FitData:
+) -> FitInputs:
     """Check everything that can be checked before a training.
 
     Raises:
@@ -88,7 +88,7 @@ def prepare(
         notes.append(
             f"a batch of {config.batch_size} is more than the {batch} training slices: all of them are a batch"
         )
-    return FitData(
+    return FitInputs(
         dataset, training, held_out, chosen, model, batch, _class_weights(dataset, training, config), tuple(notes)
     )
 
@@ -122,9 +122,7 @@ def _split(
 
 def _check_classes(dataset: Dataset, training: NDArray[np.intp]) -> None:
     if len(dataset.classes) < 2:
-        raise UsageError(
-            f"only one class ({', '.join(dataset.classes) or 'none'}) in the data: two or more are needed to tell apart"
-        )
+        raise UsageError(f"only one class ({', '.join(dataset.classes) or 'none'}) in the data: two or more are needed")
     if not len(training):
         raise UsageError("no slice with a label is left to train on")
     counts = np.bincount(dataset.labels[training], minlength=len(dataset.classes))
@@ -139,7 +137,7 @@ def _model_config(dataset: Dataset, wanted: ModelConfig | None, initial: Sequent
     shape = dataset.images.shape
     if dataset.images.dtype != np.uint16 or len(shape) not in (3, 4) or (len(shape) == 4 and shape[3] != 3):
         raise ArgumentError(
-            f"images {shape} {dataset.images.dtype}: (N, H, W) or (N, H, W, 3) uint16, as Preprocessing gives,"
+            f"images {shape} {dataset.images.dtype}: (N, H, W) or (N, H, W, 3) uint16 is needed, as Preprocessing gives"
         )
     if initial is not None:
         wanted = wanted or initial.config

@@ -12,43 +12,53 @@ import jax
 import numpy as np
 from flax import nnx
 
+from ctfast.batch.atomic import write_json
 from ctfast.errors import ArgumentError
-from ctfast.model.checkpoint import write_json
 from ctfast.model.config import ModelConfig, TrainConfig
-from ctfast.model.data.dataset import record_of
+from ctfast.model.data.record import record_of
 from ctfast.model.devices import Devices, wait_for_all
 from ctfast.model.network.sequential4 import Sequential4, empty_weights, model_from, weights_of
 from ctfast.model.run_folder import RunFolder, TrainedModel
-from ctfast.model.training.epoch import Engine
-from ctfast.model.training.inputs import FitData
+from ctfast.model.training.epoch import EpochTrainer
+from ctfast.model.training.inputs import FitInputs
 from ctfast.model.training.step import Recipe, State, make_optimizer
 
 _FINISHED: Final = "all epochs are done"
 
 
-class Keeper:
-    """Remembers; on the first process also writes.
+class RunState:
+    """The state of a run; the first process also writes it to the run folder.
 
     Args:
         path: The run folder, or None.
         data: What is trained on.
         config: How.
         devices: On what.
-        resume: Go on with what the folder holds.
+        resume: Continue what the folder holds.
+        plots: Draw the curves at the end.
 
     Raises:
         UsageError: A folder that is taken, or a run that was started otherwise.
         FileFormatError: A checkpoint that is damaged or of another version.
     """
 
-    def __init__(self, path: Path | None, data: FitData, config: TrainConfig, devices: Devices, *, resume: bool):
+    def __init__(
+        self,
+        path: Path | None,
+        data: FitInputs,
+        config: TrainConfig,
+        devices: Devices,
+        *,
+        resume: bool,
+        plots: bool = True,
+    ) -> None:
         if resume and path is None:
             raise ArgumentError("resume=True needs run_dir=")
         self.path = path
         self.history: list[dict[str, Any]] = []
         self.best_epoch = 0
         self.stopped: str | None = None
-        self._data, self._config = data, config
+        self._data, self._config, self._plots = data, config, plots
         self._best_weights: Any = None
         self._best_saved: dict[str, Any] | None = None
         self._saved = time.monotonic()
@@ -61,15 +71,15 @@ class Keeper:
     def _open(self, folder: RunFolder, devices: Devices, resume: bool) -> None:
         dataset = self._data.dataset
         if self._writes:
-            told = {
+            settings = {
                 "model": self._data.model.to_dict(),
                 "training": self._config.to_dict(),
                 "preprocessing": dataset.preprocessing.to_dict(),
                 "classes": list(dataset.classes),
                 "data": self._data.fingerprint(),
             }
-            folder.start(told, devices, resume=resume)
-            write_json(folder.path / "data.json", self._record_of_data())
+            folder.start(settings, devices, resume=resume)
+            write_json(folder.data_file, self._record_of_data())
         wait_for_all("run folder")
         if not (resume and folder.checkpoints.exists()):
             return
@@ -86,10 +96,10 @@ class Keeper:
         data = self._data
         if data.held_out is data.dataset:
             return record_of(data.dataset, data.training, data.validation)
-        told = record_of(data.dataset, data.training)
+        record = record_of(data.dataset, data.training)
         if data.held_out is not None:
-            told["validation"] = record_of(data.held_out, data.validation)["training"]
-        return told
+            record["validation"] = record_of(data.held_out, data.validation)["training"]
+        return record
 
     def start_state(self, recipe: Recipe, initial: Sequential4 | None) -> Callable[[], State]:
         """What makes the state to start from, on the host."""
@@ -109,14 +119,14 @@ class Keeper:
 
         return stored if self._resumed else fresh
 
-    def end_epoch(self, row: dict[str, Any], engine: Engine) -> None:
+    def end_epoch(self, row: dict[str, Any], trainer: EpochTrainer) -> None:
         """Note an epoch; decide what is best and whether to stop; save when it is time."""
         self.history.append(row)
         epoch = len(self.history)
         loss = row.get("validation_loss")
         if loss is None or not self.best_epoch or loss < self.history[self.best_epoch - 1]["validation_loss"]:
             self.best_epoch, self._best_saved = epoch, None
-            self._best_weights = engine.host_weights() if loss is not None or epoch == self._config.epochs else None
+            self._best_weights = trainer.host_weights() if loss is not None or epoch == self._config.epochs else None
         patience = self._config.patience
         if patience and epoch - self.best_epoch >= patience:
             self.stopped = f"no lower validation loss in {patience} epochs after epoch {self.best_epoch}"
@@ -125,10 +135,10 @@ class Keeper:
         if self._writes and self._folder is not None:
             self._folder.write_history(self.history)
             if self.stopped or time.monotonic() - self._saved >= self._config.checkpoint_seconds:
-                self._save(self._folder, engine)
+                self._save(self._folder, trainer)
 
-    def _save(self, folder: RunFolder, engine: Engine) -> None:
-        state, store = engine.host_state(), folder.checkpoints
+    def _save(self, folder: RunFolder, trainer: EpochTrainer) -> None:
+        state, store = trainer.host_state(), folder.checkpoints
         last = {
             "weights": store.write("weights", state.weights),
             "optimizer": store.write("optimizer", state.optimizer),
@@ -142,7 +152,7 @@ class Keeper:
 
     def close(self) -> None:
         """Draw the curves; wait until every process has come here."""
-        if self._writes and self._folder is not None and self.history:
+        if self._plots and self._writes and self._folder is not None and self.history:
             from ctfast.model.training.curves import save_curves
 
             save_curves(self.history, self._folder.path / "plots")

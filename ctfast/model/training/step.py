@@ -1,6 +1,6 @@
 """The compiled programs of training: one step (or several), and the losses of a validation batch.
 
-A batch comes as ``(parts, images a part)``: parts are worked off one after the other and their gradients added, the
+A batch comes as ``(parts, images per part)``: parts are computed one after the other and their gradients added, the
 images of a part are split over the devices. Padding has weight 0, so that every batch has the same shape.
 """
 
@@ -42,7 +42,7 @@ class Batch(NamedTuple):
     """float32: 1, or 0 for padding."""
 
 
-class Measured(NamedTuple):
+class StepMetrics(NamedTuple):
     """Of one step."""
 
     loss: jax.Array
@@ -55,7 +55,7 @@ class Measured(NamedTuple):
     """Of each image, as the batch's shape."""
 
 
-class Inputs(NamedTuple):
+class StepInputs(NamedTuple):
     """What differs between runs and epochs; no part of the program, so that all folds and seeds share one."""
 
     seed: Any
@@ -85,13 +85,14 @@ def make_optimizer(recipe: Recipe) -> optax.GradientTransformation:
 
     Updates still have to be multiplied by the (negative) learning rate.
     """
+    # The rates come to the compiled step as numbers (``StepInputs.rates``), so that no schedule is compiled into it.
     kernels = lambda weights: jax.tree.map(lambda w: w.ndim > 1, weights)  # noqa: E731
     decay = [optax.add_decayed_weights(recipe.weight_decay, mask=kernels)] if recipe.weight_decay > 0 else []
     return optax.chain(optax.scale_by_adam(), *decay)
 
 
 def train_program(recipe: Recipe, devices: Devices, steps: int) -> Any:
-    """``program(state, batches, inputs) -> (state, Measured)``; ``steps`` batches lie along the first axis.
+    """``program(state, batches, inputs) -> (state, StepMetrics)``; ``steps`` batches lie along the first axis.
 
     The state is donated: its memory becomes that of the new state.
     """
@@ -104,27 +105,30 @@ def train_program(recipe: Recipe, devices: Devices, steps: int) -> Any:
             mesh=devices.mesh,
             in_specs=(PartitionSpec(), along, PartitionSpec()),
             out_specs=(PartitionSpec(), PartitionSpec(), PartitionSpec(), along),
-            check_vma=False,  # what FFI calls return is not known to vary or not
+            check_vma=False,  # JAX can't tell over which axes the results of FFI calls vary
         )
 
-    def step(state: State, batch: Batch, inputs: Inputs) -> tuple[State, Measured]:
+    def step(state: State, batch: Batch, inputs: StepInputs) -> tuple[State, StepMetrics]:
         gradients, loss, right, losses = gradient(state.weights, batch, inputs)
+        # Sums until here, one division now: a batch gives the same step in however many parts and on however many
+        # devices it is computed, and padding (weight 0) does not count.
         count = jnp.maximum(batch.real.sum(), 1.0)
         norm = jnp.sqrt(sum(jnp.vdot(g, g) for g in jax.tree.leaves(gradients))) / count
+        # Clipping and the mean in one pass over the gradients. At norm 0, clip / norm is infinite and the minimum 1.
         scale = jnp.minimum(1.0, recipe.clip / norm) if recipe.clip > 0 else 1.0
         gradients = jax.tree.map(lambda g: g * (scale / count), gradients)
         finite = jnp.isfinite(loss) & jnp.isfinite(norm)
         updates, slots = optimizer.update(gradients, state.optimizer, state.weights)
         weights = jax.tree.map(lambda w, u: w - inputs.rates * u, state.weights, updates)
-        return State(weights, slots), Measured(loss / count, right, finite, losses)
+        return State(weights, slots), StepMetrics(loss / count, right, finite, losses)
 
-    def several(state: State, batches: Batch, inputs: Inputs) -> tuple[State, Measured]:
-        if steps == 1:
+    def several(state: State, batches: Batch, inputs: StepInputs) -> tuple[State, StepMetrics]:
+        if steps == 1:  # the usual case on a CPU: no loop around a single step
             one = inputs._replace(rates=inputs.rates[0])
-            state, measured = step(state, jax.tree.map(lambda a: a[0], batches), one)
-            return state, jax.tree.map(lambda a: a[None], measured)
+            state, metrics = step(state, jax.tree.map(lambda a: a[0], batches), one)
+            return state, jax.tree.map(lambda a: a[None], metrics)  # the axis of the steps, as from the scan
 
-        def body(carried: State, each: tuple[Batch, jax.Array]) -> tuple[State, Measured]:
+        def body(carried: State, each: tuple[Batch, jax.Array]) -> tuple[State, StepMetrics]:
             return step(carried, each[0], inputs._replace(rates=each[1]))
 
         return jax.lax.scan(body, state, (batches, inputs.rates))
@@ -136,12 +140,12 @@ def _gradient(recipe: Recipe) -> Callable[..., Any]:
     """Sums over all parts: gradients, loss, right ones; and the loss of each image."""
     sums = jax.value_and_grad(partial(_loss_sum, recipe), has_aux=True)
 
-    def of_batch(weights: Any, batch: Batch, inputs: Inputs) -> tuple[Any, jax.Array, jax.Array, jax.Array]:
+    def of_batch(weights: Any, batch: Batch, inputs: StepInputs) -> tuple[Any, jax.Array, jax.Array, jax.Array]:
         def of_part(part: Batch) -> tuple[Any, jax.Array, jax.Array, jax.Array]:
             (loss, (right, losses)), gradients = sums(weights, part, inputs)
             return gradients, loss, right, losses
 
-        if batch.labels.shape[0] == 1:
+        if batch.labels.shape[0] == 1:  # one part: nothing to add up, no second copy of the gradients
             gradients, loss, right, losses = of_part(jax.tree.map(lambda a: a[0], batch))
             return gradients, loss, right, losses[None]
 
@@ -156,13 +160,14 @@ def _gradient(recipe: Recipe) -> Callable[..., Any]:
     return of_batch
 
 
-def _summed(gradient: Callable[..., Any], weights: Any, batch: Batch, inputs: Inputs) -> Any:
+def _summed(gradient: Callable[..., Any], weights: Any, batch: Batch, inputs: StepInputs) -> Any:
     """Each device does its share, then the shares are added."""
     *sums, losses = gradient(weights, batch, inputs)
     return *jax.lax.psum(tuple(sums), AXIS), losses
 
 
-def _loss_sum(recipe: Recipe, weights: Any, part: Batch, inputs: Inputs) -> tuple[jax.Array, Any]:
+def _loss_sum(recipe: Recipe, weights: Any, part: Batch, inputs: StepInputs) -> tuple[jax.Array, Any]:
+    # uint16 goes to the device: half of the bytes of what the step computes with.
     x = part.images.astype(jnp.float32) / HIGHEST
     x = augment(x, image_keys(inputs.seed, inputs.epoch, part.numbers), recipe.augmentation)
     logits = _logits(recipe, weights, x)
@@ -174,6 +179,8 @@ def _loss_sum(recipe: Recipe, weights: Any, part: Batch, inputs: Inputs) -> tupl
 
 
 def _logits(recipe: Recipe, weights: Any, x: jax.Array) -> jax.Array:
+    # Mixed precision: float32 weights are cast inside the differentiated function, so that their gradients, sums and
+    # updates are float32 again; the loss is computed from float32 logits.
     cast = jax.tree.map(lambda w: w.astype(recipe.dtype), weights)
     model = model_from(recipe.model, cast, recipe.path)
     return model(x.astype(recipe.dtype)).astype(jnp.float32)
@@ -182,6 +189,7 @@ def _logits(recipe: Recipe, weights: Any, x: jax.Array) -> jax.Array:
 @lru_cache(maxsize=8)
 def validation_program(model: ModelConfig, path: str, devices: Devices) -> Any:
     """``program(weights, batch) -> (sum of losses, number of right ones)``; float32, nothing augmented."""
+    # Always float32: the epoch is chosen by this loss, which should not depend on the precision of the training.
     full = Recipe(model, Augmentation(), 0.0, 0.0, 0.0, "float32", path)
 
     def sums(weights: Any, batch: Batch) -> tuple[jax.Array, jax.Array]:
@@ -211,7 +219,7 @@ def compiled_step(recipe: Recipe, devices: Devices, steps: int, shapes: Batch) -
     state = State(weights, jax.eval_shape(make_optimizer(recipe).init, weights))
     on_devices = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=devices.everywhere), state)
     number = jax.ShapeDtypeStruct((), jnp.int32)
-    inputs = Inputs(
+    inputs = StepInputs(
         number,
         number,
         jax.ShapeDtypeStruct((recipe.model.classes,), jnp.float32),

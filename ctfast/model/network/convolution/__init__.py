@@ -8,25 +8,23 @@ differentiable once, in reverse mode, ``xla`` as often as one likes.
 from __future__ import annotations
 
 import functools
-from typing import Any, Final
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from ctfast.batch.choices import check_choice
 from ctfast.errors import ArgumentError, BackendUnavailableError, DTypeError, ShapeError
+from ctfast.model.config import PATHS
 from ctfast.model.network.convolution import _ffi, _lax, _xla
-
-PATHS: Final = ("auto", "ffi", "lax", "xla")
 
 _FUNCTIONS = {"ffi": _ffi.conv_relu_pool, "lax": _lax.conv_relu_pool, "xla": _xla.conv_relu_pool}
 _COMPUTED_IN_FLOAT32 = ("bfloat16", "float16")
 
 
 @functools.cache
-def _why_no_ffi(dtype: str) -> str:
+def why_no_ffi(dtype: str) -> str:
     """Why compiled kernels can't be called here; empty where they can."""
-    if not hasattr(jax, "ffi"):
-        return "this JAX has no jax.ffi; pip install 'jax>=0.8.1'"
     try:
         _ffi.register(dtype)
     except Exception as error:  # numba missing or broken, an incompatible JAX: all end in the same advice
@@ -40,8 +38,7 @@ def choose_path(path: str, platform: str, dtype: Any) -> str:
     ``platform`` is JAX's name of it (``cpu``, ``gpu``, ``tpu``). A path that is asked for by name and can't be had is a
     ``BackendUnavailableError``; ``auto`` takes the fastest there is.
     """
-    if path not in PATHS:
-        raise ArgumentError(f"path={path!r}: {', '.join(PATHS)} are allowed")
+    check_choice("path", path, PATHS, ArgumentError)
     name = jnp.dtype(dtype).name
     if name not in ("float32", "float64", *_COMPUTED_IN_FLOAT32):
         raise DTypeError(f"images are {name}: float32, float64, bfloat16 and float16 are allowed; convert them first")
@@ -53,7 +50,7 @@ def choose_path(path: str, platform: str, dtype: Any) -> str:
                 f"path='ffi' runs on the CPU only and JAX uses the {platform}: take path='xla' or 'auto'"
             )
         return "xla"
-    reason = _why_no_ffi("float32" if name in _COMPUTED_IN_FLOAT32 else name)
+    reason = why_no_ffi("float32" if name in _COMPUTED_IN_FLOAT32 else name)
     if reason and path == "ffi":
         raise BackendUnavailableError(f"path='ffi': {reason}; path='lax' needs JAX only")
     return "lax" if reason else "ffi"

@@ -22,20 +22,20 @@ Arrays = Any
 
 
 class Implementation(Protocol):
-    """The three functions; ``places`` are those of ``ctkernels.cpu.conv_relu_pool``."""
+    """The three functions; ``argmax`` ``(N, H, W, F)`` uint8 is 0 to 3, or 4 where the ReLU cut the maximum."""
 
     def forward(self, x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
         """The pooled result."""
 
-    def forward_with_places(self, x: jax.Array, kernel: jax.Array, bias: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """The pooled result and where each maximum was."""
+    def forward_with_argmax(self, x: jax.Array, kernel: jax.Array, bias: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """The pooled result and the position of each maximum in its window."""
 
     def input_gradient(
-        self, places: jax.Array, gradient: jax.Array, kernel: jax.Array, height: int, width: int
+        self, argmax: jax.Array, gradient: jax.Array, kernel: jax.Array, height: int, width: int
     ) -> jax.Array:
         """Gradient of ``x``, whose images were so high and wide."""
 
-    def weight_gradient(self, x: jax.Array, places: jax.Array, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def weight_gradient(self, x: jax.Array, argmax: jax.Array, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Gradients of kernel and bias."""
 
 
@@ -47,6 +47,8 @@ def _split_by_image(function: Callable[..., Arrays], rule: str, images: Sequence
     """
     split = custom_partitioning(function)
 
+    # The mesh axes that the batch is split over are those of the first argument with a batch: the rule that is given
+    # to the partitioner (``sharding_rule``) ties all of them to one.
     def batch_axes(shapes: Sequence[Any]) -> Any:
         for shape, has_batch in zip(shapes, images, strict=True):
             spec = getattr(shape.sharding, "spec", None)
@@ -62,7 +64,7 @@ def _split_by_image(function: Callable[..., Arrays], rule: str, images: Sequence
 
         def local(*args: jax.Array) -> Arrays:
             out = function(*args)
-            if axes is None:
+            if axes is None:  # not split: there is nothing to add up, and psum over no axis is an error
                 return out
             several = out if isinstance(out, tuple) else (out,)
             summed = tuple(o if batch else lax.psum(o, axes) for o, batch in zip(several, results, strict=True))
@@ -88,6 +90,8 @@ def _fold_batches(function: Callable[..., Arrays], images: Sequence[bool], resul
     def rule(axis_size: int, batched: Sequence[bool], *args: jax.Array) -> Any:
         many = len(results) > 1
         longer = all(b == has for b, has in zip(batched, images, strict=True)) and all(results)
+        # A batch of batches is a longer batch. That holds only if every image has its new axis and nothing else has,
+        # and not for results that are sums over the batch, which would be summed over both axes.
         if longer:
             flat = [
                 a.reshape((axis_size * a.shape[1], *a.shape[2:])) if has else a
@@ -97,6 +101,7 @@ def _fold_batches(function: Callable[..., Arrays], images: Sequence[bool], resul
             several = out if many else (out,)
             back = tuple(o.reshape((axis_size, o.shape[0] // axis_size, *o.shape[1:])) for o in several)
         else:
+            # Else one call for each entry of the new axis; what lacks that axis (a shared kernel) is the same in all.
             whole = [a for a, b in zip(args, batched, strict=True) if b]
 
             def one(parts: Sequence[jax.Array]) -> Arrays:
@@ -113,6 +118,7 @@ def _fold_batches(function: Callable[..., Arrays], images: Sequence[bool], resul
 
 
 def _prepared(function: Callable[..., Arrays], rule: str, images: Sequence[bool], results: Sequence[bool]) -> Any:
+    # Folding outside, splitting inside: a call with a partitioning of its own has no rule for vmap.
     prepared = _fold_batches(_split_by_image(function, rule, images, results), images, results)
 
     def call(*args: jax.Array) -> Arrays:
@@ -126,31 +132,33 @@ def assemble(implementation: Implementation) -> Callable[[jax.Array, jax.Array, 
     here, ours = True, False
     forward_rule = "n h w c, i j c f, f -> n p q f"
     forward = _prepared(implementation.forward, forward_rule, (here, ours, ours), (here,))
-    forward_with_places = _prepared(
-        implementation.forward_with_places, f"{forward_rule}, n p q f", (here, ours, ours), (here, here)
+    forward_with_argmax = _prepared(
+        implementation.forward_with_argmax, f"{forward_rule}, n p q f", (here, ours, ours), (here, here)
     )
     weight_gradient = _prepared(
         implementation.weight_gradient, "n h w c, n p q f, n p q f -> i j c f, f", (here, here, here), (ours, ours)
     )
 
+    # The size of x is not known from its pooled gradient (an odd last row is lost): one function for each size.
     @functools.cache
     def input_gradient(height: int, width: int) -> Any:
-        def function(places: jax.Array, gradient: jax.Array, kernel: jax.Array) -> jax.Array:
-            return implementation.input_gradient(places, gradient, kernel, height, width)
+        def function(argmax: jax.Array, gradient: jax.Array, kernel: jax.Array) -> jax.Array:
+            return implementation.input_gradient(argmax, gradient, kernel, height, width)
 
         return _prepared(function, "n p q f, n p q f, i j c f -> n h w c", (here, here, ours), (here,))
 
+    # The primal without the argmax: where nobody differentiates, it is neither computed nor kept.
     block: Any = jax.custom_vjp(forward)
 
     def block_forward(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> Any:
-        out, places = forward_with_places(x, kernel, bias)
-        return out, (x, kernel, places)
+        out, argmax = forward_with_argmax(x, kernel, bias)
+        return out, (x, kernel, argmax)
 
     def block_backward(kept: Any, gradient: jax.Array) -> Any:
-        x, kernel, places = kept
+        x, kernel, argmax = kept
         # Two calls: where nobody asks for the gradient of x (the first layer), the compiler drops that one.
-        kernel_gradient, bias_gradient = weight_gradient(x, places, gradient)
-        return input_gradient(*x.shape[1:3])(places, gradient, kernel), kernel_gradient, bias_gradient
+        kernel_gradient, bias_gradient = weight_gradient(x, argmax, gradient)
+        return input_gradient(*x.shape[1:3])(argmax, gradient, kernel), kernel_gradient, bias_gradient
 
     block.defvjp(block_forward, block_backward)
 

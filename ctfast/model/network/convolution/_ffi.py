@@ -8,6 +8,7 @@ import threading
 import jax
 import jax.numpy as jnp
 
+from ctfast.model.config import pooled_size
 from ctfast.model.network.convolution._assembly import assemble
 
 _lock = threading.Lock()
@@ -42,28 +43,28 @@ class _Compiled:
     """The three functions as foreign calls."""
 
     def _pooled(self, x: jax.Array, kernel: jax.Array, dtype: object) -> jax.ShapeDtypeStruct:
-        n, h, w, _ = x.shape
-        return jax.ShapeDtypeStruct((n, (h - 2) // 2, (w - 2) // 2, kernel.shape[3]), dtype)
+        return jax.ShapeDtypeStruct((x.shape[0], *pooled_size(*x.shape[1:3]), kernel.shape[3]), dtype)
 
     def forward(self, x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
         return _call("forward", x.dtype, self._pooled(x, kernel, x.dtype), x, kernel, bias)
 
-    def forward_with_places(self, x: jax.Array, kernel: jax.Array, bias: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def forward_with_argmax(self, x: jax.Array, kernel: jax.Array, bias: jax.Array) -> tuple[jax.Array, jax.Array]:
         results = self._pooled(x, kernel, x.dtype), self._pooled(x, kernel, jnp.uint8)
-        out, places = _call("forward", x.dtype, results, x, kernel, bias)
-        return out, places
+        out, argmax = _call("forward", x.dtype, results, x, kernel, bias)
+        return out, argmax
 
     def input_gradient(
-        self, places: jax.Array, gradient: jax.Array, kernel: jax.Array, height: int, width: int
+        self, argmax: jax.Array, gradient: jax.Array, kernel: jax.Array, height: int, width: int
     ) -> jax.Array:
-        result = jax.ShapeDtypeStruct((places.shape[0], height, width, kernel.shape[2]), gradient.dtype)
+        result = jax.ShapeDtypeStruct((argmax.shape[0], height, width, kernel.shape[2]), gradient.dtype)
+        # The gradient of a convolution is a convolution with input and output channels exchanged.
         swapped = kernel.transpose(0, 1, 3, 2)
-        return _call("input_gradient", gradient.dtype, result, swapped, places, gradient)
+        return _call("input_gradient", gradient.dtype, result, swapped, argmax, gradient)
 
-    def weight_gradient(self, x: jax.Array, places: jax.Array, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
-        f = places.shape[3]
+    def weight_gradient(self, x: jax.Array, argmax: jax.Array, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
+        f = argmax.shape[3]
         results = (jax.ShapeDtypeStruct((3, 3, x.shape[3], f), x.dtype), jax.ShapeDtypeStruct((f,), x.dtype))
-        kernel, bias = _call("weight_gradient", x.dtype, results, x, places, gradient)
+        kernel, bias = _call("weight_gradient", x.dtype, results, x, argmax, gradient)
         return kernel, bias
 
 

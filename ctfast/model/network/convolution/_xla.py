@@ -1,4 +1,4 @@
-"""The plain form: XLA's own convolution and pooling, which are fast on GPU and TPU and the law for the other paths."""
+"""The plain form: XLA's own convolution and pooling, fast on GPU and TPU; the other paths are tested against it."""
 
 from __future__ import annotations
 

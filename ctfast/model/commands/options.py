@@ -1,0 +1,177 @@
+"""What the commands of the network can be told: one frozen object for each, checked when it is made.
+
+The command line fills them. From Python, ``train_run``, ``evaluate_run`` and ``predict_files`` take such an object,
+single fields by name, or both. An option that is new needs a field here (or in ``TrainConfig``) with its line of
+documentation and its check, and an option of the command line with the name of the field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ctfast.batch.choices import POOLS, UNITS, Pool, UnitsChoice, check_choice
+from ctfast.errors import ArgumentError, UsageError
+from ctfast.model.config import EXPLAIN_METHODS, ModelConfig, TrainConfig
+from ctfast.model.settings import check_number, check_whole
+
+if TYPE_CHECKING:
+    from ctfast.batch.progress import Progress
+    from ctfast.model.data.dataset import Dataset
+    from ctfast.model.data.labels import Paths
+    from ctfast.model.data.preprocessing import Preprocessing
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """How labelled slices are read; see ``load_dataset``.
+
+    Attributes:
+        labels: CSV table that names files and their classes.
+        column: Its column of classes.
+        groups: Its column of patients; default: PatientID of DICOM files.
+        units: What the files' values are: ``"auto"`` (as each file says), ``"hu"`` or ``"stored"``.
+        workers: Files read at once; default: the threads ctfast may use.
+    """
+
+    labels: str | Path | None = None
+    column: str | None = None
+    groups: str | None = None
+    units: UnitsChoice = "auto"
+    workers: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check.
+
+        Raises:
+            ArgumentError: For values that are not allowed.
+        """
+        check_choice("units", self.units, UNITS, ArgumentError)
+        if self.workers is not None:
+            check_whole("workers", self.workers, 1)
+
+    def load(
+        self,
+        data: Paths,
+        preprocessing: Preprocessing,
+        *,
+        classes: Sequence[str] | None = None,
+        progress: Progress,
+    ) -> Dataset:
+        """``load_dataset`` with these options."""
+        from ctfast.model.data.dataset import load_dataset
+
+        return load_dataset(
+            data,
+            labels=self.labels,
+            column=self.column,
+            groups=self.groups,
+            preprocessing=preprocessing,
+            units=self.units,
+            classes=classes,
+            workers=self.workers,
+            progress=progress,
+        )
+
+
+@dataclass(frozen=True)
+class TrainOptions(DataOptions):
+    """How ``train_run`` reads, splits and trains.
+
+    Attributes:
+        config: How to train.
+        preprocessing: From HU to the network's input; default: HU -200..1000 at 256 x 256.
+        widths: Channels of each block of the network.
+        dense: Units of its hidden layer.
+        validation: Share of the slices that is held out; all slices of a patient stay on one side. 0: train on all.
+        resume: Continue the run in the folder, if there is one.
+        plots: Draw the curves of the training and of the evaluation.
+    """
+
+    config: TrainConfig = field(default_factory=TrainConfig)
+    preprocessing: Preprocessing | None = None
+    widths: tuple[int, ...] = ModelConfig.widths
+    dense: int = ModelConfig.dense
+    validation: float = 0.2
+    resume: bool = True
+    plots: bool = True
+
+    def __post_init__(self) -> None:
+        """Check; ``widths`` and ``dense`` are checked with the image size, by ``ModelConfig``.
+
+        Raises:
+            ArgumentError: For values that are not allowed.
+            UsageError: Early stopping without held-out slices.
+        """
+        super().__post_init__()
+        check_number("validation", self.validation, 0, 1)
+        if self.validation == 1:
+            raise ArgumentError("validation=1: a share below 1 is allowed, or no slice is left to train on")
+        if self.config.patience and not self.validation:
+            raise UsageError(
+                f"patience={self.config.patience} stops by held-out slices: give validation= above 0, or patience=0"
+            )
+
+
+@dataclass(frozen=True)
+class EvaluateOptions(DataOptions):
+    """How ``evaluate_run`` evaluates.
+
+    Attributes:
+        folds: None: predict with the run's weights. A number: leave the weights aside, train with the run's settings
+            on all folds but one, in turn (all slices of a patient are in one fold), and compare with the histogram
+            baselines on the same folds.
+        seeds: One partition into folds and one initialisation each.
+        out: Folder for ``evaluation.json``, ``predictions.csv`` and ``plots/``; default: ``evaluation`` (or
+            ``cross-validation``) in the run folder, with a number where that is taken.
+        overwrite: Replace what ``out`` holds of these.
+        plots: Draw the curves.
+    """
+
+    folds: int | None = None
+    seeds: Sequence[int] = (0,)
+    out: str | Path | None = None
+    overwrite: bool = False
+    plots: bool = True
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """How ``predict_files`` predicts.
+
+    Attributes:
+        batch_size: Images computed at once; default: 32 on a CPU, 256 elsewhere, fewer for fewer files. Halved where
+            it does not fit into memory; a note says so.
+        explain_dir: Folder for a picture of each image that shows what spoke for its class.
+        method: Of these pictures: ``"hires-cam"`` or ``"grad-cam"``; see ``ctfast.model.network.explain``.
+        units: What the files' values are: ``"auto"`` (as each file says), ``"hu"`` or ``"stored"``.
+        resume: Leave rows of unchanged files alone; failures are tried again. Rows of other files are kept.
+        overwrite: Replace whatever the table holds.
+        workers: Files read at once; default: the threads ctfast may use.
+        pool: Workers as ``"threads"``, ``"processes"`` (the calling script needs the ``if __name__ == "__main__"``
+            guard) or ``"auto"`` (processes where there are enough files).
+    """
+
+    batch_size: int | None = None
+    explain_dir: str | Path | None = None
+    method: str = EXPLAIN_METHODS[0]
+    units: UnitsChoice = "auto"
+    resume: bool = True
+    overwrite: bool = False
+    workers: int | None = None
+    pool: Pool = "threads"
+
+    def __post_init__(self) -> None:
+        """Check.
+
+        Raises:
+            ArgumentError: For values that are not allowed.
+        """
+        check_choice("units", self.units, UNITS, ArgumentError)
+        check_choice("pool", self.pool, POOLS, ArgumentError)
+        check_choice("method", self.method, EXPLAIN_METHODS, ArgumentError)
+        for name in ("batch_size", "workers"):
+            if getattr(self, name) is not None:
+                check_whole(name, getattr(self, name), 1)

@@ -1,0 +1,197 @@
+"""What the commands of the network print: progress while they work, and their results."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING, Final
+
+from ctfast.batch.notice import NOT_A_DEVICE
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    from ctfast.batch.progress import Progress
+    from ctfast.model.commands.evaluate import EvaluationReport
+    from ctfast.model.commands.train import TrainReport
+    from ctfast.model.data.dataset import Dataset
+    from ctfast.model.prediction.batching import PredictionReport
+    from ctfast.model.training.progress import TrainingProgress
+
+_MOST_FAILURES: Final = 10
+_PLAIN_EVERY_SECONDS: Final = 10.0
+
+
+def print_line(text: str, console: Console) -> None:
+    """A line as it is: no colours, no markup (names may hold brackets), not broken (it may be copied)."""
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+@contextmanager
+def counting(console: Console, what: str) -> Iterator[Progress]:
+    """Files as they are done, where their number is not known ahead."""
+    start = last = time.perf_counter()
+
+    def text(done: int, failed: int) -> str:
+        rate = done / max(time.perf_counter() - start, 1e-9)
+        return f"{what}: {done} files, {rate:.1f} files/s{f', {failed} failed' if failed else ''}"
+
+    if console.is_terminal:
+        with console.status(what) as status:
+            yield lambda *, done, failed: status.update(text(done, failed))
+        return
+
+    def plain(*, done: int, failed: int) -> None:
+        nonlocal last
+        if time.perf_counter() - last >= _PLAIN_EVERY_SECONDS:
+            last = time.perf_counter()
+            print_line(text(done, failed), console)
+
+    yield plain
+
+
+class TrainingDisplay:
+    """Counts the files of a set, then shows a line per epoch and the progress of its steps.
+
+    Progress is a bar with loss, images/s and time left on a terminal, elsewhere a line every ten seconds. ``progress``,
+    ``on_start`` and ``on_step`` are what ``train_run`` calls.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._moving = ExitStack()
+        """What moves on the terminal: one thing at a time."""
+        self._bar: Bar | None = None
+        self._last = time.perf_counter()
+
+    def __enter__(self) -> TrainingDisplay:
+        self.progress = self._moving.enter_context(counting(self._console, "reading"))
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self._moving.close()
+
+    def on_start(self, dataset: Dataset, training: int, held_out: int) -> None:
+        """The set is read; the first step compiles."""
+        self._moving.close()
+        print_set(dataset, training, held_out, self._console)
+        if self._console.is_terminal:
+            from rich.progress import BarColumn, TextColumn
+            from rich.progress import Progress as Bar
+
+            columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[metrics]}"))
+            self._bar = Bar(*columns, console=self._console)
+            self._bar.add_task("compiling", total=None, metrics="")
+            self._moving.enter_context(self._bar)
+
+    def on_step(self, event: TrainingProgress) -> None:
+        """Called after every dispatch of ``fit``."""
+        if event.note is not None:
+            print_line(f"note: {event.note}", self._console)
+        if event.row is not None:
+            print_line(_epoch_line(event, event.row), self._console)
+        if self._bar is not None:
+            self._bar.update(
+                self._bar.task_ids[0],
+                description=f"epoch {event.epoch}/{event.epochs}",
+                total=event.epochs * event.steps,
+                completed=(event.epoch - 1) * event.steps + event.step,
+                metrics=_metrics(event),
+            )
+        elif event.row is not None or event.note is not None:
+            self._last = time.perf_counter()
+        elif time.perf_counter() - self._last >= _PLAIN_EVERY_SECONDS:
+            self._last = time.perf_counter()
+            step = f"epoch {event.epoch}/{event.epochs}, step {event.step}/{event.steps}"
+            print_line(f"{step}: {_metrics(event)}", self._console)
+
+
+def _epoch_line(event: TrainingProgress, row: dict[str, float]) -> str:
+    validation = ""
+    if "validation_loss" in row:
+        validation = f", validation {row['validation_loss']:.4f} ({row['validation_accuracy']:.3f} right)"
+    return (
+        f"epoch {event.epoch}/{event.epochs}: loss {row['loss']:.4f} ({row['accuracy']:.3f} right){validation}, "
+        f"{row['images_per_second']:.1f} images/s"
+    )
+
+
+def _metrics(event: TrainingProgress) -> str:
+    left = "" if math.isnan(event.seconds_left) else f", {_clock(event.seconds_left)} left"
+    return f"loss {event.loss:.4f}, {event.images_per_second:.1f} images/s{left}"
+
+
+def _clock(seconds: float) -> str:
+    whole = max(0, round(seconds))
+    hours, minutes = divmod(whole // 60, 60)
+    return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"
+
+
+def print_set(dataset: Dataset, training: int, held_out: int, console: Console) -> None:
+    """What a training starts from: counts, and what the user must know."""
+    counts = ", ".join(f"{number} {name}" for name, number in dataset.class_counts().items())
+    split = f"{training} to train on, {held_out} held out"
+    print_line(f"{len(dataset)} slices ({counts}): {split}; all slices of a patient stay on one side", console)
+    for warning in dataset.warnings:
+        print_line(f"warning: {warning}", console)
+
+
+def print_training(report: TrainReport, console: Console) -> None:
+    """The closing lines of ``ctfast train``."""
+    result = report.result
+    if report.evaluation is not None:
+        console.print(report.evaluation.as_table("held-out slices (which also chose the best epoch)"))
+    for note in [*result.notes, *report.warnings[len(report.data["warnings"]) :]]:  # the others were printed before
+        print_line(f"note: {note}", console)
+    epochs = f"{len(result.history)} epochs, best {result.best_epoch}"
+    print_line(f"{epochs}; {result.stopped}; model {result.trained.hash}", console)
+    print_line(f"written: {result.run_dir}", console)
+    if report.evaluation is None:  # else its table has said so
+        print_line(NOT_A_DEVICE, console)
+
+
+def print_evaluation(report: EvaluationReport, console: Console) -> None:
+    """Warnings, tables of metrics and where the rest lies."""
+    for warning in report.warnings:
+        print_line(f"warning: {warning}", console)
+    title = "evaluation"
+    if report.cross_validation is not None:
+        console.print(report.cross_validation.as_table())
+        title = f"seed {report.cross_validation.seeds[0]}, all folds"
+    console.print(report.evaluation.as_table(title))
+    console.print(report.evaluation.confusion_table())
+    print_line(f"written: {report.out}", console)
+
+
+def print_predictions(report: PredictionReport, console: Console) -> None:
+    """The closing lines of ``ctfast predict``."""
+    rate = report.images / report.seconds if report.seconds > 0 else 0.0
+    print_line(
+        f"{report.ok} files predicted, {report.failed} failed, {report.done_before} done before, {report.ignored} "
+        f"other files ignored; {report.images} images in {report.seconds:.1f} s ({rate:.1f} images/s), the first after "
+        f"{report.first_seconds:.1f} s; model {report.model}",
+        console,
+    )
+    for name in report.classes:
+        if report.images:
+            print_line(f"  {report.counts.get(name, 0):>6}  {name}", console)
+    for file, reason in report.failures[:_MOST_FAILURES]:
+        print_line(f"failed: {file}: {reason}", console)
+    if report.failed > _MOST_FAILURES:
+        print_line(f"... {report.failed - _MOST_FAILURES} more in {report.csv} (column error)", console)
+    if report.not_trusted:
+        print_line(
+            f"warning: {report.not_trusted} files do not say that their values are HU, but the model knows HU only; "
+            "--units hu confirms that they are (the table says which: units)",
+            console,
+        )
+    for note in report.notes:
+        print_line(f"note: {note}", console)
+    print_line(f"written: {report.csv}", console)
+    if report.explained is not None:
+        print_line(f"written: {report.explained}", console)
+    print_line(NOT_A_DEVICE, console)
