@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Final, NamedTuple
 
@@ -36,6 +37,32 @@ class Interval(NamedTuple):
 
 
 UNDEFINED: Final = Interval(math.nan, math.nan, math.nan)
+
+
+@dataclass(frozen=True)
+class ClassMetrics:
+    """One class against the rest; proportions with Wilson intervals, NaN where nobody is counted."""
+
+    name: str
+    sensitivity: Interval
+    """Recall: share of the slices of the class that were predicted as it."""
+    specificity: Interval
+    """Share of the slices of other classes that were not predicted as it."""
+    positive_predictive_value: Interval
+    """Precision: share of the slices predicted as the class that are of it."""
+    negative_predictive_value: Interval
+    auc: Interval
+    """DeLong's interval, or by resampled patients where patients have several slices."""
+
+
+CLASS_METRICS: Final = {
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+    "positive_predictive_value": "positive predictive value",
+    "negative_predictive_value": "negative predictive value",
+    "auc": "AUC",
+}
+"""Fields of ``ClassMetrics`` and what tables call them."""
 
 
 class Reliability(NamedTuple):

@@ -20,36 +20,12 @@ from numpy.typing import ArrayLike, NDArray
 from ctfast.batch.notice import NOT_A_DEVICE
 from ctfast.errors import ArgumentError
 from ctfast.model.evaluation import metrics
-from ctfast.model.evaluation.metrics import Interval, Reliability
+from ctfast.model.evaluation.metrics import CLASS_METRICS, ClassMetrics, Interval, Reliability
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-CLASS_METRICS: Final = {
-    "sensitivity": "sensitivity",
-    "specificity": "specificity",
-    "positive_predictive_value": "positive predictive value",
-    "negative_predictive_value": "negative predictive value",
-    "auc": "AUC",
-}
-"""Fields of ``ClassMetrics`` and what tables call them."""
 _ROW_SUM_TOLERANCE: Final = 1e-3
-
-
-@dataclass(frozen=True)
-class ClassMetrics:
-    """One class against the rest; proportions with Wilson intervals, NaN where nobody is counted."""
-
-    name: str
-    sensitivity: Interval
-    """Recall: share of the slices of the class that were predicted as it."""
-    specificity: Interval
-    """Share of the slices of other classes that were not predicted as it."""
-    positive_predictive_value: Interval
-    """Precision: share of the slices predicted as the class that are of it."""
-    negative_predictive_value: Interval
-    auc: Interval
-    """DeLong's interval, or by resampled patients where patients have several slices."""
 
 
 @dataclass(frozen=True)

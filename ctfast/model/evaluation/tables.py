@@ -10,11 +10,11 @@ import numpy as np
 from rich.table import Table
 
 from ctfast.batch.notice import NOT_A_DEVICE
-from ctfast.model.evaluation.metrics import Interval, formatted
-from ctfast.model.evaluation.scores import CLASS_METRICS, Evaluation
+from ctfast.model.evaluation.metrics import CLASS_METRICS, Interval, formatted
 
 if TYPE_CHECKING:
     from ctfast.model.evaluation.cross_validation import CrossValidation, Outcome
+    from ctfast.model.evaluation.scores import Evaluation
 
 
 def evaluation_table(scores: Evaluation, title: str) -> Table:
