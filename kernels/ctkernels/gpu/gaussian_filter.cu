@@ -11,7 +11,7 @@
 #include "smooth.cuh"
 
 // blockDim (32, CTK_WARPS); grid (tiles of an image, images up to 65535). weights: both half kernels, centre first, rows
-// then columns. tile_w, tile_h: multiples of CTK_RUN and 32. Dynamic shared memory: ctk_gaussian_bytes of the launcher.
+// then columns. tile_w, tile_h: multiples of CTK_RUN and 32. Dynamic shared memory: `smooth_bytes` of geometry_filters.py.
 extern "C" __global__ void __launch_bounds__(32 * CTK_WARPS, 2)
 ctk_gaussian_tile(const ctk_pixel* __restrict__ x, ctk_pixel* __restrict__ out, long long images, int height, int width,
                   const ctk_sum* __restrict__ weights, int ry, int rx, int mode, double outside, int tile_h, int tile_w) {

@@ -40,6 +40,7 @@ template <typename T> struct ctk_binning {
             const N position = ctk_position(v, first, scale);
             int k = ctk_round_down(position);
             k = k < 0 ? 0 : k > bins - 1 ? bins - 1 : k;
+            // Only a pixel so near an edge that the position's error could have moved it is compared with the edge itself.
             const N share = position - N(k);
             if (share < error || share > N(1) - error) {
                 const K number = ctk_key_of_number(v);

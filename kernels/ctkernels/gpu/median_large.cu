@@ -111,6 +111,7 @@ template <typename V> struct ctk_walker {
         int sum = 0;
 #pragma unroll
         for (int i = 0; i < 8; ++i) sum += n[i];
+        // Eight bins a lane: the first lane whose running sum exceeds the rank owns it, and finds the bin among its eight.
         const int upto = ctk_warp_scan(sum);
         const int owner = __ffs(int(__ballot_sync(CTK_FULL, upto > rank))) - 1;
         int rest = rank - (upto - sum), bin = 8 * lane;
@@ -182,6 +183,7 @@ ctk_median_tiles(const ctk_pixel* __restrict__ x, ctk_pixel* __restrict__ out, l
                 whole = whole && ctk_short_whole(key);
             }
         }
+        // Two digits instead of four or eight where every key of the tile allows it: a vote of the block, and its barrier.
         const bool narrow = __syncthreads_and(whole) != 0;
         if (narrow) {
             for (int r = warp; r < tall; r += CTK_WARPS)
@@ -191,6 +193,7 @@ ctk_median_tiles(const ctk_pixel* __restrict__ x, ctk_pixel* __restrict__ out, l
         ctk_walker<ctk_tile_view> walk;
         walk.counts = counts + warp * CTK_LEVELS * CTK_BINS;
         walk.rows = rows, walk.columns = columns, walk.lane = lane, walk.levels = narrow ? 2 : CTK_LEVELS;
+        // A warp takes a whole column of the tile, so that its histograms are made once and then only changed.
         for (int c = warp; c < CTK_TILE && x0 + c < width; c += CTK_WARPS) {
             walk.at = ctk_tile_view{tile + c, pitch};
             walk.begin();

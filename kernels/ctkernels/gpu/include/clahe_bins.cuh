@@ -41,6 +41,7 @@ template <typename T> struct ctk_binner {
         return int(__umul64hi(ctk_u64(unsigned(v) * unsigned(nbins)), reciprocal));
     }
 };
+// Half of everything: the span of the largest numbers would overflow.
 #define CTK_FLOAT_BINNER(T, add, sub, mul, div) \
     template <> struct ctk_binner<T> { \
         T low, high, low_half, scale, last; \

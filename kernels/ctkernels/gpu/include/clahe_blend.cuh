@@ -64,6 +64,7 @@ __device__ __forceinline__ float ctk_weight(int i, float per) {
 template <typename F, typename S>
 __device__ __forceinline__ void ctk_blend(const ctk_blend_block& b, const ctk_pixel* __restrict__ x, ctk_pixel* __restrict__ out,
                                           F f, S seen) {
+    // Rows and columns are counted on instead of divided at every step, as in ctk_tile_pixels.
     const bool quads = (b.x0 & 3) == 0 && (b.x1 & 3) == 0 && ctk_quads_fit(x, b.width) && ctk_quads_fit(out, b.width);
     const int size = quads ? 4 : 1, columns = (b.x1 - b.x0) / size;
     const int step_y = CTK_THREADS / columns, step_x = CTK_THREADS % columns;

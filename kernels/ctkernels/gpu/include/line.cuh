@@ -46,6 +46,7 @@ template <> struct ctk_result<double> {
 // 0 at low, 1 at high, clipped; a step where both are equal. NaN stays.
 __device__ __forceinline__ double ctk_scale_to_unit(double v, double low, double high) {
     if (high == low) return v == v ? (v > high ? 1.0 : 0.0) : v;
+    // The difference of two huge ends would overflow; halves of them do not, and halving is exact.
     const double part = fmax(fabs(low), fabs(high)) > 1e300 ? 0.5 : 1.0;
     const double shift = __dmul_rn(low, part);
     const double u = __ddiv_rn(__dsub_rn(__dmul_rn(v, part), shift), __dsub_rn(__dmul_rn(high, part), shift));

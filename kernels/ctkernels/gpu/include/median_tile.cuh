@@ -1,4 +1,4 @@
-// A tile of medians by the network of _median_network.py, for the kernels that only filter and those that do more.
+// A tile of medians by the network of _core/median_network.py, for the kernels that only filter and those that do more.
 // See median_filter.cu for the specialisations. `enter` makes a pixel from what the image holds.
 #pragma once
 #include "border.cuh"
@@ -64,6 +64,7 @@ __device__ __forceinline__ void ctk_median_batch(const T* __restrict__ x, ctk_pi
     for (long long image = blockIdx.y; image < images; image += gridDim.y) {
         const T* source = x + image * height * width;
         ctk_pixel* result = out + image * height * width;
+        // Fill the tile, halo included; with two lanes a word holds one pixel of the upper and one of the lower half.
         for (int r = warp; r < word_rows + CTK_ROWS - 1; r += CTK_WARPS) {
             const T* rows[2];
 #pragma unroll
@@ -78,7 +79,7 @@ __device__ __forceinline__ void ctk_median_batch(const T* __restrict__ x, ctk_pi
 #pragma unroll
             for (int i = 0; i < 4; ++i) made.at[i] = ctk_pair(a.at[i], b.at[i]);
             *reinterpret_cast<ctk_sort_quad*>(&tile[r][CTK_PAD + 4 * lane]) = made;
-            if (lane < CTK_COLUMNS - 1) {
+            if (lane < CTK_COLUMNS - 1) {  // the halo's columns, left and right, one a lane
                 const int c = lane < CTK_REACH_X ? lane - CTK_REACH_X : lane - CTK_REACH_X + CTK_TILE;
                 const int k = ctk_border(x0 + c, width, mode);
                 tile[r][CTK_PAD + c] = ctk_pair(upper && k >= 0 ? enter(upper[k]) : cval, lower && k >= 0 ? enter(lower[k]) : cval);

@@ -52,10 +52,11 @@ __device__ void ctk_part_moments(const T* __restrict__ image, long long pixels, 
     double pivot = 0.0, rest = 0.0, deviations = 0.0;
     bool has_pivot = false;
     for (long long tile = begin; tile < finish; tile++) {
+        // All loads of a tile come before the first use of a pixel; which of the sixteen count is one word of bits.
         T v[CTK_EACH];
         unsigned inside;
         ctk_load_tile(image + tile * CTK_TILE, pixels - tile * CTK_TILE, vectors, v, inside);
-        int sum = 0;
+        int sum = 0;  // of sixteen 16-bit numbers: 32 bits hold it, and 64-bit additions cost twice as much
 #pragma unroll
         for (int i = 0; i < CTK_EACH; i++) {
             const K key = ctk_key(v[i]);
@@ -74,7 +75,7 @@ __device__ void ctk_part_moments(const T* __restrict__ image, long long pixels, 
         total += sum;
         if (ctk_is_float<T>::value) {
             if (!has_pivot) {
-                double s = 0.0;
+                double s = 0.0;  // each term is divided first: the sum of a tile of huge pixels would overflow
 #pragma unroll
                 for (int i = 0; i < CTK_EACH; i++) s += inside >> i & 1u ? double(v[i]) * shrink * (1.0 / CTK_TILE) : 0.0;
                 const long long n = ctk_block_sum<long long>(__popc(inside), whole);
@@ -121,6 +122,8 @@ struct ctk_moments {
 
 // a * b - c * c of non-negative 64-bit numbers, correctly rounded: as float(Python's integers).
 __device__ __forceinline__ double ctk_product_difference(ctk_u64 a, ctk_u64 b, ctk_u64 c) {
+    // 128 bits as two words; then the leading 64 bits, with one sticky bit for all below, so that the rounding to double
+    // happens once.
     ctk_u64 lo = a * b, hi = __umul64hi(a, b);
     const ctk_u64 lo2 = c * c, hi2 = __umul64hi(c, c);
     hi = hi - hi2 - (lo < lo2 ? 1u : 0u);

@@ -17,7 +17,7 @@ __device__ __forceinline__ bool ctk_line_fits(double zero, double span, double l
     return 1e-30 < fabs(span) && fabs(span) < 1e30 && 1e-30 < steep && steep < 1e30 && fabs(zero) < 1e30 &&
            fabs(zero) * steep < 1e30 && fabs(low) < 1e30;
 }
-// The line from low at `zero` that rises by `rise` over `span`: `float32_line` of `_line.py`.
+// The line from low at `zero` that rises by `rise` over `span`: `float32_line` of `shared/lines.py`.
 __device__ __forceinline__ ctk_line_numbers ctk_line_of(double zero, double base, double span, double low, double rise) {
     const double rest = __dsub_rn(zero, base);
     const double run_up = __dsub_rn(double(__double2float_rn(__dsub_rn(__dadd_rn(zero, span), base))), rest);

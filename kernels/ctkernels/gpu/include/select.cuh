@@ -144,7 +144,7 @@ __device__ void ctk_next_digit(int pass, int percentiles, const double* __restri
         const ctk_u64 whole = __double2ull_rz(position);
         share[k] = position - double(number && whole > number - 1 ? number - 1 : whole);
         quantiles[k] = number ? ctk_between(ctk_value_of<T>(prefix[2 * k]), ctk_value_of<T>(prefix[2 * k + 1]), share[k])
-                            : __longlong_as_double(0x7ff8000000000000LL);
+                              : __longlong_as_double(0x7ff8000000000000LL);
     }
 }
 
@@ -160,8 +160,8 @@ __device__ void ctk_next_digit(int pass, int percentiles, const double* __restri
     }                                                                                                                    \
     extern "C" __global__ void __launch_bounds__(256)                                                                    \
     ctk_##OPERATION##_step(int pass, int percentiles, const double* __restrict__ wanted, ctk_u64* __restrict__ state,    \
-                           ctk_u64* __restrict__ counts, double* __restrict__ quantiles, int stride) {                     \
+                           ctk_u64* __restrict__ counts, double* __restrict__ quantiles, int stride) {                   \
         const long long image = blockIdx.x;                                                                              \
         ctk_next_digit<CTK_IN>(pass, percentiles, wanted, state + image * CTK_STATE,                                     \
-                               counts + image * 2 * percentiles * 256, quantiles + image * stride);                        \
+                               counts + image * 2 * percentiles * 256, quantiles + image * stride);                      \
     }

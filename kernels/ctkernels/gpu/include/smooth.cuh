@@ -105,6 +105,8 @@ __device__ __forceinline__ void ctk_smooth_from(const ctk_smooth_tile& t, const 
         }
     }
     __syncthreads();
+    // Down the columns. Work goes by (group of CTK_RUN rows, column), columns first, so that a warp reads neighbours; group
+    // and column are counted on, because a division is many instructions.
     const int columns = t.width + 2 * t.rx;
     const int step_g = 32 * CTK_WARPS / columns, step_c = 32 * CTK_WARPS % columns;
     int g = (32 * warp + lane) / columns, c = (32 * warp + lane) % columns;
@@ -112,6 +114,7 @@ __device__ __forceinline__ void ctk_smooth_from(const ctk_smooth_tile& t, const 
         ctk_sum* target = t.mid + g * CTK_RUN * t.mid_pitch + c;
         ctk_sum total[CTK_RUN];
         if (mode == CTK_CONSTANT && unsigned(x0 - t.rx + c) >= unsigned(width)) {
+            // Beyond the image every pixel is cval; summing it up would bring roundings that the CPU backend has not.
 #pragma unroll
             for (int k = 0; k < CTK_RUN; ++k) total[k] = cval;
         } else {
@@ -128,6 +131,8 @@ __device__ __forceinline__ void ctk_smooth_from(const ctk_smooth_tile& t, const 
         }
     }
     __syncthreads();
+    // Along the rows. A warp takes 32 rows of one run of columns: neighbours in a row share loads in registers, and the odd
+    // pitch of the sums keeps the 32 rows in 32 banks. Results are staged, so that they leave in whole rows.
     ctk_pixel* staged = reinterpret_cast<ctk_pixel*>(t.raw);
     const int stripes = t.height / 32;
     for (int item = warp; item < stripes * (t.width / CTK_RUN); item += CTK_WARPS) {
