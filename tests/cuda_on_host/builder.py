@@ -138,11 +138,11 @@ def kernel_names(source: str) -> dict[str, str]:
     if not path.exists():
         path.write_text(source)
     text = _run([str(compiler()), "-E", "-P", "-xc++", "-D__CUDA_ARCH__=750", "-w", str(path)], "preprocessor")
-    found = {}
+    bounds = {}
     for match in KERNEL.finditer(text):
-        bounds = match["b1"] or match["b2"]
-        found[match["name"]] = bounds[1:-1].split(",")[0].strip() if bounds else "1024"
-    return found
+        given = match["b1"] or match["b2"]
+        bounds[match["name"]] = given[1:-1].split(",")[0].strip() if given else "1024"
+    return bounds
 
 
 def host_source(source: str, kernels: dict[str, str]) -> str:

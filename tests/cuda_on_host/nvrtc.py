@@ -45,9 +45,9 @@ def library_path() -> Path | None:
         except ModuleNotFoundError:
             continue
         for folder in (spec.submodule_search_locations or ()) if spec else ():
-            found = sorted(p for p in (Path(folder) / "lib").glob("libnvrtc.so.*") if "alt" not in p.name)
-            if found:
-                return found[0]
+            libraries = sorted(p for p in (Path(folder) / "lib").glob("libnvrtc.so.*") if "alt" not in p.name)
+            if libraries:
+                return libraries[0]
     return None
 
 
@@ -79,9 +79,9 @@ def compile_unit(source: str, architecture: str, options: tuple[str, ...] = ()) 
     if not kept.exists():
         with _slots:
             image, log = _compile(source, flags)
-        found = _resources(image, log)
+        kernels = _resources(image, log)
         partial = kept.with_suffix(f".{threading.get_ident()}")
-        partial.write_text(json.dumps({name: asdict(r) for name, r in found.items()}))
+        partial.write_text(json.dumps({name: asdict(r) for name, r in kernels.items()}))
         partial.replace(kept)
     return {name: Resources(**r) for name, r in json.loads(kept.read_text()).items()}
 
@@ -111,26 +111,26 @@ def _resources(image: bytes, log: str) -> dict[str, Resources]:
     """From ptxas' words, for the kernels that the machine code has."""
     names = [section.name for section in elf.read(image).sections]
     kernels = {name.removeprefix(".text.") for name in names if name.startswith(".text.")}
-    found = {}
+    resources = {}
     for part in log.split("Compiling entry function '")[1:]:
         name = part.partition("'")[0]
         if name not in kernels:
             raise NvrtcError(f"{name} is in ptxas' log but not in the machine code")
-        found[name] = Resources(
+        resources[name] = Resources(
             _number(r"Used (\d+) registers", part),
             _number(r"(\d+) bytes stack frame", part),
             _number(r"(\d+) bytes spill stores", part),
             _number(r"(\d+) bytes spill loads", part),
             _number(r"(\d+) bytes smem", part, 0),
         )
-    if not found:
+    if not resources:
         raise NvrtcError(f"no kernels in ptxas' words:\n{log[:2000]}")
-    return found
+    return resources
 
 
 def _number(pattern: str, text: str, default: int | None = None) -> int:
     """The largest number: device functions that were not inlined have lines of their own."""
-    found = [int(n) for n in re.findall(pattern, text)]
-    if not found and default is None:
+    numbers = [int(n) for n in re.findall(pattern, text)]
+    if not numbers and default is None:
         raise NvrtcError(f"ptxas did not say {pattern!r}:\n{text[:500]}")
-    return max(found) if found else int(default or 0)
+    return max(numbers) if numbers else int(default or 0)

@@ -166,12 +166,12 @@ class Unit:
                 dynamic, builder.DYNAMIC_BYTES,
             )
         )  # fmt: skip
-        found = (s.name.removeprefix("ctkh_signature_") for s in symbols if s.name.startswith("ctkh_signature_"))
-        self.kernels = {name: Kernel(self, name) for name in sorted(set(found))}
+        kernels = (s.name.removeprefix("ctkh_signature_") for s in symbols if s.name.startswith("ctkh_signature_"))
+        self.kernels = {name: Kernel(self, name) for name in sorted(set(kernels))}
 
     def explain(self, text: str) -> str:
         """Program addresses and line numbers in ``text`` with the source lines they mean."""
-        text = re.sub(r"\[pc ([0-9a-f]+)\]", lambda found: self._place(found[1]), text)
+        text = re.sub(r"\[pc ([0-9a-f]+)\]", lambda match: self._source_line(match[1]), text)
         lines = self.source.splitlines()
         for number in sorted({int(n) for n in re.findall(r"\blines? (\d+)", text)}):
             if 0 < number <= len(lines):
@@ -181,21 +181,21 @@ class Unit:
     def explain_race(self, line: str) -> str:
         """One line of ``ctkh_races``."""
         first, second, where = line.split(" ", 2)
-        return f"{where}: {self._place(first)} and {self._place(second)}"
+        return f"{where}: {self._source_line(first)} and {self._source_line(second)}"
 
-    def _place(self, pc: str) -> str:
+    def _source_line(self, pc: str) -> str:
         tool = shutil.which("addr2line")
         if tool is None:
             return f"pc {pc}"
         address = f"{max(int(pc, 16) - 1, 0):x}"
         done = subprocess.run([tool, "-e", str(self.path), address], capture_output=True, text=True, check=False)
-        found = re.search(r":(\d+)", done.stdout)
-        return f"line {found[1]}" if found else f"pc {pc}"
+        line = re.search(r":(\d+)", done.stdout)
+        return f"line {line[1]}" if line else f"pc {pc}"
 
 
 def _readable(symbol: str) -> str:
-    found = re.fullmatch(r"_ZZ.*E(\d+)([A-Za-z_]\w*?)(_\d+)?", symbol)
-    return found[2][: int(found[1])] if found else symbol.partition(".")[0]
+    match = re.fullmatch(r"_ZZ.*E(\d+)([A-Za-z_]\w*?)(_\d+)?", symbol)
+    return match[2][: int(match[1])] if match else symbol.partition(".")[0]
 
 
 @cache

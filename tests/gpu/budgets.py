@@ -1,7 +1,7 @@
 """Budgets of the kernels, in ``budgets.json``: what they may take on a GPU and ask of its memory.
 
 After a change that is meant to cost more or less: empty that part of the file and run
-``CTFAST_BUDGETS=write CTFAST_ALL_ARCHITECTURES=1 pytest tests/gpu``; the largest figures measured become the budgets,
+``CTFAST_BUDGETS=write CTFAST_ALL_ARCHITECTURES=1 pytest tests/gpu``; the largest numbers measured become the budgets,
 and the difference of the file shows what the change costs.
 """
 
@@ -18,12 +18,12 @@ WRITE: Final = os.environ.get("CTFAST_BUDGETS") == "write"
 
 def read() -> dict[str, Any]:
     """The whole file."""
-    found: dict[str, Any] = json.loads(PATH.read_text())
-    return found
+    budgets: dict[str, Any] = json.loads(PATH.read_text())
+    return budgets
 
 
 def hold(part: str, name: str, measured: dict[str, float]) -> None:
-    """Every figure of ``measured`` is at most its budget; a figure without a budget is an error."""
+    """Every number of ``measured`` is at most its budget; one without a budget is an error."""
     budgets = read()
     kept = budgets[part].get(name, {})
     if WRITE:

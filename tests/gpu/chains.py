@@ -57,7 +57,7 @@ def one_by_one(x: Array, links: Sequence[Link]) -> tuple[Array | None, list[Arra
     """Each operation of the GPU backend by itself."""
     import cupy
 
-    current, found, image = cupy.asarray(x), [], None
+    current, statistics, image = cupy.asarray(x), [], None
     for step in links:
         spec = OPERATIONS[step.operation]
         dtype = spec.out_dtypes[0] if step.is_statistic else changed(current.dtype, step)
@@ -66,10 +66,10 @@ def one_by_one(x: Array, links: Sequence[Link]) -> tuple[Array | None, list[Arra
             current, result, **step.params
         )
         if step.is_statistic:
-            found.append(cupy.asnumpy(result))
+            statistics.append(cupy.asnumpy(result))
         else:
             current = image = result
-    return None if image is None else cupy.asnumpy(image), found
+    return None if image is None else cupy.asnumpy(image), statistics
 
 
 def slices(dtype: str, images: int = 3) -> Array:

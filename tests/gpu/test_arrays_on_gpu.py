@@ -165,7 +165,7 @@ def test_out_elsewhere_is_refused(host_gpu: Simulation) -> None:
     x = cupy.asarray(X)
     with cupy.cuda.Device(1):
         other = cupy.zeros(X.shape, np.int16)
-    for image, out, backend, told in (
+    for image, out, backend, words in (
         (X, x, None, "out= is on GPU 0 but the image is on the host"),
         (X, x, "gpu", "out= is on GPU 0 but the image is on the host"),
         (x, np.zeros_like(X), None, "out= is on the host but the image on GPU 0"),
@@ -173,7 +173,7 @@ def test_out_elsewhere_is_refused(host_gpu: Simulation) -> None:
         (x, other, None, "out= is on GPU 1 but the image on GPU 0"),
         (other, x, None, "out= is on GPU 0 but the image on GPU 1"),
     ):
-        with pytest.raises(ArgumentError, match=f"{told}.*bring both"):
+        with pytest.raises(ArgumentError, match=f"{words}.*bring both"):
             ctfast.median_filter(image, out=out, backend=backend)
     for backend in (None, "cpu"):
         with pytest.raises(ShapeError, match="out= has shape"):

@@ -37,7 +37,7 @@ def in_one_go(x: Array, links: Sequence[Link], **options: Any) -> tuple[Array | 
 def test_a_chain_gives_what_its_operations_give(host_gpu: Simulation, name: str) -> None:
     links, launches = CHAINS[name]
     x = slices("int16")
-    image, found = one_by_one(x, links)
+    image, statistics = one_by_one(x, links)
     before = len(host_gpu.launches)
     chained, counted = in_one_go(x, links)
     assert launches == 0 or len(host_gpu.launches) - before == launches
@@ -45,7 +45,7 @@ def test_a_chain_gives_what_its_operations_give(host_gpu: Simulation, name: str)
         assert chained is None
     else:
         assert_exact(chained, image, name)
-    for a, b in zip(counted, found, strict=True):
+    for a, b in zip(counted, statistics, strict=True):
         assert_exact(a, b, name)
 
 

@@ -88,20 +88,20 @@ def test_the_real_cupy_here_finds_no_driver(why: backend.BackendStatus) -> None:
 
 
 def test_cupy_missing_switched_off_or_hidden() -> None:
-    told = "import ctfast; s = ctfast.backends()['gpu']; print(s.usable, s.reason, '|', s.remedy)"
-    absent = python("import sys; sys.modules['cupy'] = None; " + told)
+    script = "import ctfast; s = ctfast.backends()['gpu']; print(s.usable, s.reason, '|', s.remedy)"
+    absent = python("import sys; sys.modules['cupy'] = None; " + script)
     assert absent.startswith("False cupy is not installed")
     assert "ctfast[cuda12]" in absent
-    off = python(told, CTFAST_DISABLE_GPU="1")
+    off = python(script, CTFAST_DISABLE_GPU="1")
     assert off.startswith("False turned off by CTFAST_DISABLE_GPU=1")
-    hidden = python(told, CUDA_VISIBLE_DEVICES="")
+    hidden = python(script, CUDA_VISIBLE_DEVICES="")
     assert hidden.startswith("False no GPU is visible")
     assert "unset CUDA_VISIBLE_DEVICES" in hidden
 
 
 def test_calls_on_the_host_never_load_cupy() -> None:
-    told = "import ctfast, numpy, sys; ctfast.median_filter(numpy.zeros((9, 9), 'i2')); print('cupy' in sys.modules)"
-    assert python(told).strip() == "False"
+    script = "import ctfast, numpy, sys; ctfast.median_filter(numpy.zeros((9, 9), 'i2')); print('cupy' in sys.modules)"
+    assert python(script).strip() == "False"
 
 
 def test_jax_leaves_memory_to_cupy_unless_the_user_says_else(monkeypatch: pytest.MonkeyPatch) -> None:

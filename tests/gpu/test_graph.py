@@ -46,11 +46,11 @@ class Arrays:
 
     def check(self, x: np.ndarray) -> None:
         """Raises where results are not those of the operations one by one on ``x``."""
-        image, found = one_by_one(x, self.links)
+        image, statistics = one_by_one(x, self.links)
         if image is not None:
             assert self.out is not None
             assert_exact(self.out.get(), image)
-        for row, expected in zip(self.rows, found, strict=True):
+        for row, expected in zip(self.rows, statistics, strict=True):
             assert_exact(row.get(), expected)
 
     def forget(self) -> None:

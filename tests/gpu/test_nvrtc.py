@@ -62,10 +62,20 @@ def test_local_memory_and_spills_are_seen() -> None:
         "for (int i = 0; i < 999; i++) a[x[i] & 63] += i;\n"
         "x[0] = a[x[1] & 63];"
     )
-    found = nvrtc.compile_unit(f'extern "C" __global__ void k(int* x) {{ {body} }}', "90")
-    assert found["k"].stack >= 256
+    kernels = nvrtc.compile_unit(f'extern "C" __global__ void k(int* x) {{ {body} }}', "90")
+    assert kernels["k"].stack >= 256
     limited = 'extern "C" __global__ void __launch_bounds__(1024, 2) k(volatile float* x) {{ float a[96]; {} }}'
     reads = "".join(f"a[{i}] = x[{i} * 7];" for i in range(96))
     writes = "".join(f"x[{i}] = a[{i}] + a[{95 - i}];" for i in range(96))
-    found = nvrtc.compile_unit(limited.format(reads + writes), "90")
-    assert found["k"].spill_stores > 0
+    kernels = nvrtc.compile_unit(limited.format(reads + writes), "90")
+    assert kernels["k"].spill_stores > 0
+
+
+def test_every_budget_is_of_a_kernel() -> None:
+    """What the tests above compiled is found again here."""
+    kernels = {
+        name
+        for number, unit in enumerate(UNITS)
+        for name in nvrtc.compile_unit(unit.text, architectures(number)[0], source.OPTIONS)
+    }
+    assert kernels == set(budgets.read()["resources"])

@@ -58,8 +58,8 @@ def test_a_large_batch_is_right_to_its_end(device: Any, name: str) -> None:
         if images.size > 1 << 26:
             continue
         many = case._replace(image=np.ascontiguousarray(images), shift=0)
-        found, one = on_device(many, device), run(case._replace(image=case.image[:1].copy()), "cpu")
-        assert (found == one).all(), str(case)
+        got, one = on_device(many, device), run(case._replace(image=case.image[:1].copy()), "cpu")
+        assert (got == one).all(), str(case)
         return
     pytest.fail(f"no case of {name} is small enough")
 
@@ -92,7 +92,7 @@ def test_the_pipeline_equals_its_steps(device: Any) -> None:
         ctfast.Step("clahe"),
         ctfast.Step("histogram", bins=256, value_range=(0, 256)),
     ]
-    found = ctfast.Pipeline(steps).run(device.asarray(x))
+    plain = ctfast.Pipeline(steps).run(device.asarray(x))
     held = device.zeros(x.shape, np.uint16)
     captured = ctfast.Pipeline(steps).capture(held)
     for stream in (device.cuda.Stream.null, device.cuda.Stream(non_blocking=True)):
@@ -100,9 +100,9 @@ def test_the_pipeline_equals_its_steps(device: Any) -> None:
         with stream:
             held.set(x)
             result = captured.launch()
-            assert (result.image.get() == found.image.get()).all()
-            assert (result.histogram.counts.get() == found.histogram.counts.get()).all()
+            assert (result.image.get() == plain.image.get()).all()
+            assert (result.histogram.counts.get() == plain.histogram.counts.get()).all()
             held.fill(0)
     y = ctfast.window(device.asarray(x), center=1064, width=400, dtype="uint8")
     y = ctfast.clahe(ctfast.gaussian_filter(ctfast.median_filter(y, 3), 1.0))
-    assert (found.image.get() == y.get()).all()
+    assert (plain.image.get() == y.get()).all()
