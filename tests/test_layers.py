@@ -55,6 +55,8 @@ FORBIDDEN = {
     | {"ctkernels.gpu", "ctfast.cli", "ctfast.runner"},
     "ctfast/tools": (HEAVY - {"matplotlib"}) | {"ctfast.cli", "ctfast.model", "ctfast.analysis"},
     "ctfast/cli": HEAVY | FORMATS | {"numpy", "ctkernels"},
+    # the machine that runs CUDA on the CPU: what it runs is up to its user
+    "tests/cuda_on_host": (HEAVY - {"cupy"}) | {"ctfast", "ctkernels", "tests.gpu"},
 }
 
 
