@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -64,9 +64,3 @@ def _plain(total: int, console: Console) -> Progress:
         console.print(f"{done}/{total} files, {rate:.1f} files/s, {failed} failed, {left:.0f} s left", highlight=False)
 
     return progress
-
-
-# Until every room uses the new names.
-Show: TypeAlias = Progress
-silent = no_progress
-shown = progress_bar

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 import numpy as np
 
@@ -31,27 +29,8 @@ from ctfast.files import (
 )
 from ctfast.threads import get_num_threads
 
-_AHEAD: Final = 2
 _WIDEST: Final = 1 << 17
 """Counts of a class are kept while they span no more than this many HU."""
-
-A = TypeVar("A")
-B = TypeVar("B")
-
-
-def in_order(work: Callable[[A], B], items: Iterable[A], workers: int) -> Iterator[B]:
-    """``map`` on threads, results in order, never more than two items a worker in flight."""
-    waiting = iter(items)
-    with ThreadPoolExecutor(workers, thread_name_prefix="ctfast-report") as pool:
-        flight: list[Future[B]] = [pool.submit(work, item) for item in islice(waiting, _AHEAD * workers)]
-        try:
-            while flight:
-                result = flight.pop(0).result()
-                flight += [pool.submit(work, item) for item in islice(waiting, 1)]
-                yield result
-        finally:
-            for future in flight:
-                future.cancel()
 
 
 def collect(
