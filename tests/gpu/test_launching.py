@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 import threading
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from ctkernels import gpu
 from ctkernels.contract import OPERATIONS
 from tests.cuda_on_host.counts import counted
+from tests.cuda_on_host.install import standin_for_cupy
 from tests.cuda_on_host.simulation import Simulation
 from tests.gpu.gpu_cases import Case, cases, check, prepared, run
 
@@ -126,3 +128,16 @@ def test_tables_are_uploaded_once(host_gpu: Simulation) -> None:
     assert len(host_gpu.living()) <= kept + device.MOST_UPLOADS
     histogram(x, out, edges=edges)
     assert out.get().tolist() == [[64, 0, 0, 0]] * 2
+
+
+def test_the_stand_in_leaves_no_trace() -> None:
+    def loaded() -> dict[str, object]:
+        return {name: module for name, module in sys.modules.items() if name.startswith(("cupy", "ctkernels.gpu"))}
+
+    before = loaded()
+    with standin_for_cupy():
+        import cupy as cp
+
+        assert cp.RawModule.__module__.startswith("tests.cuda_on_host.")
+        import ctkernels.gpu.window  # noqa: F401
+    assert loaded() == before
