@@ -1,4 +1,4 @@
-"""Text that is safe in a cell of a CSV file."""
+"""Text that is safe to show, and in a cell of a CSV file."""
 
 from __future__ import annotations
 
@@ -9,9 +9,14 @@ _ACTIVE: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
 become one."""
 
 
+def printable(text: str) -> str:
+    """Valid UTF-8: bytes of file names that are none appear as escapes, such as ``\\udcf6``."""
+    return text.encode(errors="backslashreplace").decode()
+
+
 def safe_cell(text: str) -> str:
     """Text as a cell: valid UTF-8, and no formula (an apostrophe is put in front); numbers stay as they are."""
-    text = text.encode(errors="backslashreplace").decode()
+    text = printable(text)
     return f"'{text}" if text.startswith(_ACTIVE) and not _is_number(text) else text
 
 

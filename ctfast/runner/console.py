@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from ctfast.batch.cells import printable
 from ctfast.batch.notice import NOT_A_DEVICE
+from ctfast.files.find import by_reason
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from ctfast.runner.planning import Plan
     from ctfast.runner.report import Report
+
+
+_MOST_NOTES: Final = 8
 
 
 def print_report(report: Report, console: Console) -> None:
@@ -32,10 +37,16 @@ def print_report(report: Report, console: Console) -> None:
         f"{report.ignored} other files ignored; pipeline {report.pipeline}, backend {report.backend}",
         highlight=False,
     )
+    if report.ignored:
+        _line(f"left out: {by_reason(report.left_out)} (the manifest lists each)", console)
     for row in report.failures[:10]:
-        console.print(f"failed: {row['input']}: {row['error']}", highlight=False, markup=False, soft_wrap=True)
+        _line(f"failed: {row['input']}: {row['error']}", console)
     if report.failed > 10:
         console.print(f"... {report.failed - 10} more in {report.out / 'failures.csv'}", highlight=False)
+    for note, files in report.notes.most_common(_MOST_NOTES):
+        _line(f"warning: {files} {'file' if files == 1 else 'files'}: {note}", console)
+    if len(report.notes) > _MOST_NOTES:
+        _line(f"... {len(report.notes) - _MOST_NOTES} more notes in the manifest", console)
     if report.not_hu:
         console.print(
             f"warning: {report.not_hu} files do not say that their values are HU, but the pipeline windows HU; "
@@ -44,6 +55,10 @@ def print_report(report: Report, console: Console) -> None:
             soft_wrap=True,
         )
     console.print(NOT_A_DEVICE, highlight=False)
+
+
+def _line(text: str, console: Console) -> None:
+    console.print(printable(text), highlight=False, markup=False, soft_wrap=True)
 
 
 def _rates(report: Report, seconds: float) -> tuple[str, str, str]:
@@ -61,7 +76,9 @@ def print_plan(plan: Plan, console: Console, first: int = 10) -> None:
     )
     for step in plan.settings.pipeline.steps:
         console.print(f"  {step!r}", highlight=False, markup=False)
+    if plan.ignored:
+        _line(f"left out: {by_reason(plan.ignored)}", console)
     for task in plan.tasks[:first]:
-        console.print(f"{task.source} -> {task.output}", highlight=False, markup=False, soft_wrap=True)
+        _line(f"{task.source} -> {task.output}", console)
     if len(plan.tasks) > first:
         console.print(f"... and {len(plan.tasks) - first} more", highlight=False)

@@ -24,12 +24,16 @@ class Row(TypedDict):
     """One line of the manifest.
 
     Attributes:
-        status: ``ok``, ``failed`` or ``skipped`` (not started because the run stopped at an error).
-        error: why it failed.
+        status: ``ok``, ``failed`` or ``skipped`` (left out, or not started because the run stopped at an error).
+        error: why it failed or was left out.
         started: when, in seconds since the epoch; of several manifests' lines for an output, the latest counts.
         input_hash: SHA-256 of the file.
         shape: of the output, with ``dtype``.
         units: of the input's values: ``hu``, ``stored``, ``unknown``.
+        values: the former name of ``units``, for scripts that read it.
+        notes: what the reader did to or doubts about the input.
+        orientation: directions of columns, rows and frames of the input, such as ``LPS``; empty where it is not known.
+        affine: of the output, rows x, y, z of DICOM's millimetres by frame, row, column and 1; empty where not known.
         pipeline: its hash.
     """
 
@@ -44,6 +48,10 @@ class Row(TypedDict):
     shape: list[int]
     dtype: str
     units: str
+    values: str
+    notes: str
+    orientation: str
+    affine: list[list[float]]
     pipeline: str
     version: str
     backend: str
@@ -73,13 +81,14 @@ def read_rows(out: Path) -> list[Row]:
 
 
 def _latest(manifest: Journal[dict[str, Any]]) -> dict[str, Row]:
-    return {line["output"]: _row_of(line) for line in manifest.records() if "output" in line}
+    # What was left out has no output and is known by its input.
+    return {line["output"] or line["input"]: _row_of(line) for line in manifest.records() if "output" in line}
 
 
 def _row_of(line: dict[str, Any]) -> Row:
     """A line as it is written today; earlier versions called the units ``values`` and did not note the time."""
-    if "values" in line:
-        line.setdefault("units", line.pop("values"))
+    line.setdefault("units", line.get("values", "unknown"))
+    line["values"] = line["units"]
     line.setdefault("started", 0.0)
     return cast(Row, line)
 
@@ -93,7 +102,7 @@ def close_manifest(out: Path, shard: Shard) -> list[Row]:
     """Rewrite the manifest with one line an output, sorted, and ``failures.csv``; returns the lines."""
     manifest = manifest_of(out, shard)
     rows = read_rows(out) if shard is None else list(_latest(manifest).values())
-    rows.sort(key=lambda row: row["output"])
+    rows.sort(key=lambda row: (row["output"], row["input"]))
     manifest.rewrite(cast(Iterable[dict[str, Any]], rows))
     with replacing(out / part_name("failures", ".csv", shard)) as file:
         writer = csv.writer(file)

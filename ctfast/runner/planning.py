@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,7 +18,7 @@ from ctfast.batch.limits import bytes_per_file
 from ctfast.batch.stamp import unchanged
 from ctfast.errors import UsageError
 from ctfast.files import Compression, find_images
-from ctfast.files.find import Ignored
+from ctfast.files.find import FoundFile, Ignored
 from ctfast.files.formats import written
 from ctfast.pipeline import Pipeline
 from ctfast.runner.manifest import Row, read_rows
@@ -41,7 +42,7 @@ class Settings:
 
     @classmethod
     def of(cls, pipeline: Pipeline, options: RunOptions) -> Settings:
-        """For this machine: with a backend that is usable and the memory that each worker may take.
+        """For this machine: with a backend that is usable.
 
         Raises:
             BackendUnavailableError: the backend that was asked for cannot be used.
@@ -53,7 +54,6 @@ class Settings:
             written(options.format).word,
             cast(Compression, options.compression),
             cast(UnitsChoice, options.units),
-            bytes_per_file(options.workers or get_num_threads()),
         )
 
     @property
@@ -106,17 +106,38 @@ def make_plan(inputs: Sequence[str | Path], out: Path, settings: Settings, optio
     _refuse_out_inside_inputs(inputs, out)
     images = find_images(inputs)
     suffix = written(settings.format).output
-    tasks = [Task(str(item.path.resolve()), str(out / f"{item.stem}{suffix}")) for item in images.items]
+    tasks = [
+        Task(_source(item.path), str(out / f"{stem}{suffix}")) for item, stem in zip(images.items, _stems(images.items))
+    ]
     _refuse_collisions(tasks)
     _refuse_other_run(out, settings, tasks, overwrite=options.overwrite)
+    left_out = images.ignored
     if options.shard is not None:
         part, parts = options.shard
-        tasks = tasks[part - 1 :: parts]
+        tasks, left_out = tasks[part - 1 :: parts], images.ignored[part - 1 :: parts]
     finished: dict[str, Row] = {}
     if options.resume and not options.overwrite:
         finished = {row["output"]: row for row in read_rows(out) if row["status"] == "ok"}
     todo = [task for task in tasks if not _is_done(task, finished.get(task.output), settings)]
-    return Plan(out, settings, options, todo, len(tasks) - len(todo), images.ignored)
+    # Memory is shared by the files at work, not by workers that have none.
+    at_once = min(options.workers or get_num_threads(), max(len(todo), 1))
+    settings = replace(settings, max_bytes=bytes_per_file(at_once))
+    return Plan(out, settings, options, todo, len(tasks) - len(todo), left_out)
+
+
+def _source(path: Path) -> str:
+    try:
+        return os.path.realpath(path, strict=True)
+    except OSError:  # a dead link, or no permission: failing under its own name says which file it is
+        return os.path.abspath(path)
+
+
+def _stems(items: Sequence[FoundFile]) -> list[Path]:
+    """Output paths without extension; inputs that differ in theirs alone (``v.nii``, ``v.nii.gz``) keep it."""
+    alike = Counter(str(item.stem).casefold() for item in items)
+    return [
+        item.stem if alike[str(item.stem).casefold()] == 1 else item.stem.with_name(item.path.name) for item in items
+    ]
 
 
 def _refuse_out_inside_inputs(inputs: Sequence[str | Path], out: Path) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ctfast.files import Ignored
 from ctfast.runner.manifest import Row
 
 
@@ -17,7 +20,7 @@ class Report:
         pipeline: its hash.
         backend: which one computed.
         done_before: outputs that an earlier run had finished.
-        ignored: files in the input folders that are no images.
+        left_out: paths in the input folders that are no images, with the reasons.
         ok: files whose output is written.
         failed: files that could not be done, listed in ``failures``.
         skipped: files that were not started, because the run stopped at an error.
@@ -27,13 +30,14 @@ class Report:
         seconds: of the whole run.
         stage_seconds: of reading, computing and writing, summed over the workers.
         failures: the manifest's lines of the files that failed.
+        notes: what readers did or doubt, and how many files it is about.
     """
 
     out: Path
     pipeline: str
     backend: str
     done_before: int = 0
-    ignored: int = 0
+    left_out: Sequence[Ignored] = ()
     ok: int = 0
     failed: int = 0
     skipped: int = 0
@@ -43,6 +47,12 @@ class Report:
     seconds: float = 0.0
     stage_seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("read", "compute", "write"), 0.0))
     failures: list[Row] = field(default_factory=list)
+    notes: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def ignored(self) -> int:
+        """How many paths were left out."""
+        return len(self.left_out)
 
     def count(self, row: Row, expects_hu: bool) -> None:
         """Take one file in."""
@@ -53,6 +63,7 @@ class Report:
         self.ok += 1
         self.images += row["shape"][0] if len(row["shape"]) == 3 else 1
         self.input_bytes += row["input_bytes"]
+        self.notes.update(filter(None, row["notes"].split("; ")))
         self.not_hu += expects_hu and row["units"] != "hu"
         self.stage_seconds["read"] += row["read_seconds"]
         self.stage_seconds["compute"] += row["compute_seconds"]

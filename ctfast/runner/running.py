@@ -20,7 +20,7 @@ from ctfast.runner.options import RunOptions
 from ctfast.runner.planning import Plan, Settings, Task, make_plan, write_run_file
 from ctfast.runner.report import Report
 from ctfast.runner.statistics import close_statistics, statistics_of
-from ctfast.runner.work import Outcome, died, empty_row, process
+from ctfast.runner.work import Outcome, died, empty_row, left_out, process
 from ctfast.threads import get_num_threads
 
 
@@ -50,11 +50,12 @@ def execute(the_plan: Plan, *, progress: Progress = no_progress, **changes: Any)
     """
     start = time.perf_counter()
     options, settings, out = replace(the_plan.options, **changes), the_plan.settings, the_plan.out
-    report = Report(out, settings.pipeline.hash, settings.backend, the_plan.done, len(the_plan.ignored))
+    report = Report(out, settings.pipeline.hash, settings.backend, the_plan.done, the_plan.ignored)
     write_run_file(the_plan)
     stop, waiting = Event(), iter(the_plan.tasks)
     manifest, statistics = manifest_of(out, options.shard), statistics_of(out, options.shard)
     with manifest.appending() as append_row, statistics.appending() as append_statistics:
+        append_row(*(left_out(item.path, item.reason, settings) for item in the_plan.ignored))
         for outcome in _outcomes(_until(stop, waiting), len(the_plan.tasks), settings, options):
             # Statistics first: a line in the manifest says that everything of that file is there.
             if outcome.statistics is not None:

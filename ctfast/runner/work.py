@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from ctfast import __version__
 from ctfast.batch.reasons import reason
 from ctfast.batch.stamp import stamp_of
 from ctfast.batch.workers import DIED
+from ctfast.errors import FileFormatError
 from ctfast.files import Allocate, Image, Limits, read_image, write_image
 from ctfast.results import Histogram, PipelineResult, Summary
 from ctfast.runner.manifest import Row
@@ -56,11 +58,21 @@ def died(task: Task, settings: Settings) -> Outcome:
 def load(task: Task, settings: Settings, row: Row, allocate: Allocate | None = None) -> Image:
     """Read the input, into what ``allocate`` gives where there is one, and note in ``row`` what it was."""
     row["input_bytes"], row["input_mtime"] = stamp_of(task.source)
+    if os.path.isdir(task.source):
+        os.scandir(task.source).close()  # taken because it can't be listed; this says why
     with open(task.source, "rb") as file:
         row["input_hash"] = hashlib.file_digest(file, "sha256").hexdigest()
     limits = Limits(max_bytes=settings.max_bytes)
-    image = read_image(task.source, units=settings.units, limits=limits, allocate=allocate)
-    row["units"] = image.units
+    try:
+        image = read_image(task.source, units=settings.units, limits=limits, allocate=allocate)
+    except FileFormatError as error:
+        if f"the limit is {settings.max_bytes}" in str(error):
+            error.add_note("(fewer --workers leave each file more memory)")
+        raise
+    row["units"] = row["values"] = image.units
+    row["notes"], row["orientation"] = str(image.meta.get("notes", "")), str(image.meta.get("orientation", ""))
+    if image.geometry is not None:
+        row["affine"] = [list(numbers) for numbers in image.geometry.affine]
     return image
 
 
@@ -94,6 +106,13 @@ def failed(task: Task, row: Row, error: BaseException) -> Outcome:
     return Outcome(row, None)
 
 
+def left_out(path: Path, why: str, settings: Settings) -> Row:
+    """The line of a path that was seen and is no image."""
+    row = empty_row(Task(str(path), ""), settings)
+    row["error"] = why
+    return row
+
+
 def empty_row(task: Task, settings: Settings) -> Row:
     """A line with nothing found out yet."""
     return Row(
@@ -108,6 +127,10 @@ def empty_row(task: Task, settings: Settings) -> Row:
         shape=[],
         dtype="",
         units="unknown",
+        values="unknown",
+        notes="",
+        orientation="",
+        affine=[],
         pipeline=settings.pipeline.hash,
         version=__version__,
         backend=settings.backend,

@@ -98,7 +98,7 @@ def test_folders_of_earlier_versions_are_resumed(make_folder: Make, tmp_path: Pa
     report = run(folder, out, pipeline)
     assert (report.ok, report.done_before) == (1, 2)
     assert {line["units"] for line in lines_of(out / "manifest.jsonl")} == {"hu"}
-    assert not [line for line in lines_of(out / "manifest.jsonl") if "values" in line]
+    assert all(line["values"] == line["units"] for line in lines_of(out / "manifest.jsonl"))
     assert len(np.load(out / "statistics.npz")["frame"]) == 3
 
 

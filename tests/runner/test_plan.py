@@ -37,10 +37,6 @@ def test_out_inside_an_input_is_refused(make_folder: Make, pipeline: Pipeline) -
 
 def test_two_inputs_for_one_output_are_refused(make_folder: Make, tmp_path: Path, pipeline: Pipeline) -> None:
     folder = make_folder(2)
-    write_image(folder / "slice_000.npy", np.ones((5, 5), np.int16))
-    with pytest.raises(UsageError, match="two inputs for one output"):
-        run(folder, tmp_path / "out", pipeline)
-    (folder / "slice_000.npy").unlink()
     other = make_folder(1, name="other")
     with pytest.raises(UsageError, match="two inputs for one output"):
         run([folder, other], tmp_path / "out", pipeline)
@@ -48,6 +44,15 @@ def test_two_inputs_for_one_output_are_refused(make_folder: Make, tmp_path: Path
     with pytest.raises(UsageError, match="two inputs"):
         run(folder, tmp_path / "out", pipeline)
     assert not (tmp_path / "out").exists()
+
+
+def test_inputs_that_differ_in_their_extension_keep_it(make_folder: Make, tmp_path: Path, pipeline: Pipeline) -> None:
+    folder = make_folder(2)
+    write_image(folder / "slice_000.npy", np.ones((5, 5), np.int16))
+    (folder / "slice_000").write_bytes((folder / "slice_001.tif").read_bytes())
+    run(folder, tmp_path / "out", pipeline)
+    outputs = {path.name for path in (tmp_path / "out").glob("*.tif")}
+    assert outputs == {"slice_000.tif", "slice_000.tif.tif", "slice_000.npy.tif", "slice_001.tif"}
 
 
 def test_an_output_that_is_an_input_is_refused(make_folder: Make, tmp_path: Path, pipeline: Pipeline) -> None:
