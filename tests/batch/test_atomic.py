@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+import ctfast
 from ctfast.batch import atomic
 from ctfast.batch.atomic import replacing, write_bytes, write_json, write_text
 
@@ -96,7 +97,10 @@ def test_a_kill_leaves_the_old_file(tmp_path: Path) -> None:
             file.flush()
             os.kill(os.getpid(), signal.SIGKILL)
     """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code), str(tmp_path / "a")], check=False)
+    root = Path(ctfast.__file__).parents[1]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root / "kernels"), str(root)])}
+    command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path / "a")]
+    done = subprocess.run(command, env=env, check=False)
     assert done.returncode == -signal.SIGKILL
     assert (tmp_path / "a").read_text() == "old"
     write_text(tmp_path / "a", "new")
