@@ -130,7 +130,7 @@ def test_help_names_what_is_allowed() -> None:
         assert words(allowed) in shown
 
 
-@pytest.mark.parametrize("command", ["run", "report"])
+@pytest.mark.parametrize("command", ["run", "report", "train", "evaluate", "predict"])
 def test_values_is_units(command: str) -> None:
     parameters = typer.main.get_command(app).commands[command].params  # type: ignore[attr-defined]
     assert ["--units", "--values"] in [p.opts for p in parameters]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, Literal
 
 from ctfast.analysis.scan.records import SliceRecord
@@ -22,6 +23,8 @@ _MOST_NAMED: Final = 6
 Records = Sequence[SliceRecord]
 Match = tuple[tuple[int, ...], str]
 """The slices that meet a rule together, as positions in the records, and the value that met it."""
+Find = Callable[[Records], Iterator[Match]]
+Test = Callable[[SliceRecord], str | None]
 
 
 def name_slices(records: Records, flags: Sequence[Flag]) -> str:
@@ -32,14 +35,10 @@ def name_slices(records: Records, flags: Sequence[Flag]) -> str:
     return f"{plural(len(flags), 'slice')} ({', '.join(ids[:_MOST_NAMED])}{_more(flags, ', …')})"
 
 
-def name_groups(word: str, more: str) -> Callable[[Records, Sequence[Flag]], str]:
-    """The summary of a rule whose flags are groups of slices: each is named by its value."""
-
-    def summarize(_: Records, flags: Sequence[Flag]) -> str:
-        values = "; ".join(flag.value for flag in flags[:_MOST_NAMED])
-        return f"{plural(len(flags), word, more)} ({values}{_more(flags, '; …')})"
-
-    return summarize
+def name_groups(word: str, more: str, _: Records, flags: Sequence[Flag]) -> str:
+    """Groups of slices, such as ``2 patients``, each named by its value."""
+    values = "; ".join(flag.value for flag in flags[:_MOST_NAMED])
+    return f"{plural(len(flags), word, more)} ({values}{_more(flags, '; …')})"
 
 
 def _more(flags: Sequence[Flag], text: str) -> str:
@@ -50,20 +49,18 @@ def _more(flags: Sequence[Flag], text: str) -> str:
 class Rule:
     """What is looked for, at which limit, and why.
 
-    ``find`` tests the records of a set; ``summarize`` says in a phrase which slices met the rule.
+    ``find`` tests the records of a set; ``summarize`` says in a phrase which slices met the rule. Both can be pickled,
+    as an analysis can.
     """
 
     key: str
     title: str
     level: Level
-    find: Callable[[Records], Iterator[Match]]
+    find: Find = field(compare=False, repr=False)
     threshold: str
     explanation: str
     source: str
-    summarize: Callable[[Records, Sequence[Flag]], str] = name_slices
-
-    def __reduce__(self) -> tuple[Callable[[str], Rule], tuple[str]]:
-        return _by_key, (self.key,)  # functions can't be pickled with an analysis
+    summarize: Callable[[Records, Sequence[Flag]], str] = field(default=name_slices, compare=False, repr=False)
 
     def to_dict(self) -> dict[str, str]:
         """The texts, for JSON."""
@@ -80,24 +77,18 @@ class Flag:
     value: str
 
 
-def _by_key(key: str) -> Rule:
-    from ctfast.analysis.flags.rules import RULES
-
-    return RULES[key]
-
-
-def each_slice(test: Callable[[SliceRecord], str | None]) -> Callable[[Records], Iterator[Match]]:
+def each_slice(test: Test) -> Find:
     """The search of a rule that looks at one slice at a time: ``test`` gives the value that meets it, or None."""
-
-    def find(records: Records) -> Iterator[Match]:
-        for index, record in enumerate(records):
-            value = test(record)
-            if value is not None:
-                yield (index,), value
-
-    return find
+    return partial(_matches, test, False)
 
 
-def each_hu_slice(test: Callable[[SliceRecord], str | None]) -> Callable[[Records], Iterator[Match]]:
+def each_hu_slice(test: Test) -> Find:
     """As :func:`each_slice`, for slices whose values are known to be HU."""
-    return each_slice(lambda record: test(record) if record.units == "hu" else None)
+    return partial(_matches, test, True)
+
+
+def _matches(test: Test, only_hu: bool, records: Records) -> Iterator[Match]:
+    for index, record in enumerate(records):
+        value = test(record) if record.units == "hu" or not only_hu else None
+        if value is not None:
+            yield (index,), value

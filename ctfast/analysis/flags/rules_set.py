@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -19,7 +20,7 @@ MAJORITY: Final = 0.8
 SLOPE_SHARE: Final = 0.01
 _MOST_NAMED: Final = 6
 _TISSUE_NAMES: Final = {t.key: t.name for t in TISSUES}
-_group_of_slices: Final = name_groups("group of slices", "groups of slices")
+_name_groups: Final = partial(name_groups, "group of slices", "groups of slices")
 
 
 def _rescale(records: Records) -> Iterator[Match]:
@@ -101,19 +102,19 @@ def _is_one_slice(same: Sequence[SliceRecord]) -> bool:
 
 
 DUPLICATE: Final = Rule(
-    "duplicate", "Identical pixels", "warning", lambda records: _identical(records, one_slice=False),
+    "duplicate", "Identical pixels", "warning", partial(_identical, one_slice=False),
     threshold="every pixel equal",
     explanation="Copies must not stand on both sides of a train/test split, nor count twice.",
     source="128-bit hash of the values",
-    summarize=_group_of_slices,
+    summarize=_name_groups,
 )  # fmt: skip
 
 TWO_FORMATS: Final = Rule(
-    "two_formats", "One slice in two file formats", "note", lambda records: _identical(records, one_slice=True),
+    "two_formats", "One slice in two file formats", "note", partial(_identical, one_slice=True),
     threshold="every pixel equal, same id, another format",
     explanation="The same image is in the inputs twice: give one of the two folders to count it once.",
     source="128-bit hash of the values",
-    summarize=_group_of_slices,
+    summarize=_name_groups,
 )  # fmt: skip
 
 
@@ -130,7 +131,7 @@ LABEL_LEAK: Final = Rule(
     threshold="slices of one PatientID in 2 classes",
     explanation="Split by patient: otherwise a model can know the patient instead of the class.",
     source="DICOM PatientID (0010,0020) against the label of name or table",
-    summarize=name_groups("patient", "patients"),
+    summarize=partial(name_groups, "patient", "patients"),
 )  # fmt: skip
 
 
@@ -151,7 +152,7 @@ SPLIT_LEAK: Final = Rule(
     threshold="one PatientID (or identical pixels) in 2 of the folders train, validation, test",
     explanation="Scores on the other side are too good.",
     source="folder names",
-    summarize=_group_of_slices,
+    summarize=_name_groups,
 )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from ctfast.analysis.scan.records import SliceRecord
 from ctfast.analysis.scan.tissues import CONTRAST_BAND, TISSUES
-from ctfast.batch.atomic import write_text as write_text
+from ctfast.batch.atomic import write_text
 from ctfast.batch.cells import safe_cell
 
 Value = str | int | float | bool | None
