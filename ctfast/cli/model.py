@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -34,6 +35,12 @@ Column = Annotated[str | None, typer.Option(help="Its column of classes.")]
 Groups = Annotated[str | None, typer.Option(help="Its column of patients; default: PatientID of DICOM files.")]
 Plots = Annotated[bool, typer.Option(help="Draw the curves (needs the extra report).")]
 
+# Groups of the help of ``train``.
+_preprocess = partial(typer.Option, rich_help_panel="Preprocessing: --window, or a pipeline")
+_network = partial(typer.Option, rich_help_panel="Network")
+_training = partial(typer.Option, rich_help_panel="Training")
+_computing = partial(typer.Option, rich_help_panel="Computing")
+
 N = TypeVar("N", int, float)
 Options = TypeVar("Options")
 
@@ -47,60 +54,58 @@ def add_model_commands(app: typer.Typer) -> None:
 def train(
     data: Data,
     out: Annotated[Path, typer.Option("--out", "-o", help="Run folder: weights, metrics, plots.")],
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the slices, at most.")] = TrainConfig.epochs,
-    seed: Annotated[
-        int, typer.Option(min=0, help="Same seed, same result (same machine and devices).")
-    ] = TrainConfig.seed,
-    batch_size: Annotated[int, typer.Option(min=1, help="Slices in a step.")] = TrainConfig.batch_size,
-    learning_rate: Annotated[float, typer.Option(help="Of Adam, at its highest.")] = TrainConfig.learning_rate,
-    schedule: Annotated[str, typer.Option(help=f"Of the learning rate: {words(SCHEDULES)}.")] = TrainConfig.schedule,
-    warmup: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of the steps in which it rises.")
-    ] = TrainConfig.warmup,
-    weight_decay: Annotated[float, typer.Option(min=0, help="Decoupled (AdamW).")] = TrainConfig.weight_decay,
-    clip: Annotated[float, typer.Option(min=0, help="Largest norm of the gradient; 0: no limit.")] = TrainConfig.clip,
-    accumulate: Annotated[
-        int, typer.Option(min=1, help="Parts that a batch is computed in, one after the other: less memory.")
-    ] = TrainConfig.accumulate,
-    class_weights: Annotated[
-        str | None, typer.Option(help="balanced, or one weight per class, such as 1,2.5. Default: none.")
-    ] = None,
-    label_smoothing: Annotated[
-        float, typer.Option(min=0, help="Share of a target spread over all classes.")
-    ] = TrainConfig.label_smoothing,
-    patience: Annotated[
-        int, typer.Option(min=0, help="Stop after so many epochs without a lower validation loss; 0: never.")
-    ] = TrainConfig.patience,
-    augment: Annotated[
-        str,
-        typer.Option(
-            help="Random changes: none, mild (mirrored, rotated, shifted, brighter), or shift=0.06,rotation=10."
-        ),
-    ] = "none",
-    validation: Annotated[
-        float, typer.Option(min=0, help="Share of slices held out, by patient; 0: none.")
-    ] = TrainOptions.validation,
+    resume: Annotated[bool, typer.Option(help="Continue the run in OUT, if there is one.")] = TrainOptions.resume,
+    plots: Plots = TrainOptions.plots,
     labels: Labels = None,
     column: Column = None,
     groups: Groups = None,
-    window: Annotated[
-        str | None, typer.Option(metavar="LOW,HIGH", help="HU that become 0 and 1. [default: -200,1000]")
-    ] = None,
-    preset: Annotated[str | None, typer.Option(help="Preprocessing by a whole pipeline instead.")] = None,
-    pipeline: Annotated[Path | None, typer.Option(help="The same from a file (.toml or .json).")] = None,
-    step: Annotated[list[str] | None, typer.Option(help="The same as single steps; repeat for more.")] = None,
-    size: Annotated[int, typer.Option(min=4, max=4096, help="Rows and columns of the network's input.")] = 256,
-    widths: Annotated[str, typer.Option(help="Channels of each block.")] = ",".join(map(str, TrainOptions.widths)),
-    dense: Annotated[int, typer.Option(min=1, help="Units of the hidden layer.")] = TrainOptions.dense,
-    precision: Annotated[
-        str, typer.Option(help=f"{words(PRECISIONS)} (auto: bfloat16 on a GPU).")
-    ] = TrainConfig.precision,
-    devices: Annotated[str | None, typer.Option(help="Such as cpu, gpu or gpu:0,gpu:1. Default: all.")] = None,
-    path: Annotated[str, typer.Option(help=f"Convolutions: {words(PATHS)}.")] = TrainConfig.path,
     units: Units = TrainOptions.units,
+    window: Annotated[
+        str | None, _preprocess(metavar="LOW,HIGH", help="HU that become 0 and 1; default: -200,1000.")
+    ] = None,
+    preset: Annotated[str | None, _preprocess(help="A ready pipeline instead; `ctfast presets` lists them.")] = None,
+    pipeline: Annotated[Path | None, _preprocess(help="The same from a file (.toml or .json).")] = None,
+    step: Annotated[list[str] | None, _preprocess(help="The same as single steps; repeat for more.")] = None,
+    size: Annotated[int, _preprocess(min=4, max=4096, help="Rows and columns of the network's input.")] = 256,
+    widths: Annotated[str, _network(help="Channels of each block.")] = ",".join(map(str, TrainOptions.widths)),
+    dense: Annotated[int, _network(min=1, help="Units of the hidden layer.")] = TrainOptions.dense,
+    epochs: Annotated[int, _training(min=1, help="Passes over the slices, at most.")] = TrainConfig.epochs,
+    seed: Annotated[
+        int, _training(min=0, help="Same seed, same result (same machine and devices).")
+    ] = TrainConfig.seed,
+    batch_size: Annotated[int, _training(min=1, help="Slices in a step.")] = TrainConfig.batch_size,
+    learning_rate: Annotated[float, _training(help="Of Adam, at its highest.")] = TrainConfig.learning_rate,
+    schedule: Annotated[str, _training(help=f"Of the learning rate: {words(SCHEDULES)}.")] = TrainConfig.schedule,
+    warmup: Annotated[
+        float, _training(min=0, max=1, help="Share of the steps in which it rises.")
+    ] = TrainConfig.warmup,
+    weight_decay: Annotated[float, _training(min=0, help="Decoupled (AdamW).")] = TrainConfig.weight_decay,
+    clip: Annotated[float, _training(min=0, help="Largest norm of the gradient; 0: no limit.")] = TrainConfig.clip,
+    class_weights: Annotated[
+        str | None, _training(help="balanced, or one weight per class, such as 1,2.5. Default: none.")
+    ] = None,
+    label_smoothing: Annotated[
+        float, _training(min=0, help="Share of a target spread over all classes.")
+    ] = TrainConfig.label_smoothing,
+    patience: Annotated[
+        int, _training(min=0, help="Stop after so many epochs without a lower validation loss; 0: never.")
+    ] = TrainConfig.patience,
+    augment: Annotated[
+        str,
+        _training(help="Random changes: none, mild (mirrored, rotated, shifted, brighter), or shift=0.06,rotation=10."),
+    ] = "none",
+    validation: Annotated[
+        float, _training(min=0, help="Share of slices held out, by patient; 0: none.")
+    ] = TrainOptions.validation,
+    accumulate: Annotated[
+        int, _computing(min=1, help="Parts that a batch is computed in, one after the other: less memory.")
+    ] = TrainConfig.accumulate,
+    precision: Annotated[
+        str, _computing(help=f"{words(PRECISIONS)} (auto: bfloat16 on a GPU).")
+    ] = TrainConfig.precision,
+    devices: Annotated[str | None, _computing(help="Such as cpu, gpu or gpu:0,gpu:1. Default: all.")] = None,
+    path: Annotated[str, _computing(help=f"Convolutions: {words(PATHS)}.")] = TrainConfig.path,
     workers: Workers = None,
-    resume: Annotated[bool, typer.Option(help="Continue the run in OUT, if there is one.")] = TrainOptions.resume,
-    plots: Plots = TrainOptions.plots,
 ) -> None:
     """Train the network on labelled slices.
 

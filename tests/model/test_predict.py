@@ -65,10 +65,10 @@ def test_rows_are_what_the_network_says_of_each_image_alone(run: TrainedModel, f
 
 
 def test_every_batch_has_one_shape_and_the_program_is_shared(run: TrainedModel, folder: Path, tmp_path: Path) -> None:
-    before = compiled._predict._cache_size()
+    before = compiled.predict_batch._cache_size()
     predict_files(run, folder, tmp_path / "a.csv", batch_size=5)
     predict_files(tiny_run(seed=1), folder, tmp_path / "b.csv", batch_size=5)
-    assert compiled._predict._cache_size() == before + 1
+    assert compiled.predict_batch._cache_size() == before + 1
     assert (tmp_path / "a.csv").read_bytes() != (tmp_path / "b.csv").read_bytes()
 
 
@@ -265,14 +265,14 @@ def test_a_batch_that_does_not_fit_is_halved_and_said(
     run: TrainedModel, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     predict_files(run, folder, tmp_path / "p.csv")
-    real = compiled._predict
+    real = compiled.predict_batch
 
     def small(*args: Any) -> Any:
         if len(args[-1]) > 2:
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes")
         return real(*args)
 
-    monkeypatch.setattr(compiled, "_predict", small)
+    monkeypatch.setattr(compiled, "predict_batch", small)
     report = predict_files(run, folder, tmp_path / "q.csv", batch_size=8)
     assert [note.partition(":")[0] for note in report.notes] == [
         "a batch of 8 did not fit into memory",
@@ -284,7 +284,7 @@ def test_a_batch_that_does_not_fit_is_halved_and_said(
     def broken(*_: Any) -> Any:
         raise jax.errors.JaxRuntimeError("INTERNAL: something else")
 
-    monkeypatch.setattr(compiled, "_predict", broken)
+    monkeypatch.setattr(compiled, "predict_batch", broken)
     with pytest.raises(jax.errors.JaxRuntimeError, match="something else"):
         predict_files(run, folder, tmp_path / "r.csv")
 

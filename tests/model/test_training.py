@@ -129,7 +129,7 @@ def _program(images: int, compiled_step: Any) -> Any:
     config, devices, dataset = quick(epochs=2), choose_devices("cpu"), easy_set()
     data = prepare(dataset, range(6), config, TINY, None)
     batch = placed(dataset, [np.arange(8)], Layout(1, images), devices)
-    return compiled_step(engine.recipe_of(data, config, devices), devices, 1, engine._shapes(batch))
+    return compiled_step(engine.recipe_of(data, config, devices), devices, 1, engine.shapes_of(batch))
 
 
 def test_a_step_that_fails_for_memory_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:

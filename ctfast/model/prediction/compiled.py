@@ -73,7 +73,7 @@ class Predictor:
             return Started(images, None)
         padded = np.pad(images, [(0, missing)] + [(0, 0)] * (images.ndim - 1)) if missing else images
         try:
-            return Started(images, _predict(self._graph, self.explain, at_a_time(), self._state, padded))
+            return Started(images, predict_batch(self._graph, self.explain, at_a_time(), self._state, padded))
         except jax.errors.JaxRuntimeError as error:
             self._halve(error)
             return Started(images, None)
@@ -120,9 +120,10 @@ class Predictor:
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))  # of the module, so that equal networks share one compiled program
-def _predict(
+def predict_batch(
     graph: Any, explain: str | None, together: int | None, state: Any, images: jax.Array
 ) -> tuple[jax.Array, jax.Array | None]:
+    """Probabilities of a batch of 16-bit images, and maps where ``explain`` names a method."""
     model = nnx.merge(graph, state)
     x = images.astype(jnp.float32) / HIGHEST
     if explain is None:

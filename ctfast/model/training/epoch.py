@@ -136,7 +136,7 @@ class EpochTrainer:
     def _dispatch(self, batch: Batch, epoch: int, first: int, group: list[Any]) -> Any:
         inputs = self._inputs(epoch, first, len(group))
         try:
-            program = compiled_step(self.recipe, self.devices, len(group), _shapes(batch))
+            program = compiled_step(self.recipe, self.devices, len(group), shapes_of(batch))
             self._state, metrics = program(self._ready(), batch, inputs)
             if not self._fits:
                 # The call returns before the device has worked, and so does its error: wait for the first step here,
@@ -203,7 +203,7 @@ class EpochTrainer:
         limit = self.config.memory_limit or self.devices.memory_bytes()
         while True:
             batch = placed(self.data.dataset, group, self.layout, self.devices)
-            needed = step_bytes(compiled_step(self.recipe, self.devices, len(group), _shapes(batch)))
+            needed = step_bytes(compiled_step(self.recipe, self.devices, len(group), shapes_of(batch)))
             if needed <= limit:
                 return
             if not self._more_parts(needed, limit):
@@ -250,5 +250,6 @@ def step_bytes(program: Any) -> int:
     return 0 if analysis is None else int(analysis.temp_size_in_bytes + analysis.argument_size_in_bytes)
 
 
-def _shapes(batch: Batch) -> Batch:
+def shapes_of(batch: Batch) -> Batch:
+    """Shapes, dtypes and shardings of a batch, which a step is compiled for."""
     return Batch(*(jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=a.sharding) for a in batch))
