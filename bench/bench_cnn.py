@@ -40,22 +40,22 @@ def small_results(what: str, channels: int) -> Mapping[str, Any]:
     """What our paths find on a small network of the same build."""
     weights = random_weights(channels, 40, (32, 8, 8), 16)
     data = images(4, channels, 40)
-    found = {}
+    results = {}
     for path in ("ffi", "lax", "xla") if channels == 1 else ("ffi", "xla"):
         candidate = ctfast_path(path)(weights)
         if what == "forward":
-            found[path] = candidate.forward(data["x"])
+            results[path] = candidate.forward(data["x"])
         else:
             assert candidate.trainer is not None
             train = candidate.trainer()
-            found[path] = [train(data["x"], data["y"]) for _ in range(2)]
-    return found
+            results[path] = [train(data["x"], data["y"]) for _ in range(2)]
+    return results
 
 
-def _assert_alike(found: Mapping[str, Any], most: float) -> None:
-    first, *others = found
+def _assert_alike(results: Mapping[str, Any], most: float) -> None:
+    first, *others = results
     for name in others:
-        difference = np.abs(np.asarray(found[name]) - np.asarray(found[first])).max()
+        difference = np.abs(np.asarray(results[name]) - np.asarray(results[first])).max()
         assert difference <= most, f"{name} does other work than {first}: {difference}"
 
 
@@ -65,16 +65,16 @@ def _compare(benchmark: Any, turns: Any, what: str, batch: int) -> None:
         _assert_alike(small_results(what, turns), most)
         benchmark(lambda: None)
         return
-    found = turns.results(what, batch)
-    _assert_alike(found, most)
-    seconds = turns.medians(what, batch, list(found))
+    results = turns.results(what, batch)
+    _assert_alike(results, most)
+    seconds = turns.medians(what, batch, list(results))
     benchmark.extra_info.update(
         cnn=what,
         batch=batch,
         channels=turns.channels,
         seconds=seconds,
-        first_call={name: turns.first[name, what, batch] for name in found},
-        peak_bytes={name: turns.peaks[name] for name in found},
+        first_call={name: turns.first[name, what, batch] for name in results},
+        peak_bytes={name: turns.peaks[name] for name in results},
         allocator=ALLOCATOR,
         absent=list(turns.absent),
     )

@@ -81,11 +81,11 @@ def bench_z_score(compare, dtype: str) -> None:
 def bench_percentile_range(compare, dtype: str) -> None:
     x = image(dtype)
     out, theirs = np.empty(x.shape, np.float32), np.empty(x.shape, np.float32)
-    places = (x.size // 100, x.size - x.size // 100)
+    ranks = (x.size // 100, x.size - x.size // 100)
 
     def partition() -> np.ndarray:
-        ordered = np.partition(x.ravel(), places)
-        return scaled(x, float(ordered[places[0]]), float(ordered[places[1]]), theirs)
+        ordered = np.partition(x.ravel(), ranks)
+        return scaled(x, float(ordered[ranks[0]]), float(ordered[ranks[1]]), theirs)
 
     peers = {"numpy partition": partition, "numpy percentile": lambda: scaled(x, *np.percentile(x, (1, 99)), theirs)}
     if dtype in ("uint8", "uint16"):
@@ -93,7 +93,7 @@ def bench_percentile_range(compare, dtype: str) -> None:
 
         def by_histogram() -> np.ndarray:
             running = np.cumsum(cv2.calcHist([x], [0], None, [levels], [0, levels]))
-            low, high = np.searchsorted(running, places)
+            low, high = np.searchsorted(running, ranks)
             return scaled(x, float(low), float(high), theirs)
 
         peers["opencv histogram"] = by_histogram

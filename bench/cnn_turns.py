@@ -72,9 +72,9 @@ class Turns:
         self.channels = channels
         np.savez(self.weights, **random_weights(channels))
         np.savez(self.data, **images(64, channels))
-        found = {name: importlib.util.find_spec(CANDIDATES[name][0]) is not None for name in names}
-        self.absent = tuple(name for name, there in found.items() if not there)
-        self.names = [name for name, there in found.items() if there]
+        installed = {name: importlib.util.find_spec(CANDIDATES[name][0]) is not None for name in names}
+        self.absent = tuple(name for name, there in installed.items() if not there)
+        self.names = [name for name, there in installed.items() if there]
         self.workers: dict[str, Worker] = {}
         self.first: dict[tuple[str, str, int], float] = {}
         self.peaks: dict[str, int] = {}
@@ -91,16 +91,16 @@ class Turns:
 
         That has in it everything that happens once: compiling, and building the network if nothing was asked before.
         """
-        found = {}
+        results = {}
         for name in self.names:
             new = name not in self.workers
             answer = self._ask(name, what, batch, 1, fresh=what == "train")
             if answer["result"] is not None:
-                found[name] = answer["result"]
+                results[name] = answer["result"]
                 self.first[name, what, batch] = answer["seconds"][0] + (answer["built"] if new else 0.0)
                 if what == "train":
-                    found[name] = [answer["result"], self._ask(name, what, batch, 1)["result"]]
-        return found
+                    results[name] = [answer["result"], self._ask(name, what, batch, 1)["result"]]
+        return results
 
     def medians(self, what: str, batch: int, names: Sequence[str]) -> dict[str, float]:
         """Median seconds of a call, candidates in turns; slow ones twice only."""

@@ -86,16 +86,16 @@ def sanitizer(sizes: Sizes) -> Section:
     tool = shutil.which("compute-sanitizer") or shutil.which("compute-sanitizer", path="/usr/local/cuda/bin")
     if tool is None:
         return {"absent": "compute-sanitizer is not installed"}
-    found = {}
+    results = {}
     for name in sizes.tools:
         command = [tool, "--tool", name, "--print-limit", "20", sys.executable, __file__, "--only-parity", "48"]
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=75)
             said = (done.stdout + done.stderr).splitlines()
-            found[name] = {"summary": [s for s in said if "SUMMARY" in s], "head": said[:40], "code": done.returncode}
+            results[name] = {"summary": [s for s in said if "SUMMARY" in s], "head": said[:40], "code": done.returncode}
         except subprocess.TimeoutExpired:
-            found[name] = {"summary": [], "cut": "took longer than 75 s"}
-    return found
+            results[name] = {"summary": [], "cut": "took longer than 75 s"}
+    return results
 
 
 def time_work(work: Work, images: int, size: int, bandwidth: float, rounds: int) -> Section:
@@ -123,20 +123,20 @@ def time_work(work: Work, images: int, size: int, bandwidth: float, rounds: int)
 
 def throughput(sizes: Sizes, bandwidth: float) -> list[Section]:
     """All operations at all batch sizes that fit in half of the memory."""
-    found = []
+    results = []
     for work in TIMED:
         for images in sizes.batches:
             needed = images * sizes.image**2 * (np.dtype(work.dtype).itemsize + np.dtype(work.out_dtype).itemsize)
             if needed > timing.free_bytes() // 2:
-                found.append({"row": work.row, "batch": images, "left_out": "more than half of the free memory"})
+                results.append({"row": work.row, "batch": images, "left_out": "more than half of the free memory"})
                 continue
-            found.append(time_work(work, images, sizes.image, bandwidth, sizes.rounds))
-    return found
+            results.append(time_work(work, images, sizes.image, bandwidth, sizes.rounds))
+    return results
 
 
 def against_peers(sizes: Sizes) -> Section:
     """The peers at one batch size; a peer that takes over 5 s is timed once."""
-    found = []
+    results = []
     for row, name, dtype, call in peers():
         x = timing.batch(dtype, sizes.peer_batch, sizes.image)
         try:
@@ -145,10 +145,10 @@ def against_peers(sizes: Sizes) -> Section:
             timing.synchronize()
             first = time.perf_counter() - start
             taken = timing.seconds(call, [x], 0.1, sizes.rounds) if first < 20 else first
-            found.append({"row": row, "peer": name, "batch": sizes.peer_batch, "seconds": taken, "first_call": first})
+            results.append({"row": row, "peer": name, "batch": sizes.peer_batch, "seconds": taken, "first_call": first})
         except Exception as error:  # a peer that can't is a finding
-            found.append({"row": row, "peer": name, "error": f"{type(error).__name__}: {error}"[:300]})
-    return {"timed": found, "absent": ABSENT}
+            results.append({"row": row, "peer": name, "error": f"{type(error).__name__}: {error}"[:300]})
+    return {"timed": results, "absent": ABSENT}
 
 
 def fused(sizes: Sizes) -> Section:
@@ -177,13 +177,13 @@ def fused(sizes: Sizes) -> Section:
 
 def captured(sizes: Sizes) -> list[Section]:
     """The pipeline recorded as a graph against the same asked for call by call, where Python may be what takes time."""
-    found = []
+    results = []
     pipeline = ctfast.Pipeline(PIPELINE)
     for images in sizes.small_batches:
         x = timing.batch("uint16", images, sizes.image)
         recorded, plain = pipeline.capture(x), pipeline.run(x)
         result = recorded.launch()
-        found.append(
+        results.append(
             {
                 "batch": images,
                 "equal_image": bool((result.image.get() == plain.image.get()).all()),
@@ -192,7 +192,7 @@ def captured(sizes: Sizes) -> list[Section]:
                 "plain_seconds": timing.seconds(pipeline.run, [x], rounds=sizes.rounds),
             }
         )
-    return found
+    return results
 
 
 def _host(x: Any) -> np.ndarray:
@@ -201,22 +201,22 @@ def _host(x: Any) -> np.ndarray:
 
 def end_to_end(sizes: Sizes) -> Section:
     """Files to files through the runner, on both backends, and from host memory to host memory."""
-    found: Section = {"files": sizes.files}
+    results: Section = {"files": sizes.files}
     pipeline = ctfast.Pipeline(PIPELINE)
     host = timing.batch("uint16", sizes.files, sizes.image).get()
-    found["host_arrays_seconds"] = _wall(lambda: pipeline.run(host, backend="gpu"))
+    results["host_arrays_seconds"] = _wall(lambda: pipeline.run(host, backend="gpu"))
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "in"
         source.mkdir()
         for number, image in enumerate(host):
             write_image(source / f"{number:05d}.tif", image)
-        found["read_seconds"] = _wall(lambda: [read_image(path) for path in sorted(source.iterdir())])
+        results["read_seconds"] = _wall(lambda: [read_image(path) for path in sorted(source.iterdir())])
         for backend in ("gpu", "cpu"):
             start = time.perf_counter()
             report = run_files(source, Path(folder) / backend, pipeline, backend=backend)
-            found[f"{backend}_seconds"] = time.perf_counter() - start
-            found[f"{backend}_failed"] = report.failed
-    return found
+            results[f"{backend}_seconds"] = time.perf_counter() - start
+            results[f"{backend}_failed"] = report.failed
+    return results
 
 
 def _wall(call: Callable[[], Any]) -> float:
@@ -274,9 +274,9 @@ def main(arguments: list[str] | None = None) -> int:
     section("sanitizer", lambda: sanitizer(sizes))
     results["seconds"] = (datetime.now(UTC) - started).total_seconds()
     (options.out / name).write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    told = summarize(results)
-    print(f"{told}\n{options.out / name}")
-    return int("sections that failed: none" not in told or not _all_right(results))
+    message = summarize(results)
+    print(f"{message}\n{options.out / name}")
+    return int("sections that failed: none" not in message or not _all_right(results))
 
 
 def _all_right(results: Section) -> bool:

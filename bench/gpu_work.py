@@ -94,15 +94,15 @@ def parity(
 
     ``variants`` gives the parameters of an operation.
     """
-    found = []
+    cases = []
     for name, spec in OPERATIONS.items():
         for dtype in dtypes:
             x = np.stack([image(dtype, n)[: size - 3, : size - 1] for n in range(2)])
             outs = (dtype,) if spec.out_dtypes == SAME else spec.out_dtypes
             for given, out in ((dict(g), o) for g in variants(name) for o in outs):
-                found.append({"operation": name, "dtype": dtype, "out": out, "given": repr(given)})
-                found[-1] |= compare(name, np.ascontiguousarray(x), given, out)
-    return found
+                cases.append({"operation": name, "dtype": dtype, "out": out, "given": repr(given)})
+                cases[-1] |= compare(name, np.ascontiguousarray(x), given, out)
+    return cases
 
 
 def compare(name: str, x: np.ndarray, given: dict[str, Any], out_dtype: str) -> dict[str, Any]:
@@ -125,7 +125,7 @@ def compare(name: str, x: np.ndarray, given: dict[str, Any], out_dtype: str) -> 
 
 def large_batches(shapes: Sequence[tuple[int, int]]) -> list[dict[str, Any]]:
     """Batches beyond a grid's limit and beyond 4 GiB: the last images must be as right as the first."""
-    found = []
+    cases = []
     for count, side in shapes:
         one = image("uint8", 1)[:side, :side]
         x = cupy.empty((count, side, side), np.uint8)
@@ -137,6 +137,6 @@ def large_batches(shapes: Sequence[tuple[int, int]]) -> list[dict[str, Any]]:
             kernel(name, "gpu")(x, out, **values)
             kernel(name, "cpu")(np.ascontiguousarray(one[None]), expected, **values)
             right = bool((out[count - 1].get() == expected[0]).all())
-            found.append({"operation": name, "shape": list(x.shape), "right": right})
+            cases.append({"operation": name, "shape": list(x.shape), "right": right})
             del out
-    return found
+    return cases

@@ -11,8 +11,8 @@ import numpy as np
 
 def installed(**modules: str) -> tuple[dict[str, bool], tuple[str, ...]]:
     """Which of ``name=module`` can be imported, and the names that can't."""
-    found = {name: importlib.util.find_spec(module) is not None for name, module in modules.items()}
-    return found, tuple(name for name, there in found.items() if not there)
+    present = {name: importlib.util.find_spec(module) is not None for name, module in modules.items()}
+    return present, tuple(name for name, there in present.items() if not there)
 
 
 def interior_equal(reach: int, most: float = 0.0) -> Callable[[Any, Any], bool]:

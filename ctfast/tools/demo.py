@@ -87,8 +87,8 @@ def run_demo(out: Path, console: Console) -> int:
     ]
     pairs = []
     for source in sources:
-        found = sorted(source.parent.glob(source.name.replace("{}", "*")))
-        pairs += [(f, (outputs / f.relative_to(inputs)).with_suffix(".tif")) for f in found]
+        matches = sorted(source.parent.glob(source.name.replace("{}", "*")))
+        pairs += [(f, (outputs / f.relative_to(inputs)).with_suffix(".tif")) for f in matches]
     picture = out / "before_after.png"
     save_before_after(pairs, picture)
     console.print(f"outputs: {outputs}\nmanifest: {outputs / 'manifest.jsonl'}\npicture: {picture}", soft_wrap=True)

@@ -80,14 +80,14 @@ def _extra(driver: int | None) -> Fact:
 
 
 def _cupy(driver: int | None) -> Fact:
-    found = {package: version for package in _CUPY_PACKAGES if (version := _version(package)) is not None}
-    if not found:
+    installed = {package: version for package in _CUPY_PACKAGES if (version := _version(package)) is not None}
+    if not installed:
         return ("CuPy", False, "not installed", f'pip install "ctfast[{_fitting(driver)}]"')
-    message = ", ".join(f"{package} {version}" for package, version in found.items())
-    again = f'pip uninstall {" ".join(found)}; pip install "ctfast[{_fitting(driver)}]"'
-    if len(found) > 1:
+    message = ", ".join(f"{package} {version}" for package, version in installed.items())
+    again = f'pip uninstall {" ".join(installed)}; pip install "ctfast[{_fitting(driver)}]"'
+    if len(installed) > 1:
         return ("CuPy", False, f"{message}: they overwrite each other's files", again)
-    [(package, version)] = found.items()
+    [(package, version)] = installed.items()
     if tuple(int(n) for n in version.split(".")[:2] if n.isdigit()) < _OLDEST_CUPY:
         return ("CuPy", False, f"{message}; 14.2 or newer is needed", again)
     if package == "cupy-cuda13x" and driver is not None and driver < 13000:
@@ -117,15 +117,15 @@ def _devices(cupy: Any) -> Iterator[Fact]:
 def _device(cupy: Any, number: int) -> Fact:
     subject = f"GPU {number}"
     try:
-        found = cupy.cuda.runtime.getDeviceProperties(number)
+        facts = cupy.cuda.runtime.getDeviceProperties(number)
         with cupy.cuda.Device(number) as device:
             free, total = device.mem_info
     except RuntimeError as error:
         return (subject, False, f"can't be asked: {_line(error)}", "nvidia-smi says what holds it")
-    name = found["name"].decode(errors="replace")
-    capability = (int(found["major"]), int(found["minor"]))
+    name = facts["name"].decode(errors="replace")
+    capability = (int(facts["major"]), int(facts["minor"]))
     message = (
-        f"{name}, compute capability {capability[0]}.{capability[1]}, {found['multiProcessorCount']} multiprocessors, "
+        f"{name}, compute capability {capability[0]}.{capability[1]}, {facts['multiProcessorCount']} multiprocessors, "
         f"{free / 2**30:.1f} of {total / 2**30:.1f} GiB free"
     )
     if capability < _OLDEST_DEVICE:

@@ -55,10 +55,10 @@ def _host(x: Any) -> np.ndarray:
 
 
 def _fail(a: np.ndarray, e: np.ndarray, wrong: np.ndarray, rule: str) -> None:
-    place = tuple(int(i) for i in np.argwhere(wrong)[0])
+    index = tuple(int(i) for i in np.argwhere(wrong)[0])
     with np.errstate(invalid="ignore", over="ignore"):
         worst = np.nanmax(np.where(wrong, np.abs(a.astype(np.float64) - e.astype(np.float64)), 0), initial=0)
     raise AssertionError(
-        f"{int(wrong.sum())} of {wrong.size} values differ, first at {place}: {a[place]!r} instead of {e[place]!r}, "
+        f"{int(wrong.sum())} of {wrong.size} values differ, first at {index}: {a[index]!r} instead of {e[index]!r}, "
         f"largest difference {worst:g}; {rule}"
     )
