@@ -31,7 +31,7 @@ SHAPES = [
 
 
 def plain(x: Any, kernel: Any, bias: Any) -> tuple[Any, Any]:
-    """Result and places, in float64, by the definition."""
+    """Result and argmax, in float64, by the definition."""
     x, kernel, bias = (np.asarray(a, np.float64) for a in (x, kernel, bias))
     patches = np.lib.stride_tricks.sliding_window_view(x, (3, 3), axis=(1, 2))  # n, y, x, c, dy, dx
     y = np.einsum("nyxcab,abcf->nyxf", patches, kernel) + bias
@@ -41,20 +41,20 @@ def plain(x: Any, kernel: Any, bias: Any) -> tuple[Any, Any]:
     return np.maximum(windows.max(-1), 0), np.where(windows.max(-1) > 0, windows.argmax(-1), 4)
 
 
-def plain_backward(x: Any, kernel: Any, places: Any, gradient: Any) -> tuple[Any, Any, Any]:
+def plain_backward(x: Any, kernel: Any, argmax: Any, gradient: Any) -> tuple[Any, Any, Any]:
     """Gradients of x, kernel and bias, one window and tap after the other."""
     x, kernel, gradient = (np.asarray(a, np.float64) for a in (x, kernel, gradient))
     dx, dk = np.zeros_like(x), np.zeros_like(kernel)
     high, wide = gradient.shape[1:3]
     for place in range(4):
-        g = np.where(places == place, gradient, 0)
+        g = np.where(argmax == place, gradient, 0)
         for dy in range(3):
             for dx_ in range(3):
                 rows = slice(place // 2 + dy, place // 2 + dy + 2 * high - 1, 2)
                 columns = slice(place % 2 + dx_, place % 2 + dx_ + 2 * wide - 1, 2)
                 dk[dy, dx_] += np.einsum("nyxc,nyxf->cf", x[:, rows, columns], g)
                 dx[:, rows, columns] += g @ kernel[dy, dx_].T
-    return dx, dk, np.where(places < 4, gradient, 0).sum((0, 1, 2))
+    return dx, dk, np.where(argmax < 4, gradient, 0).sum((0, 1, 2))
 
 
 def sample(shape: tuple[int, ...], dtype: Any, seed: int = 0) -> tuple[Any, ...]:
@@ -81,17 +81,17 @@ def close(result: Any, expected: Any, dtype: Any, roundings: int = 8) -> None:
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_forward_and_backward_are_the_definition(shape: tuple[int, ...], dtype: Any) -> None:
     x, kernel, bias, gradient = sample(shape, dtype)
-    places = np.empty(gradient.shape, np.uint8)
-    result = conv_relu_pool(x, kernel, bias, places=places)
+    argmax = np.empty(gradient.shape, np.uint8)
+    result = conv_relu_pool(x, kernel, bias, argmax=argmax)
     expected, expected_places = plain(x, kernel, bias)
     close(result, expected, dtype)
-    np.testing.assert_array_equal(places, expected_places)  # random values have no near-ties at these seeds
+    np.testing.assert_array_equal(argmax, expected_places)  # random values have no near-ties at these seeds
     np.testing.assert_array_equal(conv_relu_pool(x, kernel, bias), result)
-    found = conv_relu_pool_backward(x, kernel, places, gradient)
-    for ours, theirs in zip(found, plain_backward(x, kernel, places, gradient), strict=True):
+    found = conv_relu_pool_backward(x, kernel, argmax, gradient)
+    for ours, theirs in zip(found, plain_backward(x, kernel, argmax, gradient), strict=True):
         assert ours is not None
         close(ours, theirs, dtype, 32)
-    nothing, dk, db = conv_relu_pool_backward(x, kernel, places, gradient, input_gradient=False)
+    nothing, dk, db = conv_relu_pool_backward(x, kernel, argmax, gradient, input_gradient=False)
     assert nothing is None
     np.testing.assert_array_equal(dk, found[1])
     np.testing.assert_array_equal(db, found[2])
@@ -104,22 +104,22 @@ def test_of_equal_values_the_first_is_the_maximum(channels: int) -> None:
     flat = np.full((1, 12, 12, channels), 0.3, np.float32)
     stripes = np.repeat(np.linspace(0, 1, 12, dtype=np.float32)[None, :, None, None], 12, 2).repeat(channels, 3)
     for x, allowed in ((flat, {0, 4}), (stripes, {0, 2, 4}), (stripes.transpose(0, 2, 1, 3), {0, 1, 4})):
-        places = np.empty((1, 5, 5, 32), np.uint8)
-        conv_relu_pool(x, kernel, bias, places=places)
-        assert set(np.unique(places)) <= allowed
-        assert len(np.unique(places)) > 1
+        argmax = np.empty((1, 5, 5, 32), np.uint8)
+        conv_relu_pool(x, kernel, bias, argmax=argmax)
+        assert set(np.unique(argmax)) <= allowed
+        assert len(np.unique(argmax)) > 1
 
 
 def test_the_same_bits_on_any_number_of_threads() -> None:
     x, kernel, bias, gradient = sample((2, 40, 40, 16, 32), np.float32)
-    places = np.empty(gradient.shape, np.uint8)
+    argmax = np.empty(gradient.shape, np.uint8)
     found = []
     for threads in (1, 2, 4):
         before = parallel.get_num_threads()
         parallel.set_num_threads(threads)
         try:
-            result = conv_relu_pool(x, kernel, bias, places=places)
-            found.append([result, *conv_relu_pool_backward(x, kernel, places, gradient)])
+            result = conv_relu_pool(x, kernel, bias, argmax=argmax)
+            found.append([result, *conv_relu_pool_backward(x, kernel, argmax, gradient)])
         finally:
             parallel.set_num_threads(before)
     for others in found[1:]:
@@ -179,7 +179,7 @@ def test_not_a_number_does_not_disappear() -> None:
         ({"kernel": np.zeros((5, 5, 3, 8), np.float32)}, ValueError, r"\(3, 3, 3, F\)"),
         ({"kernel": np.zeros((3, 3, 3, 8))}, TypeError, "kernel is float64"),
         ({"bias": np.zeros(7, np.float32)}, ValueError, "bias has shape"),
-        ({"places": np.zeros((2, 3, 3, 8), np.int8)}, ValueError, "uint8"),
+        ({"argmax": np.zeros((2, 3, 3, 8), np.int8)}, ValueError, "uint8"),
     ],
 )
 def test_wrong_arguments_are_named(change: dict[str, Any], error: type[Exception], words: str) -> None:
@@ -187,11 +187,11 @@ def test_wrong_arguments_are_named(change: dict[str, Any], error: type[Exception
         "x": np.zeros((2, 8, 8, 3), np.float32),
         "kernel": np.zeros((3, 3, 3, 8), np.float32),
         "bias": np.zeros(8, np.float32),
-        "places": None,
+        "argmax": None,
     } | change
-    places = arguments.pop("places")
+    argmax = arguments.pop("argmax")
     with pytest.raises(error, match=words):
-        conv_relu_pool(**arguments, places=places)
+        conv_relu_pool(**arguments, argmax=argmax)
 
 
 NARROW = """
@@ -202,10 +202,10 @@ from tests.cpu.test_conv_relu_pool import plain, plain_backward, sample
 assert lanes.REGISTER_BYTES == {width}, lanes.REGISTER_BYTES
 for shape in SHAPES[1:6]:
     x, kernel, bias, gradient = sample(shape, np.float32)
-    places = np.empty(gradient.shape, np.uint8)
-    close(conv_relu_pool(x, kernel, bias, places=places), plain(x, kernel, bias)[0], np.float32)
-    found = conv_relu_pool_backward(x, kernel, places, gradient)
-    for ours, theirs in zip(found, plain_backward(x, kernel, places, gradient)):
+    argmax = np.empty(gradient.shape, np.uint8)
+    close(conv_relu_pool(x, kernel, bias, argmax=argmax), plain(x, kernel, bias)[0], np.float32)
+    found = conv_relu_pool_backward(x, kernel, argmax, gradient)
+    for ours, theirs in zip(found, plain_backward(x, kernel, argmax, gradient)):
         close(ours, theirs, np.float32, 32)
 print("agreed")
 """

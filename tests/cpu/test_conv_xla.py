@@ -55,16 +55,16 @@ def call(name: str, dtype: str, frame: Frame) -> Any:
 def test_the_same_as_on_arrays_without_a_thread_pool(dtype: str) -> None:
     rng = np.random.default_rng(0)
     x, kernel, bias = (rng.standard_normal(s).astype(dtype) for s in ((2, 14, 15, 8), (3, 3, 8, 20), (20,)))
-    places, expected_places = np.zeros((2, 2, 6, 6, 20), np.uint8)
+    argmax, expected_places = np.zeros((2, 2, 6, 6, 20), np.uint8)
     out = np.zeros((2, 6, 6, 20), dtype)
-    assert not call("forward", dtype, Frame([x, kernel, bias], [out, places]))
-    np.testing.assert_array_equal(out, conv_relu_pool(x, kernel, bias, places=expected_places))
-    np.testing.assert_array_equal(places, expected_places)
+    assert not call("forward", dtype, Frame([x, kernel, bias], [out, argmax]))
+    np.testing.assert_array_equal(out, conv_relu_pool(x, kernel, bias, argmax=expected_places))
+    np.testing.assert_array_equal(argmax, expected_places)
     gradients = np.zeros_like(x), np.zeros_like(kernel), np.zeros_like(bias)
     swapped = np.ascontiguousarray(kernel.transpose(0, 1, 3, 2))
-    assert not call("input_gradient", dtype, Frame([swapped, places, out], [gradients[0]]))
-    assert not call("weight_gradient", dtype, Frame([x, places, out], list(gradients[1:])))
-    for found, expected in zip(gradients, conv_relu_pool_backward(x, kernel, places, out), strict=True):
+    assert not call("input_gradient", dtype, Frame([swapped, argmax, out], [gradients[0]]))
+    assert not call("weight_gradient", dtype, Frame([x, argmax, out], list(gradients[1:])))
+    for found, expected in zip(gradients, conv_relu_pool_backward(x, kernel, argmax, out), strict=True):
         assert expected is not None
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6 * np.abs(expected).max())
 

@@ -7,18 +7,25 @@ whatever the number of threads, up to 4 of them; beyond, gradients of kernel and
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ctkernels.cpu._conv.forward import forward_scratch, forward_task
-from ctkernels.cpu._conv.input_gradient import input_gradient_bands, input_gradient_scratch, input_gradient_task
-from ctkernels.cpu._conv.job import PIECES, is_direct, pack, packed_bytes
+from ctkernels.cpu._conv.forward import ForwardJob, forward_bands, forward_scratch, forward_task
+from ctkernels.cpu._conv.input_gradient import (
+    InputGradientJob,
+    input_gradient_bands,
+    input_gradient_scratch,
+    input_gradient_task,
+)
+from ctkernels.cpu._conv.job import JOB_WORDS, Job, is_direct, pack, packed_bytes, windows
 from ctkernels.cpu._conv.weight_gradient import (
+    WeightGradientJob,
     finish_weight_gradient,
     part_bytes,
-    rows_together,
+    weight_gradient_parts,
     weight_gradient_scratch,
     weight_gradient_task,
 )
@@ -38,7 +45,7 @@ def pooled_shape(x: tuple[int, ...], kernel: tuple[int, ...]) -> tuple[int, int,
         raise ValueError(f"kernel of shape {kernel}: (3, 3, {x[3]}, F) fits x of shape {x}")
     if x[1] < 4 or x[2] < 4:
         raise ValueError(f"images of {x[1]} x {x[2]} pixels: at least 4 x 4 are needed for one window")
-    return x[0], (x[1] - 2) // 2, (x[2] - 2) // 2, kernel[3]
+    return x[0], windows(x[1]), windows(x[2]), kernel[3]
 
 
 def _checked(name: str, array: Array, dtype: np.dtype[Any], shape: tuple[int, ...] | None = None) -> Array:
@@ -55,14 +62,19 @@ def _floats(x: Array) -> tuple[Array, Any]:
     return np.ascontiguousarray(x), x.dtype.type(0)
 
 
-def _job(shape: tuple[int, ...], channels: int, pieces: int, *arrays: Array | None) -> Array:
-    return np.array([*shape, channels, pieces, *(0 if a is None else a.ctypes.data for a in arrays)], np.int64)
+def _job(fields: type[IntEnum], shape: tuple[int, ...], out_channels: int, parts: int, **arrays: Array | None) -> Array:
+    """The words of a job; ``arrays`` are ``fields`` in lower case, the address of None is 0."""
+    job = np.zeros(JOB_WORDS, np.int64)
+    job[: Job.ADDRESSES] = *shape, out_channels, parts
+    for name, array in arrays.items():
+        job[fields[name.upper()]] = 0 if array is None else array.ctypes.data
+    return job
 
 
 def _packed(kind: Any, kernel: Array) -> Array:
-    deep, wide = kernel.shape[2:]
-    packed = scratch("packed kernel", packed_bytes(kind, deep, wide), np.uint8)
-    pack(kind, kernel.ctypes.data, deep, wide, packed.ctypes.data)
+    in_channels, out_channels = kernel.shape[2:]
+    packed = scratch("packed kernel", packed_bytes(kind, in_channels, out_channels), np.uint8)
+    pack(kind, kernel.ctypes.data, in_channels, out_channels, packed.ctypes.data)
     return packed
 
 
@@ -75,47 +87,48 @@ def _each(task: Any, kind: Any, job: Array, count: int, scratch_bytes: int) -> N
     run(range(count), body)
 
 
-def conv_relu_pool(x: Array, kernel: Array, bias: Array, *, places: Array | None = None) -> Array:
+def conv_relu_pool(x: Array, kernel: Array, bias: Array, *, argmax: Array | None = None) -> Array:
     """``(N, H, W, C)`` to ``(N, (H-2)//2, (W-2)//2, F)``; ``kernel`` is ``(3, 3, C, F)``, ``bias`` ``(F,)``.
 
-    ``places``, uint8 and of the result's shape, is filled with where in its window each maximum was (0 to 3, row by
+    ``argmax``, uint8 and of the result's shape, is filled with where in its window each maximum was (0 to 3, row by
     row, the first of equals; 4 where ReLU cut it), which the backward pass needs. TypeError and ValueError say what is
     wrong with an argument.
     """
     x, kind = _floats(x)
     shape = pooled_shape(x.shape, np.shape(kernel))
     kernel, bias = _checked("kernel", kernel, x.dtype), _checked("bias", bias, x.dtype, (shape[3],))
-    if places is not None:
-        if places.dtype != np.uint8 or places.shape != shape or not places.flags.c_contiguous:
-            raise ValueError(f"places must be a contiguous uint8 array of shape {shape}")
-        if not places.flags.writeable:
-            raise ValueError("places is read-only")
+    if argmax is not None:
+        if argmax.dtype != np.uint8 or argmax.shape != shape or not argmax.flags.c_contiguous:
+            raise ValueError(f"argmax must be a contiguous uint8 array of shape {shape}")
+        if not argmax.flags.writeable:
+            raise ValueError("argmax is read-only")
     out = np.empty(shape, x.dtype)
     size = (*x.shape[1:], shape[3])
     weights = kernel if is_direct(kind, *size[2:]) else _packed(kind, kernel)
-    bands = min(PIECES, shape[1])
-    job = _job(x.shape, shape[3], bands, x, weights, bias, out, places)
+    bands = forward_bands(shape[1])
+    job = _job(ForwardJob, x.shape, shape[3], bands, x=x, kernel=weights, bias=bias, out=out, argmax=argmax)
     _each(forward_task, kind, job, shape[0] * bands, forward_scratch(kind, *size))
     return out
 
 
 def conv_relu_pool_backward(
-    x: Array, kernel: Array, places: Array, gradient: Array, *, input_gradient: bool = True
+    x: Array, kernel: Array, argmax: Array, gradient: Array, *, input_gradient: bool = True
 ) -> tuple[Array | None, Array, Array]:
     """Gradients of ``x`` (None if not asked for), ``kernel`` and ``bias``.
 
-    ``places`` is what the forward pass filled, ``gradient`` the gradient of its result.
+    ``argmax`` is what the forward pass filled, ``gradient`` the gradient of its result.
     """
     x, kind = _floats(x)
     shape = pooled_shape(x.shape, np.shape(kernel))
     kernel, gradient = _checked("kernel", kernel, x.dtype), _checked("gradient", gradient, x.dtype, shape)
-    places = _checked("places", places, np.dtype(np.uint8), shape)
+    argmax = _checked("argmax", argmax, np.dtype(np.uint8), shape)
     size = (*x.shape[1:], shape[3])
-    rows = shape[0] * -(-shape[1] // rows_together(shape[2]))
-    parts = min(max(PIECES, 2 * get_num_threads()), max(rows, 1))
+    parts = weight_gradient_parts(*shape[:3], get_num_threads())
     sums = scratch("kernel gradients", parts * part_bytes(kind, *size[2:]), np.uint8)
     kernel_gradient, bias_gradient = np.empty_like(kernel), np.empty(shape[3], x.dtype)
-    job = _job(x.shape, shape[3], parts, x, gradient, places, sums, kernel_gradient, bias_gradient)
+    arrays = {"x": x, "gradient": gradient, "argmax": argmax, "sums": sums}
+    results = {"kernel_gradient": kernel_gradient, "bias_gradient": bias_gradient}
+    job = _job(WeightGradientJob, x.shape, shape[3], parts, **arrays, **results)
     _each(weight_gradient_task, kind, job, parts, weight_gradient_scratch(kind, *size))
     finish_weight_gradient(kind, job.ctypes.data)
     if not input_gradient:
@@ -123,6 +136,6 @@ def conv_relu_pool_backward(
     out = np.empty_like(x)
     packed = _packed(kind, np.ascontiguousarray(kernel.transpose(0, 1, 3, 2)))
     bands = input_gradient_bands(shape[0], shape[1], get_num_threads())
-    job = _job(x.shape, shape[3], bands, gradient, places, packed, out)
+    job = _job(InputGradientJob, x.shape, shape[3], bands, gradient=gradient, argmax=argmax, kernel=packed, out=out)
     _each(input_gradient_task, kind, job, shape[0] * bands, input_gradient_scratch(kind, *size))
     return out, kernel_gradient, bias_gradient

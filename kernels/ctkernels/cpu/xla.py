@@ -75,9 +75,9 @@ def _compiled(dtype: str) -> tuple[Any, ...]:
 def targets(dtype: str) -> Mapping[str, int]:
     """Addresses of the call targets for ``float32`` or ``float64``, compiled (or read from disk) at the first call.
 
-    ``forward``: ``x, kernel, bias`` to ``out`` or to ``out, places``. ``input_gradient``: kernel with its channels
-    swapped ``(3, 3, F, C)``, ``places``, gradient of ``out`` to the gradient of ``x``. ``weight_gradient``: ``x``,
-    ``places``, gradient of ``out`` to the gradients of kernel and bias. Shapes as in ``conv_relu_pool``.
+    ``forward``: ``x, kernel, bias`` to ``out`` or to ``out, argmax``. ``input_gradient``: kernel with its channels
+    swapped ``(3, 3, F, C)``, ``argmax``, gradient of ``out`` to the gradient of ``x``. ``weight_gradient``: ``x``,
+    ``argmax``, gradient of ``out`` to the gradients of kernel and bias. Shapes as in ``conv_relu_pool``.
     """
     if dtype not in _FUNCTIONS:
         raise ValueError(f"dtype is {dtype!r}: {' and '.join(_FUNCTIONS)} are compiled")

@@ -20,7 +20,7 @@ PAD = 16
 
 
 @jit
-def bin_ranges(bins: Array, i: int, j0: int, j1: int, plan: Array, ranges: Array) -> int:
+def bin_ranges(bins, i, j0, j1, plan, ranges):
     """First and last bin of each tile (``ranges[0]``) and of it with its neighbours (``ranges[1]``).
 
     ``ranges`` is ``(2, tile rows, tile columns, 2)``; only tile rows ``j0 .. j1 - 1`` are looked at and written.
@@ -59,9 +59,7 @@ def bin_ranges(bins: Array, i: int, j0: int, j1: int, plan: Array, ranges: Array
 
 
 @jit
-def _count(
-    bins: Array, start: int, rows: int, tile_h: int, inside: int, step: int, first: int, bank: int, hist: Array
-) -> None:
+def _count(bins, start, rows, tile_h, inside, step, first, bank, hist):
     """Histogram of the part of a tile that is inside the image, in ``BANKS`` banks of ``bank`` bins.
 
     A word of equal uint8 pixels that equals the last such word (air, saturated bone) only adds to a run; on 16-bit bins
@@ -109,9 +107,7 @@ def _count(
 
 
 @jit
-def _count_outside(
-    bins: Array, start: int, rows: int, tile_h: int, step: int, plan: Array, k0: int, k1: int, first: int, hist: Array
-) -> None:
+def _count_outside(bins, start, rows, tile_h, step, plan, k0, k1, first, hist):
     """The padding's share of a tile: columns ``plan[k0:k1]``."""
     kind = bins.dtype.type(0)
     for y in range(tile_h):
@@ -121,24 +117,7 @@ def _count_outside(
 
 
 @jit
-def equalize(
-    bins: Array,
-    out: Array,
-    i: int,
-    b0: int,
-    b1: int,
-    plan: Array,
-    weights: Array,
-    ranges: Array,
-    nbins: int,
-    limit: int,
-    span: int,
-    low: Any,
-    high: Any,
-    hist: Array,
-    tables: Array,
-    packed: Array,
-) -> None:
+def equalize(bins, out, i, b0, b1, plan, weights, ranges, nbins, limit, span, low, high, hist, tables, packed):
     """Block rows ``b0 .. b1 - 1`` of image ``i``.
 
     ``tables`` (levels of two tile rows), ``packed`` (one block's entries) and ``hist`` (cleared) are scratch.
@@ -215,13 +194,11 @@ def equalize(
                 upper + (i2 * room + first - ranges[1, j1, i2, 0]) * size,
                 lower + (i1 * room + first - ranges[1, j2, i1, 0]) * size,
                 lower + (i2 * room + first - ranges[1, j2, i2, 0]) * size,
-                packed.ctypes.data,
-            )  # fmt: skip
+                packed.ctypes.data)  # fmt: skip
             blend(
                 pixel, kind, level, low, high,
                 (
                     y1 - y0, x1 - x0, source + y0 * step + x0 * bins.itemsize, step,
                     target + y0 * out_step + x0 * out.itemsize, out_step,
                     packed.ctypes.data - 4 * size * first, xa + 4 * x0, ya + 4 * y0,
-                ),
-            )  # fmt: skip
+                ))  # fmt: skip

@@ -19,7 +19,7 @@ _LANES = 64
 
 
 @jit
-def _finite_range(image: Array, low: Array, high: Array) -> None:
+def _finite_range(image, low, high):
     """Lane-wise minimum and maximum of the finite pixels of a flat float image, into ``low`` and ``high``.
 
     Lanes, because LLVM vectorises a float minimum over one variable only where it may assume that there is no NaN.
@@ -41,7 +41,7 @@ def _finite_range(image: Array, low: Array, high: Array) -> None:
 
 
 @jit
-def _whole_range(image: Array) -> tuple[Any, Any]:
+def _whole_range(image):
     """Minimum and maximum of a flat integer image."""
     low = image[0]
     high = image[0]
@@ -52,7 +52,7 @@ def _whole_range(image: Array) -> tuple[Any, Any]:
 
 
 @jit
-def _bins_of_integers(image: Array, bins: Array, low: int, high: int, nbins: int) -> None:
+def _bins_of_integers(image, bins, low, high, nbins):
     """Bin of each pixel of a flat integer image, range ends included."""
     lo = np.int32(low)
     hi = np.int32(high)
@@ -66,7 +66,7 @@ def _bins_of_integers(image: Array, bins: Array, low: int, high: int, nbins: int
 
 
 @jit
-def _bins_of_floats(image: Array, bins: Array, low: Any, high: Any, scale: Any, last: Any) -> None:
+def _bins_of_floats(image, bins, low, high, scale, last):
     """Bin of each pixel of a flat float image; NaN and everything below ``low`` fall into bin 0."""
     half = image.dtype.type(0.5)
     low_half = low * half
@@ -96,7 +96,7 @@ def _extent(image: Array) -> tuple[Any, Any]:
     return (low, high) if low <= high else (0, 0)
 
 
-def bin_pixels(image: Array, bins: Array, low: Any, high: Any, nbins: int) -> None:
+def bin_pixels(image: Array, bins: Array, low, high, nbins: int) -> None:
     """Bin of each pixel of a contiguous image to ``bins``, uint16; ``low < high``."""
     if image.dtype.kind != "f":
         _bins_of_integers(image.reshape(-1), bins.reshape(-1), low, high, nbins)

@@ -9,7 +9,6 @@ The blend is in OpenCV's order of float32 operations, without fused multiply-add
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
@@ -21,10 +20,10 @@ _LEVELS = {types.uint8: 8, types.uint16: 16, types.float32: 32}
 
 
 @intrinsic
-def peek(typing: Any, kind: Any, address: Any) -> Any:
+def peek(typing, kind, address):
     """The number of ``kind``'s type at an address."""
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    def codegen(context, builder, signature, args):
         pointer = builder.inttoptr(args[1], context.get_value_type(kind).as_pointer())
         value = builder.load(pointer)
         value.align = 1
@@ -33,7 +32,7 @@ def peek(typing: Any, kind: Any, address: Any) -> Any:
     return kind(kind, types.int64), codegen
 
 
-def _gathered(v: Vectors, bits: int, table: Any, bins: list[Any]) -> list[Any]:
+def _gathered(v: Vectors, bits: int, table, bins: list[Any]) -> list[Any]:
     """The table's entries for several bins: one vector of packed levels, or four vectors of float levels."""
     b, n = v.b, v.lanes
     if bits < 32:
@@ -62,7 +61,7 @@ def _gathered(v: Vectors, bits: int, table: Any, bins: list[Any]) -> list[Any]:
     return rows
 
 
-def _repeated(v: Vectors, bits: int, table: Any, k: Any) -> list[Any]:
+def _repeated(v: Vectors, bits: int, table, k) -> list[Any]:
     """As ``_gathered`` where all bins are ``k``."""
     if bits < 32:
         entry = ir.IntType(4 * bits)
@@ -72,7 +71,7 @@ def _repeated(v: Vectors, bits: int, table: Any, k: Any) -> list[Any]:
     return [v.shuffle(quad, quad, [i] * v.lanes) for i in range(4)]
 
 
-def _entries(v: Vectors, bits: int, table: Any, source: Any, index: Any) -> list[Any]:
+def _entries(v: Vectors, bits: int, table, source, index) -> list[Any]:
     """Entries of the bins at address ``source``; uint8 neighbours that share a bin (air, saturated bone) share a load.
 
     On windowed CT that takes a fifth off the blend. 16-bit bins are equal too irregularly: mispredicted branches cost
@@ -127,14 +126,14 @@ def _levels(v: Vectors, bits: int, entries: list[Any]) -> list[Any]:
 
 
 @intrinsic
-def blend(typing: Any, pixel: Any, bin_kind: Any, level: Any, low: Any, high: Any, places: Any) -> Any:
+def blend(typing, pixel, bin_kind, level, low, high, places):
     """One block. ``low`` and ``high`` are the ends of the range in the type of a pixel (integers: ``low`` as int32).
 
     ``places`` are ten int64: rows, columns, address of the first bin, bytes to the next row's, address of the first
     result, bytes to the next row's, address of the table entry of bin 0, of the first column's and row's weights.
     """
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    def codegen(context, builder, signature, args):
         b = builder
         rows, columns, bins, bins_step, out, out_step, table, xa, ya = (b.extract_value(args[5], k) for k in range(9))
         bits = _LEVELS[level]
@@ -142,17 +141,17 @@ def blend(typing: Any, pixel: Any, bin_kind: Any, level: Any, low: Any, high: An
         size = bin_kind.bitwidth // 8
         out_size = pixel.bitwidth // 8
 
-        def row(y: Any) -> None:
+        def row(y):
             source, target = b.add(bins, b.mul(y, bins_step)), b.add(out, b.mul(y, out_step))
             full = Vectors(b, types.float32)
             weight = full.load(full.at(ya, y), full.scalar, 4)
 
-            def piece(v: Vectors) -> Callable[[Any], None]:
+            def piece(v):
                 one = v.constant(1.0)
                 down = v.splat(weight)
                 up = b.fsub(one, down)
 
-                def body(x: Any) -> None:
+                def body(x):
                     p, q, r, s = _levels(v, bits, _entries(v, bits, table, v.at(source, x, size), index))
                     right = v.load(v.at(xa, x), align=4)
                     left = b.fsub(one, right)
@@ -163,10 +162,10 @@ def blend(typing: Any, pixel: Any, bin_kind: Any, level: Any, low: Any, high: An
 
                 return body
 
-            def some() -> None:
+            def some():
                 full.blocks(columns, full.lanes, piece(full))
 
-            def few() -> None:
+            def few():
                 full.loop(whole(0), columns, 1, piece(Vectors(b, types.float32, 1)))
 
             with b.if_else(b.icmp_signed("<", columns, whole(full.lanes))) as (then, otherwise):
@@ -175,7 +174,7 @@ def blend(typing: Any, pixel: Any, bin_kind: Any, level: Any, low: Any, high: An
                 with otherwise:
                     some()
 
-        def finished(v: Vectors, mixed: Any) -> Any:
+        def finished(v, mixed):
             if is_integer(pixel):
                 # Adding 1.5 * 2**23 rounds half to even and leaves the whole number in the low bits.
                 numbers = ir.VectorType(I32, v.lanes)
@@ -195,13 +194,13 @@ def blend(typing: Any, pixel: Any, bin_kind: Any, level: Any, low: Any, high: An
 
 
 @intrinsic
-def extremes(typing: Any, start: Any, rows: Any, columns: Any, sources: Any, step: Any) -> Any:
+def extremes(typing, start, rows, columns, sources, step):
     """Lowest and highest of a rectangle of uint16 (``high << 32 | low``): ``rows`` rows, ``step`` bytes apart.
 
     Row ``y`` is number ``sources[y]`` (an address of int64).
     """
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    def codegen(context, builder, signature, args):
         b = builder
         start, rows, columns, sources, step = args
         v = Vectors(b, types.float32)
@@ -209,17 +208,17 @@ def extremes(typing: Any, start: Any, rows: Any, columns: Any, sources: Any, ste
         short = ir.IntType(16)
         many = ir.VectorType(short, n)
 
-        def smaller(sign: str, u: Any, w: Any) -> Any:
+        def smaller(sign, u, w):
             return b.select(b.icmp_unsigned(sign, u, w), u, w)
 
-        def row(y: Any, *state: Any) -> Any:
+        def row(y, *state):
             source = b.add(start, b.mul(v.load(v.at(sources, y, 8), I64, 8), step))
 
-            def wide(x: Any, low: Any, high: Any) -> Any:
+            def wide(x, low, high):
                 value = v.load(v.at(source, x, 2), many, 2)
                 return smaller("<", value, low), smaller(">", value, high)
 
-            def narrow(x: Any, low: Any, high: Any) -> Any:
+            def narrow(x, low, high):
                 value = v.load(v.at(source, x, 2), short, 2)
                 value = b.insert_element(ir.Constant(many, ir.Undefined), value, ir.Constant(I32, 0))
                 value = v.shuffle(value, value, [0] * n)

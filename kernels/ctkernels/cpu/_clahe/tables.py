@@ -6,8 +6,6 @@ adds to the empty bins before them is known in closed form. All counts of bins a
 
 from __future__ import annotations
 
-from typing import Any
-
 from llvmlite import ir
 from numba.core import types
 
@@ -18,10 +16,10 @@ BANKS = 4
 
 
 @intrinsic
-def merge_and_clip(typing: Any, hist: Any, bins: Any, bank_bytes: Any, limit: Any) -> Any:
+def merge_and_clip(typing, hist, bins, bank_bytes, limit):
     """Add the banks up into the first and clear the others; cut at ``limit``. Returns the number of pixels cut off."""
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    def codegen(context, builder, signature, args):
         b = builder
         hist, bins, bank, limit = args
         v = Vectors(b, types.float32)
@@ -30,7 +28,7 @@ def merge_and_clip(typing: Any, hist: Any, bins: Any, bank_bytes: Any, limit: An
         top = b.insert_element(ir.Constant(numbers, ir.Undefined), b.trunc(limit, I32), ir.Constant(I32, 0))
         top = v.shuffle(top, top, [0] * v.lanes)
 
-        def body(k: Any, cut: Any) -> Any:
+        def body(k, cut):
             first = v.at(hist, k, 4)
             total = v.load(first, numbers, 4)
             for n in range(1, BANKS):
@@ -52,15 +50,13 @@ def merge_and_clip(typing: Any, hist: Any, bins: Any, bank_bytes: Any, limit: An
 
 
 @intrinsic
-def accumulate(
-    typing: Any, level: Any, hist: Any, bins: Any, before: Any, each: Any, pixels: Any, span: Any, table: Any
-) -> Any:
+def accumulate(typing, level, hist, bins, before, each, pixels, span, table):
     """Cumulative sum of ``hist + each``, begun at ``before``, to output levels; clears the histogram.
 
     Whole levels are the share of ``pixels`` times ``span``, rounded half to even; float levels are the share itself.
     """
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    def codegen(context, builder, signature, args):
         b = builder
         _, hist, bins, before, each, pixels, span, table = args
         v = Vectors(b, types.float32)
@@ -69,7 +65,7 @@ def accumulate(
         zero = ir.Constant(numbers, None)
         size = level.bitwidth // 8
 
-        def all_of(value: Any) -> Any:
+        def all_of(value):
             one = b.insert_element(ir.Constant(numbers, ir.Undefined), b.trunc(value, I32), ir.Constant(I32, 0))
             return v.shuffle(one, one, [0] * n)
 
@@ -78,7 +74,7 @@ def accumulate(
         count = v.splat(b.sitofp(pixels, v.scalar))
         scale = b.fdiv(whole_span, count)
 
-        def body(k: Any, carry: Any) -> Any:
+        def body(k, carry):
             place = v.at(hist, k, 4)
             total = b.add(v.load(place, numbers, 4), extra)
             v.store(zero, place, 4)
@@ -106,17 +102,17 @@ def accumulate(
 
 
 @intrinsic
-def pack(typing: Any, level: Any, bins: Any, a: Any, b: Any, c: Any, d: Any, out: Any) -> Any:
+def pack(typing, level, bins, a, b, c, d, out):
     """The levels of four tables, interleaved."""
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    def codegen(context, builder, signature, args):
         v = Vectors(builder, types.float32)
         n = v.lanes
         size = level.bitwidth // 8
         kind = ir.VectorType(context.get_value_type(level), n)
         numbers = ir.VectorType(I32, n)
 
-        def body(k: Any) -> None:
+        def body(k):
             rows = [v.load(v.at(t, k, size), kind, size) for t in args[2:6]]
             place = v.at(args[6], k, 4 * size)
             if size == 4:

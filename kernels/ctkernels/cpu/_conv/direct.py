@@ -6,6 +6,7 @@ nine products it saves. Here a block of windows has all its sums in registers.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from numba.core import types
@@ -20,142 +21,128 @@ SLICE: Final = 2 if REGISTER_BYTES == 64 else 1
 """Registers of output channels in the kernel's gradient: 9 sums and 4 gradients each."""
 
 
+def _pool_block(v, count: int, first, x, row, channels, kernel, tap, bias, out, argmax, step) -> None:
+    """``count`` neighbouring windows from number ``first`` on."""
+    b = v.b
+    corners = [(w, r, q) for w in range(count) for r in (0, 1) for q in (0, 1)]
+    origin = v.at(x, b.mul(first, b.mul(channels, whole(2))))
+    offsets = [b.add(b.mul(row, whole(r)), v.at(whole(0), b.mul(channels, whole(2 * w + q)))) for w, r, q in corners]
+    # A row of the kernel's 3 x channels numbers lies under as many neighbouring numbers of the image: one loop.
+    across = b.mul(channels, whole(3))
+
+    def down(dy, *sums):
+        source = b.add(origin, b.mul(dy, row))
+        weights = b.add(kernel, b.mul(dy, b.mul(across, tap)))
+
+        def along(n, *state):
+            pixels, taps = v.at(source, n), b.add(weights, b.mul(n, tap))
+            w = [v.load(b.add(taps, whole(z * REGISTER_BYTES)), align=v.size) for z in range(2)]
+            following = []
+            for k, offset in enumerate(offsets):
+                pixel = v.splat(v.load(b.add(pixels, offset), v.scalar, v.size))
+                following += [v.muladd(pixel, w[z], state[2 * k + z]) for z in range(2)]
+            return following
+
+        return v.loop(whole(0), across, 1, along, sums)
+
+    sums = v.loop(whole(0), whole(3), 1, down, [v.constant(0.0)] * (8 * count))
+    for w in range(count):
+        offset = b.mul(b.add(first, whole(w)), step)
+        for z in range(2):
+            f = b.add(offset, whole(z * v.lanes))
+            index = b.select(b.icmp_signed("==", argmax, whole(0)), whole(0), b.add(argmax, f))
+            add = v.load(b.add(bias, whole(z * REGISTER_BYTES)), align=v.size)
+            store_pooled(v, [sums[8 * w + 2 * k + z] for k in range(4)], add, v.at(out, f), index)
+
+
 @intrinsic
-def pool_row(
-    typing: Any,
-    kind: Any,
-    x: Any,
-    row: Any,
-    channels: Any,
-    kernel: Any,
-    tap: Any,
-    bias: Any,
-    windows: Any,
-    out: Any,
-    places: Any,
-    step: Any,
-) -> Any:
+def pool_row(typing, kind, x, row, channels, kernel, tap, bias, windows, out, argmax, step):
     """A row of ``windows`` pooled outputs, two registers of channels wide, from 4 rows of an image.
 
     ``row`` bytes from row to row of ``x``, ``tap`` from one input channel of the kernel to the next, ``step`` numbers
-    from window to window of ``out`` (``places``: as many bytes; none where the address is zero).
+    from window to window of ``out`` (``argmax``: as many bytes; none where the address is zero).
     """
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        b = builder
-        _, x, row, channels, kernel, tap, bias, windows, out, places, step = args
-        v = full(b, kind)
-        across = b.mul(channels, whole(3))
+    def codegen(context, builder, signature, args):
+        _, x, row, channels, kernel, tap, bias, windows, out, argmax, step = args
+        v = full(builder, kind)
 
-        def block(count: int, first: Any) -> None:
-            corners = [(w, r, q) for w in range(count) for r in (0, 1) for q in (0, 1)]
-            origin = v.at(x, b.mul(first, b.mul(channels, whole(2))))
-            away = [
-                b.add(b.mul(row, whole(r)), v.at(whole(0), b.mul(channels, whole(2 * w + q)))) for w, r, q in corners
-            ]
-
-            def down(dy: Any, *sums: Any) -> Any:
-                source = b.add(origin, b.mul(dy, row))
-                weights = b.add(kernel, b.mul(dy, b.mul(across, tap)))
-
-                def along(n: Any, *state: Any) -> Any:
-                    here, taps = v.at(source, n), b.add(weights, b.mul(n, tap))
-                    w = [v.load(b.add(taps, whole(z * REGISTER_BYTES)), align=v.size) for z in range(2)]
-                    following = []
-                    for k, offset in enumerate(away):
-                        one = v.splat(v.load(b.add(here, offset), v.scalar, v.size))
-                        following += [v.muladd(one, w[z], state[2 * k + z]) for z in range(2)]
-                    return following
-
-                return v.loop(whole(0), across, 1, along, sums)
-
-            sums = v.loop(whole(0), whole(3), 1, down, [v.constant(0.0)] * (8 * count))
-            for w in range(count):
-                apart = b.mul(b.add(first, whole(w)), step)
-                for z in range(2):
-                    f = b.add(apart, whole(z * v.lanes))
-                    index = b.select(b.icmp_signed("==", places, whole(0)), whole(0), b.add(places, f))
-                    add = v.load(b.add(bias, whole(z * REGISTER_BYTES)), align=v.size)
-                    store_pooled(v, [sums[8 * w + 2 * k + z] for k in range(4)], add, v.at(out, f), index)
+        def block(count):
+            return lambda j: _pool_block(v, count, j, x, row, channels, kernel, tap, bias, out, argmax, step)
 
         if WINDOWS == 1:
-            v.loop(whole(0), windows, 1, lambda j: block(1, j))
-        else:
-            with b.if_else(b.icmp_signed("<", windows, whole(WINDOWS))) as (few, many):
-                with few:
-                    v.loop(whole(0), windows, 1, lambda j: block(1, j))
-                with many:
-                    v.blocks(windows, WINDOWS, lambda j: block(WINDOWS, j))
+            v.loop(whole(0), windows, 1, block(1))
+            return context.get_dummy_value()
+        # The last block is moved back over its neighbour, which rows of fewer windows than a block have not.
+        with builder.if_else(builder.icmp_signed("<", windows, whole(WINDOWS))) as (few, many):
+            with few:
+                v.loop(whole(0), windows, 1, block(1))
+            with many:
+                v.blocks(windows, WINDOWS, block(WINDOWS))
         return context.get_dummy_value()
 
     return types.void(kind, *[types.int64] * 10), codegen
 
 
+def _windows_gradient(v: Vectors, gradient, argmax, step, j) -> list[list[Any]]:
+    """Gradients of the four outputs of window ``j``, for each register of channels."""
+    b = v.b
+    numbers = [b.add(b.mul(j, step), whole(z * v.lanes)) for z in range(SLICE)]
+    return [load_window_gradient(v, v.at(gradient, k), b.add(argmax, k)) for k in numbers]
+
+
+def _add_over_windows(v: Vectors, cells: list[Any], windows, one: Callable[..., Any]) -> None:
+    """Add ``one(j, *sums)`` over all windows to the sums at addresses ``cells``, which stay in registers meanwhile."""
+    start = [v.load(cell, align=v.size) for cell in cells]
+    for cell, total in zip(cells, v.loop(whole(0), windows, 1, one, start), strict=True):
+        v.store(total, cell, v.size)
+
+
 @intrinsic
-def add_row_gradient(
-    typing: Any,
-    kind: Any,
-    x: Any,
-    row: Any,
-    channels: Any,
-    gradient: Any,
-    places: Any,
-    step: Any,
-    windows: Any,
-    sums: Any,
-    tap: Any,
-    bias_sums: Any,
-) -> Any:
+def add_row_gradient(typing, kind, x, row, channels, gradient, argmax, step, windows, sums, tap, bias_sums):
     """Add a row of windows to the gradients of the kernel (9 x ``channels`` rows, ``tap`` bytes apart) and the bias.
 
     ``SLICE`` registers of output channels; ``x`` is the first of the 4 rows of an image, ``row`` bytes apart.
     """
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    def codegen(context, builder, signature, args):
         b = builder
-        _, x, row, channels, gradient, places, step, windows, sums, tap, bias_sums = args
+        _, x, row, channels, gradient, argmax, step, windows, sums, tap, bias_sums = args
         v = full(b, kind)
-        parts = range(SLICE)
+        registers = range(SLICE)
 
-        def windows_gradient(j: Any) -> list[list[Any]]:
-            apart = [b.add(b.mul(j, step), whole(z * v.lanes)) for z in parts]
-            return [load_window_gradient(v, v.at(gradient, k), b.add(places, k)) for k in apart]
-
-        def channel(c: Any) -> None:
+        def channel(c):
             taps = [b.mul(b.add(b.mul(channels, whole(t)), c), tap) for t in range(9)]
-            cells = [b.add(b.add(sums, t), whole(z * REGISTER_BYTES)) for t in taps for z in parts]
+            cells = [b.add(b.add(sums, t), whole(z * REGISTER_BYTES)) for t in taps for z in registers]
 
-            def one(j: Any, *state: Any) -> Any:
-                g = windows_gradient(j)
+            def one(j, *state):
+                g = _windows_gradient(v, gradient, argmax, step, j)
                 following = list(state)
                 corner = v.at(x, b.add(b.mul(j, b.mul(channels, whole(2))), c))
+                # Each of the 16 pixels is loaded once and goes to all taps under which an output sees it.
                 for y in range(4):
                     for q in range(4):
-                        away = b.add(b.mul(row, whole(y)), v.at(whole(0), b.mul(channels, whole(q))))
-                        pixel = v.splat(v.load(b.add(corner, away), v.scalar, v.size))
+                        offset = b.add(b.mul(row, whole(y)), v.at(whole(0), b.mul(channels, whole(q))))
+                        pixel = v.splat(v.load(b.add(corner, offset), v.scalar, v.size))
                         for r, s in ((r, s) for r in (0, 1) for s in (0, 1) if 0 <= y - r < 3 and 0 <= q - s < 3):
-                            for z in parts:
+                            for z in registers:
                                 k = (3 * (y - r) + q - s) * SLICE + z
                                 following[k] = v.muladd(pixel, g[z][2 * r + s], following[k])
                 return following
 
-            start = [v.load(cell, align=v.size) for cell in cells]
-            for cell, total in zip(cells, v.loop(whole(0), windows, 1, one, start), strict=True):
-                v.store(total, cell, v.size)
+            _add_over_windows(v, cells, windows, one)
 
-        def bias(j: Any, *state: Any) -> Any:
-            return [_sum(v, g, before) for g, before in zip(windows_gradient(j), state, strict=True)]
+        def bias(j, *state):
+            g = _windows_gradient(v, gradient, argmax, step, j)
+            return [_sum(v, window, before) for window, before in zip(g, state, strict=True)]
 
         v.loop(whole(0), channels, 1, channel)
-        cells = [b.add(bias_sums, whole(z * REGISTER_BYTES)) for z in parts]
-        totals = v.loop(whole(0), windows, 1, bias, [v.load(cell, align=v.size) for cell in cells])
-        for cell, total in zip(cells, totals, strict=True):
-            v.store(total, cell, v.size)
+        _add_over_windows(v, [b.add(bias_sums, whole(z * REGISTER_BYTES)) for z in registers], windows, bias)
         return context.get_dummy_value()
 
     return types.void(kind, *[types.int64] * 10), codegen
 
 
-def _sum(v: Vectors, window: list[Any], before: Any) -> Any:
+def _sum(v: Vectors, window: list[Any], before):
     b = v.b
     return b.fadd(before, b.fadd(b.fadd(window[0], window[1]), b.fadd(window[2], window[3])))

@@ -1,10 +1,23 @@
-"""The gradient of the images as tasks; see ``_conv/job``."""
+"""The gradient of the images as tasks, each the rows of pixels below a band of windows; see ``job``.
+
+A tile of gradients reaches 4 x 4 pixels and its neighbours overlap it by two: to the right sums wait in registers
+(``gather_inputs``), downwards the two lower rows of pixels wait in *carry* rows until the next row of windows comes.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from enum import IntEnum, auto
 
-from ctkernels.cpu._conv.job import APART, up
+from ctkernels.cpu._conv.job import (
+    PLANES,
+    Job,
+    channels_of,
+    plane_bytes,
+    product_plane_bytes,
+    round_up,
+    windows,
+    windows_of,
+)
 from ctkernels.cpu._conv.lanes import BLOCK_BYTES, ROWS
 from ctkernels.cpu._conv.memory import clear, size_of, word
 from ctkernels.cpu._conv.product import product
@@ -12,105 +25,132 @@ from ctkernels.cpu._conv.winograd import gather_inputs, move_pixels, spread_grad
 from ctkernels.cpu._core.jit import jit
 
 
-@jit
-def input_gradient_scratch(kind: Any, h: Any, w: Any, c: Any, f: Any) -> Any:
-    """Bytes of scratch of an input gradient task."""
-    size = size_of(kind)
-    tw = (w - 2) // 2
-    rows = up(tw, ROWS)
-    carries = up(c * size, BLOCK_BYTES) // BLOCK_BYTES * 2 + 1
-    return (
-        16 * (up(rows * f * size, 64) + APART + rows * BLOCK_BYTES + APART)
-        + up(f * size, 64)
-        + (carries * (2 * tw + 2) * BLOCK_BYTES)
-    )
+class InputGradientJob(IntEnum):
+    """Addresses of a job for the gradient of the images."""
+
+    GRADIENT = Job.ADDRESSES
+    ARGMAX = auto()
+    KERNEL = auto()
+    """Packed, with its channels swapped: ``(3, 3, out_channels, in_channels)``."""
+    OUT = auto()
 
 
 @jit
-def input_gradient_bands(images: Any, windows_high: Any, threads: Any) -> Any:
+def _reach(width):
+    """Pixels of a row that some window covers."""
+    return 2 * windows(width) + 2
+
+
+@jit
+def _slices(kind, channels):
+    """Slices of packed weights that so many channels take."""
+    return round_up(channels * size_of(kind), BLOCK_BYTES) // BLOCK_BYTES
+
+
+@jit
+def input_gradient_scratch(kind, height, width, in_channels, out_channels):
+    """Bytes of scratch of a task: factors, products, sums of the bias that nobody wants, a row, carry rows."""
+    tiles = round_up(windows(width), ROWS)
+    planes = PLANES * (plane_bytes(kind, tiles, out_channels) + product_plane_bytes(tiles))
+    rows = 1 + 2 * _slices(kind, in_channels)
+    return planes + round_up(out_channels * size_of(kind), 64) + rows * _reach(width) * BLOCK_BYTES
+
+
+@jit
+def input_gradient_bands(images, window_rows, threads):
     """Bands of an image: no more than it takes to keep the threads busy, because each does a row in vain."""
     wanted = (4 * threads + images - 1) // max(images, 1)
-    return max(1, min(wanted, windows_high // 4))
+    return max(1, min(wanted, window_rows // 4))
 
 
 @jit
-def input_gradient_task(kind: Any, job: Any, task: Any, scratch: Any) -> None:
-    """Rows of the input's gradient below a band of windows. Addresses: gradient, places, packed kernel, out.
+def _areas(kind, job, scratch):
+    """Addresses of the products, of sums of the bias, of a row that nobody reads, and of the carry rows."""
+    width, f = word(job, Job.WIDTH), word(job, Job.OUT_CHANNELS)
+    tiles = round_up(windows(width), ROWS)
+    products = scratch + PLANES * plane_bytes(kind, tiles, f)
+    unused_sums = products + PLANES * product_plane_bytes(tiles)
+    unused_row = unused_sums + round_up(f * size_of(kind), 64)
+    return products, unused_sums, unused_row, unused_row + _reach(width) * BLOCK_BYTES
 
-    The kernel is packed with its channels swapped, ``(3, 3, f, c)``. Two rows overlap with the band above: its last row
-    of windows is done once more.
-    """
-    h, w, c, f, bands = word(job, 1), word(job, 2), word(job, 3), word(job, 4), word(job, 5)
-    gradient, places, kernel, out = word(job, 6), word(job, 7), word(job, 8), word(job, 9)
+
+@jit
+def input_gradient_task(kind, job, task, scratch):
+    """The rows of one band; its two upper ones overlap with the band above, whose last windows are done once more."""
     size = size_of(kind)
-    block = BLOCK_BYTES // size
-    th, tw = (h - 2) // 2, (w - 2) // 2
+    c, f = channels_of(job)
+    rows, columns = windows_of(job)
+    bands = word(job, Job.PARTS)
     image, band = task // bands, task % bands
-    start, stop = th * band // bands, th * (band + 1) // bands
-    rows = up(tw, ROWS)
-    plane = up(rows * f * size, 64) + APART
-    products = scratch + 16 * plane
-    products_plane = rows * BLOCK_BYTES + APART
-    reach = 2 * tw + 2
-    unused = products + 16 * products_plane
-    unused_row = unused + up(f * size, 64)
-    carry = unused_row + reach * BLOCK_BYTES
-    carry_bytes = 2 * reach * BLOCK_BYTES
-    clear(unused, f * size)
-    clear(carry, up(c * size, BLOCK_BYTES) // BLOCK_BYTES * carry_bytes)
-    if rows > tw:
-        for k in range(16):
-            clear(scratch + k * plane + tw * f * size, (rows - tw) * f * size)
+    start, stop = rows * band // bands, rows * (band + 1) // bands
+    _, unused_sums, _, carry = _areas(kind, job, scratch)
+    clear(unused_sums, f * size)
+    clear(carry, _slices(kind, c) * 2 * _reach(word(job, Job.WIDTH)) * BLOCK_BYTES)
+    # The product takes tiles in blocks of ROWS; those that fill up the last one count as zeros.
+    tiles = round_up(columns, ROWS)
+    if tiles > columns:
+        plane = plane_bytes(kind, tiles, f)
+        for k in range(PLANES):
+            clear(scratch + k * plane + columns * f * size, (tiles - columns) * f * size)
     for y in range(max(0, start - 1), stop):
-        source = (image * th + y) * tw * f
-        target = out + (image * h + 2 * y) * w * c * size
-        spread_gradient(kind, gradient + source * size, places + source, f, tw, f, scratch, plane, f * size, unused)
+        _window_row(kind, job, image, y, y < start, scratch)
+    if stop == rows:
+        _last_rows(kind, job, image, carry)
+
+
+@jit
+def _window_row(kind, job, image, y, above, scratch):
+    """Two rows of pixels from a row of windows and the carry; of the row ``above`` a band only the carry is wanted."""
+    size = size_of(kind)
+    c, f = channels_of(job)
+    height, width = word(job, Job.HEIGHT), word(job, Job.WIDTH)
+    rows, columns = windows_of(job)
+    products, unused_sums, unused_row, carry = _areas(kind, job, scratch)
+    tiles, reach = round_up(columns, ROWS), _reach(width)
+    plane, product_plane = plane_bytes(kind, tiles, f), product_plane_bytes(tiles)
+    k = (image * rows + y) * columns * f
+    gradient, argmax = word(job, InputGradientJob.GRADIENT) + k * size, word(job, InputGradientJob.ARGMAX) + k
+    spread_gradient(kind, gradient, argmax, f, columns, f, scratch, plane, f * size, unused_sums)
+    target = word(job, InputGradientJob.OUT) + (image * height + 2 * y) * width * c * size
+    block = BLOCK_BYTES // size
+    for first in range(0, c, block):
+        number = first // block
+        weights = word(job, InputGradientJob.KERNEL) + number * PLANES * f * BLOCK_BYTES
+        for k in range(PLANES):
+            factors, sums = scratch + k * plane, products + k * product_plane
+            product(
+                kind, factors, f * size, size, weights + k * f * BLOCK_BYTES, BLOCK_BYTES, sums, BLOCK_BYTES,
+                tiles, f,
+            )  # fmt: skip
+        gather_inputs(
+            kind, products, product_plane, BLOCK_BYTES, columns, min(block, c - first),
+            carry + number * 2 * reach * BLOCK_BYTES,
+            unused_row if above else target + first * size,
+            0 if above else width * c * size,
+            BLOCK_BYTES if above else c * size,
+        )  # fmt: skip
+    # The last column of an odd width is under no window.
+    if not above and width > reach:
+        clear(target + reach * c * size, c * size)
+        clear(target + (width + reach) * c * size, c * size)
+
+
+@jit
+def _last_rows(kind, job, image, carry):
+    """The rows that the last windows leave in the carry, and zeros for the last row of an odd height."""
+    size = size_of(kind)
+    c = word(job, Job.IN_CHANNELS)
+    height, width = word(job, Job.HEIGHT), word(job, Job.WIDTH)
+    rows, reach = windows_of(job)[0], _reach(width)
+    row = width * c * size
+    target = word(job, InputGradientJob.OUT) + (image * height + 2 * rows) * row
+    block = BLOCK_BYTES // size
+    for r in range(2):
         for first in range(0, c, block):
-            number = first // block
-            weights = kernel + number * 16 * f * BLOCK_BYTES
-            for k in range(16):
-                product(
-                    kind,
-                    scratch + k * plane,
-                    f * size,
-                    size,
-                    weights + k * f * BLOCK_BYTES,
-                    BLOCK_BYTES,
-                    products + k * products_plane,
-                    BLOCK_BYTES,
-                    rows,
-                    f,
-                )
-            above = y < start
-            gather_inputs(
-                kind,
-                products,
-                products_plane,
-                BLOCK_BYTES,
-                tw,
-                min(block, c - first),
-                carry + number * carry_bytes,
-                unused_row if above else target + first * size,
-                0 if above else w * c * size,
-                BLOCK_BYTES if above else c * size,
-            )
-        if y >= start and w > reach:
-            clear(target + reach * c * size, c * size)
-            clear(target + (w + reach) * c * size, c * size)
-    if stop == th:
-        target = out + (image * h + 2 * th) * w * c * size
-        for r in range(2):
-            for first in range(0, c, block):
-                move_pixels(
-                    kind,
-                    carry + first // block * carry_bytes + r * reach * BLOCK_BYTES,
-                    BLOCK_BYTES,
-                    target + r * w * c * size + first * size,
-                    c * size,
-                    reach,
-                    min(block, c - first),
-                )
-            if w > reach:
-                clear(target + (r * w + reach) * c * size, c * size)
-        if h > 2 * th + 2:
-            clear(target + 2 * w * c * size, w * c * size)
+            source = carry + (first // block * 2 + r) * reach * BLOCK_BYTES
+            goal = target + r * row + first * size
+            move_pixels(kind, source, BLOCK_BYTES, goal, c * size, reach, min(block, c - first))
+        if width > reach:
+            clear(target + r * row + reach * c * size, c * size)
+    if height > 2 * rows + 2:
+        clear(target + 2 * row, row)

@@ -1,66 +1,110 @@
-"""Forms that the tasks of ``_conv/forward`` and ``_conv_backward`` share.
+"""What a convolution job is, and forms that its tasks in ``forward``, ``weight_gradient`` and ``input_gradient`` share.
 
-A job is a row of int64 words in memory: images, height, width, input channels, output channels, pieces, then addresses
-of C-contiguous arrays. A task is one piece of it; it owns what it writes and its scratch, so that any thread may run it
-at any time, and the result does not depend on which thread did.
+A job is a row of int64 words in memory: sizes (``Job``), then addresses of C-contiguous arrays (the enumeration beside
+each task says which). Words in memory and not arguments, because XLA's threads get one pointer (``xla_threads``). A
+task is one part of a job; it owns what it writes and its scratch, so that any thread may run it at any time, and the
+result does not depend on which thread did.
 
 Packed weights are 16 planes for each slice of ``BLOCK_BYTES`` of output channels, zero where channels do not fill it.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from enum import IntEnum, auto
+from typing import Final
+
+from numba.extending import register_jitable
 
 from ctkernels.cpu._conv.lanes import BLOCK_BYTES
-from ctkernels.cpu._conv.memory import clear, size_of
+from ctkernels.cpu._conv.memory import clear, size_of, word
 from ctkernels.cpu._conv.weights import transform_kernel
 from ctkernels.cpu._core.jit import jit
 
 FEW_CHANNELS: Final = 4
 CHUNK: Final = 64
 """Tiles that go through the products together: 16 planes of 64 input channels take 256 KB of float32."""
-PIECES: Final = 8
-"""Bands of an image in the forward pass, and the fewest partial sums of a kernel's gradient."""
-APART: Final = 64
+PLANES: Final = 16
+"""A 4 x 4 tile has so many factors; each has a plane of its own, so that products are ordinary matrix products."""
+PLANE_PADDING: Final = 64
 """Bytes between planes, so that 16 planes of a power of two do not fall into one set of the first-level cache."""
+JOB_WORDS: Final = 16
 
 
-@jit
-def up(number: Any, step: Any) -> Any:
+class Job(IntEnum):
+    """Words that every job begins with."""
+
+    IMAGES = 0
+    HEIGHT = auto()
+    WIDTH = auto()
+    IN_CHANNELS = auto()
+    OUT_CHANNELS = auto()
+    PARTS = auto()
+    """Bands of an image, or partial sums."""
+    ADDRESSES = auto()
+    """The first word after the sizes."""
+
+
+@register_jitable
+def windows(length):
+    """2 x 2 windows along an axis: the convolution takes 2 pixels off, an odd last row or column has no window."""
+    return (length - 2) // 2
+
+
+@register_jitable
+def round_up(number, step):
     """The next multiple."""
     return (number + step - 1) // step * step
 
 
 @jit
-def is_direct(kind: Any, c: Any, f: Any) -> Any:
+def channels_of(job):
+    """Input and output channels."""
+    return word(job, Job.IN_CHANNELS), word(job, Job.OUT_CHANNELS)
+
+
+@jit
+def windows_of(job):
+    """Rows of windows, and windows of a row."""
+    return windows(word(job, Job.HEIGHT)), windows(word(job, Job.WIDTH))
+
+
+@jit
+def plane_bytes(kind, tiles, channels):
+    """From one plane to the next."""
+    return round_up(tiles * channels * size_of(kind), 64) + PLANE_PADDING
+
+
+@jit
+def product_plane_bytes(tiles):
+    """The same for products, which are made one slice of output channels at a time."""
+    return tiles * BLOCK_BYTES + PLANE_PADDING
+
+
+@jit
+def is_direct(kind, in_channels, out_channels):
     """Whether the plain sum serves better than Winograd's, and can: it has no code for half-filled registers."""
-    return c <= FEW_CHANNELS and f * size_of(kind) % BLOCK_BYTES == 0
+    return in_channels <= FEW_CHANNELS and out_channels * size_of(kind) % BLOCK_BYTES == 0
 
 
 @jit
-def packed_bytes(kind: Any, deep: Any, wide: Any) -> Any:
-    """Room for the packed kernel of ``deep`` input and ``wide`` output channels."""
-    return up(wide * size_of(kind), BLOCK_BYTES) * 16 * deep
+def packed_bytes(kind, in_channels, out_channels):
+    """Room for a packed kernel."""
+    return round_up(out_channels * size_of(kind), BLOCK_BYTES) * PLANES * in_channels
 
 
 @jit
-def pack(kind: Any, kernel: Any, deep: Any, wide: Any, out: Any) -> None:
-    """Transform a ``(3, 3, deep, wide)`` kernel into slices of planes."""
+def pack(kind, kernel, in_channels, out_channels, out):
+    """Transform a ``(3, 3, in_channels, out_channels)`` kernel into slices of planes."""
     size = size_of(kind)
     block = BLOCK_BYTES // size
-    for first in range(0, wide, block):
-        target = out + first // block * 16 * deep * BLOCK_BYTES
-        many = min(block, wide - first)
-        if many < block:
-            clear(target, 16 * deep * BLOCK_BYTES)
+    plane = in_channels * BLOCK_BYTES
+    row = out_channels * size
+    for first in range(0, out_channels, block):
+        target = out + first // block * PLANES * plane
+        used = min(block, out_channels - first)
+        # Products take whole slices: what channels do not fill must add nothing.
+        if used < block:
+            clear(target, PLANES * plane)
         transform_kernel(
-            kind,
-            kernel + first * size,
-            deep * wide * size,
-            wide * size,
-            deep,
-            many,
-            target,
-            deep * BLOCK_BYTES,
-            BLOCK_BYTES,
+            kind, kernel + first * size, in_channels * row, row, in_channels, used, target, plane, BLOCK_BYTES
         )

@@ -6,7 +6,7 @@ narrower, a convolution keeps its sums in registers: too wide a vector spills, s
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from llvmlite import binding
 from numba.core import config
@@ -36,11 +36,11 @@ BLOCK_BYTES: Final = 2 * REGISTER_BYTES
 """Columns of that block, in bytes. Packed weights come in slices of this width."""
 
 
-def full(builder: Any, kind: Any) -> Vectors:
+def full(builder, kind) -> Vectors:
     """Whole registers of numbers of a Numba type."""
     return Vectors(builder, kind, REGISTER_BYTES // (kind.bitwidth // 8))
 
 
-def single(builder: Any, kind: Any) -> Vectors:
+def single(builder, kind) -> Vectors:
     """One number: for what is left over where channels do not fill a register."""
     return Vectors(builder, kind, 1)

@@ -2,53 +2,51 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from llvmlite import ir
 from numba.core import cgutils, types
 
 from ctkernels.cpu._conv.tiles import over_channels
-from ctkernels.cpu._core.vectors import I64, Vectors, intrinsic, whole
+from ctkernels.cpu._core.vectors import I64, intrinsic, whole
 
 
 @intrinsic
-def size_of(typing: Any, kind: Any) -> Any:
+def size_of(typing, kind):
     """Bytes of a number, known when compiled."""
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    def codegen(context, builder, signature, args):
         return whole(kind.bitwidth // 8)
 
     return types.int64(kind), codegen
 
 
 @intrinsic
-def word(typing: Any, address: Any, index: Any) -> Any:
+def word(typing, address, index):
     """The int64 number ``index`` after an address."""
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        place = builder.add(args[0], builder.mul(args[1], whole(8)))
-        return builder.load(builder.inttoptr(place, I64.as_pointer()))
+    def codegen(context, builder, signature, args):
+        address = builder.add(args[0], builder.mul(args[1], whole(8)))
+        return builder.load(builder.inttoptr(address, I64.as_pointer()))
 
     return types.int64(types.int64, types.int64), codegen
 
 
 @intrinsic
-def set_word(typing: Any, address: Any, index: Any, value: Any) -> Any:
+def set_word(typing, address, index, value):
     """Write the int64 number ``index`` after an address."""
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        place = builder.add(args[0], builder.mul(args[1], whole(8)))
-        builder.store(args[2], builder.inttoptr(place, I64.as_pointer()))
+    def codegen(context, builder, signature, args):
+        address = builder.add(args[0], builder.mul(args[1], whole(8)))
+        builder.store(args[2], builder.inttoptr(address, I64.as_pointer()))
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64, types.int64), codegen
 
 
 @intrinsic
-def clear(typing: Any, address: Any, count: Any) -> Any:
+def clear(typing, address, count):
     """Zero ``count`` bytes."""
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    def codegen(context, builder, signature, args):
         cgutils.memset(builder, builder.inttoptr(args[0], ir.IntType(8).as_pointer()), args[1], 0)
         return context.get_dummy_value()
 
@@ -56,20 +54,20 @@ def clear(typing: Any, address: Any, count: Any) -> Any:
 
 
 @intrinsic
-def add_parts(typing: Any, kind: Any, parts: Any, part: Any, count: Any, out: Any, length: Any) -> Any:
+def add_parts(typing, kind, parts, part, count, out, length):
     """``length`` sums over ``count`` rows ``part`` bytes apart, added in that order, to ``out``."""
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    def codegen(context, builder, signature, args):
         b = builder
         _, parts, part, count, out, length = args
 
-        def piece(v: Vectors, k: Any) -> None:
-            def add(p: Any, total: Any) -> Any:
+        def body(v, k):
+            def add(p, total):
                 return (b.fadd(total, v.load(b.add(v.at(parts, k), b.mul(p, part)), align=v.size)),)
 
             v.store(v.loop(whole(0), count, 1, add, (v.constant(0.0),))[0], v.at(out, k), v.size)
 
-        over_channels(b, kind, length, piece)
+        over_channels(b, kind, length, body)
         return context.get_dummy_value()
 
     return types.void(kind, *[types.int64] * 5), codegen

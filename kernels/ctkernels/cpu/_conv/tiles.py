@@ -1,4 +1,4 @@
-"""Pieces of vector code that the convolution's kernels share: the 1-D transforms, the maximum, channels left over.
+"""Vector code that the convolution's kernels share: the 1-D transforms, the maximum, channels left over.
 
 Transforms of Winograd's minimal filtering F(2, 3) and their adjoints; ``both`` makes them two-dimensional.
 """
@@ -15,33 +15,33 @@ from ctkernels.cpu._conv.lanes import full, single
 from ctkernels.cpu._core.vectors import Vectors, whole
 
 DEAD = 4
-"""Place of the maximum that ReLU cut: no gradient passes. Places 0 to 3 count along the rows of the window."""
+"""Argmax where ReLU cut the maximum: no gradient passes. 0 to 3 count along the rows of the window."""
 
 
-def over_channels(builder: Any, kind: Any, channels: Any, piece: Callable[[Vectors, Any], None]) -> None:
-    """``piece(v, c)`` for whole registers of channels, then one by one."""
+def over_channels(builder, kind, channels, body: Callable[[Vectors, Any], None]) -> None:
+    """``body(v, c)`` for whole registers of channels, then one by one."""
     wide, narrow = full(builder, kind), single(builder, kind)
     even = builder.mul(builder.sdiv(channels, whole(wide.lanes)), whole(wide.lanes))
-    wide.loop(whole(0), even, wide.lanes, lambda c: piece(wide, c))
-    wide.loop(even, channels, 1, lambda c: piece(narrow, c))
+    wide.loop(whole(0), even, wide.lanes, lambda c: body(wide, c))
+    wide.loop(even, channels, 1, lambda c: body(narrow, c))
 
 
-def inputs(b: Any, d: list[Any]) -> list[Any]:
+def inputs(b, d: list[Any]) -> list[Any]:
     """Four inputs to four factors."""
     return [b.fsub(d[0], d[2]), b.fadd(d[1], d[2]), b.fsub(d[2], d[1]), b.fsub(d[1], d[3])]
 
 
-def inputs_adjoint(b: Any, v: list[Any]) -> list[Any]:
+def inputs_adjoint(b, v: list[Any]) -> list[Any]:
     """Adjoint of ``inputs``."""
     return [v[0], b.fadd(b.fsub(v[1], v[2]), v[3]), b.fadd(b.fsub(v[1], v[0]), v[2]), b.fneg(v[3])]
 
 
-def outputs(b: Any, m: list[Any]) -> list[Any]:
+def outputs(b, m: list[Any]) -> list[Any]:
     """Four products to two outputs."""
     return [b.fadd(b.fadd(m[0], m[1]), m[2]), b.fsub(b.fsub(m[1], m[2]), m[3])]
 
 
-def outputs_adjoint(b: Any, y: list[Any]) -> list[Any]:
+def outputs_adjoint(b, y: list[Any]) -> list[Any]:
     """Adjoint of ``outputs``."""
     return [y[0], b.fadd(y[0], y[1]), b.fsub(y[0], y[1]), b.fneg(y[1])]
 
@@ -66,43 +66,46 @@ def both(columns: list[list[Any]], one: Callable[[list[Any]], list[Any]]) -> lis
     return [one([column[r] for column in done]) for r in range(len(done[0]))]
 
 
-def maximum(v: Vectors, x: Any, y: Any) -> Any:
+def maximum(v: Vectors, x, y):
     """The greater of two; NaN if either is."""
     name = f"llvm.maximum.v{v.lanes}f{8 * v.size}"
     function = cgutils.get_or_insert_function(v.b.module, ir.FunctionType(v.type, [v.type] * 2), name)
     return v.b.call(function, [x, y])
 
 
-def places_type(v: Vectors) -> Any:
+def argmax_type(v: Vectors):
     """A vector of as many bytes as ``v`` has numbers."""
     return ir.VectorType(ir.IntType(8), v.lanes)
 
 
-def _place(v: Vectors, number: int) -> Any:
-    return ir.Constant(places_type(v), [ir.Constant(ir.IntType(8), number)] * v.lanes)
+def _all(v: Vectors, number: int):
+    """A vector of one argmax."""
+    return ir.Constant(argmax_type(v), [ir.Constant(ir.IntType(8), number)] * v.lanes)
 
 
-def store_pooled(v: Vectors, window: list[Any], bias: Any, out: Any, places: Any) -> None:
-    """Bias, ReLU and maximum of four outputs to ``out``; where it was to ``places`` unless that address is zero.
+def store_pooled(v: Vectors, window: list[Any], bias, out, argmax) -> None:
+    """Bias, ReLU and maximum of four outputs to ``out``; which it was to ``argmax`` unless that address is zero.
 
     ``max(a) + b == max(a + b)`` in floating point too, so that the bias comes after the maximum. The first of equals is
-    the maximum's place, as in Keras and PyTorch.
+    the maximum, as in Keras and PyTorch.
     """
     b = v.b
     zero = v.constant(0.0)
     most = maximum(v, maximum(v, window[0], window[1]), maximum(v, window[2], window[3]))
     y = b.fadd(most, bias)
+    # Not a maximum with zero: NaN fails the comparison and stays.
     y = b.select(b.fcmp_ordered("<=", y, zero), zero, y)
     v.store(y, out, v.size)
-    with b.if_then(b.icmp_signed("!=", places, whole(0))):
-        place = _place(v, 3)
+    with b.if_then(b.icmp_signed("!=", argmax, whole(0))):
+        # Compared before bias and ReLU, which could make unequal outputs equal.
+        first = _all(v, 3)
         for number in (2, 1, 0):
-            place = b.select(b.fcmp_ordered("==", window[number], most), _place(v, number), place)
-        v.store(b.select(b.fcmp_ordered(">", y, zero), place, _place(v, DEAD)), places)
+            first = b.select(b.fcmp_ordered("==", window[number], most), _all(v, number), first)
+        v.store(b.select(b.fcmp_ordered(">", y, zero), first, _all(v, DEAD)), argmax)
 
 
-def load_window_gradient(v: Vectors, gradient: Any, places: Any) -> list[Any]:
-    """The gradient of the four outputs of a window: its own at the maximum's place, zero elsewhere."""
+def load_window_gradient(v: Vectors, gradient, argmax) -> list[Any]:
+    """The gradient of the four outputs of a window: its own at the maximum, zero elsewhere."""
     b = v.b
-    g, place = v.load(gradient, align=v.size), v.load(places, places_type(v))
-    return [b.select(b.icmp_unsigned("==", place, _place(v, n)), g, v.constant(0.0)) for n in range(4)]
+    g, first = v.load(gradient, align=v.size), v.load(argmax, argmax_type(v))
+    return [b.select(b.icmp_unsigned("==", first, _all(v, n)), g, v.constant(0.0)) for n in range(4)]

@@ -1,11 +1,27 @@
-"""The gradients of kernel and bias as tasks; see ``_conv/job``."""
+"""The gradients of kernel and bias as tasks, each a partial sum over rows of windows of all images; see ``job``.
+
+The partial sums are added up in a fixed order at the end (``finish_weight_gradient``), so that results do not depend on
+which thread was faster.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from enum import IntEnum, auto
+from typing import Final
 
 from ctkernels.cpu._conv.direct import SLICE, add_row_gradient
-from ctkernels.cpu._conv.job import APART, CHUNK, is_direct, up
+from ctkernels.cpu._conv.job import (
+    CHUNK,
+    PLANES,
+    Job,
+    channels_of,
+    is_direct,
+    plane_bytes,
+    product_plane_bytes,
+    round_up,
+    windows,
+    windows_of,
+)
 from ctkernels.cpu._conv.lanes import BLOCK_BYTES, REGISTER_BYTES, ROWS
 from ctkernels.cpu._conv.memory import add_parts, clear, size_of, word
 from ctkernels.cpu._conv.product import add_product
@@ -13,135 +29,162 @@ from ctkernels.cpu._conv.weights import finish_kernel_gradient
 from ctkernels.cpu._conv.winograd import spread_gradient, transform_inputs
 from ctkernels.cpu._core.jit import jit
 
+_LEAST_PARTS: Final = 8
+"""A number of its own and not that of the threads, so that up to 4 threads all give the same bits."""
+
+
+class WeightGradientJob(IntEnum):
+    """Addresses of a job for the gradients of kernel and bias."""
+
+    X = Job.ADDRESSES
+    GRADIENT = auto()
+    ARGMAX = auto()
+    SUMS = auto()
+    """``parts`` times ``part_bytes``."""
+    KERNEL_GRADIENT = auto()
+    BIAS_GRADIENT = auto()
+
 
 @jit
-def rows_together(tw: Any) -> Any:
+def _rows_per_group(columns):
     """Rows of windows whose products are added up at once, so that sums are loaded and stored less often."""
-    return max(1, CHUNK // tw)
+    return max(1, CHUNK // columns)
 
 
 @jit
-def part_bytes(kind: Any, c: Any, f: Any) -> Any:
-    """Room for one set of partial sums of the kernel's and the bias' gradients."""
-    wide = up(f * size_of(kind), BLOCK_BYTES)
-    return wide * (9 * c if is_direct(kind, c, f) else 16 * up(c, ROWS)) + wide
+def _row_groups(rows, columns):
+    """Groups of rows of windows of an image: the units that tasks share."""
+    per_group = _rows_per_group(columns)
+    return (rows + per_group - 1) // per_group
 
 
 @jit
-def weight_gradient_scratch(kind: Any, h: Any, w: Any, c: Any, f: Any) -> Any:
-    """Bytes of scratch of a weight gradient task."""
-    tiles = (w - 2) // 2 * rows_together((w - 2) // 2)
-    return 16 * (up(tiles * up(c, ROWS) * size_of(kind), 64) + APART + tiles * BLOCK_BYTES + APART)
+def weight_gradient_parts(images, window_rows, columns, threads):
+    """Partial sums: at most one a group of rows."""
+    return min(max(_LEAST_PARTS, 2 * threads), max(images * _row_groups(window_rows, columns), 1))
 
 
 @jit
-def weight_gradient_task(kind: Any, job: Any, task: Any, scratch: Any) -> None:
-    """One of ``pieces`` partial sums over rows of windows of all images. Addresses: x, gradient, places, sums."""
-    n, h, w, c, f, pieces = word(job, 0), word(job, 1), word(job, 2), word(job, 3), word(job, 4), word(job, 5)
-    x, gradient, places = word(job, 6), word(job, 7), word(job, 8)
-    size = size_of(kind)
-    block = BLOCK_BYTES // size
-    th, tw = (h - 2) // 2, (w - 2) // 2
-    together = rows_together(tw)
-    groups = (th + together - 1) // together
+def part_bytes(kind, in_channels, out_channels):
+    """Room for one set of partial sums: of the kernel's gradient (taps, or Winograd's planes), then of the bias'."""
+    row = round_up(out_channels * size_of(kind), BLOCK_BYTES)
+    direct = is_direct(kind, in_channels, out_channels)
+    return row * (9 * in_channels if direct else PLANES * round_up(in_channels, ROWS)) + row
+
+
+@jit
+def weight_gradient_scratch(kind, height, width, in_channels, out_channels):
+    """Bytes of scratch of a task."""
+    tiles = windows(width) * _rows_per_group(windows(width))
+    return PLANES * (plane_bytes(kind, tiles, round_up(in_channels, ROWS)) + product_plane_bytes(tiles))
+
+
+@jit
+def _sums_of(kind, job, part):
+    """Addresses of a part's sums for the kernel and for the bias."""
+    c, f = channels_of(job)
     room = part_bytes(kind, c, f)
-    sums = word(job, 9) + task * room
-    bias_sums = sums + room - up(f * size, BLOCK_BYTES)
-    clear(sums, room)
-    deep = up(c, ROWS)
-    plane = up(together * tw * deep * size, 64) + APART
-    spread = scratch + 16 * plane
-    spread_plane = together * tw * BLOCK_BYTES + APART
+    kernel_sums = word(job, WeightGradientJob.SUMS) + part * room
+    return kernel_sums, kernel_sums + room - round_up(f * size_of(kind), BLOCK_BYTES)
+
+
+@jit
+def weight_gradient_task(kind, job, task, scratch):
+    """One partial sum."""
+    c, f = channels_of(job)
+    rows, columns = windows_of(job)
+    images, parts = word(job, Job.IMAGES), word(job, Job.PARTS)
+    clear(_sums_of(kind, job, task)[0], part_bytes(kind, c, f))
+    # Rows of the planes beyond the channels are read by the product and must hold numbers.
+    clear(scratch, weight_gradient_scratch(kind, word(job, Job.HEIGHT), word(job, Job.WIDTH), c, f))
+    groups, per_group = _row_groups(rows, columns), _rows_per_group(columns)
     direct = is_direct(kind, c, f)
-    clear(scratch, weight_gradient_scratch(kind, h, w, c, f))
-    for item in range(n * groups * task // pieces, n * groups * (task + 1) // pieces):
-        image, first_row = item // groups, item % groups * together
-        rows = min(together, th - first_row)
-        source = x + (image * h + 2 * first_row) * w * c * size
-        origin = (image * th + first_row) * tw * f
+    for item in range(images * groups * task // parts, images * groups * (task + 1) // parts):
+        image, first_row = item // groups, item % groups * per_group
+        count = min(per_group, rows - first_row)
         if direct:
-            for r in range(rows):
-                for first in range(0, f, SLICE * REGISTER_BYTES // size):
-                    k = origin + r * tw * f + first
-                    add_row_gradient(
-                        kind,
-                        source + 2 * r * w * c * size,
-                        w * c * size,
-                        c,
-                        gradient + k * size,
-                        places + k,
-                        f,
-                        tw,
-                        sums + first * size,
-                        f * size,
-                        bias_sums + first * size,
-                    )
-            continue
-        for r in range(rows):
-            transform_inputs(
-                kind,
-                source + 2 * r * w * c * size,
-                w * c * size,
-                c,
-                tw,
-                scratch + r * tw * deep * size,
-                plane,
-                deep * size,
-            )
-        for first in range(0, f, block):
-            for r in range(rows):
-                k = origin + r * tw * f + first
-                spread_gradient(
-                    kind,
-                    gradient + k * size,
-                    places + k,
-                    f,
-                    tw,
-                    min(block, f - first),
-                    spread + r * tw * BLOCK_BYTES,
-                    spread_plane,
-                    BLOCK_BYTES,
-                    bias_sums + first * size,
-                )
-            for k in range(16):
-                add_product(
-                    kind,
-                    scratch + k * plane,
-                    size,
-                    deep * size,
-                    spread + k * spread_plane,
-                    BLOCK_BYTES,
-                    sums + (first // block * 16 + k) * deep * BLOCK_BYTES,
-                    BLOCK_BYTES,
-                    deep,
-                    rows * tw,
-                )
+            for y in range(first_row, first_row + count):
+                _direct_row(kind, job, task, image, y)
+        else:
+            _winograd_rows(kind, job, task, image, first_row, count, scratch)
 
 
 @jit
-def finish_weight_gradient(kind: Any, job: Any) -> None:
-    """Add the partial sums up. Addresses beyond those of the tasks: gradients of the kernel and of the bias."""
-    c, f, pieces = word(job, 3), word(job, 4), word(job, 5)
-    sums, kernel, bias = word(job, 9), word(job, 10), word(job, 11)
+def _pixels_of(kind, job, image, y):
+    """Address of the four rows of pixels under a row of windows."""
+    width, c = word(job, Job.WIDTH), word(job, Job.IN_CHANNELS)
+    return word(job, WeightGradientJob.X) + (image * word(job, Job.HEIGHT) + 2 * y) * width * c * size_of(kind)
+
+
+@jit
+def _direct_row(kind, job, task, image, y):
+    """Add a row of windows to the sums by the plain formula, some registers of output channels at a time."""
+    size = size_of(kind)
+    c, f = channels_of(job)
+    rows, columns = windows_of(job)
+    gradient, argmax = word(job, WeightGradientJob.GRADIENT), word(job, WeightGradientJob.ARGMAX)
+    sums, bias_sums = _sums_of(kind, job, task)
+    source, row = _pixels_of(kind, job, image, y), word(job, Job.WIDTH) * c * size
+    for first in range(0, f, SLICE * REGISTER_BYTES // size):
+        k = (image * rows + y) * columns * f + first
+        add_row_gradient(
+            kind, source, row, c, gradient + k * size, argmax + k, f, columns, sums + first * size, f * size,
+            bias_sums + first * size,
+        )  # fmt: skip
+
+
+@jit
+def _winograd_rows(kind, job, task, image, first_row, count, scratch):
+    """Add ``count`` rows of windows to the sums in Winograd's form: the sum over tiles is a matrix product a plane."""
+    size = size_of(kind)
+    c, f = channels_of(job)
+    rows, columns = windows_of(job)
+    gradient, argmax = word(job, WeightGradientJob.GRADIENT), word(job, WeightGradientJob.ARGMAX)
+    sums, bias_sums = _sums_of(kind, job, task)
+    # The product's rows are input channels here, hence whole blocks of ROWS of them.
+    depth = round_up(c, ROWS)
+    tiles = _rows_per_group(columns) * columns
+    plane, spread_plane = plane_bytes(kind, tiles, depth), product_plane_bytes(tiles)
+    spread = scratch + PLANES * plane
+    row = word(job, Job.WIDTH) * c * size
+    for r in range(count):
+        source, target = _pixels_of(kind, job, image, first_row + r), scratch + r * columns * depth * size
+        transform_inputs(kind, source, row, c, columns, target, plane, depth * size)
+    block = BLOCK_BYTES // size
+    for first in range(0, f, block):
+        for r in range(count):
+            k = (image * rows + first_row + r) * columns * f + first
+            spread_gradient(
+                kind, gradient + k * size, argmax + k, f, columns, min(block, f - first),
+                spread + r * columns * BLOCK_BYTES, spread_plane, BLOCK_BYTES, bias_sums + first * size,
+            )  # fmt: skip
+        for k in range(PLANES):
+            # Left is read transposed: rows are channels, one number apart, and steps are tiles.
+            left, target = scratch + k * plane, sums + (first // block * PLANES + k) * depth * BLOCK_BYTES
+            add_product(
+                kind, left, size, depth * size, spread + k * spread_plane, BLOCK_BYTES, target, BLOCK_BYTES,
+                depth, count * columns,
+            )  # fmt: skip
+
+
+@jit
+def finish_weight_gradient(kind, job):
+    """Add the partial sums up, in the order of the parts."""
+    c, f = channels_of(job)
+    parts = word(job, Job.PARTS)
+    kernel = word(job, WeightGradientJob.KERNEL_GRADIENT)
     size = size_of(kind)
     block = BLOCK_BYTES // size
     room = part_bytes(kind, c, f)
-    add_parts(kind, sums + room - up(f * size, BLOCK_BYTES), room, pieces, bias, f)
+    sums, bias_sums = _sums_of(kind, job, 0)
+    add_parts(kind, bias_sums, room, parts, word(job, WeightGradientJob.BIAS_GRADIENT), f)
     if is_direct(kind, c, f):
-        add_parts(kind, sums, room, pieces, kernel, 9 * c * f)
+        add_parts(kind, sums, room, parts, kernel, 9 * c * f)
         return
-    deep = up(c, ROWS)
+    plane = round_up(c, ROWS) * BLOCK_BYTES
     for first in range(0, f, block):
+        # The transform is linear: one transform of the sum instead of one of every part.
         finish_kernel_gradient(
-            kind,
-            sums + first // block * 16 * deep * BLOCK_BYTES,
-            room,
-            pieces,
-            deep * BLOCK_BYTES,
-            BLOCK_BYTES,
-            c,
-            min(block, f - first),
-            kernel + first * size,
-            c * f * size,
-            f * size,
-        )
+            kind, sums + first // block * PLANES * plane, room, parts, plane, BLOCK_BYTES, c, min(block, f - first),
+            kernel + first * size, c * f * size, f * size,
+        )  # fmt: skip

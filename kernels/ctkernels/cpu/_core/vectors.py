@@ -20,17 +20,17 @@ I32 = ir.IntType(32)
 I64 = ir.IntType(64)
 
 
-def intrinsic(function: Callable[..., Any]) -> Any:
+def intrinsic(function: Callable[..., Any]):
     """``numba.extending.intrinsic`` as a typed decorator."""
     return _numba_intrinsic(function)
 
 
-def whole(value: int) -> Any:
+def whole(value: int):
     """An int64 constant."""
     return ir.Constant(I64, value)
 
 
-def is_integer(kind: Any) -> bool:
+def is_integer(kind) -> bool:
     """Whether a Numba number type is one of the integers."""
     return str(kind).startswith(("int", "uint"))
 
@@ -38,7 +38,7 @@ def is_integer(kind: Any) -> bool:
 class Vectors:
     """Emits loads, stores and arithmetic on vectors of one floating-point type; ``lanes`` defaults to a full vector."""
 
-    def __init__(self, builder: Any, numba_type: Any, lanes: int = 0) -> None:
+    def __init__(self, builder, numba_type, lanes: int = 0) -> None:
         self.b = builder
         double = numba_type == types.float64
         self.scalar = ir.DoubleType() if double else ir.FloatType()
@@ -46,39 +46,39 @@ class Vectors:
         self.lanes = lanes or VECTOR_BYTES // self.size
         self.type = ir.VectorType(self.scalar, self.lanes)
 
-    def at(self, base: Any, index: Any, size: int | None = None) -> Any:
+    def at(self, base, index, size: int | None = None):
         """Address of element ``index`` after ``base``."""
         return self.b.add(base, self.b.mul(index, whole(self.size if size is None else size)))
 
-    def load(self, address: Any, of: Any = None, align: int = 1) -> Any:
+    def load(self, address, of=None, align: int = 1):
         value = self.b.load(self.b.inttoptr(address, (of or self.type).as_pointer()))
         value.align = align
         return value
 
-    def store(self, value: Any, address: Any, align: int = 1) -> None:
+    def store(self, value, address, align: int = 1) -> None:
         self.b.store(value, self.b.inttoptr(address, value.type.as_pointer())).align = align
 
-    def splat(self, value: Any) -> Any:
+    def splat(self, value):
         one = self.b.insert_element(ir.Constant(self.type, ir.Undefined), value, ir.Constant(I32, 0))
         zeros = ir.Constant(ir.VectorType(I32, self.lanes), None)
         return self.b.shuffle_vector(one, ir.Constant(self.type, ir.Undefined), zeros)
 
-    def shuffle(self, u: Any, v: Any, mask: Sequence[int]) -> Any:
+    def shuffle(self, u, v, mask: Sequence[int]):
         """Elements of ``u`` followed by ``v``, by number."""
         return self.b.shuffle_vector(
             u, v, ir.Constant(ir.VectorType(I32, len(mask)), [ir.Constant(I32, k) for k in mask])
         )
 
-    def constant(self, value: float) -> Any:
+    def constant(self, value: float):
         return ir.Constant(self.type, [ir.Constant(self.scalar, value)] * self.lanes)
 
-    def muladd(self, a: Any, b: Any, c: Any) -> Any:
+    def muladd(self, a, b, c):
         """``a * b + c``, fused where the processor can."""
         name = f"llvm.fmuladd.v{self.lanes}f{8 * self.size}"
         function = cgutils.get_or_insert_function(self.b.module, ir.FunctionType(self.type, [self.type] * 3), name)
         return self.b.call(function, [a, b, c])
 
-    def loop(self, start: Any, stop: Any, step: int, body: Callable[..., Any], carried: Sequence[Any] = ()) -> Any:
+    def loop(self, start, stop, step: int, body: Callable[..., Any], carried: Sequence[Any] = ()):
         """``for i in range(start, stop, step)``; ``body(i, *carried)`` returns the carried values' next state."""
         b = self.b
         before, head = b.block, b.append_basic_block()
@@ -100,7 +100,7 @@ class Vectors:
         b.position_at_end(after)
         return state
 
-    def blocks(self, count: Any, width: int, body: Callable[..., Any]) -> None:
+    def blocks(self, count, width: int, body: Callable[..., Any]) -> None:
         """``body(start)`` for blocks of ``width`` up to ``count >= width``; the last one may overlap its neighbour."""
         last = self.b.sub(count, whole(width))
         self.loop(whole(0), last, width, body)

@@ -29,18 +29,7 @@ Array = NDArray[Any]
 
 
 @jit
-def band(
-    x: Array,
-    out: Array,
-    i: int,
-    y0: int,
-    y1: int,
-    layout: Array,
-    places: Array,
-    weights: Array,
-    cval: Any,
-    memory: Array,
-) -> None:
+def band(x, out, i, y0, y1, layout, places, weights, cval, memory):
     """Rows ``y0 .. y1 - 1`` of image ``i``; see ``_gaussian/plan.Plan`` for ``layout``, ``places`` and ``memory``."""
     kind = weights.dtype.type(0)
     pixel = x.dtype.type(0)

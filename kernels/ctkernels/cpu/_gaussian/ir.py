@@ -24,11 +24,11 @@ BLOCK: Final = VECTOR_BYTES // 8
 """Sums kept in registers at a time; the window takes twice as many: 24 of 32 registers, or 12 of 16."""
 
 
-def _symmetric_sums(v: Vectors, row: Callable[[Any], Any], weights: Any, radius: Any) -> Any:
+def _symmetric_sums(v: Vectors, row: Callable[[Any], Any], weights, radius):
     """``BLOCK`` neighbouring sums ``w[0] row(k) + sum of w[j] (row(k - j) + row(k + j))``, ``k = radius ..``."""
     b = v.b
 
-    def tap(j: Any, *state: Any) -> Any:
+    def tap(j, *state):
         sums, below, above = state[:BLOCK], state[BLOCK : 2 * BLOCK], state[2 * BLOCK :]
         below = (row(b.sub(radius, j)), *below[:-1])
         above = (*above[1:], row(b.add(b.add(radius, j), whole(BLOCK - 1))))
@@ -37,7 +37,7 @@ def _symmetric_sums(v: Vectors, row: Callable[[Any], Any], weights: Any, radius:
         return (*sums, *below, *above)
 
     def taps(count: int) -> Callable[..., Any]:
-        def several(j: Any, *state: Any) -> Any:
+        def several(j, *state):
             for k in range(count):  # unrolled, so that the window's registers rotate by name
                 state = tap(b.add(j, whole(k)), *state)
             return state
@@ -56,20 +56,20 @@ def _symmetric_sums(v: Vectors, row: Callable[[Any], Any], weights: Any, radius:
 
 
 @intrinsic
-def weigh_rows(typing: Any, kind: Any, rows: Any, weights: Any, radius: Any, width: Any, out: Any, stride: Any) -> Any:
+def weigh_rows(typing, kind, rows, weights, radius, width, out, stride):
     """Vertical pass: ``BLOCK`` rows of ``width`` elements (whole vectors) to ``out``, ``stride`` bytes apart.
 
     ``rows`` is where the addresses of ``2 * radius + BLOCK`` input rows are, ``weights`` where the half kernel is.
     """
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    def codegen(context, builder, signature, args):
         v = Vectors(builder, kind)
         _, table, w, r, elements, first, step = args
 
-        def columns(x: Any) -> None:
+        def columns(x):
             offset = builder.mul(x, whole(v.size))
 
-            def row(k: Any) -> Any:
+            def row(k):
                 return v.load(builder.add(v.load(v.at(table, k, 8), I64, 8), offset), align=VECTOR_BYTES)
 
             for k, total in enumerate(_symmetric_sums(v, row, w, r)):
@@ -82,17 +82,17 @@ def weigh_rows(typing: Any, kind: Any, rows: Any, weights: Any, radius: Any, wid
 
 
 @intrinsic
-def weigh_shifts(typing: Any, kind: Any, row: Any, weights: Any, radius: Any, vectors: Any, out: Any) -> Any:
+def weigh_shifts(typing, kind, row, weights, radius, vectors, out):
     """Horizontal pass in lane layout: ``vectors >= BLOCK`` vectors from ``row`` (halo before and after) to ``out``."""
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    def codegen(context, builder, signature, args):
         v = Vectors(builder, kind)
         _, source, w, r, count, target = args
 
-        def block(s: Any) -> None:
+        def block(s):
             first = v.at(source, builder.sub(s, r), VECTOR_BYTES)
 
-            def shifted(k: Any) -> Any:
+            def shifted(k):
                 return v.load(v.at(first, k, VECTOR_BYTES), align=VECTOR_BYTES)
 
             for k, total in enumerate(_symmetric_sums(v, shifted, w, r)):
@@ -105,16 +105,16 @@ def weigh_shifts(typing: Any, kind: Any, row: Any, weights: Any, radius: Any, ve
 
 
 @intrinsic
-def to_lanes(typing: Any, kind: Any, pixel: Any, source: Any, vectors: Any, out: Any) -> Any:
+def to_lanes(typing, kind, pixel, source, vectors, out):
     """``LANES * vectors`` pixels at ``source``, of ``pixel``'s type, to lane layout at ``out``."""
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    def codegen(context, builder, signature, args):
         v = Vectors(builder, kind)
         _, _, start, segment, target = args
         row_type = ir.VectorType(context.get_value_type(pixel), v.lanes)
         size = pixel.bitwidth // 8
 
-        def square(s: Any) -> None:
+        def square(s):
             places = [builder.add(builder.mul(segment, whole(k)), s) for k in range(v.lanes)]
             for k, row in enumerate(v.transposed([v.load(v.at(start, p, size), row_type) for p in places])):
                 if is_integer(pixel):
@@ -128,15 +128,15 @@ def to_lanes(typing: Any, kind: Any, pixel: Any, source: Any, vectors: Any, out:
 
 
 @intrinsic
-def saturate(typing: Any, kind: Any, pixel: Any, row: Any, vectors: Any) -> Any:
+def saturate(typing, kind, pixel, row, vectors):
     """Bring a row in lane layout into the range of ``pixel``'s type, if that is an integer."""
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    def codegen(context, builder, signature, args):
         if is_integer(pixel):
             v = Vectors(builder, kind)
             low, high = v.constant(float(pixel.minval)), v.constant(float(pixel.maxval))
 
-            def vector(s: Any) -> None:
+            def vector(s):
                 place = v.at(args[2], s, VECTOR_BYTES)
                 value = v.load(place, align=VECTOR_BYTES)
                 value = builder.select(builder.fcmp_ordered(">", value, low), value, low)
@@ -150,20 +150,20 @@ def saturate(typing: Any, kind: Any, pixel: Any, row: Any, vectors: Any) -> Any:
 
 
 @intrinsic
-def from_lanes(typing: Any, kind: Any, pixel: Any, source: Any, vectors: Any, out: Any) -> Any:
+def from_lanes(typing, kind, pixel, source, vectors, out):
     """Lane layout at ``source`` to pixels at ``out``; integers are rounded half to even and must fit their type."""
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    def codegen(context, builder, signature, args):
         v = Vectors(builder, kind)
         _, _, start, segment, target = args
         size = pixel.bitwidth // 8
 
-        def rounded(row: Any) -> Any:
+        def rounded(row):
             # Adding 1.5 * 2**23 rounds half to even and leaves the whole number in the low bits.
             row = builder.bitcast(builder.fadd(row, v.constant(12582912.0)), ir.VectorType(I32, v.lanes))
             return builder.trunc(row, ir.VectorType(ir.IntType(8 * size), v.lanes))
 
-        def square(s: Any) -> None:
+        def square(s):
             places = [v.at(start, builder.add(s, whole(k)), VECTOR_BYTES) for k in range(v.lanes)]
             rows = [v.load(p, align=VECTOR_BYTES) for p in places]
             if is_integer(pixel):
@@ -178,7 +178,7 @@ def from_lanes(typing: Any, kind: Any, pixel: Any, source: Any, vectors: Any, ou
 
 
 @intrinsic
-def extend_row(typing: Any, kind: Any, row: Any, vectors: Any, radius: Any, inner: Any, places: Any, fill: Any) -> Any:
+def extend_row(typing, kind, row, vectors, radius, inner, places, fill):
     """Put the halo around a row in lane layout at ``row``: ``radius`` vectors before and after it.
 
     ``places`` lists the elements that the positions ``-1, -2 .. -radius`` show, then those from the image's end on,
@@ -186,32 +186,32 @@ def extend_row(typing: Any, kind: Any, row: Any, vectors: Any, radius: Any, inne
     rest. A halo vector is the vector one segment away, moved by one lane, with an extended pixel let in at the end.
     """
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    def codegen(context, builder, signature, args):
         v = Vectors(builder, kind)
         _, body, segment, r, rest, table, constant = args
         last = v.lanes - 1
 
-        def extended(k: Any) -> Any:
+        def extended(k):
             place = v.load(v.at(table, k, 8), I64, 8)
             outside = builder.icmp_signed("<", place, whole(0))
             return v.load(builder.select(outside, constant, v.at(body, place)), v.scalar, v.size)
 
-        def moved(source: Any, target: Any, picks: list[int], lane: int, k: Any) -> None:
+        def moved(source, target, picks, lane, k):
             mask = ir.Constant(ir.VectorType(I32, v.lanes), [ir.Constant(I32, p) for p in picks])
             row = v.load(v.at(body, source, VECTOR_BYTES), align=VECTOR_BYTES)
             row = builder.shuffle_vector(row, ir.Constant(v.type, ir.Undefined), mask)
             row = builder.insert_element(row, extended(k), ir.Constant(I32, lane))
             v.store(row, v.at(body, target, VECTOR_BYTES), VECTOR_BYTES)
 
-        def fill_rest(k: Any) -> None:
+        def fill_rest(k):
             target = v.load(v.at(table, builder.add(builder.add(r, r), builder.add(rest, k)), 8), I64, 8)
             v.store(extended(builder.add(r, k)), v.at(body, target), v.size)
 
-        def before(j: Any) -> None:
+        def before(j):
             source = builder.sub(builder.sub(segment, whole(1)), j)
             moved(source, builder.sub(whole(-1), j), [0, *range(last)], 0, j)
 
-        def after(j: Any) -> None:
+        def after(j):
             k = builder.add(builder.add(r, rest), j)
             moved(j, builder.add(segment, j), [*range(1, v.lanes), last], last, k)
 
@@ -224,10 +224,10 @@ def extend_row(typing: Any, kind: Any, row: Any, vectors: Any, radius: Any, inne
 
 
 @intrinsic
-def copy_bytes(typing: Any, source: Any, out: Any, count: Any) -> Any:
+def copy_bytes(typing, source, out, count):
     """``count`` bytes from address to address."""
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    def codegen(context, builder, signature, args):
         pointer = ir.IntType(8).as_pointer()
         start, target = (builder.inttoptr(a, pointer) for a in args[:2])
         cgutils.raw_memcpy(builder, target, start, args[2], 1)

@@ -14,7 +14,7 @@ from numba import types
 from numba.extending import intrinsic
 
 
-def _block(context: Any, builder: Any, kind: Any, array: Any, offset: Any, size: int) -> tuple[Any, Any]:
+def _block(context, builder, kind, array, offset, size: int) -> tuple[Any, Any]:
     """Pointer to a block, and the block's LLVM vector type."""
     item = context.get_value_type(kind.dtype)
     vector = ir.VectorType(item, size)
@@ -22,30 +22,30 @@ def _block(context: Any, builder: Any, kind: Any, array: Any, offset: Any, size:
     return builder.bitcast(builder.gep(data, [offset]), vector.as_pointer()), vector
 
 
-def _splat(builder: Any, value: Any, vector: Any, size: int) -> Any:
+def _splat(builder, value, vector, size: int):
     """A 64-bit integer, cut to the vector's type, in all its places."""
     undefined = ir.Constant(vector, ir.Undefined)
     lane = builder.insert_element(undefined, builder.trunc(value, vector.element), ir.Constant(ir.IntType(32), 0))
     return builder.shuffle_vector(lane, undefined, ir.Constant(ir.VectorType(ir.IntType(32), size), [0] * size))
 
 
-def _load(builder: Any, pointer: Any, kind: Any) -> Any:
+def _load(builder, pointer, kind):
     value = builder.load(pointer)
     value.align = kind.dtype.bitwidth // 8
     return value
 
 
-def _store(builder: Any, value: Any, pointer: Any, kind: Any) -> None:
+def _store(builder, value, pointer, kind):
     builder.store(value, pointer).align = kind.dtype.bitwidth // 8
 
 
-def _add(typingctx: Any, total: Any, at: Any, part: Any, entering: Any, size: Any) -> Any:
+def _add(typingctx, total, at, part, entering, size):
     """``total[at:][:size] += part[entering:][:size]``."""
     if not isinstance(size, types.IntegerLiteral):
         return None
     n = size.literal_value
 
-    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    def emit(context, builder, signature, args):
         pointer, vector = _block(context, builder, total, args[0], args[1], n)
         new, _ = _block(context, builder, part, args[2], args[3], n)
         value = builder.zext(_load(builder, new, part), vector)
@@ -55,13 +55,13 @@ def _add(typingctx: Any, total: Any, at: Any, part: Any, entering: Any, size: An
     return types.void(total, types.int64, part, types.int64, size), emit
 
 
-def _slide(typingctx: Any, total: Any, at: Any, part: Any, entering: Any, leaving: Any, size: Any) -> Any:
+def _slide(typingctx, total, at, part, entering, leaving, size):
     """``total[at:][:size] += part[entering:][:size] - part[leaving:][:size]``."""
     if not isinstance(size, types.IntegerLiteral):
         return None
     n = size.literal_value
 
-    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    def emit(context, builder, signature, args):
         pointer, vector = _block(context, builder, total, args[0], args[1], n)
         new, _ = _block(context, builder, part, args[2], args[3], n)
         old, _ = _block(context, builder, part, args[2], args[4], n)
@@ -73,13 +73,13 @@ def _slide(typingctx: Any, total: Any, at: Any, part: Any, entering: Any, leavin
     return types.void(total, types.int64, part, types.int64, types.int64, size), emit
 
 
-def _count_up_to(typingctx: Any, block: Any, at: Any, limit: Any, size: Any) -> Any:
+def _count_up_to(typingctx, block, at, limit, size):
     """How many of ``block[at:][:size]`` are at most ``limit``."""
     if not isinstance(size, types.IntegerLiteral):
         return None
     n = size.literal_value
 
-    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    def emit(context, builder, signature, args):
         pointer, vector = _block(context, builder, block, args[0], args[1], n)
         mask = builder.icmp_unsigned("<=", _load(builder, pointer, block), _splat(builder, args[2], vector, n))
         bits = builder.ctpop(builder.bitcast(mask, ir.IntType(n)))
@@ -88,10 +88,10 @@ def _count_up_to(typingctx: Any, block: Any, at: Any, limit: Any, size: Any) -> 
     return types.int64(block, types.int64, types.int64, size), emit
 
 
-def _inside(typingctx: Any, rows: Any, columns: Any, at: Any, row: Any, column: Any, height: Any, width: Any) -> Any:
+def _inside(typingctx, rows, columns, at, row, column, height, width):
     """Bit ``i``: whether ``(rows[at + i], columns[at + i])`` lies in the window that begins at ``(row, column)``."""
 
-    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    def emit(context, builder, signature, args):
         mask = None
         for kind, array, first, size in (
             (rows, args[0], args[3], args[5]),
@@ -107,19 +107,19 @@ def _inside(typingctx: Any, rows: Any, columns: Any, at: Any, row: Any, column: 
     return types.uint64(rows, columns, whole, whole, whole, whole, whole), emit
 
 
-def _count_bits(typingctx: Any, bits: Any) -> Any:
+def _count_bits(typingctx, bits):
     """How many bits are set."""
 
-    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    def emit(context, builder, signature, args):
         return builder.ctpop(args[0])
 
     return types.int64(types.uint64), emit
 
 
-def _lowest_bit(typingctx: Any, bits: Any) -> Any:
+def _lowest_bit(typingctx, bits):
     """The number of the lowest bit that is set; there must be one."""
 
-    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    def emit(context, builder, signature, args):
         return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
 
     return types.int64(types.uint64), emit

@@ -53,7 +53,7 @@ def scratch_size(rows: int, columns: int, itemsize: int) -> int:
 class _Emitter:
     """Emits the steps of one plan for one pixel type."""
 
-    def __init__(self, builder: Any, made: Plan, pixel: Any, element: Any, scratch: Any) -> None:
+    def __init__(self, builder, made: Plan, pixel, element, scratch) -> None:
         self.builder, self.plan, self.scratch, self.element = builder, made, scratch, element
         self.compare = builder.icmp_signed if pixel.signed else builder.icmp_unsigned
         self.itemsize = pixel.bitwidth // 8
@@ -61,22 +61,22 @@ class _Emitter:
         self.vector = ir.VectorType(element, self.lanes)
         self.stride = stride(made.rows, made.columns, self.itemsize)
 
-    def line(self, table: Any, index: Any, row: int, offset: Any) -> Any:
+    def line(self, table, index, row: int, offset):
         """Pointer to pixel ``offset`` of the row whose address stands in ``table[index + row]``."""
         place = self.builder.add(index, ir.Constant(_INT64, row))
         address = self.builder.load(self.builder.gep(table, [place]))
         return self.builder.gep(self.builder.inttoptr(address, self.element.as_pointer()), [offset])
 
-    def at(self, pointer: Any, shift: int, x: Any) -> Any:
+    def at(self, pointer, shift: int, x):
         pointer = self.builder.gep(self.builder.gep(pointer, [x]), [ir.Constant(_INT64, shift)])
         return self.builder.bitcast(pointer, self.vector.as_pointer())
 
-    def buffer(self, name: str, row: int) -> Any:
+    def buffer(self, name: str, row: int):
         part, width = name.split(":")
         offset = (self.plan.buffers[part, int(width)] + row) * self.stride
         return self.builder.gep(self.scratch, [ir.Constant(_INT64, offset)])
 
-    def step(self, step: Step, x: Any, pointer: Callable[[str, int], Any]) -> None:
+    def step(self, step: Step, x, pointer: Callable[[str, int], Any]) -> None:
         """Loads, network and stores of one step at position ``x``."""
         builder = self.builder
         values: dict[int, Any] = {}
@@ -91,7 +91,7 @@ class _Emitter:
         for name, row, node in step.stores:
             builder.store(values[node], self.at(pointer(name, row), 0, x), align=self.itemsize)
 
-    def loop(self, step: Step, count: Any, pointer: Callable[[str, int], Any]) -> None:
+    def loop(self, step: Step, count, pointer: Callable[[str, int], Any]) -> None:
         """The step for ``count`` positions and what it needs beyond; the last vector of results ends at ``count``."""
         builder = self.builder
         lane = ir.Constant(_INT64, self.lanes)
@@ -104,9 +104,7 @@ class _Emitter:
             self.step(step, x, pointer)
 
 
-def _median_strip(
-    typingctx: Any, scratch: Any, lines: Any, outs: Any, first: Any, column: Any, count: Any, rows: Any, columns: Any
-) -> Any:
+def _median_strip(typingctx, scratch, lines, outs, first, column, count, rows, columns):
     """Medians of ``count`` columns (a vector at least) from ``column`` on, for one group of output rows.
 
     ``lines[first:]`` holds the addresses of the source rows, each beginning ``columns // 2`` pixels left of the image;
@@ -115,7 +113,7 @@ def _median_strip(
     if not isinstance(rows, types.IntegerLiteral) or not isinstance(columns, types.IntegerLiteral):
         return None
 
-    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    def emit(context, builder, signature, args):
         made = plan(rows.literal_value, columns.literal_value)
         memory, in_table, out_table = (
             context.make_array(kind)(context, builder, value).data for kind, value in zip((scratch, lines, outs), args)
@@ -125,7 +123,7 @@ def _median_strip(
         zero = ir.Constant(_INT64, 0)
         result = [emitter.line(out_table, zero, row, args[4]) for row in range(made.outputs)]
 
-        def pointer(name: str, row: int) -> Any:
+        def pointer(name: str, row: int):
             return {IMAGE: source, OUT: result}[name][row] if name in (IMAGE, OUT) else emitter.buffer(name, row)
 
         for step in made.steps:

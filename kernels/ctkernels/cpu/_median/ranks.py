@@ -25,7 +25,7 @@ Whole = Any
 
 
 @jit.jit
-def mark_integers(bits: Array, flip: int, seen: Array) -> None:
+def mark_integers(bits, flip, seen):
     """Set ``seen[key]`` for every pixel; ``bits`` of shape ``(h, w)``, uint8 or uint16."""
     for y in range(bits.shape[0]):
         row = bits[y]
@@ -34,7 +34,7 @@ def mark_integers(bits: Array, flip: int, seen: Array) -> None:
 
 
 @jit.jit
-def mark_whole(image: Array, seen: Array) -> bool:
+def mark_whole(image, seen):
     """The same for floats, key ``value + 32768``; False as soon as a pixel is no whole number that int16 can hold."""
     for y in range(image.shape[0]):
         row = image[y]
@@ -51,7 +51,7 @@ def mark_whole(image: Array, seen: Array) -> bool:
 
 
 @jit.jit
-def number(seen: Array, rank_of: Array, key_of: Array) -> int:
+def number(seen, rank_of, key_of):
     """Number the marked keys in order: ``rank_of[key]`` and ``key_of[rank]``; returns how many there are."""
     count = 0
     for key in range(seen.size):
@@ -63,9 +63,7 @@ def number(seen: Array, rank_of: Array, key_of: Array) -> int:
 
 
 @jit.jit
-def spread_integers(
-    bits: Array, flip: int, rank_of: Array, outside: int, row_of: Array, column_of: Array, ranks: Array
-) -> None:
+def spread_integers(bits, flip, rank_of, outside, row_of, column_of, ranks):
     """Ranks of the image extended by the border tables; ``outside`` where these say -1."""
     for y in range(ranks.shape[0]):
         line = ranks[y]
@@ -79,7 +77,7 @@ def spread_integers(
 
 
 @jit.jit
-def spread_whole(image: Array, rank_of: Array, outside: int, row_of: Array, column_of: Array, ranks: Array) -> None:
+def spread_whole(image, rank_of, outside, row_of, column_of, ranks):
     """The same for floats that ``mark_whole`` found to be whole numbers."""
     for y in range(ranks.shape[0]):
         line = ranks[y]
@@ -93,9 +91,7 @@ def spread_whole(image: Array, rank_of: Array, outside: int, row_of: Array, colu
 
 
 @jit.jit
-def spread_keys(
-    bits: Array, floats: bool, flip: int, outside: int, row_of: Array, column_of: Array, keys: Array
-) -> None:
+def spread_keys(bits, floats, flip, outside, row_of, column_of, keys):
     """Keys of the extended image, for any dtype; ``flip`` and ``outside`` uint64, ``keys`` uint64 and flat."""
     width = column_of.size
     below = flip - np.uint64(1)
@@ -119,7 +115,7 @@ def spread_keys(
 
 
 @jit.jit
-def decode(keys: Array, floats: bool, flip: Whole, bits: Array) -> None:
+def decode(keys, floats, flip, bits):
     """The inverse of keys; the largest one becomes a NaN."""
     ones = flip | (flip - np.uint64(1))
     for i in range(keys.size):
@@ -127,7 +123,7 @@ def decode(keys: Array, floats: bool, flip: Whole, bits: Array) -> None:
 
 
 @jit.jit
-def sort_digit(keys: Array, places: Array, digit: int, sorted_keys: Array, sorted_places: Array) -> bool:
+def sort_digit(keys, places, digit, sorted_keys, sorted_places):
     """One stable pass of a radix sort over 11 bits; False (and nothing done) where all keys share the digit."""
     counts = np.zeros(2048, np.int64)
     for i in range(keys.size):
@@ -149,7 +145,7 @@ def sort_digit(keys: Array, places: Array, digit: int, sorted_keys: Array, sorte
 
 
 @jit.jit
-def cut(places: Array, width: int, shift: int, ranks: Array, row_at: Array, column_at: Array) -> None:
+def cut(places, width, shift, ranks, row_at, column_at):
     """Ranks of sorted pixels, and where each of them stands in the extended image (``ranks``, of that ``width``)."""
     for i in range(places.size):
         y = places[i] // width
@@ -160,9 +156,7 @@ def cut(places: Array, width: int, shift: int, ranks: Array, row_at: Array, colu
 
 
 @jit.jit
-def pick(
-    index: Array, rest: Array, shift: int, row_at: Array, column_at: Array, size: tuple[int, int], order: Array
-) -> None:
+def pick(index, rest, shift, row_at, column_at, size, order):
     """The place in sorted order of each median: number ``rest`` among the pixels of run ``index`` in the window."""
     rows, columns = size
     for y in range(index.shape[0]):
@@ -180,7 +174,7 @@ def pick(
 
 
 @jit.jit
-def look_up(index: Array, values: Array, out: Array) -> None:
+def look_up(index, values, out):
     """``out = values[index]``."""
     for y in range(index.shape[0]):
         for x in range(index.shape[1]):

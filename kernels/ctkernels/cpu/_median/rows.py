@@ -24,7 +24,7 @@ _FLOATS = {FLOAT32: (ir.FloatType(), 32), FLOAT64: (ir.DoubleType(), 64)}
 Body = Callable[[Any, Any, int], None]
 
 
-def _sweep(builder: Any, count: Any, lanes: int, body: Body) -> None:
+def _sweep(builder, count, lanes: int, body: Body) -> None:
     """``body(builder, x, lanes)`` over ``0 .. count - 1``: in vectors, the last one moved back, or else one by one."""
     zero, one, lane = (ir.Constant(_INT64, n) for n in (0, 1, lanes))
     with builder.if_else(builder.icmp_signed("<", count, lane)) as (short, usual):
@@ -35,35 +35,35 @@ def _sweep(builder: Any, count: Any, lanes: int, body: Body) -> None:
             body(builder, builder.select(builder.icmp_signed("<", x, last), x, last), lanes)
 
 
-def _vector(builder: Any, base: Any, item: Any, x: Any, lanes: int) -> Any:
+def _vector(builder, base, item, x, lanes: int):
     """Pointer to the ``lanes`` items of type ``item`` from number ``x`` on."""
     pointer = builder.gep(builder.bitcast(base, item.as_pointer()), [x])
     return builder.bitcast(pointer, ir.VectorType(item, lanes).as_pointer())
 
 
-def _all(item: Any, lanes: int, value: float) -> Any:
+def _all(item, lanes: int, value: float):
     return ir.Constant(ir.VectorType(item, lanes), [value] * lanes)
 
 
-def _expect_all(builder: Any, true: Any, lanes: int, good: Any) -> None:
+def _expect_all(builder, true, lanes: int, good) -> None:
     """Clear ``good`` unless every lane is true."""
     whole = ir.IntType(lanes)
     every = builder.icmp_signed("==", builder.bitcast(true, whole), ir.Constant(whole, -1))
     builder.store(builder.and_(builder.load(good), every), good)
 
 
-def _turn(builder: Any, bits: Any, width: int, lanes: int) -> Any:
+def _turn(builder, bits, width: int, lanes: int):
     """Negative integers with all bits but the sign flipped: floats' order of bits, and back again."""
     item = ir.IntType(width)
     sign = builder.ashr(bits, _all(item, lanes, width - 1))
     return builder.xor(bits, builder.and_(sign, _all(item, lanes, 2 ** (width - 1) - 1)))
 
 
-def _whole_body(line: Any, row: Any, kind: int, good: Any) -> Body:
+def _whole_body(line, row, kind: int, good) -> Body:
     real, _ = _FLOATS[kind]
     short, number = ir.IntType(16), ir.IntType(32)
 
-    def body(builder: Any, x: Any, lanes: int) -> None:
+    def body(builder, x, lanes: int) -> None:
         value = builder.load(_vector(builder, row, real, x, lanes), align=4)
         above = builder.fcmp_ordered(">=", value, _all(real, lanes, -32768.0))
         below = builder.fcmp_ordered("<=", value, _all(real, lanes, 32767.0))
@@ -78,19 +78,19 @@ def _whole_body(line: Any, row: Any, kind: int, good: Any) -> Body:
     return body
 
 
-def _copy_body(target: Any, source: Any, key: Any) -> Body:
-    def body(builder: Any, x: Any, lanes: int) -> None:
+def _copy_body(target, source, key) -> Body:
+    def body(builder, x, lanes: int) -> None:
         value = builder.load(_vector(builder, source, key, x, lanes), align=key.width // 8)
         builder.store(value, _vector(builder, target, key, x, lanes), align=key.width // 8)
 
     return body
 
 
-def _turn_body(target: Any, source: Any, key: Any, last_nan: bool) -> Body:
+def _turn_body(target, source, key, last_nan: bool) -> Body:
     infinite = {32: 0x7F800000, 64: 0x7FF0000000000000}[key.width]
     highest = 2 ** (key.width - 1) - 1
 
-    def body(builder: Any, x: Any, lanes: int) -> None:
+    def body(builder, x, lanes: int) -> None:
         bits = builder.load(_vector(builder, source, key, x, lanes), align=key.width // 8)
         keys = _turn(builder, bits, key.width, lanes)
         if last_nan:
@@ -102,11 +102,11 @@ def _turn_body(target: Any, source: Any, key: Any, last_nan: bool) -> Body:
     return body
 
 
-def _whole_back_body(row: Any, line: Any, kind: int) -> Body:
+def _whole_back_body(row, line, kind: int) -> Body:
     real, _ = _FLOATS[kind]
     short = ir.IntType(16)
 
-    def body(builder: Any, x: Any, lanes: int) -> None:
+    def body(builder, x, lanes: int) -> None:
         keys = builder.load(_vector(builder, line, short, x, lanes), align=2)
         value = builder.sitofp(builder.sext(keys, ir.VectorType(ir.IntType(32), lanes)), ir.VectorType(real, lanes))
         builder.store(value, _vector(builder, row, real, x, lanes), align=4)
@@ -114,7 +114,7 @@ def _whole_back_body(row: Any, line: Any, kind: int) -> Body:
     return body
 
 
-def _pointers(context: Any, builder: Any, kinds: Any, args: Any) -> Any:
+def _pointers(context, builder, kinds, args):
     """Pointers into two 1-D arrays: ``(array, at, array, at)``."""
     return [
         builder.gep(context.make_array(kind)(context, builder, array).data, [at])
@@ -122,7 +122,7 @@ def _pointers(context: Any, builder: Any, kinds: Any, args: Any) -> Any:
     ]
 
 
-def _bodies(key: Any, line: Any, row: Any, good: Any, back: bool) -> dict[int, Body]:
+def _bodies(key, line, row, good, back: bool) -> dict[int, Body]:
     """What each kind of pixel takes that a key type serves."""
     pair = (row, line) if back else (line, row)
     bodies = {PIXELS: _copy_body(*pair, key)}
@@ -135,9 +135,9 @@ def _bodies(key: Any, line: Any, row: Any, good: Any, back: bool) -> dict[int, B
     return bodies
 
 
-def _make(back: bool) -> Any:
-    def convert(typingctx: Any, line: Any, at: Any, image: Any, byte: Any, count: Any, kind: Any) -> Any:
-        def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+def _make(back: bool):
+    def convert(typingctx, line, at, image, byte, count, kind):
+        def emit(context, builder, signature, args):
             key = context.get_value_type(line.dtype)
             lines, rows = _pointers(context, builder, (line, image), args)
             good = cgutils.alloca_once_value(builder, ir.Constant(ir.IntType(1), 1))
@@ -152,10 +152,10 @@ def _make(back: bool) -> Any:
     return intrinsic(convert)
 
 
-def _prefetch(typingctx: Any, image: Any, byte: Any, count: Any) -> Any:
+def _prefetch(typingctx, image, byte, count):
     """Ask for ``count`` bytes that will be read soon."""
 
-    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    def emit(context, builder, signature, args):
         base = context.make_array(image)(context, builder, args[0]).data
         number = ir.IntType(32)
         pointer = ir.IntType(8).as_pointer()

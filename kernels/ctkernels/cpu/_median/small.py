@@ -165,7 +165,7 @@ def serves(size: Size) -> bool:
 class _Memory(threading.local):
     """What a thread used last, by key type: looking its memory up anew would be a fifth of the cost of a call."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         self.last: dict[str, tuple[_Setting, Array, Array]] = {}
 
     def get(self, setting: _Setting, key: str) -> tuple[_Setting, Array, Array]:
@@ -216,6 +216,6 @@ def _key_of(cval: float, key: str, kind: int) -> Array | None:
 
 
 @jit.jit
-def encode_one(outside: Array, pixel: Array, kind: int) -> bool:
+def encode_one(outside, pixel, kind):
     """Key of a single pixel."""
     return encode_row(outside, 0, pixel, 0, 1, kind)
