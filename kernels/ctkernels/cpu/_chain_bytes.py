@@ -71,7 +71,7 @@ def slices(x, out, counts, i0, i1, program, line, median, gaussian, clahe, histo
             elif code == _GAUSSIAN:
                 gaussian_band(current, target, 0, 0, height, *gaussian)
             else:
-                equalize(current, target, 0, 0, *clahe)
+                equalize(current, target, (0, 0, clahe[0]), clahe[1], clahe[2])
             free = current
             current = target
 
@@ -150,7 +150,7 @@ def _clahe_arguments(shape: tuple[int, int], values: Mapping[str, Any] | None) -
     packed = scratch("clahe packed", 4 * _BINS, np.uint8)
     limit = clip_pixels(clip_limit, p.tile[0] * p.tile[1], _BINS)
     ends = (np.int32(0), np.int32(_BINS - 1))
-    return (grid[0] + 1, p.table, p.weights, ranges, _BINS, limit, _BINS - 1, *ends, hist, tables, packed)
+    return grid[0] + 1, (p.table, p.weights, ranges, _BINS, limit, _BINS - 1, *ends), (hist, tables, packed)
 
 
 def _histogram_arguments(values: Mapping[str, Any] | None) -> tuple[Any, ...]:

@@ -108,8 +108,8 @@ def _equalize(bins: Array, out: Array, band: Band, p: Plan, nbins: int, limit: i
     span = int(high) - int(low) if whole else 1
     if whole:
         low, high = np.int32(low), np.int32(high)
-    ranges, hist, tables, packed = arrays
-    equalize(bins, out, *band, p.table, p.weights, ranges, nbins, limit, span, low, high, hist, tables, packed)
+    ranges, *memory = arrays
+    equalize(bins, out, band, (p.table, p.weights, ranges, nbins, limit, span, low, high), tuple(memory))
 
 
 def _scratch(p: Plan, bins: int, dtype: np.dtype[Any]) -> tuple[Array, Array, Array]:

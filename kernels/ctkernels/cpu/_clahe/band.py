@@ -1,22 +1,25 @@
 """CLAHE over a band of block rows: tables of two tile rows are alive at a time, so they stay in cache.
 
-The kernels work on addresses; see ``_clahe/plan.Plan`` for ``plan``.
+The kernels work on addresses; see ``_clahe/plan.Plan`` for ``plan``, and ``equalize`` for ``setting`` and ``memory``.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from ctkernels.cpu._clahe.ir import blend, extremes, peek
+from ctkernels.cpu._clahe.plan import SOURCES
 from ctkernels.cpu._clahe.tables import BANKS, accumulate, merge_and_clip, pack
 from ctkernels.cpu._core.jit import jit
 
-Array = NDArray[Any]
 PAD = 16
 """Bins are counted in multiples of this: the longest vector."""
+
+
+@jit
+def _padded(last, first):
+    """Bins from ``first`` to ``last``, rounded up."""
+    return (last - first) // PAD * PAD + PAD
 
 
 @jit
@@ -26,30 +29,17 @@ def bin_ranges(bins, i, j0, j1, plan, ranges):
     ``ranges`` is ``(2, tile rows, tile columns, 2)``; only tile rows ``j0 .. j1 - 1`` are looked at and written.
     Returns the largest number of bins in ``ranges[1]``.
     """
-    height, width, tile_h, tile_w, tiles_y, tiles_x = plan[0], plan[1], plan[2], plan[3], plan[4], plan[5]
-    start = bins.ctypes.data + i * height * width * 2
-    sources = plan.ctypes.data + 8 * 8
     for j in range(j0, j1):
-        rows = sources + 8 * j * tile_h
-        for c in range(tiles_x):
-            inside = min(max(width - c * tile_w, 0), tile_w)
-            both = extremes(start + 2 * c * tile_w, tile_h, inside, rows, 2 * width)
-            low = both & 65535
-            high = both >> 32
-            for k in range(c * tile_w + inside, (c + 1) * tile_w):
-                column = plan[8 + tile_h * tiles_y + k]
-                both = extremes(start + 2 * column, tile_h, 1, rows, 2 * width)
-                low = min(low, both & 65535)
-                high = max(high, both >> 32)
-            ranges[0, j, c, 0] = low
-            ranges[0, j, c, 1] = high
+        for c in range(plan[5]):
+            ranges[0, j, c, 0], ranges[0, j, c, 1] = _tile_range(bins, i, j, c, plan)
+    # Pixels of a block look up bins of four tiles in each of their tables: a table must span its neighbours' bins too.
     longest = 0
     for j in range(j0, j1):
-        for c in range(tiles_x):
+        for c in range(plan[5]):
             low = 65535
             high = 0
             for v in range(max(j - 1, j0), min(j + 2, j1)):
-                for u in range(max(c - 1, 0), min(c + 2, tiles_x)):
+                for u in range(max(c - 1, 0), min(c + 2, plan[5])):
                     low = min(low, ranges[0, v, u, 0])
                     high = max(high, ranges[0, v, u, 1])
             ranges[1, j, c, 0] = low
@@ -59,12 +49,32 @@ def bin_ranges(bins, i, j0, j1, plan, ranges):
 
 
 @jit
+def _tile_range(bins, i, j, c, plan):
+    """First and last bin of one tile."""
+    height, width, tile_h, tile_w, tiles_y = plan[0], plan[1], plan[2], plan[3], plan[4]
+    start = bins.ctypes.data + i * height * width * 2
+    rows = plan.ctypes.data + 8 * (SOURCES + j * tile_h)
+    inside = min(max(width - c * tile_w, 0), tile_w)
+    both = extremes(start + 2 * c * tile_w, tile_h, inside, rows, 2 * width)
+    low = both & 65535
+    high = both >> 32
+    # Columns of the padding, which stand anywhere in the image.
+    for k in range(c * tile_w + inside, (c + 1) * tile_w):
+        column = plan[SOURCES + tile_h * tiles_y + k]
+        both = extremes(start + 2 * column, tile_h, 1, rows, 2 * width)
+        low = min(low, both & 65535)
+        high = max(high, both >> 32)
+    return low, high
+
+
+@jit
 def _count(bins, start, rows, tile_h, inside, step, first, bank, hist):
-    """Histogram of the part of a tile that is inside the image, in ``BANKS`` banks of ``bank`` bins.
+    """Histogram of the part of a tile that is inside the image, in ``BANKS`` banks of ``bank`` bins (0: all in one).
 
     A word of equal uint8 pixels that equals the last such word (air, saturated bone) only adds to a run; on 16-bit bins
     mispredicted branches cost more than that saves (1.42 against 1.30 ns a pixel).
     """
+    # Everything unsigned: an index that LLVM cannot prove to be non-negative costs a test for wrapping around.
     kind = bins.dtype.type(0)
     o0 = np.uint64(-first)
     o1 = np.uint64(bank - first)
@@ -117,88 +127,124 @@ def _count_outside(bins, start, rows, tile_h, step, plan, k0, k1, first, hist):
 
 
 @jit
-def equalize(bins, out, i, b0, b1, plan, weights, ranges, nbins, limit, span, low, high, hist, tables, packed):
-    """Block rows ``b0 .. b1 - 1`` of image ``i``.
-
-    ``tables`` (levels of two tile rows), ``packed`` (one block's entries) and ``hist`` (cleared) are scratch.
-    """
-    height, width, tile_h, tile_w, tiles_y, tiles_x = plan[0], plan[1], plan[2], plan[3], plan[4], plan[5]
-    pixel = out.dtype.type(0)
-    level = tables.dtype.type(0)
-    kind = bins.dtype.type(0)
-    size = tables.itemsize
+def _count_tile(bins, i, j, c, plan, first, bank, hist):
+    """Histogram of a tile, of its padding too."""
+    height, width, tile_h, tile_w, tiles_y = plan[0], plan[1], plan[2], plan[3], plan[4]
     step = width * bins.itemsize
-    out_step = width * out.itemsize
     source = bins.ctypes.data + i * height * step
-    target = out.ctypes.data + i * height * out_step
-    sources = plan.ctypes.data + 8 * 8
-    columns = 8 + tile_h * tiles_y
-    starts_y = columns + tile_w * tiles_x
-    starts_x = starts_y + tiles_y + 2
-    xa = weights.ctypes.data
-    ya = xa + 4 * width
-    longest = hist.size // BANKS
+    rows = plan.ctypes.data + 8 * (SOURCES + j * tile_h)
+    inside = min(max(width - c * tile_w, 0), tile_w)
+    _count(bins, source + c * tile_w * bins.itemsize, rows, tile_h, inside, step, first, bank, hist)
+    if inside < tile_w:
+        k = SOURCES + tile_h * tiles_y + c * tile_w
+        _count_outside(bins, source, rows, tile_h, step, plan, k + inside, k + tile_w, first, hist)
+
+
+@jit
+def _redistribute(hist, first, n, cut, nbins):
+    """Spread ``cut`` pixels over all bins as OpenCV does; what each of the ``n`` bins gets, and what bins before got.
+
+    Every bin gets ``each``; the rest goes to bin 0 and from there to one bin in ``every``. The table begins with bin
+    ``first``; the sum over the bins before it, which hold nothing else, is known in closed form.
+    """
+    each = cut // nbins
+    residual = cut - each * nbins
+    every = max(nbins // max(residual, 1), 1)
+    begun = min((first + every - 1) // every, residual)
+    for k in range(begun, min(residual, (first + n - 1) // every + 1)):
+        hist[k * every - first] += 1
+    return each, each * first + begun
+
+
+@jit
+def _table(tables, plan, j, c):
+    """Address of a tile's table. Rows of tiles take turns with two rows of tables."""
+    tiles_x = plan[5]
     room = tables.size // (2 * tiles_x)
+    return tables.ctypes.data + ((j & 1) * tiles_x + c) * room * tables.itemsize
+
+
+@jit
+def _build_tables(bins, i, j, setting, memory):
+    """The tables of tile row ``j``."""
+    plan, _, ranges, nbins, limit, span, _, _ = setting
+    hist, tables, _ = memory
+    level = tables.dtype.type(0)
+    pixels = plan[2] * plan[3]
     counts = hist.ctypes.data
-    pixels = tile_h * tile_w
+    for c in range(plan[5]):
+        first = ranges[1, j, c, 0]
+        n = _padded(ranges[1, j, c, 1], first)
+        # Banks cost a pass over them all: only where that is less than a pass over the tile.
+        bank = n if BANKS * n <= pixels else 0
+        _count_tile(bins, i, j, c, plan, first, bank, hist)
+        # With all in one bank the others are clear wherever they are said to be.
+        cut = merge_and_clip(counts, n, 4 * (bank if bank > 0 else hist.size // BANKS), limit)
+        each, before = _redistribute(hist, first, n, cut, nbins)
+        accumulate(level, counts, n, before, each, pixels, span, _table(tables, plan, j, c))
+
+
+@jit
+def _entry(tables, plan, ranges, j, c, first):
+    """Address of the level of bin ``first`` in a tile's table."""
+    return _table(tables, plan, j, c) + (first - ranges[1, j, c, 0]) * tables.itemsize
+
+
+@jit
+def _blend_row(bins, out, i, b, setting, memory):
+    """The pixels of block row ``b``, from the tables of the tile rows above and below it."""
+    plan, weights, ranges, _, _, _, low, high = setting
+    _, tables, packed = memory
+    height, width, tile_h, tile_w, tiles_y, tiles_x = plan[0], plan[1], plan[2], plan[3], plan[4], plan[5]
+    starts_y = SOURCES + tile_h * tiles_y + tile_w * tiles_x
+    starts_x = starts_y + tiles_y + 2
+    y0, y1 = plan[starts_y + b], plan[starts_y + b + 1]
+    step, out_step = width * bins.itemsize, width * out.itemsize
+    source = bins.ctypes.data + (i * height + y0) * step
+    target = out.ctypes.data + (i * height + y0) * out_step
+    weights_x = weights.ctypes.data
+    weights_y = weights_x + 4 * width
+    level = tables.dtype.type(0)
+    # At the image's rim both tiles are the same one.
+    j1, j2 = max(b - 1, 0), min(b, tiles_y - 1)
+    for c in range(tiles_x + 1):
+        x0, x1 = plan[starts_x + c], plan[starts_x + c + 1]
+        if y1 == y0 or x1 == x0:
+            continue
+        c1, c2 = max(c - 1, 0), min(c, tiles_x - 1)
+        # Only the bins that occur in the four tiles are packed.
+        first = min(min(ranges[0, j1, c1, 0], ranges[0, j1, c2, 0]), min(ranges[0, j2, c1, 0], ranges[0, j2, c2, 0]))
+        last = max(max(ranges[0, j1, c1, 1], ranges[0, j1, c2, 1]), max(ranges[0, j2, c1, 1], ranges[0, j2, c2, 1]))
+        pack(
+            level,
+            _padded(last, first),
+            _entry(tables, plan, ranges, j1, c1, first),
+            _entry(tables, plan, ranges, j1, c2, first),
+            _entry(tables, plan, ranges, j2, c1, first),
+            _entry(tables, plan, ranges, j2, c2, first),
+            packed.ctypes.data,
+        )
+        block = (
+            y1 - y0, x1 - x0, source + x0 * bins.itemsize, step, target + x0 * out.itemsize, out_step,
+            packed.ctypes.data - 4 * tables.itemsize * first, weights_x + 4 * x0, weights_y + 4 * y0,
+        )  # fmt: skip
+        blend(out.dtype.type(0), bins.dtype.type(0), level, low, high, block)
+
+
+@jit
+def equalize(bins, out, band, setting, memory):
+    """Block rows of one image.
+
+    ``band``: image, first and one past the last block row. ``setting``: ``table`` and ``weights`` of the plan, the
+    ranges of bins (``bin_ranges``), bins, clip limit, what whole levels span, both ends of the range of results.
+    ``memory``: cleared counters (left cleared), levels of two tile rows, the entries of one block.
+    """
+    i, b0, b1 = band
+    tiles_y = setting[0][4]
     built = max(b0 - 1, 0) - 1
     for b in range(b0, b1):
-        j1 = max(b - 1, 0)
-        j2 = min(b, tiles_y - 1)
-        while built < j2:
+        # Block row b lies between tile rows b - 1 and b: two rows of tables are all that is ever needed.
+        while built < min(b, tiles_y - 1):
             built += 1
-            rows = sources + 8 * built * tile_h
-            for c in range(tiles_x):
-                first = ranges[1, built, c, 0]
-                bank = (ranges[1, built, c, 1] - first) // PAD * PAD + PAD
-                if 4 * bank > pixels:
-                    bank = 0
-                n = (ranges[1, built, c, 1] - first) // PAD * PAD + PAD
-                inside = min(max(width - c * tile_w, 0), tile_w)
-                _count(bins, source + c * tile_w * bins.itemsize, rows, tile_h, inside, step, first, bank, hist)
-                if inside < tile_w:
-                    k = columns + c * tile_w
-                    _count_outside(bins, source, rows, tile_h, step, plan, k + inside, k + tile_w, first, hist)
-                if bank > 0:
-                    cut = merge_and_clip(counts, n, 4 * bank, limit)
-                else:
-                    cut = merge_and_clip(counts, n, 4 * longest, limit)
-                each = cut // nbins
-                residual = cut - each * nbins
-                every = max(nbins // max(residual, 1), 1)
-                begun = min((first + every - 1) // every, residual)
-                for k in range(begun, min(residual, (first + n - 1) // every + 1)):
-                    hist[k * every - first] += 1
-                table = tables.ctypes.data + ((built & 1) * tiles_x + c) * room * size
-                accumulate(level, counts, n, each * first + begun, each, pixels, span, table)
-        y0 = plan[starts_y + b]
-        y1 = plan[starts_y + b + 1]
-        if y1 == y0:
-            continue
-        for c in range(tiles_x + 1):
-            x0 = plan[starts_x + c]
-            x1 = plan[starts_x + c + 1]
-            if x1 == x0:
-                continue
-            i1 = max(c - 1, 0)
-            i2 = min(c, tiles_x - 1)
-            first = min(
-                min(ranges[0, j1, i1, 0], ranges[0, j1, i2, 0]), min(ranges[0, j2, i1, 0], ranges[0, j2, i2, 0])
-            )
-            last = max(max(ranges[0, j1, i1, 1], ranges[0, j1, i2, 1]), max(ranges[0, j2, i1, 1], ranges[0, j2, i2, 1]))
-            upper = tables.ctypes.data + (j1 & 1) * tiles_x * room * size
-            lower = tables.ctypes.data + (j2 & 1) * tiles_x * room * size
-            pack(
-                level, (last - first) // PAD * PAD + PAD,
-                upper + (i1 * room + first - ranges[1, j1, i1, 0]) * size,
-                upper + (i2 * room + first - ranges[1, j1, i2, 0]) * size,
-                lower + (i1 * room + first - ranges[1, j2, i1, 0]) * size,
-                lower + (i2 * room + first - ranges[1, j2, i2, 0]) * size,
-                packed.ctypes.data)  # fmt: skip
-            blend(
-                pixel, kind, level, low, high,
-                (
-                    y1 - y0, x1 - x0, source + y0 * step + x0 * bins.itemsize, step,
-                    target + y0 * out_step + x0 * out.itemsize, out_step,
-                    packed.ctypes.data - 4 * size * first, xa + 4 * x0, ya + 4 * y0,
-                ))  # fmt: skip
+            _build_tables(bins, i, built, setting, memory)
+        _blend_row(bins, out, i, b, setting, memory)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,10 @@ from ctkernels.shared.clahe_tiles import tile_axes
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
+
+
+SOURCES: Final = 8
+"""Where the header of a plan's table ends and the image rows of padded rows begin."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,7 @@ def plan(height: int, width: int, tile_grid: tuple[int, int]) -> Plan:
     """The plan, kept between calls."""
     rows, columns = tile_axes(height, width, tile_grid)
     tile = (rows.tile, columns.tile)
-    head = np.array([height, width, *tile, *tile_grid, 0, 0], np.int64)
+    head = np.array([height, width, *tile, *tile_grid, 0, 0], np.int64)  # SOURCES words
     sources = [border_index(height, 0, rows.padding, "mirror"), border_index(width, 0, columns.padding, "mirror")]
     table = np.concatenate([head, *sources, rows.starts, columns.starts])
     return Plan(tile, tile_grid, table, np.concatenate([columns.weights, rows.weights]))
