@@ -1,7 +1,14 @@
-"""The one comparison helper of tests and benchmarks: it raises by itself, and a test proves that it can."""
+"""What tests and benchmarks share.
+
+The comparison helper raises by itself, and a test proves that it can. The context managers make the CPU backend do for
+any image what it otherwise does for large ones only.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -62,3 +69,49 @@ def _fail(a: np.ndarray, e: np.ndarray, wrong: np.ndarray, rule: str) -> None:
         f"{int(wrong.sum())} of {wrong.size} values differ, first at {index}: {a[index]!r} instead of {e[index]!r}, "
         f"largest difference {worst:g}; {rule}"
     )
+
+
+@contextmanager
+def fresh_pool(threads: int) -> Iterator[Any]:
+    """Inside, the CPU backend has a thread pool of its own, whatever the machine has; the ``parallel.Pool``."""
+    from ctkernels.cpu._core import parallel
+
+    before, parallel.pool = parallel.pool, parallel.Pool()
+    parallel.pool.threads = threads
+    try:
+        yield parallel.pool
+    finally:
+        if parallel.pool.executor is not None:
+            parallel.pool.executor.shutdown()
+        parallel.pool = before
+
+
+@contextmanager
+def force_bands(threads: int = 2, bands: Sequence[tuple[int, int, int]] | None = None) -> Iterator[None]:
+    """Inside, the CPU backend cuts images of any size into bands of rows, on so many threads.
+
+    Args:
+        threads: how many.
+        bands: exactly these (image, first row, one past the last); None cuts as thin as the operation allows.
+    """
+    from ctkernels.cpu._core import parallel
+
+    before = replace(parallel.cutting)
+    parallel.cutting.__dict__.update(band_nanoseconds=1.0, call_nanoseconds=0.0, bands=bands)
+    try:
+        with fresh_pool(threads):
+            yield
+    finally:
+        parallel.cutting.__dict__.update(before.__dict__)
+
+
+@contextmanager
+def pairs_from(pixels: int) -> Iterator[None]:
+    """Inside, the CPU backend counts images of so many pixels on in pairs (uint8, and floats up to 256 bins)."""
+    from ctkernels.cpu._histogram import pairs
+
+    before, pairs.least_pixels = pairs.least_pixels, pixels
+    try:
+        yield
+    finally:
+        pairs.least_pixels = before

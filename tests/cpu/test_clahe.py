@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ctkernels import reference
-from ctkernels.cpu._core import parallel
 from ctkernels.cpu.clahe import clahe
-from ctkernels.testing import assert_exact
+from ctkernels.testing import assert_exact, force_bands
 
 SHAPES = [(1, 1), (1, 9), (9, 1), (5, 3), (8, 8), (61, 67), (64, 61), (7, 100), (64, 96), (33, 200)]
 GRIDS = [(8, 8), (2, 3), (1, 1)]
@@ -118,15 +117,10 @@ def test_any_geometry(
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
-def test_bands_on_two_threads(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parallel, "_MIN_NANOSECONDS", 1.0)
-    before = parallel.get_num_threads()
-    parallel.set_num_threads(2)
-    try:
+def test_bands_on_two_threads(dtype: str) -> None:
+    with force_bands(threads=2):
         for images in (1, 2, 5):
             both(noise(dtype, (images, 61, 67)), nbins=256 if dtype != "uint16" else 65536)
-    finally:
-        parallel.set_num_threads(before)
 
 
 def test_read_only_input() -> None:

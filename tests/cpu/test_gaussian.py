@@ -12,10 +12,10 @@ from scipy import ndimage
 
 from ctkernels import reference
 from ctkernels.contract import MODES
-from ctkernels.cpu._core import parallel
+from ctkernels.cpu._core.parallel import bands
 from ctkernels.cpu.gaussian_filter import gaussian_filter
 from ctkernels.shared.gaussian_weights import half_kernel
-from ctkernels.testing import assert_close, assert_exact, ordinary_error
+from ctkernels.testing import assert_close, assert_exact, force_bands, ordinary_error
 
 SHAPES = [(1, 1), (1, 9), (9, 1), (5, 3), (61, 67), (40, 129), (33, 256), (2, 271), (17, 512)]
 SIGMAS = [(1.0, 1.0), (0.05, 0.05), (2.0, 1.5), (5.0, 0.1), (0.1, 5.0), (30.0, 20.0)]
@@ -126,17 +126,12 @@ def test_nan_and_infinity_spread_over_their_window(dtype: str, mode: str) -> Non
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_bands_on_two_threads_change_nothing(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bands_on_two_threads_change_nothing(dtype: str) -> None:
     x = noise(dtype, (1, 83, 67))
-    alone = smooth(x, (2.0, 1.0))
-    monkeypatch.setattr(parallel, "_MIN_NANOSECONDS", 1.0)
-    before = parallel.get_num_threads()
-    parallel.set_num_threads(2)
-    try:
-        assert len(parallel.bands(1, 83, 100.0)) > 1
-        assert_exact(smooth(x, (2.0, 1.0)), alone)
-    finally:
-        parallel.set_num_threads(before)
+    whole = smooth(x, (2.0, 1.0))
+    with force_bands(threads=2):
+        assert len(bands(1, 83, 100.0)) > 1
+        assert_exact(smooth(x, (2.0, 1.0)), whole)
 
 
 def test_read_only_input() -> None:

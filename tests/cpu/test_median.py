@@ -17,7 +17,7 @@ from ctkernels.contract import IMAGE_DTYPES, MODES
 from ctkernels.cpu._core import parallel
 from ctkernels.cpu.median_filter import median_filter
 from ctkernels.shared.networks import Graph, live_ranks
-from ctkernels.testing import assert_exact
+from ctkernels.testing import assert_exact, force_bands
 
 Array = NDArray[Any]
 Size = tuple[int, int]
@@ -143,12 +143,10 @@ def test_images_of_a_batch_do_not_mix(dtype: str, size: Size) -> None:
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("size", [(5, 5), (21, 21)])
 @pytest.mark.parametrize("make", [ct_like, wild])
-def test_bands_of_rows_on_two_threads(make: Any, size: Size, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    cuts = [(0, 0, 7), (0, 7, 8), (0, 8, 31), (0, 31, 40)]
-    monkeypatch.setattr(parallel, "bands", lambda *args, **kwargs: cuts)
-    parallel.set_num_threads(2)
-    for dtype in ("uint16", "float32"):
-        check(make((40, 60), dtype), size, mode)
+def test_bands_of_rows_on_two_threads(make: Any, size: Size, mode: str) -> None:
+    with force_bands(threads=2, bands=[(0, 0, 7), (0, 7, 8), (0, 8, 31), (0, 31, 40)]):
+        for dtype in ("uint16", "float32"):
+            check(make((40, 60), dtype), size, mode)
 
 
 def test_read_only_input() -> None:

@@ -16,17 +16,14 @@ from hypothesis import strategies as st
 
 from ctkernels.cpu._core import parallel
 from ctkernels.cpu._core.parallel import bands, run
+from ctkernels.testing import fresh_pool
 
 
 @pytest.fixture(autouse=True)
-def own_pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A fresh pool of four threads, whatever the machine has."""
-    pool = parallel._Pool()
-    pool.threads = 4
-    monkeypatch.setattr(parallel, "_pool", pool)
-    yield
-    if pool.executor is not None:
-        pool.executor.shutdown()
+def own_pool() -> Iterator[None]:
+    """Four threads, whatever the machine has."""
+    with fresh_pool(threads=4):
+        yield
 
 
 class Gauge:
@@ -110,14 +107,14 @@ def test_callers_share_the_threads(callers: int) -> None:
 
     in_threads(callers, lambda _: run(range(150), body))
     assert gauge.most == max(4, callers)
-    assert parallel._pool.busy == 0
+    assert parallel.pool.busy == 0
 
 
 def test_a_body_may_call_run() -> None:
     gauge = Gauge()
     run(range(6), lambda _: run(range(6), gauge.body))
     assert 1 <= gauge.most <= 4 + 3
-    assert parallel._pool.busy == 0
+    assert parallel.pool.busy == 0
 
 
 def test_growing_while_others_run() -> None:
@@ -148,7 +145,7 @@ def test_exceptions_reach_the_caller_and_stop_the_rest() -> None:
         count = len(done)
         time.sleep(0.01)
         assert len(done) == count
-        assert parallel._pool.busy == 0
+        assert parallel.pool.busy == 0
     done = []
     run(range(10), done.append)
     assert len(done) == 10
@@ -164,7 +161,7 @@ def test_exception_in_a_helper_only() -> None:
 
     with pytest.raises(KeyError, match="helper"):
         run(range(30), body)
-    assert parallel._pool.busy == 0
+    assert parallel.pool.busy == 0
 
 
 FORK = """
@@ -188,7 +185,7 @@ for _ in range(5):
     if child == 0:
         standardize(x, out, value_range=None)
         parallel.run(range(8), lambda _: None)
-        os._exit(0 if np.array_equal(out, expected) and parallel._pool.busy == 0 else 3)
+        os._exit(0 if np.array_equal(out, expected) and parallel.pool.busy == 0 else 3)
     ok &= os.waitpid(child, 0)[1] == 0
 stop.set()
 for t in threads: t.join()
@@ -229,17 +226,17 @@ def test_kernels_from_many_threads() -> None:
 @pytest.mark.parametrize(("text", "threads"), [("3", 3), (" 1 ", 1), ("64", 64)])
 def test_environment_variable(monkeypatch: pytest.MonkeyPatch, text: str, threads: int) -> None:
     monkeypatch.setenv("CTFAST_NUM_THREADS", text)
-    parallel._pool.threads = None
+    parallel.pool.threads = None
     assert parallel.get_num_threads() == threads
-    parallel._pool.threads = None
-    assert parallel._pool.claim(0)[0] == 0
-    assert parallel._pool.threads == threads
+    parallel.pool.threads = None
+    assert parallel.pool.claim(0)[0] == 0
+    assert parallel.pool.threads == threads
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "two", "1.5"])
 def test_environment_variable_that_is_no_number(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setenv("CTFAST_NUM_THREADS", text)
-    parallel._pool.threads = None
+    parallel.pool.threads = None
     with pytest.raises(ValueError, match=r"CTFAST_NUM_THREADS=.* at least 1"):
         parallel.get_num_threads()
 
@@ -247,7 +244,7 @@ def test_environment_variable_that_is_no_number(monkeypatch: pytest.MonkeyPatch,
 def test_without_the_variable_all_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CTFAST_NUM_THREADS", "")
     monkeypatch.setattr(parallel, "available_cores", lambda: 5)
-    parallel._pool.threads = None
+    parallel.pool.threads = None
     assert parallel.get_num_threads() == 5
 
 
@@ -303,10 +300,10 @@ def test_cgroup_files_that_make_no_sense_are_no_limit(tmp_path: Path, text: str)
 def test_bands_cover_every_row_once(
     images: int, rows: int, row_nanoseconds: float, overlap_rows: int, threads: int
 ) -> None:
-    before = parallel._pool.threads
-    parallel._pool.threads = threads
+    before = parallel.pool.threads
+    parallel.pool.threads = threads
     tasks = bands(images, rows, row_nanoseconds, overlap_rows=overlap_rows)
-    parallel._pool.threads = before
+    parallel.pool.threads = before
     covered = np.zeros((images, rows), np.int64)
     for image, first, end in tasks:
         assert 0 <= first < end <= rows
@@ -327,12 +324,12 @@ def test_small_work_stays_whole() -> None:
 
 def test_without_a_thread_to_be_had_the_caller_does_the_work() -> None:
     run(range(4), lambda _: None)
-    assert parallel._pool.executor is not None
-    parallel._pool.executor.shutdown()
+    assert parallel.pool.executor is not None
+    parallel.pool.executor.shutdown()
     done: list[int] = []
     run(range(10), done.append)
     assert done == list(range(10))
-    assert parallel._pool.busy == 0
+    assert parallel.pool.busy == 0
 
 
 def _threads_here(_: int) -> int:
@@ -344,8 +341,8 @@ def test_worker_processes_leave_the_other_cores_to_their_siblings(method: str, m
     import multiprocessing
 
     monkeypatch.delenv("CTFAST_NUM_THREADS", raising=False)
-    monkeypatch.setattr(parallel._pool, "chosen", False)
-    monkeypatch.setattr(parallel._pool, "threads", None)
+    monkeypatch.setattr(parallel.pool, "chosen", False)
+    monkeypatch.setattr(parallel.pool, "threads", None)
     assert parallel.get_num_threads() == parallel.available_cores()
     with multiprocessing.get_context(method).Pool(2) as pool:
         assert pool.map(_threads_here, range(2)) == [1, 1]

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from ctkernels import reference
 from ctkernels.contract import IMAGE_DTYPES, VOI_FUNCTIONS
-from ctkernels.cpu._core import parallel, spread
+from ctkernels.cpu._core import parallel
 from ctkernels.cpu.rescale import rescale
 from ctkernels.cpu.window import window
-from ctkernels.testing import assert_close, assert_exact, ordinary_error
+from ctkernels.testing import assert_close, assert_exact, force_bands, ordinary_error
 
 SHAPES = [(1, 1, 1), (1, 1, 7), (2, 3, 5), (1, 33, 67), (5, 16, 16)]
 RESULTS = ("float32", "uint8", "uint16")
@@ -49,13 +49,9 @@ def check_window(x: np.ndarray, dtype: str, **given: Any) -> np.ndarray:
 
 
 @pytest.fixture
-def two_threads(monkeypatch: pytest.MonkeyPatch):
-    before = parallel.get_num_threads()
-    parallel.set_num_threads(2)
-    monkeypatch.setattr(parallel, "_MIN_NANOSECONDS", 1.0)
-    monkeypatch.setattr(spread, "_WORTH_NANOSECONDS", 0.0)
-    yield
-    parallel.set_num_threads(before)
+def two_threads():
+    with force_bands(threads=2):
+        yield
 
 
 @pytest.mark.parametrize("function", VOI_FUNCTIONS)

@@ -11,10 +11,10 @@ from hypothesis.extra.numpy import arrays
 
 from ctkernels import reference
 from ctkernels.contract import IMAGE_DTYPES
-from ctkernels.cpu._core import parallel, spread
+from ctkernels.cpu._core import parallel
 from ctkernels.cpu.normalize import normalize
 from ctkernels.cpu.standardize import standardize
-from ctkernels.testing import assert_close, assert_exact, ordinary_error
+from ctkernels.testing import assert_close, assert_exact, force_bands, ordinary_error
 
 SHAPES = [(1, 1, 1), (1, 1, 2), (3, 3, 5), (1, 33, 67), (5, 16, 16)]
 RESULTS = ("float32", "uint8", "uint16")
@@ -73,13 +73,9 @@ def check_standardize(x: np.ndarray, dtype: str, value_range: tuple[float, float
 
 
 @pytest.fixture
-def two_threads(monkeypatch: pytest.MonkeyPatch):
-    before = parallel.get_num_threads()
-    parallel.set_num_threads(2)
-    monkeypatch.setattr(parallel, "_MIN_NANOSECONDS", 1.0)
-    monkeypatch.setattr(spread, "_WORTH_NANOSECONDS", 0.0)
-    yield
-    parallel.set_num_threads(before)
+def two_threads():
+    with force_bands(threads=2):
+        yield
 
 
 @pytest.mark.parametrize("whole", [True, False])

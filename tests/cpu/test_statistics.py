@@ -6,14 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-import ctkernels.cpu.histogram as histogram_module
 from ctkernels import reference
 from ctkernels.contract import IMAGE_DTYPES
-from ctkernels.cpu._core import parallel, spread
-from ctkernels.cpu._histogram import values as values_module
+from ctkernels.cpu._core import parallel
 from ctkernels.cpu.histogram import histogram
 from ctkernels.cpu.summary import summary
-from ctkernels.testing import assert_exact
+from ctkernels.testing import assert_exact, force_bands, pairs_from
 
 SHAPES = [(1, 1, 1), (1, 1, 3), (3, 3, 5), (1, 33, 67), (5, 16, 16)]
 RANGES = [
@@ -45,9 +43,7 @@ def check_histogram(x: np.ndarray, bins: int, value_range: tuple[float, float]) 
     expected = np.array([np.histogram(image, bins, value_range)[0] for image in x])
     histogram(x, counts, edges=edges)
     assert_exact(counts, expected, f"{x.dtype} {bins} {value_range}")
-    with pytest.MonkeyPatch.context() as patch:  # small images too in pairs of pixels
-        patch.setattr(histogram_module, "LEAST_PIXELS", 0)
-        patch.setattr(values_module, "LEAST_PIXELS", 0)
+    with pairs_from(0):
         counts[...] = -7
         histogram(x, counts, edges=edges)
         assert_exact(counts, expected, f"in pairs {x.dtype} {bins} {value_range}")
@@ -67,13 +63,9 @@ def check_summary(x: np.ndarray, percentiles: tuple[float, ...] = PERCENTILES) -
 
 
 @pytest.fixture
-def two_threads(monkeypatch: pytest.MonkeyPatch):
-    before = parallel.get_num_threads()
-    parallel.set_num_threads(2)
-    monkeypatch.setattr(parallel, "_MIN_NANOSECONDS", 1.0)
-    monkeypatch.setattr(spread, "_WORTH_NANOSECONDS", 0.0)
-    yield
-    parallel.set_num_threads(before)
+def two_threads():
+    with force_bands(threads=2):
+        yield
 
 
 @pytest.mark.parametrize("whole", [True, False])
@@ -114,7 +106,7 @@ def test_every_whole_number(dtype: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_histogram_of_numbers_that_are_not_finite(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_histogram_of_numbers_that_are_not_finite(dtype: str) -> None:
     x = pixels(dtype, (2, 9, 11))
     x[0, 0, :5] = (np.nan, np.inf, -np.inf, 3e38, -3e38)
     x[1] = np.nan
@@ -123,8 +115,8 @@ def test_histogram_of_numbers_that_are_not_finite(dtype: str, monkeypatch: pytes
         edges = np.linspace(-1024, 3071, 257, dtype=dtype)
         inside = np.where(np.isfinite(x), whole(x), 1e9)
         for least in (0, 1000):
-            monkeypatch.setattr(histogram_module, "LEAST_PIXELS", least)
-            histogram(whole(x), counts, edges=edges)
+            with pairs_from(least):
+                histogram(whole(x), counts, edges=edges)
             assert_exact(counts, np.array([np.histogram(i.astype(dtype), edges)[0] for i in inside]))
 
 

@@ -16,18 +16,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ctkernels.cpu._clahe.band import PAD, equalize
+from ctkernels.contract import Link
+from ctkernels.cpu._clahe.band import equalize
 from ctkernels.cpu._clahe.plan import plan as clahe_plan
-from ctkernels.cpu._clahe.tables import BANKS
 from ctkernels.cpu._core.jit import jit, one_type
 from ctkernels.cpu._core.pointwise import line_to_integer
 from ctkernels.cpu._core.scratch import scratch
 from ctkernels.cpu._gaussian.band import band as gaussian_band
-from ctkernels.cpu._gaussian.plan import leaves_type
+from ctkernels.cpu._gaussian.plan import exceeds_dtype
 from ctkernels.cpu._gaussian.plan import plan as gaussian_plan
 from ctkernels.cpu._histogram.values import CELLS, count_bytes
 from ctkernels.cpu._median import small
 from ctkernels.cpu._median.rows import PIXELS
+from ctkernels.cpu.clahe import few_bins_memory
 from ctkernels.shared.clahe_tiles import clip_pixels
 from ctkernels.shared.gaussian_weights import fill_value
 from ctkernels.shared.lines import window_line
@@ -42,52 +43,57 @@ _median3 = small.kernel(3, 3)
 
 
 @jit
+def _count_into(image, counters, bin_of, counts):
+    """The histogram of one slice, from the counts of its 256 values."""
+    count_bytes(image, counters)
+    counts[:] = 0
+    for value in range(_BINS):
+        k = bin_of[value]
+        if k >= 0:
+            counts[k] += np.int64(counters[value])
+
+
+@jit
 def slices(x, out, counts, i0, i1, program, line, median, gaussian, clahe, histogram, planes):
     """Slices ``i0 .. i1 - 1`` of ``x`` through a window and then the ``program``; tuples hold each step's arguments."""
     height = x.shape[1]
+    filters = 0
+    for code in program:
+        filters += code != _HISTOGRAM
     for i in range(i0, i1):
-        current = planes[0:1]
-        free = planes[1:2]
-        result = out[i : i + 1]
-        images = 0
-        for code in program:
-            images += code != _HISTOGRAM
-        if images == 0:
+        # Two planes take turns; the last step that makes an image writes the result.
+        current, free, result = planes[0:1], planes[1:2], out[i : i + 1]
+        left = filters
+        if left == 0:
             current = result
         line_to_integer(x[i : i + 1], current, *line)
         for code in program:
             if code == _HISTOGRAM:
-                count_bytes(current, histogram[0])
-                counts[i] = 0
-                for value in range(_BINS):
-                    k = histogram[1][value]
-                    if k >= 0:
-                        counts[i, k] += np.int64(histogram[0][value])
+                _count_into(current, histogram[0], histogram[1], counts[i])
                 continue
-            images -= 1
-            target = result if images == 0 else free
+            left -= 1
+            target = result if left == 0 else free
             if code == _MEDIAN:
                 _median3(current.reshape(-1), target.reshape(-1), 0, 0, height, height, *median)
             elif code == _GAUSSIAN:
                 gaussian_band(current, target, 0, 0, height, *gaussian)
             else:
-                equalize(current, target, (0, 0, clahe[0]), clahe[1], clahe[2])
+                equalize(current, target, *clahe)
             free = current
             current = target
 
 
-def fits(x: Array, links: Sequence[tuple[str, np.dtype[Any] | None, Mapping[str, Any]]]) -> bool:
-    """Whether ``slices`` does this chain; ``links`` are operation, dtype and parameters as in ``chain.Link``."""
-    operation, dtype, values = links[0]
-    if operation != "window" or dtype != _BYTE or values["function"] == "sigmoid":
+def fits(x: Array, links: Sequence[Link]) -> bool:
+    """Whether ``slices`` does this chain."""
+    first, *others = links
+    if first.operation != "window" or first.dtype != _BYTE or first.params["function"] == "sigmoid":
         return False
-    if window_line(**values, dtype=_BYTE) is None:
+    if window_line(**first.params, dtype=_BYTE) is None:
         return False
-    names = [link[0] for link in links[1:]]
-    if len(set(names)) < len(names) or not set(names) <= set(_CODES):
+    params = {link.operation: link.params for link in others}
+    if len(params) < len(others) or not set(params) <= set(_CODES):
         return False
-    parameters = {name: values for name, _, values in links[1:]}
-    median, clahe = parameters.get("median_filter"), parameters.get("clahe")
+    median, clahe = params.get("median_filter"), params.get("clahe")
     return (
         (median is None or median["size"] == (3, 3))
         and (clahe is None or (clahe["nbins"] == _BINS and clahe["value_range"] is None))
@@ -95,67 +101,60 @@ def fits(x: Array, links: Sequence[tuple[str, np.dtype[Any] | None, Mapping[str,
     )
 
 
-def runner(
-    x: Array, out: Array, links: Sequence[tuple[str, np.dtype[Any] | None, Mapping[str, Any]]], counts: Array | None
-) -> Callable[[int, int], None]:
+def runner(x: Array, out: Array, links: Sequence[Link], counts: Array | None) -> Callable[[int, int], None]:
     """A function that does slices ``i0 .. i1 - 1`` on the thread that calls it."""
     shape = (x.shape[1], x.shape[2])
     pixels = one_type(x)
-    parameters = {name: values for name, _, values in links[1:]}
-    program = np.array([_CODES[link[0]] for link in links[1:]], np.int64)
-    line = tuple(window_line(**links[0][2], dtype=_BYTE) or ())
+    params = {link.operation: link.params for link in links[1:]}
+    program = np.array([_CODES[link.operation] for link in links[1:]], np.int64)
+    line = tuple(window_line(**links[0].params, dtype=_BYTE) or ())
     into = counts if counts is not None else np.zeros((x.shape[0], 0), np.int64)
 
     def body(i0: int, i1: int) -> None:
         planes = scratch("chain planes", 2 * shape[0] * shape[1], np.uint8).reshape(2, *shape)
+        # Steps that the program has not get arguments too, any will do: one compiled function serves all chains.
         slices(
             pixels, out, into, i0, i1, program, line,
-            _median_arguments(shape, parameters.get("median_filter")),
-            _gaussian_arguments(shape, parameters.get("gaussian_filter")),
-            _clahe_arguments(shape, parameters.get("clahe")),
-            _histogram_arguments(parameters.get("histogram")),
+            _median_arguments(shape, params.get("median_filter", _ANY_MEDIAN)),
+            _gaussian_arguments(shape, params.get("gaussian_filter", _ANY_GAUSSIAN)),
+            _clahe_arguments(shape, params.get("clahe", _ANY_CLAHE)),
+            _histogram_arguments(params.get("histogram", _ANY_HISTOGRAM)),
             planes,
         )  # fmt: skip
 
     return body
 
 
-def _median_arguments(shape: tuple[int, int], values: Mapping[str, Any] | None) -> tuple[Any, ...]:
-    mode, cval = ("nearest", 0.0) if values is None else (values["mode"], values["cval"])
-    outside = small._NOTHING["u1"] if mode != "constant" else small._key_of(cval, "u1", PIXELS)
-    setting = small._setting(shape, (3, 3), mode, "u1")
-    table = scratch("median.table", setting.table, np.int64)
-    lines = scratch("median.lines", setting.scratch, np.uint8)
-    return (PIXELS, setting.row_of, setting.column_of, outside, table, lines)
+_ANY_MEDIAN = {"mode": "nearest", "cval": 0.0}
+_ANY_GAUSSIAN = {"sigma": (1.0, 1.0), "truncate": 1.0, "mode": "nearest", "cval": 0.0}
+_ANY_CLAHE = {"tile_grid": (1, 1), "clip_limit": 0.0}
+_ANY_HISTOGRAM = {"edges": np.array([0.0, 1.0])}
 
 
-def _gaussian_arguments(shape: tuple[int, int], values: Mapping[str, Any] | None) -> tuple[Any, ...]:
-    if values is None:
-        values = {"sigma": (1.0, 1.0), "truncate": 1.0, "mode": "nearest", "cval": 0.0}
-    wild = leaves_type(_BYTE, values["mode"], values["cval"])
-    p = gaussian_plan(*shape, _SINGLE, values["sigma"], values["truncate"], values["mode"], wild)
+def _median_arguments(shape: tuple[int, int], params: Mapping[str, Any]) -> tuple[Any, ...]:
+    setting = small.setting(shape, (3, 3), params["mode"], "u1")
+    outside = small.border_key(params["mode"], params["cval"], "u1", PIXELS)
+    return (PIXELS, setting.row_of, setting.column_of, outside, *small.memory(setting, "u1"))
+
+
+def _gaussian_arguments(shape: tuple[int, int], params: Mapping[str, Any]) -> tuple[Any, ...]:
+    mode, cval = params["mode"], params["cval"]
+    p = gaussian_plan(*shape, _SINGLE, params["sigma"], params["truncate"], mode, exceeds_dtype(_BYTE, mode, cval))
     memory = scratch("gaussian", p.scratch_bytes(shape[0]), np.uint8)
-    return (p.layout, p.places, p.weights, fill_value(_BYTE, _SINGLE, values["cval"]), memory)
+    return (p.layout, p.border, p.weights, fill_value(_BYTE, _SINGLE, cval), memory)
 
 
-def _clahe_arguments(shape: tuple[int, int], values: Mapping[str, Any] | None) -> tuple[Any, ...]:
-    grid, clip_limit = ((1, 1), 0.0) if values is None else (values["tile_grid"], values["clip_limit"])
-    p = clahe_plan(*shape, grid)
-    ranges = scratch("clahe ranges", 4 * grid[0] * grid[1], np.int64).reshape(2, *grid, 2)
-    ranges[..., 0] = 0
-    ranges[..., 1] = _BINS - 1
-    hist = scratch("clahe histogram", BANKS * _BINS, np.int32)
-    hist.fill(0)
-    tables = scratch("clahe tables", 2 * grid[1] * (_BINS + PAD), np.uint8)
-    packed = scratch("clahe packed", 4 * _BINS, np.uint8)
-    limit = clip_pixels(clip_limit, p.tile[0] * p.tile[1], _BINS)
-    ends = (np.int32(0), np.int32(_BINS - 1))
-    return grid[0] + 1, (p.table, p.weights, ranges, _BINS, limit, _BINS - 1, *ends), (hist, tables, packed)
+def _clahe_arguments(shape: tuple[int, int], params: Mapping[str, Any]) -> tuple[Any, ...]:
+    p = clahe_plan(*shape, params["tile_grid"])
+    ranges, *memory = few_bins_memory(p, _BINS, _BYTE)
+    limit = clip_pixels(params["clip_limit"], p.tile[0] * p.tile[1], _BINS)
+    setting = (p.table, p.weights, ranges, _BINS, limit, _BINS - 1, np.int32(0), np.int32(_BINS - 1))
+    return (0, 0, p.tiles[0] + 1), setting, tuple(memory)
 
 
-def _histogram_arguments(values: Mapping[str, Any] | None) -> tuple[Any, ...]:
+def _histogram_arguments(params: Mapping[str, Any]) -> tuple[Any, ...]:
     """Counters, and the bin of each value: ``numpy.histogram``'s, the last one closed on the right; -1 for none."""
-    edges = np.array([0.0, 1.0]) if values is None else values["edges"]
+    edges = params["edges"]
     levels = np.arange(_BINS, dtype=edges.dtype)
     table = np.minimum(np.searchsorted(edges, levels, "right") - 1, edges.size - 2)
     table[levels > edges[-1]] = -1

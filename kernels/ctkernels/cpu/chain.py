@@ -21,7 +21,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from ctkernels.contract import Link
-from ctkernels.cpu._core.parallel import alone, get_num_threads
+from ctkernels.cpu._core.parallel import get_num_threads, single_thread
 from ctkernels.cpu._core.parallel import run as run_tasks
 from ctkernels.cpu._core.scratch import scratch
 
@@ -57,7 +57,7 @@ def run(x: Array, out: Array | None, links: Sequence[Link], statistics: Sequence
 
     def body(i: int) -> None:
         part = slice(i, i + 1)
-        with alone():
+        with single_thread():
             _through(x[part], None if out is None else out[part], chain, last, [s[part] for s in statistics])
 
     run_tasks(range(images), body)

@@ -91,24 +91,28 @@ class _Memory(threading.local):
 _memory = _Memory()
 
 
+def few_bins_memory(p: Plan, nbins: int, dtype: np.dtype[Any]) -> tuple[Array, ...]:
+    """Ranges that hold all bins, and this thread's ``memory`` for ``equalize``."""
+    # The plan itself is compared, not its content: it is kept between calls.
+    if len(_memory.setting) != 3 or _memory.setting[0] is not p or _memory.setting[1:] != (nbins, dtype):
+        ranges = np.zeros((2, *p.tiles, 2), np.int64)
+        ranges[..., 1] = nbins - 1
+        _memory.arrays = (ranges, *_scratch(p, nbins, dtype))
+        _memory.setting = (p, nbins, dtype)
+    return _memory.arrays
+
+
 def _equalize(bins: Array, out: Array, band: Band, p: Plan, nbins: int, limit: int, low: Any, high: Any) -> None:
     whole = out.dtype.kind != "f"
     if nbins <= _FEW_BINS:
-        # The plan itself is compared, not its content: it is kept between calls.
-        if len(_memory.setting) != 3 or _memory.setting[0] is not p or _memory.setting[1:] != (nbins, out.dtype):
-            ranges = np.zeros((2, *p.tiles, 2), np.int64)
-            ranges[..., 1] = nbins - 1
-            _memory.arrays = (ranges, *_scratch(p, nbins, out.dtype))
-            _memory.setting = (p, nbins, out.dtype)
-        arrays = _memory.arrays
+        ranges, *memory = few_bins_memory(p, nbins, out.dtype)
     else:
         ranges = scratch("clahe ranges", 4 * p.tiles[0] * p.tiles[1], np.int64).reshape(2, *p.tiles, 2)
         longest = bin_ranges(bins, band[0], max(band[1] - 1, 0), min(band[2], p.tiles[0]), p.table, ranges)
-        arrays = (ranges, *_scratch(p, longest, out.dtype))
+        memory = [*_scratch(p, longest, out.dtype)]
     span = int(high) - int(low) if whole else 1
     if whole:
         low, high = np.int32(low), np.int32(high)
-    ranges, *memory = arrays
     equalize(bins, out, band, (p.table, p.weights, ranges, nbins, limit, span, low, high), tuple(memory))
 
 

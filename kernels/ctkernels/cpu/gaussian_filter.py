@@ -14,7 +14,7 @@ from ctkernels.cpu._core.jit import one_type
 from ctkernels.cpu._core.parallel import Band, bands, run
 from ctkernels.cpu._core.scratch import scratch
 from ctkernels.cpu._gaussian.band import band as kernel
-from ctkernels.cpu._gaussian.plan import leaves_type, plan
+from ctkernels.cpu._gaussian.plan import exceeds_dtype, plan
 from ctkernels.shared.gaussian_weights import fill_value
 
 Array = NDArray[Any]
@@ -28,13 +28,13 @@ def gaussian_filter(
     """Smooth each image of ``x``, ``(N, H, W)``, into ``out``; see ``ctkernels.reference.gaussian_filter``."""
     images, height, width = x.shape
     work = _DOUBLE if x.dtype == _DOUBLE else _SINGLE
-    p = plan(height, width, work, sigma, truncate, mode, leaves_type(x.dtype, mode, cval))
+    p = plan(height, width, work, sigma, truncate, mode, exceeds_dtype(x.dtype, mode, cval))
     fill = fill_value(x.dtype, work, cval)
     x = one_type(x)
 
     def body(band: Band) -> None:
         i, y0, y1 = band
         memory = scratch("gaussian", p.scratch_bytes(y1 - y0), np.uint8)
-        kernel(x, out, i, y0, y1, p.layout, p.places, p.weights, fill, memory)
+        kernel(x, out, i, y0, y1, p.layout, p.border, p.weights, fill, memory)
 
     run(bands(images, height, p.row_nanoseconds, overlap_rows=p.rows_radius), body)

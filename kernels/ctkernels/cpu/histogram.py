@@ -16,8 +16,8 @@ from ctkernels import reference
 from ctkernels.cpu._core.jit import jit, one_type
 from ctkernels.cpu._core.scratch import scratch
 from ctkernels.cpu._core.spread import LARGEST_BAND, each_image, in_bands, threads_pay
+from ctkernels.cpu._histogram import pairs
 from ctkernels.cpu._histogram.floats import BLOCK, count_floats
-from ctkernels.cpu._histogram.pairs import CELLS, LEAST_PIXELS, MOST_BINS, count_pairs
 from ctkernels.cpu._histogram.plan import FIRST_VALUE, plan_of
 from ctkernels.cpu._histogram.values import value_counts
 
@@ -38,17 +38,17 @@ def sum_into_bins(values, table, counts):
             counts[k] += np.int64(c)
 
 
-def _count(image: NDArray[Any], edges: NDArray[Any], counts: NDArray[np.int64]) -> None:
+def _count_image(image: NDArray[Any], edges: NDArray[Any], counts: NDArray[np.int64]) -> None:
     plan = plan_of(edges, image.dtype)
     bins = edges.size - 1
     coded = value_counts(image)
     if coded is not None:
         values, zero = coded
         sum_into_bins(values, plan.table[zero - FIRST_VALUE :], counts)
-    elif plan.error < np.inf and bins <= MOST_BINS and image.size >= LEAST_PIXELS:
-        cells = scratch("pair counts", CELLS, np.uint32)
+    elif plan.error < np.inf and bins <= pairs.MOST_BINS and pairs.pays(image.size):
+        cells = scratch("pair counts", pairs.CELLS, np.uint32)
         index, flags = scratch("byte positions", BLOCK, np.uint8), scratch("flags", BLOCK, np.int8)
-        count_pairs(image, plan.edges, plan.ends, counts, cells, index, flags)
+        pairs.count_pairs(image, plan.edges, plan.ends, counts, cells, index, flags)
     elif plan.error < np.inf:
         banks = scratch("position counts", (bins + 1) * (4 if bins <= _MANY else 1), np.uint32)
         index, flags = scratch("positions", BLOCK, np.int32), scratch("flags", BLOCK, np.int8)
@@ -64,13 +64,13 @@ def histogram(x: NDArray[Any], out: NDArray[np.int64], *, edges: NDArray[Any]) -
 
     def part(band: NDArray[Any]) -> NDArray[np.int64]:
         counts = np.empty(edges.size - 1, np.int64)
-        _count(band, edges, counts)
+        _count_image(band, edges, counts)
         return counts
 
     def body(i: int) -> None:
         image = x[i : i + 1]
         if image.size < LARGEST_BAND and not threads_pay(image.size, _PIXEL_NANOSECONDS):
-            _count(image, edges, out[i])
+            _count_image(image, edges, out[i])
         else:
             np.sum(in_bands(image, _PIXEL_NANOSECONDS, part), axis=0, out=out[i])
 

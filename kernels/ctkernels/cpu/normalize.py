@@ -44,12 +44,12 @@ def normalize(
     def body(i: int) -> None:
         image, result = x[i : i + 1], out[i : i + 1]
         if percentiles is None:
-            found = extremes(image, value_range)
+            extent = extremes(image, value_range)
         else:
-            found = percentile_range(image, value_range, percentiles)
-        if found is None:
+            extent = percentile_range(image, value_range, percentiles)
+        if extent is None:
             reference.store_unit(np.where(np.isnan(image), np.nan, 0.0), *ends, result)
         else:
-            _map(image, result, found, ends)
+            _map(image, result, extent, ends)
 
     each_image(x, 0.3 if percentiles is None else 0.8, body)

@@ -1,4 +1,4 @@
-"""Box-plot figures of each image, exact: from the counts of whole numbers, by selection for other floats."""
+"""Box-plot statistics of each image, exact: from the counts of whole numbers, by selection for other floats."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def _summarize(image: NDArray[Any], percentiles: tuple[float, ...]) -> list[floa
         count, total, squares, first, last = count_sums(counts)
         moments = moments_of_sums(count, total, squares)
         mean = (total + zero * count) / count
-        _, figures = percentiles_of_counts(counts, zero, percentiles)
-        return [count, mean, moments.sd, first + zero, last + zero, *figures]
-    found = extremes(image, None)
-    if found is None:
+        _, values = percentiles_of_counts(counts, zero, percentiles)
+        return [count, mean, moments.sd, first + zero, last + zero, *values]
+    extent = extremes(image, None)
+    if extent is None:
         return [0.0] + [math.nan] * (4 + len(percentiles))
     moments = image_moments(image, None)
-    _, figures = percentiles_of_floats(image, *found, percentiles)
-    return [moments.pixels, moments.mean, moments.sd, *found, *figures]
+    _, values = percentiles_of_floats(image, *extent, percentiles)
+    return [moments.pixels, moments.mean, moments.sd, *extent, *values]
 
 
 def summary(x: NDArray[Any], out: NDArray[Any], *, percentiles: tuple[float, ...]) -> None:

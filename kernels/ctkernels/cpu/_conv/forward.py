@@ -14,7 +14,6 @@ from ctkernels.cpu._conv.job import (
     is_direct,
     plane_bytes,
     product_plane_bytes,
-    round_up,
     windows,
     windows_of,
 )
@@ -23,6 +22,7 @@ from ctkernels.cpu._conv.memory import clear, size_of, word
 from ctkernels.cpu._conv.product import product
 from ctkernels.cpu._conv.winograd import pool_outputs, transform_inputs
 from ctkernels.cpu._core.jit import jit
+from ctkernels.cpu._core.vectors import round_up
 
 _BANDS: Final = 8
 """Of an image; fixed, because a row costs the same in any band."""

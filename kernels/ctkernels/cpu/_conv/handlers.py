@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ctkernels.cpu._conv.forward import ForwardJob, forward_bands, forward_scratch
 from ctkernels.cpu._conv.input_gradient import InputGradientJob, input_gradient_bands, input_gradient_scratch
-from ctkernels.cpu._conv.job import Job, is_direct, pack, packed_bytes, round_up, windows
+from ctkernels.cpu._conv.job import Job, is_direct, pack, packed_bytes, windows
 from ctkernels.cpu._conv.libc import WRONG_COUNT, WRONG_MEMORY, WRONG_SHAPE, WRONG_TYPE, allocate, message, release
 from ctkernels.cpu._conv.memory import set_word, size_of
 from ctkernels.cpu._conv.weight_gradient import (
@@ -45,6 +45,7 @@ from ctkernels.cpu._conv.xla_threads import (
     run_job,
 )
 from ctkernels.cpu._core.jit import jit
+from ctkernels.cpu._core.vectors import round_up
 
 ALIGNED = 64
 """Packed kernels and sums are read and written in whole registers."""

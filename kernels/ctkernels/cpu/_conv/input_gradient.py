@@ -14,7 +14,6 @@ from ctkernels.cpu._conv.job import (
     channels_of,
     plane_bytes,
     product_plane_bytes,
-    round_up,
     windows,
     windows_of,
 )
@@ -23,6 +22,7 @@ from ctkernels.cpu._conv.memory import clear, size_of, word
 from ctkernels.cpu._conv.product import product
 from ctkernels.cpu._conv.winograd import gather_inputs, move_pixels, spread_gradient
 from ctkernels.cpu._core.jit import jit
+from ctkernels.cpu._core.vectors import round_up
 
 
 class InputGradientJob(IntEnum):

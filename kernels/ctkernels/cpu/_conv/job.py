@@ -19,6 +19,7 @@ from ctkernels.cpu._conv.lanes import BLOCK_BYTES
 from ctkernels.cpu._conv.memory import clear, size_of, word
 from ctkernels.cpu._conv.weights import transform_kernel
 from ctkernels.cpu._core.jit import jit
+from ctkernels.cpu._core.vectors import round_up
 
 FEW_CHANNELS: Final = 4
 CHUNK: Final = 64
@@ -48,12 +49,6 @@ class Job(IntEnum):
 def windows(length):
     """2 x 2 windows along an axis: the convolution takes 2 pixels off, an odd last row or column has no window."""
     return (length - 2) // 2
-
-
-@register_jitable
-def round_up(number, step):
-    """The next multiple."""
-    return (number + step - 1) // step * step
 
 
 @jit

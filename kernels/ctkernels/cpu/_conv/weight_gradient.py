@@ -18,7 +18,6 @@ from ctkernels.cpu._conv.job import (
     is_direct,
     plane_bytes,
     product_plane_bytes,
-    round_up,
     windows,
     windows_of,
 )
@@ -28,6 +27,7 @@ from ctkernels.cpu._conv.product import add_product
 from ctkernels.cpu._conv.weights import finish_kernel_gradient
 from ctkernels.cpu._conv.winograd import spread_gradient, transform_inputs
 from ctkernels.cpu._core.jit import jit
+from ctkernels.cpu._core.vectors import round_up
 
 _LEAST_PARTS: Final = 8
 """A number of its own and not that of the threads, so that up to 4 threads all give the same bits."""

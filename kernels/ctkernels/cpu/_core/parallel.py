@@ -16,14 +16,27 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 Band = tuple[int, int, int]
 """Image index, first row, one past the last row."""
 
-# A hand-over to a pool thread costs some 30 us; below this much work a second thread does not pay.
-_MIN_NANOSECONDS = 150_000.0
+
+@dataclass
+class Cutting:
+    """When work is cut into tasks; ``ctkernels.testing.force_bands`` changes it for a test."""
+
+    band_nanoseconds: float = 150_000.0
+    """The least work of a band: a hand-over to a pool thread costs some 30 us."""
+    call_nanoseconds: float = 300_000.0
+    """Below this much work in all, one thread does everything."""
+    bands: Sequence[Band] | None = None
+    """These, whatever the image."""
+
+
+cutting = Cutting()
 
 
 def _cgroup_cores(root: Path = Path("/sys/fs/cgroup"), self_file: Path = Path("/proc/self/cgroup")) -> float:
@@ -36,22 +49,18 @@ def _cgroup_cores(root: Path = Path("/sys/fs/cgroup"), self_file: Path = Path("/
     path = next((line[3:].lstrip("/") for line in groups if line.startswith("0::")), "")
     folder = root / path
     while True:
-        try:
+        with contextlib.suppress(OSError, ValueError, ZeroDivisionError):
             quota, period = (folder / "cpu.max").read_text().split()
             if quota != "max":
                 limit = min(limit, int(quota) / int(period))
-        except (OSError, ValueError, ZeroDivisionError):
-            pass
         if folder == root or root not in folder.parents:
             break
         folder = folder.parent
-    try:
+    with contextlib.suppress(OSError, ValueError, ZeroDivisionError):
         quota_v1 = int((root / "cpu" / "cpu.cfs_quota_us").read_text())
         period_v1 = int((root / "cpu" / "cpu.cfs_period_us").read_text())
         if quota_v1 > 0:
             limit = min(limit, quota_v1 / period_v1)
-    except (OSError, ValueError, ZeroDivisionError):
-        pass
     return limit
 
 
@@ -82,7 +91,9 @@ def _threads_from_environment() -> int:
     return int(text)
 
 
-class _Pool:
+class Pool:
+    """The threads there are, and how many of them are at work."""
+
     def __init__(self) -> None:
         self.threads: int | None = None
         self.chosen = False
@@ -127,15 +138,15 @@ class _Pool:
             return True
 
 
-_pool = _Pool()
+pool = Pool()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=lambda: _pool.reset())
+    os.register_at_fork(after_in_child=lambda: pool.reset())
 
 
 def set_num_threads(n: int) -> None:
     """Use at most ``n`` threads for one call (the caller's own thread counts)."""
-    with _pool.lock:
-        _pool.threads, _pool.chosen = n, True
+    with pool.lock:
+        pool.threads, pool.chosen = n, True
 
 
 class _Alone(threading.local):
@@ -146,7 +157,7 @@ _alone = _Alone()
 
 
 @contextlib.contextmanager
-def alone() -> Iterator[None]:
+def single_thread() -> Iterator[None]:
     """Inside, this thread's calls use no other thread: for tasks that run side by side themselves."""
     _alone.depth += 1
     try:
@@ -159,12 +170,12 @@ def get_num_threads() -> int:
     """Threads that one call may use."""
     if _alone.depth:
         return 1
-    threads = _pool.threads
+    threads = pool.threads
     if threads is None:
-        with _pool.lock:
-            if _pool.threads is None:
-                _pool.threads = _threads_from_environment()
-            threads = _pool.threads
+        with pool.lock:
+            if pool.threads is None:
+                pool.threads = _threads_from_environment()
+            threads = pool.threads
     return threads
 
 
@@ -174,7 +185,7 @@ def run(tasks: Sequence[Any], body: Callable[[Any], None]) -> None:
         for task in tasks:
             body(task)
         return
-    helpers, executor = _pool.claim(len(tasks) - 1)
+    helpers, executor = pool.claim(len(tasks) - 1)
     queue = deque(tasks)
 
     def step() -> bool:
@@ -193,10 +204,10 @@ def run(tasks: Sequence[Any], body: Callable[[Any], None]) -> None:
         retired = False
         try:
             while not retired and step():
-                retired = _pool.retire()
+                retired = pool.retire()
         finally:
             if not retired:
-                _pool.release()
+                pool.release()
 
     futures: list[Future[None]] = []
     try:
@@ -210,7 +221,7 @@ def run(tasks: Sequence[Any], body: Callable[[Any], None]) -> None:
         # Helpers write to the caller's arrays: never return before the last of them has stopped.
         wait(futures)
         for _ in range(1 + helpers - len(futures)):
-            _pool.release()
+            pool.release()
     for future in futures:
         future.result()
 
@@ -223,12 +234,12 @@ def bands(images: int, rows: int, row_nanoseconds: float, *, overlap_rows: int =
     """
     threads = get_num_threads()
     total = images * rows * row_nanoseconds
-    if threads == 1 or total < 2 * _MIN_NANOSECONDS:
+    if cutting.bands is not None:
+        return list(cutting.bands)
+    if threads == 1 or total < 2 * cutting.band_nanoseconds or images >= 2 * threads:
         return [(i, 0, rows) for i in range(images)]
-    if images >= 2 * threads:
-        return [(i, 0, rows) for i in range(images)]
-    pieces = math.ceil(2 * threads / images)
-    thinnest = max(math.ceil(_MIN_NANOSECONDS / row_nanoseconds), 4 * overlap_rows, 1)
-    pieces = max(1, min(pieces, rows // thinnest))
-    cuts = [rows * p // pieces for p in range(pieces + 1)]
+    thinnest = max(math.ceil(cutting.band_nanoseconds / row_nanoseconds), 4 * overlap_rows, 1)
+    # Two tasks a thread: the threads then end together though one task took longer.
+    parts = max(1, min(math.ceil(2 * threads / images), rows // thinnest))
+    cuts = [rows * p // parts for p in range(parts + 1)]
     return [(i, a, b) for i in range(images) for a, b in itertools.pairwise(cuts)]

@@ -8,12 +8,9 @@ from typing import Any, TypeVar
 from numpy.typing import NDArray
 
 from ctkernels.cpu._core.jit import one_type
-from ctkernels.cpu._core.parallel import bands, get_num_threads, run
+from ctkernels.cpu._core.parallel import bands, cutting, get_num_threads, run
 
 T = TypeVar("T")
-
-_WORTH_NANOSECONDS = 300_000.0
-"""Below this much work in all, one thread does everything."""
 
 _LARGE_NANOSECONDS = 2_000_000.0
 """An image of this much work is better cut than left to one thread while others are idle."""
@@ -26,7 +23,7 @@ LARGEST_BAND = 1 << 30
 
 def threads_pay(pixels: int, pixel_nanoseconds: float) -> bool:
     """Whether there is work enough for a second thread, and a second thread."""
-    return pixels * pixel_nanoseconds > _WORTH_NANOSECONDS and get_num_threads() > 1
+    return pixels * pixel_nanoseconds > cutting.call_nanoseconds and get_num_threads() > 1
 
 
 def pointwise(kernel: Callable[..., None], x: NDArray[Any], out: NDArray[Any], *arguments: Any) -> None:

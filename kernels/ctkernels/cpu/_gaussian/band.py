@@ -7,12 +7,9 @@ were a fifth of the time at sigma 1.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
-from ctkernels.cpu._core.jit import jit
+from ctkernels.cpu._core.jit import jit, jit_inline
 from ctkernels.cpu._core.vectors import VECTOR_BYTES
 from ctkernels.cpu._gaussian.ir import (
     BLOCK,
@@ -25,66 +22,74 @@ from ctkernels.cpu._gaussian.ir import (
     weigh_shifts,
 )
 
-Array = NDArray[Any]
+
+@jit_inline
+def _enter(kind, pixel, row, row_bytes, whole_segments, stage, vectors, slot):
+    """A row of pixels to lane layout at ``slot``."""
+    # Lanes are whole vectors: where they reach beyond the row, it is copied to where there is room to read on.
+    if not whole_segments:
+        copy_bytes(row, stage, row_bytes)
+        row = stage
+    to_lanes(kind, pixel, row, vectors, slot)
+
+
+@jit_inline
+def _leave(kind, pixel, sums, vectors, whole_segments, stage, row, row_bytes):
+    """Sums in lane layout to a row of pixels; the way back of ``_enter``."""
+    if whole_segments:
+        from_lanes(kind, pixel, sums, vectors, row)
+    else:
+        from_lanes(kind, pixel, sums, vectors, stage)
+        copy_bytes(stage, row, row_bytes)
 
 
 @jit
-def band(x, out, i, y0, y1, layout, places, weights, cval, memory):
-    """Rows ``y0 .. y1 - 1`` of image ``i``; see ``_gaussian/plan.Plan`` for ``layout``, ``places`` and ``memory``."""
+def band(x, out, i, y0, y1, layout, border, weights, cval, memory):
+    """Rows ``y0 .. y1 - 1`` of image ``i``; see ``_gaussian/plan.Plan`` for ``layout``, ``border`` and ``memory``."""
     kind = weights.dtype.type(0)
     pixel = x.dtype.type(0)
     height = x.shape[1]
     row_bytes = x.shape[2] * x.itemsize
     source = x.ctypes.data + i * height * row_bytes
     target = out.ctypes.data + i * height * row_bytes
-    ry = layout[0]
-    rx = layout[1]
-    vectors = layout[2]
-    ring = layout[3]
-    inner = layout[4]
-    stride = layout[5]
-    wide_stride = layout[6]
-    whole_segments = layout[7]
-    may_leave = layout[8]
-    wy = weights.ctypes.data
-    wx = wy + (ry + 1) * weights.itemsize
-    edges = places.ctypes.data + (height + 2 * ry) * 8
-    constant = memory.ctypes.data + ring * stride
-    wide = constant + stride
-    sums = wide + BLOCK * wide_stride
+    ry, rx, vectors, ring, inner = layout[0], layout[1], layout[2], layout[3], layout[4]
+    stride, halo_stride, whole_segments, may_leave = layout[5], layout[6], layout[7], layout[8]
+    weights_y = weights.ctypes.data
+    weights_x = weights_y + (ry + 1) * weights.itemsize
+    border_x = border.ctypes.data + (height + 2 * ry) * 8
+    # Memory: the ring, a row of ``cval``, BLOCK rows with their halo, sums of a row, a row of pixels, addresses.
+    rows = memory.ctypes.data
+    constant = rows + ring * stride
+    halo_rows = constant + stride
+    sums = halo_rows + BLOCK * halo_stride
     stage = sums + stride
     table = stage + stride
     fill = memory.view(weights.dtype)
     for k in range(ring * stride // weights.itemsize, (ring + 1) * stride // weights.itemsize):
         fill[k] = cval
-    pointers = memory[table - memory.ctypes.data :].view(np.int64)
+    pointers = memory[table - rows :].view(np.int64)
     filled = 0
     for y in range(y0, y1, BLOCK):
         first = y - y0
+        # A row is converted once, though 2 * ry + 1 sums need it. The table of addresses, one a row of the band, saves
+        # the division by the ring's length in the loop over taps, and rows of ``cval`` need no copy.
         while filled < first + 2 * ry + BLOCK:
-            shown = places[y0 + filled] if y0 + filled < height + 2 * ry else -1
-            if shown < 0:
-                pointers[filled] = constant
-            else:
-                slot = memory.ctypes.data + filled % ring * stride
+            shown = border[y0 + filled] if y0 + filled < height + 2 * ry else -1
+            pointers[filled] = constant
+            if shown >= 0:
+                pointers[filled] = rows + filled % ring * stride
                 row = source + shown * row_bytes
-                if not whole_segments:
-                    copy_bytes(row, stage, row_bytes)
-                    row = stage
-                to_lanes(kind, pixel, row, vectors, slot)
-                pointers[filled] = slot
+                _enter(kind, pixel, row, row_bytes, whole_segments, stage, vectors, pointers[filled])
             filled += 1
-        body = wide + rx * VECTOR_BYTES
-        weigh_rows(kind, table + 8 * first, wy, ry, vectors * (VECTOR_BYTES // weights.itemsize), body, wide_stride)
+        # Columns first, BLOCK rows at a time: their windows of rows overlap, so that each row is loaded once for all.
+        body = halo_rows + rx * VECTOR_BYTES
+        lanes = VECTOR_BYTES // weights.itemsize
+        weigh_rows(kind, table + 8 * first, weights_y, ry, vectors * lanes, body, halo_stride)
+        # Then along each of the rows; the halo is made of sums, so that the border costs no branch in the loop.
         for q in range(min(BLOCK, y1 - y)):
-            extend_row(kind, body, vectors, rx, inner, edges, constant)
-            weigh_shifts(kind, body, wx, rx, vectors, sums)
+            extend_row(kind, body, vectors, rx, inner, border_x, constant)
+            weigh_shifts(kind, body, weights_x, rx, vectors, sums)
             if may_leave:
                 saturate(kind, pixel, sums, vectors)
-            row = target + (y + q) * row_bytes
-            if whole_segments:
-                from_lanes(kind, pixel, sums, vectors, row)
-            else:
-                from_lanes(kind, pixel, sums, vectors, stage)
-                copy_bytes(stage, row, row_bytes)
-            body += wide_stride
+            _leave(kind, pixel, sums, vectors, whole_segments, stage, target + (y + q) * row_bytes, row_bytes)
+            body += halo_stride

@@ -115,8 +115,8 @@ def to_lanes(typing, kind, pixel, source, vectors, out):
         size = pixel.bitwidth // 8
 
         def square(s):
-            places = [builder.add(builder.mul(segment, whole(k)), s) for k in range(v.lanes)]
-            for k, row in enumerate(v.transposed([v.load(v.at(start, p, size), row_type) for p in places])):
+            firsts = [builder.add(builder.mul(segment, whole(k)), s) for k in range(v.lanes)]
+            for k, row in enumerate(v.transposed([v.load(v.at(start, f, size), row_type) for f in firsts])):
                 if is_integer(pixel):
                     row = (builder.uitofp if str(pixel).startswith("u") else builder.sitofp)(row, v.type)
                 v.store(row, v.at(target, builder.add(s, whole(k)), VECTOR_BYTES), VECTOR_BYTES)
@@ -137,11 +137,11 @@ def saturate(typing, kind, pixel, row, vectors):
             low, high = v.constant(float(pixel.minval)), v.constant(float(pixel.maxval))
 
             def vector(s):
-                place = v.at(args[2], s, VECTOR_BYTES)
-                value = v.load(place, align=VECTOR_BYTES)
+                address = v.at(args[2], s, VECTOR_BYTES)
+                value = v.load(address, align=VECTOR_BYTES)
                 value = builder.select(builder.fcmp_ordered(">", value, low), value, low)
                 value = builder.select(builder.fcmp_ordered("<", value, high), value, high)
-                v.store(value, place, VECTOR_BYTES)
+                v.store(value, address, VECTOR_BYTES)
 
             v.loop(whole(0), args[3], 1, vector)
         return context.get_dummy_value()
@@ -164,8 +164,8 @@ def from_lanes(typing, kind, pixel, source, vectors, out):
             return builder.trunc(row, ir.VectorType(ir.IntType(8 * size), v.lanes))
 
         def square(s):
-            places = [v.at(start, builder.add(s, whole(k)), VECTOR_BYTES) for k in range(v.lanes)]
-            rows = [v.load(p, align=VECTOR_BYTES) for p in places]
+            vectors = [v.at(start, builder.add(s, whole(k)), VECTOR_BYTES) for k in range(v.lanes)]
+            rows = [v.load(address, align=VECTOR_BYTES) for address in vectors]
             if is_integer(pixel):
                 rows = [rounded(row) for row in rows]
             for k, row in enumerate(v.transposed(rows)):
@@ -178,10 +178,10 @@ def from_lanes(typing, kind, pixel, source, vectors, out):
 
 
 @intrinsic
-def extend_row(typing, kind, row, vectors, radius, inner, places, fill):
+def extend_row(typing, kind, row, vectors, radius, inner, border, fill):
     """Put the halo around a row in lane layout at ``row``: ``radius`` vectors before and after it.
 
-    ``places`` lists the elements that the positions ``-1, -2 .. -radius`` show, then those from the image's end on,
+    ``border`` lists the elements that the positions ``-1, -2 .. -radius`` show, then those from the image's end on,
     -1 for the value at ``fill``, then the elements where the first ``inner`` of the latter stand: the last segment's
     rest. A halo vector is the vector one segment away, moved by one lane, with an extended pixel let in at the end.
     """
@@ -192,9 +192,9 @@ def extend_row(typing, kind, row, vectors, radius, inner, places, fill):
         last = v.lanes - 1
 
         def extended(k):
-            place = v.load(v.at(table, k, 8), I64, 8)
-            outside = builder.icmp_signed("<", place, whole(0))
-            return v.load(builder.select(outside, constant, v.at(body, place)), v.scalar, v.size)
+            element = v.load(v.at(table, k, 8), I64, 8)
+            outside = builder.icmp_signed("<", element, whole(0))
+            return v.load(builder.select(outside, constant, v.at(body, element)), v.scalar, v.size)
 
         def moved(source, target, picks, lane, k):
             mask = ir.Constant(ir.VectorType(I32, v.lanes), [ir.Constant(I32, p) for p in picks])
@@ -215,6 +215,7 @@ def extend_row(typing, kind, row, vectors, radius, inner, places, fill):
             k = builder.add(builder.add(r, rest), j)
             moved(j, builder.add(segment, j), [*range(1, v.lanes), last], last, k)
 
+        # The last segment's rest first: the halo after the row is made of vectors that hold it.
         v.loop(whole(0), rest, 1, fill_rest)
         v.loop(whole(0), r, 1, before)
         v.loop(whole(0), r, 1, after)

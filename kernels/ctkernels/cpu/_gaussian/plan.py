@@ -25,7 +25,7 @@ class Plan:
     """Radii (rows, columns), vectors a row, ring rows, length of the border table's inner part, strides in bytes of a
     ring row and of a row with its halo, 1 where the lane segments fill a row exactly, 1 where results may leave the
     type of an integer image."""
-    places: NDArray[np.int64]
+    border: NDArray[np.int64]
     """Source row of each extended row (-1: ``cval``), then the table of ``_gaussian/ir.extend_row``."""
     weights: Array
     """Both half kernels, centre first: rows, then columns."""
@@ -48,7 +48,7 @@ _SAFE_RADII = 40
 """Up to this sum of both radii rounding errors, ``(radii + 8) * 2**-23 * 65535`` at most, stay below one half."""
 
 
-def leaves_type(image: np.dtype[Any], mode: str, cval: float) -> bool:
+def exceeds_dtype(image: np.dtype[Any], mode: str, cval: float) -> bool:
     """Whether the border holds a value that an integer image can't."""
     if image.kind == "f" or mode != "constant":
         return False
@@ -64,11 +64,11 @@ def plan(
     sigma: tuple[float, float],
     truncate: float,
     mode: str,
-    wild: bool = False,
+    border_exceeds: bool = False,
 ) -> Plan:
     """The plan for images of ``height`` rows and ``width`` columns, computed in type ``work``.
 
-    ``wild`` is what ``leaves_type`` says.
+    ``border_exceeds`` is what ``exceeds_dtype`` says.
     """
     wy = half_kernel(height, sigma[0], truncate, mode, work)
     wx = half_kernel(width, sigma[1], truncate, mode, work)
@@ -83,18 +83,18 @@ def plan(
         return np.where(pixel < 0, -1, pixel % vectors * lanes + pixel // vectors)
 
     after = np.append(columns[rx + width :], np.zeros(inner, np.int64))
-    places = np.concatenate(
+    border = np.concatenate(
         [border_index(height, ry, ry, mode), element(columns[:rx][::-1]), element(after), element(rest)]
     )
     ring = 2 * ry + BLOCK
     stride = (vectors | 1) * VECTOR_BYTES  # odd: rows then don't compete for the same cache sets
-    wide_stride = ((vectors + 2 * rx) | 1) * VECTOR_BYTES
-    may_leave = int(wild or ry + rx > _SAFE_RADII)
+    halo_stride = ((vectors + 2 * rx) | 1) * VECTOR_BYTES
+    may_leave = int(border_exceeds or ry + rx > _SAFE_RADII)
     exact = int(vectors * lanes == width)
     return Plan(
-        layout=np.array([ry, rx, vectors, ring, inner, stride, wide_stride, exact, may_leave], np.int64),
-        places=places,
+        layout=np.array([ry, rx, vectors, ring, inner, stride, halo_stride, exact, may_leave], np.int64),
+        border=border,
         weights=np.concatenate([wy, wx]),
-        fixed_bytes=(ring + 3) * stride + BLOCK * wide_stride,
+        fixed_bytes=(ring + 3) * stride + BLOCK * halo_stride,
         row_nanoseconds=width * (0.3 + 0.03 * (ry + rx)) * work.itemsize / 4,
     )

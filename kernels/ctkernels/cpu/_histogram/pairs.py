@@ -13,10 +13,19 @@ import numpy as np
 from ctkernels.cpu._core.jit import jit
 
 MOST_BINS = 256
-LEAST_PIXELS = 1 << 14
+_LEAST_PIXELS = 1 << 14
 """Below, adding up the counters costs more than it saves."""
 
 CELLS = 65536 + MOST_BINS
+
+
+least_pixels = _LEAST_PIXELS
+"""In force; ``ctkernels.testing.pairs_from`` changes it for a test."""
+
+
+def pays(pixels: int) -> bool:
+    """Whether an image of so many pixels is counted in pairs."""
+    return pixels >= least_pixels
 
 
 @jit
@@ -24,7 +33,7 @@ def sum_pairs(cells):
     """How often each byte occurs in the pairs that were counted, to the cells behind these."""
     each = cells[65536:]
     for b in range(256):
-        # One pixel of a pair is the row, the other the place in the row.
+        # One pixel of a pair is the row, the other the column.
         row = cells[b * 256 : b * 256 + 256]
         total = np.uint32(0)
         for k in range(256):
@@ -63,17 +72,13 @@ def count_byte_pairs(x, cells):
 
 
 @jit
-def place_bytes(part, ends, index, flags):
-    """As ``_histogram/floats.place``, bins of one byte, pixels outside in bin 0; how many are flagged, how many inside.
+def locate_bytes(part, ends, index, flags):
+    """As ``floats.locate``, bins of one byte, pixels outside in bin 0; how many are flagged, how many are inside.
 
     ``ends``: first and last edge, scale, error bound and last bin, in the precision that is computed in.
     """
     number = ends.dtype.type
-    first = ends[0]
-    last = ends[1]
-    scale = ends[2]
-    error = ends[3]
-    top = ends[4]
+    first, last, scale, error, top = ends[0], ends[1], ends[2], ends[3], ends[4]
     zero = number(0)
     near = number(1) - error
     counted = np.int32(0)
@@ -95,13 +100,10 @@ def place_bytes(part, ends, index, flags):
 
 
 @jit
-def place_exactly(part, ends, index):
-    """As ``place_bytes`` where the error is 0; how many pixels are inside."""
+def locate_exactly(part, ends, index):
+    """As ``locate_bytes`` where the error is 0; how many pixels are inside."""
     number = ends.dtype.type
-    first = ends[0]
-    last = ends[1]
-    scale = ends[2]
-    top = ends[4]
+    first, last, scale, top = ends[0], ends[1], ends[2], ends[4]
     zero = number(0)
     counted = np.int32(0)
     for i in range(part.size):
@@ -124,6 +126,7 @@ def count_pairs(x, edges, ends, counts, cells, index, flags):
     """
     pixels = x.reshape(-1)
     number = ends.dtype.type
+    # Where positions are right in every bit (``plan``), no pixel needs a flag.
     exact = ends[3] == number(0)
     following = edges[1:]
     marks = flags.view(np.uint64)
@@ -135,12 +138,12 @@ def count_pairs(x, edges, ends, counts, cells, index, flags):
         part = pixels[start : start + 1024]
         flagged = np.int32(0)
         if exact:
-            inside = place_exactly(part, ends, index)
+            inside = locate_exactly(part, ends, index)
         else:
-            flagged, inside = place_bytes(part, ends, index, flags)
+            flagged, inside = locate_bytes(part, ends, index, flags)
         counted += inside
         if flagged:
-            flags[part.size :] = 0
+            flags[part.size :] = 0  # of the block before
             for j in range((part.size + 7) // 8):
                 if marks[j] != np.uint64(0):
                     for i in range(8 * j, min(8 * j + 8, part.size)):
@@ -148,7 +151,7 @@ def count_pairs(x, edges, ends, counts, cells, index, flags):
                             index[i] += np.uint8(number(part[i]) >= following[index[i]])
         # The last block is filled up with pixels outside, which stand in bin 0.
         index[part.size :] = 0
-        for i in range(words.size):
+        for i in range(words.size):  # four pairs a word
             w = words[i]
             cells[w & pair] += np.uint32(1)
             cells[(w >> np.uint64(16)) & pair] += np.uint32(1)
@@ -157,4 +160,5 @@ def count_pairs(x, edges, ends, counts, cells, index, flags):
     sum_pairs(cells)
     for b in range(counts.size):
         counts[b] = np.int64(cells[65536 + b])
+    # What filled the last block up, and pixels outside, stood in bin 0.
     counts[0] -= (pixels.size + 1023) // 1024 * 1024 - counted

@@ -19,7 +19,7 @@ _MOST_PLANS = 32
 
 
 class Plan(NamedTuple):
-    """``edges``: the left edge of each bin and two NaN, which no pixel reaches; ``ends``: see ``place_bytes``."""
+    """``edges``: the left edge of each bin and two NaN, which no pixel reaches; ``ends``: see ``locate_bytes``."""
 
     table: NDArray[np.int32]
     edges: NDArray[Any]
@@ -70,11 +70,11 @@ def _new_plan(edges: NDArray[Any], image_dtype: np.dtype[Any]) -> Plan:
     # Positions rise with the values: right at every edge and just before it, they are right everywhere.
     at, k = edges[1:-1], np.arange(1, bins)
     before = np.nextafter(at, number.type(-np.inf))
-    exact = bool((_places(at, ends) == k).all() and (_places(before, ends) == k - 1).all())
+    exact = bool((_bins_by_position(at, ends) == k).all() and (_bins_by_position(before, ends) == k - 1).all())
     error = 0.0 if exact else error
     ends[3] = error
     return Plan(table, left, ends, error)
 
 
-def _places(values: NDArray[Any], ends: NDArray[Any]) -> NDArray[np.int64]:
+def _bins_by_position(values: NDArray[Any], ends: NDArray[Any]) -> NDArray[np.int64]:
     return np.clip((values - ends[0]) * ends[2], 0, ends[4]).astype(np.int64)

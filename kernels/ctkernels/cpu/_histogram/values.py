@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 from ctkernels.cpu._core.jit import jit
 from ctkernels.cpu._core.scratch import scratch
 from ctkernels.cpu._core.spread import LARGEST_BAND, in_bands, threads_pay
-from ctkernels.cpu._histogram.pairs import CELLS as PAIR_CELLS
-from ctkernels.cpu._histogram.pairs import LEAST_PIXELS, count_byte_pairs
+from ctkernels.cpu._histogram import pairs
 
 CELLS = 65536
 """Counters of the scratch ``banks``."""
@@ -77,6 +76,7 @@ def count_codes(x, flip, low, high, banks):
     """
     pixels = x.reshape(-1)
     span = high - low + 1
+    # Four banks of more than 2048 counters were slower than two.
     used = 4 if span <= 2048 else 2 if span <= 32768 else 1
     banks[: span * used] = 0
     one = np.uint64(span * (1 % used))
@@ -123,6 +123,7 @@ def whole_codes(x, codes):
     for start in range(0, pixels.size, 1024):
         part = pixels[start : start + 1024]
         result = codes[start : start + 1024]
+        # No exit inside a block: the loop is vectorised.
         bad = np.int32(0)
         for i in range(part.size):
             v = part[i]
@@ -160,9 +161,9 @@ def value_counts(image: NDArray[Any]) -> tuple[NDArray[Any], int] | None:
 
 def _band_counts(band: NDArray[Any]) -> tuple[NDArray[Any], int] | None:
     kind = band.dtype.kind
-    if band.itemsize == 1 and band.size >= LEAST_PIXELS:
-        cells = scratch("pair counts", PAIR_CELLS, np.uint32)
-        count_byte_pairs(band, cells)
+    if band.itemsize == 1 and pairs.pays(band.size):
+        cells = scratch("pair counts", pairs.CELLS, np.uint32)
+        pairs.count_byte_pairs(band, cells)
         return cells[65536:], 0
     banks = scratch("value counts", CELLS, np.uint32)
     if band.itemsize == 1:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ctkernels.cpu._core import jit
 from ctkernels.cpu._core.parallel import Band
 from ctkernels.cpu._core.scratch import scratch
+from ctkernels.cpu._core.vectors import round_up
 from ctkernels.cpu._median.emit import STRIP_BYTES, lanes, median_strip, scratch_size, vector_bytes
 from ctkernels.cpu._median.plan import plan
 from ctkernels.cpu._median.rows import FLOAT32, FLOAT64, PIXELS, decode_row, encode_row, prefetch
@@ -25,6 +26,23 @@ from ctkernels.shared.border import border_index
 
 Array = NDArray[Any]
 Size = tuple[int, int]
+
+
+@jit.jit_inline
+def _extend(line, begin, width, reach, column_of, outside):
+    """The border on both sides of a row of keys that begins at ``line[begin]``."""
+    end = begin + width
+    for x in range(reach):
+        left, right = column_of[x], column_of[reach + width + x]
+        line[begin - reach + x] = line[begin + left] if left >= 0 else outside
+        line[end + x] = line[begin + right] if right >= 0 else outside
+
+
+@jit.jit_inline
+def _encode_ends(line, begin, width, count, image, at, row_bytes, kind):
+    """Keys of the first and last ``count`` pixels of a row; what is between is read in the image."""
+    encode_row(line, begin, image, at, count, kind)
+    encode_row(line, begin + width - count, image, at + row_bytes - count * line.itemsize, count, kind)
 
 
 @lru_cache(maxsize=64)
@@ -36,20 +54,7 @@ def kernel(rows: int, columns: int) -> Callable[..., bool]:
     ring = rows + outputs - 1
     one_loop = len(plan(rows, columns).steps) == 1
 
-    def filter_rows(
-        image: Array,
-        out: Array,
-        number: int,
-        first: int,
-        last: int,
-        height: int,
-        kind: int,
-        row_of: Array,
-        column_of: Array,
-        outside: Array,
-        table: Array,
-        scratch: Array,
-    ) -> bool:
+    def filter_rows(image, out, number, first, last, height, kind, row_of, column_of, outside, table, scratch):
         """Rows ``first .. last - 1`` of image ``number``; False if some pixel has no key.
 
         ``image`` and ``out`` are flat bytes of images of ``height`` rows; ``row_of`` and ``column_of`` the border
@@ -60,54 +65,53 @@ def kernel(rows: int, columns: int) -> Callable[..., bool]:
         width = column_of.size - 2 * reach
         row_bytes = width * (4 if kind == FLOAT32 else 8 if kind == FLOAT64 else key_bytes)
         top = number * height
-        pad = (reach + lane - 1) // lane * lane
-        length = pad + (width + reach + lane - 1) // lane * lane + 2 * lane
-        wide = max(width, lane)
-        to_out = kind == PIXELS and width >= lane
+        # A line: the left border, up to a whole vector so that pixels are aligned, pixels, the right border, and room
+        # for the vector that is read beyond the end.
+        margin = round_up(reach, lane)
+        length = margin + round_up(width + reach, lane) + 2 * lane
+        # Whole vectors are written. Narrow images, and keys that are no pixels, go through a line of results.
+        written = max(width, lane)
+        to_image = kind == PIXELS and width >= lane
         # Without lists between loops nothing is lost by taking a row in three parts, and only its ends need a copy.
-        ends_only = one_loop and to_out and width >= 3 * lane
-        strips = (wide * key_bytes + STRIP_BYTES - 1) // STRIP_BYTES
-        strip = (wide + strips - 1) // strips
-        rows_in = row_of.size + outputs
-        lines, starts, outs = table[:rows_in], table[rows_in : 2 * rows_in], table[2 * rows_in :]
+        ends_only = one_loop and to_image and width >= 3 * lane
+        strips = (written * key_bytes + STRIP_BYTES - 1) // STRIP_BYTES
+        strip = (written + strips - 1) // strips
+        # Addresses by row: of lines, of what the middle of the row is read from, of results.
+        addresses = row_of.size + outputs
+        lines, starts, outs = table[:addresses], table[addresses : 2 * addresses], table[2 * addresses :]
         results = ring * length
         lists = scratch[(ring + outputs) * length :]
-        address, out_address, image_address = scratch.ctypes.data, out.ctypes.data, image.ctypes.data
+        scratch_address, out_address, image_address = scratch.ctypes.data, out.ctypes.data, image.ctypes.data
         done, line = first, 0
         # No slice inside the loops: each would count references with atomic operations.
         for y in range(first, last, outputs):
+            # The rows that this group of output rows sees for the first time enter the ring.
             while done < min(y + ring, row_of.size):
                 source = row_of[done]
-                begin, end = line + pad, line + pad + width
-                lines[done] = address + (begin - reach) * key_bytes
+                begin = line + margin
+                lines[done] = starts[done] = scratch_address + (begin - reach) * key_bytes
+                at = (top + source) * row_bytes
                 if source < 0:
-                    for x in range(begin - reach, end + reach):
+                    for x in range(begin - reach, begin + width + reach):
                         scratch[x] = outside[0]
-                else:
-                    at = (top + source) * row_bytes
-                    if ends_only:
-                        part = (lane + reach) * key_bytes
-                        encode_row(scratch, begin, image, at, lane + reach, kind)
-                        encode_row(scratch, end - lane - reach, image, at + row_bytes - part, lane + reach, kind)
-                        starts[done] = image_address + at - reach * key_bytes
-                    elif not encode_row(scratch, begin, image, at, width, kind):
-                        return False
-                    for x in range(reach):
-                        left, right = column_of[x], column_of[reach + width + x]
-                        scratch[begin - reach + x] = scratch[begin + left] if left >= 0 else outside[0]
-                        scratch[end + x] = scratch[begin + right] if right >= 0 else outside[0]
-                if source < 0 or not ends_only:
-                    starts[done] = lines[done]
+                elif ends_only:
+                    _encode_ends(scratch, begin, width, lane + reach, image, at, row_bytes, kind)
+                    starts[done] = image_address + at - reach * key_bytes
+                elif not encode_row(scratch, begin, image, at, width, kind):
+                    return False
+                if source >= 0:
+                    _extend(scratch, begin, width, reach, column_of, outside[0])
                 line = line + length if line + length < results else 0
                 done += 1
             # The last group may want rows that no window has; any will do.
             for extra in range(done, y + ring):
                 lines[extra], starts[extra] = lines[done - 1], starts[done - 1]
+            # Results go straight to the image where they can; those beyond the band go to lines that nobody reads.
             for o in range(outputs):
-                if to_out and y + o < last:
+                if to_image and y + o < last:
                     outs[o] = out_address + (top + y + o) * row_bytes
                 else:
-                    outs[o] = address + (results + o * length) * key_bytes
+                    outs[o] = scratch_address + (results + o * length) * key_bytes
             if ends_only:
                 # Six short streams are more than a processor foresees: 3 x 3 of int16 in the L3 cache .24 ns a pixel
                 # without this, .18 with it. Asking for the output's rows too gained nothing.
@@ -118,9 +122,10 @@ def kernel(rows: int, columns: int) -> Callable[..., bool]:
                 median_strip(lists, starts, outs, y, lane, width - 2 * lane, rows, columns)
                 median_strip(lists, lines, outs, y, width - lane, lane, rows, columns)
             else:
+                # Strips, so that the lists between the loops stay in cache; the last one overlaps its neighbour.
                 for s in range(strips):
-                    median_strip(lists, lines, outs, y, min(s * strip, wide - strip), strip, rows, columns)
-            if not to_out:
+                    median_strip(lists, lines, outs, y, min(s * strip, written - strip), strip, rows, columns)
+            if not to_image:
                 for o in range(min(outputs, last - y)):
                     decode_row(scratch, results + o * length, out, (top + y + o) * row_bytes, width, kind)
         return True
@@ -128,26 +133,29 @@ def kernel(rows: int, columns: int) -> Callable[..., bool]:
     return jit.jit(filter_rows)
 
 
-class _Setting(NamedTuple):
+class Setting(NamedTuple):
     """All that does not change from one image of a series to the next."""
 
     kernel: Callable[..., bool]
     row_of: Array
     column_of: Array
     table: int
+    """Elements of the table of addresses."""
     scratch: int
+    """Elements of the lines and lists."""
 
 
 @lru_cache(maxsize=256)
-def _setting(shape: tuple[int, int], size: Size, mode: str, key: str) -> _Setting:
+def setting(shape: tuple[int, int], size: Size, mode: str, key: str) -> Setting:
+    """For images of this shape; ``key`` is the type of keys."""
     rows, columns = size
     height, width = shape
     outputs = plan(rows, columns).outputs
     itemsize = int(key[1:])
     lane = lanes(rows, columns, itemsize)
     reach = columns // 2
-    length = -(-reach // lane) * lane + -(-(width + reach) // lane) * lane + 2 * lane
-    return _Setting(
+    length = round_up(reach, lane) + round_up(width + reach, lane) + 2 * lane
+    return Setting(
         kernel(rows, columns),
         border_index(height, rows // 2, rows // 2, mode),
         border_index(width, reach, reach, mode),
@@ -165,31 +173,31 @@ def serves(size: Size) -> bool:
 class _Memory(threading.local):
     """What a thread used last, by key type: looking its memory up anew would be a fifth of the cost of a call."""
 
-    def __init__(self):
-        self.last: dict[str, tuple[_Setting, Array, Array]] = {}
-
-    def get(self, setting: _Setting, key: str) -> tuple[_Setting, Array, Array]:
-        """The setting with its table and scratch memory."""
-        known = self.last.get(key)
-        if known is None or known[0] is not setting:
-            table = scratch("median.table", setting.table, np.int64)
-            known = self.last[key] = (setting, table, scratch("median.lines", setting.scratch, key))
-        return known
+    def __init__(self) -> None:
+        self.last: dict[str, tuple[Setting, Array, Array]] = {}
 
 
 _memory = _Memory()
+
+
+def memory(wanted: Setting, key: str) -> tuple[Array, Array]:
+    """This thread's table and lines."""
+    last = _memory.last.get(key)
+    if last is None or last[0] is not wanted:
+        table = scratch("median.table", wanted.table, np.int64)
+        last = _memory.last[key] = (wanted, table, scratch("median.lines", wanted.scratch, key))
+    return last[1], last[2]
 
 
 def filter_band(x: Array, out: Array, band: Band, size: Size, mode: str, cval: float) -> None:
     """Write the rows of one band of ``out``, the median of ``size`` windows of ``x``; both ``(N, H, W)``."""
     pixels, results = x.reshape(-1).view(np.uint8), out.reshape(-1).view(np.uint8)
     for key, kind in _KEYS[x.dtype.char]:
-        outside = _NOTHING[key] if mode != "constant" else _key_of(cval, key, kind)
+        outside = border_key(mode, cval, key, kind)
         if outside is None:
             continue
-        setting, table, lines = _memory.get(_setting(x.shape[1:], size, mode, key), key)
-        borders = (setting.row_of, setting.column_of, outside)
-        if setting.kernel(pixels, results, *band, x.shape[1], kind, *borders, table, lines):
+        s = setting(x.shape[1:], size, mode, key)
+        if s.kernel(pixels, results, *band, x.shape[1], kind, s.row_of, s.column_of, outside, *memory(s, key)):
             return
 
 
@@ -205,8 +213,10 @@ _KEYS: dict[str, tuple[tuple[str, int], ...]] = {
 _NOTHING = {key: np.zeros(1, key) for key in ("u1", "u2", "i2", "i4", "i8")}
 
 
-def _key_of(cval: float, key: str, kind: int) -> Array | None:
-    """The key of ``cval``; None if this type has none for it."""
+def border_key(mode: str, cval: float, key: str, kind: int) -> Array | None:
+    """The key of the pixels outside the image, where ``mode`` shows any; None if this type has none for ``cval``."""
+    if mode != "constant":
+        return _NOTHING[key]
     outside = np.zeros(1, key)
     if kind == PIXELS:
         outside[0] = int(cval)

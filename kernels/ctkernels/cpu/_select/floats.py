@@ -48,10 +48,10 @@ def bucket_pixels(x, codes, first, last, result):
     n = 0
     for start in range(0, pixels.size, 64):
         part = codes[start : start + 64]
-        found = np.int32(0)
+        hits = np.int32(0)
         for i in range(part.size):
-            found = np.int32(found + np.int32((part[i] >= low) & (part[i] <= high)))
-        if found:
+            hits = np.int32(hits + np.int32((part[i] >= low) & (part[i] <= high)))
+        if hits:
             values = pixels[start : start + 64]
             for i in range(part.size):
                 if (part[i] >= low) & (part[i] <= high):
@@ -73,14 +73,14 @@ def percentiles_of_floats(
     count_codes(codes, 0, 0, _BUCKETS, banks)
     ends = np.cumsum(banks[:_BUCKETS], dtype=np.int64)
     count = int(ends[-1])
-    figures = []
+    results = []
     for rank, fraction in zip(*percentile_ranks(count, percentiles), strict=True):
         first, last = np.searchsorted(ends, (rank, min(rank + 1, count - 1)), "right").tolist()
         below = int(ends[first - 1]) if first else 0
         candidates = np.empty(int(ends[last]) - below, image.dtype)
         bucket_pixels(image, codes, first, last, candidates)
-        figures.append(_between_ranks(candidates, rank - below, fraction))
-    return count, figures
+        results.append(_between_ranks(candidates, rank - below, fraction))
+    return count, results
 
 
 def _between_ranks(pixels: NDArray[Any], rank: int, fraction: float) -> float:

@@ -15,9 +15,9 @@ from ctkernels.cpu._core.jit import jit
 
 def percentile_ranks(count: int, percentiles: Sequence[float]) -> tuple[list[int], list[float]]:
     """For each percentile the rank below it and the fraction of the way to the next rank."""
-    places = [(count - 1) * (q / 100.0) for q in percentiles]
-    ranks = [min(int(place), count - 1) for place in places]
-    return ranks, [place - rank for place, rank in zip(places, ranks, strict=True)]
+    positions = [(count - 1) * (q / 100.0) for q in percentiles]
+    ranks = [min(int(position), count - 1) for position in positions]
+    return ranks, [position - rank for position, rank in zip(positions, ranks, strict=True)]
 
 
 def between(a: float, b: float, t: float) -> float:
@@ -29,7 +29,7 @@ def between(a: float, b: float, t: float) -> float:
 
 
 @jit
-def count_percentiles(counts, zero, percentiles, figures):
+def count_percentiles(counts, zero, percentiles, results):
     """Percentiles of the pixels of which ``counts[v]`` have the value ``zero + v``; how many pixels there are."""
     count = np.int64(0)
     for v in range(counts.size):
@@ -39,9 +39,10 @@ def count_percentiles(counts, zero, percentiles, figures):
     v = -1
     seen = np.int64(0)
     for j in range(percentiles.size):
-        place = (count - 1) * (percentiles[j] / 100.0)
-        rank = min(np.int64(place), count - 1)
-        t = place - rank
+        position = (count - 1) * (percentiles[j] / 100.0)
+        rank = min(np.int64(position), count - 1)
+        t = position - rank
+        # Percentiles that rise need one walk over the counts.
         if j == 0 or percentiles[j] < percentiles[j - 1]:
             v = -1
             seen = np.int64(0)
@@ -55,7 +56,7 @@ def count_percentiles(counts, zero, percentiles, figures):
                 w += 1
         a = np.float64(zero + v)
         b = np.float64(zero + w)
-        figures[j] = b - (b - a) * (1 - t) if t >= 0.5 else a + (b - a) * t
+        results[j] = b - (b - a) * (1 - t) if t >= 0.5 else a + (b - a) * t
     return count
 
 
@@ -66,6 +67,6 @@ def _as_array(percentiles: tuple[float, ...]) -> NDArray[np.float64]:
 
 def percentiles_of_counts(counts: NDArray[Any], zero: int, percentiles: tuple[float, ...]) -> tuple[int, list[float]]:
     """Number and percentiles of the pixels of which ``counts[v]`` have the value ``zero + v``."""
-    figures = np.empty(len(percentiles))
-    count = count_percentiles(counts, zero, _as_array(percentiles), figures)
-    return count, figures.tolist()
+    results = np.empty(len(percentiles))
+    count = count_percentiles(counts, zero, _as_array(percentiles), results)
+    return count, results.tolist()

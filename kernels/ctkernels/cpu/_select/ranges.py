@@ -21,8 +21,8 @@ def extremes(image: NDArray[Any], value_range: Pair | None) -> Pair | None:
     """Smallest and largest pixel that counts of one image ``(1, H, W)``; None where no pixel does."""
     if image.size < LARGEST_BAND and not threads_pay(image.size, 0.1):
         return _extremes(image, value_range)
-    found = [part for part in in_bands(image, 0.1, lambda band: _extremes(band, value_range)) if part is not None]
-    return (min(low for low, _ in found), max(high for _, high in found)) if found else None
+    extents = [part for part in in_bands(image, 0.1, lambda band: _extremes(band, value_range)) if part is not None]
+    return (min(low for low, _ in extents), max(high for _, high in extents)) if extents else None
 
 
 def _extremes(image: NDArray[Any], value_range: Pair | None) -> Pair | None:
@@ -35,10 +35,10 @@ def percentile_range(image: NDArray[Any], value_range: Pair | None, percentiles:
     """Two percentiles of the pixels that count of one image ``(1, H, W)``; None where no pixel does."""
     coded = value_counts(image)
     if coded is None:
-        found = extremes(image, value_range)
-        if found is None:
+        extent = extremes(image, value_range)
+        if extent is None:
             return None
-        low, high = percentiles_of_floats(image, *found, percentiles)[1]
+        low, high = percentiles_of_floats(image, *extent, percentiles)[1]
         return low, high
     counts, zero = coded
     if value_range is not None:
@@ -47,5 +47,5 @@ def percentile_range(image: NDArray[Any], value_range: Pair | None, percentiles:
         counts, zero = counts[begin : max(last - zero + 1, begin)], zero + begin
         if first > last:
             return None
-    count, figures = percentiles_of_counts(counts, zero, percentiles)
-    return (figures[0], figures[1]) if count else None
+    count, (low, high) = percentiles_of_counts(counts, zero, percentiles)
+    return (low, high) if count else None
