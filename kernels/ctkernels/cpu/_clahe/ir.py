@@ -81,8 +81,8 @@ def _entries(v: Vectors, bits: int, table, source, index) -> list[Any]:
     size = index.width // 8
 
     def gathered() -> list[Any]:
-        places = [b.add(source, whole(k * size)) for k in range(v.lanes)]
-        return _gathered(v, bits, table, [b.zext(v.load(p, index, size), I64) for p in places])
+        pixels = [b.add(source, whole(k * size)) for k in range(v.lanes)]
+        return _gathered(v, bits, table, [b.zext(v.load(p, index, size), I64) for p in pixels])
 
     if v.lanes == 1 or index.width == 16:
         return gathered()
@@ -97,13 +97,13 @@ def _entries(v: Vectors, bits: int, table, source, index) -> list[Any]:
         with otherwise:
             different = gathered()
             different_end = b.block
-    found = []
+    entries = []
     for u, w in zip(same, different, strict=True):
         phi = b.phi(u.type)
         phi.add_incoming(u, same_end)
         phi.add_incoming(w, different_end)
-        found.append(phi)
-    return found
+        entries.append(phi)
+    return entries
 
 
 def _levels(v: Vectors, bits: int, entries: list[Any]) -> list[Any]:
@@ -126,10 +126,10 @@ def _levels(v: Vectors, bits: int, entries: list[Any]) -> list[Any]:
 
 
 @intrinsic
-def blend(typing, pixel, bin_kind, level, low, high, places):
+def blend(typing, pixel, bin_kind, level, low, high, block):
     """One block. ``low`` and ``high`` are the ends of the range in the type of a pixel (integers: ``low`` as int32).
 
-    ``places`` are ten int64: rows, columns, address of the first bin, bytes to the next row's, address of the first
+    ``block`` is nine int64: rows, columns, address of the first bin, bytes to the next row's, address of the first
     result, bytes to the next row's, address of the table entry of bin 0, of the first column's and row's weights.
     """
 
@@ -146,7 +146,7 @@ def blend(typing, pixel, bin_kind, level, low, high, places):
             full = Vectors(b, types.float32)
             weight = full.load(full.at(ya, y), full.scalar, 4)
 
-            def piece(v):
+            def blended(v):
                 one = v.constant(1.0)
                 down = v.splat(weight)
                 up = b.fsub(one, down)
@@ -163,10 +163,10 @@ def blend(typing, pixel, bin_kind, level, low, high, places):
                 return body
 
             def some():
-                full.blocks(columns, full.lanes, piece(full))
+                full.blocks(columns, full.lanes, blended(full))
 
             def few():
-                full.loop(whole(0), columns, 1, piece(Vectors(b, types.float32, 1)))
+                full.loop(whole(0), columns, 1, blended(Vectors(b, types.float32, 1)))
 
             with b.if_else(b.icmp_signed("<", columns, whole(full.lanes))) as (then, otherwise):
                 with then:
@@ -190,7 +190,7 @@ def blend(typing, pixel, bin_kind, level, low, high, places):
         Vectors(b, types.float32).loop(whole(0), rows, 1, row)
         return context.get_dummy_value()
 
-    return types.void(pixel, bin_kind, level, low, high, places), codegen
+    return types.void(pixel, bin_kind, level, low, high, block), codegen
 
 
 @intrinsic

@@ -32,9 +32,9 @@ def merge_and_clip(typing, hist, bins, bank_bytes, limit):
             first = v.at(hist, k, 4)
             total = v.load(first, numbers, 4)
             for n in range(1, BANKS):
-                place = b.add(first, b.mul(bank, whole(n)))
-                total = b.add(total, v.load(place, numbers, 4))
-                v.store(zero, place, 4)
+                other = b.add(first, b.mul(bank, whole(n)))
+                total = b.add(total, v.load(other, numbers, 4))
+                v.store(zero, other, 4)
             kept = b.select(b.icmp_signed("<", total, top), total, top)
             v.store(kept, first, 4)
             return (b.add(cut, b.sub(total, kept)),)
@@ -75,9 +75,10 @@ def accumulate(typing, level, hist, bins, before, each, pixels, span, table):
         scale = b.fdiv(whole_span, count)
 
         def body(k, carry):
-            place = v.at(hist, k, 4)
-            total = b.add(v.load(place, numbers, 4), extra)
-            v.store(zero, place, 4)
+            counts = v.at(hist, k, 4)
+            total = b.add(v.load(counts, numbers, 4), extra)
+            v.store(zero, counts, 4)
+            # Sums along the vector in log2(lanes) steps; the last lane is carried to the next vector.
             shift = 1
             while shift < n:
                 total = b.add(total, v.shuffle(zero, total, [*range(shift), *range(n, 2 * n - shift)]))
@@ -114,12 +115,12 @@ def pack(typing, level, bins, a, b, c, d, out):
 
         def body(k):
             rows = [v.load(v.at(t, k, size), kind, size) for t in args[2:6]]
-            place = v.at(args[6], k, 4 * size)
+            entries = v.at(args[6], k, 4 * size)
             if size == 4:
                 pairs = [[x for k in range(n) for x in (k, n + k)], [x for k in range(2 * n) for x in (k, 2 * n + k)]]
                 even = v.shuffle(rows[0], rows[2], pairs[0])
                 odd = v.shuffle(rows[1], rows[3], pairs[0])
-                v.store(v.shuffle(even, odd, pairs[1]), place, 4)
+                v.store(v.shuffle(even, odd, pairs[1]), entries, 4)
                 return
             words = []
             per_word = 4 // size
@@ -131,7 +132,7 @@ def pack(typing, level, bins, a, b, c, d, out):
                     word = builder.or_(word, builder.shl(part, shift))
                 words.append(word)
             both = words[0] if size == 1 else v.shuffle(words[0], words[1], [x for k in range(n) for x in (k, n + k)])
-            v.store(both, place, 4)
+            v.store(both, entries, 4)
 
         v.loop(whole(0), args[1], n, body)
         return context.get_dummy_value()

@@ -63,8 +63,8 @@ class _Emitter:
 
     def line(self, table, index, row: int, offset):
         """Pointer to pixel ``offset`` of the row whose address stands in ``table[index + row]``."""
-        place = self.builder.add(index, ir.Constant(_INT64, row))
-        address = self.builder.load(self.builder.gep(table, [place]))
+        number = self.builder.add(index, ir.Constant(_INT64, row))
+        address = self.builder.load(self.builder.gep(table, [number]))
         return self.builder.gep(self.builder.inttoptr(address, self.element.as_pointer()), [offset])
 
     def at(self, pointer, shift: int, x):
@@ -79,6 +79,7 @@ class _Emitter:
     def step(self, step: Step, x, pointer: Callable[[str, int], Any]) -> None:
         """Loads, network and stores of one step at position ``x``."""
         builder = self.builder
+        # Only nodes that some store needs: ranks that cannot hold the median any more were dropped on the way.
         values: dict[int, Any] = {}
         for node in step.graph.needed([node for _, _, node in step.stores]):
             kind, a, b, (name, shift) = step.graph.nodes[node]
@@ -98,6 +99,7 @@ class _Emitter:
         final = any(name == OUT for name, _, _ in step.stores)
         reach = builder.add(count, ir.Constant(_INT64, step.extra))
         with cgutils.for_range_slice(builder, ir.Constant(_INT64, 0), reach, lane, _INT64) as (x, _):
+            # Results are never written beyond their end: the last vector is moved back and done in part once more.
             if final:
                 last = builder.sub(count, lane)
                 x = builder.select(builder.icmp_signed("<", x, last), x, last)
@@ -126,6 +128,7 @@ def _median_strip(typingctx, scratch, lines, outs, first, column, count, rows, c
         def pointer(name: str, row: int):
             return {IMAGE: source, OUT: result}[name][row] if name in (IMAGE, OUT) else emitter.buffer(name, row)
 
+        # Loop after loop over the strip, so that lists of one are in cache for the next.
         for step in made.steps:
             emitter.loop(step, args[5], pointer)
         return context.get_dummy_value()

@@ -57,11 +57,13 @@ def kernel(base: int) -> Callable[..., None]:
     ) -> None:
         height, width = index.shape
         middle = rows * columns // 2
+        # Strips of columns, so that their histograms stay in cache.
         for first in range(0, width, strip):
             wide = min(strip, width - first)
             reach = wide + columns - 1
             coarse[: reach * base] = 0
             fine[: reach * base * base] = 0
+            # All rows of the first window but the last, which the loop below adds.
             for y in range(rows - 1):
                 for c in range(reach):
                     new = np.int64(ranks[y, first + c])
@@ -72,6 +74,7 @@ def kernel(base: int) -> Callable[..., None]:
                     new = np.int64(ranks[y + rows - 1, first + c])
                     if y > 0:
                         old = np.int64(ranks[y - 1, first + c])
+                        # Padding and air: nothing changes.
                         if old == new:
                             continue
                         block_slide(coarse, c * base, step, (new >> shift) * base, (old >> shift) * base, base)
@@ -80,17 +83,21 @@ def kernel(base: int) -> Callable[..., None]:
                     else:
                         block_add(coarse, c * base, step, (new >> shift) * base, base)
                     block_add(fine, c * base * base + (new >> shift) * base, step, (new & (base - 1)) * base, base)
+                # The coarse histogram of the row's first window; from there on a column enters and one leaves.
                 window[:] = 0
                 for c in range(columns):
                     block_add(window, 0, coarse, c * base, base)
+                # For which window each coarse bin's fine histogram was right last: none of this row.
                 valid[:] = -2 * columns
                 for x in range(wide):
+                    # Counts are cumulative: as many bins as hold at most ``middle`` come before the median's.
                     high = block_count_up_to(window, 0, middle, base)
                     left: Any = middle
                     if high > 0:
                         left -= np.int64(window[high - 1])
                     at = high * base
                     done = valid[high]
+                    # Anew where that takes fewer columns than catching up.
                     if 2 * (x - done) > columns:
                         window_fine[at : at + base] = 0
                         for c in range(x, x + columns):

@@ -66,15 +66,11 @@ def _distinct(part: Array, result: Array, row_of: Array, column_of: Array, size:
     floats = part.dtype.kind == "f"
     if floats and mode == "constant" and not (abs(cval) <= 32767 and cval == int(cval)):
         return False
-    seen = scratch("median.seen", 1 << (8 * min(part.itemsize, 2)), np.uint8)
-    seen[:] = 0
-    offset = {"u": 0, "i": 32768, "f": 32768}[part.dtype.kind]
+    offset = 0 if part.dtype.kind == "u" else 32768
     bits = part if floats else part.view(f"u{part.itemsize}")
-    if floats:
-        if not ranks_module.mark_whole(part, seen):
-            return False
-    else:
-        ranks_module.mark_integers(bits, offset, seen)
+    seen = _seen(bits, offset)
+    if seen is None:
+        return False
     outside = int(cval) + offset if mode == "constant" else 0
     if mode == "constant":
         seen[outside] = 1
@@ -90,43 +86,65 @@ def _distinct(part: Array, result: Array, row_of: Array, column_of: Array, size:
     else:
         ranks_module.spread_integers(bits, offset, rank_of, outside, row_of, column_of, ranks)
     index = scratch("median.index", result.size, np.uint16).reshape(result.shape)
+    # Few distinct values (windowed images) take two levels of 16 instead of 64: a quarter of the counters.
     _filter_ranks(ranks, index, None, size, 16 if count <= 256 else 64)
     values = key_of[:count].astype(np.int32) - offset
     ranks_module.look_up(index, values.astype(result.dtype), result)
     return True
 
 
+def _seen(bits: Array, offset: int) -> Array | None:
+    """Which keys the image has; None for floats that are not whole numbers."""
+    seen = scratch("median.seen", 1 << (8 * min(bits.itemsize, 2)), np.uint8)
+    seen[:] = 0
+    if bits.dtype.kind == "f":
+        return seen if ranks_module.mark_whole(bits, seen) else None
+    ranks_module.mark_integers(bits, offset, seen)
+    return seen
+
+
 def _sorted(part: Array, result: Array, row_of: Array, column_of: Array, size: Size, cval: float) -> None:
     """By runs of the sorted pixels, for anything: every run is as long as the others, whatever the values."""
     floats = part.dtype.kind == "f"
-    bits = part.view(f"u{part.itemsize}")
     flip: Any = np.uint64(0 if part.dtype.kind == "u" else 1 << (8 * part.itemsize - 1))
     shape = (row_of.size, column_of.size)
     count = row_of.size * column_of.size
-    keys, spare = (scratch(f"median.keys{i}", count, np.uint64) for i in (0, 1))
-    places, spare_places = (scratch(f"median.places{i}", count, np.int32) for i in (0, 1))
-    one = np.zeros((1, 1), bits.dtype)
-    one.view(part.dtype)[0, 0] = cval
-    zero = np.zeros(1, np.int64)
-    outside = np.zeros(1, np.uint64)
-    ranks_module.spread_keys(one, floats, flip, flip, zero, zero, outside)
-    ranks_module.spread_keys(bits, floats, flip, outside[0], row_of, column_of, keys)
-    places[:] = np.arange(count, dtype=np.int32)
-    for digit in range(0, 8 * part.itemsize, 11):
-        if ranks_module.sort_digit(keys, places, digit, spare, spare_places):
-            keys, spare, places, spare_places = spare, keys, spare_places, places
+    keys, numbers = _sorted_keys(part, floats, flip, row_of, column_of, cval)
+    # Runs so long that there are at most 4096 of them, as many as two levels of histograms tell apart.
     shift = max(0, (count - 1).bit_length() - 12)
     ranks = scratch("median.ranks", count, np.uint16).reshape(shape)
     # Blocks of 64 are read beyond the end, but what stands there comes after every pixel that can be picked.
-    place = np.uint16 if max(shape) < 65536 else np.uint32
-    row_at, column_at = (scratch(f"median.at{i}", count + 64, place) for i in (0, 1))
-    ranks_module.cut(places, shape[1], shift, ranks, row_at, column_at)
+    position = np.uint16 if max(shape) < 65536 else np.uint32
+    row_at, column_at = (scratch(f"median.at{i}", count + 64, position) for i in (0, 1))
+    ranks_module.cut(numbers, shape[1], shift, ranks, row_at, column_at)
     index, rest = (scratch(f"median.{n}", result.size, np.uint16).reshape(result.shape) for n in ("index", "rest"))
     if size[0] * size[1] > 65535:
         rest = scratch("median.long_rest", result.size, np.uint32).reshape(result.shape)
     _filter_ranks(ranks, index, rest, size, 64)
     order = scratch("median.order", result.size, np.int32).reshape(result.shape)
     ranks_module.pick(index, rest, shift, row_at, column_at, size, order)
-    values = scratch("median.values", count, bits.dtype)
+    bits = np.dtype(f"u{part.itemsize}")
+    values = scratch("median.values", count, bits)
     ranks_module.decode(keys, floats, flip, values)
-    ranks_module.look_up(order, values, result.view(bits.dtype))
+    ranks_module.look_up(order, values, result.view(bits))
+
+
+def _sorted_keys(
+    part: Array, floats: bool, flip: Any, row_of: Array, column_of: Array, cval: float
+) -> tuple[Array, Array]:
+    """Keys of the extended image in order, and which pixel of it each is."""
+    bits = part.view(f"u{part.itemsize}")
+    count = row_of.size * column_of.size
+    keys, spare = (scratch(f"median.keys{i}", count, np.uint64) for i in (0, 1))
+    numbers, spare_numbers = (scratch(f"median.numbers{i}", count, np.int32) for i in (0, 1))
+    one = np.zeros((1, 1), bits.dtype)
+    one.view(part.dtype)[0, 0] = cval
+    zero = np.zeros(1, np.int64)
+    outside = np.zeros(1, np.uint64)
+    ranks_module.spread_keys(one, floats, flip, flip, zero, zero, outside)
+    ranks_module.spread_keys(bits, floats, flip, outside[0], row_of, column_of, keys)
+    numbers[:] = np.arange(count, dtype=np.int32)
+    for digit in range(0, 8 * part.itemsize, 11):
+        if ranks_module.sort_digit(keys, numbers, digit, spare, spare_numbers):
+            keys, spare, numbers, spare_numbers = spare, keys, spare_numbers, numbers
+    return keys, numbers

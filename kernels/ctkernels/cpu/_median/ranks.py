@@ -123,8 +123,11 @@ def decode(keys, floats, flip, bits):
 
 
 @jit.jit
-def sort_digit(keys, places, digit, sorted_keys, sorted_places):
-    """One stable pass of a radix sort over 11 bits; False (and nothing done) where all keys share the digit."""
+def sort_digit(keys, numbers, digit, sorted_keys, sorted_numbers):
+    """One stable pass of a radix sort over 11 bits; False (and nothing done) where all keys share the digit.
+
+    ``numbers`` say which pixel each key came from, and move with the keys.
+    """
     counts = np.zeros(2048, np.int64)
     for i in range(keys.size):
         counts[np.uint64(keys[i] >> digit) & np.uint64(2047)] += 1
@@ -140,16 +143,16 @@ def sort_digit(keys, places, digit, sorted_keys, sorted_places):
         at = counts[bucket]
         counts[bucket] = at + 1
         sorted_keys[at] = keys[i]
-        sorted_places[at] = places[i]
+        sorted_numbers[at] = numbers[i]
     return True
 
 
 @jit.jit
-def cut(places, width, shift, ranks, row_at, column_at):
+def cut(numbers, width, shift, ranks, row_at, column_at):
     """Ranks of sorted pixels, and where each of them stands in the extended image (``ranks``, of that ``width``)."""
-    for i in range(places.size):
-        y = places[i] // width
-        x = places[i] - y * width
+    for i in range(numbers.size):
+        y = numbers[i] // width
+        x = numbers[i] - y * width
         row_at[i] = y
         column_at[i] = x
         ranks[y, x] = i >> shift
@@ -157,17 +160,19 @@ def cut(places, width, shift, ranks, row_at, column_at):
 
 @jit.jit
 def pick(index, rest, shift, row_at, column_at, size, order):
-    """The place in sorted order of each median: number ``rest`` among the pixels of run ``index`` in the window."""
+    """The rank among all pixels of each median: number ``rest`` among the pixels of run ``index`` in the window."""
     rows, columns = size
     for y in range(index.shape[0]):
         for x in range(index.shape[1]):
             left = np.int64(rest[y, x])
             i = np.int64(index[y, x]) << shift
+            # 64 neighbours in sorted order at a time: a bit for each that stands inside the window.
             inside = block_inside(row_at, column_at, i, y, x, rows, columns)
             while count_bits(inside) <= left:
                 left -= count_bits(inside)
                 i += 64
                 inside = block_inside(row_at, column_at, i, y, x, rows, columns)
+            # Take the lowest bits away until the wanted one is the lowest.
             for _ in range(left):
                 inside &= inside - np.uint64(1)
             order[y, x] = i + lowest_bit(inside)

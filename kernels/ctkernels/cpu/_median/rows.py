@@ -163,8 +163,8 @@ def _prefetch(typingctx, image, byte, count):
         ask = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
         zero, line = ir.Constant(_INT64, 0), ir.Constant(_INT64, 64)
         with cgutils.for_range_slice(builder, zero, args[2], line, _INT64) as (x, _):
-            place = builder.gep(base, [builder.add(args[1], x)])
-            builder.call(ask, [builder.bitcast(place, pointer), *(ir.Constant(number, n) for n in (0, 3, 1))])
+            address = builder.gep(base, [builder.add(args[1], x)])
+            builder.call(ask, [builder.bitcast(address, pointer), *(ir.Constant(number, n) for n in (0, 3, 1))])
         return context.get_dummy_value()
 
     return types.void(image, types.int64, types.int64), emit
