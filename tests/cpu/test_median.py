@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ctkernels import reference
 from ctkernels.contract import IMAGE_DTYPES, MODES
 from ctkernels.cpu._core import parallel
+from ctkernels.cpu._median import histogram, small
 from ctkernels.cpu.median_filter import median_filter
 from ctkernels.shared.networks import Graph, live_ranks
 from ctkernels.testing import assert_exact, force_bands
@@ -147,6 +148,12 @@ def test_bands_of_rows_on_two_threads(make: Any, size: Size, mode: str) -> None:
     with force_bands(threads=2, bands=[(0, 0, 7), (0, 7, 8), (0, 8, 31), (0, 31, 40)]):
         for dtype in ("uint16", "float32"):
             check(make((40, 60), dtype), size, mode)
+
+
+def test_filters_of_two_sizes_have_names_of_their_own() -> None:
+    """Or code from disk that calls one (a chain, compiled by another process) is linked to the other."""
+    kernels = [small.kernel(3, 3), small.kernel(5, 5), histogram.kernel(16), histogram.kernel(64)]
+    assert len({kernel.py_func.__qualname__ for kernel in kernels}) == len(kernels)
 
 
 def test_read_only_input() -> None:

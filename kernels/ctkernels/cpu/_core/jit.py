@@ -69,6 +69,16 @@ def jit_inline(function: F) -> F:
     return numba.njit(inline="never", forceinline=True, **_OPTIONS)(function)
 
 
+def jit_named(function: F, name: str) -> F:
+    """``jit`` for one of several functions made in one place, which need names of their own.
+
+    Numba tells compiled functions apart by name, argument types and a number that counts anew in every process: code
+    from disk that calls one of them would be linked to another of the same name and number that came first.
+    """
+    function.__qualname__ = name
+    return jit(function)
+
+
 class _Memory:
     """Presents an array's memory as writable."""
 

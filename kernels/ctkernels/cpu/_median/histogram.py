@@ -117,4 +117,4 @@ def kernel(base: int) -> Callable[..., None]:
                     if x + 1 < wide:
                         block_slide(window, 0, coarse, (x + columns) * base, x * base, base)
 
-    return jit.jit(filter_ranks)
+    return jit.jit_named(filter_ranks, f"filter_ranks_{base}")

@@ -130,7 +130,7 @@ def kernel(rows: int, columns: int) -> Callable[..., bool]:
                     decode_row(scratch, results + o * length, out, (top + y + o) * row_bytes, width, kind)
         return True
 
-    return jit.jit(filter_rows)
+    return jit.jit_named(filter_rows, f"filter_rows_{rows}x{columns}")
 
 
 class Setting(NamedTuple):
