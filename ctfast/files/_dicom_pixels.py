@@ -33,12 +33,18 @@ class Layout:
     stored: int
     high_bit: int
     signed: bool
+    white_is_low: bool
     keyword: str
 
     @property
     def shape(self) -> tuple[int, ...]:
         """``(H, W)``, or ``(frames, H, W)`` for more than one frame."""
         return (self.rows, self.columns) if self.frames == 1 else (self.frames, self.rows, self.columns)
+
+    @property
+    def below(self) -> int:
+        """One less than the stored bits can hold: what padding becomes that lies beyond them."""
+        return (-(1 << (self.stored - 1)) if self.signed else 0) - 1
 
     @property
     def nbytes(self) -> int:
@@ -55,7 +61,7 @@ def layout(ds: Any, limits: Limits) -> Layout:
     keyword = next((name for name in ("PixelData", *_FLOATS) if has(ds, name)), None)
     if keyword is None:
         raise FileFormatError("no pixel data (a DICOMDIR, a report, or a header alone?)")
-    photometric = text(ds, "PhotometricInterpretation") or "MONOCHROME2"
+    photometric = text(ds, "PhotometricInterpretation").upper() or "MONOCHROME2"
     samples = _whole(ds, "SamplesPerPixel", 1)
     if samples != 1 or photometric not in ("MONOCHROME1", "MONOCHROME2"):
         raise FileFormatError(
@@ -70,13 +76,14 @@ def layout(ds: Any, limits: Limits) -> Layout:
             f"{allocated} bits allocated, {stored} stored, high bit {high_bit}: not supported; 8, 16 and 32 are"
         )
     result = Layout(
-        frames=_whole(ds, "NumberOfFrames", 1),
+        frames=_whole(ds, "NumberOfFrames", 1) or 1,  # 0 beside pixels is one frame, as pydicom reads it
         rows=_whole(ds, "Rows", None),
         columns=_whole(ds, "Columns", None),
         allocated=allocated,
         stored=stored,
         high_bit=high_bit,
         signed=_whole(ds, "PixelRepresentation", 0) == 1,
+        white_is_low=photometric == "MONOCHROME1",
         keyword=keyword,
     )
     if min(result.rows, result.columns, result.frames) < 1:
@@ -166,37 +173,50 @@ def _decode_lossy_jpeg(streams: list[bytes]) -> np.ndarray:
     return np.stack([imagecodecs.jpeg8_decode(stream) for stream in streams])
 
 
-def drop_unused_bits(raw: np.ndarray, lay: Layout, padding: int | None) -> np.ndarray:
+def drop_unused_bits(
+    raw: np.ndarray, lay: Layout, padding: int | None, limit: int | None
+) -> tuple[np.ndarray, int | None]:
     """Keep the stored bits: mask those above (overlays, junk), shift down those below, extend the sign.
 
-    Some scanners mark padding with a value that the stored bits cannot hold (63536 in a 12-bit image). Masking would
-    turn it into a bright value, so pixels of exactly that pattern stay as they are.
+    Some scanners mark padding with a value that the stored bits cannot hold (63536 in a 12-bit image), or with the
+    largest one. It would be the brightest value of the image, and bright padding is taken for tissue, so such pixels
+    get one less than the darkest value that the stored bits can hold.
 
     Args:
         raw: Integers of ``lay.allocated`` bits.
         lay: Bits stored and high bit.
         padding: Pixel Padding Value in the representation of ``raw``.
+        limit: Pixel Padding Range Limit likewise: all values up to it are padding.
+
+    Returns:
+        The stored values, and the padding value among them.
     """
-    spare = lay.allocated - lay.stored
-    if raw.dtype.kind == "f" or spare == 0 or raw.dtype.itemsize * 8 != lay.allocated:
-        return raw
-    shift = lay.high_bit + 1 - lay.stored
+    if raw.dtype.kind == "f" or raw.dtype.itemsize * 8 != lay.allocated:
+        return raw, padding
+    kept = _stored_bits(raw, lay) if lay.allocated > lay.stored else raw
+    if padding is None or not _is_brightest(padding, lay):
+        return kept, padding
+    last = padding if limit is None or not _is_brightest(limit, lay) else limit
+    beyond = (raw >= min(padding, last)) & (raw <= max(padding, last))
+    wide = np.int32 if lay.allocated < 32 else np.int64
+    return np.where(beyond, wide(lay.below), kept.astype(wide)), lay.below
+
+
+def _stored_bits(raw: np.ndarray, lay: Layout) -> np.ndarray:
+    spare, shift = lay.allocated - lay.stored, lay.high_bit + 1 - lay.stored
     word = raw.dtype.str[1:].replace("i", "u")
     bits = raw.view(word)
     if lay.signed:
-        signed = raw.dtype.str[1:].replace("u", "i")
-        kept: np.ndarray = np.left_shift(bits, spare - shift).view(signed) >> spare
-    else:
-        kept = (bits >> shift) & np.array((1 << lay.stored) - 1, word)
-    if padding is not None and not _fits(padding, lay):
-        kept = np.where(raw == padding, raw, kept)
-    return kept
+        extended: np.ndarray = np.left_shift(bits, spare - shift).view(raw.dtype.str[1:].replace("u", "i")) >> spare
+        return extended
+    return (bits >> shift) & np.array((1 << lay.stored) - 1, word)
 
 
-def _fits(value: int, lay: Layout) -> bool:
-    if lay.signed:
-        return -(1 << (lay.stored - 1)) <= value < 1 << (lay.stored - 1)
-    return 0 <= value < 1 << lay.stored
+def _is_brightest(value: int, lay: Layout) -> bool:
+    """Whether a padding value is the brightest that can be stored, or lies beyond what can."""
+    lowest = -(1 << (lay.stored - 1)) if lay.signed else 0
+    highest = lowest + (1 << lay.stored) - 1
+    return not lowest <= value < highest + lay.white_is_low
 
 
 def _whole(ds: Any, keyword: str, default: int | None) -> int:

@@ -6,7 +6,7 @@ Source: DICOM PS3.3 C.11.1 (Modality LUT), C.7.6.16.2.9 (Pixel Value Transformat
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -14,6 +14,16 @@ from ctfast.errors import FileFormatError
 from ctfast.files._convert import integers_to_supported, linear, put
 from ctfast.files._dicom_tags import has, number, text
 from ctfast.files.image import Allocate, Units
+from ctfast.files.units import is_unit
+
+_CT_CLASSES: Final = tuple(f"1.2.840.10008.5.1.4.1.1.{number}" for number in ("2", "2.1", "2.2"))
+"""CT, enhanced CT, legacy converted enhanced CT."""
+_CAPTURES: Final = "1.2.840.10008.5.1.4.1.1.7"
+_OTHER_QUANTITIES: Final = frozenset(
+    {"EFF_ATOMIC_NUM", "ELECTRON_DENSITY"}
+    | {f"MAT_{word}" for word in ("SPECIFIC", "REMOVED", "FRACTIONAL", "MODIFIED", "VALUE_BASED")}
+)
+"""Image Type, value 4, of multi-energy CT results that are no HU (C.8.15.2.1.1.4)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,21 +88,29 @@ def lut_kind(ds: Any) -> str:
 
 
 def units(ds: Any, rescales: list[Rescale]) -> Units:
-    """What the rescaled values mean.
+    """What the rescaled values are.
 
-    HU where the rescale type says so, or for a rescaled CT image without a type (PS3.3 C.8.2.1.1.3: then the type is
-    HU), localizers apart, whose values are no HU. Other units are ``"unknown"``, untouched values ``"stored"``.
+    HU where the rescale type says so, or where there is none in an image of the CT classes (PS3.3 C.8.2.1.1.3: then the
+    type is HU) that shows no other quantity. Never for localizers and secondary captures, whatever their type says.
+    Other types by their name; untouched values of other modalities are ``"stored"``.
     """
     if not rescales:
         return "stored"
     kinds = {item.kind for item in rescales}
-    if kinds == {"HU"}:
+    image_type = set(text(ds, "ImageType").upper().split("/"))
+    class_uid = text(ds, "SOPClassUID")
+    is_ct = text(ds, "Modality").upper() == "CT"
+    if all(item.is_identity for item in rescales) and kinds <= {"", "US"} and not is_ct:
+        return "stored"
+    if len(kinds) > 1 or (kinds <= {"", "HU"} and ("LOCALIZER" in image_type or class_uid.startswith(_CAPTURES))):
+        return "unknown"
+    kind = kinds.pop()
+    if kind == "HU":
         return "hu"
-    is_ct = text(ds, "Modality") == "CT"
-    if kinds == {""} and is_ct and "LOCALIZER" not in text(ds, "ImageType").split("/"):
-        return "hu"
-    untouched = all(item.is_identity for item in rescales) and kinds <= {"", "US"}
-    return "stored" if untouched and not is_ct else "unknown"
+    if kind:
+        return kind if is_unit(kind) else "unknown"
+    implied = is_ct and (not class_uid or class_uid in _CT_CLASSES) and not image_type & _OTHER_QUANTITIES
+    return "hu" if implied else "unknown"
 
 
 def _of_group(group: Any) -> Rescale | None:
@@ -106,7 +124,13 @@ def _of_item(item: Any) -> Rescale | None:
         return None
     if slope == 0:
         raise FileFormatError("rescale slope 0 leaves no image")
-    return Rescale(1.0 if slope is None else slope, intercept or 0.0, text(item, "RescaleType"))
+    return Rescale(1.0 if slope is None else slope, intercept or 0.0, _kind(text(item, "RescaleType")))
+
+
+def _kind(term: str) -> str:
+    """A Rescale Type as the standard spells it."""
+    term = term.upper()
+    return "HU" if term in ("HOUNSFIELD", "HOUNSFIELD UNITS") else term
 
 
 def _integers(pixels: np.ndarray, allocate: Allocate | None) -> np.ndarray:

@@ -3,12 +3,14 @@
 Policies, each tested:
 
 - Rescale Slope and Intercept (or the Modality LUT) are applied; whole-number results are int16 where they fit.
-- CT with rescale is HU; MR and others keep stored values and are called so; localizers are not called HU.
+- CT with rescale is HU; MR and others keep stored values and are called so. Localizers, secondary captures and values
+  of another Rescale Type are never called HU.
 - MONOCHROME1 is a matter of display (PS3.3 C.7.6.3.1.2: white is the minimum *after* all grey-scale transforms), so
   HU are not inverted. Two exceptions under ``units="auto"``, both named in ``meta["inverted"]``: values without a
   unit are inverted within their bits so that larger is brighter, and so is a "HU" image whose median as tagged lies
   over +1000 (denser than bone) but not once inverted: its writer inverted the stored values.
-- Bits above Bits Stored are dropped (overlays, junk), but a padding value up there survives.
+- Bits above Bits Stored are dropped (overlays, junk). Padding whose value lies up there, or is the largest, becomes one
+  less than the darkest value that can be stored, and ``Image.padding`` says so: it is never bright.
 - Pixel Padding Value is read in the pixels' own signedness (63536 in a signed image is -2000) and rescaled.
 - Multi-frame files become ``(frames, H, W)``, each frame by its own rescale.
 - No preamble or no meta header: read, if it looks like a data set and has pixels. Colour and palette: refused.
@@ -31,7 +33,7 @@ from ctfast.files._convert import count_nonfinite, put
 from ctfast.files._dicom_geometry import geometry, spacing
 from ctfast.files._dicom_meta import collect, wanted
 from ctfast.files._dicom_scan import scan
-from ctfast.files._dicom_tags import has, number_or_none, text
+from ctfast.files._dicom_tags import has, number_or_none
 from ctfast.files.image import Allocate, Image, Limits, Request, Units
 from ctfast.files.kaggle import parse_name
 
@@ -51,8 +53,8 @@ def read_dicom(request: Request) -> Image:
     parse_name(path.name)
     ds = _data_set(path, request.head, limits)
     lay = bits.layout(ds, limits)
-    padding = _padding(ds, "PixelPaddingValue", lay)
-    stored = bits.drop_unused_bits(bits.decode(ds, lay, limits), lay, padding)
+    padding, limit_value = (_padding(ds, f"PixelPadding{which}", lay) for which in ("Value", "RangeLimit"))
+    stored, padding = bits.drop_unused_bits(bits.decode(ds, lay, limits), lay, padding, limit_value)
     meta = collect(ds)
     meta["stored_dtype"] = stored.dtype.name
     pixels, units, rescales, inverted = _values(ds, stored, lay, request.units, request.allocate)
@@ -60,7 +62,8 @@ def read_dicom(request: Request) -> Image:
     if rescales:
         meta["rescale_slope"], meta["rescale_intercept"] = rescales[0].slope, rescales[0].intercept
         meta["rescale_type"], meta["rescale_per_frame"] = rescales[0].kind, len(rescales) > 1
-    limit_value = _padding(ds, "PixelPaddingRangeLimit", lay)
+    if padding == lay.below:
+        limit_value = None  # all of the range has the one value now
     meta["padding_range_limit"] = _in_units(limit_value, lay, rescales, inverted)
     meta.update(count_nonfinite(pixels))
     place, (size, source) = geometry(ds, lay.frames), spacing(ds)
@@ -98,7 +101,7 @@ def _values(
         return pixels, "hu" if modality.lut_kind(ds) == "HU" else "unknown", [], False
     rescales = modality.rescales(ds, lay.frames)
     units = modality.units(ds, rescales)
-    dark_is_high = text(ds, "PhotometricInterpretation") == "MONOCHROME1" and stored.dtype.kind in "iu"
+    dark_is_high = lay.white_is_low and stored.dtype.kind in "iu"
     if choice != "auto" or not dark_is_high:
         return modality.apply(stored, rescales, allocate), units, rescales, False
     pixels, upside_down = modality.apply(stored, rescales), modality.apply(_invert(stored, lay), rescales)
@@ -109,7 +112,8 @@ def _values(
 
 def _invert(stored: np.ndarray, lay: bits.Layout) -> np.ndarray:
     top = -1 if lay.signed else (1 << lay.stored) - 1
-    return (top - stored.astype(np.int64)).astype(np.int32 if lay.allocated < 32 else np.int64)
+    inverted = (top - stored.astype(np.int64)).astype(np.int32 if lay.allocated < 32 else np.int64)
+    return np.where(stored == lay.below, inverted.dtype.type(lay.below), inverted)  # padding stays dark
 
 
 def _padding(ds: Any, keyword: str, lay: bits.Layout) -> int | None:
@@ -124,7 +128,7 @@ def _padding(ds: Any, keyword: str, lay: bits.Layout) -> int | None:
 def _in_units(value: int | None, lay: bits.Layout, rescales: list[modality.Rescale], inverted: bool) -> float | None:
     if value is None or len(rescales) > 1:
         return None
-    if inverted:
+    if inverted and value != lay.below:
         value = (-1 if lay.signed else (1 << lay.stored) - 1) - value
     return value * rescales[0].slope + rescales[0].intercept if rescales else float(value)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from ctfast.batch.choices import Orient
 from ctfast.batch.choices import UnitsChoice as UnitsChoice
 from ctfast.files.geometry import Geometry
 
-Units = Literal["hu", "stored", "unknown"]
+Units = str
 MetaValue = str | int | float | bool | None
 Allocate = Callable[[tuple[int, ...], np.dtype], np.ndarray]
 """Gives the array that a reader puts pixels of this shape and dtype into."""
@@ -93,12 +92,13 @@ class Image:
     Attributes:
         pixels: ``(H, W)`` or ``(frames, H, W)``; native byte order, C-contiguous; uint8, int16, uint16, float32 or
             float64.
-        units: ``"hu"`` (Hounsfield units), ``"stored"`` (the numbers in the file, no unit known) or ``"unknown"``.
+        units: ``"hu"`` (Hounsfield units), ``"stored"`` (the numbers in the file, no unit known), ``"unknown"``, or
+            another DICOM Rescale Type by its name: see ``ctfast.files.units``.
         source: The file.
         format: name of its row in ``ctfast.files.formats``, such as ``"tiff"`` or ``"dicom"``, by content.
         padding: Value of padding pixels in the units of ``pixels``, where the file says so.
         spacing: Row and column spacing in mm, where the file says so.
-        meta: Further facts, flat and JSON-able.
+        meta: Further facts, flat and JSON-able; ``"notes"`` is what the reader did or doubts, ``"; "`` between two.
         geometry: From indices to the patient's millimetres, where the file says so.
     """
 
@@ -110,6 +110,11 @@ class Image:
     spacing: tuple[float, float] | None = None
     meta: dict[str, MetaValue] = field(default_factory=dict)
     geometry: Geometry | None = None
+
+    def noted(self, note: str) -> dict[str, MetaValue]:
+        """``meta`` with one more note."""
+        before = self.meta.get("notes")
+        return {**self.meta, "notes": f"{before}; {note}" if before else note}
 
     @property
     def meaning(self) -> Units:

@@ -29,6 +29,7 @@ from ctfast.files._convert import count_nonfinite, linear, native, to_supported
 from ctfast.files.formats import inflated
 from ctfast.files.geometry import Geometry
 from ctfast.files.image import Image, MetaValue, Request, Units, WriteOptions
+from ctfast.files.units import is_unit
 
 _SCANNER: Final = 1  # NIFTI_XFORM_SCANNER_ANAT
 _DESCRIPTION: Final = b"ctfast "
@@ -125,7 +126,8 @@ def _shape(shape: tuple[int, ...]) -> tuple[int, ...]:
 def _units_of(header: Any) -> Units:
     """What a file of our own says in its description field."""
     text = header["descrip"].tobytes().rstrip(b"\0 ")
-    return "hu" if text == _DESCRIPTION + b"hu" else "stored" if text == _DESCRIPTION + b"stored" else "unknown"
+    units = text.removeprefix(_DESCRIPTION).decode("latin-1")
+    return units if text.startswith(_DESCRIPTION) and is_unit(units) else "unknown"
 
 
 def _scaling(volume: Any) -> tuple[float, float]:

@@ -12,6 +12,7 @@ from ctfast.errors import ArgumentError
 from ctfast.files._decoder_errors import callers, decoding
 from ctfast.files.image import Allocate, Image, Limits, Request
 from ctfast.files.recognize import check_format, read_head
+from ctfast.files.units import doubt, is_another_unit
 
 _DEFAULT_LIMITS = Limits()
 
@@ -28,8 +29,9 @@ def read_image(
 
     Args:
         path: The file. Its content decides on the format; a known extension must agree.
-        units: ``"auto"``: HU where the file (or the Kaggle name) says so; ``"hu"``: the caller knows that the values
-            are HU (a DICOM rescale is still applied); ``"stored"``: the numbers as stored, nothing applied.
+        units: ``"auto"``: HU where the file (or the Kaggle name) says so and the values can be HU; ``"hu"``: the caller
+            knows that they are (a DICOM rescale is still applied; a file that names another unit keeps it);
+            ``"stored"``: the numbers as stored, nothing applied.
         limits: Sizes beyond which nothing is decoded.
         allocate: Gives the array for the pixels, for memory that has to be the caller's own (page-locked, shared). It
             is called with their final shape and dtype, at most once and as late as these are known, and the last step
@@ -56,7 +58,19 @@ def read_image(
     own = None if allocate is None else callers(_checked(allocate))
     with decoding(path, kind.title):
         image = kind.read(Request(path, head, units, limits, own, orient))
-    return image if units == "auto" else replace(image, units=units)
+    return _with_units(image, units)
+
+
+def _with_units(image: Image, choice: UnitsChoice) -> Image:
+    """Units as the caller says, else as the file says, unless its values speak against it."""
+    if choice == "stored":
+        return replace(image, units="stored")
+    if choice == "hu":
+        if not is_another_unit(image.units):
+            return replace(image, units="hu")
+        return replace(image, meta=image.noted(f"the file names {image.units} as its unit: not taken as HU"))
+    reason = doubt(image) if image.units == "hu" else ""
+    return replace(image, units="unknown", meta=image.noted(f"values cannot be HU: {reason}")) if reason else image
 
 
 def _checked(allocate: Allocate) -> Allocate:

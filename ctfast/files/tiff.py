@@ -31,6 +31,7 @@ from ctfast.files._convert import count_nonfinite, linear, room, to_supported
 from ctfast.files.geometry import Geometry
 from ctfast.files.image import KEPT_DTYPES, Allocate, Image, Limits, MetaValue, Request, Units
 from ctfast.files.kaggle import parse_name
+from ctfast.files.units import is_unit
 
 _REDUCED_OR_MASK: Final = 1 | 4  # bits of NewSubfileType
 _NODATA_TAG: Final = 42113
@@ -187,8 +188,8 @@ def _description(page: Any) -> dict[str, MetaValue]:
 
 def _units_of(path: Path, page: Any, facts: dict[str, MetaValue]) -> Units:
     if "ctfast" in facts:
-        units = facts.get("units", facts.get("meaning"))  # the latter in files of early versions
-        return "hu" if units == "hu" else "stored" if units == "stored" else "unknown"
+        units = str(facts.get("units", facts.get("meaning")))  # the latter in files of early versions
+        return units if is_unit(units) else "unknown"
     named = parse_name(path.name) is not None
     return "hu" if named and page.dtype.kind in "if" else "unknown"
 

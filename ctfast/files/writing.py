@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, get_args
+from typing import Final
 
 import numpy as np
 
 from ctfast.batch.atomic import replacing
-from ctfast.batch.choices import check_choice
 from ctfast.errors import ArgumentError, DTypeError, ShapeError
 from ctfast.files.formats import WRITTEN_ENDS, Compression, Format, by_extension, check_compression, written
 from ctfast.files.geometry import Geometry
 from ctfast.files.image import PIXEL_DTYPES, MetaValue, Units, WriteOptions
+from ctfast.files.units import PLAIN, is_unit
 
 OutputFormat = str
 _OWN_KEYS: Final = ("ctfast", "units", "meaning", "padding", "spacing_row", "spacing_column", "orientation", "affine")
@@ -97,7 +97,8 @@ def _facts(
 ) -> dict[str, MetaValue]:
     from ctfast import __version__
 
-    check_choice("units", units, get_args(Units), ArgumentError)
+    if not is_unit(units):
+        raise ArgumentError(f"units={units!r}; {', '.join(PLAIN)} or the name of a DICOM Rescale Type is allowed")
     facts: dict[str, MetaValue] = {"ctfast": __version__, "units": units}
     if spacing is not None:
         facts["spacing_row"], facts["spacing_column"] = float(spacing[0]), float(spacing[1])

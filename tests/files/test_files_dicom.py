@@ -10,7 +10,7 @@ import pydicom
 import pytest
 
 from ctfast.errors import FileFormatError
-from ctfast.files import read_image
+from ctfast.files import read_image, write_image
 from tests.files.files_build import (
     BIG_ENDIAN,
     DEFLATED,
@@ -22,6 +22,8 @@ from tests.files.files_build import (
     save,
     slice_hu,
 )
+
+SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 
 
 def unsigned(bits: int = 12) -> np.ndarray:
@@ -83,11 +85,22 @@ def test_whole_hu_of_a_fractional_slope_stay_exact(tmp_path: Path) -> None:
     [
         ({}, "hu"),
         ({"RescaleType": "HU", "Modality": "OT"}, "hu"),
-        ({"RescaleType": "US"}, "unknown"),
+        ({"RescaleType": "US"}, "US"),
         ({"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}, "unknown"),
         ({"RescaleSlope": None, "RescaleIntercept": None}, "stored"),
         ({"Modality": "MR"}, "stored"),
         ({"Modality": "PT", "RescaleSlope": "2.5"}, "unknown"),
+        ({"RescaleType": "hu"}, "hu"),
+        ({"RescaleType": "Hounsfield"}, "hu"),
+        ({"RescaleType": "HU", "ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}, "unknown"),
+        ({"SOPClassUID": SECONDARY_CAPTURE}, "unknown"),
+        ({"SOPClassUID": SECONDARY_CAPTURE, "RescaleType": "HU"}, "unknown"),
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.2.1"}, "hu"),
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.481.2"}, "unknown"),
+        ({"SOPClassUID": None}, "hu"),
+        ({"ImageType": ["DERIVED", "PRIMARY", "AXIAL", "EFF_ATOMIC_NUM"]}, "unknown"),
+        ({"ImageType": ["DERIVED", "PRIMARY", "AXIAL", "MAT_SPECIFIC"]}, "unknown"),
+        ({"ImageType": ["DERIVED", "PRIMARY", "AXIAL", "VMI"]}, "hu"),
     ],
     ids=str,
 )
@@ -129,15 +142,62 @@ def test_padding_in_the_signedness_of_the_pixels(tmp_path: Path, tag: int, vr: s
     assert image.meta["padding_range_limit"] == -2024
 
 
-def test_padding_that_the_stored_bits_cannot_hold_survives(tmp_path: Path) -> None:
-    stored = unsigned()
-    stored[0] = 63536
-    ds = data_set(stored, BitsStored=12, HighBit=11, RescaleIntercept="-1024")
-    ds.add_new("PixelPaddingValue", "US", 63536)
+@pytest.mark.parametrize(
+    ("bits", "padding", "limit"), [(12, 63536, None), (12, 61440, 65535), (12, 4095, None), (16, 65535, None)]
+)
+def test_padding_is_never_the_brightest_value(tmp_path: Path, bits: int, padding: int, limit: int | None) -> None:
+    """Above the stored bits, or the largest of them; by the standard it is no tissue (PS3.3 C.7.5.1.1.2)."""
+    stored = unsigned().clip(0, 3000)
+    stored[0] = padding
+    stored[1, :5] = limit or padding
+    ds = data_set(stored, BitsStored=bits, HighBit=bits - 1, RescaleIntercept="-1024")
+    ds.add_new("PixelPaddingValue", "US", padding)
+    if limit is not None:
+        ds.add_new("PixelPaddingRangeLimit", "US", limit)
     image = read_image(save(ds, tmp_path / "x.dcm"))
-    assert image.padding == 63536 - 1024
-    assert (image.pixels[0] == image.padding).all()
-    np.testing.assert_array_equal(image.pixels[1:], unsigned()[1:].astype(np.int32) - 1024)
+    assert (image.padding, image.pixels.dtype, image.units) == (-1025, np.int16, "hu")
+    assert (image.pixels[0] == -1025).all()
+    assert (image.pixels[1, :5] == -1025).all()
+    np.testing.assert_array_equal(image.pixels[2:], unsigned().clip(0, 3000)[2:].astype(np.int32) - 1024)
+    assert image.pixels[2:].min() >= -1024, "no tissue has the value of padding"
+
+
+def test_padding_beyond_the_bits_of_signed_and_inverted_images(tmp_path: Path) -> None:
+    stored = slice_hu().clip(-1024, 1000)
+    stored[0] = -32768
+    elements = {"BitsStored": 12, "HighBit": 11, "PixelPaddingValue": -32768}
+    image = read_image(dicom(tmp_path / "x.dcm", stored, **elements))
+    assert (image.padding, int(image.pixels[0, 0])) == (-2049, -2049)
+    elements |= {"PhotometricInterpretation": "MONOCHROME1", "Modality": "DX", "RescaleSlope": None}
+    image = read_image(dicom(tmp_path / "x.dcm", stored, RescaleIntercept=None, **elements))
+    assert (image.meta["inverted"], image.padding, int(image.pixels[0, 0])) == (True, -2049, -2049)
+    np.testing.assert_array_equal(image.pixels[1:], -1 - stored[1:].astype(np.int32))
+
+
+@pytest.mark.parametrize("kind", ["Z_EFF", "MGML", "HU_MOD", "ED", "ED2W", "PCT"])
+def test_another_rescale_type_is_kept_by_name_and_no_caller_makes_it_hu(tmp_path: Path, kind: str) -> None:
+    path = dicom(tmp_path / "x.dcm", slice_hu(), RescaleType=kind)
+    assert read_image(path).units == kind
+    asked = read_image(path, units="hu")
+    assert asked.units == kind
+    assert f"names {kind}" in str(asked.meta["notes"])
+    for name in ("y.tif", "y.nii"):
+        write_image(tmp_path / name, asked.pixels, units=asked.units)
+        assert read_image(tmp_path / name).units == kind
+
+
+def test_headers_with_harmless_faults_are_read(tmp_path: Path) -> None:
+    path = dicom(tmp_path / "x.dcm", slice_hu(), NumberOfFrames=0)
+    path.write_bytes(path.read_bytes().replace(b"MONOCHROME2", b"monochrome2"))
+    np.testing.assert_array_equal(read_image(path).pixels, slice_hu())
+    path = dicom(tmp_path / "y.dcm", slice_hu(), RescaleIntercept="-24.5", PixelSpacing=[0.25, 0.75])
+    path.write_bytes(path.read_bytes().replace(b"-24.5", b"-24,5").replace(b"0.25\\0.75", b"0,25\\0,75"))
+    image = read_image(path)
+    np.testing.assert_array_equal(image.pixels, slice_hu() - np.float32(24.5))
+    assert image.spacing == (0.25, 0.75)
+    path.write_bytes(path.read_bytes().replace(b"-24,5", b"-24;5"))
+    with pytest.raises(FileFormatError, match="RescaleIntercept is '-24;5'"):
+        read_image(path)
 
 
 def test_multi_frame_with_one_rescale(tmp_path: Path) -> None:

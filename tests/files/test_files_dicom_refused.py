@@ -33,7 +33,6 @@ from tests.files.files_build import DEFLATED, data_set, dicom, save, slice_hu
         ({"PixelData": bytes(958)}, "truncated"),
         ({"PixelData": bytes(3 * 960)}, "rows, columns or frames are wrong"),
         ({"NumberOfFrames": 2}, "truncated"),
-        ({"NumberOfFrames": 0}, "empty"),
         ({"NumberOfFrames": 2_000_000_000}, "the limits are"),
     ],
     ids=str,
