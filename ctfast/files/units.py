@@ -22,7 +22,7 @@ from ctfast.files.image import Image
 PLAIN: Final = ("hu", "stored", "unknown")
 UNSPECIFIED: Final = "US"
 _NAME: Final = re.compile(r"[A-Z0-9_ ]{1,16}")
-_SIDE: Final = 64
+_SIDE: Final = 40
 _FEWEST: Final = 256
 _DENSEST_HU, _MOST_DENSE = 2500, 0.2
 _LOWEST_HU, _MOST_LOW, _TISSUE_HU = -1100, 0.02, -200
@@ -60,7 +60,7 @@ def doubt(image: Image) -> str:
 
 
 def _sample(image: Image) -> np.ndarray:
-    """Some thousand values without padding: a part of each side is enough for shares, and costs next to nothing."""
+    """Some hundred values without padding: a part of each side is enough for shares, and costs next to nothing."""
     pixels = image.pixels
     frames, rows, columns = (1, *pixels.shape)[-3:]
     steps = tuple(slice(None, None, max(1, size // _SIDE)) for size in (frames * 8, rows, columns))

@@ -40,10 +40,11 @@ def changed(size: int = 96, **pixels: tuple[slice, int]) -> np.ndarray:
         (changed(a=(slice(0, 1), 2600)), ["metal"]),
         (changed(a=(slice(0, 1), 5000)), ["hu_range", "metal", "saturation"]),
         (np.full((64, 64), -1000, np.int16), ["near_constant"]),
-        (body() + np.int16(1024), ["no_air"]),
+        (np.maximum(body(), 0), ["no_air"]),
+        (body() + np.int16(1024), ["not_hu"]),
         (np.where(body() == 40, np.nan, body().astype(np.float32)), ["non_finite"]),
     ],
-    ids=["plain", "padding", "saturated", "metal", "range", "constant", "no air", "nan"],
+    ids=["plain", "padding", "saturated", "metal", "range", "constant", "no air", "no intercept", "nan"],
 )
 def test_rules_of_one_slice(image: np.ndarray, expected: list[str], slices: Make) -> None:
     assert keys(slices(image)) == expected
