@@ -67,13 +67,13 @@ def test_a_read_only_installation_keeps_its_cache_elsewhere(tmp_path: Path, monk
     monkeypatch.setattr(numba.config, "CACHE_DIR", "")
     monkeypatch.setattr(os, "access", lambda path, mode: str(path) != package and access(path, mode))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    jit._point_cache_to_a_writable_place()
+    jit.choose_cache_folder()
     assert str(tmp_path / "cache" / "ctfast" / "numba") == numba.config.CACHE_DIR
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     monkeypatch.setattr(numba.config, "CACHE_DIR", "")
-    jit._point_cache_to_a_writable_place()
+    jit.choose_cache_folder()
     assert "ctfast-numba" in numba.config.CACHE_DIR, "no home to write to: the temporary folder"
     monkeypatch.setattr(numba.config, "CACHE_DIR", "/chosen/by/the/user")
-    jit._point_cache_to_a_writable_place()
+    jit.choose_cache_folder()
     assert numba.config.CACHE_DIR == "/chosen/by/the/user"

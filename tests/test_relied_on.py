@@ -86,7 +86,7 @@ def test_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("command", "options"),
     [
-        ("run", {"--out", "--preset", "--backend", "--units"}),
+        ("run", {"--out", "--preset", "--backend", "--units", "--values"}),
         ("train", {"--out", "--epochs", "--seed"}),
         ("predict", {"--csv"}),
         ("report", {"--out"}),

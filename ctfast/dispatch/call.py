@@ -17,6 +17,7 @@ from ctfast import backend
 from ctfast.dispatch import transfer
 from ctfast.dispatch.arrays import Images, as_images, from_host, host_out
 from ctfast.dispatch.checks import check_params
+from ctfast.dispatch.device_errors import device_errors
 from ctfast.errors import ArgumentError, DTypeError, ShapeError
 from ctkernels.contract import OPERATIONS, SAME, Operation, Param
 
@@ -123,13 +124,15 @@ def dispatched(
         splits: whether running parts of the batch one by one gives the same, which helps where GPU memory is short.
     """
     chosen = backend.select(backend_name, images.device)
+    if images.device is None and chosen != "gpu":
+        return compute(images, chosen, out)  # nothing to move: the fastest kernels take less time than asking further
     if not transfer.runs_here(images, chosen, out):
 
         def again(x: Any, out: Any = None) -> Any:
             return dispatched(as_images(x), chosen, compute, out=out)
 
         return transfer.run_elsewhere(again, images, chosen, out=out, splits=splits)
-    with transfer.errors_of(images):
+    with device_errors():
         return compute(transfer.contiguous(images), chosen, out)
 
 

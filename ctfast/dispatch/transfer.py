@@ -11,7 +11,6 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -70,9 +69,7 @@ def run_elsewhere(function: Function, images: Images, chosen: str, *, out: Any =
 
 
 def contiguous(images: Images) -> Images:
-    """The images in the form that backends take, ``(N, H, W)`` in C order; they are where they are computed."""
-    if images.device is None:
-        return images
+    """CuPy images in the form that backends take, ``(N, H, W)`` in C order."""
     return images._replace(batch=gpu().contiguous(images.batch).reshape(-1, *images.shape[-2:]))
 
 
@@ -81,14 +78,6 @@ def to_caller(array: Any, images: Images) -> Any:
     if images.device is None:
         return from_host(array, images.kind)
     return gpu().upload(array)
-
-
-def errors_of(images: Images) -> AbstractContextManager[None]:
-    """``device_errors`` for images on a GPU, nothing for those on the host."""
-    return _NOTHING if images.device is None else device_errors()
-
-
-_NOTHING = nullcontext()
 
 
 def _host_on_gpu(function: Function, images: Images, view: NDArray[Any] | None, splits: bool) -> Any:

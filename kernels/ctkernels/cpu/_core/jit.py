@@ -21,7 +21,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 _OPTIONS: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy"}
 
 
-def _point_cache_to_a_writable_place() -> None:
+def choose_cache_folder() -> None:
     """Keep compiled code on disk even when the package is installed read-only.
 
     Numba writes beside the source and falls back to a per-user folder; in a container without a home folder both can
@@ -43,7 +43,7 @@ def _point_cache_to_a_writable_place() -> None:
             return
 
 
-_point_cache_to_a_writable_place()
+choose_cache_folder()
 
 
 def jit(function: F) -> F:
