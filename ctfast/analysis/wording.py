@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-UNITS_TEXT: Final = {"hu": "HU", "stored": "stored values", "unknown": "unknown unit"}
+if TYPE_CHECKING:
+    from ctfast.analysis.scan.records import SliceRecord
 
-NOT_HU: Final = {
+_UNITS: Final = {"hu": "HU", "stored": "stored values", "unknown": "unknown unit"}
+_NOT_HU: Final = {
     "stored": "stored values: the file names no rescale to HU",
     "unknown": "unit unknown: the file does not say that its values are HU",
 }
-"""Why the values of a slice are not taken for HU, by its units."""
 
 CONFIRM_HU: Final = "If they are HU, say so with --units hu."
+
+
+def units_text(units: str) -> str:
+    """Units of pixel values, those of other DICOM Rescale Types by their name."""
+    return _UNITS.get(units, units)
+
+
+def not_hu_because(record: SliceRecord) -> str:
+    """Why the values of a slice are not taken for HU."""
+    known = _NOT_HU.get(record.units, f"the file names {record.units} as its unit")
+    return str(record.facts.get("notes") or known)
 
 
 def plural(count: int, word: str, more: str = "") -> str:

@@ -55,9 +55,9 @@ def page(analysis: Analysis, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def slices(tmp_path: Path) -> Callable[..., Analysis]:
     """The analysis of HU images that are given as arrays."""
 
-    def make(*images: np.ndarray, spacing: tuple[float, float] | None = (1.0, 1.0)) -> Analysis:
+    def make(*images: np.ndarray, spacing: tuple[float, float] | None = (1.0, 1.0), units: str = "hu") -> Analysis:
         for i, image in enumerate(images):
-            write_image(tmp_path / f"slice_{i:02d}.tif", image, units="hu", spacing=spacing)
+            write_image(tmp_path / f"slice_{i:02d}.tif", image, units=units, spacing=spacing)
         return analyze(tmp_path)
 
     return make

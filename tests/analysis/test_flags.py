@@ -188,3 +188,8 @@ def test_every_rule_says_all_it_must() -> None:
         assert rule.source
         words = f"{rule.title} {rule.explanation}".lower()
         assert not any(word in words for word in ("diagnos", "cancer", "tumour", "disease", "patholog"))
+
+
+def test_units_of_other_rescale_types_are_named(slices: Make) -> None:
+    analysis = slices(body(), units="Z_EFF")
+    assert [f.value for f in analysis.flags if f.rule.key == "not_hu"] == ["the file names Z_EFF as its unit"]

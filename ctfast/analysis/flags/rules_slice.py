@@ -11,7 +11,7 @@ from ctfast.analysis.flags.rule import Flag, Records, Rule, each_hu_slice, each_
 from ctfast.analysis.scan.records import SliceRecord
 from ctfast.analysis.scan.regions import ASSUMED_SPACING, CLUSTER_HU, CLUSTER_MM
 from ctfast.analysis.scan.statistics import HIGHEST_HU, LOWEST_HU, METAL_HU
-from ctfast.analysis.wording import CONFIRM_HU, NOT_HU, plural, text_of
+from ctfast.analysis.wording import CONFIRM_HU, not_hu_because, plural, text_of
 
 
 def _statistic(record: SliceRecord, key: str) -> float:
@@ -181,7 +181,7 @@ WINDOW: Final = Rule(
 
 
 def _not_hu(record: SliceRecord) -> str | None:
-    return None if record.units == "hu" else NOT_HU[record.units]
+    return None if record.units == "hu" else not_hu_because(record)
 
 
 NO_HU: Final = Rule(

@@ -20,7 +20,7 @@ from ctfast.analysis.scan.analyze import Analysis
 from ctfast.analysis.scan.records import SliceRecord
 from ctfast.analysis.scan.statistics import is_share, measure
 from ctfast.analysis.scan.tissues import TISSUES
-from ctfast.analysis.wording import CONFIRM_HU, NOT_HU, UNITS_TEXT, text_of
+from ctfast.analysis.wording import CONFIRM_HU, not_hu_because, text_of, units_text
 from ctfast.batch.atomic import write_text
 from ctfast.errors import UsageError
 from ctfast.files import Image, UnitsChoice, read_image
@@ -71,7 +71,7 @@ def _words(
     first, steps = shots[: 4 if is_hu else 1], shots[4 if is_hu else 1 :]
     return {
         "title": record.id,
-        "subtitle": f"{record.name}: {UNITS_TEXT[record.units]}, {record.shape[0]} × {record.shape[1]} {record.dtype}",
+        "subtitle": f"{record.name}: {units_text(record.units)}, {record.shape[0]} × {record.shape[1]} {record.dtype}",
         "sections": _SECTIONS,
         "pictures": [_shown(p) for p in first],
         "steps": [_shown(p) for p in [*_classic(image.pixels), *steps]],
@@ -82,7 +82,7 @@ def _words(
         "figures": _plots(image.pixels, record, steps),
         "tissue_groups": groups,
         "tissues": tissues,
-        "not_hu": "" if is_hu else f"No tissues are named: {NOT_HU[record.units]}. {CONFIRM_HU}",
+        "not_hu": "" if is_hu else f"No tissues are named: {not_hu_because(record)}. {CONFIRM_HU}",
     }  # fmt: skip
 
 
@@ -109,7 +109,7 @@ def _technical(record: SliceRecord, image: Image) -> list[tuple[str, str]]:
         ("File", record.path.name), ("Format", record.format), ("Bytes", f"{size:,}"), ("SHA-256", digest),
         ("Rows × columns", f"{record.shape[0]} × {record.shape[1]}"),
         ("Stored as", str(image.meta.get("stored_dtype", ""))),
-        ("In memory", f"{record.dtype}, {image.pixels.nbytes:,} bytes"), ("Units", UNITS_TEXT[record.units]),
+        ("In memory", f"{record.dtype}, {image.pixels.nbytes:,} bytes"), ("Units", units_text(record.units)),
         ("Pixel spacing", spacing), ("Declared padding", text_of(image.padding) or "none"),
     ]  # fmt: skip
 

@@ -12,7 +12,7 @@ from ctfast.analysis.scan.analyze import Analysis
 from ctfast.analysis.scan.compare import Separation
 from ctfast.analysis.scan.statistics import is_share
 from ctfast.analysis.scan.tissues import TISSUES
-from ctfast.analysis.wording import CONFIRM_HU, NOT_HU, UNITS_TEXT, plural
+from ctfast.analysis.wording import CONFIRM_HU, not_hu_because, plural, units_text
 
 _MOST_ROWS: Final = 8
 _COUNTED: Final = {"label": "Classes", "scanner": "Scanners", "kernel": "Reconstruction kernels",
@@ -24,7 +24,7 @@ def tiles(analysis: Analysis) -> list[dict[str, str]]:
     """The numbers at the top of the page."""
     records, collection = analysis.records, analysis.collection
     sizes = Counter(f"{r.shape[0]} × {r.shape[1]}" for r in records).most_common()
-    units = Counter(UNITS_TEXT[r.units] for r in records).most_common()
+    units = Counter(units_text(r.units) for r in records).most_common()
     files = plural(len({r.path for r in records}), "file")
     levels = Counter(f.rule.level for f in analysis.flags)
     shown = [
@@ -158,5 +158,5 @@ def not_hu(analysis: Analysis) -> str:
     others = [r for r in analysis.records if r.units != "hu"]
     if not others:
         return ""
-    reasons = "; ".join(sorted({NOT_HU[r.units] for r in others}))
+    reasons = "; ".join(sorted({not_hu_because(r) for r in others}))
     return f"No tissues are named in {plural(len(others), 'slice')}: {reasons}. {CONFIRM_HU}"

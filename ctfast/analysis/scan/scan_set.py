@@ -13,6 +13,7 @@ from ctfast.analysis.scan.distributions import Distribution
 from ctfast.analysis.scan.metadata import facts_of, label_by_folder
 from ctfast.analysis.scan.records import Collection, SliceRecord
 from ctfast.analysis.scan.statistics import SliceStatistics, measure
+from ctfast.batch.cells import printable
 from ctfast.batch.limits import bytes_per_file
 from ctfast.batch.progress import Progress, no_progress
 from ctfast.batch.workers import bounded_map
@@ -110,7 +111,7 @@ def measure_file(
     item: FoundFile, overview: Overview, units: UnitsChoice, limits: Limits
 ) -> list[tuple[SliceRecord, Distribution]] | Unread:
     """The records of a file, one a frame, or why there are none."""
-    name = str(item.stem.with_name(item.path.name))
+    name = printable(str(item.stem.with_name(item.path.name)))
     try:
         image = read_image(item.path, units=units, limits=limits)
         facts = facts_of(image, name, overview)
