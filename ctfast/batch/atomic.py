@@ -2,7 +2,8 @@
 
 A new file is written under a random hidden name in the same folder, made by this call alone (so that two writers, or
 what a killed process left behind, never share one), and renamed once it is complete. Readers see the old file or the
-new one, never a part; any failure removes the temporary file and leaves the old one as it was.
+new one, never a part; any failure removes the temporary file and leaves the old one as it was. What a killed process
+left is removed by ``held.remove_leftovers``, which the next run calls.
 
 What is never lost, and what a power cut can cost: by default nothing is flushed to the disk (``fsync``), because a run
 writes thousands of outputs that can be made again. A process that crashes or is killed loses nothing that was renamed.
@@ -20,6 +21,8 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import IO, Any, Literal, overload
+
+from ctfast.batch.held import TEMPORARY, hold
 
 
 @overload
@@ -44,11 +47,9 @@ def replacing(path: str | Path, mode: str = "w", *, durable: bool = False, **ope
         OSError: the folder is not there, or writing fails; nothing is left behind.
     """
     path = Path(path)
-    # Not made of the file's own name, which may be as long as the file system allows.
-    temporary = path.with_name(f".ctfast-{secrets.token_hex(8)}.tmp")
     if "b" not in mode:
         open_options = {"encoding": "utf-8", "newline": "", **open_options}
-    file = open(temporary, mode.replace("w", "x"), **open_options)  # noqa: SIM115
+    file, temporary = _new_file(path, mode.replace("w", "x"), open_options)
     try:
         with file:
             yield file
@@ -61,6 +62,17 @@ def replacing(path: str | Path, mode: str = "w", *, durable: bool = False, **ope
         raise
     if durable:
         _flush_folder(path.parent)
+
+
+def _new_file(path: Path, mode: str, open_options: dict[str, Any]) -> tuple[IO[Any], Path]:
+    """A temporary file that is held, so that nobody takes it for what a killed process left."""
+    while True:
+        # Not made of the file's own name, which may be as long as the file system allows.
+        temporary = path.with_name(TEMPORARY.replace("*", secrets.token_hex(8)))
+        file = open(temporary, mode, **open_options)  # noqa: SIM115
+        if hold(file):
+            return file, temporary
+        file.close()  # somebody cleaned up between the two lines above
 
 
 def write_text(path: str | Path, text: str, *, durable: bool = False) -> None:

@@ -2,7 +2,8 @@
 
 Each record is with the system as soon as it is appended. What a kill (or a full disk) left of a half record at the end
 is no record: readers leave it out, and the next one who appends cuts it off first. A table is replaced by a shorter or
-sorted one through ``rewrite``, whole or not at all. One process at a time appends to a journal.
+sorted one through ``rewrite``, whole or not at all. One process at a time appends to a journal; others can tell that it
+does (``batch.held``).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from ctfast.batch.atomic import replacing
+from ctfast.batch.held import hold
 from ctfast.errors import UsageError
 
 R = TypeVar("R")
@@ -125,6 +127,7 @@ class Journal(Generic[R]):
         for start, text in self._whole_texts():
             end = start + len(text)
         with self.path.open("ab") as file:
+            hold(file)
             file.truncate(end)
             if end == 0:
                 file.write(self._header)
@@ -150,9 +153,11 @@ class Journal(Generic[R]):
         """Where each text begins that ends as a record does, and the text, the header first."""
         if self.path.is_dir():
             raise UsageError(f"{self.path} is a folder: name a file in it")
-        if not self.path.exists():
+        try:
+            file = self.path.open("rb")
+        except FileNotFoundError:
             return
-        with self.path.open("rb") as file:
+        with file:
             start, lines, inside_quotes = 0, [], False
             for line in file:
                 lines.append(line)

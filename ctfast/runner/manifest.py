@@ -1,9 +1,9 @@
 """``manifest.jsonl``: one line an input, appended as files finish, so that a killed run loses nothing.
 
-During a run, lines are appended (a file that was tried again has two, the later one counts); at its end the file is
-rewritten with one line an input, and ``failures.csv`` is made from it. A shard appends to a manifest of its own
-(``manifest.2-of-8.jsonl``), because appending from several machines to one file on a network disk is not safe; a run
-without ``--shard`` over the same folder puts them together.
+While runs are at work each appends to a part of its own (``manifest.0123456789abcdef.jsonl``, see ``records``); at its
+end a run puts the parts together into one line an input, and makes ``failures.csv`` from them. A file that was tried
+again has several lines; the latest counts. A shard has a manifest of its own (``manifest.2-of-8.jsonl``); a run without
+``--shard`` over the same folder puts them together.
 """
 
 from __future__ import annotations
@@ -60,29 +60,34 @@ class Row(TypedDict):
     write_seconds: float
 
 
-def part_name(stem: str, suffix: str, shard: Shard) -> str:
+def part_name(stem: str, ending: str, shard: Shard) -> str:
     """Name of a file that each shard has for itself: ``manifest.jsonl`` or ``manifest.2-of-8.jsonl``."""
-    return f"{stem}{suffix}" if shard is None else f"{stem}.{shard[0]}-of-{shard[1]}{suffix}"
+    return f"{stem}.{ending}" if shard is None else f"{stem}.{shard[0]}-of-{shard[1]}.{ending}"
 
 
 def manifest_of(out: Path, shard: Shard) -> Journal[dict[str, Any]]:
-    """The manifest that a (sharded) run appends to."""
-    return Journal(out / part_name("manifest", ".jsonl", shard), JsonLines())
+    """The manifest that (sharded) runs put together."""
+    return Journal(out / part_name("manifest", "jsonl", shard), JsonLines())
 
 
-def read_rows(out: Path) -> list[Row]:
-    """The latest line of each output, from all manifests in the folder."""
-    latest: dict[str, Row] = {}
-    for path in sorted(out.glob("manifest*.jsonl")):
-        for output, row in _latest(Journal(path, JsonLines())).items():
-            if output not in latest or _age(row) >= _age(latest[output]):
-                latest[output] = row
-    return list(latest.values())
+def read_rows(out: Path, shard: Shard = None) -> list[Row]:
+    """The latest line of each output, from all manifests in the folder or from those of one shard."""
+    while True:
+        paths = _paths(out, shard)
+        latest: dict[str, Row] = {}
+        for path in paths:
+            for row in map(_row_of, Journal(path, JsonLines()).records()):
+                # What was left out has no output and is known by its input.
+                key = row["output"] or row["input"]
+                if key not in latest or _age(row) >= _age(latest[key]):
+                    latest[key] = row
+        if _paths(out, shard) == paths:  # else a run put parts together meanwhile
+            return list(latest.values())
 
 
-def _latest(manifest: Journal[dict[str, Any]]) -> dict[str, Row]:
-    # What was left out has no output and is known by its input.
-    return {line["output"] or line["input"]: _row_of(line) for line in manifest.records() if "output" in line}
+def _paths(out: Path, shard: Shard) -> list[Path]:
+    name = part_name("manifest", "jsonl", shard)
+    return sorted([*out.glob(name), *out.glob(name.replace(".jsonl", ".*.jsonl"))])
 
 
 def _row_of(line: dict[str, Any]) -> Row:
@@ -100,11 +105,9 @@ def _age(row: Row) -> tuple[float, bool]:
 
 def close_manifest(out: Path, shard: Shard) -> list[Row]:
     """Rewrite the manifest with one line an output, sorted, and ``failures.csv``; returns the lines."""
-    manifest = manifest_of(out, shard)
-    rows = read_rows(out) if shard is None else list(_latest(manifest).values())
-    rows.sort(key=lambda row: (row["output"], row["input"]))
-    manifest.rewrite(cast(Iterable[dict[str, Any]], rows))
-    with replacing(out / part_name("failures", ".csv", shard)) as file:
+    rows = sorted(read_rows(out, shard), key=lambda row: (row["output"], row["input"]))
+    manifest_of(out, shard).rewrite(cast(Iterable[dict[str, Any]], rows))
+    with replacing(out / part_name("failures", "csv", shard)) as file:
         writer = csv.writer(file)
         writer.writerow(["input", "error"])
         writer.writerows(map(safe_cell, (row["input"], row["error"])) for row in rows if row["status"] == "failed")

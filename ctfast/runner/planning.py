@@ -110,7 +110,7 @@ def make_plan(inputs: Sequence[str | Path], out: Path, settings: Settings, optio
         Task(_source(item.path), str(out / f"{stem}{suffix}")) for item, stem in zip(images.items, _stems(images.items))
     ]
     _refuse_collisions(tasks)
-    _refuse_other_run(out, settings, tasks, overwrite=options.overwrite)
+    refuse_other_run(out, settings, tasks, overwrite=options.overwrite)
     left_out = images.ignored
     if options.shard is not None:
         part, parts = options.shard
@@ -163,7 +163,12 @@ def _refuse_collisions(tasks: Sequence[Task]) -> None:
             raise UsageError(f"the output {task.output} is an input too; choose another --out")
 
 
-def _refuse_other_run(out: Path, settings: Settings, tasks: Sequence[Task], *, overwrite: bool) -> None:
+def refuse_other_run(out: Path, settings: Settings, tasks: Sequence[Task], *, overwrite: bool) -> None:
+    """Refuse a folder that holds another pipeline's outputs, or files of the same names that are not ours.
+
+    Raises:
+        UsageError: with what is there and what to do.
+    """
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out} is a file: a folder is needed")
     if overwrite:

@@ -15,11 +15,10 @@ from ctfast.batch.workers import bounded_map, use_processes
 from ctfast.dispatch.chain import fits
 from ctfast.pipeline import Pipeline
 from ctfast.runner.gpu.run import run_on_gpus
-from ctfast.runner.manifest import close_manifest, manifest_of
 from ctfast.runner.options import RunOptions
-from ctfast.runner.planning import Plan, Settings, Task, make_plan, write_run_file
+from ctfast.runner.planning import Plan, Settings, Task, make_plan
+from ctfast.runner.records import close_records, open_records
 from ctfast.runner.report import Report
-from ctfast.runner.statistics import close_statistics, statistics_of
 from ctfast.runner.work import Outcome, died, empty_row, left_out, process
 from ctfast.threads import get_num_threads
 
@@ -51,10 +50,8 @@ def execute(the_plan: Plan, *, progress: Progress = no_progress, **changes: Any)
     start = time.perf_counter()
     options, settings, out = replace(the_plan.options, **changes), the_plan.settings, the_plan.out
     report = Report(out, settings.pipeline.hash, settings.backend, the_plan.done, the_plan.ignored)
-    write_run_file(the_plan)
     stop, waiting = Event(), iter(the_plan.tasks)
-    manifest, statistics = manifest_of(out, options.shard), statistics_of(out, options.shard)
-    with manifest.appending() as append_row, statistics.appending() as append_statistics:
+    with open_records(the_plan) as (append_row, append_statistics):
         append_row(*(left_out(item.path, item.reason, settings) for item in the_plan.ignored))
         for outcome in _outcomes(_until(stop, waiting), len(the_plan.tasks), settings, options):
             # Statistics first: a line in the manifest says that everything of that file is there.
@@ -68,8 +65,7 @@ def execute(the_plan: Plan, *, progress: Progress = no_progress, **changes: Any)
         for task in waiting:
             append_row(empty_row(task, settings))
             report.skipped += 1
-    rows = close_manifest(out, options.shard)
-    close_statistics(out, [row["output"] for row in rows if row["status"] == "ok"])
+    close_records(out, options.shard)
     report.seconds = time.perf_counter() - start
     return report
 

@@ -1,7 +1,8 @@
 """Per-image histograms and summaries of a run: appended while it goes on, put together when it ends.
 
 ``statistics.npz`` holds ``output`` and ``frame`` (which image a row is), ``edges``, ``counts`` (images x bins) and the
-summary columns; ``summary.csv`` the same without the counts. The counts are streamed, never held in memory.
+summary columns; ``summary.csv`` the same without the counts. The counts are streamed, never held in memory. A shard
+writes files of its own (``statistics.2-of-8.npz``), so that no part looks like the whole.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import csv
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -20,24 +21,17 @@ from numpy.typing import NDArray
 from ctfast.batch.atomic import replacing
 from ctfast.batch.cells import safe_cell
 from ctfast.batch.journal import Journal, JsonLines
-from ctfast.runner.manifest import Shard, part_name
-
-ARCHIVE = "statistics.npz"
-TABLE = "summary.csv"
+from ctfast.runner.manifest import Row, Shard, part_name
 
 Location = tuple[Path, int]
 """A file of statistics and the byte where a line begins."""
 
 
-def statistics_of(out: Path, shard: Shard) -> Journal[dict[str, Any]]:
-    """What a (sharded) run appends its statistics to."""
-    return Journal(out / part_name("statistics", ".jsonl", shard), JsonLines())
-
-
-def close_statistics(out: Path, outputs: list[str]) -> bool:
-    """Write the archive and the table for ``outputs``, in this order; False where there are no statistics."""
+def close_statistics(out: Path, rows: Iterable[Row], shard: Shard = None) -> bool:
+    """Write the archive and the table for the finished ``rows``, in this order; False where there are no statistics."""
     known = _locations(out)
-    locations = [known[output] for output in outputs if output in known]
+    keys = [(row["output"], row["started"]) for row in rows if row["status"] == "ok"]
+    locations = [known[key] for key in keys if key in known]
     if not locations:
         return False
     images: list[dict[str, Any]] = []
@@ -50,22 +44,19 @@ def close_statistics(out: Path, outputs: list[str]) -> bool:
             images.append({"output": line["output"], "frame": frame, **columns})
         if histogram:
             edges.append(histogram["edges"])
-    _write_archive(out / ARCHIVE, locations, images, edges)
-    _write_table(out / TABLE, images)
+    _write_archive(out / part_name("statistics", "npz", shard), locations, images, edges)
+    _write_table(out / part_name("summary", "csv", shard), images)
     return True
 
 
-def _locations(out: Path) -> dict[str, Location]:
-    """Where the latest line of each output begins."""
-    latest: dict[str, tuple[float, Location]] = {}
-    for path in sorted(out.glob("statistics*.jsonl")):
-        for start, line in Journal(path, JsonLines()).located():
-            if "output" not in line:
-                continue
-            started = line.get("started", 0.0)  # earlier versions did not note it
-            if line["output"] not in latest or started >= latest[line["output"]][0]:
-                latest[line["output"]] = (started, (path, start))
-    return {output: location for output, (_, location) in latest.items()}
+def _locations(out: Path) -> dict[tuple[str, float], Location]:
+    """Where the line begins that was written with a row, by the row's output and time: never an earlier pipeline's."""
+    return {
+        (line["output"], line.get("started", 0.0)): (path, start)  # the first versions did not note it
+        for path in sorted(out.glob("statistics*.jsonl"))
+        for start, line in Journal(path, JsonLines()).located()
+        if "output" in line
+    }
 
 
 def _lines(locations: list[Location]) -> Iterator[dict[str, Any]]:

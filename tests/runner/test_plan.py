@@ -19,6 +19,7 @@ from ctfast import Pipeline, Step
 from ctfast.errors import UsageError
 from ctfast.files import write_image
 from ctfast.runner import plan, run
+from ctfast.runner.manifest import read_rows
 from ctfast.runner.options import parse_shard
 
 Make = Callable[..., Path]
@@ -138,23 +139,24 @@ def test_a_killed_run_goes_on_without_loss(make_folder: Make, tmp_path: Path) ->
     root = Path(ctfast.__file__).parents[1]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root / "kernels"), str(root)])}
     victim = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    manifest = out / "manifest.jsonl"
     deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and not (manifest.exists() and manifest.read_text().count("\n") >= 5):
+    while time.monotonic() < deadline and len(read_rows(out)) < 5:
         time.sleep(0.01)
     victim.send_signal(signal.SIGKILL)
     victim.wait()
-    before = [json.loads(line) for line in manifest.read_text().splitlines()]
+    before = read_rows(out)
     assert 5 <= len(before) < KILLED
     stamps = {r["output"]: os.stat(r["output"]).st_mtime_ns for r in before}
+    (out / f".ctfast-{'0' * 16}.tmp").write_text("what a killed process often leaves")
     time.sleep(0.5)
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{len(before)} done before" in " ".join(done.stdout.split())
     for output, stamp in stamps.items():
         assert os.stat(output).st_mtime_ns == stamp, "done twice"
-    rows = [json.loads(line) for line in manifest.read_text().splitlines()]
+    rows = [json.loads(line) for line in (out / "manifest.jsonl").read_text().splitlines()]
     assert len(rows) == KILLED
     assert {r["status"] for r in rows} == {"ok"}
     assert len(list(out.glob("slice_*.tif"))) == KILLED
+    assert not list(out.glob(".*")), "what was being written is removed"
     assert len((out / "summary.csv").read_text().splitlines()) == KILLED + 1

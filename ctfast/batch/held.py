@@ -1,0 +1,69 @@
+"""Is somebody still writing this file? A file is locked while it is written, and the system unlocks it when its writer
+ends, however it ends; so whoever can lock it knows that it was left.
+
+These are locks of open files (``flock``). They hold between processes, containers and, where the file system passes
+them on (NFS since version 4, Lustre mounted with ``flock``, SMB, CephFS), between machines. Where a file system has
+none, a file counts as left when nobody has written to it for a day.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, Final
+
+try:
+    import fcntl
+except ImportError:  # pragma: no cover - Windows does not let open files be removed, which serves as well
+    fcntl = None  # type: ignore[assignment]
+
+_A_DAY: Final = 86_400.0
+TEMPORARY: Final = ".ctfast-*.tmp"
+"""Files that ``replacing`` writes until they are complete."""
+
+
+def hold(file: IO[Any]) -> bool:
+    """Say that this open file is being written, until it is closed; False where somebody removed it meanwhile."""
+    if fcntl is not None:
+        try:
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX)
+        except OSError:  # a file system without locks: its age tells
+            return True
+    return os.fstat(file.fileno()).st_nlink > 0
+
+
+@contextmanager
+def left_alone(path: Path) -> Iterator[bool]:
+    """Whether nobody writes the file; nobody can begin to while the block runs."""
+    try:
+        file = path.open("r+b")
+    except OSError:
+        yield False
+        return
+    with file:
+        yield _can_lock(file)
+
+
+def remove_leftovers(folder: Path) -> int:
+    """Remove the temporary files of killed processes; those of living ones stay. Returns how many there were."""
+    count = 0
+    for path in folder.glob(TEMPORARY):
+        with left_alone(path) as left:
+            if left:
+                path.unlink(missing_ok=True)
+                count += 1
+    return count
+
+
+def _can_lock(file: IO[bytes]) -> bool:
+    try:
+        if fcntl is not None:
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return time.time() - os.fstat(file.fileno()).st_mtime > _A_DAY
+    return True

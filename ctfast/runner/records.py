@@ -1,0 +1,103 @@
+"""What any number of runs write down in one output folder, at the same time, without losing a line.
+
+Each run appends to parts of its own, under a random name (``manifest.0123456789abcdef.jsonl``, ``statistics...``), that
+it holds until it ends (``batch.held``). Whoever ends puts together all parts that nobody holds any more, its own and
+those of killed runs, under the lock of the folder; parts of runs that are still at work stay. So the last one to end
+leaves everything complete, and readers see every line at any time, because they read parts too.
+
+The lock is ``filelock``'s on ``manifest.lock``, which stays in the folder: ``flock`` on local disks and on network file
+systems that pass it on (NFS since version 4, SMB, Lustre mounted with ``flock``); where a system call for locks is
+missing altogether it falls back to a file whose existence is the lock. An NFS mounted with ``nolock`` or
+``local_lock=all`` keeps locks from other machines: use ``--shard`` there, whose files never meet.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from filelock import FileLock
+
+from ctfast.batch.held import left_alone, remove_leftovers
+from ctfast.batch.journal import Journal, JsonLines
+from ctfast.errors import UsageError
+from ctfast.runner.manifest import Row, Shard, close_manifest, part_name
+from ctfast.runner.planning import Plan, read_run_file, refuse_other_run, write_run_file
+from ctfast.runner.statistics import close_statistics
+
+LOCK: Final = "manifest.lock"
+_PART: Final = re.compile(r"\.[0-9a-f]{16}\.jsonl$")
+
+Append = Callable[..., None]
+
+
+@contextmanager
+def locked(out: Path) -> Iterator[None]:
+    """One run at a time, over all processes that use the folder."""
+    with FileLock(out / LOCK):
+        yield
+
+
+@contextmanager
+def open_records(plan: Plan) -> Iterator[tuple[Append, Append]]:
+    """Functions that append rows and lines of statistics, once nothing speaks against the run any more.
+
+    Raises:
+        UsageError: another pipeline came into the folder since the plan was made, or is at work there.
+    """
+    out, shard = plan.out, plan.options.shard
+    out.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        with locked(out):
+            refuse_other_run(out, plan.settings, plan.tasks, overwrite=plan.options.overwrite)
+            if plan.options.overwrite and _holds_another_run(plan):
+                _refuse_parts_at_work(out)
+            write_run_file(plan)
+            ending = f"{secrets.token_hex(8)}.jsonl"
+            parts = [Journal(out / part_name(stem, ending, shard), JsonLines()) for stem in ("manifest", "statistics")]
+            append_row, append_statistics = (stack.enter_context(part.appending()) for part in parts)
+        for folder in {out, *(Path(task.output).parent for task in plan.tasks)}:
+            remove_leftovers(folder)
+        yield append_row, append_statistics
+
+
+def close_records(out: Path, shard: Shard) -> list[Row]:
+    """Put together what nobody appends to any more; the rows of the folder, or of the shard."""
+    with locked(out), ExitStack() as stack:
+        parts = [path for path in _parts(out, shard) if stack.enter_context(left_alone(path))]
+        _merge_statistics(out, shard, [path for path in parts if path.name.startswith("statistics")])
+        rows = close_manifest(out, shard)
+        for path in parts:
+            path.unlink()
+        close_statistics(out, rows, shard)
+    return rows
+
+
+def _merge_statistics(out: Path, shard: Shard, parts: list[Path]) -> None:
+    if any(path.stat().st_size for path in parts):
+        with Journal(out / part_name("statistics", "jsonl", shard), JsonLines()).appending() as append:
+            for path in parts:
+                for line in Journal(path, JsonLines()).records():
+                    append(line)
+
+
+def _parts(out: Path, shard: Shard) -> list[Path]:
+    patterns = (part_name(stem, "jsonl", shard).replace(".jsonl", ".*.jsonl") for stem in ("manifest", "statistics"))
+    return [path for pattern in patterns for path in sorted(out.glob(pattern)) if _PART.search(path.name)]
+
+
+def _holds_another_run(plan: Plan) -> bool:
+    earlier: dict[str, Any] | None = read_run_file(plan.out)
+    return earlier is not None and any(earlier.get(k) != v for k, v in plan.settings.identity.items())
+
+
+def _refuse_parts_at_work(out: Path) -> None:
+    for path in _parts(out, None):
+        with left_alone(path) as left:
+            if not left and os.path.exists(path):
+                raise UsageError(f"another pipeline is at work in {out}: wait for its end, or choose another --out")
