@@ -4,8 +4,11 @@ Policies, each tested:
 
 - Colour (RGB, CMYK, YCbCr), palette and grey with alpha are refused: indices and colours are no intensities.
 - 1 bit a pixel is refused (a mask); 2 to 15 unsigned bits are read as uint8 or uint16, values as they are.
-- MINISWHITE: unsigned values are inverted so that larger is brighter (``units="stored"`` and ``"hu"`` keep them);
-  signed and float MINISWHITE is refused under ``units="auto"``, as no maximum is defined to invert about.
+- Stacks that ImageJ or tifffile wrote with one directory are read whole; a file that declares more images than it
+  holds is refused.
+- MINISWHITE is a matter of display where a calibration or HU is known: values stay as they are. Else unsigned values
+  are inverted so that larger is brighter (``units="stored"`` and ``"hu"`` keep them), and signed and float MINISWHITE
+  is refused under ``units="auto"``, as no maximum is defined to invert about.
 - Several full pages must be equal in size and type and become frames; mixed pages are refused, not the first taken.
 - Pages marked as reduced images (thumbnails) or masks are left out when full pages are there.
 - Pixel data outside the file, missing strips and short strips are refused: nothing is filled with zeros.
@@ -27,6 +30,7 @@ import numpy as np
 from ctfast.batch.choices import UnitsChoice
 from ctfast.errors import FileFormatError
 from ctfast.files import _tiff_check as check
+from ctfast.files import _tiff_stack as stack
 from ctfast.files._convert import count_nonfinite, linear, room, to_supported
 from ctfast.files.geometry import Geometry
 from ctfast.files.image import KEPT_DTYPES, Allocate, Image, Limits, MetaValue, Request, Units
@@ -62,12 +66,14 @@ def read_tiff(request: Request) -> Image:
         pages = _equal_pages(tif, request.limits)
         first = pages[0]
         calibration = None if units == "stored" else _imagej_calibration(tif)
-        inverted = _must_invert(first, units)
+        facts = _description(first)
+        inverted = _must_invert(first, units) if calibration is None and facts.get("units") != "hu" else False
         turn = _turn(first)
+        behind = stack.images_behind(tif, pages, request.limits)
         # Pages are decoded into the caller's array only where nothing can change dtype or shape afterwards.
         as_stored = first.dtype.name in KEPT_DTYPES and calibration is None and turn is None
-        stored = _decode(tif, pages, allocate if as_stored else None)
-        facts = _description(first)
+        into = allocate if as_stored else None
+        stored = stack.decode_behind(tif, first, behind, into) if behind else _decode(tif, pages, into)
         meta: dict[str, MetaValue] = {
             "stored_dtype": first.dtype.newbyteorder("=").name,
             "photometric": "MINISWHITE" if int(first.photometric) == 0 else "MINISBLACK",
@@ -75,6 +81,8 @@ def read_tiff(request: Request) -> Image:
             "inverted": inverted,
             **facts,
         }
+        if note := stack.missing_note(tif, pages):
+            meta["notes"] = note
         nodata = first.tags.get(_NODATA_TAG)
         padding = _number(meta.get("padding")) if nodata is None else _number(nodata.value)
         bits = int(first.bitspersample)
@@ -116,8 +124,6 @@ def _full_pages(tif: Any, limits: Limits) -> list[Any]:
     if not pages:
         raise FileFormatError("no page (image file directory) in the file")
     full = [page for page in pages if not (int(page.subfiletype) & _REDUCED_OR_MASK)]
-    if tif.is_imagej and int((tif.imagej_metadata or {}).get("images", 1)) > len(pages):
-        raise FileFormatError("an ImageJ stack with one directory for all images; save it as pages of an ordinary TIFF")
     return full or pages
 
 

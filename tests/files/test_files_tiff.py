@@ -227,12 +227,6 @@ def test_thumbnails_are_left_out(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_image(tmp_path / "x.tif").pixels, slice_hu())
 
 
-def test_imagej_stack_without_its_pages_is_refused(tmp_path: Path) -> None:
-    put(tmp_path / "x.tif", slice_hu(), description="ImageJ=1.53\nimages=40\nslices=40\n")
-    with pytest.raises(FileFormatError, match="ImageJ"):
-        read_image(tmp_path / "x.tif")
-
-
 def test_declared_size_is_checked_before_decoding(tmp_path: Path) -> None:
     path = put(tmp_path / "x.tif", np.zeros((2, 64, 64), np.int16), compression="zlib")
     assert read_image(path, limits=Limits(max_bytes=2 * 64 * 64 * 2)).pixels.shape == (2, 64, 64)

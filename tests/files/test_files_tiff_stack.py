@@ -1,0 +1,113 @@
+"""TIFF stacks that declare more images than they have directories, and the difference of display and data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+
+from ctfast.errors import FileFormatError
+from ctfast.files import Limits, read_image
+from tests.files.files_build import slice_hu
+
+STACK = np.stack([slice_hu(seed=k) for k in range(6)])
+
+
+def shaped(path: Path, stack: np.ndarray, **options: Any) -> Path:
+    tifffile.imwrite(path, stack, metadata={"axes": "ZYX"}, truncate=True, photometric="minisblack", **options)
+    return path
+
+
+def imagej(path: Path, stack: np.ndarray, images: int) -> Path:
+    """As ImageJ writes stacks above 4 GB: one directory, the other images behind the first."""
+    text = f"ImageJ=1.53t\nimages={images}\nslices={images}\n"
+    tifffile.imwrite(path, stack[0], metadata=None, description=text, byteorder=">", photometric="minisblack")
+    with path.open("r+b") as file, tifffile.TiffFile(path) as tif:
+        file.seek(tif.pages[0].dataoffsets[0])  # type: ignore[union-attr]
+        rest = file.read()
+        file.seek(0, 2)
+        behind = stack[1:].astype(stack.dtype.newbyteorder(">")).tobytes()
+        assert rest[: stack[0].nbytes] == rest, "the pixels are the last part of the file"
+        file.write(behind)
+    return path
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "uint16", "float32", "float64", "int32"])
+@pytest.mark.parametrize("byteorder", ["<", ">"])
+def test_one_directory_for_all_images_of_tifffile(tmp_path: Path, dtype: str, byteorder: Any) -> None:
+    stack = np.abs(STACK).astype(dtype)
+    path = shaped(tmp_path / "x.tif", stack, byteorder=byteorder)
+    with tifffile.TiffFile(path) as tif:
+        assert len(tif.pages) == 1
+    np.testing.assert_array_equal(read_image(path).pixels, stack)
+    np.testing.assert_array_equal(read_image(path).pixels, tifffile.imread(path))
+
+
+def test_one_directory_for_all_images_of_imagej(tmp_path: Path) -> None:
+    path = imagej(tmp_path / "x.tif", STACK, 6)
+    np.testing.assert_array_equal(tifffile.imread(path), STACK)
+    np.testing.assert_array_equal(read_image(path).pixels, STACK)
+
+
+def test_declared_images_that_are_not_there(tmp_path: Path) -> None:
+    path = shaped(tmp_path / "x.tif", STACK)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(FileFormatError, match="declares 6 images"):
+        read_image(path)
+    path = imagej(tmp_path / "y.tif", STACK[:5], 6)
+    with pytest.raises(FileFormatError, match="declares 6 images"):
+        read_image(path)
+    pages = tmp_path / "z.tif"
+    with tifffile.TiffWriter(pages) as writer:
+        for k, image in enumerate(STACK[:4]):
+            text = "ImageJ=1.53t\nimages=6\nslices=6\n" if k == 0 else None
+            writer.write(image, metadata=None, description=text, photometric="minisblack", contiguous=False)
+    with pytest.raises(FileFormatError, match="declares 6 images in 4 pages"):
+        read_image(pages)
+
+
+@pytest.mark.parametrize("limits", [Limits(max_frames=5), Limits(max_bytes=STACK.nbytes - 1)])
+def test_sizes_are_those_of_all_images(tmp_path: Path, limits: Limits) -> None:
+    with pytest.raises(FileFormatError, match="the limit"):
+        read_image(shaped(tmp_path / "x.tif", STACK), limits=limits)
+
+
+def ome(path: Path, images: int, files: tuple[str, ...] = ()) -> Path:
+    data = "".join(f'<TiffData IFD="0" PlaneCount="1"><UUID FileName="{name}">u</UUID></TiffData>' for name in files)
+    text = (
+        '<?xml version="1.0" encoding="UTF-8"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">'
+        f'<Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYZCT" Type="int16" SizeX="24" SizeY="20" '
+        f'SizeC="1" SizeT="1" SizeZ="{images}">{data}</Pixels></Image></OME>'
+    )
+    with tifffile.TiffWriter(path) as writer:
+        for k, image in enumerate(STACK[:5]):
+            writer.write(
+                image, metadata=None, description=text if k == 0 else None, photometric="minisblack", contiguous=False
+            )
+    return path
+
+
+def test_ome_pages_that_are_missing(tmp_path: Path) -> None:
+    np.testing.assert_array_equal(read_image(ome(tmp_path / "x.ome.tif", 5)).pixels, STACK[:5])
+    with pytest.raises(FileFormatError, match="declares 8 images in 5 pages"):
+        read_image(ome(tmp_path / "x.ome.tif", 8))
+    image = read_image(ome(tmp_path / "x.ome.tif", 15, ("x.ome.tif", "y.ome.tif", "z.ome.tif")))
+    assert image.pixels.shape == (5, 20, 24)
+    assert image.meta["notes"] == "OME-TIFF of 3 files: 5 of 15 images are in this one"
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "uint8", "int16", "float32"])
+def test_an_inverted_display_of_calibrated_values_changes_no_value(tmp_path: Path, dtype: str) -> None:
+    """ImageJ's "Invert LUT" writes photometric 0 and the same pixels."""
+    stored = np.abs(slice_hu() % 200).astype(dtype)
+    text = "ImageJ=1.53t\ncf=0\nc0=-1024.0\nc1=1.0\n"
+    images = []
+    for photometric in ("minisblack", "miniswhite"):
+        tifffile.imwrite(tmp_path / "x.tif", stored, metadata=None, description=text, photometric=photometric)
+        images.append(read_image(tmp_path / "x.tif"))
+    np.testing.assert_array_equal(images[0].pixels, images[1].pixels)
+    np.testing.assert_array_equal(images[1].pixels, stored.astype(np.float64) - 1024)
+    assert images[1].meta["inverted"] is False
