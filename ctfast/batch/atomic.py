@@ -50,6 +50,8 @@ def replacing(path: str | Path, mode: str = "w", *, durable: bool = False, **ope
     if "b" not in mode:
         open_options = {"encoding": "utf-8", "newline": "", **open_options}
     file, temporary = _new_file(path, mode.replace("w", "x"), open_options)
+    # Closed before it is renamed, because some file systems say only then that the disk is full; held until after it.
+    held = os.dup(file.fileno())
     try:
         with file:
             yield file
@@ -60,6 +62,8 @@ def replacing(path: str | Path, mode: str = "w", *, durable: bool = False, **ope
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    finally:
+        os.close(held)
     if durable:
         _flush_folder(path.parent)
 

@@ -59,6 +59,19 @@ def test_a_file_that_was_cleaned_away_before_it_was_held_is_made_again(
     assert (len(tries), (tmp_path / "x").read_bytes()) == (2, b"whole")
 
 
+def test_a_file_is_held_until_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replace = os.replace
+
+    def replace_late(source: Path, target: Path) -> None:
+        assert remove_leftovers(tmp_path) == 0
+        replace(source, target)
+
+    monkeypatch.setattr(atomic.os, "replace", replace_late)
+    atomic.write_bytes(tmp_path / "x", b"whole")
+    assert (tmp_path / "x").read_bytes() == b"whole"
+    assert remove_leftovers(tmp_path) == 0
+
+
 def test_without_locks_age_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def flock(*_: object) -> None:
         raise OSError(95, "Operation not supported")
