@@ -22,6 +22,17 @@ def test_equals_the_cpu(host_gpu: Simulation, name: str, dtype: str) -> None:
         counted["cases executed on the host"] += 1
 
 
+@pytest.mark.parametrize("variant", ["plain", "checked"])
+@pytest.mark.parametrize("dtype", ["int16", "uint16"])
+def test_pixels_beyond_a_range_of_as_many_values_as_bins(host_gpu: Simulation, dtype: str, variant: str) -> None:
+    """A value is then its own bin, as long as it is inside."""
+    host_gpu.variant = variant
+    for params in ({"value_range": (0, 255)}, {"nbins": 4096, "value_range": (50, 4145)}):
+        case = Case("clahe", pictures((2, 33, 40), dtype)["extreme"], params, "extreme")
+        check(case, run(case))
+        counted["cases executed on the host"] += 1
+
+
 SMALLER = {
     "median_filter": [{"size": 3}, {"size": 5, "mode": "wrap"}, {"size": 31}],
     "gaussian_filter": [{"sigma": 2.0}, {"sigma": 30.0, "mode": "mirror"}],

@@ -34,11 +34,10 @@ template <typename T> struct ctk_binner {
         reciprocal = ~0ull / ctk_u64(unsigned(high - low + 1)) + 1;
     }
     __device__ __forceinline__ bool flat() const { return low == high; }
-    __device__ __forceinline__ bool same() const { return low == 0 && high == nbins - 1; }
+    __device__ __forceinline__ bool same() const { return high - low == nbins - 1; }  // a bin a value
     __device__ __forceinline__ int bin(T pixel) const {
-        if (same()) return int(pixel);
         const int v = min(max(int(pixel), low), high) - low;
-        return int(__umul64hi(ctk_u64(unsigned(v) * unsigned(nbins)), reciprocal));
+        return same() ? v : int(__umul64hi(ctk_u64(unsigned(v) * unsigned(nbins)), reciprocal));
     }
 };
 // Half of everything: the span of the largest numbers would overflow.
