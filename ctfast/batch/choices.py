@@ -16,11 +16,14 @@ OnError = Literal["skip", "stop"]
 
 Orient = Literal["display", "keep"]
 """How volumes are turned: axial frames with columns to the patient's left and rows to the back, or as stored."""
+Axes = Literal["auto", "first", "last"]
+"""Where slices lie in arrays of three axes: as is likely, ``(frames, H, W)`` or ``(H, W, frames)``."""
 
 UNITS: Final = get_args(UnitsChoice)
 POOLS: Final = get_args(Pool)
 ON_ERROR: Final = get_args(OnError)
 ORIENT: Final = get_args(Orient)
+AXES: Final = get_args(Axes)
 
 
 def check_choice(name: str, value: object, allowed: Iterable[object], error: type[CTFastError] = UsageError) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from ctfast.backend import NAMES
-from ctfast.batch.choices import ON_ERROR, POOLS
+from ctfast.batch.choices import AXES, ON_ERROR, ORIENT, POOLS
 from ctfast.cli.options import Inputs, Units, Workers, console, words
 from ctfast.cli.pipeline import chosen_pipeline
 from ctfast.files.formats import WRITTEN
@@ -48,6 +48,11 @@ def run(
         bool, typer.Option("--overwrite", help="Replace what OUT holds.", rich_help_panel=_OUTPUTS)
     ] = False,
     units: Units = "auto",
+    axes: Annotated[str, typer.Option(metavar="WORD", help=f"Slices in .npy arrays: {words(AXES)}.")] = "auto",
+    orient: Annotated[str, typer.Option(metavar="WORD", help=f"Axes of volumes: {words(ORIENT)} as stored.")] = (
+        "display"
+    ),
+    modality: Annotated[str, typer.Option(metavar="WORDS", help="DICOM images to take: CT, or CT,PT, or any.")] = "CT",
     backend: Annotated[str, typer.Option(metavar="WORD", help=f"{words(('auto', *NAMES))}.")] = "auto",
     workers: Workers = None,
     pool: Annotated[str, typer.Option(metavar="WORD", help=f"Kind of workers: {words(POOLS)}.")] = "auto",
@@ -71,6 +76,9 @@ def run(
         format=format,
         compression=compression,
         units=units,
+        axes=axes,
+        orient=orient,
+        modality=modality,
         shard=parse_shard(shard),
         resume=resume,
         overwrite=overwrite,

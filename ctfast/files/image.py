@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ctfast.batch.choices import Orient
+from ctfast.batch.choices import Axes, Orient
 from ctfast.batch.choices import UnitsChoice as UnitsChoice
 from ctfast.files.geometry import Geometry
 
@@ -52,6 +52,7 @@ class Request:
         limits: Sizes beyond which nothing is decoded.
         allocate: Gives the array for the pixels, where the caller has one.
         orient: Whether volumes are turned for display.
+        axes: Where slices lie in plain arrays.
     """
 
     path: Path
@@ -60,6 +61,7 @@ class Request:
     limits: Limits
     allocate: Allocate | None
     orient: Orient = "display"
+    axes: Axes = "auto"
 
 
 @dataclass(frozen=True, slots=True)

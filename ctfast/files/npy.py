@@ -1,19 +1,23 @@
 """NumPy ``.npy`` files: plain arrays only, never pickles.
 
 Policy: what the values mean is not in the file (``"unknown"``); an array whose last of three axes is 3 or 4 is refused
-as colour or ambiguous; float64 whole numbers that fit become int16, as for TIFF.
+as colour or ambiguous, one whose shape speaks for slices last (two equal axes, then another; or a last axis much
+shorter than the others) unless ``axes`` says where they are; float64 whole numbers that fit become int16, as for TIFF.
 """
 
 from __future__ import annotations
 
 import math
-from typing import IO
+from typing import IO, Final
 
 import numpy as np
 
+from ctfast.batch.choices import Axes
 from ctfast.errors import FileFormatError
 from ctfast.files._convert import room, to_supported
 from ctfast.files.image import KEPT_DTYPES, Image, Request, WriteOptions
+
+_MUCH_SHORTER: Final = 4
 
 
 def read_npy(request: Request) -> Image:
@@ -33,31 +37,41 @@ def read_npy(request: Request) -> Image:
             raise FileFormatError(f".npy version {version} is not supported; versions 1 and 2 are")
         if dtype.hasobject or dtype.kind not in "iuf":
             raise FileFormatError(f"holds {dtype}, not numbers; integers and floats are read")
-        _check_shape(shape)
+        _check_shape(shape, request.axes)
         needed = math.prod(shape) * dtype.itemsize
         if needed > limits.max_bytes:
             raise FileFormatError(f"{shape} {dtype} needs {needed} bytes; the limit is {limits.max_bytes}")
         there = path.stat().st_size - file.tell()
         if there < needed:
             raise FileFormatError(f"truncated: {shape} {dtype} needs {needed} bytes, {there} are there")
-        if dtype.name in KEPT_DTYPES and dtype.isnative and not by_column:
+        last = request.axes == "last" and len(shape) == 3
+        if dtype.name in KEPT_DTYPES and dtype.isnative and not by_column and not last:
             pixels = room(shape, dtype, allocate)
             there = file.readinto(pixels.data)
             if there < needed:
                 raise FileFormatError(f"truncated while it was read: {there} of {needed} bytes")
         else:
             file.seek(0)
-            pixels = to_supported(np.lib.format.read_array(file, allow_pickle=False), allocate)
+            array = np.lib.format.read_array(file, allow_pickle=False)
+            pixels = to_supported(np.moveaxis(array, -1, 0) if last else array, allocate)
     return Image(pixels, "unknown", path, "npy", meta={"stored_dtype": dtype.newbyteorder("=").name})
 
 
-def _check_shape(shape: tuple[int, ...]) -> None:
+def _check_shape(shape: tuple[int, ...], axes: Axes) -> None:
     """Refuse what is no image or stack of images."""
     if len(shape) not in (2, 3) or min(shape) < 1:
         raise FileFormatError(f"shape {shape} is no image; (H, W) and (frames, H, W) are read")
-    if len(shape) == 3 and shape[-1] in (3, 4):
+    if len(shape) == 2 or axes != "auto":
+        return
+    first, second, third = shape
+    if third in (3, 4):
         raise FileFormatError(
             f"shape {shape} may be colour or a stack of very narrow images; save one channel as (H, W)"
+        )
+    if first == second != third or third * _MUCH_SHORTER <= min(first, second):
+        raise FileFormatError(
+            f"shape {shape} may be {third} slices of {first} x {second}, slices last, or {first} frames of "
+            f"{second} x {third}; say which by axes='last' or axes='first' (--axes)"
         )
 
 

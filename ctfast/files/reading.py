@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ctfast.batch.choices import ORIENT, UNITS, Orient, UnitsChoice, check_choice
+from ctfast.batch.choices import AXES, ORIENT, UNITS, Axes, Orient, UnitsChoice, check_choice
 from ctfast.errors import ArgumentError
 from ctfast.files._decoder_errors import callers, decoding
 from ctfast.files.image import Allocate, Image, Limits, Request
@@ -24,6 +24,7 @@ def read_image(
     limits: Limits = _DEFAULT_LIMITS,
     allocate: Allocate | None = None,
     orient: Orient = "display",
+    axes: Axes = "auto",
 ) -> Image:
     """Read a CT image file of any format that ``ctfast.files.formats.READ`` lists.
 
@@ -41,6 +42,9 @@ def read_image(
         orient: ``"display"``: volumes whose file stores its axes in any order (NIfTI) are turned to axial frames with
             columns to the patient's left and rows to the back, as axial DICOM slices come; ``"keep"``: as stored.
 
+        axes: Where slices lie in a plain array (``.npy``) of three axes: ``"first"``, ``"last"``, or ``"auto"``: first,
+            and an array whose shape speaks for last is refused.
+
     Returns:
         The image; see ``Image`` for shape, dtype and units. With ``allocate``, its pixels are the array that was given.
 
@@ -52,12 +56,13 @@ def read_image(
     """
     check_choice("units", units, UNITS, ArgumentError)
     check_choice("orient", orient, ORIENT, ArgumentError)
+    check_choice("axes", axes, AXES, ArgumentError)
     path = Path(path)
     head = read_head(path)
     kind = check_format(path, head)
     own = None if allocate is None else callers(_checked(allocate))
     with decoding(path, kind.title):
-        image = kind.read(Request(path, head, units, limits, own, orient))
+        image = kind.read(Request(path, head, units, limits, own, orient, axes))
     return _with_units(image, units)
 
 

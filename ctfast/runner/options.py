@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ctfast import backend as backends
-from ctfast.batch.choices import ON_ERROR, POOLS, UNITS, check_choice
+from ctfast.batch.choices import AXES, ON_ERROR, ORIENT, POOLS, UNITS, check_choice
 from ctfast.errors import ArgumentError, UsageError
 from ctfast.files.formats import check_compression, written
 
@@ -22,6 +22,10 @@ class RunOptions:
         format: of the outputs, a word of ``ctfast.files.formats.WRITTEN``, such as ``"tif"`` or ``"nii"``.
         compression: ``"none"``, ``"zlib"``, ``"zstd"`` or ``"lzw"`` (TIFF).
         units: what the inputs' values are: ``"auto"`` (as each file says), ``"hu"`` or ``"stored"``.
+        axes: where slices lie in ``.npy`` arrays of three axes: ``"auto"``, ``"first"`` or ``"last"``.
+        orient: ``"display"`` turns volumes to axial frames, columns to the left, rows to the back; ``"keep"`` does not.
+        modality: which DICOM images are taken, such as ``"CT"`` or ``"CT,PT"``; ``"any"`` takes all. Files that do not
+            name their modality are always taken.
         shard: ``(i, n)``: only the i-th of n parts, for n machines on one folder.
         resume: leave finished outputs of an earlier run of the same pipeline alone.
         overwrite: replace what the output folder holds.
@@ -38,6 +42,9 @@ class RunOptions:
     format: str = "tif"
     compression: str = "none"
     units: str = "auto"
+    axes: str = "auto"
+    orient: str = "display"
+    modality: str = "CT"
     shard: tuple[int, int] | None = None
     resume: bool = True
     overwrite: bool = False
@@ -47,6 +54,8 @@ class RunOptions:
         check_choice("pool", self.pool, POOLS)
         check_choice("on_error", self.on_error, ON_ERROR)
         check_choice("units", self.units, UNITS)
+        check_choice("axes", self.axes, AXES)
+        check_choice("orient", self.orient, ORIENT)
         if self.backend not in (None, "auto"):
             backends.check_name(self.backend, "backend")
         try:

@@ -13,7 +13,7 @@ from typing import Any, cast
 from ctfast import __version__
 from ctfast import backend as backends
 from ctfast.batch.atomic import write_json
-from ctfast.batch.choices import UnitsChoice
+from ctfast.batch.choices import Axes, Orient, UnitsChoice
 from ctfast.batch.limits import bytes_per_file
 from ctfast.batch.stamp import unchanged
 from ctfast.errors import UsageError
@@ -38,6 +38,9 @@ class Settings:
     format: str = "tif"
     compression: Compression = "none"
     units: UnitsChoice = "auto"
+    axes: Axes = "auto"
+    orient: Orient = "display"
+    modality: str = "CT"
     max_bytes: int = 2 << 30
 
     @classmethod
@@ -54,6 +57,9 @@ class Settings:
             written(options.format).word,
             cast(Compression, options.compression),
             cast(UnitsChoice, options.units),
+            cast(Axes, options.axes),
+            cast(Orient, options.orient),
+            options.modality,
         )
 
     @property
@@ -64,6 +70,8 @@ class Settings:
             "format": self.format,
             "compression": self.compression,
             "units": self.units,
+            "axes": self.axes,
+            "orient": self.orient,
         }
 
 
@@ -203,7 +211,7 @@ def read_run_file(out: Path) -> dict[str, Any] | None:
         return None
     if "values" in data:
         data.setdefault("units", data["values"])
-    return data
+    return {"axes": "auto", "orient": "display", **data}
 
 
 def write_run_file(plan: Plan) -> None:

@@ -56,6 +56,9 @@ class Report:
 
     def count(self, row: Row, expects_hu: bool) -> None:
         """Take one file in."""
+        if row["status"] == "skipped":
+            self.left_out = [*self.left_out, Ignored(Path(row["input"]), row["error"])]
+            return
         if row["status"] != "ok":
             self.failed += 1
             self.failures.append(row)

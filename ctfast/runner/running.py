@@ -50,7 +50,7 @@ def execute(the_plan: Plan, *, progress: Progress = no_progress, **changes: Any)
     start = time.perf_counter()
     options, settings, out = replace(the_plan.options, **changes), the_plan.settings, the_plan.out
     report = Report(out, settings.pipeline.hash, settings.backend, the_plan.done, the_plan.ignored)
-    stop, waiting = Event(), iter(the_plan.tasks)
+    stop, waiting, done = Event(), iter(the_plan.tasks), 0
     with open_records(the_plan) as (append_row, append_statistics):
         append_row(*(left_out(item.path, item.reason, settings) for item in the_plan.ignored))
         for outcome in _outcomes(_until(stop, waiting), len(the_plan.tasks), settings, options):
@@ -59,7 +59,8 @@ def execute(the_plan: Plan, *, progress: Progress = no_progress, **changes: Any)
                 append_statistics(outcome.statistics)
             append_row(outcome.row)
             report.count(outcome.row, settings.pipeline.expects_hu)
-            progress(done=report.ok + report.failed, failed=report.failed)
+            done += 1
+            progress(done=done, failed=report.failed)
             if report.failed and options.on_error == "stop":
                 stop.set()  # files in flight are finished and recorded
         for task in waiting:

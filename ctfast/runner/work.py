@@ -14,7 +14,7 @@ from ctfast import __version__
 from ctfast.batch.reasons import reason
 from ctfast.batch.stamp import stamp_of
 from ctfast.batch.workers import DIED
-from ctfast.errors import FileFormatError
+from ctfast.errors import CTFastError, FileFormatError
 from ctfast.files import Allocate, Image, Limits, read_image, write_image
 from ctfast.results import Histogram, PipelineResult, Summary
 from ctfast.runner.manifest import Row
@@ -22,6 +22,10 @@ from ctfast.runner.planning import Settings, Task
 
 FAST_LEVEL = 1
 """CT hardly gets smaller at higher levels (0.51 of its size at zlib's 1 and 6) but takes three times as long."""
+
+
+class LeftOutError(CTFastError):
+    """A file that can be read and is not asked for."""
 
 
 class Outcome(NamedTuple):
@@ -64,11 +68,21 @@ def load(task: Task, settings: Settings, row: Row, allocate: Allocate | None = N
         row["input_hash"] = hashlib.file_digest(file, "sha256").hexdigest()
     limits = Limits(max_bytes=settings.max_bytes)
     try:
-        image = read_image(task.source, units=settings.units, limits=limits, allocate=allocate)
+        image = read_image(
+            task.source,
+            units=settings.units,
+            limits=limits,
+            allocate=allocate,
+            orient=settings.orient,
+            axes=settings.axes,
+        )
     except FileFormatError as error:
         if f"the limit is {settings.max_bytes}" in str(error):
             error.add_note("(fewer --workers leave each file more memory)")
         raise
+    modality = str(image.meta.get("modality", ""))
+    if settings.modality != "any" and modality and modality not in settings.modality.split(","):
+        raise LeftOutError(f"modality {modality}, not {settings.modality} (--modality {modality} takes it)")
     row["units"] = row["values"] = image.units
     row["notes"], row["orientation"] = str(image.meta.get("notes", "")), str(image.meta.get("orientation", ""))
     if image.geometry is not None:
@@ -100,8 +114,8 @@ def finished(row: Row, result: PipelineResult, seconds: tuple[float, float, floa
 
 
 def failed(task: Task, row: Row, error: BaseException) -> Outcome:
-    """What a file gave that could not be done."""
-    row["status"] = "failed"
+    """What a file gave that could not be done, or is not to be."""
+    row["status"] = "skipped" if isinstance(error, LeftOutError) else "failed"
     row["error"] = reason(error, task.source)
     return Outcome(row, None)
 

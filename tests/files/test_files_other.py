@@ -94,6 +94,26 @@ def test_npy_layouts_and_shapes(tmp_path: Path) -> None:
             read_image(path)
 
 
+@pytest.mark.parametrize("shape", [(64, 64, 6), (64, 64, 70), (40, 60, 8)])
+def test_npy_with_slices_last_is_refused_unless_said(tmp_path: Path, shape: tuple[int, int, int]) -> None:
+    path = tmp_path / "x.npy"
+    array = np.arange(np.prod(shape), dtype=np.int32).reshape(shape) % 3000
+    for dtype in (np.int16, np.float64):
+        np.save(path, array.astype(dtype))
+        with pytest.raises(FileFormatError, match=r"slices last.*--axes"):
+            read_image(path)
+        np.testing.assert_array_equal(read_image(path, axes="last").pixels, np.moveaxis(array, -1, 0))
+        np.testing.assert_array_equal(read_image(path, axes="first").pixels, array)
+    with pytest.raises(ArgumentError, match="first, last"):
+        read_image(path, axes="middle")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("shape", [(6, 64, 64), (64, 64, 64), (300, 512, 400), (2, 9, 11), (1, 5, 6)])
+def test_npy_with_slices_first_is_read(tmp_path: Path, shape: tuple[int, int, int]) -> None:
+    np.save(tmp_path / "x.npy", np.zeros(shape, np.uint8))
+    assert read_image(tmp_path / "x.npy").pixels.shape == shape
+
+
 def test_npy_sizes(tmp_path: Path) -> None:
     path = tmp_path / "x.npy"
     np.save(path, slice_hu())

@@ -14,6 +14,7 @@ import pytest
 from ctfast import Pipeline
 from ctfast.batch import limits
 from ctfast.cli import app
+from ctfast.errors import UsageError
 from ctfast.files import read_image, write_image
 from ctfast.runner import plan, run
 from tests.files.files_build import data_set, dicom, save, slice_hu
@@ -118,3 +119,28 @@ def test_geometry_is_in_the_manifest_and_in_the_outputs(tmp_path: Path, pipeline
     written = read_image(tmp_path / "out" / "x.tif").geometry
     assert written is not None
     assert [list(numbers) for numbers in written.affine] == row["affine"]
+
+
+def test_other_modalities_are_left_out_unless_asked_for(make_folder: Make, tmp_path: Path, pipeline: Pipeline) -> None:
+    folder, out = make_folder(1), tmp_path / "out"
+    for name in ("CT", "PT", "MR"):
+        dicom(folder / f"{name}.dcm", slice_hu(), Modality=name)
+    report = run(folder, out, pipeline)
+    assert (report.ok, report.failed, report.ignored) == (2, 0, 2)
+    row = rows_of(out)["PT.dcm"]
+    assert (row["status"], row["error"]) == ("skipped", "modality PT, not CT (--modality PT takes it)")
+    assert (run(folder, out, pipeline, modality="CT,PT").ok, rows_of(out)["PT.dcm"]["status"]) == (1, "ok")
+    assert run(folder, out, pipeline, modality="any").ok == 1
+
+
+@pytest.mark.parametrize("pool", ["threads", "processes"])
+def test_axes_and_orientation_are_options_of_a_run(tmp_path: Path, pipeline: Pipeline, pool: str) -> None:
+    (tmp_path / "in").mkdir()
+    np.save(tmp_path / "in" / "x.npy", np.zeros((24, 24, 5), np.int16))
+    assert run(tmp_path / "in", tmp_path / "a", pipeline, pool=pool).failed == 1
+    run(tmp_path / "in", tmp_path / "b", pipeline, axes="last", pool=pool)
+    assert rows_of(tmp_path / "b")["x.npy"]["shape"] == [5, 24, 24]
+    with pytest.raises(UsageError, match="axes last there, auto now"):
+        run(tmp_path / "in", tmp_path / "b", pipeline)
+    with pytest.raises(UsageError, match="display, keep"):
+        run(tmp_path / "in", tmp_path / "c", pipeline, orient="LPS")
