@@ -6,6 +6,7 @@ A new format is a module with its reader (and writer), and a row here.
 from __future__ import annotations
 
 import importlib
+import re
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -34,6 +35,12 @@ def inflated(head: bytes) -> bytes:
         return zlib.decompressobj(wbits=31).decompress(head, 400)
     except zlib.error:
         return b""
+
+
+def is_metaimage(head: bytes) -> bool:
+    """Whether the first bytes are those of a MetaImage header, which has no magic bytes: its first keys are known."""
+    first = re.match(rb"\s*(ObjectType|NDims|Comment|ObjectSubType)\s*=", head)
+    return bool(first and re.search(rb"^\s*NDims\s*=\s*\d", head, re.MULTILINE))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +149,31 @@ FORMATS: Final = (
         output=".nii.gz",
         package="nibabel",
         extra="nifti",
+    ),
+    Format(
+        name="metaimage",
+        title="MetaImage",
+        extensions=(".mha", ".mhd"),
+        magic=(),
+        without_magic=is_metaimage,
+        reader="metaimage:read_metaimage",
+        writer="metaimage:write_metaimage",
+        output=".mha",
+        compressions=("none", "zlib"),
+        package="SimpleITK",
+        extra="volumes",
+    ),
+    Format(
+        name="nrrd",
+        title="NRRD",
+        extensions=(".nrrd", ".nhdr"),
+        magic=((0, b"NRRD0"),),
+        reader="nrrd:read_nrrd",
+        writer="nrrd:write_nrrd",
+        output=".nrrd",
+        compressions=("none", "zlib"),
+        package="SimpleITK",
+        extra="volumes",
     ),
     Format(
         name="png",

@@ -49,9 +49,9 @@ def test_rows_do_not_contradict_each_other() -> None:
 
 def test_words_of_runs_and_outputs_keep_their_names() -> None:
     outputs = {row.word: row.output for row in formats.WRITTEN}
-    assert outputs == {"tif": ".tif", "npy": ".npy", "nii": ".nii.gz", "png": ".png"}
+    assert outputs == {"tif": ".tif", "npy": ".npy", "nii": ".nii.gz", "mha": ".mha", "nrrd": ".nrrd", "png": ".png"}
     assert formats.written("tiff") is formats.written("tif")
-    with pytest.raises(ArgumentError, match="tif, npy, nii, png"):
+    with pytest.raises(ArgumentError, match="tif, npy, nii, mha, nrrd, png"):
         formats.written("jpg")
 
 
@@ -65,7 +65,7 @@ def test_extensions() -> None:
 
 
 def test_doctor_knows_the_extras() -> None:
-    assert formats.extras() == {"dicom": ("pydicom",), "nifti": ("nibabel",)}
+    assert formats.extras() == {"dicom": ("pydicom",), "nifti": ("nibabel",), "volumes": ("SimpleITK",)}
     assert formats.extras().items() <= EXTRAS.items()
 
 
@@ -83,5 +83,5 @@ def test_a_run_and_a_single_file_take_the_same_words(tmp_path: Path) -> None:
 def test_the_table_is_read_without_numpy() -> None:
     code = "import sys, ctfast.files.formats as f; print(len(f.WRITTEN), 'numpy' in sys.modules)"
     assert (
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "4 False\n"
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "6 False\n"
     )

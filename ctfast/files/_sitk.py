@@ -1,0 +1,144 @@
+"""Reading by SimpleITK: MetaImage and NRRD, after their headers were held against the limits."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from ctfast.errors import FileFormatError
+from ctfast.files._convert import count_nonfinite, linear, to_supported
+from ctfast.files._volume import PIXEL_TYPES, check_declared, for_display, image_shape
+from ctfast.files.geometry import Geometry
+from ctfast.files.image import Image, MetaValue, Request
+from ctfast.files.units import is_unit
+
+UNITS_KEY: Final = "ctfast_units"
+HEADER_BYTES: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """What a format's own look at a header says.
+
+    Attributes:
+        placed: Whether the file says where its pixels are in the patient.
+        spaced: Whether it says how far apart they are.
+        data_bytes: Bytes of pixel data; None where only decoding tells.
+        compressed: Whether they are compressed.
+        inflate: Gives the pixels of a shape and dtype where SimpleITK is not to decode them.
+        slope, intercept: What turns stored values into those that are meant.
+    """
+
+    placed: bool
+    spaced: bool
+    data_bytes: int | None
+    compressed: bool
+    inflate: Callable[[tuple[int, ...], np.dtype], np.ndarray] | None = None
+    slope: float = 1.0
+    intercept: float = 0.0
+
+
+def read_by_sitk(request: Request, name: str, header: Header) -> Image:
+    """Read a volume whose header is known to be harmless.
+
+    Args:
+        request: What is asked for.
+        name: Of the format; SimpleITK's is made of it.
+        header: The format's own look at it.
+
+    Raises:
+        FileFormatError: For time series, colour, damaged data, sizes beyond the limits.
+    """
+    import SimpleITK as sitk
+
+    reader = sitk.ImageFileReader()
+    reader.SetImageIO({"metaimage": "MetaImageIO", "nrrd": "NrrdImageIO"}[name])
+    reader.SetFileName(str(request.path))
+    with _short_errors():
+        reader.ReadImageInformation()
+    axes = reader.GetSize()
+    if reader.GetNumberOfComponents() != 1:
+        raise FileFormatError(f"{reader.GetNumberOfComponents()} values a pixel (colour or vectors); save one channel")
+    shape = image_shape(tuple(axes[::-1]))
+    dtype = _dtype(reader)
+    check_declared(shape, dtype.itemsize, request.limits, stored=header.data_bytes, compressed=header.compressed)
+    if header.inflate is None:
+        with _short_errors():
+            volume = reader.Execute()  # by name, because the view below does not keep it
+        stored = sitk.GetArrayViewFromImage(volume).reshape(shape)
+    else:
+        stored = header.inflate(shape, dtype)
+    place = _geometry(reader) if header.placed else None
+    stored, place, facts = for_display(stored, place, request)
+    slope, intercept = (1.0, 0.0) if request.units == "stored" else (header.slope, header.intercept)
+    if (slope, intercept) == (1.0, 0.0):
+        pixels = to_supported(stored, request.allocate)
+    else:
+        pixels = linear(stored, slope, intercept, request.allocate, narrow=True)
+    meta: dict[str, MetaValue] = {"stored_dtype": dtype.name, "rescale_slope": slope, "rescale_intercept": intercept}
+    meta.update(facts)
+    meta.update(count_nonfinite(pixels))
+    spacing = place.spacing[1:] if place else None
+    if spacing is None and header.spaced:
+        column, row, *frame = map(float, reader.GetSpacing()[:3])
+        spacing = (row, column)
+        meta.update({"slice_spacing": frame[0]} if frame else {})
+    return Image(pixels, _units(reader), request.path, name, None, spacing, meta, place)
+
+
+def _dtype(reader: Any) -> np.dtype:
+    import SimpleITK as sitk
+
+    text = sitk.GetPixelIDValueAsString(reader.GetPixelIDValue())
+    match = re.fullmatch(r"(?:vector of )?(\d+)-bit (signed integer|unsigned integer|float)", text)
+    name = "".join([{"s": "int", "u": "uint", "f": "float"}[match[2][0]], match[1]]) if match else text
+    if name not in PIXEL_TYPES:
+        raise FileFormatError(f"pixels of type {text} are not supported; one number a pixel is needed")
+    return np.dtype(name)
+
+
+def _geometry(reader: Any) -> Geometry | None:
+    """SimpleITK's axes are columns, rows, frames; its millimetres are the patient's in LPS, as ours."""
+    axes = reader.GetDimension()
+    if axes < 3:  # the plane of a single 2-D image is not in the file
+        return None
+    direction = np.reshape(reader.GetDirection(), (axes, axes))[:3, :3] * np.array(reader.GetSpacing()[:3])
+    return Geometry.of(np.column_stack([direction[:, ::-1], reader.GetOrigin()[:3]]))
+
+
+def _units(reader: Any) -> str:
+    """What a file of our own says."""
+    units = reader.GetMetaData(UNITS_KEY) if UNITS_KEY in reader.GetMetaDataKeys() else ""
+    return units if is_unit(units) else "unknown"
+
+
+@contextmanager
+def _short_errors() -> Iterator[None]:
+    """ITK's errors begin with the whereabouts in its sources; its last line is what happened."""
+    try:
+        yield
+    except RuntimeError as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise FileFormatError(f"SimpleITK cannot read it ({lines[-1]})") from error
+
+
+def header_text(request: Request, ends: Callable[[bytes], int]) -> tuple[str, int]:
+    """The header of a file and its length.
+
+    Args:
+        request: What is asked for.
+        ends: The length of the header in the given bytes, -1 if it goes on.
+    """
+    head, end = request.head, ends(request.head)
+    if end < 0:
+        with request.path.open("rb") as file:
+            head = file.read(HEADER_BYTES)
+        end = ends(head)
+    if end < 0:
+        end = len(head)
+    return head[:end].decode("latin-1"), end

@@ -1,0 +1,163 @@
+"""MetaImage, ``.mha`` and ``.mhd`` with its ``.raw`` or ``.zraw`` (LUNA16), by SimpleITK; written by ``struct`` alone.
+
+Policies, each tested:
+
+- Geometry is TransformMatrix, Offset and ElementSpacing, in the patient's LPS as ITK reads them; volumes are turned for
+  display as those of NIfTI. Without TransformMatrix and Offset the place is not known.
+- ElementToIntensityFunctionSlope and -Offset are applied, which SimpleITK does not do. The format names no units of
+  values: ``"unknown"``, unless the file is one of our own.
+- Compressed data are inflated here, because SimpleITK gives any pixels for damaged data, without an error; truncated
+  and damaged ones are refused, and so are compressed lists of slices.
+- Byte order, HeaderSize -1 and lists of slices (``ElementDataFile = LIST``) are SimpleITK's work. Files of pixels are
+  looked for beside the header; missing and short ones are refused.
+- Colour and time series are refused; leading axes of length 1 are dropped.
+- Written files are ``.mha`` in one piece, with zlib or without, in the order in which the volume was stored.
+
+Source: MetaIO documentation (itk.org, MetaIO/Documentation); ITK's metaImage.cxx for what it leaves open.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import zlib
+from functools import partial
+from pathlib import Path
+from typing import IO, Final
+
+import numpy as np
+
+from ctfast.errors import ArgumentError, FileFormatError
+from ctfast.files._convert import native
+from ctfast.files._sitk import UNITS_KEY, Header, header_text, read_by_sitk
+from ctfast.files._volume import as_stored, beside
+from ctfast.files.image import Image, Request, WriteOptions
+
+_LAST: Final = re.compile(rb"^ElementDataFile\s*=\s*(\S[^\r\n]*)\r?\n", re.MULTILINE)
+_LOCAL: Final = ("LOCAL", "LOCALFILE")
+_TYPES: Final = {
+    "uint8": "MET_UCHAR", "int16": "MET_SHORT", "uint16": "MET_USHORT", "float32": "MET_FLOAT", "float64": "MET_DOUBLE",
+}  # fmt: skip
+
+
+def read_metaimage(request: Request) -> Image:
+    """Read a MetaImage volume as ``(frames, H, W)``, a single slice as ``(H, W)``.
+
+    Raises:
+        FileFormatError: See the policies above.
+    """
+    return read_by_sitk(request, "metaimage", _header(request))
+
+
+def _header(request: Request) -> Header:
+    text, length = header_text(request, _end)
+    pairs = (line.split("=", 1) for line in text.splitlines() if "=" in line)
+    fields = {key.strip().lower(): value.strip() for key, value in pairs}
+    if "elementdatafile" not in fields:
+        raise FileFormatError("no ElementDataFile: the header is cut off, copy the file again")
+    compressed = _is_true(fields.get("compresseddata", "False"))
+    data_bytes = _data_bytes(request.path, fields, length)
+    if compressed and (data_bytes is None or fields.get("headersize", "0") != "0"):
+        raise FileFormatError(
+            "compressed data in a list of files, as text or behind a header; write it as one .mha file"
+        )
+    return Header(
+        placed=any(key in fields for key in ("transformmatrix", "rotation", "orientation"))
+        and any(key in fields for key in ("offset", "position", "origin")),
+        spaced="elementspacing" in fields or "elementsize" in fields,
+        data_bytes=data_bytes,
+        compressed=compressed,
+        inflate=partial(_inflated, request.path, fields, length) if compressed else None,
+        slope=_number(fields, "elementtointensityfunctionslope", 1.0),
+        intercept=_number(fields, "elementtointensityfunctionoffset", 0.0),
+    )
+
+
+def _is_true(text: str) -> bool:
+    return text[:1] in ("T", "t", "1")  # as MetaIO looks at it
+
+
+def _inflated(path: Path, fields: dict[str, str], length: int, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Pixels of compressed data; never more bytes than were declared are made."""
+    name = fields["elementdatafile"]
+    local = name.upper() in _LOCAL
+    with (path if local else beside(path, name)).open("rb") as file:
+        file.seek(length if local else 0)
+        data = file.read()
+    needed = math.prod(shape) * dtype.itemsize
+    pixels = zlib.decompressobj(wbits=47).decompress(data, needed)  # zlib or gzip, as MetaIO takes both
+    if len(pixels) < needed:
+        raise FileFormatError(f"truncated: {needed} bytes of pixels are declared, {len(pixels)} are there")
+    big = _is_true(fields.get("binarydatabyteordermsb", fields.get("elementbyteordermsb", "False")))
+    return np.frombuffer(pixels, dtype.newbyteorder(">" if big else "<")).reshape(shape)
+
+
+def _end(head: bytes) -> int:
+    last = _LAST.search(head)
+    return last.end() if last else -1
+
+
+def _data_bytes(path: Path, fields: dict[str, str], length: int) -> int | None:
+    name = fields["elementdatafile"]
+    if not _is_true(fields.get("binarydata", "True")):
+        return None  # numbers as text have no fixed size
+    if name.upper() in _LOCAL:
+        return path.stat().st_size - length
+    if name.upper().startswith("LIST") or "%" in name:
+        return None
+    return beside(path, name).stat().st_size
+
+
+def _number(fields: dict[str, str], key: str, default: float) -> float:
+    text = fields.get(key)
+    if text is None:
+        return default
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number) or (number == 0 and default != 0):
+        raise FileFormatError(f"{key} = {text!r} is not usable; correct the header, or read with units='stored'")
+    return number
+
+
+def write_metaimage(file: IO[bytes], pixels: np.ndarray, options: WriteOptions) -> None:
+    """Write ``(H, W)`` or ``(frames, H, W)`` with its geometry and, as a field of our own, its units.
+
+    Raises:
+        ArgumentError: For ``.mhd``, whose pixels would be a second file.
+    """
+    if options.path.suffix.lower() == ".mhd":
+        raise ArgumentError(f"{options.path.name!r}: MetaImage is written in one file; name it .mha")
+    stored, place = as_stored(native(pixels), options.geometry)
+    data = np.ascontiguousarray(stored).tobytes()
+    if options.compression == "zlib":
+        data = zlib.compress(data, 6 if options.level is None else options.level)
+    fields: dict[str, object] = {
+        "ObjectType": "Image",
+        "NDims": stored.ndim,
+        "BinaryData": True,
+        "BinaryDataByteOrderMSB": np.little_endian is False,
+        "CompressedData": options.compression == "zlib",
+    }
+    if options.compression == "zlib":
+        fields["CompressedDataSize"] = len(data)
+    if place is not None:
+        frame, row, column = place.spacing
+        axes = (place.matrix[:3, :3] / np.array(place.spacing))[:, ::-1]
+        fields["TransformMatrix"] = _numbers(axes.T)  # each axis of the array after the other
+        fields["Offset"] = _numbers(place.matrix[:3, 3])
+        fields["ElementSpacing"] = _numbers(np.array([column, row, frame]))
+    elif options.spacing is not None:
+        sizes = [options.spacing[1], options.spacing[0], 1.0]
+        fields["ElementSpacing"] = _numbers(np.array(sizes[: stored.ndim]))
+    fields[UNITS_KEY] = options.units
+    fields["DimSize"] = " ".join(map(str, stored.shape[::-1]))
+    fields["ElementType"] = _TYPES[stored.dtype.name]
+    fields["ElementDataFile"] = "LOCAL"
+    file.write("".join(f"{key} = {value}\n" for key, value in fields.items()).encode())
+    file.write(data)
+
+
+def _numbers(values: np.ndarray) -> str:
+    return " ".join(repr(float(value)) for value in values.ravel())

@@ -1,0 +1,115 @@
+"""NRRD, ``.nrrd`` and ``.nhdr`` with its data file, by SimpleITK; written by the standard library alone.
+
+Policies, each tested:
+
+- Geometry is space directions and space origin, from RAS, LAS or LPS to the patient's LPS; volumes are turned for
+  display as those of NIfTI. In other spaces (``scanner-xyz``) and without one, the place is not known, spacings are.
+- The first axis of an NRRD file runs fastest: columns, rows, frames. An axis of colours or vectors is refused, one of
+  length 1 is dropped. NRRD names no units of values: ``"unknown"``, unless the file is one of our own.
+- Encodings raw, gzip and text are read, attached or detached; bzip2 is refused (SimpleITK lacks it), with the way out.
+- Sizes are held against the limits and the length of the data before anything is decoded.
+- Written files are ``.nrrd`` in one piece, with gzip (``compression="zlib"``) or without, in the order in which the
+  volume was stored.
+
+Source: teem.sourceforge.net/nrrd/format.html.
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+from pathlib import Path
+from typing import IO, Final
+
+import numpy as np
+
+from ctfast.errors import ArgumentError, FileFormatError
+from ctfast.files._convert import native
+from ctfast.files._sitk import UNITS_KEY, Header, header_text, read_by_sitk
+from ctfast.files._volume import as_stored, beside
+from ctfast.files.image import Image, Request, WriteOptions
+
+_SPACES: Final = tuple(
+    f"{x}-{y}-superior" for x, y in (("left", "posterior"), ("right", "anterior"), ("left", "anterior"))
+)
+_SHORT: Final = ("lps", "ras", "las")
+_GZIP: Final = ("gz", "gzip")
+_TEXT: Final = ("txt", "text", "ascii", "hex")
+_TYPES: Final = {"uint8": "uint8", "int16": "int16", "uint16": "uint16", "float32": "float", "float64": "double"}
+
+
+def read_nrrd(request: Request) -> Image:
+    """Read an NRRD volume as ``(frames, H, W)``, a single slice as ``(H, W)``.
+
+    Raises:
+        FileFormatError: See the policies above.
+    """
+    return read_by_sitk(request, "nrrd", _header(request))
+
+
+def _header(request: Request) -> Header:
+    text, length = header_text(request, _end)
+    pairs = (line.split(":", 1) for line in text.splitlines() if re.match(r"[^#:]+:(?!=)", line))
+    fields = {key.strip().lower().replace(" ", ""): value.strip() for key, value in pairs}
+    encoding = fields.get("encoding", "").lower()
+    if encoding not in ("raw", *_GZIP, *_TEXT):
+        raise FileFormatError(
+            f"encoding: {encoding or 'missing'}; raw, gzip and text are read: convert it ('unu save -e gzip')"
+        )
+    return Header(
+        placed=fields.get("space", "").lower() in (*_SPACES, *_SHORT) and "spacedirections" in fields,
+        spaced="spacings" in fields or "spacedirections" in fields,
+        data_bytes=None if encoding in _TEXT else _data_bytes(request.path, fields, length),
+        compressed=encoding in _GZIP,
+    )
+
+
+def _end(head: bytes) -> int:
+    blank = re.search(rb"\r?\n\r?\n", head)
+    return blank.end() if blank else -1
+
+
+def _data_bytes(path: Path, fields: dict[str, str], length: int) -> int | None:
+    name = fields.get("datafile")
+    if name is None:
+        return path.stat().st_size - length
+    if name.upper().startswith("LIST") or "%" in name:
+        return None
+    return beside(path, name).stat().st_size
+
+
+def write_nrrd(file: IO[bytes], pixels: np.ndarray, options: WriteOptions) -> None:
+    """Write ``(H, W)`` or ``(frames, H, W)`` with its geometry and, as a key of our own, its units.
+
+    Raises:
+        ArgumentError: For ``.nhdr``, whose pixels would be a second file.
+    """
+    if options.path.suffix.lower() == ".nhdr":
+        raise ArgumentError(f"{options.path.name!r}: NRRD is written in one file; name it .nrrd")
+    stored, place = as_stored(native(pixels), options.geometry)
+    lines = [
+        "NRRD0004",
+        f"type: {_TYPES[stored.dtype.name]}",
+        f"dimension: {stored.ndim}",
+        f"sizes: {' '.join(map(str, stored.shape[::-1]))}",
+        f"encoding: {'gzip' if options.compression == 'zlib' else 'raw'}",
+        f"endian: {'little' if np.little_endian else 'big'}",
+    ]
+    if place is not None:
+        columns = place.matrix[:3, [2, 1, 0, 3]].T
+        lines.insert(3, "space: left-posterior-superior")
+        lines.append(f"space directions: {' '.join(map(_vector, columns[:3]))}")
+        lines.append(f"space origin: {_vector(columns[3])}")
+    elif options.spacing is not None:
+        row, column = options.spacing
+        lines.append(f"spacings: {column!r} {row!r}" + " nan" * (stored.ndim - 2))
+    lines.append(f"{UNITS_KEY}:={options.units}\n\n")
+    file.write("\n".join(lines).encode())
+    data = np.ascontiguousarray(stored).tobytes()
+    if options.compression == "zlib":
+        data = gzip.compress(data, 6 if options.level is None else options.level, mtime=0)
+    file.write(data)
+
+
+def _vector(numbers: np.ndarray) -> str:
+    return f"({','.join(repr(float(number)) for number in numbers)})"
