@@ -18,7 +18,7 @@ from ctkernels.cpu import available_cores
 if TYPE_CHECKING:
     from rich.console import Console
 
-BASE: Final = ("numpy", "numba", "tifffile", "rich", "typer")
+BASE: Final = ("numpy", "numba", "tifffile", "filelock", "rich", "typer")
 EXTRAS: Final = {
     **formats.extras(),
     "report": ("jinja2", "matplotlib", "pillow", "scipy"),
