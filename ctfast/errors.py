@@ -61,5 +61,12 @@ class UsageError(CTFastError, ValueError):
     """A command or run that is refused before any work."""
 
 
+class MachineError(CTFastError, OSError):
+    """The computer, and no file's contents: a full disk, no memory, too few open files, a folder that can't be written.
+
+    Says what happened, what is safe and what to do.
+    """
+
+
 class DivergedError(CTFastError, ArithmeticError):
     """A training whose loss became NaN or infinite: says where, and what is left."""

@@ -1,7 +1,9 @@
-"""Is this file the one that was read before? Size and modification time answer, in one way for every command."""
+"""Is this file the one that was read before? Size and modification time answer, in one way for every command, and the
+hash of the contents where somebody asks for more."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -39,3 +41,13 @@ def unchanged(path: str | Path, size: int | str, modified: float | str) -> bool:
         return now.size == int(size) and abs(now.modified - float(modified)) < _SECONDS
     except (OSError, ValueError):
         return False
+
+
+def sha256_of(path: str | Path) -> str:
+    """SHA-256 of a file's contents, in hexadecimal digits.
+
+    Raises:
+        OSError: it can't be read.
+    """
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

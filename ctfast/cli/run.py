@@ -47,6 +47,14 @@ def run(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace what OUT holds.", rich_help_panel=_OUTPUTS)
     ] = False,
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify",
+            help="Before leaving outputs alone, compare their and their inputs' hashes.",
+            rich_help_panel=_OUTPUTS,
+        ),
+    ] = False,
     units: Units = "auto",
     axes: Annotated[str, typer.Option(metavar="WORD", help=f"Slices in .npy arrays: {words(AXES)}.")] = "auto",
     orient: Annotated[str, typer.Option(metavar="WORD", help=f"Axes of volumes: {words(ORIENT)} as stored.")] = (
@@ -82,6 +90,7 @@ def run(
         shard=parse_shard(shard),
         resume=resume,
         overwrite=overwrite,
+        verify=verify,
         on_error=on_error,
     )
     plan = runner.plan(inputs, out, chosen_pipeline(preset, pipeline, step), options)

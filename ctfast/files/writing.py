@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 import numpy as np
 
@@ -32,6 +33,7 @@ def write_image(
     padding: float | None = None,
     geometry: Geometry | None = None,
     description: Mapping[str, MetaValue] | None = None,
+    into: IO[bytes] | None = None,
 ) -> None:
     """Write an image or a stack.
 
@@ -48,6 +50,7 @@ def write_image(
         geometry: As of an ``Image`` (TIFF, NIfTI); what was turned when it was read is written as it was stored. NIfTI
             without one has sform and qform code 0: unknown.
         description: Further facts for the TIFF's JSON description, flat, such as the pipeline's hash.
+        into: A file that takes the bytes; ``path`` then only tells the format, and nothing is written there.
 
     Raises:
         DTypeError, ShapeError, ArgumentError: For pixels or parameters that the format cannot hold.
@@ -65,7 +68,7 @@ def write_image(
     if geometry is not None and spacing is None:
         spacing = geometry.spacing[1:]
     facts = _facts(units, spacing, padding, geometry, description)
-    with replacing(path, "wb") as file:
+    with replacing(path, "wb") if into is None else nullcontext(into) as file:
         kind.write(file, pixels, WriteOptions(path, compression, level, units, spacing, geometry, facts))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from ctfast.batch.cells import printable
@@ -47,6 +48,7 @@ def print_report(report: Report, console: Console) -> None:
         _line(f"warning: {files} {'file' if files == 1 else 'files'}: {note}", console)
     if len(report.notes) > _MOST_NOTES:
         _line(f"... {len(report.notes) - _MOST_NOTES} more notes in the manifest", console)
+    _print_gone(report.gone, console)
     if report.not_hu:
         console.print(
             f"warning: {report.not_hu} files do not say that their values are HU, but the pipeline windows HU; "
@@ -55,6 +57,11 @@ def print_report(report: Report, console: Console) -> None:
             soft_wrap=True,
         )
     console.print(NOT_A_DEVICE, highlight=False)
+
+
+def _print_gone(gone: Sequence[str], console: Console) -> None:
+    if gone:
+        _line(f"warning: outputs stay of {len(gone)} inputs that are no longer there, such as {gone[0]}", console)
 
 
 def _line(text: str, console: Console) -> None:
@@ -78,6 +85,7 @@ def print_plan(plan: Plan, console: Console, first: int = 10) -> None:
         console.print(f"  {step!r}", highlight=False, markup=False)
     if plan.ignored:
         _line(f"left out: {by_reason(plan.ignored)}", console)
+    _print_gone(plan.gone, console)
     for task in plan.tasks[:first]:
         _line(f"{task.source} -> {task.output}", console)
     if len(plan.tasks) > first:

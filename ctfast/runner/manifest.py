@@ -9,15 +9,19 @@ again has several lines; the latest counts. A shard has a manifest of its own (`
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import Any, Final, TypedDict, cast
 
 from ctfast.batch.atomic import replacing
 from ctfast.batch.cells import safe_cell
 from ctfast.batch.journal import Journal, JsonLines
 
 Shard = tuple[int, int] | None
+STALE: Final = ".stale"
+"""Added to the name of an output that is no longer what the manifest says: its input fails now, or ``overwrite`` came
+with another pipeline. It is not removed, because it may be all that is left of an input; a new output removes it."""
 
 
 class Row(TypedDict):
@@ -28,6 +32,8 @@ class Row(TypedDict):
         error: why it failed or was left out.
         started: when, in seconds since the epoch; of several manifests' lines for an output, the latest counts.
         input_hash: SHA-256 of the file.
+        output_bytes: size of the output, with ``output_hash``, its SHA-256; 0 and empty from versions that did not note
+            them.
         shape: of the output, with ``dtype``.
         units: of the input's values: ``hu``, ``stored``, ``unknown``.
         values: the former name of ``units``, for scripts that read it.
@@ -45,6 +51,8 @@ class Row(TypedDict):
     input_bytes: int
     input_mtime: float
     input_hash: str
+    output_bytes: int
+    output_hash: str
     shape: list[int]
     dtype: str
     units: str
@@ -95,12 +103,22 @@ def _row_of(line: dict[str, Any]) -> Row:
     line.setdefault("units", line.get("values", "unknown"))
     line["values"] = line["units"]
     line.setdefault("started", 0.0)
+    line.setdefault("output_bytes", 0)
+    line.setdefault("output_hash", "")
     return cast(Row, line)
 
 
 def _age(row: Row) -> tuple[float, bool]:
     # Where earlier versions left the order open, a finished file beats a failed one.
     return row["started"], row["status"] == "ok"
+
+
+def set_aside(output: str) -> bool:
+    """Give an output a name under which nobody collects it; False where there is none."""
+    if not os.path.isfile(output):
+        return False
+    os.replace(output, output + STALE)
+    return True
 
 
 def close_manifest(out: Path, shard: Shard) -> list[Row]:

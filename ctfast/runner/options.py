@@ -28,7 +28,10 @@ class RunOptions:
             name their modality are always taken.
         shard: ``(i, n)``: only the i-th of n parts, for n machines on one folder.
         resume: leave finished outputs of an earlier run of the same pipeline alone.
-        overwrite: replace what the output folder holds.
+        overwrite: replace what the output folder holds. Outputs of another pipeline that this run does not replace
+            are renamed (``NAME.stale``), and their lines and statistics are removed.
+        verify: where outputs of an earlier run are left alone, compare the hashes of inputs and outputs too, not only
+            sizes and times; every file is read.
         on_error: ``"skip"`` a bad file (it is listed) or ``"stop"`` at the first.
 
     Raises:
@@ -48,6 +51,7 @@ class RunOptions:
     shard: tuple[int, int] | None = None
     resume: bool = True
     overwrite: bool = False
+    verify: bool = False
     on_error: str = "skip"
 
     def __post_init__(self) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,7 +16,8 @@ from ctfast import backend as backends
 from ctfast.batch.atomic import write_json
 from ctfast.batch.choices import Axes, Orient, UnitsChoice
 from ctfast.batch.limits import bytes_per_file
-from ctfast.batch.stamp import unchanged
+from ctfast.batch.stamp import sha256_of, unchanged
+from ctfast.batch.workers import bounded_map
 from ctfast.errors import UsageError
 from ctfast.files import Compression, find_images
 from ctfast.files.find import FoundFile, Ignored
@@ -93,6 +95,7 @@ class Plan:
         options: as the user gave them.
         tasks: still to do.
         done: files that an earlier run of the same pipeline finished.
+        gone: inputs of finished outputs that are no longer there.
         ignored: files in the input folders that are no images.
     """
 
@@ -102,6 +105,7 @@ class Plan:
     tasks: list[Task]
     done: int
     ignored: Sequence[Ignored]
+    gone: Sequence[str] = ()
 
 
 def make_plan(inputs: Sequence[str | Path], out: Path, settings: Settings, options: RunOptions) -> Plan:
@@ -123,14 +127,20 @@ def make_plan(inputs: Sequence[str | Path], out: Path, settings: Settings, optio
     if options.shard is not None:
         part, parts = options.shard
         tasks, left_out = tasks[part - 1 :: parts], images.ignored[part - 1 :: parts]
-    finished: dict[str, Row] = {}
+    finished = {row["output"]: row for row in read_rows(out) if row["status"] == "ok"}
+    there = {task.source for task in tasks}
+    gone = [row["input"] for row in finished.values() if not (row["input"] in there or os.path.lexists(row["input"]))]
+    workers = options.workers or get_num_threads()
+    todo = tasks
     if options.resume and not options.overwrite:
-        finished = {row["output"]: row for row in read_rows(out) if row["status"] == "ok"}
-    todo = [task for task in tasks if not _is_done(task, finished.get(task.output), settings)]
+        done = partial(_is_done, finished=finished, settings=settings, verify=options.verify)
+        # A thread for each file is worth it only where files are read.
+        are_done = bounded_map(done, tasks, workers) if options.verify else map(done, tasks)
+        todo = [task for task, is_done in zip(tasks, are_done) if not is_done]
     # Memory is shared by the files at work, not by workers that have none.
-    at_once = min(options.workers or get_num_threads(), max(len(todo), 1))
+    at_once = min(workers, max(len(todo), 1))
     settings = replace(settings, max_bytes=bytes_per_file(at_once))
-    return Plan(out, settings, options, todo, len(tasks) - len(todo), left_out)
+    return Plan(out, settings, options, todo, len(tasks) - len(todo), left_out, gone)
 
 
 def _source(path: Path) -> str:
@@ -195,10 +205,22 @@ def refuse_other_run(out: Path, settings: Settings, tasks: Sequence[Task], *, ov
             raise UsageError(f"{there} exists and is not ours; choose another --out or give --overwrite")
 
 
-def _is_done(task: Task, row: Row | None, settings: Settings) -> bool:
+def _is_done(task: Task, finished: Mapping[str, Row], settings: Settings, verify: bool) -> bool:
+    """Whether input and output are what the manifest says: by size and time, and by their hashes where asked for."""
+    row = finished.get(task.output)
     if row is None or row["pipeline"] != settings.pipeline.hash or row["input"] != task.source:
         return False
-    return unchanged(task.source, row["input_bytes"], row["input_mtime"]) and os.path.exists(task.output)
+    if not unchanged(task.source, row["input_bytes"], row["input_mtime"]):
+        return False
+    try:
+        size = os.stat(task.output).st_size
+        if not row["output_hash"]:  # of a version that did not note it
+            return not verify
+        if size != row["output_bytes"]:
+            return False
+        return not verify or (row["input_hash"], row["output_hash"]) == (sha256_of(task.source), sha256_of(task.output))
+    except OSError:
+        return False
 
 
 def read_run_file(out: Path) -> dict[str, Any] | None:
@@ -212,6 +234,12 @@ def read_run_file(out: Path) -> dict[str, Any] | None:
     if "values" in data:
         data.setdefault("units", data["values"])
     return {"axes": "auto", "orient": "display", **data}
+
+
+def holds_another_run(out: Path, settings: Settings) -> bool:
+    """Whether the folder was filled by another pipeline, or in another format."""
+    earlier = read_run_file(out)
+    return earlier is not None and any(earlier.get(key) != value for key, value in settings.identity.items())
 
 
 def write_run_file(plan: Plan) -> None:

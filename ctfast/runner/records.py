@@ -19,18 +19,19 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from filelock import FileLock
 
 from ctfast.batch.held import left_alone, remove_leftovers
 from ctfast.batch.journal import Journal, JsonLines
 from ctfast.errors import UsageError
-from ctfast.runner.manifest import Row, Shard, close_manifest, part_name
-from ctfast.runner.planning import Plan, read_run_file, refuse_other_run, write_run_file
+from ctfast.runner.manifest import Row, Shard, close_manifest, part_name, read_rows, set_aside
+from ctfast.runner.planning import Plan, holds_another_run, refuse_other_run, write_run_file
 from ctfast.runner.statistics import close_statistics
 
 LOCK: Final = "manifest.lock"
+_RECORDS: Final = ("manifest*.jsonl", "failures*.csv", "statistics*.jsonl", "statistics*.npz", "summary*.csv")
 _PART: Final = re.compile(r"\.[0-9a-f]{16}\.jsonl$")
 
 Append = Callable[..., None]
@@ -55,8 +56,9 @@ def open_records(plan: Plan) -> Iterator[tuple[Append, Append]]:
     with ExitStack() as stack:
         with locked(out):
             refuse_other_run(out, plan.settings, plan.tasks, overwrite=plan.options.overwrite)
-            if plan.options.overwrite and _holds_another_run(plan):
+            if plan.options.overwrite and holds_another_run(out, plan.settings):
                 _refuse_parts_at_work(out)
+                _set_run_aside(out)
             write_run_file(plan)
             ending = f"{secrets.token_hex(8)}.jsonl"
             parts = [Journal(out / part_name(stem, ending, shard), JsonLines()) for stem in ("manifest", "statistics")]
@@ -91,9 +93,14 @@ def _parts(out: Path, shard: Shard) -> list[Path]:
     return [path for pattern in patterns for path in sorted(out.glob(pattern)) if _PART.search(path.name)]
 
 
-def _holds_another_run(plan: Plan) -> bool:
-    earlier: dict[str, Any] | None = read_run_file(plan.out)
-    return earlier is not None and any(earlier.get(k) != v for k, v in plan.settings.identity.items())
+def _set_run_aside(out: Path) -> None:
+    """Another pipeline's outputs get other names, and nothing speaks of them any more; run.json is written next."""
+    for row in read_rows(out):
+        if row["status"] == "ok":
+            set_aside(row["output"])
+    for pattern in _RECORDS:
+        for path in out.glob(pattern):
+            path.unlink()
 
 
 def _refuse_parts_at_work(out: Path) -> None:

@@ -21,6 +21,7 @@ class Report:
         backend: which one computed.
         done_before: outputs that an earlier run had finished.
         left_out: paths in the input folders that are no images, with the reasons.
+        gone: inputs of outputs of earlier runs that are no longer there; the outputs stay.
         ok: files whose output is written.
         failed: files that could not be done, listed in ``failures``.
         skipped: files that were not started, because the run stopped at an error.
@@ -38,6 +39,7 @@ class Report:
     backend: str
     done_before: int = 0
     left_out: Sequence[Ignored] = ()
+    gone: Sequence[str] = ()
     ok: int = 0
     failed: int = 0
     skipped: int = 0

@@ -49,7 +49,7 @@ def execute(the_plan: Plan, *, progress: Progress = no_progress, **changes: Any)
     """
     start = time.perf_counter()
     options, settings, out = replace(the_plan.options, **changes), the_plan.settings, the_plan.out
-    report = Report(out, settings.pipeline.hash, settings.backend, the_plan.done, the_plan.ignored)
+    report = Report(out, settings.pipeline.hash, settings.backend, the_plan.done, the_plan.ignored, the_plan.gone)
     stop, waiting, done = Event(), iter(the_plan.tasks), 0
     with open_records(the_plan) as (append_row, append_statistics):
         append_row(*(left_out(item.path, item.reason, settings) for item in the_plan.ignored))
@@ -120,7 +120,7 @@ def run(
         progress: called after each file.
         changes: single options by name, such as ``format="npy"`` or ``workers=4``: see ``RunOptions`` for them all
             (``backend``, ``workers``, ``pool``, ``format``, ``compression``, ``units``, ``shard``, ``resume``,
-            ``overwrite``, ``on_error``).
+            ``overwrite``, ``verify``, ``on_error``).
 
     Raises:
         UsageError: refused before any work, with the reason.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import time
 from pathlib import Path
@@ -11,13 +12,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ctfast import __version__
+from ctfast.batch.atomic import replacing
 from ctfast.batch.reasons import reason
-from ctfast.batch.stamp import stamp_of
+from ctfast.batch.stamp import sha256_of, stamp_of
 from ctfast.batch.workers import DIED
 from ctfast.errors import CTFastError, FileFormatError
 from ctfast.files import Allocate, Image, Limits, read_image, write_image
 from ctfast.results import Histogram, PipelineResult, Summary
-from ctfast.runner.manifest import Row
+from ctfast.runner.manifest import STALE, Row, set_aside
 from ctfast.runner.planning import Settings, Task
 
 FAST_LEVEL = 1
@@ -45,7 +47,7 @@ def process(task: Task, settings: Settings) -> Outcome:
         read = clock()
         result = settings.pipeline.run(image.pixels, backend=settings.backend)
         computed = clock()
-        store(task, settings, image, result)
+        store(task, settings, image, result, row)
         written = clock()
     except Exception as error:  # one bad file never stops a batch, whatever a decoder raises
         return failed(task, row, error)
@@ -54,9 +56,7 @@ def process(task: Task, settings: Settings) -> Outcome:
 
 def died(task: Task, settings: Settings) -> Outcome:
     """What a file gave that killed the process that read it."""
-    row = empty_row(task, settings)
-    row["status"], row["error"] = "failed", DIED
-    return Outcome(row, None)
+    return failed(task, empty_row(task, settings), FileFormatError(DIED))
 
 
 def load(task: Task, settings: Settings, row: Row, allocate: Allocate | None = None) -> Image:
@@ -64,8 +64,7 @@ def load(task: Task, settings: Settings, row: Row, allocate: Allocate | None = N
     row["input_bytes"], row["input_mtime"] = stamp_of(task.source)
     if os.path.isdir(task.source):
         os.scandir(task.source).close()  # taken because it can't be listed; this says why
-    with open(task.source, "rb") as file:
-        row["input_hash"] = hashlib.file_digest(file, "sha256").hexdigest()
+    row["input_hash"] = sha256_of(task.source)
     limits = Limits(max_bytes=settings.max_bytes)
     try:
         image = read_image(
@@ -90,9 +89,12 @@ def load(task: Task, settings: Settings, row: Row, allocate: Allocate | None = N
     return image
 
 
-def store(task: Task, settings: Settings, image: Image, result: PipelineResult) -> None:
-    """Write the output; ``image`` knows its units and spacing."""
-    Path(task.output).parent.mkdir(parents=True, exist_ok=True)
+def store(task: Task, settings: Settings, image: Image, result: PipelineResult, row: Row) -> None:
+    """Write the output and note in ``row`` what it is; ``image`` knows its units and spacing.
+
+    The bytes are made in memory, so that their hash is that of what was meant to be written, without a second read.
+    """
+    buffer = io.BytesIO()
     write_image(
         task.output,
         result.image,
@@ -102,7 +104,14 @@ def store(task: Task, settings: Settings, image: Image, result: PipelineResult) 
         spacing=image.spacing,
         geometry=image.geometry,
         description={"pipeline": settings.pipeline.hash, "backend": settings.backend},
+        into=buffer,
     )
+    data = buffer.getbuffer()
+    Path(task.output).parent.mkdir(parents=True, exist_ok=True)
+    with replacing(task.output, "wb") as file:
+        file.write(data)
+    row["output_bytes"], row["output_hash"] = len(data), hashlib.sha256(data).hexdigest()
+    Path(task.output + STALE).unlink(missing_ok=True)
 
 
 def finished(row: Row, result: PipelineResult, seconds: tuple[float, float, float]) -> Outcome:
@@ -117,6 +126,8 @@ def failed(task: Task, row: Row, error: BaseException) -> Outcome:
     """What a file gave that could not be done, or is not to be."""
     row["status"] = "skipped" if isinstance(error, LeftOutError) else "failed"
     row["error"] = reason(error, task.source)
+    if set_aside(task.output):
+        row["error"] += f"; its earlier output is now {Path(task.output).name}{STALE}"
     return Outcome(row, None)
 
 
@@ -138,6 +149,8 @@ def empty_row(task: Task, settings: Settings) -> Row:
         input_bytes=0,
         input_mtime=0.0,
         input_hash="",
+        output_bytes=0,
+        output_hash="",
         shape=[],
         dtype="",
         units="unknown",

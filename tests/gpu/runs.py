@@ -25,7 +25,16 @@ LONG = Pipeline(
         Step("histogram", bins=32, value_range=(0, 256)),
     ]
 )
-CHANGES = ("output", "started", "backend", "read_seconds", "compute_seconds", "write_seconds")
+CHANGES = (
+    "output",
+    "started",
+    "backend",
+    "read_seconds",
+    "compute_seconds",
+    "write_seconds",
+    "output_bytes",
+    "output_hash",
+)
 
 
 def write_folder(folder: Path, count: int, sizes: tuple[tuple[int, int], ...] = ((24, 27), (16, 18))) -> Path:

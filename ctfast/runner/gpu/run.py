@@ -160,7 +160,7 @@ class _Run:
             start = time.perf_counter()
             result = self._settings.pipeline.run(image.pixels, backend="gpu")
             computed = time.perf_counter()
-        store(task, self._settings, image, result)
+        store(task, self._settings, image, result, row)
         return finished(row, result, (read_seconds, computed - start, time.perf_counter() - computed))
 
     def _write(self, output: Output) -> None:
@@ -172,7 +172,7 @@ class _Run:
             own = slice(entry.start, entry.stop)
             statistics = chunk.chain.results([r[own] for r in rows], Images(None, entry.shape, "numpy"))
             result = PipelineResult(images[own].reshape(entry.shape), **statistics)
-            store(entry.task, self._settings, entry.image, result)
+            store(entry.task, self._settings, entry.image, result, entry.row)
             seconds = (entry.read_seconds, chunk.seconds / len(chunk.entries), time.perf_counter() - start)
             outcome = finished(entry.row, result, seconds)
         except Exception as error:  # a full disk, a folder without permission
