@@ -20,5 +20,8 @@ from .kaggle import find_overview as find_overview
 from .kaggle import parse_name as parse_name
 from .kaggle import read_overview as read_overview
 from .reading import read_image as read_image
+from .series import Series as Series
+from .series import SliceSource as SliceSource
+from .series import read_series as read_series
 from .writing import OutputFormat as OutputFormat
 from .writing import write_image as write_image

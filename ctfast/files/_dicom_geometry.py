@@ -43,7 +43,7 @@ def geometry(ds: Any, frames: int) -> Geometry | None:
     orientation, position = numbers(ds, "ImageOrientationPatient"), numbers(ds, "ImagePositionPatient")
     if len(orientation) != 6 or len(position) != 3:
         return None
-    return from_plane(orientation, position, size, _thickness(ds))
+    return from_plane(orientation, position, size, thickness(ds))
 
 
 def _of_frames(ds: Any, frames: int, size: tuple[float, float]) -> Geometry | None:
@@ -55,7 +55,7 @@ def _of_frames(ds: Any, frames: int, size: tuple[float, float]) -> Geometry | No
     if len(orientation) != 6:
         return None
     if frames == 1:
-        return from_plane(orientation, positions[0], size, _thickness(ds))
+        return from_plane(orientation, positions[0], size, thickness(ds))
     steps = np.diff(np.array(positions), axis=0)
     mean = steps.mean(axis=0)
     if np.abs(steps - mean).max() > _UNEQUAL:
@@ -63,7 +63,7 @@ def _of_frames(ds: Any, frames: int, size: tuple[float, float]) -> Geometry | No
     return from_plane(orientation, positions[0], size, mean)
 
 
-def _thickness(ds: Any) -> float:
+def thickness(ds: Any) -> float:
     """Extent of a single slice along its normal, which has no neighbour to be measured to."""
     for item in (ds, *_group_items(ds, "PixelMeasuresSequence")):
         for keyword in ("SliceThickness", "SpacingBetweenSlices"):

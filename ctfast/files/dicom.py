@@ -20,6 +20,7 @@ Policies, each tested:
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -88,6 +89,19 @@ def _data_set(path: Path, head: bytes, limits: Limits) -> Any:
     if bare and not (has(ds, "Modality") or has(ds, "SOPClassUID")):
         raise FileFormatError("no DICOM preamble, and no data set that names its kind")
     return ds
+
+
+def read_header(path: Path, head: bytes, limits: Limits, tags: Sequence[str | int]) -> Any:
+    """These elements of a file up to its pixels, by pydicom.
+
+    Raises:
+        FileFormatError: For a deflated data set beyond the limits, which is inflated whole.
+    """
+    import pydicom
+
+    if _DEFLATED in head:
+        _check_inflated_size(path, head, limits)
+    return pydicom.dcmread(path, force=head[128:132] != b"DICM", specific_tags=list(tags), stop_before_pixels=True)
 
 
 def _values(

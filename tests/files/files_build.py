@@ -110,3 +110,46 @@ def raw_tiff(path: Path, payload: bytes, **changes: int | None) -> Path:
         data += struct.pack("<HHII", code, 4, 1, start if value == -1 else value)
     path.write_bytes(data + struct.pack("<I", 0) + payload)
     return path
+
+
+def slices(
+    folder: Path,
+    count: int = 6,
+    *,
+    orientation: tuple[float, ...] = (1, 0, 0, 0, 1, 0),
+    start: tuple[float, ...] = (-20.5, -30.0, 100.0),
+    step: tuple[float, ...] | None = None,
+    shape: tuple[int, int] = (20, 24),
+    first: int = 0,
+    **elements: Any,
+) -> list[Path]:
+    """A series of CT slices, 2.5 mm apart along the normal (or by ``step``), whose names and numbers say nothing.
+
+    An element may be a function of the slice's number. Returned in the order of positions along the step.
+    """
+    folder.mkdir(exist_ok=True, parents=True)
+    normal = np.cross(orientation[:3], orientation[3:])
+    move = 2.5 * normal if step is None else np.array(step)
+    paths = []
+    for k in range(first, first + count):
+        values: dict[str, Any] = {
+            "StudyInstanceUID": "1.2.3",
+            "SeriesInstanceUID": "1.2.3.1",
+            "FrameOfReferenceUID": "1.2.3.9",
+            "SeriesNumber": 4,
+            "SeriesDescription": "Thorax, lung",
+            "InstanceNumber": (k * 7) % 11,
+            "SOPInstanceUID": f"1.2.3.1.{k + 1}",
+            "PixelSpacing": [0.7, 0.8],
+            "SliceThickness": 2.5,
+            "RescaleIntercept": "-1024",
+            "ImageOrientationPatient": list(map(float, orientation)),
+            "ImagePositionPatient": [round(float(x), 6) for x in np.array(start) + k * move],
+            **elements,
+        }
+        values = {name: value(k) if callable(value) else value for name, value in values.items()}
+        path = folder / f"{(k * 37) % 101:03d}_{k}.dcm"
+        ds = data_set((slice_hu(*shape, seed=k) + 1024).astype(np.uint16), **values)
+        ds.file_meta.MediaStorageSOPInstanceUID = values["SOPInstanceUID"]
+        paths.append(save(ds, path))
+    return paths
