@@ -33,9 +33,8 @@ def spacing(ds: Any) -> tuple[tuple[float, float] | None, str]:
     return None, ""
 
 
-def geometry(ds: Any, frames: int) -> Geometry | None:
+def geometry(ds: Any, frames: int, size: tuple[float, float] | None) -> Geometry | None:
     """The affine of the file's frames; None where the file does not say it or one affine can't say it."""
-    size, _ = spacing(ds)
     if size is None:
         return None
     if frames > 1 or has(ds, "PerFrameFunctionalGroupsSequence"):
@@ -60,7 +59,7 @@ def _of_frames(ds: Any, frames: int, size: tuple[float, float]) -> Geometry | No
     mean = steps.mean(axis=0)
     if np.abs(steps - mean).max() > _UNEQUAL:
         return None
-    return from_plane(orientation, positions[0], size, mean)
+    return from_plane(orientation, positions[0], size, mean.tolist())
 
 
 def thickness(ds: Any) -> float:

@@ -67,7 +67,8 @@ def read_dicom(request: Request) -> Image:
         limit_value = None  # all of the range has the one value now
     meta["padding_range_limit"] = _in_units(limit_value, lay, rescales, inverted)
     meta.update(count_nonfinite(pixels))
-    place, (size, source) = geometry(ds, lay.frames), spacing(ds)
+    size, source = spacing(ds)
+    place = geometry(ds, lay.frames, size)
     if place is not None:
         meta["orientation"], meta["slice_spacing"] = place.orientation, place.spacing[0]
     if source:

@@ -10,6 +10,7 @@ Source: DICOM PS3.3 C.7.6.2.1.1 (equation C.7.6.2.1-1); letters as in nibabel's 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import permutations
 from typing import Final
@@ -20,6 +21,9 @@ _LETTERS: Final = ("LR", "PA", "SI")
 _PLANES: Final = {"L": "PIL", "P": "LIP", "S": "LPS"}
 """How frames are shown whose normal runs along an axis: sagittal, coronal, axial."""
 _CLEARLY_THICKER: Final = 1.5
+_INEXACT: Final = 0.01
+"""By which direction cosines, which are decimal text, may miss a unit vector and a right angle."""
+_ORDERS: Final = tuple(permutations(range(3)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +54,13 @@ class Geometry:
     stored: str = ""
 
     @classmethod
-    def of(cls, matrix: np.ndarray, stored: str = "") -> Geometry | None:
-        """From a matrix of at least 3 x 4; None where it is no geometry (not finite, or flat)."""
-        rows = np.asarray(matrix, np.float64)[:3]
-        if not np.isfinite(rows).all() or abs(np.linalg.det(rows[:, :3])) < 1e-12:
-            return None
-        return cls(tuple(tuple(map(float, row)) for row in rows), stored)
+    def of(cls, rows: Sequence[Sequence[float]] | np.ndarray, stored: str = "") -> Geometry | None:
+        """From the three rows of an affine (a fourth is left out); None where it is none (not finite, or flat)."""
+        affine = tuple(tuple(map(float, row)) for row in rows[:3])
+        (a, b, c, _), (d, e, f, _), (g, h, i, _) = affine
+        volume = a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)
+        flat = not math.isfinite(volume) or abs(volume) < 1e-12
+        return None if flat or not all(math.isfinite(row[3]) for row in affine) else cls(affine, stored)
 
     @property
     def matrix(self) -> np.ndarray:
@@ -65,16 +70,18 @@ class Geometry:
     @property
     def spacing(self) -> tuple[float, float, float]:
         """Distance of frames, rows and columns in mm."""
-        frame, row, column = np.linalg.norm(self.matrix[:3, :3], axis=0)
-        return float(frame), float(row), float(column)
+        x, y, z = self.affine
+        return math.hypot(x[0], y[0], z[0]), math.hypot(x[1], y[1], z[1]), math.hypot(x[2], y[2], z[2])
 
     @property
     def directions(self) -> tuple[str, str, str]:
         """Letters that columns, rows and frames run to, the nearest ones where the axes are oblique."""
-        cosines = self.matrix[:3, :3] / np.array(self.spacing)
-        # Each index axis takes another axis of the patient, so that together they are nearest.
-        best = max(permutations(range(3)), key=lambda axes: sum(abs(cosines[axis, k]) for k, axis in enumerate(axes)))
-        frame, row, column = (_LETTERS[axis][int(cosines[axis, k] < 0)] for k, axis in enumerate(best))
+        spacing = self.spacing
+        cosines = [[abs(row[k]) / spacing[k] for row in self.affine] for k in range(3)]
+        best = tuple(lengths.index(max(lengths)) for lengths in cosines)
+        if len(set(best)) < 3:  # each index axis takes another axis of the patient, so that together they are nearest
+            best = max(_ORDERS, key=lambda axes: sum(cosines[k][axis] for k, axis in enumerate(axes)))
+        frame, row, column = (_LETTERS[axis][self.affine[axis][k] < 0] for k, axis in enumerate(best))
         return column, row, frame
 
     @property
@@ -128,11 +135,11 @@ class Geometry:
             numbers = [float(word) for word in text.split()]
         except ValueError:
             return None
-        return cls.of(np.reshape(numbers, (3, 4))) if len(numbers) == 12 else None
+        return cls.of([numbers[0:4], numbers[4:8], numbers[8:12]]) if len(numbers) == 12 else None
 
 
 def from_plane(
-    orientation: tuple[float, ...], position: tuple[float, ...], spacing: tuple[float, float], step: np.ndarray | float
+    orientation: Sequence[float], position: Sequence[float], spacing: tuple[float, float], step: Sequence[float] | float
 ) -> Geometry | None:
     """From DICOM's description of a plane.
 
@@ -145,9 +152,16 @@ def from_plane(
     Returns:
         None where the cosines are no two unit vectors at a right angle.
     """
-    along_row, along_column = np.array(orientation[:3]), np.array(orientation[3:])
-    unit = all(math.isclose(float(np.linalg.norm(v)), 1, abs_tol=0.01) for v in (along_row, along_column))
-    if not unit or abs(float(along_row @ along_column)) > 0.01:
+    (a, b, c), (d, e, f) = orientation[:3], orientation[3:]
+    unit = abs(math.hypot(a, b, c) - 1) < _INEXACT and abs(math.hypot(d, e, f) - 1) < _INEXACT
+    if not unit or abs(a * d + b * e + c * f) > _INEXACT:
         return None
-    frame = step if isinstance(step, np.ndarray) else step * np.cross(along_row, along_column)
-    return Geometry.of(np.column_stack([frame, along_column * spacing[0], along_row * spacing[1], position]))
+    if isinstance(step, float):
+        step = [step * (b * f - c * e), step * (c * d - a * f), step * (a * e - b * d)]
+    between_rows, between_columns = spacing
+    return Geometry.of(
+        [
+            [frame, between_rows * down, between_columns * along, start]
+            for frame, down, along, start in zip(step, (d, e, f), (a, b, c), position)
+        ]
+    )

@@ -66,8 +66,10 @@ def check_format(path: Path, head: bytes) -> Format:
     Raises:
         FileFormatError: For unknown content, or content that contradicts the extension.
     """
-    fitting = detect(head)
     claimed = by_extension(path)
+    if claimed is not None and claimed.fits(head):
+        return claimed  # nearly every file, so the others are not asked
+    fitting = detect(head)
     if claimed is not None and claimed in fitting:
         return claimed
     if fitting and claimed is None:
