@@ -56,8 +56,8 @@ def _whole_as_int16(pixels: np.ndarray) -> np.ndarray | None:
 def to_supported(pixels: np.ndarray, allocate: Allocate | None = None) -> np.ndarray:
     """The same numbers in one of uint8, int16, uint16, float32, float64, written to what ``allocate`` gives.
 
-    int8 becomes int16, float16 float32; wider integers become int16, else uint16, else float64 (whichever holds all
-    values first); float64 (but not float32) becomes int16 where all values are whole numbers that fit.
+    int8 becomes int16, float16 float32; wider integers become int16, else uint16, float32 or float64 (whichever holds
+    all values first); float64 (but not float32) becomes int16 where all values are whole numbers that fit.
 
     Raises:
         FileFormatError: For other kinds (bool, complex, long double, records) and integers beyond 2**53.
@@ -82,7 +82,7 @@ def to_supported(pixels: np.ndarray, allocate: Allocate | None = None) -> np.nda
 
 
 def integers_to_supported(pixels: np.ndarray, allocate: Allocate | None = None) -> np.ndarray:
-    """Integers of any width as int16, uint16 or float64, whichever holds all of them first."""
+    """Integers of any width as int16, uint16, float32 or float64, whichever holds all of them first."""
     low, high = int(pixels.min()), int(pixels.max())
     dtype = _dtype_for(low, high)
     if dtype == np.float64 and max(-low, high) > _EXACT_FLOAT64:
@@ -93,7 +93,9 @@ def integers_to_supported(pixels: np.ndarray, allocate: Allocate | None = None) 
 def _dtype_for(low: int, high: int) -> np.dtype:
     if low >= -32768 and high <= 32767:
         return np.dtype(np.int16)
-    return np.dtype(np.uint16 if low >= 0 and high <= 65535 else np.float64)
+    if low >= 0 and high <= 65535:
+        return np.dtype(np.uint16)
+    return np.dtype(np.float32 if max(-low, high) <= _EXACT_FLOAT32 else np.float64)
 
 
 def linear(
@@ -101,8 +103,8 @@ def linear(
 ) -> np.ndarray:
     """``stored * slope + intercept`` in the smallest dtype that is exact for whole numbers.
 
-    Whole slope and intercept: int16, else uint16, else float64. Otherwise float32, computed in float64 and rounded
-    once (float64 where the stored values have more than 24 bits).
+    Whole slope and intercept: int16, else uint16, float32 (to 2**24) or float64. Otherwise float32, computed in float64
+    and rounded once (float64 where the stored values have more than 24 bits).
 
     Args:
         stored: Integers of 8 to 32 bits or floats, any shape.

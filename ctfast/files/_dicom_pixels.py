@@ -14,11 +14,17 @@ import numpy as np
 from ctfast.errors import FileFormatError, missing_extra
 from ctfast.files._convert import native
 from ctfast.files._dicom_tags import TAGS, has, number, text
-from ctfast.files._jpeg_header import declared_size
+from ctfast.files._jpeg_header import declared_size, is_signed_jpeg2000
 from ctfast.files.image import Limits
 
 _FLOATS = {"FloatPixelData": "<f4", "DoubleFloatPixelData": "<f8"}
 _UNDEFINED_LENGTH = 0xFFFFFFFF
+_UNKNOWN_TO_PYDICOM = {
+    "1.2.840.10008.1.2.4.110": "JPEG XL Lossless",
+    "1.2.840.10008.1.2.4.111": "JPEG XL JPEG Recompression",
+    "1.2.840.10008.1.2.4.112": "JPEG XL",
+    "1.2.840.10008.1.2.8.1": "Deflated Image Frame Compression",
+}
 _LOSSY_JPEG = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")
 
 
@@ -104,7 +110,7 @@ def decode(ds: Any, lay: Layout, limits: Limits) -> np.ndarray:
         MissingDependencyError: If a decoder for the transfer syntax is not installed.
     """
     syntax = ds.file_meta.get("TransferSyntaxUID") if hasattr(ds, "file_meta") else None
-    if syntax is not None and syntax.is_encapsulated:
+    if syntax is not None and _is_compressed(syntax):
         return _decode_compressed(ds, lay, syntax, limits)
     element = ds.get_item(TAGS[lay.keyword])
     data = element.value
@@ -120,6 +126,16 @@ def decode(ds: Any, lay: Layout, limits: Limits) -> np.ndarray:
     else:
         dtype = np.dtype(f"<{'i' if lay.signed else 'u'}{lay.allocated // 8}")
     return native(np.frombuffer(data, dtype, math.prod(lay.shape)).reshape(lay.shape))
+
+
+def _is_compressed(syntax: Any) -> bool:
+    try:
+        return bool(syntax.is_encapsulated)
+    except ValueError:  # pydicom does not know it as a transfer syntax
+        name = _UNKNOWN_TO_PYDICOM.get(str(syntax), "unknown")
+        raise FileFormatError(
+            f"transfer syntax {syntax} ({name}) is not supported; rewrite the file uncompressed or as JPEG 2000"
+        ) from None
 
 
 def _check_length(there: int, lay: Layout) -> None:
@@ -146,6 +162,11 @@ def _decode_compressed(ds: Any, lay: Layout, syntax: Any, limits: Limits) -> np.
         size = declared_size(stream)
         if size is not None and size != (lay.rows, lay.columns):
             raise FileFormatError(f"frame {index}: the stream is {size}, the header says {(lay.rows, lay.columns)}")
+        if is_signed_jpeg2000(stream) and not lay.signed:
+            raise FileFormatError(
+                f"frame {index}: the JPEG 2000 stream is signed, Pixel Representation says unsigned; decoders disagree "
+                "about the values of such files: correct the header or decompress it with the software that wrote it"
+            )
     try:
         decoder = pydicom.pixels.get_decoder(syntax)
     except (NotImplementedError, ValueError) as error:

@@ -33,6 +33,12 @@ def declared_size(stream: bytes) -> tuple[int, int] | None:
     return height - top, width - left
 
 
+def is_signed_jpeg2000(stream: bytes) -> bool:
+    """Whether a JPEG 2000 stream says of its first component that it is signed (ISO/IEC 15444-1 A.5.1, Ssiz)."""
+    start = stream.find(_J2K_START, 0, _SEARCH) if stream.startswith((_J2K_START, _JP2_START)) else -1
+    return start >= 0 and len(stream) > start + 42 and stream[start + 42] >= 128
+
+
 def _jpeg(stream: bytes) -> tuple[int, int] | None:
     offset = 2
     while offset + 9 <= len(stream):

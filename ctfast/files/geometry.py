@@ -139,7 +139,10 @@ class Geometry:
 
 
 def from_plane(
-    orientation: Sequence[float], position: Sequence[float], spacing: tuple[float, float], step: Sequence[float] | float
+    orientation: Sequence[float],
+    position: Sequence[float],
+    spacing: tuple[float, float],
+    step: Sequence[float] | np.ndarray | float,
 ) -> Geometry | None:
     """From DICOM's description of a plane.
 
@@ -156,7 +159,7 @@ def from_plane(
     unit = abs(math.hypot(a, b, c) - 1) < _INEXACT and abs(math.hypot(d, e, f) - 1) < _INEXACT
     if not unit or abs(a * d + b * e + c * f) > _INEXACT:
         return None
-    if isinstance(step, float):
+    if isinstance(step, float | int):
         step = [step * (b * f - c * e), step * (c * d - a * f), step * (a * e - b * d)]
     between_rows, between_columns = spacing
     return Geometry.of(

@@ -111,3 +111,40 @@ def test_without_pydicom_the_command_is_named(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setitem(sys.modules, "pydicom", None)
     with pytest.raises(MissingDependencyError, match=r'pip install "ctfast\[dicom\]"'):
         read_image(path)
+
+
+@pytest.mark.parametrize("codecformat", ["j2k", "jp2"])
+@pytest.mark.parametrize("signed", [True, False])
+def test_a_signed_stream_under_an_unsigned_tag_is_refused(tmp_path: Path, codecformat: str, signed: bool) -> None:
+    """Decoders disagree about its values by half of the range; the other way round all agree."""
+    imagecodecs = pytest.importorskip("imagecodecs")
+    from pydicom.encaps import encapsulate
+
+    hu = slice_hu()
+    stored = hu if signed else (hu.astype(np.int32) + 1024).astype(np.uint16)
+    stream = imagecodecs.jpeg2k_encode(stored, level=0, codecformat=codecformat, reversible=True)
+    for tag in (0, 1):
+        ds = data_set(stored, PixelRepresentation=tag, PixelData=encapsulate([stream]))
+        ds.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.90"
+        ds["PixelData"].VR = "OB"
+        path = save(ds, tmp_path / f"{tag}.dcm")
+        if signed and tag == 0:
+            with pytest.raises(FileFormatError, match="stream is signed, Pixel Representation says unsigned"):
+                read_image(path)
+        else:
+            np.testing.assert_array_equal(read_image(path).pixels, stored)
+
+
+@pytest.mark.parametrize(
+    ("syntax", "name"), [("1.2.840.10008.1.2.4.110", "JPEG XL Lossless"), ("1.2.840.10008.1.2.4.112", "JPEG XL")]
+)
+def test_syntaxes_that_pydicom_does_not_know_are_named(tmp_path: Path, syntax: str, name: str) -> None:
+    whole = dicom(tmp_path / "x.dcm", slice_hu()).read_bytes()
+    old = b"UI\x14\x001.2.840.10008.1.2.1\0"
+    new = syntax.encode() + b"\0" * (len(syntax) % 2)
+    start = whole.index(old)
+    group_length = int.from_bytes(whole[140:144], "little") + len(new) - 20
+    body = whole[:start] + b"UI" + len(new).to_bytes(2, "little") + new + whole[start + len(old) :]
+    (tmp_path / "y.dcm").write_bytes(body[:140] + group_length.to_bytes(4, "little") + body[144:])
+    with pytest.raises(FileFormatError, match=f"{name}.*rewrite the file"):
+        read_image(tmp_path / "y.dcm")
