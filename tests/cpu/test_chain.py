@@ -50,9 +50,9 @@ def one_by_one(x: Any, links: list[Link]) -> tuple[Any, list[Any]]:
     for link in links:
         function = getattr(import_module(f"ctkernels.cpu.{link.operation}"), link.operation)
         if link.is_statistic:
-            figures = empty_figures(x.shape, link)
-            function(x, figures, **link.params)
-            found.append(figures)
+            statistics = empty_statistics(x.shape, link)
+            function(x, statistics, **link.params)
+            found.append(statistics)
         else:
             y = np.empty(x.shape, link.dtype or x.dtype)
             function(x, y, **link.params)
@@ -60,23 +60,23 @@ def one_by_one(x: Any, links: list[Link]) -> tuple[Any, list[Any]]:
     return x, found
 
 
-def empty_figures(shape: tuple[int, ...], link: Link) -> Any:
+def empty_statistics(shape: tuple[int, ...], link: Link) -> Any:
     operation = OPERATIONS[link.operation]
     return np.empty(operation.result_shape(shape, link.params), operation.out_dtypes[0])
 
 
 def check(x: Any, links: list[Link]) -> None:
-    expected, figures = one_by_one(x, links)
+    expected, statistics = one_by_one(x, links)
     before = x.copy()
     makes_image = not all(link.is_statistic for link in links)
     out = np.full(x.shape, 77, expected.dtype) if makes_image else None
-    found = [empty_figures(x.shape, link) for link in links if link.is_statistic]
+    found = [empty_statistics(x.shape, link) for link in links if link.is_statistic]
     run(x, out, links, found)
     names = [link.operation for link in links]
     if out is not None:
         assert_exact(out, expected, f"{names} {x.dtype} {x.shape}")
-    for mine, one in zip(found, figures):
-        assert_exact(mine, one, f"figures of {names}")
+    for mine, one in zip(found, statistics):
+        assert_exact(mine, one, f"statistics of {names}")
     assert_exact(x, before, "the input")
 
 
@@ -147,10 +147,10 @@ def test_statistics_between_images_do_not_mix_up_the_buffers(threads: int) -> No
     x = ct(3, (40, 50))
     other = Link("median_filter", None, {"size": (5, 3), "mode": "wrap", "cval": 0.0})
     for links in ([MEDIAN, SUMMARY, GAUSSIAN, other], [GAUSSIAN, SUMMARY, other, HISTOGRAM, MEDIAN, GAUSSIAN]):
-        expected, figures = one_by_one(x, links)
+        expected, statistics = one_by_one(x, links)
         out = np.empty_like(expected)
-        found = [np.empty_like(f) for f in figures]
+        found = [np.empty_like(f) for f in statistics]
         run(x, out, links, found)
         assert_exact(out, expected)
-        for got, want in zip(found, figures, strict=True):
+        for got, want in zip(found, statistics, strict=True):
             assert_exact(got, want)

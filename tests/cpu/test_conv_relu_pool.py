@@ -46,12 +46,12 @@ def plain_backward(x: Any, kernel: Any, argmax: Any, gradient: Any) -> tuple[Any
     x, kernel, gradient = (np.asarray(a, np.float64) for a in (x, kernel, gradient))
     dx, dk = np.zeros_like(x), np.zeros_like(kernel)
     high, wide = gradient.shape[1:3]
-    for place in range(4):
-        g = np.where(argmax == place, gradient, 0)
+    for index in range(4):
+        g = np.where(argmax == index, gradient, 0)
         for dy in range(3):
             for dx_ in range(3):
-                rows = slice(place // 2 + dy, place // 2 + dy + 2 * high - 1, 2)
-                columns = slice(place % 2 + dx_, place % 2 + dx_ + 2 * wide - 1, 2)
+                rows = slice(index // 2 + dy, index // 2 + dy + 2 * high - 1, 2)
+                columns = slice(index % 2 + dx_, index % 2 + dx_ + 2 * wide - 1, 2)
                 dk[dy, dx_] += np.einsum("nyxc,nyxf->cf", x[:, rows, columns], g)
                 dx[:, rows, columns] += g @ kernel[dy, dx_].T
     return dx, dk, np.where(argmax < 4, gradient, 0).sum((0, 1, 2))
@@ -83,9 +83,9 @@ def test_forward_and_backward_are_the_definition(shape: tuple[int, ...], dtype: 
     x, kernel, bias, gradient = sample(shape, dtype)
     argmax = np.empty(gradient.shape, np.uint8)
     result = conv_relu_pool(x, kernel, bias, argmax=argmax)
-    expected, expected_places = plain(x, kernel, bias)
+    expected, expected_argmax = plain(x, kernel, bias)
     close(result, expected, dtype)
-    np.testing.assert_array_equal(argmax, expected_places)  # random values have no near-ties at these seeds
+    np.testing.assert_array_equal(argmax, expected_argmax)  # random values have no near-ties at these seeds
     np.testing.assert_array_equal(conv_relu_pool(x, kernel, bias), result)
     found = conv_relu_pool_backward(x, kernel, argmax, gradient)
     for ours, theirs in zip(found, plain_backward(x, kernel, argmax, gradient), strict=True):

@@ -125,6 +125,23 @@ def _levels(v: Vectors, bits: int, entries: list[Any]) -> list[Any]:
     return levels
 
 
+def _result(v: Vectors, pixel, low, high, mixed):
+    """Blended levels as pixels: whole levels count from ``low``, shares of 1 go from ``low`` to ``high``."""
+    b = v.b
+    if is_integer(pixel):
+        # Adding 1.5 * 2**23 rounds half to even and leaves the whole number in the low bits.
+        numbers = ir.VectorType(I32, v.lanes)
+        value = b.bitcast(b.fadd(mixed, v.constant(12582912.0)), numbers)
+        base = b.insert_element(ir.Constant(numbers, ir.Undefined), low, ir.Constant(I32, 0))
+        value = b.add(value, v.shuffle(base, base, [0] * v.lanes))
+        return b.trunc(value, ir.VectorType(ir.IntType(pixel.bitwidth), v.lanes))
+    d = Vectors(b, pixel, v.lanes)
+    share = mixed if pixel == types.float32 else b.fpext(mixed, d.type)
+    first, last = d.splat(low), d.splat(high)
+    # Not low + (high - low) * share: the difference of two huge ends would overflow.
+    return b.fadd(b.fmul(first, b.fsub(d.constant(1.0), share)), b.fmul(last, share))
+
+
 @intrinsic
 def blend(typing, pixel, bin_kind, level, low, high, block):
     """One block. ``low`` and ``high`` are the ends of the range in the type of a pixel (integers: ``low`` as int32).
@@ -138,8 +155,7 @@ def blend(typing, pixel, bin_kind, level, low, high, block):
         rows, columns, bins, bins_step, out, out_step, table, xa, ya = (b.extract_value(args[5], k) for k in range(9))
         bits = _LEVELS[level]
         index = context.get_value_type(bin_kind)
-        size = bin_kind.bitwidth // 8
-        out_size = pixel.bitwidth // 8
+        size, out_size = bin_kind.bitwidth // 8, pixel.bitwidth // 8
 
         def row(y):
             source, target = b.add(bins, b.mul(y, bins_step)), b.add(out, b.mul(y, out_step))
@@ -158,34 +174,16 @@ def blend(typing, pixel, bin_kind, level, low, high, block):
                     above = b.fadd(b.fmul(p, left), b.fmul(q, right))
                     below = b.fadd(b.fmul(r, left), b.fmul(s, right))
                     mixed = b.fadd(b.fmul(above, up), b.fmul(below, down))
-                    v.store(finished(v, mixed), v.at(target, x, out_size), out_size)
+                    v.store(_result(v, pixel, args[3], args[4], mixed), v.at(target, x, out_size), out_size)
 
                 return body
 
-            def some():
-                full.blocks(columns, full.lanes, blended(full))
-
-            def few():
-                full.loop(whole(0), columns, 1, blended(Vectors(b, types.float32, 1)))
-
-            with b.if_else(b.icmp_signed("<", columns, whole(full.lanes))) as (then, otherwise):
-                with then:
-                    few()
-                with otherwise:
-                    some()
-
-        def finished(v, mixed):
-            if is_integer(pixel):
-                # Adding 1.5 * 2**23 rounds half to even and leaves the whole number in the low bits.
-                numbers = ir.VectorType(I32, v.lanes)
-                value = b.bitcast(b.fadd(mixed, v.constant(12582912.0)), numbers)
-                base = b.insert_element(ir.Constant(numbers, ir.Undefined), args[3], ir.Constant(I32, 0))
-                value = b.add(value, v.shuffle(base, base, [0] * v.lanes))
-                return b.trunc(value, ir.VectorType(ir.IntType(8 * out_size), v.lanes))
-            d = Vectors(b, pixel, v.lanes)
-            share = mixed if pixel == types.float32 else b.fpext(mixed, d.type)
-            first, last = d.splat(args[3]), d.splat(args[4])
-            return b.fadd(b.fmul(first, b.fsub(d.constant(1.0), share)), b.fmul(last, share))
+            # Blocks narrower than a vector (many tiles, small images) go pixel by pixel.
+            with b.if_else(b.icmp_signed("<", columns, whole(full.lanes))) as (narrow, usual):
+                with narrow:
+                    full.loop(whole(0), columns, 1, blended(Vectors(b, types.float32, 1)))
+                with usual:
+                    full.blocks(columns, full.lanes, blended(full))
 
         Vectors(b, types.float32).loop(whole(0), rows, 1, row)
         return context.get_dummy_value()
@@ -224,6 +222,7 @@ def extremes(typing, start, rows, columns, sources, step):
                 value = v.shuffle(value, value, [0] * n)
                 return smaller("<", value, low), smaller(">", value, high)
 
+            # The remainder one by one, each spread over a whole vector: the same two vectors collect everything.
             whole_part = b.mul(b.sdiv(columns, whole(n)), whole(n))
             inner = v.loop(whole(0), whole_part, n, wide, state)
             return v.loop(whole_part, columns, 1, narrow, inner)

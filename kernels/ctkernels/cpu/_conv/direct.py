@@ -24,6 +24,7 @@ SLICE: Final = 2 if REGISTER_BYTES == 64 else 1
 def _pool_block(v, count: int, first, x, row, channels, kernel, tap, bias, out, argmax, step) -> None:
     """``count`` neighbouring windows from number ``first`` on."""
     b = v.b
+    # Window, row, column of each of the convolution's outputs.
     corners = [(w, r, q) for w in range(count) for r in (0, 1) for q in (0, 1)]
     origin = v.at(x, b.mul(first, b.mul(channels, whole(2))))
     offsets = [b.add(b.mul(row, whole(r)), v.at(whole(0), b.mul(channels, whole(2 * w + q)))) for w, r, q in corners]
@@ -45,6 +46,7 @@ def _pool_block(v, count: int, first, x, row, channels, kernel, tap, bias, out, 
 
         return v.loop(whole(0), across, 1, along, sums)
 
+    # 4 outputs x 2 registers a window, all in registers from the first tap to the maximum: nothing is stored between.
     sums = v.loop(whole(0), whole(3), 1, down, [v.constant(0.0)] * (8 * count))
     for w in range(count):
         offset = b.mul(b.add(first, whole(w)), step)
@@ -136,6 +138,7 @@ def add_row_gradient(typing, kind, x, row, channels, gradient, argmax, step, win
             g = _windows_gradient(v, gradient, argmax, step, j)
             return [_sum(v, window, before) for window, before in zip(g, state, strict=True)]
 
+        # One input channel at a time: the 9 sums of all at once would not fit the registers.
         v.loop(whole(0), channels, 1, channel)
         _add_over_windows(v, [b.add(bias_sums, whole(z * REGISTER_BYTES)) for z in registers], windows, bias)
         return context.get_dummy_value()

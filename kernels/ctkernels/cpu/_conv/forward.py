@@ -25,7 +25,7 @@ from ctkernels.cpu._core.jit import jit
 from ctkernels.cpu._core.vectors import round_up
 
 _BANDS: Final = 8
-"""Of an image; fixed, because a row costs the same in any band."""
+"""Of an image; a fixed number will do, because no band does a row in vain."""
 
 
 class ForwardJob(IntEnum):

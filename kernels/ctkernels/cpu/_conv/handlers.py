@@ -90,6 +90,7 @@ def forward(kind, frame):
     """``x, kernel, bias -> out[, argmax]``."""
     if answer_metadata(frame):
         return 0
+    # The second result tells the two forms apart: training wants it, prediction does not pay for it.
     with_argmax = counts_are(frame, 3, 2)
     if not with_argmax and not counts_are(frame, 3, 1):
         return refuse(frame, message(WRONG_COUNT), INVALID_ARGUMENT)
@@ -103,6 +104,7 @@ def forward(kind, frame):
     fits = _is_image(x) and has_shape(kernel, 3, 3, c, f) and axis(bias, 0) == f and _has_pooled_shape(out, x, f)
     if not fits or (with_argmax and not _has_pooled_shape(result(frame, 1), x, f)):
         return refuse(frame, message(WRONG_SHAPE), INVALID_ARGUMENT)
+    # Nothing to do, and no memory to ask for.
     if axis(x, 0) == 0 or f == 0:
         return 0
     argmax = data(result(frame, 1)) if with_argmax else 0
@@ -143,6 +145,7 @@ def input_gradient(kind, frame):
     if not is_array(x, dtype, 4):
         return refuse(frame, message(WRONG_TYPE), INVALID_ARGUMENT)
     c, f = axis(x, 3), axis(kernel, 2)
+    # The caller swaps the kernel's channels, so that it is packed like any other.
     fits = _is_image(x) and has_shape(kernel, 3, 3, f, c) and _has_pooled_shape(gradient, x, f)
     if not fits or not _has_pooled_shape(argmax, x, f):
         return refuse(frame, message(WRONG_SHAPE), INVALID_ARGUMENT)
@@ -205,6 +208,7 @@ def _run_weight_gradient(kind, frame, context, memory, parts):
     set_word(job, WeightGradientJob.KERNEL_GRADIENT, data(kernel))
     set_word(job, WeightGradientJob.BIAS_GRADIENT, data(result(frame, 1)))
     done = run_job(kind, frame, context, parts, weight_gradient_scratch(kind, h, w, c, f))
+    # On this thread, when all parts are there.
     if done:
         finish_weight_gradient(kind, job)
     return done

@@ -84,6 +84,7 @@ def input_gradient_task(kind, job, task, scratch):
     image, band = task // bands, task % bands
     start, stop = rows * band // bands, rows * (band + 1) // bands
     _, unused_sums, _, carry = _areas(kind, job, scratch)
+    # ``spread_gradient`` sums the bias' gradient too, which is another job's result.
     clear(unused_sums, f * size)
     clear(carry, _slices(kind, c) * 2 * _reach(word(job, Job.WIDTH)) * BLOCK_BYTES)
     # The product takes tiles in blocks of ROWS; those that fill up the last one count as zeros.
@@ -110,6 +111,7 @@ def _window_row(kind, job, image, y, above, scratch):
     plane, product_plane = plane_bytes(kind, tiles, f), product_plane_bytes(tiles)
     k = (image * rows + y) * columns * f
     gradient, argmax = word(job, InputGradientJob.GRADIENT) + k * size, word(job, InputGradientJob.ARGMAX) + k
+    # All output channels at once: they are what the product sums over.
     spread_gradient(kind, gradient, argmax, f, columns, f, scratch, plane, f * size, unused_sums)
     target = word(job, InputGradientJob.OUT) + (image * height + 2 * y) * width * c * size
     block = BLOCK_BYTES // size
@@ -122,6 +124,7 @@ def _window_row(kind, job, image, y, above, scratch):
                 kind, factors, f * size, size, weights + k * f * BLOCK_BYTES, BLOCK_BYTES, sums, BLOCK_BYTES,
                 tiles, f,
             )  # fmt: skip
+        # A row above the band goes where nobody reads (a row step of 0): only what it leaves in the carry counts.
         gather_inputs(
             kind, products, product_plane, BLOCK_BYTES, columns, min(block, c - first),
             carry + number * 2 * reach * BLOCK_BYTES,

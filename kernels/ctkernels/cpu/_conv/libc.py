@@ -56,6 +56,7 @@ def fetch_add(typing, address, index, value):
 
     def codegen(context, builder, signature, args):
         address = builder.inttoptr(builder.add(args[0], builder.mul(args[1], whole(8))), I64.as_pointer())
+        # The strongest order: tasks are long, and what a helper wrote must be seen when it has counted itself done.
         return builder.atomic_rmw("add", address, args[2], "seq_cst")
 
     return types.int64(types.int64, types.int64, types.int64), codegen
@@ -66,6 +67,7 @@ def on_stack(typing):
     """Address of 8 words that live as long as the calling function runs."""
 
     def codegen(context, builder, signature, args):
+        # In the function's first block, whatever block this is: in a loop the stack would grow.
         return builder.ptrtoint(cgutils.alloca_once(builder, ir.ArrayType(I64, 8)), I64)
 
     return types.int64(), codegen
@@ -123,6 +125,8 @@ def worker_address(typing, kind):
     """Where the function that ``WORKERS`` names is."""
 
     def codegen(context, builder, signature, args):
+        # Declared by name and found by the linker: the worker runs the tasks of all three handlers, whose code would
+        # otherwise be compiled into each of them again.
         function = ir.FunctionType(ir.VoidType(), [I64])
         name = WORKERS[kind.bitwidth // 8]
         return builder.ptrtoint(cgutils.get_or_insert_function(builder.module, function, name), I64)
@@ -140,6 +144,7 @@ def message(typing, number):
     """Address of one of ``MESSAGES``."""
 
     def codegen(context, builder, signature, args):
+        # In the module's own constants: no Python string, no interpreter.
         return builder.ptrtoint(context.insert_const_string(builder.module, MESSAGES[number.literal_value]), I64)
 
     return types.int64(number), codegen

@@ -14,6 +14,7 @@ def size_of(typing, kind):
     """Bytes of a number, known when compiled."""
 
     def codegen(context, builder, signature, args):
+        # A constant, so that products with it become shifts.
         return whole(kind.bitwidth // 8)
 
     return types.int64(kind), codegen
@@ -62,6 +63,7 @@ def add_parts(typing, kind, parts, part, count, out, length):
         _, parts, part, count, out, length = args
 
         def body(v, k):
+            # In the order of the parts: the bits do not depend on which thread ended first.
             def add(p, total):
                 return (b.fadd(total, v.load(b.add(v.at(parts, k), b.mul(p, part)), align=v.size)),)
 

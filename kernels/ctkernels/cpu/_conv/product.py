@@ -28,6 +28,7 @@ def _emit(context, builder, signature, args, *, accumulate: bool):
 
         # Addresses are carried along instead of computed from the number of the step: two additions a step.
         def step(p, source, weights, *state):
+            # The right side in vectors, the left one number after the other, spread over a vector: no transposition.
             w = [v.load(b.add(weights, whole(z * REGISTER_BYTES)), align=REGISTER_BYTES) for z in range(2)]
             following = []
             for r in range(ROWS):
@@ -39,6 +40,7 @@ def _emit(context, builder, signature, args, *, accumulate: bool):
         for goal, total in zip(goals, totals, strict=True):
             v.store(total, goal, REGISTER_BYTES)
 
+    # No remainder: callers round their rows up.
     v.loop(whole(0), rows, ROWS, block)
     return context.get_dummy_value()
 

@@ -49,6 +49,7 @@ def outputs_adjoint(b, y: list[Any]) -> list[Any]:
 def kernel_terms(v: Vectors, g: list[Any]) -> list[Any]:
     """Three weights to four factors."""
     b, half = v.b, v.constant(0.5)
+    # The halves are here and not among the inputs: a kernel is transformed once a call, inputs for every tile.
     ends = b.fadd(g[0], g[2])
     return [g[0], b.fmul(half, b.fadd(ends, g[1])), b.fmul(half, b.fsub(ends, g[1])), g[2]]
 
@@ -62,12 +63,14 @@ def kernel_adjoint(v: Vectors, u: list[Any]) -> list[Any]:
 
 def both(columns: list[list[Any]], one: Callable[[list[Any]], list[Any]]) -> list[list[Any]]:
     """Apply a 1-D transform to each column, then along each row; the result is a list of rows."""
+    # At compile time: values are registers, so that "columns" and "rows" cost nothing to exchange.
     done = [one(column) for column in columns]
     return [one([column[r] for column in done]) for r in range(len(done[0]))]
 
 
 def maximum(v: Vectors, x, y):
     """The greater of two; NaN if either is."""
+    # Not fcmp and select, which would lose a NaN on one side.
     name = f"llvm.maximum.v{v.lanes}f{8 * v.size}"
     function = cgutils.get_or_insert_function(v.b.module, ir.FunctionType(v.type, [v.type] * 2), name)
     return v.b.call(function, [x, y])
@@ -91,6 +94,7 @@ def store_pooled(v: Vectors, window: list[Any], bias, out, argmax) -> None:
     """
     b = v.b
     zero = v.constant(0.0)
+    # As a tree: two steps that depend on each other instead of three.
     most = maximum(v, maximum(v, window[0], window[1]), maximum(v, window[2], window[3]))
     y = b.fadd(most, bias)
     # Not a maximum with zero: NaN fails the comparison and stays.
@@ -98,6 +102,7 @@ def store_pooled(v: Vectors, window: list[Any], bias, out, argmax) -> None:
     v.store(y, out, v.size)
     with b.if_then(b.icmp_signed("!=", argmax, whole(0))):
         # Compared before bias and ReLU, which could make unequal outputs equal.
+        # From the last to the first, so that the first of equals remains.
         first = _all(v, 3)
         for number in (2, 1, 0):
             first = b.select(b.fcmp_ordered("==", window[number], most), _all(v, number), first)

@@ -99,6 +99,7 @@ def weight_gradient_task(kind, job, task, scratch):
     clear(scratch, weight_gradient_scratch(kind, word(job, Job.HEIGHT), word(job, Job.WIDTH), c, f))
     groups, per_group = _row_groups(rows, columns), _rows_per_group(columns)
     direct = is_direct(kind, c, f)
+    # Rows of all images in one sequence, so that parts are equally long whatever the number of images.
     for item in range(images * groups * task // parts, images * groups * (task + 1) // parts):
         image, first_row = item // groups, item % groups * per_group
         count = min(per_group, rows - first_row)
@@ -151,6 +152,7 @@ def _winograd_rows(kind, job, task, image, first_row, count, scratch):
         source, target = _pixels_of(kind, job, image, first_row + r), scratch + r * columns * depth * size
         transform_inputs(kind, source, row, c, columns, target, plane, depth * size)
     block = BLOCK_BYTES // size
+    # Slice by slice of output channels: its factors and sums stay in cache while the inputs' planes pass.
     for first in range(0, f, block):
         for r in range(count):
             k = (image * rows + first_row + r) * columns * f + first

@@ -20,6 +20,7 @@ def transform_kernel(typing, kind, kernel, tap, row, rows, columns, out, plane, 
         b = builder
         _, source, tap, row, rows, columns, target, plane, step = args
 
+        # A row is an input channel; a vector holds output channels, as in the products that read the planes.
         def one_row(c):
             start, goal = b.add(source, b.mul(c, row)), b.add(target, b.mul(c, step))
 

@@ -55,6 +55,7 @@ def transform_inputs(typing, kind, x, row, channels, tiles, out, plane, tile):
                         v.store(value, b.add(factors, b.mul(plane, whole(4 * r + q))), v.size)
                 return (*columns[2], *columns[3])
 
+            # The first two columns before the loop, so that every tile in it computes two.
             v.loop(whole(0), tiles, 1, one, (*column(whole(0)), *column(whole(1))))
 
         over_channels(b, kind, channels, body)
@@ -72,6 +73,7 @@ def pool_outputs(typing, kind, planes, plane, tile, tiles, channels, bias, out, 
         _, planes, plane, tile, tiles, channels, bias, out, argmax, step = args
 
         def body(v, f):
+            # Channels outside, tiles inside: the bias is loaded once.
             add = v.load(v.at(bias, f), align=v.size)
             start, goal = v.at(planes, f), v.at(out, f)
 
@@ -103,6 +105,7 @@ def spread_gradient(typing, kind, gradient, argmax, step, tiles, channels, out, 
         def body(v, f):
             goal, total = v.at(target, f), v.at(sums, f)
 
+            # Nothing is scattered: the gradient is compared with all four argmax, and three of four are zeros.
             def one(j, before):
                 k = b.add(f, b.mul(j, step))
                 g = load_window_gradient(v, v.at(gradient, k), b.add(argmax, k))
@@ -133,6 +136,7 @@ def gather_inputs(typing, kind, planes, plane, tile, tiles, channels, carry, out
     def codegen(context, builder, signature, args):
         b = builder
         _, planes, plane, tile, tiles, channels, carry, out, row, pixel = args
+        # Bytes of a carry row: two pixels a tile, and the two that the last one reaches beyond.
         reach = b.mul(b.add(b.mul(tiles, whole(2)), whole(2)), tile)
 
         def body(v, c):
@@ -157,6 +161,7 @@ def gather_inputs(typing, kind, planes, plane, tile, tiles, channels, carry, out
                 # The right neighbour adds to the other two columns: they wait in registers.
                 return [d[r][q] for q in (2, 3) for r in range(4)]
 
+            # The first tile has no left neighbour: zeros. What the last one leaves for the right is complete.
             last = v.loop(whole(0), tiles, 1, one, [v.constant(0.0)] * 8)
             for q in (0, 1):
                 finished(b.add(b.mul(tiles, whole(2)), whole(q)), last[4 * q : 4 * q + 4])

@@ -84,6 +84,7 @@ def refuse(frame, text, code):
     request = on_stack()
     set_request(request, 28, text)
     set_word(request, 3, code)
+    # XLA copies the text.
     return call(word(word(frame, Frame.API), Api.ERROR_CREATE), request)
 
 

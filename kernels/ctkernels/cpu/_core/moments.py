@@ -54,8 +54,9 @@ def integer_sums(x, first, last):
     count = np.int64(0)
     total = np.int64(0)
     squares = np.int64(0)
-    for start in range(0, pixels.size, 4096):
-        part = pixels[start : start + 4096]
+    # Blocks so short that no 32-bit sum overflows.
+    for start in range(0, pixels.size, BLOCK):
+        part = pixels[start : start + BLOCK]
         n = np.int32(0)
         s = np.int32(0)
         fine = np.uint32(0)
@@ -81,6 +82,7 @@ def integer_sums(x, first, last):
         count += n
         total += s
         squares += np.int64(fine) + (np.int64(coarse) << 16)
+    # Undo the move to int16: sums of (w + shift) and of its square.
     offset = np.int64(shift)
     return count, total + offset * count, squares + 2 * offset * total + offset * offset * count
 
@@ -92,8 +94,8 @@ def float_blocks(x, bits, first, last, everything, partials):
     ``everything``: all finite pixels count, so that a block with a finite sum needs no look at each pixel.
     """
     for b in range(partials.shape[0]):
-        values = x[b * 4096 : (b + 1) * 4096]
-        patterns = bits[b * 4096 : (b + 1) * 4096]
+        values = x[b * BLOCK : (b + 1) * BLOCK]
+        patterns = bits[b * BLOCK : (b + 1) * BLOCK]
         count = np.int64(values.size)
         total = np.float64(0.0)
         rest = np.float64(0.0)

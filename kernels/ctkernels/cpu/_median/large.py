@@ -86,7 +86,7 @@ def _distinct(part: Array, result: Array, row_of: Array, column_of: Array, size:
     else:
         ranks_module.spread_integers(bits, offset, rank_of, outside, row_of, column_of, ranks)
     index = scratch("median.index", result.size, np.uint16).reshape(result.shape)
-    # Few distinct values (windowed images) take two levels of 16 instead of 64: a quarter of the counters.
+    # Few distinct values (windowed images) take two levels of 16 instead of 64: a sixteenth of the counters.
     _filter_ranks(ranks, index, None, size, 16 if count <= 256 else 64)
     values = key_of[:count].astype(np.int32) - offset
     ranks_module.look_up(index, values.astype(result.dtype), result)
