@@ -64,11 +64,10 @@ def _floats(x: Array) -> tuple[Array, Any]:
 
 def _job(fields: type[IntEnum], shape: tuple[int, ...], out_channels: int, parts: int, **arrays: Array | None) -> Array:
     """The words of a job; ``arrays`` are ``fields`` in lower case, the address of None is 0."""
-    job = np.zeros(JOB_WORDS, np.int64)
-    job[: Job.ADDRESSES] = *shape, out_channels, parts
+    words = [*shape, out_channels, parts, *[0] * (JOB_WORDS - Job.ADDRESSES)]
     for name, array in arrays.items():
-        job[fields[name.upper()]] = 0 if array is None else array.ctypes.data
-    return job
+        words[fields[name.upper()]] = 0 if array is None else array.ctypes.data
+    return np.array(words, np.int64)
 
 
 def _packed(kind: Any, kernel: Array) -> Array:

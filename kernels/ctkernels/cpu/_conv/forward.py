@@ -21,7 +21,7 @@ from ctkernels.cpu._conv.lanes import BLOCK_BYTES, ROWS
 from ctkernels.cpu._conv.memory import clear, size_of, word
 from ctkernels.cpu._conv.product import product
 from ctkernels.cpu._conv.winograd import pool_outputs, transform_inputs
-from ctkernels.cpu._core.jit import jit
+from ctkernels.cpu._core.jit import jit, jit_inline
 from ctkernels.cpu._core.vectors import round_up
 
 _BANDS: Final = 8
@@ -72,7 +72,7 @@ def forward_task(kind, job, task, scratch):
             _winograd_row(kind, job, image, y, scratch)
 
 
-@jit
+@jit_inline
 def _row_addresses(kind, job, image, y):
     """Where the four rows of pixels under a row of windows begin, and the number of the row's first result."""
     height, width = word(job, Job.HEIGHT), word(job, Job.WIDTH)
@@ -82,14 +82,14 @@ def _row_addresses(kind, job, image, y):
     return source, (image * rows + y) * columns * f
 
 
-@jit
+@jit_inline
 def _argmax_at(job, result):
     """Address of the argmax of one result, 0 where nobody asks for it."""
     argmax = word(job, ForwardJob.ARGMAX)
     return argmax + result if argmax != 0 else 0
 
 
-@jit
+@jit_inline
 def _direct_row(kind, job, image, y):
     """A row of windows by the plain sum, two registers of output channels at a time: all sums stay in registers."""
     size = size_of(kind)
@@ -105,7 +105,7 @@ def _direct_row(kind, job, image, y):
         pool_row(kind, source, row, c, weights, f * size, bias + first * size, columns, out + k * size, argmax, f)
 
 
-@jit
+@jit_inline
 def _winograd_row(kind, job, image, y, scratch):
     """A row of windows: pixels to 16 planes of factors, a matrix product a plane, products to pooled results."""
     size = size_of(kind)

@@ -21,7 +21,7 @@ from ctkernels.cpu._conv.lanes import BLOCK_BYTES, ROWS
 from ctkernels.cpu._conv.memory import clear, size_of, word
 from ctkernels.cpu._conv.product import product
 from ctkernels.cpu._conv.winograd import gather_inputs, move_pixels, spread_gradient
-from ctkernels.cpu._core.jit import jit
+from ctkernels.cpu._core.jit import jit, jit_inline
 from ctkernels.cpu._core.vectors import round_up
 
 
@@ -63,7 +63,7 @@ def input_gradient_bands(images, window_rows, threads):
     return max(1, min(wanted, window_rows // 4))
 
 
-@jit
+@jit_inline
 def _areas(kind, job, scratch):
     """Addresses of the products, of sums of the bias, of a row that nobody reads, and of the carry rows."""
     width, f = word(job, Job.WIDTH), word(job, Job.OUT_CHANNELS)
@@ -99,7 +99,7 @@ def input_gradient_task(kind, job, task, scratch):
         _last_rows(kind, job, image, carry)
 
 
-@jit
+@jit_inline
 def _window_row(kind, job, image, y, above, scratch):
     """Two rows of pixels from a row of windows and the carry; of the row ``above`` a band only the carry is wanted."""
     size = size_of(kind)

@@ -5,6 +5,9 @@ each task says which). Words in memory and not arguments, because XLA's threads 
 task is one part of a job; it owns what it writes and its scratch, so that any thread may run it at any time, and the
 result does not depend on which thread did.
 
+The functions that a task is divided into are inlined again: called a row of windows at a time, they cost the forward
+pass up to 4 in 100.
+
 Packed weights are 16 planes for each slice of ``BLOCK_BYTES`` of output channels, zero where channels do not fill it.
 """
 

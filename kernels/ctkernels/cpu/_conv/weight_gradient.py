@@ -26,7 +26,7 @@ from ctkernels.cpu._conv.memory import add_parts, clear, size_of, word
 from ctkernels.cpu._conv.product import add_product
 from ctkernels.cpu._conv.weights import finish_kernel_gradient
 from ctkernels.cpu._conv.winograd import spread_gradient, transform_inputs
-from ctkernels.cpu._core.jit import jit
+from ctkernels.cpu._core.jit import jit, jit_inline
 from ctkernels.cpu._core.vectors import round_up
 
 _LEAST_PARTS: Final = 8
@@ -79,7 +79,7 @@ def weight_gradient_scratch(kind, height, width, in_channels, out_channels):
     return PLANES * (plane_bytes(kind, tiles, round_up(in_channels, ROWS)) + product_plane_bytes(tiles))
 
 
-@jit
+@jit_inline
 def _sums_of(kind, job, part):
     """Addresses of a part's sums for the kernel and for the bias."""
     c, f = channels_of(job)
@@ -110,14 +110,14 @@ def weight_gradient_task(kind, job, task, scratch):
             _winograd_rows(kind, job, task, image, first_row, count, scratch)
 
 
-@jit
+@jit_inline
 def _pixels_of(kind, job, image, y):
     """Address of the four rows of pixels under a row of windows."""
     width, c = word(job, Job.WIDTH), word(job, Job.IN_CHANNELS)
     return word(job, WeightGradientJob.X) + (image * word(job, Job.HEIGHT) + 2 * y) * width * c * size_of(kind)
 
 
-@jit
+@jit_inline
 def _direct_row(kind, job, task, image, y):
     """Add a row of windows to the sums by the plain formula, some registers of output channels at a time."""
     size = size_of(kind)
@@ -134,7 +134,7 @@ def _direct_row(kind, job, task, image, y):
         )  # fmt: skip
 
 
-@jit
+@jit_inline
 def _winograd_rows(kind, job, task, image, first_row, count, scratch):
     """Add ``count`` rows of windows to the sums in Winograd's form: the sum over tiles is a matrix product a plane."""
     size = size_of(kind)

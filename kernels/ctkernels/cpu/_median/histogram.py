@@ -59,8 +59,8 @@ def kernel(base: int) -> Callable[..., None]:
         middle = rows * columns // 2
         # Strips of columns, so that their histograms stay in cache.
         for first in range(0, width, strip):
-            wide = min(strip, width - first)
-            reach = wide + columns - 1
+            count = min(strip, width - first)
+            reach = count + columns - 1
             coarse[: reach * base] = 0
             fine[: reach * base * base] = 0
             # All rows of the first window but the last, which the loop below adds.
@@ -89,7 +89,7 @@ def kernel(base: int) -> Callable[..., None]:
                     block_add(window, 0, coarse, c * base, base)
                 # For which window each coarse bin's fine histogram was right last: none of this row.
                 valid[:] = -2 * columns
-                for x in range(wide):
+                for x in range(count):
                     # Counts are cumulative: as many bins as hold at most ``middle`` come before the median's.
                     high = block_count_up_to(window, 0, middle, base)
                     left: Any = middle
@@ -114,7 +114,7 @@ def kernel(base: int) -> Callable[..., None]:
                         if low > 0:
                             left -= np.int64(window_fine[at + low - 1])
                         rest[y, first + x] = left
-                    if x + 1 < wide:
+                    if x + 1 < count:
                         block_slide(window, 0, coarse, (x + columns) * base, x * base, base)
 
     return jit.jit_named(filter_ranks, f"filter_ranks_{base}")
