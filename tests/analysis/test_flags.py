@@ -16,6 +16,7 @@ from ctfast.analysis.flags.rules import find_flags
 from ctfast.analysis.scan.records import Collection, SliceRecord
 from ctfast.files import write_image
 from tests.analysis.analysis_build import body
+from tests.files.files_build import dicom
 
 Make = Callable[..., Analysis]
 
@@ -193,3 +194,12 @@ def test_every_rule_says_all_it_must() -> None:
 def test_units_of_other_rescale_types_are_named(slices: Make) -> None:
     analysis = slices(body(), units="Z_EFF")
     assert [f.value for f in analysis.flags if f.rule.key == "not_hu"] == ["the file names Z_EFF as its unit"]
+
+
+def test_a_slice_of_another_orientation_is_flagged(tmp_path: Path) -> None:
+    usual = {"PixelSpacing": [1, 1], "ImagePositionPatient": [0, 0, 0], "ImageOrientationPatient": [1, 0, 0, 0, 1, 0]}
+    for k in range(5):
+        turned = {"ImageOrientationPatient": [1, 0, 0, 0, -1, 0]} if k == 3 else {}
+        dicom(tmp_path / f"{k}.dcm", body() + np.int16(k), RescaleIntercept="0", **{**usual, **turned})
+    [flag] = [f for f in analyze(tmp_path).flags if f.rule.key == "orientation"]
+    assert (flag.slices, flag.value) == ((3,), "columns and rows run to L, A; most of the set to L, P")

@@ -47,6 +47,31 @@ RESCALE: Final = Rule(
 )  # fmt: skip
 
 
+def _orientation(records: Records) -> Iterator[Match]:
+    shown = {i: _in_plane(r) for i, r in enumerate(records) if r.facts.get("orientation")}
+    if len(set(shown.values())) < 2:
+        return
+    usual, _ = Counter(shown.values()).most_common(1)[0]
+    for index, directions in shown.items():
+        if directions != usual:
+            yield (index,), f"columns and rows run to {', '.join(directions)}; most of the set to {', '.join(usual)}"
+
+
+def _in_plane(record: SliceRecord) -> str:
+    """Letters that columns and rows of the pixels run to, after volumes were turned."""
+    turned = str(record.facts.get("turned") or "").rpartition(" to ")[2]
+    return (turned or str(record.facts["orientation"]))[:2]
+
+
+ORIENTATION: Final = Rule(
+    "orientation", "Orientation differs from the set", "warning", _orientation,
+    threshold="other directions of columns and rows in the patient than most slices that name them",
+    explanation="Seen from another side, or the patient lay otherwise: left and right, or front and back, are swapped "
+    "against the other slices.",
+    source="DICOM PS3.3 C.7.6.2.1.1 (Image Orientation Patient)",
+)  # fmt: skip
+
+
 def _noise(records: Records) -> Iterator[Match]:
     values = [r.stats.get("noise_sd") for r in records]
     known = [v for v in values if v is not None]
@@ -189,4 +214,4 @@ def _groups(keys: Sequence[str]) -> list[tuple[int, ...]]:
     return [tuple(group) for group in groups.values() if len(group) > 1]
 
 
-SET_RULES: Final = (RESCALE, NOISE, TISSUE, DUPLICATE, TWO_FORMATS, LABEL_LEAK, SPLIT_LEAK, ODD_FORM)
+SET_RULES: Final = (RESCALE, ORIENTATION, NOISE, TISSUE, DUPLICATE, TWO_FORMATS, LABEL_LEAK, SPLIT_LEAK, ODD_FORM)
