@@ -29,6 +29,7 @@ from ctkernels.cpu._histogram.values import CELLS, count_bytes
 from ctkernels.cpu._median import small
 from ctkernels.cpu._median.rows import PIXELS
 from ctkernels.cpu.clahe import few_bins_memory
+from ctkernels.shared.bin_positions import bins_of_values
 from ctkernels.shared.clahe_tiles import clip_pixels
 from ctkernels.shared.gaussian_weights import fill_value
 from ctkernels.shared.lines import window_line
@@ -153,9 +154,5 @@ def _clahe_arguments(shape: tuple[int, int], params: Mapping[str, Any]) -> tuple
 
 
 def _histogram_arguments(params: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Counters, and the bin of each value: ``numpy.histogram``'s, the last one closed on the right; -1 for none."""
-    edges = params["edges"]
-    levels = np.arange(_BINS, dtype=edges.dtype)
-    table = np.minimum(np.searchsorted(edges, levels, "right") - 1, edges.size - 2)
-    table[levels > edges[-1]] = -1
-    return (scratch("value counts", CELLS, np.uint32), table)
+    """Counters, and the bin of each value."""
+    return (scratch("value counts", CELLS, np.uint32), bins_of_values(params["edges"], _BYTE))

@@ -1,4 +1,4 @@
-"""How far a histogram's bins can be computed from pixels instead of searched for."""
+"""The bins of a histogram: of every value of an integer type, and how far they can be computed from pixels."""
 
 from __future__ import annotations
 
@@ -24,3 +24,12 @@ def position_error(edges: NDArray[Any], number: np.dtype[Any]) -> float:
     half = float(np.finfo(number).eps) / 2
     error = 1.01 * half * ((edges.size - 1) * (4 + 3 * largest / span) + 2)
     return error if error < _LARGEST_ERROR else math.inf
+
+
+def bins_of_values(edges: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[np.int64]:
+    """``numpy.histogram``'s bin of every value of an integer type, the last bin closed on the right; -1 for none."""
+    limits = np.iinfo(dtype)
+    values = np.arange(limits.min, limits.max + 1, dtype=np.int64).astype(edges.dtype)
+    bins = np.minimum(np.searchsorted(edges, values, "right") - 1, edges.size - 2)
+    bins[values > edges[-1]] = -1
+    return bins

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
+from ctkernels import contract
 from ctkernels.gpu._core.geometry import Plan, c_type, ceil_div, ceilings, images_axis, pixel_bytes
 from ctkernels.gpu._core.median_network import thread_rows
 
 Shape = tuple[int, int, int]
 Defines = dict[str, str | int]
 
-MODES: Final = {"reflect": 0, "mirror": 1, "nearest": 2, "wrap": 3, "constant": 4}
+MODES: Final = {mode: number for number, mode in enumerate(contract.MODES)}
 """Numbers of the border modes, as in ``border.cuh``."""
 
 PACKING_CAPABILITY: Final = 90

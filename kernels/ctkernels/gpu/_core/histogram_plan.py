@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from ctkernels.gpu._core import device
 from ctkernels.gpu._core.keys import key_dtype
-from ctkernels.shared.bin_positions import position_error
-from ctkernels.shared.keys import keys_of
+from ctkernels.shared.bin_positions import bins_of_values, position_error
+from ctkernels.shared.keys import key_bounds
 
 _SEARCH = 2.0
 """An error of so many bins tells the kernel that positions are of no use."""
@@ -41,10 +41,7 @@ def binning(edges: NDArray[Any], image_dtype: np.dtype[Any]) -> Binning:
 def _table(edges: NDArray[Any], image_dtype: np.dtype[Any]) -> NDArray[Any]:
     if image_dtype.kind == "f":
         return edges.astype(image_dtype) + image_dtype.type(0)  # + 0: -0 becomes 0
-    limits = np.iinfo(image_dtype)
-    values = np.arange(limits.min, limits.max + 1, dtype=np.int64).astype(edges.dtype)
-    bins = np.minimum(np.searchsorted(edges, values, "right") - 1, edges.size - 2)
-    return np.where((values >= edges[0]) & (values <= edges[-1]), bins, -1).astype(np.int32)
+    return bins_of_values(edges, image_dtype).astype(np.int32)
 
 
 @lru_cache(maxsize=64)
@@ -55,10 +52,7 @@ def _numbers(key: _Key) -> tuple[Any, ...]:
     if image_dtype.kind != "f":  # the table knows all
         return (bound(0), bound(0), np.int32(0), np.int32(0), np.int32(0))
     number = image_dtype.type
-    ends = edges[[0, -1]].astype(image_dtype)
-    ends[0] = -0.0 if ends[0] == 0 else ends[0]  # a range from 0 on holds both zeros
-    ends[1] = 0.0 if ends[1] == 0 else ends[1]
-    begin, end = keys_of(ends)
+    begin, end = key_bounds(image_dtype, (float(edges[0]), float(edges[-1])))
     error = min(position_error(edges, image_dtype), _SEARCH)
     scale = (edges.size - 1) / (float(edges[-1]) - float(edges[0])) if error < 1 else 0.0
     return (bound(begin), bound(end), number(edges[0]), number(scale), number(error))
