@@ -62,6 +62,18 @@ def test_a_workspace_of_the_promised_size_is_enough(host_gpu: Simulation, name: 
                 operation(x, given, **values, workspace=workspace[: room - 256])
 
 
+@pytest.mark.parametrize(("name", "params"), [("clahe", {}), ("gaussian_filter", {"sigma": 9.0})])
+def test_batches_beyond_the_scratch_go_in_parts(host_gpu: Simulation, name: str, params: dict[str, float]) -> None:
+    from ctkernels.gpu._core.geometry import lowered
+
+    host_gpu.shared_optin = 48 * 1024  # in which no tile of this sigma fits, so that it goes in two passes
+    case = Case(name, np.random.default_rng(2).integers(0, 255, (5, 40, 37)).astype(np.uint8), params, "values")
+    whole, launches = run(case), len(host_gpu.launches)
+    with lowered(scratch_bytes=1):
+        np.testing.assert_array_equal(run(case), whole)
+    assert len(host_gpu.launches) > 3 * launches
+
+
 def test_refused_arrays(host_gpu: Simulation) -> None:
     import cupy
 
