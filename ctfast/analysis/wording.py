@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from ctfast.analysis.scan.records import SliceRecord
 
-_UNITS: Final = {"hu": "HU", "stored": "stored values", "unknown": "unknown unit"}
+_UNITS: Final = {"hu": "HU", "stored": "stored values", "display": "brightness", "unknown": "unknown unit"}
 _NOT_HU: Final = {
     "stored": "stored values: the file names no rescale to HU",
+    "display": "the brightness of a picture, after a window that nobody knows",
     "unknown": "unit unknown: the file does not say that its values are HU",
 }
 

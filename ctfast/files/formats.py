@@ -59,7 +59,9 @@ class Format:
         writer: the same of a ``Writer``; empty for a format that is not written.
         output: extension of a run's outputs.
         compressions: what ``compression=`` may be.
-        package: what reader and writer import from outside, where ctfast itself does not depend on it.
+        package: what the reader imports from outside, where ctfast itself does not depend on it, as pip knows it.
+        module: the same as Python knows it, where it is called something else.
+        writer_alone: whether the writer works without it.
         extra: the extra of ctfast that installs this package.
     """
 
@@ -75,6 +77,8 @@ class Format:
     output: str = ""
     compressions: tuple[str, ...] = ("none",)
     package: str = ""
+    module: str = ""
+    writer_alone: bool = False
     extra: str = ""
 
     @property
@@ -89,22 +93,28 @@ class Format:
 
     def read(self, request: Request) -> Image:
         """Read a file of this format."""
-        reader: Reader = self._function(self.reader)
+        self._check_package()
+        reader: Reader = _function(self.reader)
         return reader(request)
 
     def write(self, file: IO[bytes], pixels: np.ndarray, options: WriteOptions) -> None:
         """Write a file of this format."""
-        writer: Writer = self._function(self.writer)
+        if not self.writer_alone:
+            self._check_package()
+        writer: Writer = _function(self.writer)
         writer(file, pixels, options)
 
-    def _function(self, home: str) -> Any:
+    def _check_package(self) -> None:
         if self.package:
             try:
-                importlib.import_module(self.package)
+                importlib.import_module(self.module or self.package)
             except ImportError as error:
                 raise missing_extra(f"{self.title} files need {self.package}", self.extra) from error
-        module, _, function = home.partition(":")
-        return getattr(importlib.import_module(f"ctfast.files.{module}"), function)
+
+
+def _function(home: str) -> Any:
+    module, _, function = home.partition(":")
+    return getattr(importlib.import_module(f"ctfast.files.{module}"), function)
 
 
 FORMATS: Final = (
@@ -161,6 +171,7 @@ FORMATS: Final = (
         output=".mha",
         compressions=("none", "zlib"),
         package="SimpleITK",
+        writer_alone=True,
         extra="volumes",
     ),
     Format(
@@ -173,6 +184,7 @@ FORMATS: Final = (
         output=".nrrd",
         compressions=("none", "zlib"),
         package="SimpleITK",
+        writer_alone=True,
         extra="volumes",
     ),
     Format(
@@ -180,8 +192,23 @@ FORMATS: Final = (
         title="PNG",
         extensions=(".png",),
         magic=((0, b"\x89PNG"),),
+        reader="picture:read_png",
         writer="png:write_png",
         output=".png",
+        package="pillow",
+        module="PIL",
+        writer_alone=True,
+        extra="pictures",
+    ),
+    Format(
+        name="jpeg",
+        title="JPEG",
+        extensions=(".jpg", ".jpeg"),
+        magic=((0, b"\xff\xd8\xff"),),
+        reader="picture:read_jpeg",
+        package="pillow",
+        module="PIL",
+        extra="pictures",
     ),
 )
 READ: Final = tuple(row for row in FORMATS if row.reader)

@@ -94,7 +94,8 @@ class Image:
     Attributes:
         pixels: ``(H, W)`` or ``(frames, H, W)``; native byte order, C-contiguous; uint8, int16, uint16, float32 or
             float64.
-        units: ``"hu"`` (Hounsfield units), ``"stored"`` (the numbers in the file, no unit known), ``"unknown"``, or
+        units: ``"hu"`` (Hounsfield units), ``"stored"`` (the numbers in the file, no unit known), ``"display"``
+            (brightness of a picture), ``"unknown"``, or
             another DICOM Rescale Type by its name: see ``ctfast.files.units``.
         source: The file.
         format: name of its row in ``ctfast.files.formats``, such as ``"tiff"`` or ``"dicom"``, by content.

@@ -9,6 +9,7 @@ import numpy as np
 
 from ctfast.batch.choices import AXES, ORIENT, UNITS, Axes, Orient, UnitsChoice, check_choice
 from ctfast.errors import ArgumentError
+from ctfast.files._convert import linear
 from ctfast.files._decoder_errors import callers, decoding
 from ctfast.files.image import Allocate, Image, Limits, Request
 from ctfast.files.recognize import check_format, read_head
@@ -25,6 +26,7 @@ def read_image(
     allocate: Allocate | None = None,
     orient: Orient = "display",
     axes: Axes = "auto",
+    offset: int = 0,
 ) -> Image:
     """Read a CT image file of any format that ``ctfast.files.formats.READ`` lists.
 
@@ -44,6 +46,7 @@ def read_image(
 
         axes: Where slices lie in a plain array (``.npy``) of three axes: ``"first"``, ``"last"``, or ``"auto"``: first,
             and an array whose shape speaks for last is refused.
+        offset: Added to the values, for data sets that document one: DeepLesion's 16-bit PNG are HU + 32768 (-32768).
 
     Returns:
         The image; see ``Image`` for shape, dtype and units. With ``allocate``, its pixels are the array that was given.
@@ -62,8 +65,17 @@ def read_image(
     kind = check_format(path, head)
     own = None if allocate is None else callers(_checked(allocate))
     with decoding(path, kind.title):
-        image = kind.read(Request(path, head, units, limits, own, orient, axes))
+        image = kind.read(Request(path, head, units, limits, None if offset else own, orient, axes))
+        if offset:
+            image = _moved(image, offset, own)
     return _with_units(image, units)
+
+
+def _moved(image: Image, offset: int, allocate: Allocate | None) -> Image:
+    pixels = linear(image.pixels, 1.0, float(offset), allocate)
+    padding = None if image.padding is None else image.padding + offset
+    units = "unknown" if image.units == "hu" else image.units
+    return replace(image, pixels=pixels, padding=padding, units=units, meta=image.noted(f"{offset} was added"))
 
 
 def _with_units(image: Image, choice: UnitsChoice) -> Image:

@@ -18,7 +18,6 @@ from ctfast.files.formats import FORMATS, READ, Format, by_extension
 HEAD_BYTES: Final = 1024
 
 _FOREIGN: Final[dict[bytes, str]] = {
-    b"\xff\xd8\xff": "a JPEG image",
     b"%PDF": "a PDF document",
     b"PK\x03\x04": "a ZIP archive",
     b"\x1f\x8b": "gzip-compressed data",

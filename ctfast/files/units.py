@@ -1,6 +1,7 @@
 """What pixel values are, and whether values that are called HU can be.
 
-Units are ``"hu"``, ``"stored"`` (numbers as stored, no unit known), ``"unknown"``, or another Rescale Type by its DICOM
+Units are ``"hu"``, ``"stored"`` (numbers as stored, no unit known), ``"display"`` (brightness of a picture, after a
+window that nobody knows), ``"unknown"``, or another Rescale Type by its DICOM
 name, such as ``"Z_EFF"``, ``"MGML"`` or ``"US"`` (unspecified).
 
 Headers lie in a few well-known ways (values that wrapped around, signed pixels tagged as unsigned, a rescale that was
@@ -17,9 +18,10 @@ from typing import Final
 
 import numpy as np
 
+from ctfast.errors import FileFormatError
 from ctfast.files.image import Image
 
-PLAIN: Final = ("hu", "stored", "unknown")
+PLAIN: Final = ("hu", "stored", "display", "unknown")
 UNSPECIFIED: Final = "US"
 _NAME: Final = re.compile(r"[A-Z0-9_ ]{1,16}")
 _SIDE: Final = 40
@@ -37,6 +39,19 @@ def is_unit(text: str) -> bool:
 def is_another_unit(units: str) -> bool:
     """Whether the file itself names a unit that is not HU, which no caller can make HU."""
     return units not in (*PLAIN, UNSPECIFIED)
+
+
+def check_display(image: Image, expects_hu: bool) -> None:
+    """Refuse brightness where HU are needed; nothing is left of them after an unknown window.
+
+    Raises:
+        FileFormatError: With the ways out.
+    """
+    if expects_hu and image.units == "display":
+        raise FileFormatError(
+            f"{image.source}: the brightness of a picture, not HU, which a window or tissue of this pipeline needs; "
+            "--units hu (units='hu') if its values are HU, else steps that name no HU"
+        )
 
 
 def doubt(image: Image) -> str:

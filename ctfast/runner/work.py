@@ -18,6 +18,7 @@ from ctfast.batch.stamp import sha256_of, stamp_of
 from ctfast.batch.workers import DIED
 from ctfast.errors import CTFastError, FileFormatError
 from ctfast.files import Allocate, Image, Limits, read_image, write_image
+from ctfast.files.units import check_display
 from ctfast.results import Histogram, PipelineResult, Summary
 from ctfast.runner.manifest import STALE, Row, set_aside
 from ctfast.runner.planning import Settings, Task
@@ -83,6 +84,7 @@ def load(task: Task, settings: Settings, row: Row, allocate: Allocate | None = N
     if settings.modality != "any" and modality and modality not in settings.modality.split(","):
         raise LeftOutError(f"modality {modality}, not {settings.modality} (--modality {modality} takes it)")
     row["units"] = row["values"] = image.units
+    check_display(image, settings.pipeline.expects_hu)
     row["notes"], row["orientation"] = str(image.meta.get("notes", "")), str(image.meta.get("orientation", ""))
     if image.geometry is not None:
         row["affine"] = [list(numbers) for numbers in image.geometry.affine]

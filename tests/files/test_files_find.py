@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ctfast.errors import FileFormatError, UsageError
-from ctfast.files import find_images, read_image, write_image
+from ctfast.files import find_images, read_image
 from tests.files.files_build import data_set, dicom, raw_tiff, save, slice_hu
 
 
@@ -137,10 +137,10 @@ def test_tables_of_small_integers_are_no_data_sets(tree: Path) -> None:
 
 
 def test_nothing_found_says_what_was_left_out_and_what_is_read(tmp_path: Path) -> None:
-    write_image(tmp_path / "a.png", np.zeros((4, 4), np.uint8))
-    write_image(tmp_path / "b.png", np.zeros((4, 4), np.uint8))
+    (tmp_path / "a.gif").write_bytes(b"GIF89a")
+    (tmp_path / "b.gif").write_bytes(b"GIF89a")
     (tmp_path / "c.txt").write_text("text")
-    with pytest.raises(UsageError, match=r"2 a PNG image \(.png\), 1 no image \(.txt\).*NIfTI \(.nii .nii.gz\)"):
+    with pytest.raises(UsageError, match=r"2 a GIF image \(.gif\), 1 no image \(.txt\).*NIfTI \(.nii .nii.gz\)"):
         find_images([tmp_path])
 
 

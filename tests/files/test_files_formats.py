@@ -60,12 +60,25 @@ def test_compressions_are_those_of_the_type() -> None:
 
 
 def test_extensions() -> None:
-    names = {"a.TIF": ".tif", "a.b.nii.gz": ".nii.gz", "a.nii": ".nii", "a.gz": "", ".tif": "", "a.png": "", "dcm": ""}
+    names = {
+        "a.TIF": ".tif",
+        "a.b.nii.gz": ".nii.gz",
+        "a.nii": ".nii",
+        "a.gz": "",
+        ".tif": "",
+        "a.png": ".png",
+        "dcm": "",
+    }
     assert {name: formats.extension(Path(name)) for name in names} == names
 
 
 def test_doctor_knows_the_extras() -> None:
-    assert formats.extras() == {"dicom": ("pydicom",), "nifti": ("nibabel",), "volumes": ("SimpleITK",)}
+    assert formats.extras() == {
+        "dicom": ("pydicom",),
+        "nifti": ("nibabel",),
+        "volumes": ("SimpleITK",),
+        "pictures": ("pillow",),
+    }
     assert formats.extras().items() <= EXTRAS.items()
 
 

@@ -15,7 +15,7 @@ from ctfast import Pipeline
 from ctfast.batch import limits
 from ctfast.cli import app
 from ctfast.errors import UsageError
-from ctfast.files import read_image, write_image
+from ctfast.files import read_image
 from ctfast.runner import plan, run
 from tests.files.files_build import data_set, dicom, save, slice_hu
 
@@ -32,7 +32,7 @@ def rows_of(out: Path) -> dict[str, dict[str, Any]]:
 def test_every_path_has_a_row(make_folder: Make, tmp_path: Path, pipeline: Pipeline) -> None:
     folder, out = make_folder(2), tmp_path / "out"
     (folder / "notes.txt").write_text("text")
-    write_image(folder / "a.png", np.zeros((4, 4), np.uint8))
+    (folder / "a.gif").write_bytes(b"GIF89a")
     (folder / "gone.dcm").symlink_to(tmp_path / "annex" / "gone.dcm")
     rt = "1.2.840.10008.5.1.4.1.1.481.3"
     ds = data_set(slice_hu(), SOPClassUID=rt, PixelData=None)
@@ -47,11 +47,11 @@ def test_every_path_has_a_row(make_folder: Make, tmp_path: Path, pipeline: Pipel
             "slice_001.tif": "ok",
             "gone.dcm": "failed",
             "notes.txt": "skipped",
-            "a.png": "skipped",
+            "a.gif": "skipped",
             "rs.dcm": "skipped",
         }
         assert rows["rs.dcm"]["error"] == "DICOM RT structure set"
-        assert rows["a.png"]["error"] == "a PNG image (.png)"
+        assert rows["a.gif"]["error"] == "a GIF image (.gif)"
     assert "gone.dcm" in (out / "failures.csv").read_text()
 
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ctfast.batch.choices import UnitsChoice
 from ctfast.errors import ArgumentError, FileFormatError, ShapeError
 from ctfast.files import Image, Limits, read_image
+from ctfast.files.units import check_display
 from ctfast.model.data._area import area_resize
 from ctfast.pipeline import Pipeline, Step
 
@@ -134,6 +135,7 @@ class Preprocessing:
             OSError, FileFormatError: If the file cannot be read; names it.
         """
         image = read_image(path, units=units) if limits is None else read_image(path, units=units, limits=limits)
+        check_display(image, self.pipeline.expects_hu)
         try:
             made = self(image.pixels)
         except ShapeError as error:
