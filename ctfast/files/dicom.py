@@ -68,12 +68,12 @@ def read_dicom(request: Request) -> Image:
     meta["padding_range_limit"] = _in_units(limit_value, lay, rescales, inverted)
     meta.update(count_nonfinite(pixels))
     size, source = spacing(ds)
-    place = geometry(ds, lay.frames, size)
-    if place is not None:
-        meta["orientation"], meta["slice_spacing"] = place.orientation, place.spacing[0]
+    affine = geometry(ds, lay.frames, size)
+    if affine is not None:
+        meta["orientation"], meta["slice_spacing"] = affine.orientation, affine.spacing[0]
     if source:
         meta["spacing_from"] = source
-    return Image(pixels, units, path, "dicom", _in_units(padding, lay, rescales, inverted), size, meta, place)
+    return Image(pixels, units, path, "dicom", _in_units(padding, lay, rescales, inverted), size, meta, affine)
 
 
 def _data_set(path: Path, head: bytes, limits: Limits) -> Any:

@@ -61,13 +61,13 @@ def read_nifti(request: Request) -> Image:
     stored = np.asarray(volume.dataobj.get_unscaled()).reshape(shape, order="F").T
     zooms = [*map(float, header.get_zooms()[:3]), 0.0, 0.0][:3]
     scale = _MILLIMETRES.get(header.get_xyzt_units()[0])
-    place = _geometry(header, scale or 1.0)  # nibabel and others write mm without saying so
-    if place is not None and request.orient == "display":
+    geometry = _geometry(header, scale or 1.0)  # nibabel and others write mm without saying so
+    if geometry is not None and request.orient == "display":
         frames = len(stored) if stored.ndim == 3 else 1
-        wanted = place.display(frames)
-        if wanted != place.orientation:
-            turn = place.turn_to(wanted, frames)
-            place, stored = place.turned(turn, stored.shape), turn.of(stored)
+        wanted = geometry.display(frames)
+        if wanted != geometry.orientation:
+            turn = geometry.turn_to(wanted, frames)
+            geometry, stored = geometry.turned(turn, stored.shape), turn.of(stored)
     slope, intercept = (1.0, 0.0) if request.units == "stored" else _scaling(volume)
     if (slope, intercept) == (1.0, 0.0):
         pixels = to_supported(stored, allocate)
@@ -80,14 +80,14 @@ def read_nifti(request: Request) -> Image:
     }
     meta.update(count_nonfinite(pixels))
     spacing = None
-    if place is not None:
-        spacing, meta["slice_spacing"] = place.spacing[1:], place.spacing[0]
-        meta["orientation"] = place.stored or place.orientation
-        if place.stored:
-            meta["turned"] = f"{place.stored} to {place.orientation}"
+    if geometry is not None:
+        spacing, meta["slice_spacing"] = geometry.spacing[1:], geometry.spacing[0]
+        meta["orientation"] = geometry.stored or geometry.orientation
+        if geometry.stored:
+            meta["turned"] = f"{geometry.stored} to {geometry.orientation}"
     elif scale is not None and min(zooms[:2]) > 0 and all(map(math.isfinite, zooms)):
         spacing, meta["slice_spacing"] = (zooms[1] * scale, zooms[0] * scale), zooms[2] * scale
-    return Image(pixels, _units_of(header), path, "nifti", None, spacing, meta, place)
+    return Image(pixels, _units_of(header), path, "nifti", None, spacing, meta, geometry)
 
 
 def _geometry(header: Any, scale: float) -> Geometry | None:
@@ -159,7 +159,7 @@ def _stored_order(pixels: np.ndarray, geometry: Geometry | None) -> tuple[np.nda
     """Data in the order of NIfTI's axes, as the volume was stored before it was turned, and their affine (RAS)."""
     if geometry is None:
         return pixels.T, None
-    pixels = pixels.reshape(-1, *pixels.shape[-2:])  # a slice has a place along its normal too: three axes
+    pixels = pixels.reshape(-1, *pixels.shape[-2:])  # a slice has a position along its normal too: three axes
     frames = len(pixels)
     if geometry.stored and geometry.stored != geometry.orientation:
         turn = geometry.turn_to(geometry.stored, frames)

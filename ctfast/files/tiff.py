@@ -98,8 +98,8 @@ def read_tiff(request: Request) -> Image:
         pixels = linear(stored, *calibration, allocate, narrow=True)
         meta["rescale_slope"], meta["rescale_intercept"] = calibration
     meta.update(count_nonfinite(pixels))
-    place = Geometry.parse(str(meta.pop("affine", "")))
-    return Image(pixels, _units_of(path, first, facts), path, "tiff", padding, _spacing(meta), meta, place)
+    geometry = Geometry.parse(str(meta.pop("affine", "")))
+    return Image(pixels, _units_of(path, first, facts), path, "tiff", padding, _spacing(meta), meta, geometry)
 
 
 def _equal_pages(tif: Any, limits: Limits) -> list[Any]:
