@@ -43,6 +43,12 @@ def is_metaimage(head: bytes) -> bool:
     return bool(first and re.search(rb"^\s*NDims\s*=\s*\d", head, re.MULTILINE))
 
 
+def is_npz(head: bytes) -> bool:
+    """Whether the first bytes are those of a ZIP archive whose first member is a NumPy array."""
+    name = head[30 : 30 + int.from_bytes(head[26:28], "little")]
+    return head.startswith(b"PK\x03\x04") and name.endswith(b".npy")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Format:
     """One file format.
@@ -147,6 +153,23 @@ FORMATS: Final = (
         reader="npy:read_npy",
         writer="npy:write_npy",
         output=".npy",
+    ),
+    Format(
+        name="npz",
+        title="NumPy .npz",
+        extensions=(".npz",),
+        magic=(),
+        without_magic=is_npz,
+        reader="npz:read_npz",
+    ),
+    Format(
+        name="b2nd",
+        title="Blosc2",
+        extensions=(".b2nd",),
+        magic=((1, b"\xa8b2frame\0"),),
+        reader="b2nd:read_b2nd",
+        package="blosc2",
+        extra="arrays",
     ),
     Format(
         name="nifti",

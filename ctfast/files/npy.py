@@ -28,16 +28,10 @@ def read_npy(request: Request) -> Image:
     """
     path, limits, allocate = request.path, request.limits, request.allocate
     with path.open("rb") as file:
-        version = np.lib.format.read_magic(file)
-        if version == (1, 0):
-            shape, by_column, dtype = np.lib.format.read_array_header_1_0(file)
-        elif version == (2, 0):
-            shape, by_column, dtype = np.lib.format.read_array_header_2_0(file)
-        else:
-            raise FileFormatError(f".npy version {version} is not supported; versions 1 and 2 are")
+        shape, by_column, dtype = read_header(file)
         if dtype.hasobject or dtype.kind not in "iuf":
             raise FileFormatError(f"holds {dtype}, not numbers; integers and floats are read")
-        _check_shape(shape, request.axes)
+        check_shape(shape, request.axes)
         needed = math.prod(shape) * dtype.itemsize
         if needed > limits.max_bytes:
             raise FileFormatError(f"{shape} {dtype} needs {needed} bytes; the limit is {limits.max_bytes}")
@@ -57,7 +51,17 @@ def read_npy(request: Request) -> Image:
     return Image(pixels, "unknown", path, "npy", meta={"stored_dtype": dtype.newbyteorder("=").name})
 
 
-def _check_shape(shape: tuple[int, ...], axes: Axes) -> None:
+def read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, whether columns come first, and dtype of an array whose pixels follow in ``file``."""
+    version = np.lib.format.read_magic(file)
+    if version == (1, 0):
+        return np.lib.format.read_array_header_1_0(file)
+    if version == (2, 0):
+        return np.lib.format.read_array_header_2_0(file)
+    raise FileFormatError(f".npy version {version} is not supported; versions 1 and 2 are")
+
+
+def check_shape(shape: tuple[int, ...], axes: Axes) -> None:
     """Refuse what is no image or stack of images."""
     if len(shape) not in (2, 3) or min(shape) < 1:
         raise FileFormatError(f"shape {shape} is no image; (H, W) and (frames, H, W) are read")
