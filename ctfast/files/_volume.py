@@ -20,15 +20,13 @@ def image_shape(shape: tuple[int, ...], *, trailing: bool = False) -> tuple[int,
     """``(H, W)`` or ``(frames, H, W)`` without leading (or trailing) axes of length 1.
 
     Raises:
-        FileFormatError: For other ranks, empty arrays, and shapes whose last axis may be colour.
+        FileFormatError: For other ranks and empty arrays.
     """
     kept = shape
     while len(kept) > 2 and kept[-1 if trailing else 0] == 1:
         kept = kept[:-1] if trailing else kept[1:]
     if len(kept) not in (2, 3) or min(kept) < 1:
         raise FileFormatError(f"shape {shape} is no image; (H, W) and (frames, H, W) are read: save one volume a file")
-    if len(kept) == 3 and kept[-1] in (3, 4):
-        raise FileFormatError(f"shape {shape} may be colour or very narrow images; save one channel as (H, W)")
     return kept
 
 

@@ -169,6 +169,10 @@ class TestMetaImage:
         with pytest.raises(FileFormatError):
             read_image(listed)
 
+    def test_narrow_images_are_no_colour(self, tmp_path: Path) -> None:
+        path = metaimage(tmp_path / "x.mha", VOLUME[0].tobytes(), DimSize="4 30 4")
+        np.testing.assert_array_equal(read_image(path).pixels, VOLUME[0].reshape(4, 30, 4))
+
     def test_place_is_not_invented(self, tmp_path: Path) -> None:
         image = read_image(metaimage(tmp_path / "x.mha", ElementSpacing="0.5 0.6 2"))
         assert (image.geometry, image.spacing, image.meta["slice_spacing"]) == (None, (0.6, 0.5), 2)
