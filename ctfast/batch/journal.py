@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 from ctfast.batch.atomic import replacing
 from ctfast.batch.held import hold
-from ctfast.errors import UsageError
+from ctfast.errors import MachineError, UsageError
 
 R = TypeVar("R")
 
@@ -117,11 +118,12 @@ class Journal(Generic[R]):
                 yield start, record
 
     @contextmanager
-    def appending(self) -> Iterator[Callable[..., None]]:
-        """A function that appends the records it is given, together.
+    def appending(self, *, durable: bool = False) -> Iterator[Callable[..., None]]:
+        """A function that appends the records it is given, together, and where ``durable`` flushes them to the disk.
 
         Raises:
             UsageError: as for ``records``; the file stays as it is then.
+            MachineError: when appending, where the file was moved or removed meanwhile: nobody would find the records.
         """
         end = 0
         for start, text in self._whole_texts():
@@ -133,15 +135,21 @@ class Journal(Generic[R]):
                 file.write(self._header)
                 file.flush()
 
+            opened = os.fstat(file.fileno())
+
             def append(*records: R) -> None:
                 file.write(b"".join(map(self.kind.encode, records)))
                 file.flush()
+                if durable:
+                    os.fsync(file.fileno())
+                if not _is(self.path, opened):
+                    raise MachineError(f"{self.path} was moved or removed while it was being written")
 
             yield append
 
-    def rewrite(self, records: Iterable[R]) -> None:
+    def rewrite(self, records: Iterable[R], *, durable: bool = False) -> None:
         """Replace the file, whole or not at all; ``records`` may come from the file as it is."""
-        with replacing(self.path, "wb") as file:
+        with replacing(self.path, "wb", durable=durable) as file:
             file.write(self._header)
             file.writelines(map(self.kind.encode, records))
 
@@ -175,3 +183,10 @@ class Journal(Generic[R]):
         if self.kind.columns is not None and self.kind.decode(text) != list(self.kind.columns):
             listed = ", ".join(self.kind.columns[:4])
             raise UsageError(f"{self.path} is not a table with the columns {listed}, ...: choose another name for it")
+
+
+def _is(path: Path, opened: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(os.stat(path), opened)
+    except OSError:
+        return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -61,6 +61,9 @@ def _plain(total: int, console: Console) -> Progress:
         last = now
         rate = done / (now - start)
         left = (total - done) / rate if rate else 0.0
-        console.print(f"{done}/{total} files, {rate:.1f} files/s, {failed} failed, {left:.0f} s left", highlight=False)
+        with suppress(OSError):  # a full disk behind stdout must not end the work
+            console.print(
+                f"{done}/{total} files, {rate:.1f} files/s, {failed} failed, {left:.0f} s left", highlight=False
+            )
 
     return progress

@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from functools import partial
 from itertools import islice
+from multiprocessing import forkserver
 from typing import Any, Final, TypeVar
 
 from ctfast.batch.choices import POOLS, check_choice
+from ctfast.errors import MachineError
 
 DIED: Final = "the process that read this file died: out of memory, or a crash inside a decoder"
 _AHEAD: Final = 2
@@ -52,6 +56,7 @@ def bounded_map(
     processes: bool = False,
     ordered: bool = True,
     died: Callable[[A], B] | None = None,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[B]:
     """``work(item)`` for every item; at most two items a worker are drawn and not yet given back.
 
@@ -63,6 +68,7 @@ def bounded_map(
             ``if __name__ == "__main__"`` guard.
         ordered: results in the order of the items, or as they finish.
         died: what stands for the result of an item that killed its process.
+        stopped: whether somebody ended the work, and the processes with it: what they did not finish is left out then.
 
     Raises:
         RuntimeError: an item killed its process and ``died`` is not given; the text names the item.
@@ -76,13 +82,16 @@ def bounded_map(
         flight: Flight[B, A] = {}
         pool = _new_pool(workers, work)
         try:
-            yield from _in_flight(pool, work, waiting, workers, ordered, flight)
+            yield from _in_flight(pool, partial(_in_worker, work=work), waiting, workers, ordered, flight)
             return
         except BrokenProcessPool:
             # Whatever was in flight may have done it; what had finished before is not done twice.
             suspects = dict(flight)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+        if stopped():
+            yield from (future.result() for future in suspects if _has_result(future))
+            return
         yield from _one_by_one(work, suspects, died or _raise_died)
 
 
@@ -120,12 +129,14 @@ def _one_by_one(work: Callable[[A], B], suspects: Flight[B, A], died: Callable[[
     pool = None
     try:
         for future, item in suspects.items():
-            if future.done() and not future.cancelled() and future.exception() is None:
+            if _has_result(future):
                 yield future.result()
                 continue
-            pool = pool or _new_pool(1, work)
+            if pool is None:
+                pool = _new_pool(1, work)
+                _check_start(pool)
             try:
-                result = pool.submit(work, item).result()
+                result = pool.submit(_in_worker, item, work).result()
             except BrokenProcessPool:
                 pool.shutdown()
                 pool, result = None, died(item)
@@ -133,6 +144,20 @@ def _one_by_one(work: Callable[[A], B], suspects: Flight[B, A], died: Callable[[
     finally:
         if pool is not None:
             pool.shutdown()
+
+
+def _has_result(future: Future[Any]) -> bool:
+    return future.done() and not future.cancelled() and future.exception() is None
+
+
+def _check_start(pool: ProcessPoolExecutor) -> None:
+    """A process that dies before it was given an item is no item's fault."""
+    try:
+        pool.submit(os.getpid).result()
+    except BrokenProcessPool:
+        raise MachineError(
+            "worker processes end as soon as they start: leave them more memory (ulimit -v), or take --pool threads"
+        ) from None
 
 
 def _raise_died(item: object) -> Any:
@@ -146,14 +171,43 @@ def _new_pool(workers: int, work: Callable[..., object]) -> ProcessPoolExecutor:
     if method == "forkserver":
         # Imported once, for all of them.
         context.set_forkserver_preload([(work.func if isinstance(work, partial) else work).__module__])
+        # Ctrl-C and often SIGTERM go to the whole process group. The server that forks the workers must outlive them,
+        # and workers, which inherit this, must not be hit before they know how to end (``_start``).
+        with _blocked(signal.SIGINT, signal.SIGTERM):
+            forkserver.ensure_running()
     return ProcessPoolExecutor(workers, mp_context=context, initializer=_start)
+
+
+@contextmanager
+def _blocked(*numbers: int) -> Iterator[None]:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _start() -> None:
     from ctfast.threads import set_num_threads
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _end_quietly)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     set_num_threads(1)  # the cores are taken by the other workers
     threading.Thread(target=_exit_with_parent, daemon=True).start()
+
+
+def _end_quietly(*_: object) -> None:
+    """A worker that is told to end takes back what it was writing, and leaves the rest to the parent."""
+    raise SystemExit(128 + signal.SIGTERM)
+
+
+def _in_worker(item: A, work: Callable[[A], B]) -> B:
+    try:
+        return work(item)
+    except SystemExit:  # else the pool would hand it to the parent as this item's error, and go on
+        os._exit(128 + signal.SIGTERM)
 
 
 def _exit_with_parent() -> None:

@@ -1,21 +1,26 @@
 """The command line: it parses, calls, and turns errors into exit codes.
 
-0 done, 1 some files failed, 2 wrong usage, 130 interrupted.
+0 done; 1 some files failed; 2 wrong usage; 3 the computer failed and no file (full disk, no memory, too few open files,
+a folder that can't be written), what was done is kept; 130 interrupted; 143 terminated.
 """
 
 from __future__ import annotations
 
 import atexit
-import errno
 import gc
+import os
+import signal
+from contextlib import suppress
 from typing import Annotated
 
 import typer
 
+from ctfast.batch.interrupts import raise_terminated
+from ctfast.batch.machine import described
 from ctfast.cli import report, run, tools
 from ctfast.cli.model import add_model_commands
 from ctfast.cli.options import Commands
-from ctfast.errors import CTFastError, missing_extra
+from ctfast.errors import CTFastError, MachineError, missing_extra
 
 app = typer.Typer(
     name="ctfast", cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
@@ -51,13 +56,16 @@ app.command()(tools.demo)
 
 
 def main() -> None:
-    """Entry point: errors of ours, and folders that can't be written, become one line and exit code 2."""
+    """Entry point: errors of ours and of the computer become one line and an exit code."""
     # JAX and Numba make very many objects that stay: looking through them for garbage, again and again while they are
     # imported and once more at the end, took a third of a short command.
     gc.set_threshold(100_000, 50, 50)
     atexit.register(gc.freeze)
+    signal.signal(signal.SIGTERM, raise_terminated)
     try:
         app()
+    except MachineError as error:
+        _stop(str(error), 3)
     except CTFastError as error:
         _stop(str(error))
     except ModuleNotFoundError as error:
@@ -66,15 +74,19 @@ def main() -> None:
         if (error.name or "").partition(".")[0] not in EXTRA:
             raise
         _stop(str(missing_extra(f"this needs {error.name}", "nn")))
-    except OSError as error:
-        if not isinstance(error, (PermissionError, NotADirectoryError)) and error.errno != errno.EROFS:
-            raise
+    except NotADirectoryError as error:
         _stop(f"{error.filename}: {error.strerror}")
+    except (OSError, MemoryError) as error:
+        _stop(str(described(error)), 3)
 
 
-def _stop(reason: str) -> None:
-    typer.echo(f"ctfast: {reason}", err=True)
-    raise SystemExit(2) from None
+def _stop(reason: str, code: int = 2) -> None:
+    with suppress(OSError):
+        typer.echo(f"ctfast: {reason}", err=True)
+    # What is left for stdout on a full disk would end in an error of the interpreter.
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    raise SystemExit(code) from None
 
 
 if __name__ == "__main__":

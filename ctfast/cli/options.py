@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup, TyperOption
 
 from ctfast.batch.choices import UNITS
+from ctfast.batch.interrupts import Terminated
 from ctfast.errors import CTFastError
 
 if TYPE_CHECKING:
@@ -52,11 +53,12 @@ class Commands(TyperGroup):
         except CTFastError as error:
             error.args = (in_words_of_options(str(error), self._parameters(ctx)),)
             raise
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
             resumes = any(option.name == "resume" for option in self._parameters(ctx))
             again = "; run the same command again to continue" if resumes else ""
-            typer.echo(f"ctfast: interrupted{again}", err=True)
-            raise typer.Exit(130) from None
+            terminated = isinstance(error, Terminated)
+            typer.echo(f"ctfast: {'terminated' if terminated else 'interrupted'}{again}", err=True)
+            raise typer.Exit(143 if terminated else 130) from None
 
     def _parameters(self, ctx: Any) -> list[Any]:
         command = self.get_command(ctx, ctx.invoked_subcommand or "")

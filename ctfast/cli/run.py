@@ -11,6 +11,7 @@ from ctfast.backend import NAMES
 from ctfast.batch.choices import AXES, ON_ERROR, ORIENT, POOLS
 from ctfast.cli.options import Inputs, Units, Workers, console, words
 from ctfast.cli.pipeline import chosen_pipeline
+from ctfast.errors import MachineError
 from ctfast.files.formats import WRITTEN
 
 _PIPELINE: Final = "Pipeline: one of these"
@@ -55,6 +56,12 @@ def run(
             rich_help_panel=_OUTPUTS,
         ),
     ] = False,
+    durable: Annotated[
+        bool,
+        typer.Option(
+            "--durable", help="Flush every output to the disk: safe from power cuts.", rich_help_panel=_OUTPUTS
+        ),
+    ] = False,
     units: Units = "auto",
     axes: Annotated[str, typer.Option(metavar="WORD", help=f"Slices in .npy arrays: {words(AXES)}.")] = "auto",
     orient: Annotated[str, typer.Option(metavar="WORD", help=f"Axes of volumes: {words(ORIENT)} as stored.")] = (
@@ -70,7 +77,9 @@ def run(
 ) -> None:
     """Process a folder of CT slices: one output an input, a manifest, histograms and summaries.
 
-    Outputs keep the inputs' names and folders. A bad file is listed in failures.csv and never stops the others.
+    Outputs keep the inputs' names and folders. A bad file is listed in failures.csv and never stops the others. Several
+    runs of one pipeline may fill one folder at once. Exit codes: 0 done, 1 some files failed, 2 wrong usage, 3 the
+    computer failed (such as a full disk): what is done is kept, and the same command continues.
     """
     from ctfast import runner
     from ctfast.batch.progress import progress_bar
@@ -91,6 +100,7 @@ def run(
         resume=resume,
         overwrite=overwrite,
         verify=verify,
+        durable=durable,
         on_error=on_error,
     )
     plan = runner.plan(inputs, out, chosen_pipeline(preset, pipeline, step), options)
@@ -100,6 +110,9 @@ def run(
     shown = console()
     with progress_bar(len(plan.tasks), shown) as progress:
         report = runner.execute(plan, progress=progress)
-    print_report(report, shown)
+    try:
+        print_report(report, shown)
+    except OSError as error:
+        raise MachineError(f"the run is done and recorded, only its report can't be shown: {error.strerror}") from error
     if report.failed:
         raise typer.Exit(1)

@@ -121,10 +121,10 @@ def set_aside(output: str) -> bool:
     return True
 
 
-def close_manifest(out: Path, shard: Shard) -> list[Row]:
+def close_manifest(out: Path, shard: Shard, *, durable: bool = False) -> list[Row]:
     """Rewrite the manifest with one line an output, sorted, and ``failures.csv``; returns the lines."""
     rows = sorted(read_rows(out, shard), key=lambda row: (row["output"], row["input"]))
-    manifest_of(out, shard).rewrite(cast(Iterable[dict[str, Any]], rows))
+    manifest_of(out, shard).rewrite(cast(Iterable[dict[str, Any]], rows), durable=durable)
     with replacing(out / part_name("failures", "csv", shard)) as file:
         writer = csv.writer(file)
         writer.writerow(["input", "error"])

@@ -32,6 +32,7 @@ class RunOptions:
             are renamed (``NAME.stale``), and their lines and statistics are removed.
         verify: where outputs of an earlier run are left alone, compare the hashes of inputs and outputs too, not only
             sizes and times; every file is read.
+        durable: flush every output and record to the disk, so that a power cut costs nothing that was told as done.
         on_error: ``"skip"`` a bad file (it is listed) or ``"stop"`` at the first.
 
     Raises:
@@ -52,6 +53,7 @@ class RunOptions:
     resume: bool = True
     overwrite: bool = False
     verify: bool = False
+    durable: bool = False
     on_error: str = "skip"
 
     def __post_init__(self) -> None:

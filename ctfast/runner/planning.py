@@ -33,7 +33,8 @@ RUN_FILE = "run.json"
 
 @dataclass(frozen=True)
 class Settings:
-    """What the workers need to know: everything that decides what an output looks like, and how inputs are read."""
+    """What the workers need to know: everything that decides what an output looks like, how inputs are read and
+    outputs written; ``out`` must exist where it is given."""
 
     pipeline: Pipeline
     backend: str
@@ -44,6 +45,8 @@ class Settings:
     orient: Orient = "display"
     modality: str = "CT"
     max_bytes: int = 2 << 30
+    out: str = ""
+    durable: bool = False
 
     @classmethod
     def of(cls, pipeline: Pipeline, options: RunOptions) -> Settings:
@@ -139,7 +142,7 @@ def make_plan(inputs: Sequence[str | Path], out: Path, settings: Settings, optio
         todo = [task for task, is_done in zip(tasks, are_done) if not is_done]
     # Memory is shared by the files at work, not by workers that have none.
     at_once = min(workers, max(len(todo), 1))
-    settings = replace(settings, max_bytes=bytes_per_file(at_once))
+    settings = replace(settings, max_bytes=bytes_per_file(at_once), out=str(out), durable=options.durable)
     return Plan(out, settings, options, todo, len(tasks) - len(todo), left_out, gone)
 
 
@@ -244,5 +247,5 @@ def holds_another_run(out: Path, settings: Settings) -> bool:
 
 def write_run_file(plan: Plan) -> None:
     """Say in the output folder which pipeline fills it; the same text from every shard."""
-    steps = plan.settings.pipeline.to_dict()["steps"]
-    write_json(plan.out / RUN_FILE, {**plan.settings.identity, "version": __version__, "steps": steps})
+    steps, durable = plan.settings.pipeline.to_dict()["steps"], plan.options.durable
+    write_json(plan.out / RUN_FILE, {**plan.settings.identity, "version": __version__, "steps": steps}, durable=durable)

@@ -62,30 +62,34 @@ def open_records(plan: Plan) -> Iterator[tuple[Append, Append]]:
             write_run_file(plan)
             ending = f"{secrets.token_hex(8)}.jsonl"
             parts = [Journal(out / part_name(stem, ending, shard), JsonLines()) for stem in ("manifest", "statistics")]
-            append_row, append_statistics = (stack.enter_context(part.appending()) for part in parts)
+            append_row, append_statistics = (
+                stack.enter_context(part.appending(durable=plan.options.durable)) for part in parts
+            )
         for folder in {out, *(Path(task.output).parent for task in plan.tasks)}:
             remove_leftovers(folder)
         yield append_row, append_statistics
 
 
-def close_records(out: Path, shard: Shard) -> list[Row]:
+def close_records(out: Path, shard: Shard, *, durable: bool = False) -> list[Row]:
     """Put together what nobody appends to any more; the rows of the folder, or of the shard."""
     with locked(out), ExitStack() as stack:
         parts = [path for path in _parts(out, shard) if stack.enter_context(left_alone(path))]
-        _merge_statistics(out, shard, [path for path in parts if path.name.startswith("statistics")])
-        rows = close_manifest(out, shard)
+        _merge_statistics(out, shard, durable, [path for path in parts if path.name.startswith("statistics")])
+        rows = close_manifest(out, shard, durable=durable)
         for path in parts:
             path.unlink()
         close_statistics(out, rows, shard)
     return rows
 
 
-def _merge_statistics(out: Path, shard: Shard, parts: list[Path]) -> None:
+def _merge_statistics(out: Path, shard: Shard, durable: bool, parts: list[Path]) -> None:
     if any(path.stat().st_size for path in parts):
         with Journal(out / part_name("statistics", "jsonl", shard), JsonLines()).appending() as append:
             for path in parts:
                 for line in Journal(path, JsonLines()).records():
                     append(line)
+            if durable:
+                os.sync()
 
 
 def _parts(out: Path, shard: Shard) -> list[Path]:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
 
+from ctfast.batch.interrupts import finishing
+from ctfast.batch.machine import described
 from ctfast.batch.progress import Progress, no_progress
 from ctfast.batch.workers import bounded_map, use_processes
 from ctfast.dispatch.chain import fits
+from ctfast.errors import MachineError
 from ctfast.pipeline import Pipeline
 from ctfast.runner.gpu.run import run_on_gpus
 from ctfast.runner.options import RunOptions
@@ -45,15 +49,28 @@ def execute(the_plan: Plan, *, progress: Progress = no_progress, **changes: Any)
         changes: ``workers``, ``pool`` or ``on_error``, where they are not to be those of the plan.
 
     Raises:
-        UsageError: a value that is not allowed.
+        UsageError: a value that is not allowed, or another pipeline came into the folder since the plan was made.
+        MachineError: the disk is full, the folder can't be written, there are too few open files or too little memory;
+            what was done is recorded.
+        KeyboardInterrupt: after Ctrl-C or SIGTERM, when the files in flight are finished and recorded.
     """
     start = time.perf_counter()
     options, settings, out = replace(the_plan.options, **changes), the_plan.settings, the_plan.out
     report = Report(out, settings.pipeline.hash, settings.backend, the_plan.done, the_plan.ignored, the_plan.gone)
-    stop, waiting, done = Event(), iter(the_plan.tasks), 0
-    with open_records(the_plan) as (append_row, append_statistics):
+    stop, interrupted, waiting, done = Event(), Event(), iter(the_plan.tasks), 0
+
+    def interrupt() -> None:
+        interrupted.set()
+        stop.set()
+
+    with finishing(interrupt), _telling_what_is_safe(report), open_records(the_plan) as (append_row, append_statistics):
         append_row(*(left_out(item.path, item.reason, settings) for item in the_plan.ignored))
-        for outcome in _outcomes(_until(stop, waiting), len(the_plan.tasks), settings, options):
+        trouble = ""
+        for outcome in _outcomes(_until(stop, waiting), len(the_plan.tasks), settings, options, interrupted):
+            if outcome.machine:
+                trouble = trouble or outcome.machine
+                stop.set()  # files in flight are finished and recorded
+                continue
             # Statistics first: a line in the manifest says that everything of that file is there.
             if outcome.statistics is not None:
                 append_statistics(outcome.statistics)
@@ -62,23 +79,47 @@ def execute(the_plan: Plan, *, progress: Progress = no_progress, **changes: Any)
             done += 1
             progress(done=done, failed=report.failed)
             if report.failed and options.on_error == "stop":
-                stop.set()  # files in flight are finished and recorded
-        for task in waiting:
-            append_row(empty_row(task, settings))
-            report.skipped += 1
-    close_records(out, options.shard)
+                stop.set()
+        if trouble:
+            raise MachineError(trouble)
+        if report.failed and options.on_error == "stop":
+            for task in waiting:
+                append_row(empty_row(task, settings))
+                report.skipped += 1
+    with _telling_what_is_safe(report):
+        close_records(out, options.shard, durable=options.durable)
     report.seconds = time.perf_counter() - start
     return report
 
 
-def _outcomes(tasks: Iterator[Task], files: int, settings: Settings, options: RunOptions) -> Iterator[Outcome]:
+@contextmanager
+def _telling_what_is_safe(report: Report) -> Iterator[None]:
+    """Errors of the machine say what is done; its records lie in a part, which the next run takes in."""
+    try:
+        yield
+    except (OSError, MemoryError) as error:
+        raise MachineError(
+            f"{described(error)}. {report.ok} files of this run are done and recorded; "
+            "then run the same command again to continue"
+        ) from error
+
+
+def _outcomes(
+    tasks: Iterator[Task], files: int, settings: Settings, options: RunOptions, interrupted: Event
+) -> Iterator[Outcome]:
     workers = options.workers or get_num_threads()
     processes = use_processes(files, workers, options.pool, settings.backend)
-    return run_tasks(tasks, settings, workers, processes=processes, files=files)
+    return run_tasks(tasks, settings, workers, processes=processes, files=files, stopped=interrupted.is_set)
 
 
 def run_tasks(
-    tasks: Iterable[Task], settings: Settings, workers: int, *, processes: bool, files: int = 1
+    tasks: Iterable[Task],
+    settings: Settings,
+    workers: int,
+    *,
+    processes: bool,
+    files: int = 1,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[Outcome]:
     """Outcomes in the order they finish; ``tasks``, about ``files``, is drawn from only as workers become free."""
     if settings.backend == "gpu" and not processes and fits(settings.pipeline.steps, "gpu"):
@@ -90,6 +131,7 @@ def run_tasks(
         processes=processes,
         ordered=False,
         died=partial(died, settings=settings),
+        stopped=stopped,
     )
 
 
@@ -120,9 +162,10 @@ def run(
         progress: called after each file.
         changes: single options by name, such as ``format="npy"`` or ``workers=4``: see ``RunOptions`` for them all
             (``backend``, ``workers``, ``pool``, ``format``, ``compression``, ``units``, ``shard``, ``resume``,
-            ``overwrite``, ``verify``, ``on_error``).
+            ``overwrite``, ``verify``, ``durable``, ``on_error``).
 
     Raises:
         UsageError: refused before any work, with the reason.
+        MachineError: the computer failed and no file; see ``execute``.
     """
     return execute(plan(inputs, out, pipeline, options, **changes), progress=progress)

@@ -13,10 +13,11 @@ import numpy as np
 
 from ctfast import __version__
 from ctfast.batch.atomic import replacing
+from ctfast.batch.machine import computing, machine_error, writing
 from ctfast.batch.reasons import reason
 from ctfast.batch.stamp import sha256_of, stamp_of
 from ctfast.batch.workers import DIED
-from ctfast.errors import CTFastError, FileFormatError
+from ctfast.errors import CTFastError, FileFormatError, MachineError
 from ctfast.files import Allocate, Image, Limits, read_image, write_image
 from ctfast.files.units import check_display
 from ctfast.results import Histogram, PipelineResult, Summary
@@ -32,10 +33,12 @@ class LeftOutError(CTFastError):
 
 
 class Outcome(NamedTuple):
-    """What one file gave: its line for the manifest, and its statistics where the pipeline takes some."""
+    """What one file gave: its line for the manifest, and its statistics where the pipeline takes some; or why the
+    machine, and not the file, failed."""
 
     row: Row
     statistics: dict[str, Any] | None
+    machine: str = ""
 
 
 def process(task: Task, settings: Settings) -> Outcome:
@@ -46,7 +49,8 @@ def process(task: Task, settings: Settings) -> Outcome:
         start = clock()
         image = load(task, settings, row)
         read = clock()
-        result = settings.pipeline.run(image.pixels, backend=settings.backend)
+        with computing(image.pixels.nbytes):
+            result = settings.pipeline.run(image.pixels, backend=settings.backend)
         computed = clock()
         store(task, settings, image, result, row)
         written = clock()
@@ -109,11 +113,18 @@ def store(task: Task, settings: Settings, image: Image, result: PipelineResult, 
         into=buffer,
     )
     data = buffer.getbuffer()
-    Path(task.output).parent.mkdir(parents=True, exist_ok=True)
-    with replacing(task.output, "wb") as file:
-        file.write(data)
+    with writing():
+        _make_folder(Path(task.output).parent, settings.out)
+        with replacing(task.output, "wb", durable=settings.durable) as file:
+            file.write(data)
     row["output_bytes"], row["output_hash"] = len(data), hashlib.sha256(data).hexdigest()
     Path(task.output + STALE).unlink(missing_ok=True)
+
+
+def _make_folder(folder: Path, out: str) -> None:
+    if out and not os.path.isdir(out):  # made anew it would hold a part, and nobody would know of the others
+        raise MachineError(f"{out} was moved or removed while it was being filled: put it back")
+    folder.mkdir(parents=True, exist_ok=True)
 
 
 def finished(row: Row, result: PipelineResult, seconds: tuple[float, float, float]) -> Outcome:
@@ -126,6 +137,8 @@ def finished(row: Row, result: PipelineResult, seconds: tuple[float, float, floa
 
 def failed(task: Task, row: Row, error: BaseException) -> Outcome:
     """What a file gave that could not be done, or is not to be."""
+    if (trouble := machine_error(error)) is not None:
+        return Outcome(row, None, str(trouble))
     row["status"] = "skipped" if isinstance(error, LeftOutError) else "failed"
     row["error"] = reason(error, task.source)
     if set_aside(task.output):

@@ -1,0 +1,57 @@
+"""Ctrl-C and SIGTERM (Slurm, docker stop, kill): what is in flight is finished, then the command ends."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came: the command ends as by Ctrl-C."""
+
+
+def raise_terminated(*_: object) -> NoReturn:
+    """What SIGTERM does in commands."""
+    raise Terminated
+
+
+@contextmanager
+def finishing(stop: Callable[[], None]) -> Iterator[None]:
+    """Call ``stop`` at the first Ctrl-C or SIGTERM, let the block end by itself, and then raise; a second one ends it.
+
+    Outside the main thread, and where the caller handles the signals, they stay as they are.
+
+    Raises:
+        KeyboardInterrupt: at the end of the block, or ``Terminated``, after a signal.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+
+    def handle(number: int, frame: Any) -> None:
+        if came:
+            _raise(number)
+        came.append(number)
+        stop()
+
+    ours = {signal.SIGINT: (signal.default_int_handler,), signal.SIGTERM: (signal.SIG_DFL, raise_terminated)}
+    before = {number: signal.getsignal(number) for number in ours}
+    for number, handlers in ours.items():
+        if before[number] in handlers:
+            signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if handler is not None:
+                signal.signal(number, handler)
+    if came:
+        _raise(came[0])
+
+
+def _raise(number: int) -> NoReturn:
+    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
