@@ -89,6 +89,11 @@ def computing(image_bytes: int) -> Iterator[None]:
     except (OSError, ImportError) as error:
         raise described(error) from error
     except RuntimeError as error:
-        if "start new thread" not in str(error):
+        if not is_no_thread(error):
             raise
         raise described(error) from error
+
+
+def is_no_thread(error: BaseException) -> bool:
+    """Whether this is how Python says that the system allows no further thread."""
+    return "start new thread" in str(error)

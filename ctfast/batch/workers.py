@@ -18,7 +18,6 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
 from itertools import islice
-from multiprocessing import forkserver
 from typing import Any, Final, TypeVar
 
 from ctfast.batch.choices import POOLS, check_choice
@@ -173,6 +172,9 @@ def _new_pool(workers: int, work: Callable[..., object]) -> ProcessPoolExecutor:
         context.set_forkserver_preload([(work.func if isinstance(work, partial) else work).__module__])
         # Ctrl-C and often SIGTERM go to the whole process group. The server that forks the workers must outlive them,
         # and workers, which inherit this, must not be hit before they know how to end (``_start``).
+        from multiprocessing import forkserver, resource_tracker  # neither is there on Windows
+
+        resource_tracker.ensure_running()  # which would unblock them again
         with _blocked(signal.SIGINT, signal.SIGTERM):
             forkserver.ensure_running()
     return ProcessPoolExecutor(workers, mp_context=context, initializer=_start)

@@ -10,6 +10,7 @@ import atexit
 import gc
 import os
 import signal
+import sys
 from contextlib import suppress
 from typing import Annotated
 
@@ -83,9 +84,10 @@ def main() -> None:
 def _stop(reason: str, code: int = 2) -> None:
     with suppress(OSError):
         typer.echo(f"ctfast: {reason}", err=True)
-    # What is left for stdout on a full disk would end in an error of the interpreter.
-    with suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    try:
+        sys.stdout.flush()
+    except OSError:  # what is left for a full disk would end in an error of the interpreter
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     raise SystemExit(code) from None
 
 

@@ -6,6 +6,7 @@ A new format is a module with its reader (and writer), and a row here.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import re
 import zlib
 from collections.abc import Callable, Mapping
@@ -109,6 +110,15 @@ class Format:
             self._check_package()
         writer: Writer = _function(self.writer)
         writer(file, pixels, options)
+
+    def check_package(self) -> None:
+        """Refuse where the package that the format needs is not there; it is not imported.
+
+        Raises:
+            MissingDependencyError: names the pip command.
+        """
+        if self.package and importlib.util.find_spec(self.module or self.package) is None:
+            raise missing_extra(f"{self.title} files need {self.package}", self.extra)
 
     def _check_package(self) -> None:
         if self.package:

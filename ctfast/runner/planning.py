@@ -25,6 +25,7 @@ from ctfast.files.formats import written
 from ctfast.pipeline import Pipeline
 from ctfast.runner.manifest import Row, read_rows
 from ctfast.runner.options import RunOptions
+from ctfast.runner.refusals import refuse_impossible
 from ctfast.threads import get_num_threads
 from ctfast.tools.benchmark import recommended_backend
 
@@ -115,7 +116,9 @@ def make_plan(inputs: Sequence[str | Path], out: Path, settings: Settings, optio
     """Find the inputs, name the outputs, refuse what would lose or mix data.
 
     Raises:
-        UsageError: nothing found; ``out`` inside an input or two inputs for one output; outputs of another pipeline.
+        UsageError: nothing found; ``out`` inside an input or two inputs for one output; outputs of another pipeline; a
+            format that can't hold what the pipeline gives.
+        MissingDependencyError: inputs or outputs need a package that is not installed.
     """
     out = out.resolve()
     _refuse_out_inside_inputs(inputs, out)
@@ -125,6 +128,7 @@ def make_plan(inputs: Sequence[str | Path], out: Path, settings: Settings, optio
         Task(_source(item.path), str(out / f"{stem}{suffix}")) for item, stem in zip(images.items, _stems(images.items))
     ]
     _refuse_collisions(tasks)
+    refuse_impossible((item.path for item in images.items), settings.pipeline, written(settings.format))
     refuse_other_run(out, settings, tasks, overwrite=options.overwrite)
     left_out = images.ignored
     if options.shard is not None:

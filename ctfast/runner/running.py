@@ -12,7 +12,7 @@ from threading import Event
 from typing import Any
 
 from ctfast.batch.interrupts import finishing
-from ctfast.batch.machine import described
+from ctfast.batch.machine import described, is_no_thread
 from ctfast.batch.progress import Progress, no_progress
 from ctfast.batch.workers import bounded_map, use_processes
 from ctfast.dispatch.chain import fits
@@ -97,7 +97,11 @@ def _telling_what_is_safe(report: Report) -> Iterator[None]:
     """Errors of the machine say what is done; its records lie in a part, which the next run takes in."""
     try:
         yield
-    except (OSError, MemoryError) as error:
+    except NotADirectoryError:
+        raise
+    except (OSError, MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not is_no_thread(error):
+            raise
         raise MachineError(
             f"{described(error)}. {report.ok} files of this run are done and recorded; "
             "then run the same command again to continue"

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from ctfast.batch import workers
 from ctfast.batch.workers import DIED, bounded_map, use_processes
 from ctfast.errors import UsageError
 
@@ -117,3 +122,41 @@ def test_the_choice_of_a_pool() -> None:
     assert not use_processes(10_000, 2, "threads")
     with pytest.raises(UsageError, match="pool='proceses': one of threads, processes, auto is allowed"):
         use_processes(3, 2, "proceses")
+
+
+INTERRUPTED = """
+import time
+from functools import partial
+from ctfast.batch.workers import bounded_map
+
+if __name__ == "__main__":
+    try:
+        for number in bounded_map(partial(time.sleep), [0, 0, *[0.05] * 400], 2, processes=True, ordered=False):
+            print("one", flush=True)
+    except KeyboardInterrupt:
+        print("interrupted", flush=True)
+"""
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_ctrl_c_is_answered_by_the_parent_alone(tmp_path: Path, at_once: bool) -> None:
+    """A terminal sends it to the whole process group, also while the workers start."""
+    script = tmp_path / "script.py"
+    script.write_text(INTERRUPTED)
+    env = {**os.environ, "PYTHONPATH": str(Path(workers.__file__).parents[2])}
+    with subprocess.Popen(
+        [sys.executable, str(script)],
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "one\n"
+        if not at_once:
+            running.stdout.readline()
+        os.killpg(running.pid, signal.SIGINT)
+        shown, errors = running.communicate(timeout=60)
+    assert errors == ""
+    assert shown.endswith("interrupted\n")
