@@ -102,7 +102,11 @@ def _in_flight(
         for item in islice(waiting, _AHEAD * workers):
             flight[_submit(pool, work, item)] = item
         while flight:
-            ready = [next(iter(flight))] if ordered else wait(flight, return_when=FIRST_COMPLETED).done
+            if ordered:
+                ready = [next(iter(flight))]
+            else:
+                done = wait(flight, return_when=FIRST_COMPLETED).done
+                ready = [future for future in flight if future in done]
             for future in ready:
                 result = future.result()
                 del flight[future]
