@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from ctkernels import reference
 from ctkernels.contract import IMAGE_DTYPES, VOI_FUNCTIONS
-from ctkernels.cpu._core import parallel
+from ctkernels.cpu._core import parallel, pointwise
 from ctkernels.cpu.rescale import rescale
 from ctkernels.cpu.window import window
+from ctkernels.shared import lines
 from ctkernels.testing import assert_close, assert_exact, force_bands, ordinary_error
 
 SHAPES = [(1, 1, 1), (1, 1, 7), (2, 3, 5), (1, 33, 67), (5, 16, 16)]
@@ -234,3 +235,12 @@ def test_rescale_is_pydicoms() -> None:
 def test_rescale_in_bands(two_threads: None) -> None:
     x = pixels("uint16", (1, 301, 23))
     check_rescale(x, "int16", 1.000244, -1024.0)
+
+
+def test_the_compiled_line_is_that_of_the_gpu_backend() -> None:
+    """Both come from one source; compiled, every operation must round as it does in Python."""
+    rng = np.random.default_rng(0)
+    for zero, span, low, rise in rng.normal(size=(2000, 4)) * 10.0 ** rng.integers(-6, 7, (2000, 4)):
+        for base in (zero, float(np.float32(zero))):
+            expected = lines.float32_line(zero, base, span, low, rise)
+            assert tuple(float(v) for v in pointwise.float32_line(zero, base, span, low, rise)) == expected
