@@ -2,9 +2,12 @@
 
 Every function takes an image ``(H, W)`` or a batch ``(..., H, W)`` of uint8, int16, uint16, float32 or float64: a NumPy
 array of any layout, or an array of CuPy, PyTorch or JAX on the CPU or a CUDA GPU; the result is of the same kind and in
-the same place. Everything after the image is keyword-only but for the one obvious argument. ``out=`` takes an array of
-the result's shape and dtype in the image's place (in place works). ``backend=`` is ``"cpu"``, ``"gpu"``,
-``"reference"`` or ``None`` for where the array lives; an array from elsewhere is copied there and the result back.
+the same place. Gray images with their channel last, ``(..., H, W, 1)`` with three axes or more, are the images
+``(..., H, W)`` and come back as they came; 2, 3 or 4 in the last of three axes or more is refused, as it may be colour.
+What ``read_image`` gives is taken for its ``pixels``. Everything after the image is keyword-only but for the one
+obvious argument. ``out=`` takes an array of the result's shape and dtype in the image's place (in place works).
+``backend=`` is ``"cpu"``, ``"gpu"``, ``"reference"`` or ``None`` for where the array lives; an array from elsewhere is
+copied there and the result back.
 
 On a GPU the work is put on the current stream (CuPy's; for torch arrays, torch's) and the call returns at once. Calls
 with JAX arrays wait for their result, as JAX can't be told to keep its memory until then.

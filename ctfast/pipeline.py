@@ -80,7 +80,10 @@ class Pipeline:
         return self.run(image, backend=backend).image
 
     def run(self, image: Any, *, backend: str | None = None) -> PipelineResult:
-        """Run all steps on an image ``(H, W)`` or a batch ``(..., H, W)``; what comes in is never changed."""
+        """Run all steps on an image ``(H, W)`` or a batch ``(..., H, W)``; what comes in is never changed.
+
+        Gray images with their channel last, ``(..., H, W, 1)``, come back so, as from every operation.
+        """
         return run_steps(image, self.steps, backend)
 
     def capture(self, image: Any, *, out: Any = None) -> PipelineGraph:

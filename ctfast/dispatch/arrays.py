@@ -7,17 +7,19 @@ Arrays on a GPU are recognised and checked here; :mod:`ctfast.dispatch.transfer`
 from __future__ import annotations
 
 import sys
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ctfast.dispatch.forked import refuse_jax_after_fork
 from ctfast.errors import ArgumentError, BackendUnavailableError, DTypeError, ShapeError
 from ctkernels.contract import IMAGE_DTYPES
 
 Kind = Literal["numpy", "torch", "jax", "cupy"]
 
 _ALLOWED = frozenset(np.dtype(name) for name in IMAGE_DTYPES)
+_MOST_CHANNELS: Final = 4
 _HINT = "convert with x.astype('int16') for whole-number HU or x.astype('float32')"
 
 
@@ -27,12 +29,14 @@ class Images(NamedTuple):
     batch: Any
     """C-contiguous, native-endian, ``(N, H, W)``; an array of torch or JAX on a GPU is as it came in."""
     shape: tuple[int, ...]
-    """As it came in."""
+    """As it came in, without ``channel``."""
     kind: Kind
     device: int | None = None
     """Number of the GPU that it is on; None for the host."""
     given: Any = None
-    """As the caller gave it."""
+    """As the caller gave it, without ``channel``."""
+    channel: bool = False
+    """Whether gray images came as ``(H, W, 1)`` or ``(..., H, W, 1)``."""
 
 
 def kind_of(x: Any) -> Kind:
@@ -80,6 +84,11 @@ def _devices(x: Any) -> Any:
     try:
         return x.devices()
     except Exception as error:
+        if not isinstance(x, sys.modules["jax"].core.Tracer):
+            raise ArgumentError(
+                f"this JAX array can't be read ({error}): it was deleted, or donated to a function; compute it again, "
+                "or don't donate it"
+            ) from error
         # A tracer inside jit, vmap or grad has no device and no values yet.
         raise ArgumentError(
             "a JAX array that is being traced came in: call ctfast outside of jax.jit/vmap/grad, on real values"
@@ -96,7 +105,12 @@ def to_host(x: Any, kind: Kind) -> NDArray[Any]:
                 f"a {type(x).__module__}.{type(x).__name__} on a GPU came in: give it as cupy.asarray(x), which copies "
                 "nothing, so that it is computed where it is"
             )
-        return np.asarray(x)
+        try:
+            return np.asarray(x)
+        except (TypeError, ValueError) as error:  # lists of uneven length
+            raise ArgumentError(f"a {type(x).__name__} came in that is no array: {error}") from error
+    if kind == "torch":
+        x = x.resolve_neg()  # a sign that is still to be applied, as of z.conj().imag, is not seen through DLPack
     try:
         return np.from_dlpack(x)
     except (BufferError, RuntimeError, TypeError) as error:
@@ -109,6 +123,7 @@ def from_host(result: NDArray[Any], kind: Kind) -> Any:
     if kind == "torch":
         return sys.modules["torch"].from_numpy(np.asarray(result))
     if kind == "jax":
+        refuse_jax_after_fork()
         jax = sys.modules["jax"]
         return jax.numpy.asarray(result.astype(jax_dtype(result.dtype), copy=False))
     return result
@@ -124,9 +139,12 @@ def jax_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
 def as_images(x: Any) -> Images:
     """Check that ``x`` is an image or a batch of them and bring it to the form that backends take.
 
+    An axis of one element after rows and columns, ``(..., H, W, 1)``, is the channel of gray images, as Keras and
+    Albumentations have it: it is taken off here and ``with_channel`` puts it back.
+
     Raises:
         DTypeError: not one of ``IMAGE_DTYPES``.
-        ShapeError: fewer than two axes, an empty axis, or three or more axes with 3 or 4 in the last.
+        ShapeError: fewer than two axes, an empty axis, or three or more axes with 2, 3 or 4 in the last.
     """
     if type(x) is np.ndarray:
         kind: Kind = "numpy"
@@ -135,17 +153,30 @@ def as_images(x: Any) -> Images:
         kind = kind_of(x)
         device = device_of(x, kind)
         if device is not None:
-            return _on_device(x, kind, device)
+            return _on_device(x.resolve_neg() if kind == "torch" else x, kind, device)
         array = to_host(x, kind)
     if array.dtype not in _ALLOWED:
         if array.dtype.newbyteorder("=") not in _ALLOWED:
             raise _refused(array.dtype)
         array = array.astype(array.dtype.newbyteorder("="))
     shape = array.shape
+    if has_channel(shape):
+        given = array[..., 0] if kind == "numpy" else x[..., 0]
+        return as_images(array[..., 0])._replace(kind=kind, given=given, channel=True)
     check_shape(shape)
     if not array.flags.c_contiguous:
         array = np.ascontiguousarray(array)
     return Images(array.reshape(-1, *shape[-2:]), shape, kind, None, x)
+
+
+def has_channel(shape: tuple[int, ...]) -> bool:
+    """Whether the last axis is the channel of gray images."""
+    return len(shape) > 2 and shape[-1] == 1
+
+
+def with_channel(result: Any, images: Images) -> Any:
+    """An image that was made of ``images``, with the channel axis that they came with."""
+    return result[..., None] if images.channel else result
 
 
 def _on_device(x: Any, kind: Kind, device: int) -> Images:
@@ -158,6 +189,8 @@ def _on_device(x: Any, kind: Kind, device: int) -> Images:
             )
         raise _refused(dtype)
     shape = tuple(x.shape)
+    if has_channel(shape):
+        return _on_device(x[..., 0], kind, device)._replace(channel=True)
     check_shape(shape)
     return Images(x, shape, kind, device, x)
 
@@ -181,12 +214,18 @@ def check_shape(shape: tuple[int, ...]) -> None:
         raise ShapeError(f"array of shape {shape}: an image (H, W) or a batch (..., H, W) is allowed")
     if 0 in shape:
         raise ShapeError(f"array of shape {shape} is empty: every axis must have at least one element")
-    if len(shape) > 2 and shape[-1] in (3, 4):
+    if len(shape) > 2 and shape[-1] <= _MOST_CHANNELS:
         raise ShapeError(
-            f"array of shape {shape} is ambiguous: colour in the last axis, or images {shape[-1]} pixels wide? "
-            "Colour: convert to gray, or move the channels forward with np.moveaxis(x, -1, 0) to treat each as an "
+            f"array of shape {shape} is ambiguous: channels (colour) in the last axis, or images {shape[-1]} pixels "
+            "wide? Channels: convert to gray, or move them forward with np.moveaxis(x, -1, 0) to treat each as an "
             "image. Narrow images: pass them one by one"
         )
+
+
+def refuse_negative_bit(out: Any, kind: Kind) -> None:
+    """A torch tensor whose sign is still to be applied can't be written to: the sign would be applied to the result."""
+    if kind == "torch" and out.is_neg():
+        raise ArgumentError("out= is a torch tensor with its negative bit set: give out.resolve_neg(), which is a copy")
 
 
 def host_out(out: Any) -> NDArray[Any]:
@@ -198,6 +237,7 @@ def host_out(out: Any) -> NDArray[Any]:
         raise ArgumentError("out= is a JAX array, which can't be written to: leave out= away")
     if not isinstance(out, np.ndarray) and kind == "numpy":
         raise ArgumentError(f"out= is a {type(out).__name__}: an array is allowed")
+    refuse_negative_bit(out, kind)
     device = device_of(out, kind)
     if device is not None:
         raise ArgumentError(

@@ -15,7 +15,7 @@ from numpy.typing import DTypeLike
 
 from ctfast import backend
 from ctfast.dispatch import transfer
-from ctfast.dispatch.arrays import Images, as_images, from_host, host_out
+from ctfast.dispatch.arrays import Images, as_images, from_host, host_out, with_channel
 from ctfast.dispatch.checks import check_params
 from ctfast.dispatch.device_errors import device_errors
 from ctfast.errors import ArgumentError, DTypeError, ShapeError
@@ -146,7 +146,16 @@ def call(
     backend_name: str | None = None,
 ) -> Any:
     """Run operation ``name``, whose result is an image of the input's shape."""
-    return dispatched(as_images(image), backend_name, partial(_image, name, params, dtype), out=out)
+    images, compute = as_images(image), partial(_image, name, params, dtype)
+    if not images.channel:
+        return dispatched(images, backend_name, compute, out=out)
+    if out is None:
+        return with_channel(dispatched(images, backend_name, compute), images)
+    shape = getattr(out, "shape", images.shape)
+    if tuple(shape) != (*images.shape, 1):
+        raise ShapeError(f"out= has shape {tuple(shape)}: {(*images.shape, 1)} is needed")
+    dispatched(images, backend_name, compute, out=out[..., 0])
+    return out
 
 
 def _image(name: str, params: Params, dtype: DTypeLike | None, images: Images, chosen: str, out: Any) -> Any:

@@ -6,13 +6,14 @@ A backend keeps a slice in cache (or in registers) from step to step; results ar
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ctfast import backend
-from ctfast.dispatch.arrays import Images, as_images, from_host
+from ctfast.dispatch.arrays import Images, as_images, from_host, with_channel
 from ctfast.dispatch.call import call, dispatched, prepare
 from ctfast.dispatch.statistics import RESULTS, kernel_params, needs_all_pixels, statistic
 from ctfast.dispatch.steps import Step, naming_step
@@ -73,7 +74,7 @@ def run_steps(image: Any, steps: Sequence[Step], backend_name: str | None) -> Pi
         images = as_images(image)
     # Taken to the device once and back once, not at every step.
     result: PipelineResult = dispatched(images, backend_name, partial(_run, steps), splits=not _needs_all_pixels(steps))
-    return result
+    return replace(result, image=with_channel(result.image, images)) if images.channel else result
 
 
 def _run(steps: Sequence[Step], images: Images, chosen: str, _: Any) -> PipelineResult:

@@ -28,6 +28,8 @@ class PipelineGraph:
     def __init__(self, steps: Sequence[Step], image: Any, out: Any) -> None:
         with naming_step(1, steps[0]):
             self._images = images = as_images(image)
+        if images.channel:
+            raise ArgumentError("a recording is for (H, W) or (..., H, W): give x[..., 0], the same memory")
         _check_place(images, out)
         if not fits(steps, "gpu"):
             raise ArgumentError("a histogram without value_range must wait for the pixels, which can't be recorded")

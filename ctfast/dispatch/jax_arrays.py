@@ -8,6 +8,7 @@ from typing import Any
 from ctfast.backend import share_gpu_memory
 from ctfast.dispatch.arrays import device_of, kind_of, to_host
 from ctfast.dispatch.device_errors import device_errors
+from ctfast.dispatch.forked import refuse_jax_after_fork
 from ctfast.dispatch.transfer import from_cupy, gpu
 from ctfast.errors import BackendUnavailableError, MissingDependencyError
 
@@ -20,8 +21,10 @@ def to_jax(array: Any) -> Any:
 
     Raises:
         MissingDependencyError: JAX is not installed.
-        BackendUnavailableError: the array is on a GPU and this JAX has none.
+        BackendUnavailableError: the array is on a GPU and this JAX has none, or this process was forked from one that
+            had used JAX.
     """
+    refuse_jax_after_fork()
     share_gpu_memory()
     try:
         jax = importlib.import_module("jax")
@@ -32,7 +35,8 @@ def to_jax(array: Any) -> Any:
         return array
     device = device_of(array, kind)
     if device is None:
-        return jax.numpy.asarray(to_host(array, kind))
+        host = to_host(array, kind)
+        return jax.numpy.asarray(host.astype(host.dtype.newbyteorder("="), copy=False))
     try:
         if kind != "cupy":
             return jax.dlpack.from_dlpack(array)

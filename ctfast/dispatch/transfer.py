@@ -207,6 +207,7 @@ def _same_device(out: Any, images: Images) -> str:
     kind = kind_of(out)
     if kind == "jax":
         raise ArgumentError("out= is a JAX array, which can't be written to: leave out= away")
+    arrays.refuse_negative_bit(out, kind)
     device = device_of(out, kind)
     if device != images.device:
         there = "the host" if device is None else f"GPU {device}"

@@ -114,6 +114,10 @@ class Image:
     meta: dict[str, MetaValue] = field(default_factory=dict)
     geometry: Geometry | None = None
 
+    def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:
+        """The pixels: an image is taken where an array is."""
+        return np.array(self.pixels, dtype, copy=copy)
+
     def noted(self, note: str) -> dict[str, MetaValue]:
         """``meta`` with one more note."""
         before = self.meta.get("notes")

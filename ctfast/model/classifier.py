@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ctfast.errors import missing_extra
+from ctfast.errors import ArgumentError, ShapeError, missing_extra
 from ctfast.files.image import PIXEL_DTYPES
 from ctfast.model.config import Augmentation, ModelConfig, TrainConfig
 from ctfast.model.data.dataset import Dataset
@@ -34,7 +34,7 @@ except ImportError as error:
 if TYPE_CHECKING:
     from sklearn.utils import Tags
 
-_LIKE_COLOR: Final = (3, 4)
+_LIKE_CHANNELS: Final = 4
 _LEAST_WIDTH: Final = 1e-6
 """Width of the window where all training values are equal."""
 
@@ -62,7 +62,8 @@ class CTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         history_: One dictionary per epoch, as ``ctfast.model.fit`` gives them.
         n_iter_: Epochs that were run.
 
-    ``X`` holds gray images ``(N, H, W)`` or flattened ``(N, H * W)``, in HU unless ``value_range`` says otherwise.
+    ``X`` holds gray images ``(N, H, W)`` or ``(N, H, W, 1)``, or flattened ``(N, H * W)``, in HU unless ``value_range``
+    says otherwise.
     """
 
     def __init__(
@@ -94,12 +95,13 @@ class CTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         """Train from the start.
 
         Args:
-            X: ``(N, H, W)`` or ``(N, H * W)``.
+            X: ``(N, H, W)``, ``(N, H, W, 1)`` or ``(N, H * W)``.
             y: ``(N,)`` labels of two or more classes.
 
         Raises:
             ValueError: For what is no such data, NaN or infinite values among it.
         """
+        X = _gray(X)
         data, labels = validate_data(self, X, y, ensure_min_samples=2, **_input_rules(X))
         check_classification_targets(labels)
         self.classes_, numbers = np.unique(labels, return_inverse=True)
@@ -118,6 +120,7 @@ class CTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float32]:
         """Probabilities ``(N, classes)``, columns in the order of ``classes_``."""
         check_is_fitted(self)
+        X = _gray(X)
         data = validate_data(self, X, reset=False, **_input_rules(X))
         images = self._as_images(data)
         if images.shape[1:] != self._fitted_shape:
@@ -160,8 +163,9 @@ class CTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         if data.ndim == 2:
             data = data.reshape(len(data), *self._shape_of_rows(data.shape[1]))
         data = data if str(data.dtype) in PIXEL_DTYPES else data.astype(np.float64)
-        # Three or four columns would be taken for colour; doubled ones are averaged to the same values.
-        return data.repeat(2, axis=2) if data.shape[2] in _LIKE_COLOR else data
+        # Up to four columns would be taken for channels; repeated ones are averaged to the same values.
+        columns = data.shape[2]
+        return data if columns > _LIKE_CHANNELS else data.repeat(_LIKE_CHANNELS // columns + 1, axis=2)
 
     def _shape_of_rows(self, pixels: int) -> tuple[int, int]:
         if self.image_shape is None:
@@ -179,9 +183,19 @@ class CTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         return tags
 
 
+def _gray(X: Any) -> Any:
+    """``X`` without the channel axis of gray images ``(N, H, W, 1)``."""
+    if isinstance(X, np.ma.MaskedArray):
+        raise ArgumentError("a masked array came in and its mask would be lost: fill it first, x.filled(value)")
+    if getattr(X, "ndim", 0) > 3 or (isinstance(X, list | tuple) and np.ndim(X) > 3):
+        shape = np.shape(X)
+        if len(shape) != 4 or shape[-1] != 1:
+            raise ShapeError(f"X of shape {shape}: (N, H, W), (N, H, W, 1) or (N, H * W) is needed")
+        return np.asarray(X)[..., 0]
+    return X
+
+
 def _input_rules(X: Any) -> dict[str, Any]:
     """What scikit-learn shall check: images as they are, everything else as a table."""
     axes = X.ndim if hasattr(X, "ndim") else np.asarray(X).ndim
-    if axes > 3:
-        raise ValueError(f"X has {axes} axes: (N, H, W) or (N, H * W) is needed")
     return {"dtype": "numeric", "allow_nd": True, "ensure_2d": axes != 3}

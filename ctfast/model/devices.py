@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding, SingleDeviceSharding
 
+from ctfast.dispatch.forked import refuse_jax_after_fork
 from ctfast.errors import ArgumentError, BackendUnavailableError
 
 AXIS: Final = "images"
@@ -93,6 +94,7 @@ def choose_devices(wanted: str | None = None) -> Devices:
         ArgumentError: For what is no such list.
         BackendUnavailableError: For devices that are not there; names those that are.
     """
+    refuse_jax_after_fork()
     if wanted is None:
         return _meshed(jax.devices())
     if not isinstance(wanted, str) or not wanted.strip():

@@ -28,6 +28,7 @@ from ctfast.model.checkpoint import FORMAT, NAMES, CheckpointStore
 from ctfast.model.config import ModelConfig, TrainConfig
 from ctfast.model.data.preprocessing import Preprocessing
 from ctfast.model.devices import Devices
+from ctfast.model.network.inputs import as_prepared_images
 from ctfast.model.network.sequential4 import Sequential4, empty_weights, model_from, weights_of
 
 _PACKAGES: Final = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "numba")
@@ -79,9 +80,16 @@ class TrainedModel:
         """Probabilities ``(N, classes)`` of images ``(N, H, W)`` or ``(N, H, W, 3)`` uint16, as ``Dataset.images``.
 
         One program is compiled for all batches; the last one is padded. See ``preprocessing`` for slices in HU.
+
+        Raises:
+            ArgumentError, DTypeError, ShapeError: For what ``preprocessing`` did not make; see ``as_prepared_images``.
+            BackendUnavailableError: In a child that was forked after JAX was used.
         """
         from ctfast.model.prediction.compiled import Predictor, batch_for
 
+        images = as_prepared_images(images, self.config.image_size, tuple(sorted({1, self.config.in_channels})))
+        if len(images) == 0:
+            return np.zeros((0, len(self.classes)), np.float32)
         return Predictor(self, batch_size or batch_for(len(images))).all(images)
 
 

@@ -83,12 +83,19 @@ def test_images_of_another_shape_are_refused(fitted: CTClassifier) -> None:
     with pytest.raises(ValueError, match="24 x 28"):
         fitted.predict(np.zeros((2, 28, 24)))
     with pytest.raises(ValueError, match=r"\(N, H, W\)"):
-        fitted.predict(np.zeros((2, 24, 28, 1)))
+        fitted.predict(np.zeros((2, 24, 28, 2)))
+    with pytest.raises(ValueError, match="mask"):
+        fitted.predict(np.ma.masked_array(np.zeros((2, 24, 28))))
     with pytest.raises(NotFittedError):
         small().predict(np.zeros((2, 24, 28)))
 
 
-@pytest.mark.parametrize("columns", [3, 4])
+def test_a_channel_axis_is_taken_off(fitted: CTClassifier) -> None:
+    images = slices()[0][:4]
+    np.testing.assert_array_equal(fitted.predict_proba(images[..., None]), fitted.predict_proba(images))
+
+
+@pytest.mark.parametrize("columns", [1, 2, 3, 4])
 def test_narrow_images_are_no_colour(columns: int) -> None:
     """Doubled columns are averaged away again: the network sees what it would see of each image alone."""
     images = np.random.default_rng(0).normal(100, 300, (4, 20, columns))

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from ctfast.batch.choices import POOLS, UNITS, Pool, UnitsChoice, check_choice
 from ctfast.batch.limits import bytes_per_file
 from ctfast.batch.progress import Progress, no_progress
-from ctfast.errors import ArgumentError, UsageError
+from ctfast.errors import ArgumentError, ShapeError, UsageError
 from ctfast.files import Limits, Unread
 from ctfast.model.data._grouping import group_slices, leakage_warnings
 from ctfast.model.data._set_warnings import patient_warnings, reading_warnings
@@ -85,15 +85,18 @@ class Dataset:
         classes: Sequence[str] | None = None,
         preprocessing: Preprocessing | None = None,
     ) -> Dataset:
-        """From slices in HU ``(N, H, W)`` (or RGB with ``channels=3``), their class numbers and patients.
+        """From slices in HU ``(N, H, W)``, ``(N, H, W, 1)`` (or RGB with ``channels=3``), class numbers, patients.
 
         ``preprocessing`` is applied. Equal slices share a group.
 
         Raises:
             ArgumentError: Lengths that differ, or labels outside ``classes``.
+            DTypeError, ShapeError: For what is no batch of images.
         """
         preprocessing = preprocessing or Preprocessing()
-        made = preprocessing(np.asarray(images))
+        made = preprocessing(images)
+        if made.ndim != (3 if preprocessing.channels == 1 else 4):
+            raise ShapeError(f"images of shape {np.shape(images)}: a batch (N, H, W) is needed; one image is x[None]")
         numbers = np.asarray(labels)
         patients = np.arange(len(made)) if groups is None else np.asarray(groups)
         if numbers.shape != (len(made),) or patients.shape != (len(made),):

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctfast.batch.choices import UnitsChoice
+from ctfast.dispatch.arrays import has_channel, kind_of, to_host
 from ctfast.errors import ArgumentError, FileFormatError, ShapeError
 from ctfast.files import Image, Limits, read_image
 from ctfast.files.units import check_display
@@ -106,12 +107,15 @@ class Preprocessing:
     def __call__(self, pixels: NDArray[Any]) -> NDArray[np.uint16]:
         """Slices ``(H, W)`` or ``(..., H, W)`` as ``(..., *image_size)`` uint16.
 
-        With ``channels=3`` also RGB ``(..., H, W, 3)``; the result is ``(..., *image_size, 3)``, gray is repeated.
+        Gray slices may have their channel last, ``(..., H, W, 1)``; the result is without it. With ``channels=3``
+        also RGB ``(..., H, W, 3)``; the result is ``(..., *image_size, 3)``, gray is repeated.
 
         Raises:
-            DTypeError, ShapeError: For what is no image; see ``Pipeline``.
+            ArgumentError, DTypeError, ShapeError: For what is no image; see ``Pipeline``.
         """
-        pixels = np.asarray(pixels)
+        pixels = to_host(pixels, kind_of(pixels))
+        if has_channel(pixels.shape):
+            pixels = pixels[..., 0]
         if self.channels == 1:
             return self._gray(pixels)
         if pixels.ndim >= 3 and pixels.shape[-1] == 3:

@@ -32,6 +32,7 @@ from ctfast.batch.atomic import replacing
 from ctfast.batch.notice import NOT_A_DEVICE
 from ctfast.errors import FileFormatError, missing_extra
 from ctfast.model.data.preprocessing import HIGHEST, Preprocessing
+from ctfast.model.network.inputs import as_prepared_images
 
 if TYPE_CHECKING:
     from ctfast.model.run_folder import TrainedModel
@@ -52,7 +53,14 @@ class ExportedModel:
     metadata: dict[str, Any]
 
     def predict_proba(self, images: NDArray[np.uint16]) -> NDArray[np.float32]:
-        """Probabilities ``(N, classes)`` of preprocessed images ``(N, H, W)`` uint16, all at once."""
+        """Probabilities ``(N, classes)`` of preprocessed images ``(N, H, W)`` uint16, all at once.
+
+        Raises:
+            ArgumentError, DTypeError, ShapeError: As ``TrainedModel.predict_proba``.
+        """
+        images = as_prepared_images(images, self.preprocessing.image_size, (self.preprocessing.channels,))
+        if len(images) == 0:
+            return np.zeros((0, len(self.classes)), np.float32)
         return np.asarray(self.exported.call(jnp.asarray(images, jnp.float32) / HIGHEST))
 
 

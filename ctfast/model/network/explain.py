@@ -57,6 +57,7 @@ def class_activation(
 
     Raises:
         ArgumentError: For another method.
+        CTFastError: For images that ``model(x)`` refuses.
     """
     check_choice("method", method, EXPLAIN_METHODS, ArgumentError)
     features = model.features(x, at_a_time=at_a_time)

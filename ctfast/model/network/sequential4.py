@@ -18,6 +18,7 @@ from flax import nnx
 from ctfast.errors import ShapeError
 from ctfast.model.config import ModelConfig, convolved_size
 from ctfast.model.network.convolution import conv_relu_pool
+from ctfast.model.network.inputs import as_unit_images
 
 _SIDE: Final = 3
 _glorot_uniform = jax.nn.initializers.glorot_uniform()
@@ -52,9 +53,9 @@ class Sequential4(nnx.Module):  # type: ignore[misc] # mypy does not follow flax
         rngs: Random keys for the weights; default ``nnx.Rngs(0)``.
         path: How convolutions are computed; see ``ctfast.model.network.convolution``.
 
-    ``model(x)`` takes images ``(N, H, W)``, ``(N, H, W, 1)`` or ``(N, H, W, 3)``, values 0 to 1, and returns logits
-    ``(N, classes)``. Gray images are not repeated into three channels: the kernel is summed over its input channels
-    instead, which is the same and three times less work in the first layer.
+    ``model(x)`` takes images ``(N, H, W)``, ``(N, H, W, 1)`` or ``(N, H, W, 3)``, floats from 0 to 1 in any library's
+    array, and returns logits ``(N, classes)``. Gray images are not repeated into three channels: the kernel is summed
+    over its input channels instead, which is the same and three times less work in the first layer.
     """
 
     def __init__(self, config: ModelConfig | None = None, *, rngs: nnx.Rngs | None = None, path: str = "auto") -> None:
@@ -88,6 +89,7 @@ class Sequential4(nnx.Module):  # type: ignore[misc] # mypy does not follow flax
         """Logits ``(N, classes)``; ``at_a_time`` as for ``features``.
 
         Raises:
+            ArgumentError, DTypeError: For what is not 0 to 1, see ``as_unit_images``.
             ShapeError: For images of another size or number of channels.
         """
         return self.classify(self.features(x, at_a_time=at_a_time))
@@ -99,6 +101,8 @@ class Sequential4(nnx.Module):  # type: ignore[misc] # mypy does not follow flax
         stays in its cache, which makes batches of 32 a quarter faster. The result is the same.
         """
         x = self._checked(x)
+        if x.shape[0] == 0:
+            return jnp.zeros((0, *self.config.feature_shape), x.dtype)
         if at_a_time is None or x.shape[0] <= at_a_time:
             return self._blocks(x)
         whole = x.shape[0] // at_a_time * at_a_time
@@ -117,12 +121,12 @@ class Sequential4(nnx.Module):  # type: ignore[misc] # mypy does not follow flax
 
     def classify(self, features: jax.Array) -> jax.Array:
         """Logits ``(N, classes)`` of what ``features`` gave."""
-        flat = features.reshape(features.shape[0], -1)
+        flat = features.reshape(features.shape[0], math.prod(features.shape[1:]))
         hidden = jax.nn.relu(flat @ self.dense.kernel[...] + self.dense.bias[...][None])
         return hidden @ self.dense_1.kernel[...] + self.dense_1.bias[...][None]
 
     def probabilities(self, x: jax.Array) -> jax.Array:
-        """Softmax of the logits."""
+        """Softmax of the logits, ``(N, classes)``; takes and refuses what ``model(x)`` does."""
         return jax.nn.softmax(self(x), axis=-1)
 
     def with_path(self, path: str) -> Self:
@@ -147,6 +151,7 @@ class Sequential4(nnx.Module):  # type: ignore[misc] # mypy does not follow flax
         return tuple(rows)
 
     def _checked(self, x: jax.Array) -> jax.Array:
+        x = as_unit_images(x, self.dense.kernel[...].dtype)
         if x.ndim == 3:
             x = x[..., None]
         size, most = self.config.image_size, self.config.in_channels

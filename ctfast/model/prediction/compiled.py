@@ -13,6 +13,7 @@ import numpy as np
 from flax import nnx
 from numpy.typing import NDArray
 
+from ctfast.dispatch.forked import refuse_jax_after_fork
 from ctfast.model.data.preprocessing import HIGHEST
 from ctfast.model.network.explain import class_activation, enlarge
 
@@ -56,6 +57,7 @@ class Predictor:
     """
 
     def __init__(self, run: TrainedModel, batch_size: int, *, explain: str | None = None) -> None:
+        refuse_jax_after_fork()
         self.batch_size = batch_size
         self.explain = explain
         self.in_flight = _IN_FLIGHT

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ctfast.dispatch.arrays import Images, check_shape
+from ctfast.dispatch.arrays import Images, check_shape, has_channel
 from ctfast.dispatch.chain import CheckedChain, check_chain
 from ctfast.dispatch.device_errors import device_errors
 from ctfast.dispatch.steps import naming_step
@@ -147,6 +147,8 @@ class _Run:
 
     def _reserve(self, shape: tuple[int, ...], dtype: np.dtype) -> tuple[Chunk, int] | None:
         """A chunk with room for these images and their first index; None for more images than a chunk holds."""
+        if has_channel(shape):
+            return None  # the pipeline knows what to do with it
         with naming_step(1, self._settings.pipeline.steps[0]):
             check_shape(shape)
         key, chain, count = Key(shape[-2], shape[-1], dtype), self._chain(dtype), prod(shape[:-2])
