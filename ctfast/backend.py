@@ -52,6 +52,13 @@ class BackendStatus:
 def _probe_cpu() -> BackendStatus:
     if importlib.util.find_spec("numba") is None:
         return BackendStatus("cpu", False, "numba is not installed", "pip install numba")
+    if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
+        return BackendStatus(
+            "cpu",
+            False,
+            "NUMBA_DISABLE_JIT is set, so that nothing is compiled",
+            "unset it, or set CTFAST_BACKEND=reference (slow, plain NumPy)",
+        )
     return BackendStatus("cpu", True, "Numba kernels, all cores")
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -143,3 +147,51 @@ def test_every_error_is_ours_and_the_builtin_one() -> None:
         if isinstance(error, type) and issubclass(error, Exception) and error is not CTFastError:
             assert issubclass(error, CTFastError), name
             assert len(error.__mro__) > 4, f"{name} is also a built-in exception"
+
+
+def test_numbers_as_other_libraries_hand_them_over() -> None:
+    expected = ctfast.window(IMAGE, center=40, width=400)
+    for center, width in ((np.array(40.0), np.float32(400)), (Decimal("40"), Decimal("400.0"))):
+        np.testing.assert_array_equal(ctfast.window(IMAGE, center=center, width=width), expected)
+    with pytest.raises(ArgumentError, match=r"\(builtins.complex\)"):
+        ctfast.window(IMAGE, center=40j, width=400)
+    with pytest.raises(ArgumentError, match=r"\(numpy.ndarray\)"):
+        ctfast.window(IMAGE, center=np.array([40.0]), width=400)
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        ("median_filter", {"size": (5, 5)}, {"size": (5.0, 5.0)}),
+        ("normalize", {"in_range": (0, 1)}, {"in_range": (False, True)}),
+        ("clahe", {"tile_grid": (1, 1)}, {"tile_grid": (True, True)}),
+    ],
+)
+def test_the_same_answer_before_and_after_a_call_that_is_equal(
+    name: str, good: dict[str, Any], bad: dict[str, Any]
+) -> None:
+    call = getattr(ctfast, name)
+    for _ in range(2):
+        with pytest.raises(ArgumentError):
+            call(IMAGE, **bad)
+        call(IMAGE, **good)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "error", "message"),
+    [
+        ("CTFAST_NUM_THREADS", "0", "ArgumentError", "CTFAST_NUM_THREADS"),
+        ("NUMBA_DISABLE_JIT", "1", "BackendUnavailableError", "CTFAST_BACKEND=reference"),
+    ],
+)
+def test_variables_that_stop_the_kernels(variable: str, value: str, error: str, message: str) -> None:
+    code = (
+        "import numpy as np, ctfast\n"
+        "for call in (ctfast.median_filter, ctfast.summary, ctfast.Pipeline([{'operation': 'clahe'}])):\n"
+        "    try: call(np.zeros((64, 64), np.int16))\n"
+        f"    except ctfast.errors.{error} as e: assert {message!r} in str(e), e\n"
+        "    else: raise SystemExit('no error')\n"
+        "from ctfast.tools.doctor import findings\n"
+        f"assert any({variable!r} in f.message and not f.good for f in findings())\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, variable: value})

@@ -60,20 +60,91 @@ def test_the_second_process_compiles_nothing(tmp_path: Path) -> None:
 def test_a_read_only_installation_keeps_its_cache_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import numba
 
-    from ctkernels.cpu._core import jit
+    from ctkernels.cpu._core import cache
 
-    package = str(Path(jit.__file__).parents[1])
+    package = str(Path(cache.__file__).parents[1])
     access = os.access
     monkeypatch.setattr(numba.config, "CACHE_DIR", "")
     monkeypatch.setattr(os, "access", lambda path, mode: str(path) != package and access(path, mode))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    jit.choose_cache_folder()
+    cache.choose_cache_folder()
     assert str(tmp_path / "cache" / "ctfast" / "numba") == numba.config.CACHE_DIR
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     monkeypatch.setattr(numba.config, "CACHE_DIR", "")
-    jit.choose_cache_folder()
+    cache.choose_cache_folder()
     assert "ctfast-numba" in numba.config.CACHE_DIR, "no home to write to: the temporary folder"
     monkeypatch.setattr(numba.config, "CACHE_DIR", "/chosen/by/the/user")
-    jit.choose_cache_folder()
+    cache.choose_cache_folder()
     assert numba.config.CACHE_DIR == "/chosen/by/the/user"
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="folders have no owner here")
+def test_only_a_folder_of_our_own_is_trusted(tmp_path: Path) -> None:
+    from ctkernels.cpu._core.cache import is_private
+
+    assert is_private(tmp_path / "new")
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
+    assert is_private(tmp_path / "new"), "and again by the next process"
+    for mode in (0o770, 0o702, 0o777):
+        (tmp_path / "new").chmod(mode)
+        assert not is_private(tmp_path / "new")
+    (tmp_path / "real").mkdir(mode=0o700)
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    assert not is_private(tmp_path / "link")
+    (tmp_path / "file").write_text("")
+    assert not is_private(tmp_path / "file")
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared").chmod(0o777)
+    assert not is_private(tmp_path / "shared" / "ours"), "others may rename it"
+    (tmp_path / "shared").chmod(0o1777)
+    assert is_private(tmp_path / "shared" / "ours")
+
+
+def test_a_taken_name_gives_a_fresh_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import numba
+
+    from ctkernels.cpu._core import cache
+
+    taken = tmp_path / "taken"
+    taken.mkdir()
+    taken.chmod(0o777)
+    monkeypatch.setattr(cache.os, "access", lambda path, mode: False)
+    monkeypatch.setattr(cache, "_candidates", lambda: iter([taken]))
+    monkeypatch.setattr(cache.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(numba.config, "CACHE_DIR", "")
+    cache.choose_cache_folder()
+    chosen = Path(numba.config.CACHE_DIR)
+    assert chosen != taken
+    assert chosen.parent == tmp_path
+    assert chosen.stat().st_mode & 0o777 == 0o700
+
+
+def test_no_home_and_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ctkernels.cpu._core import cache
+
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(cache.Path, "home", homeless)
+    assert [folder.name[:12] for folder in cache._candidates()] == ["ctfast-numba"]
+
+
+def test_a_cache_that_fails_costs_no_result(monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder) -> None:
+    import warnings
+
+    from ctkernels.cpu._core import cache, jit
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(cache.FunctionCache, "save_overload", full)
+    monkeypatch.setattr(cache.FunctionCache, "load_overload", full)
+    warnings.simplefilter("always")
+    twice = jit.jit(lambda x: 2 * x)
+    assert twice(3) == 6
+    assert twice(1.5) == 3.0
+    told = [str(w.message) for w in recwarn if "compiled code" in str(w.message)]
+    assert len(told) == 1
+    assert twice._cache.cache_path in told[0]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -19,6 +19,7 @@ from ctfast.dispatch.arrays import Images, as_images, from_host, host_out, with_
 from ctfast.dispatch.checks import check_params
 from ctfast.dispatch.device_errors import device_errors
 from ctfast.errors import ArgumentError, DTypeError, ShapeError
+from ctfast.threads import get_num_threads
 from ctkernels.contract import OPERATIONS, SAME, Operation, Param
 
 Params = Mapping[str, Any]
@@ -64,6 +65,10 @@ def _check_fits(param: Param, value: Any, dtype: np.dtype[Any]) -> None:
         )
 
 
+_SCALARS: Final = frozenset({bool, int, float, str, type(None)})
+"""Types whose equal values are told apart by type alone."""
+
+
 class Prepared(NamedTuple):
     """A call with everything checked that does not depend on the pixels."""
 
@@ -82,9 +87,11 @@ def _prepared(
     dtype: DTypeLike | None,
     names: tuple[str, ...],
     given: tuple[Any, ...],
-    _types: tuple[type, ...],
+    _types: tuple[Any, ...],
 ) -> Prepared:
     operation = OPERATIONS[name]
+    if backend_name == "cpu":
+        get_num_threads()  # refuses a CTFAST_NUM_THREADS that means nothing before a kernel stumbles over it
     wanted = result_dtype(operation, image, dtype, out)
     params = check_params(operation, dict(zip(names, given, strict=True)))
     check_against_dtypes(operation, params, image, wanted)
@@ -102,7 +109,10 @@ def prepare(
 ) -> Prepared:
     """Check a call, from memory where the same was checked before: checks cost more than the fastest kernels."""
     given = tuple(params.values())
-    key: Any = (name, chosen, image, out, dtype, tuple(params), given, tuple(map(type, given)))
+    types = tuple(map(type, given))
+    if not _SCALARS.issuperset(types):  # (5, 5) equals (5.0, 5.0), but is another size
+        types += tuple(tuple(map(type, v)) for v in given if isinstance(v, tuple))
+    key: Any = (name, chosen, image, out, dtype, tuple(params), given, types)
     try:
         return _prepared(*key)
     except TypeError:  # unhashable, such as a range given as a list

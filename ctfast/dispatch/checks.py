@@ -8,8 +8,11 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from numbers import Integral, Real
 from typing import Any, Final
+
+import numpy as np
 
 from ctfast.errors import ArgumentError
 from ctkernels.contract import MODES, VOI_FUNCTIONS, Operation
@@ -18,8 +21,21 @@ MAX_BINS: Final = 1 << 24
 MAX_CLAHE_BINS: Final = 1 << 16
 
 
+_PLAIN: Final = (bool, int, float, str, tuple, list, type(None))
+
+
 def _fail(name: str, value: Any, allowed: str) -> ArgumentError:
-    return ArgumentError(f"{name}={value!r}: {allowed}")
+    kind = "" if isinstance(value, _PLAIN) else f" ({type(value).__module__}.{type(value).__qualname__})"
+    return ArgumentError(f"{name}={value!r}{kind}: {allowed}")
+
+
+def _as_number(value: Any) -> Any:
+    """Numbers as other libraries hand them over, Python's own: 0-d arrays of NumPy, decimals (as of pydicom)."""
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        return value.item()
+    if isinstance(value, Decimal):
+        return float(value)
+    return tuple(map(_as_number, value)) if type(value) in (tuple, list) else value
 
 
 def _is_real(value: Any) -> bool:
@@ -216,7 +232,7 @@ def check_params(operation: Operation, values: Mapping[str, Any]) -> dict[str, A
     for param in operation.params:
         if param.required and param.name not in values:
             raise ArgumentError(f"{operation.name} needs {param.name}=")
-        result[param.name] = CHECKS[param.kind](param.name, values.get(param.name, param.default))
+        result[param.name] = CHECKS[param.kind](param.name, _as_number(values.get(param.name, param.default)))
     if operation.name == "window" and result["function"] == "linear" and result["width"] < 1:
         raise _fail("width", result["width"], "at least 1 is allowed with function='linear' (DICOM PS3.3 C.11.2.1.2)")
     if operation.name == "normalize" and result["in_range"] is not None:

@@ -45,14 +45,23 @@ def _version(package: str) -> str | None:
 
 
 def findings() -> Iterator[Finding]:
-    """Look at the machine, the packages, every extra and every backend."""
+    """Look at the machine, the packages, every extra and every backend; what fails there is a finding too."""
+    for subject, look in (("machine", _machine), ("packages", _packages), ("GPU", _gpu), ("backends", _backends)):
+        try:
+            yield from look()
+        except Exception as error:  # whatever is broken here is what was asked for
+            yield Finding(subject, False, f"{type(error).__name__}: {error}")
+
+
+def _machine() -> Iterator[Finding]:
     yield Finding("ctfast", True, f"{ctfast.__version__}, Python {platform.python_version()}, {platform.platform()}")
-    yield Finding(
-        "cores",
-        True,
-        f"{available_cores()} usable (affinity and container quota counted), {ctfast.get_num_threads()} threads a call",
-    )
     yield Finding("memory", True, f"{available_bytes() / 2**30:.1f} GiB available")
+    cores = available_cores()
+    threads = ctfast.get_num_threads()
+    yield Finding("cores", True, f"{cores} usable (affinity and container quota counted), {threads} threads a call")
+
+
+def _packages() -> Iterator[Finding]:
     for package in BASE:
         version = _version(package)
         yield Finding(package, version is not None, version or "not installed", "" if version else "pip install ctfast")
@@ -61,8 +70,14 @@ def findings() -> Iterator[Finding]:
         missing = [p for p, v in versions.items() if v is None]
         message = f"missing {', '.join(missing)}" if missing else ", ".join(f"{p} {v}" for p, v in versions.items())
         yield Finding(f"extra {extra}", not missing, message, f'pip install "ctfast[{extra}]"' if missing else "")
+
+
+def _gpu() -> Iterator[Finding]:
     for fact in gpu_facts():
         yield Finding(*fact)
+
+
+def _backends() -> Iterator[Finding]:
     for name, status in ctfast.backends().items():
         yield Finding(f"backend {name}", status.usable, status.reason, status.remedy)
     if ctfast.backends()["cpu"].usable:

@@ -6,41 +6,18 @@ Every jitted function is *serial*: Numba's own thread layers either abort when t
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
 import numpy as np
 
+from ctkernels.cpu._core.cache import cached, choose_cache_folder
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 # error_model="numpy": division by zero gives inf/nan instead of a branch and an exception in the inner loop.
-_OPTIONS: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy"}
-
-
-def choose_cache_folder() -> None:
-    """Keep compiled code on disk even when the package is installed read-only.
-
-    Numba writes beside the source and falls back to a per-user folder; in a container without a home folder both can
-    fail. A folder in the temporary directory is the last resort. A user's own ``NUMBA_CACHE_DIR`` always wins.
-    """
-    if numba.config.CACHE_DIR:
-        return
-    here = Path(__file__).parents[1]
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    if os.access(here, os.W_OK):
-        return
-    for folder in (home / "ctfast" / "numba", Path(tempfile.gettempdir()) / f"ctfast-numba-{os.getuid()}"):
-        try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        except OSError:
-            continue
-        if os.access(folder, os.W_OK):
-            numba.config.CACHE_DIR = str(folder)
-            return
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 
 
 choose_cache_folder()
@@ -48,12 +25,12 @@ choose_cache_folder()
 
 def jit(function: F) -> F:
     """Compile a kernel with IEEE arithmetic: results do not depend on how the compiler orders sums."""
-    return numba.njit(**_OPTIONS)(function)
+    return cached(numba.njit(**_OPTIONS)(function))
 
 
 def jit_contract(function: F) -> F:
     """Compile a kernel that may fuse a multiply and an add (more exact and faster), nothing else of fast-math."""
-    return numba.njit(fastmath={"contract"}, **_OPTIONS)(function)
+    return cached(numba.njit(fastmath={"contract"}, **_OPTIONS)(function))
 
 
 def jit_reassociate(function: F) -> F:
@@ -61,12 +38,12 @@ def jit_reassociate(function: F) -> F:
 
     The order is the compiler's, the same on every run of one machine.
     """
-    return numba.njit(fastmath={"contract", "reassoc"}, **_OPTIONS)(function)
+    return cached(numba.njit(fastmath={"contract", "reassoc"}, **_OPTIONS)(function))
 
 
 def jit_inline(function: F) -> F:
     """Compile a small helper that the kernels above call; LLVM inlines it."""
-    return numba.njit(inline="never", forceinline=True, **_OPTIONS)(function)
+    return cached(numba.njit(inline="never", forceinline=True, **_OPTIONS)(function))
 
 
 def jit_named(function: F, name: str) -> F:

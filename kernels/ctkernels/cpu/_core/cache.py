@@ -1,0 +1,118 @@
+"""Where compiled code is kept: a folder of our own or none, and never a reason for a call to fail.
+
+Numba reads its cache by ``pickle``: who can write to the folder runs code as its reader. A folder outside of the
+package is therefore used only if it is really one (no link), belongs to this user, and nobody else may write to it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import stat
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba.core.caching import FunctionCache
+
+_warned: set[str] = set()
+
+
+def choose_cache_folder() -> None:
+    """Keep compiled code on disk even when the package is installed read-only.
+
+    Beside the source where that can be written to; else in the user's cache folder; else in the temporary directory,
+    in a folder with the user's number, or a fresh one for this process alone where another user took that name. A
+    user's own ``NUMBA_CACHE_DIR`` always wins.
+    """
+    if numba.config.CACHE_DIR or os.access(Path(__file__).parents[1], os.W_OK):
+        return
+    for folder in _candidates():
+        if is_private(folder):
+            numba.config.CACHE_DIR = str(folder)
+            return
+    try:
+        fresh = tempfile.mkdtemp(prefix="ctfast-numba-")
+    except OSError:
+        return  # SafeCache says it if Numba finds no place either
+    atexit.register(shutil.rmtree, fresh, ignore_errors=True)
+    numba.config.CACHE_DIR = fresh
+
+
+def _candidates() -> Iterator[Path]:
+    home = os.environ.get("XDG_CACHE_HOME")
+    if not home:
+        try:
+            home = str(Path.home() / ".cache")
+        except RuntimeError:  # no HOME, and a user id without a name, as in some containers
+            home = None
+    if home:
+        yield Path(home) / "ctfast" / "numba"
+    user = os.getuid() if hasattr(os, "getuid") else "user"
+    try:
+        yield Path(tempfile.gettempdir()) / f"ctfast-numba-{user}"
+    except OSError:
+        return
+
+
+def is_private(folder: Path) -> bool:
+    """Whether ``folder``, made here if it is missing, is a real folder of this user that nobody else can write to."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder.mkdir(exist_ok=True, mode=0o700)
+        state, parent = os.lstat(folder), os.stat(folder.parent)
+    except OSError:
+        return False
+    if not stat.S_ISDIR(state.st_mode) or not os.access(folder, os.W_OK):
+        return False
+    if not hasattr(os, "getuid"):
+        return True  # on Windows both places are the user's own
+    ours = state.st_uid == os.getuid() and not state.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    # Who may rename what lies in the parent could put another folder in its place.
+    held = parent.st_uid in (0, os.getuid()) and (
+        not parent.st_mode & stat.S_IWOTH or bool(parent.st_mode & stat.S_ISVTX)
+    )
+    return ours and held
+
+
+class SafeCache(FunctionCache):  # type: ignore[misc] # Numba has no types
+    """Numba's cache of a function, whose errors (a full disk, a damaged file) cost a compilation and no result."""
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception as error:  # a damaged pickle raises anything
+            self._tell("read", error)
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        try:
+            super().save_overload(sig, data)
+        except Warning:
+            raise
+        except Exception as error:
+            self._tell("written", error)
+
+    def _tell(self, done: str, error: Exception) -> None:
+        if self.cache_path not in _warned:
+            _warned.add(self.cache_path)
+            warnings.warn(
+                f"compiled code can't be {done} in {self.cache_path} ({type(error).__name__}: {error}): it is compiled "
+                "anew by each process; free space, delete that folder, or set NUMBA_CACHE_DIR to another one",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+
+
+def cached(compiled: Any) -> Any:
+    """A jitted function that keeps its code on disk, where there is a place for it."""
+    if not numba.config.DISABLE_JIT:
+        try:
+            compiled._cache = SafeCache(compiled.py_func)
+        except (OSError, RuntimeError):  # no place at all: it is compiled by each process
+            return compiled
+    return compiled
