@@ -109,7 +109,7 @@ def prepare(
 ) -> Prepared:
     """Check a call, from memory where the same was checked before: checks cost more than the fastest kernels."""
     given = tuple(params.values())
-    types = tuple(map(type, given))
+    types: tuple[Any, ...] = tuple(map(type, given))
     if not _SCALARS.issuperset(types):  # (5, 5) equals (5.0, 5.0), but is another size
         types += tuple(tuple(map(type, v)) for v in given if isinstance(v, tuple))
     key: Any = (name, chosen, image, out, dtype, tuple(params), given, types)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ctfast.batch.choices import UnitsChoice
 from ctfast.dispatch.arrays import has_channel, kind_of, to_host
@@ -104,7 +104,7 @@ class Preprocessing:
         """
         return cls(window_pipeline(low, high, least_width), image_size, channels)
 
-    def __call__(self, pixels: NDArray[Any]) -> NDArray[np.uint16]:
+    def __call__(self, slices: ArrayLike) -> NDArray[np.uint16]:
         """Slices ``(H, W)`` or ``(..., H, W)`` as ``(..., *image_size)`` uint16.
 
         Gray slices may have their channel last, ``(..., H, W, 1)``; the result is without it. With ``channels=3``
@@ -113,7 +113,7 @@ class Preprocessing:
         Raises:
             ArgumentError, DTypeError, ShapeError: For what is no image; see ``Pipeline``.
         """
-        pixels = to_host(pixels, kind_of(pixels))
+        pixels = to_host(slices, kind_of(slices))
         if has_channel(pixels.shape):
             pixels = pixels[..., 0]
         if self.channels == 1:
