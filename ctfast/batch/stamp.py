@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,30 +25,36 @@ class Stamp(NamedTuple):
     modified: float
 
 
-def stamp_of(path: str | Path) -> Stamp:
-    """The stamp of a file.
+def stamp_of(*paths: str | Path) -> Stamp:
+    """The stamp of a file; of several together, the sum of their sizes and the latest time.
 
     Raises:
-        OSError: the file is not there.
+        OSError: one is not there.
     """
-    status = os.stat(path)
-    return Stamp(status.st_size, status.st_mtime)
+    every = [os.stat(path) for path in paths]
+    return Stamp(sum(status.st_size for status in every), max(status.st_mtime for status in every))
 
 
-def unchanged(path: str | Path, size: int | str, modified: float | str) -> bool:
-    """Whether a file still has the size and time that were kept, as numbers or text; False where it is not there."""
+def unchanged(paths: str | Path | Sequence[str], size: int | str, modified: float | str) -> bool:
+    """Whether a file, or several together, still have the size and time that were kept, as numbers or text.
+
+    False where one is not there.
+    """
     try:
-        now = stamp_of(path)
+        now = stamp_of(*([paths] if isinstance(paths, str | Path) else paths))
         return now.size == int(size) and abs(now.modified - float(modified)) < _SECONDS
     except (OSError, ValueError):
         return False
 
 
-def sha256_of(path: str | Path) -> str:
-    """SHA-256 of a file's contents, in hexadecimal digits.
+def sha256_of(*paths: str | Path) -> str:
+    """SHA-256 of a file's contents, or of several one after the other, in hexadecimal digits.
 
     Raises:
-        OSError: it can't be read.
+        OSError: one can't be read.
     """
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    for path in paths:
+        with open(path, "rb") as file:
+            hashlib.file_digest(file, lambda: digest)
+    return digest.hexdigest()

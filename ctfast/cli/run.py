@@ -62,6 +62,12 @@ def run(
             "--durable", help="Flush every output to the disk: safe from power cuts.", rich_help_panel=_OUTPUTS
         ),
     ] = False,
+    series: Annotated[
+        bool,
+        typer.Option(
+            "--series", help="One output a series: DICOM slices become a volume each.", rich_help_panel=_OUTPUTS
+        ),
+    ] = False,
     units: Units = "auto",
     axes: Annotated[str, typer.Option(metavar="WORD", help=f"Slices in .npy arrays: {words(AXES)}.")] = "auto",
     orient: Annotated[str, typer.Option(metavar="WORD", help=f"Axes of volumes: {words(ORIENT)} as stored.")] = (
@@ -96,6 +102,7 @@ def run(
         axes=axes,
         orient=orient,
         modality=modality,
+        series=series,
         shard=parse_shard(shard),
         resume=resume,
         overwrite=overwrite,

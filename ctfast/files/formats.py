@@ -257,7 +257,7 @@ def written(word: str) -> Format:
         ArgumentError: For a word of no format that is written.
     """
     for row in WRITTEN:
-        if word in (row.name, row.word):
+        if word in (row.name, row.word, row.output[1:]):
             return row
     raise ArgumentError(f"format={word!r}; {', '.join(row.word for row in WRITTEN)} are allowed")
 

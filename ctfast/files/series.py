@@ -9,6 +9,7 @@ the list and says why (``Series.problem``); reading it raises that.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -74,6 +75,11 @@ class Series:
     orient: Orient = "display"
     axes: Axes = "auto"
 
+    @property
+    def folder(self) -> Path:
+        """The folder that all files lie below; the file itself where there is one."""
+        return Path(os.path.commonpath(list(map(str, self.files)))) if len(self.files) > 1 else self.files[0]
+
     def slices(self) -> Iterator[Image]:
         """The slices ``(H, W)`` in order, one at a time; each has its own units, dtype and place in the patient.
 
@@ -81,7 +87,8 @@ class Series:
             FileFormatError: With ``problem``, or for a file that cannot be read.
         """
         if self.problem:
-            raise FileFormatError(f"{self.files[0]}: {self.problem}")
+            name = " ".join(filter(None, ("series", self.number, self.description))) + ": " if self.sources else ""
+            raise FileFormatError(f"{self.folder}: {name}{self.problem}")
         if not self.sources:
             yield from _frames_of(self._image(self.files[0]))
             return

@@ -12,7 +12,7 @@ from ctfast.files.find import by_reason
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ctfast.runner.planning import Plan
+    from ctfast.runner.planning import Plan, Task
     from ctfast.runner.report import Report
 
 
@@ -64,6 +64,10 @@ def _print_gone(gone: Sequence[str], console: Console) -> None:
         _line(f"warning: outputs stay of {len(gone)} inputs that are no longer there, such as {gone[0]}", console)
 
 
+def _slices(task: Task) -> str:
+    return "" if task.series is None else f" ({len(task.series.sources)} slices)"
+
+
 def _line(text: str, console: Console) -> None:
     console.print(printable(text), highlight=False, markup=False, soft_wrap=True)
 
@@ -87,6 +91,6 @@ def print_plan(plan: Plan, console: Console, first: int = 10) -> None:
         _line(f"left out: {by_reason(plan.ignored)}", console)
     _print_gone(plan.gone, console)
     for task in plan.tasks[:first]:
-        _line(f"{task.source} -> {task.output}", console)
+        _line(f"{task.source}{_slices(task)} -> {task.output}", console)
     if len(plan.tasks) > first:
         console.print(f"... and {len(plan.tasks) - first} more", highlight=False)

@@ -32,6 +32,7 @@ class Row(TypedDict):
         error: why it failed or was left out.
         started: when, in seconds since the epoch; of several manifests' lines for an output, the latest counts.
         input_hash: SHA-256 of the file.
+        inputs: the files of a series by position, where the input is one; empty for a file.
         output_bytes: size of the output, with ``output_hash``, its SHA-256; 0 and empty from versions that did not note
             them.
         shape: of the output, with ``dtype``.
@@ -51,6 +52,7 @@ class Row(TypedDict):
     input_bytes: int
     input_mtime: float
     input_hash: str
+    inputs: list[str]
     output_bytes: int
     output_hash: str
     shape: list[int]
@@ -103,6 +105,7 @@ def _row_of(line: dict[str, Any]) -> Row:
     line.setdefault("units", line.get("values", "unknown"))
     line["values"] = line["units"]
     line.setdefault("started", 0.0)
+    line.setdefault("inputs", [])
     line.setdefault("output_bytes", 0)
     line.setdefault("output_hash", "")
     return cast(Row, line)

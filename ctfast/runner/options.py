@@ -26,6 +26,7 @@ class RunOptions:
         orient: ``"display"`` turns volumes to axial frames, columns to the left, rows to the back; ``"keep"`` does not.
         modality: which DICOM images are taken, such as ``"CT"`` or ``"CT,PT"``; ``"any"`` takes all. Files that do not
             name their modality are always taken.
+        series: one output a series: DICOM slices become volumes, other files are done as ever.
         shard: ``(i, n)``: only the i-th of n parts, for n machines on one folder.
         resume: leave finished outputs of an earlier run of the same pipeline alone.
         overwrite: replace what the output folder holds. Outputs of another pipeline that this run does not replace
@@ -49,6 +50,7 @@ class RunOptions:
     axes: str = "auto"
     orient: str = "display"
     modality: str = "CT"
+    series: bool = False
     shard: tuple[int, int] | None = None
     resume: bool = True
     overwrite: bool = False
@@ -68,6 +70,8 @@ class RunOptions:
             check_compression(written(self.format), self.compression)
         except ArgumentError as error:
             raise UsageError(str(error)) from None
+        if self.series and written(self.format).name == "png":
+            raise UsageError("format='png': holds one image, not a series; tif, npy or nii is allowed")
         if self.workers is not None and self.workers < 1:
             raise UsageError(f"workers={self.workers}: 1 or more, or None is allowed")
         if self.shard is not None and not 1 <= self.shard[0] <= self.shard[1]:

@@ -19,13 +19,14 @@ from ctfast.batch.limits import bytes_per_file
 from ctfast.batch.stamp import sha256_of, unchanged
 from ctfast.batch.workers import bounded_map
 from ctfast.errors import UsageError
-from ctfast.files import Compression, find_images
+from ctfast.files import Compression, Series, find_images
 from ctfast.files.find import FoundFile, Ignored
 from ctfast.files.formats import written
 from ctfast.pipeline import Pipeline
 from ctfast.runner.manifest import Row, read_rows
 from ctfast.runner.options import RunOptions
 from ctfast.runner.refusals import refuse_impossible
+from ctfast.runner.series import Named, group_files
 from ctfast.threads import get_num_threads
 from ctfast.tools.benchmark import recommended_backend
 
@@ -45,6 +46,7 @@ class Settings:
     axes: Axes = "auto"
     orient: Orient = "display"
     modality: str = "CT"
+    series: bool = False
     max_bytes: int = 2 << 30
     out: str = ""
     durable: bool = False
@@ -66,6 +68,7 @@ class Settings:
             cast(Axes, options.axes),
             cast(Orient, options.orient),
             options.modality,
+            options.series,
         )
 
     @property
@@ -78,15 +81,33 @@ class Settings:
             "units": self.units,
             "axes": self.axes,
             "orient": self.orient,
+            "series": "yes" if self.series else "no",
         }
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One input and its output."""
+    """One input and its output.
+
+    Attributes:
+        source: the file, or the folder of a series.
+        output: the file to write.
+        series: what is read, where it is a volume of several slices.
+    """
 
     source: str
     output: str
+    series: Series | None = None
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files that are read."""
+        return (self.source,) if self.series is None else tuple(map(str, self.series.files))
+
+    @property
+    def inputs(self) -> list[str]:
+        """The files of a series; none for a file, which is ``source``."""
+        return [] if self.series is None else list(self.files)
 
 
 @dataclass
@@ -123,17 +144,14 @@ def make_plan(inputs: Sequence[str | Path], out: Path, settings: Settings, optio
     out = out.resolve()
     _refuse_out_inside_inputs(inputs, out)
     images = find_images(inputs)
-    suffix = written(settings.format).output
-    tasks = [
-        Task(_source(item.path), str(out / f"{stem}{suffix}")) for item, stem in zip(images.items, _stems(images.items))
-    ]
+    tasks, copies = _tasks(images.items, out, settings)
+    left_out = [*images.ignored, *copies]
     _refuse_collisions(tasks)
     refuse_impossible((item.path for item in images.items), settings.pipeline, written(settings.format))
     refuse_other_run(out, settings, tasks, overwrite=options.overwrite)
-    left_out = images.ignored
     if options.shard is not None:
         part, parts = options.shard
-        tasks, left_out = tasks[part - 1 :: parts], images.ignored[part - 1 :: parts]
+        tasks, left_out = tasks[part - 1 :: parts], left_out[part - 1 :: parts]
     finished = {row["output"]: row for row in read_rows(out) if row["status"] == "ok"}
     there = {task.source for task in tasks}
     gone = [row["input"] for row in finished.values() if not (row["input"] in there or os.path.lexists(row["input"]))]
@@ -148,6 +166,18 @@ def make_plan(inputs: Sequence[str | Path], out: Path, settings: Settings, optio
     at_once = min(workers, max(len(todo), 1))
     settings = replace(settings, max_bytes=bytes_per_file(at_once), out=str(out), durable=options.durable)
     return Plan(out, settings, options, todo, len(tasks) - len(todo), left_out, gone)
+
+
+def _tasks(items: Sequence[FoundFile], out: Path, settings: Settings) -> tuple[list[Task], list[Ignored]]:
+    """What is to be done, file by file or series by series, and copies that are left out."""
+    suffix = written(settings.format).output
+    volumes: list[Named] = []
+    copies: list[Ignored] = []
+    if settings.series:
+        volumes, items, copies = group_files(items, settings.units, settings.orient, settings.axes)
+    tasks = [Task(_source(item.path), str(out / f"{stem}{suffix}")) for item, stem in zip(items, _stems(items))]
+    tasks += [Task(_source(series.folder), str(out / f"{stem}{suffix}"), series) for series, stem in volumes]
+    return tasks, copies
 
 
 def _source(path: Path) -> str:
@@ -215,9 +245,13 @@ def refuse_other_run(out: Path, settings: Settings, tasks: Sequence[Task], *, ov
 def _is_done(task: Task, finished: Mapping[str, Row], settings: Settings, verify: bool) -> bool:
     """Whether input and output are what the manifest says: by size and time, and by their hashes where asked for."""
     row = finished.get(task.output)
-    if row is None or row["pipeline"] != settings.pipeline.hash or row["input"] != task.source:
+    if (
+        row is None
+        or row["pipeline"] != settings.pipeline.hash
+        or (row["input"], row["inputs"]) != (task.source, task.inputs)
+    ):
         return False
-    if not unchanged(task.source, row["input_bytes"], row["input_mtime"]):
+    if not unchanged(task.files, row["input_bytes"], row["input_mtime"]):
         return False
     try:
         size = os.stat(task.output).st_size
@@ -225,7 +259,7 @@ def _is_done(task: Task, finished: Mapping[str, Row], settings: Settings, verify
             return not verify
         if size != row["output_bytes"]:
             return False
-        return not verify or (row["input_hash"], row["output_hash"]) == (sha256_of(task.source), sha256_of(task.output))
+        return not verify or (row["input_hash"], row["output_hash"]) == (sha256_of(*task.files), sha256_of(task.output))
     except OSError:
         return False
 
@@ -240,7 +274,7 @@ def read_run_file(out: Path) -> dict[str, Any] | None:
         return None
     if "values" in data:
         data.setdefault("units", data["values"])
-    return {"axes": "auto", "orient": "display", **data}
+    return {"axes": "auto", "orient": "display", "series": "no", **data}
 
 
 def holds_another_run(out: Path, settings: Settings) -> bool:

@@ -23,7 +23,8 @@ from ctfast.runner.options import RunOptions
 from ctfast.runner.planning import Plan, Settings, Task, make_plan
 from ctfast.runner.records import close_records, open_records
 from ctfast.runner.report import Report
-from ctfast.runner.work import Outcome, died, empty_row, left_out, process
+from ctfast.runner.volume import process_any
+from ctfast.runner.work import Outcome, died, empty_row, left_out
 from ctfast.threads import get_num_threads
 
 
@@ -126,10 +127,10 @@ def run_tasks(
     stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[Outcome]:
     """Outcomes in the order they finish; ``tasks``, about ``files``, is drawn from only as workers become free."""
-    if settings.backend == "gpu" and not processes and fits(settings.pipeline.steps, "gpu"):
+    if settings.backend == "gpu" and not processes and not settings.series and fits(settings.pipeline.steps, "gpu"):
         return run_on_gpus(iter(tasks), settings, workers, files)
     return bounded_map(
-        partial(process, settings=settings),
+        partial(process_any, settings=settings),
         tasks,
         workers,
         processes=processes,
@@ -165,8 +166,8 @@ def run(
         options: how; the defaults where there is none.
         progress: called after each file.
         changes: single options by name, such as ``format="npy"`` or ``workers=4``: see ``RunOptions`` for them all
-            (``backend``, ``workers``, ``pool``, ``format``, ``compression``, ``units``, ``shard``, ``resume``,
-            ``overwrite``, ``verify``, ``durable``, ``on_error``).
+            (``backend``, ``workers``, ``pool``, ``format``, ``compression``, ``units``, ``series``, ``shard``,
+            ``resume``, ``overwrite``, ``verify``, ``durable``, ``on_error``).
 
     Raises:
         UsageError: refused before any work, with the reason.

@@ -6,8 +6,9 @@ import hashlib
 import io
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
@@ -32,6 +33,11 @@ class LeftOutError(CTFastError):
     """A file that can be read and is not asked for."""
 
 
+Load = Callable[[Task, Settings, Row], Image]
+Compute = Callable[[np.ndarray, Task, Settings], PipelineResult]
+Store = Callable[[Task, Settings, Image, PipelineResult, Row], None]
+
+
 class Outcome(NamedTuple):
     """What one file gave: its line for the manifest, and its statistics where the pipeline takes some; or why the
     machine, and not the file, failed."""
@@ -43,6 +49,11 @@ class Outcome(NamedTuple):
 
 def process(task: Task, settings: Settings) -> Outcome:
     """Read, compute and write one file; failures become a row with ``status="failed"``."""
+    return carry_out(task, settings, load, _compute, store)
+
+
+def carry_out(task: Task, settings: Settings, load: Load, compute: Compute, store: Store) -> Outcome:
+    """Do the three stages of a task; failures become a row with ``status="failed"``."""
     row = empty_row(task, settings)
     clock = time.perf_counter
     try:
@@ -50,7 +61,7 @@ def process(task: Task, settings: Settings) -> Outcome:
         image = load(task, settings, row)
         read = clock()
         with computing(image.pixels.nbytes):
-            result = settings.pipeline.run(image.pixels, backend=settings.backend)
+            result = compute(image.pixels, task, settings)
         computed = clock()
         store(task, settings, image, result, row)
         written = clock()
@@ -84,15 +95,28 @@ def load(task: Task, settings: Settings, row: Row, allocate: Allocate | None = N
         if f"the limit is {settings.max_bytes}" in str(error):
             error.add_note("(fewer --workers leave each file more memory)")
         raise
-    modality = str(image.meta.get("modality", ""))
+    check_modality(str(image.meta.get("modality", "")), settings)
+    note(row, image, settings)
+    return image
+
+
+def check_modality(modality: str, settings: Settings) -> None:
+    """Leave out what is not asked for.
+
+    Raises:
+        LeftOutError: with the way to take it.
+    """
     if settings.modality != "any" and modality and modality not in settings.modality.split(","):
         raise LeftOutError(f"modality {modality}, not {settings.modality} (--modality {modality} takes it)")
+
+
+def note(row: Row, image: Image, settings: Settings) -> None:
+    """What the input was; brightness is refused where the pipeline is about HU."""
     row["units"] = row["values"] = image.units
     check_display(image, settings.pipeline.expects_hu)
     row["notes"], row["orientation"] = str(image.meta.get("notes", "")), str(image.meta.get("orientation", ""))
     if image.geometry is not None:
         row["affine"] = [list(numbers) for numbers in image.geometry.affine]
-    return image
 
 
 def store(task: Task, settings: Settings, image: Image, result: PipelineResult, row: Row) -> None:
@@ -101,6 +125,31 @@ def store(task: Task, settings: Settings, image: Image, result: PipelineResult, 
     The bytes are made in memory, so that their hash is that of what was meant to be written, without a second read.
     """
     buffer = io.BytesIO()
+    _write(buffer, task, settings, image, result)
+    data = buffer.getbuffer()
+    with writing():
+        make_folder(Path(task.output).parent, settings.out)
+        with replacing(task.output, "wb", durable=settings.durable) as file:
+            file.write(data)
+    row["output_bytes"], row["output_hash"] = len(data), hashlib.sha256(data).hexdigest()
+    Path(task.output + STALE).unlink(missing_ok=True)
+
+
+def store_streamed(task: Task, settings: Settings, image: Image, result: PipelineResult, row: Row) -> None:
+    """The same for outputs that may be larger than memory: the hash is that of what can be read again."""
+    with writing():
+        make_folder(Path(task.output).parent, settings.out)
+        with replacing(task.output, "w+b", durable=settings.durable) as file:
+            _write(file, task, settings, image, result)
+    row["output_bytes"], row["output_hash"] = os.stat(task.output).st_size, sha256_of(task.output)
+    Path(task.output + STALE).unlink(missing_ok=True)
+
+
+def _compute(pixels: np.ndarray, task: Task, settings: Settings) -> PipelineResult:
+    return settings.pipeline.run(pixels, backend=settings.backend)
+
+
+def _write(file: IO[bytes], task: Task, settings: Settings, image: Image, result: PipelineResult) -> None:
     write_image(
         task.output,
         result.image,
@@ -110,18 +159,16 @@ def store(task: Task, settings: Settings, image: Image, result: PipelineResult, 
         spacing=image.spacing,
         geometry=image.geometry,
         description={"pipeline": settings.pipeline.hash, "backend": settings.backend},
-        into=buffer,
+        into=file,
     )
-    data = buffer.getbuffer()
-    with writing():
-        _make_folder(Path(task.output).parent, settings.out)
-        with replacing(task.output, "wb", durable=settings.durable) as file:
-            file.write(data)
-    row["output_bytes"], row["output_hash"] = len(data), hashlib.sha256(data).hexdigest()
-    Path(task.output + STALE).unlink(missing_ok=True)
 
 
-def _make_folder(folder: Path, out: str) -> None:
+def make_folder(folder: Path, out: str) -> None:
+    """The folder of an output, in the output folder that was there when the run began.
+
+    Raises:
+        MachineError: that one is gone.
+    """
     if out and not os.path.isdir(out):  # made anew it would hold a part, and nobody would know of the others
         raise MachineError(f"{out} was moved or removed while it was being filled: put it back")
     folder.mkdir(parents=True, exist_ok=True)
@@ -164,6 +211,7 @@ def empty_row(task: Task, settings: Settings) -> Row:
         input_bytes=0,
         input_mtime=0.0,
         input_hash="",
+        inputs=task.inputs,
         output_bytes=0,
         output_hash="",
         shape=[],

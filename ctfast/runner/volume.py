@@ -1,0 +1,97 @@
+"""One series: read slice by slice into a volume, computed in blocks of slices, written as one file.
+
+Volumes beyond what a file may take in memory (``Settings.max_bytes``) lie in temporary files of the output folder that
+have no name, so that the system removes them however the run ends; memory then holds some blocks of slices.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from ctfast.batch.stamp import sha256_of, stamp_of
+from ctfast.errors import ArgumentError
+from ctfast.files import Allocate, Image, Limits
+from ctfast.results import Histogram, PipelineResult, Summary
+from ctfast.runner.manifest import Row
+from ctfast.runner.planning import Settings, Task
+from ctfast.runner.work import Outcome, carry_out, check_modality, make_folder, note, process, store_streamed
+
+_BLOCK_BYTES: Final = 32 << 20
+
+
+def process_any(task: Task, settings: Settings) -> Outcome:
+    """As ``work.process``, for series too."""
+    if task.series is None:
+        return process(task, settings)
+    return carry_out(task, settings, load, compute, store_streamed)
+
+
+def load(task: Task, settings: Settings, row: Row) -> Image:
+    """Read a series and note in ``row`` what it was."""
+    assert task.series is not None
+    row["input_bytes"], row["input_mtime"] = stamp_of(*task.files)
+    check_modality(task.series.modality, settings)
+    row["input_hash"] = sha256_of(*task.files)
+    make_folder(Path(task.output).parent, settings.out)
+    series = replace(task.series, limits=Limits(max_bytes=settings.max_bytes))
+    image = series.read(allocate=room_for(task, settings))
+    note(row, image, settings)
+    return image
+
+
+def room_for(task: Task, settings: Settings) -> Allocate:
+    """Arrays in memory, or in files beside the output where they are larger than one file may take."""
+
+    def allocate(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+        if math.prod(shape) * dtype.itemsize <= settings.max_bytes:
+            return np.empty(shape, dtype)
+        with tempfile.TemporaryFile(dir=Path(task.output).parent) as file:
+            return np.asarray(np.memmap(file, dtype, "w+", shape=shape))
+
+    return allocate
+
+
+def compute(pixels: np.ndarray, task: Task, settings: Settings) -> PipelineResult:
+    """Run the pipeline over a volume; one that is larger than a file may be, in blocks of slices.
+
+    Raises:
+        ArgumentError: a histogram of blocks needs its range, which is that of the whole volume else.
+    """
+    if pixels.nbytes <= settings.max_bytes:
+        return settings.pipeline.run(pixels, backend=settings.backend)
+    size = max(1, _BLOCK_BYTES // pixels[0].nbytes)
+    out: np.ndarray | None = None
+    parts: list[PipelineResult] = []
+    for start in range(0, len(pixels), size):
+        part = settings.pipeline.run(pixels[start : start + size], backend=settings.backend)
+        if out is None:
+            out = room_for(task, settings)((len(pixels), *part.image.shape[1:]), part.image.dtype)
+        out[start : start + size] = part.image
+        parts.append(replace(part, image=None))
+    return PipelineResult(
+        out,
+        _joined_histograms([part.histogram for part in parts if part.histogram is not None]),
+        _joined_summaries([part.summary for part in parts if part.summary is not None]),
+    )
+
+
+def _joined_histograms(parts: list[Histogram]) -> Histogram | None:
+    if not parts:
+        return None
+    if any(not np.array_equal(part.edges, parts[0].edges) for part in parts):
+        raise ArgumentError("histogram: a series of this size needs value_range=(low, high)")
+    return Histogram(np.concatenate([part.counts for part in parts]), parts[0].edges)
+
+
+def _joined_summaries(parts: list[Summary]) -> Summary | None:
+    if not parts:
+        return None
+    names = [field.name for field in fields(Summary) if field.name != "levels"]
+    columns: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    return replace(parts[0], **columns)
