@@ -56,7 +56,8 @@ def assert_like_the_cpu(folder: Path, out: Path, pipeline: Pipeline) -> None:
     run(folder, cpu, pipeline, backend="cpu")
     for got, want in zip(rows_of(out), rows_of(cpu), strict=True):
         assert {k: v for k, v in got.items() if k not in CHANGES} == {k: v for k, v in want.items() if k not in CHANGES}
-        assert Path(got["output"]).relative_to(out) == Path(want["output"]).relative_to(cpu)
+        if want["output"] or got["output"]:  # not of files that are left out
+            assert Path(got["output"]).relative_to(out) == Path(want["output"]).relative_to(cpu)
         if got["status"] == "ok":
             assert got["backend"] == "gpu"
             a, b = read_image(got["output"]), read_image(want["output"])
