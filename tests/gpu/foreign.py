@@ -50,6 +50,12 @@ class Tensor(Foreign):
     def copy_(self, other: Tensor) -> None:
         self.host[...] = other.host
 
+    def is_neg(self) -> bool:
+        return False
+
+    def resolve_neg(self) -> Tensor:
+        return self
+
 
 class _OnTheCpu(Tensor):
     def __dlpack_device__(self) -> tuple[int, int]:
