@@ -87,6 +87,7 @@ def test_a_full_disk(make_folder: Make, small_disk: Path) -> None:
 
 def test_outputs_larger_than_files_may_be(make_folder: Make, tmp_path: Path) -> None:
     folder, out = make_folder(3, size=150), tmp_path / "out"
+    ended(command(folder, tmp_path / "before"))  # compiled code is on the disk before files are limited
     done = ended(command(folder, out, start=("-c", LIMITED, "RLIMIT_FSIZE", "20000")))
     assert_one_line(done, "File too large", "ulimit -f")
     assert_continues(folder, out, command(folder, out), 3)
