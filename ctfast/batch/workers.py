@@ -7,20 +7,16 @@ item that killed its process is named and the others are done.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
-import sys
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from typing import Any, Final, TypeVar
 
 from ctfast.batch.choices import POOLS, check_choice
+from ctfast.batch.processes import in_worker, process_pool
 from ctfast.errors import MachineError
 
 DIED: Final = "the process that read this file died: out of memory, or a crash inside a decoder"
@@ -79,9 +75,9 @@ def bounded_map(
         return
     while True:
         flight: Flight[B, A] = {}
-        pool = _new_pool(workers, work)
+        pool = process_pool(workers, work)
         try:
-            yield from _in_flight(pool, partial(_in_worker, work=work), waiting, workers, ordered, flight)
+            yield from _in_flight(pool, partial(in_worker, work=work), waiting, workers, ordered, flight)
             return
         except BrokenProcessPool:
             # Whatever was in flight may have done it; what had finished before is not done twice.
@@ -136,10 +132,10 @@ def _one_by_one(work: Callable[[A], B], suspects: Flight[B, A], died: Callable[[
                 yield future.result()
                 continue
             if pool is None:
-                pool = _new_pool(1, work)
+                pool = process_pool(1, work)
                 _check_start(pool)
             try:
-                result = pool.submit(_in_worker, item, work).result()
+                result = pool.submit(in_worker, item, work).result()
             except BrokenProcessPool:
                 pool.shutdown()
                 pool, result = None, died(item)
@@ -165,60 +161,3 @@ def _check_start(pool: ProcessPoolExecutor) -> None:
 
 def _raise_died(item: object) -> Any:
     raise RuntimeError(f"{item}: {DIED}")
-
-
-def _new_pool(workers: int, work: Callable[..., object]) -> ProcessPoolExecutor:
-    # Not fork: it copies locks that threads of ours and of JAX hold.
-    method = "spawn" if sys.platform == "win32" else "forkserver"
-    context = multiprocessing.get_context(method)
-    if method == "forkserver":
-        # Imported once, for all of them.
-        context.set_forkserver_preload([(work.func if isinstance(work, partial) else work).__module__])
-        # Ctrl-C and often SIGTERM go to the whole process group. The server that forks the workers must outlive them,
-        # and workers, which inherit this, must not be hit before they know how to end (``_start``).
-        from multiprocessing import forkserver, resource_tracker  # neither is there on Windows
-
-        resource_tracker.ensure_running()  # which would unblock them again
-        with _blocked(signal.SIGINT, signal.SIGTERM):
-            forkserver.ensure_running()
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_start)
-
-
-@contextmanager
-def _blocked(*numbers: int) -> Iterator[None]:
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _start() -> None:
-    from ctfast.threads import set_num_threads
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _end_quietly)
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-    set_num_threads(1)  # the cores are taken by the other workers
-    threading.Thread(target=_exit_with_parent, daemon=True).start()
-
-
-def _end_quietly(*_: object) -> None:
-    """A worker that is told to end takes back what it was writing, and leaves the rest to the parent."""
-    raise SystemExit(128 + signal.SIGTERM)
-
-
-def _in_worker(item: A, work: Callable[[A], B]) -> B:
-    try:
-        return work(item)
-    except SystemExit:  # else the pool would hand it to the parent as this item's error, and go on
-        os._exit(128 + signal.SIGTERM)
-
-
-def _exit_with_parent() -> None:
-    """A worker must not outlive a run that was killed; nobody else would tell it."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

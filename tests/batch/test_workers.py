@@ -160,3 +160,28 @@ def test_ctrl_c_is_answered_by_the_parent_alone(tmp_path: Path, at_once: bool) -
         shown, errors = running.communicate(timeout=60)
     assert errors == ""
     assert shown.endswith("interrupted\n")
+
+
+OWN_POOL = """
+import multiprocessing, signal
+from ctfast.batch.workers import bounded_map
+
+def blocked(_):
+    return sorted(map(int, signal.pthread_sigmask(signal.SIG_BLOCK, ())))
+
+if __name__ == "__main__":
+    list(bounded_map(abs, range(4), 2, processes=True))
+    with multiprocessing.get_context("forkserver").Pool(2) as pool:
+        print(pool.map(blocked, range(2)))
+    print("ended")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork server on Windows")
+def test_a_users_own_pool_can_still_be_ended(tmp_path: Path) -> None:
+    """A process has one fork server; what ours keeps from our workers must not reach the user's."""
+    script = tmp_path / "script.py"
+    script.write_text(OWN_POOL)
+    env = {**os.environ, "PYTHONPATH": str(Path(workers.__file__).parents[2])}
+    done = subprocess.run([sys.executable, str(script)], env=env, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("[[], []]\nended\n", "")

@@ -1,0 +1,37 @@
+"""The fork server's children other than our workers get the signals back that the server has blocked.
+
+A process has one fork server. Were they left blocked, ``terminate()`` of a user's own pool would wait forever. The
+server imports this module (``processes``), and only there ``_restored`` is of use: it is called in each child.
+"""
+
+from __future__ import annotations
+
+import signal
+from multiprocessing import current_process, util
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+
+from ctfast.batch.processes import GROUP_SIGNALS
+
+
+class Worker(ForkServerProcess):
+    """One of ours: it unblocks the signals itself, when it knows how to end."""
+
+
+class WorkerContext(ForkServerContext):
+    """Starts ``Worker``."""
+
+    Process = Worker
+
+
+class _FromServer:
+    """``multiprocessing`` calls back for as long as this lives."""
+
+
+def _restored(_: _FromServer) -> None:
+    child = current_process()
+    if isinstance(child, ForkServerProcess) and not isinstance(child, Worker):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, GROUP_SIGNALS)
+
+
+_from_server = _FromServer()
+util.register_after_fork(_from_server, _restored)

@@ -1,0 +1,85 @@
+"""Worker processes: how they start, and what they do with Ctrl-C and SIGTERM.
+
+Both signals often go to the whole process group. The server that forks the workers must outlive them, so it is started
+with both blocked, and workers, which inherit that, must not be hit before they know how to end (``_start``). The server
+is the process's only one: its other children, of the user's own pools, get both signals back (``in_fork_server``).
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from typing import Final, TypeVar
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+GROUP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+"""What a terminal or a service manager sends to the whole process group."""
+
+
+def process_pool(workers: int, work: Callable[..., object]) -> ProcessPoolExecutor:
+    """Processes that have imported ``work``, compute on one core each and end with this one."""
+    if sys.platform == "win32":
+        return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start)
+    # Not fork: it copies locks that threads of ours and of JAX hold.
+    from multiprocessing import forkserver, resource_tracker  # neither is there on Windows
+
+    from ctfast.batch import in_fork_server
+
+    context = in_fork_server.WorkerContext()
+    # Imported once, for all of them.
+    module = (work.func if isinstance(work, partial) else work).__module__
+    context.set_forkserver_preload([in_fork_server.__name__, module])
+    resource_tracker.ensure_running()  # which would unblock them again
+    with _blocked():
+        forkserver.ensure_running()
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_start)
+
+
+@contextmanager
+def _blocked() -> Iterator[None]:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, GROUP_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _start() -> None:
+    from ctfast.threads import set_num_threads
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _end_quietly)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    set_num_threads(1)  # the cores are taken by the other workers
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+
+
+def _end_quietly(*_: object) -> None:
+    """A worker that is told to end takes back what it was writing, and leaves the rest to the parent."""
+    raise SystemExit(128 + signal.SIGTERM)
+
+
+def in_worker(item: A, work: Callable[[A], B]) -> B:
+    """``work(item)`` in a worker."""
+    try:
+        return work(item)
+    except SystemExit:  # else the pool would hand it to the parent as this item's error, and go on
+        os._exit(128 + signal.SIGTERM)
+
+
+def _exit_with_parent() -> None:
+    """A worker must not outlive a run that was killed; nobody else would tell it."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
