@@ -14,7 +14,7 @@ from typing import Any
 from llvmlite import ir
 from numba.core import types
 
-from ctkernels.cpu._core.vectors import I32, I64, Vectors, intrinsic, is_integer, whole
+from ctkernels.cpu._core.vectors import I32, I64, Vectors, emits, intrinsic, is_integer, number_type, whole
 
 _LEVELS = {types.uint8: 8, types.uint16: 16, types.float32: 32}
 
@@ -24,7 +24,7 @@ def peek(typing, kind, address):
     """The number of ``kind``'s type at an address."""
 
     def codegen(context, builder, signature, args):
-        pointer = builder.inttoptr(args[1], context.get_value_type(kind).as_pointer())
+        pointer = builder.inttoptr(args[1], number_type(kind).as_pointer())
         value = builder.load(pointer)
         value.align = 1
         return value
@@ -154,7 +154,7 @@ def blend(typing, pixel, bin_kind, level, low, high, block):
         b = builder
         rows, columns, bins, bins_step, out, out_step, table, xa, ya = (b.extract_value(args[5], k) for k in range(9))
         bits = _LEVELS[level]
-        index = context.get_value_type(bin_kind)
+        index = number_type(bin_kind)
         size, out_size = bin_kind.bitwidth // 8, pixel.bitwidth // 8
 
         def row(y):
@@ -191,49 +191,43 @@ def blend(typing, pixel, bin_kind, level, low, high, block):
     return types.void(pixel, bin_kind, level, low, high, block), codegen
 
 
-@intrinsic
-def extremes(typing, start, rows, columns, sources, step):
+@emits(types.int64)
+def extremes(b, start, rows, columns, sources, step):
     """Lowest and highest of a rectangle of uint16 (``high << 32 | low``): ``rows`` rows, ``step`` bytes apart.
 
     Row ``y`` is number ``sources[y]`` (an address of int64).
     """
+    v = Vectors(b, types.float32)
+    n = 2 * v.lanes
+    short = ir.IntType(16)
+    many = ir.VectorType(short, n)
 
-    def codegen(context, builder, signature, args):
-        b = builder
-        start, rows, columns, sources, step = args
-        v = Vectors(b, types.float32)
-        n = 2 * v.lanes
-        short = ir.IntType(16)
-        many = ir.VectorType(short, n)
+    def smaller(sign, u, w):
+        return b.select(b.icmp_unsigned(sign, u, w), u, w)
 
-        def smaller(sign, u, w):
-            return b.select(b.icmp_unsigned(sign, u, w), u, w)
+    def row(y, *state):
+        source = b.add(start, b.mul(v.load(v.at(sources, y, 8), I64, 8), step))
 
-        def row(y, *state):
-            source = b.add(start, b.mul(v.load(v.at(sources, y, 8), I64, 8), step))
+        def wide(x, low, high):
+            value = v.load(v.at(source, x, 2), many, 2)
+            return smaller("<", value, low), smaller(">", value, high)
 
-            def wide(x, low, high):
-                value = v.load(v.at(source, x, 2), many, 2)
-                return smaller("<", value, low), smaller(">", value, high)
+        def narrow(x, low, high):
+            value = v.load(v.at(source, x, 2), short, 2)
+            value = b.insert_element(ir.Constant(many, ir.Undefined), value, ir.Constant(I32, 0))
+            value = v.shuffle(value, value, [0] * n)
+            return smaller("<", value, low), smaller(">", value, high)
 
-            def narrow(x, low, high):
-                value = v.load(v.at(source, x, 2), short, 2)
-                value = b.insert_element(ir.Constant(many, ir.Undefined), value, ir.Constant(I32, 0))
-                value = v.shuffle(value, value, [0] * n)
-                return smaller("<", value, low), smaller(">", value, high)
+        # The remainder one by one, each spread over a whole vector: the same two vectors collect everything.
+        whole_part = b.mul(b.sdiv(columns, whole(n)), whole(n))
+        inner = v.loop(whole(0), whole_part, n, wide, state)
+        return v.loop(whole_part, columns, 1, narrow, inner)
 
-            # The remainder one by one, each spread over a whole vector: the same two vectors collect everything.
-            whole_part = b.mul(b.sdiv(columns, whole(n)), whole(n))
-            inner = v.loop(whole(0), whole_part, n, wide, state)
-            return v.loop(whole_part, columns, 1, narrow, inner)
-
-        start_low = ir.Constant(many, [ir.Constant(short, 65535)] * n)
-        low, high = v.loop(whole(0), rows, 1, row, (start_low, ir.Constant(many, None)))
-        while n > 1:
-            n //= 2
-            low = smaller("<", v.shuffle(low, low, range(n)), v.shuffle(low, low, range(n, 2 * n)))
-            high = smaller(">", v.shuffle(high, high, range(n)), v.shuffle(high, high, range(n, 2 * n)))
-        first = [b.zext(b.extract_element(u, ir.Constant(I32, 0)), I64) for u in (low, high)]
-        return b.or_(first[0], b.shl(first[1], whole(32)))
-
-    return types.int64(*[types.int64] * 5), codegen
+    start_low = ir.Constant(many, [ir.Constant(short, 65535)] * n)
+    low, high = v.loop(whole(0), rows, 1, row, (start_low, ir.Constant(many, None)))
+    while n > 1:
+        n //= 2
+        low = smaller("<", v.shuffle(low, low, range(n)), v.shuffle(low, low, range(n, 2 * n)))
+        high = smaller(">", v.shuffle(high, high, range(n)), v.shuffle(high, high, range(n, 2 * n)))
+    first = [b.zext(b.extract_element(u, ir.Constant(I32, 0)), I64) for u in (low, high)]
+    return b.or_(first[0], b.shl(first[1], whole(32)))

@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from numba.core import types
-
 from ctkernels.cpu._conv.lanes import REGISTER_BYTES, full
 from ctkernels.cpu._conv.tiles import load_window_gradient, store_pooled
-from ctkernels.cpu._core.vectors import Vectors, intrinsic, whole
+from ctkernels.cpu._core.vectors import Vectors, emits, whole
 
 WINDOWS: Final = 3 if REGISTER_BYTES == 64 else 1
 """Windows of a block: of 4 sums and 2 registers each, 24 of 32 registers, or 8 of 16."""
@@ -57,33 +55,27 @@ def _pool_block(v, count: int, first, x, row, channels, kernel, tap, bias, out, 
             store_pooled(v, [sums[8 * w + 2 * k + z] for k in range(4)], add, v.at(out, f), index)
 
 
-@intrinsic
-def pool_row(typing, kind, x, row, channels, kernel, tap, bias, windows, out, argmax, step):
+@emits(kinds=1)
+def pool_row(b, kind, x, row, channels, kernel, tap, bias, windows, out, argmax, step):
     """A row of ``windows`` pooled outputs, two registers of channels wide, from 4 rows of an image.
 
     ``row`` bytes from row to row of ``x``, ``tap`` from one input channel of the kernel to the next, ``step`` numbers
     from window to window of ``out`` (``argmax``: as many bytes; none where the address is zero).
     """
+    v = full(b, kind)
 
-    def codegen(context, builder, signature, args):
-        _, x, row, channels, kernel, tap, bias, windows, out, argmax, step = args
-        v = full(builder, kind)
+    def block(count):
+        return lambda j: _pool_block(v, count, j, x, row, channels, kernel, tap, bias, out, argmax, step)
 
-        def block(count):
-            return lambda j: _pool_block(v, count, j, x, row, channels, kernel, tap, bias, out, argmax, step)
-
-        if WINDOWS == 1:
+    if WINDOWS == 1:
+        v.loop(whole(0), windows, 1, block(1))
+        return
+    # The last block is moved back over its neighbour, which rows of fewer windows than a block have not.
+    with b.if_else(b.icmp_signed("<", windows, whole(WINDOWS))) as (few, many):
+        with few:
             v.loop(whole(0), windows, 1, block(1))
-            return context.get_dummy_value()
-        # The last block is moved back over its neighbour, which rows of fewer windows than a block have not.
-        with builder.if_else(builder.icmp_signed("<", windows, whole(WINDOWS))) as (few, many):
-            with few:
-                v.loop(whole(0), windows, 1, block(1))
-            with many:
-                v.blocks(windows, WINDOWS, block(WINDOWS))
-        return context.get_dummy_value()
-
-    return types.void(kind, *[types.int64] * 10), codegen
+        with many:
+            v.blocks(windows, WINDOWS, block(WINDOWS))
 
 
 def _windows_gradient(v: Vectors, gradient, argmax, step, j) -> list[list[Any]]:
@@ -100,50 +92,43 @@ def _add_over_windows(v: Vectors, cells: list[Any], windows, one: Callable[..., 
         v.store(total, cell, v.size)
 
 
-@intrinsic
-def add_row_gradient(typing, kind, x, row, channels, gradient, argmax, step, windows, sums, tap, bias_sums):
+@emits(kinds=1)
+def add_row_gradient(b, kind, x, row, channels, gradient, argmax, step, windows, sums, tap, bias_sums):
     """Add a row of windows to the gradients of the kernel (9 x ``channels`` rows, ``tap`` bytes apart) and the bias.
 
     ``SLICE`` registers of output channels; ``x`` is the first of the 4 rows of an image, ``row`` bytes apart.
     """
+    v = full(b, kind)
+    registers = range(SLICE)
 
-    def codegen(context, builder, signature, args):
-        b = builder
-        _, x, row, channels, gradient, argmax, step, windows, sums, tap, bias_sums = args
-        v = full(b, kind)
-        registers = range(SLICE)
+    def channel(c):
+        taps = [b.mul(b.add(b.mul(channels, whole(t)), c), tap) for t in range(9)]
+        cells = [b.add(b.add(sums, t), whole(z * REGISTER_BYTES)) for t in taps for z in registers]
 
-        def channel(c):
-            taps = [b.mul(b.add(b.mul(channels, whole(t)), c), tap) for t in range(9)]
-            cells = [b.add(b.add(sums, t), whole(z * REGISTER_BYTES)) for t in taps for z in registers]
-
-            def one(j, *state):
-                g = _windows_gradient(v, gradient, argmax, step, j)
-                following = list(state)
-                corner = v.at(x, b.add(b.mul(j, b.mul(channels, whole(2))), c))
-                # Each of the 16 pixels is loaded once and goes to all taps under which an output sees it.
-                for y in range(4):
-                    for q in range(4):
-                        offset = b.add(b.mul(row, whole(y)), v.at(whole(0), b.mul(channels, whole(q))))
-                        pixel = v.splat(v.load(b.add(corner, offset), v.scalar, v.size))
-                        for r, s in ((r, s) for r in (0, 1) for s in (0, 1) if 0 <= y - r < 3 and 0 <= q - s < 3):
-                            for z in registers:
-                                k = (3 * (y - r) + q - s) * SLICE + z
-                                following[k] = v.muladd(pixel, g[z][2 * r + s], following[k])
-                return following
-
-            _add_over_windows(v, cells, windows, one)
-
-        def bias(j, *state):
+        def one(j, *state):
             g = _windows_gradient(v, gradient, argmax, step, j)
-            return [_sum(v, window, before) for window, before in zip(g, state, strict=True)]
+            following = list(state)
+            corner = v.at(x, b.add(b.mul(j, b.mul(channels, whole(2))), c))
+            # Each of the 16 pixels is loaded once and goes to all taps under which an output sees it.
+            for y in range(4):
+                for q in range(4):
+                    offset = b.add(b.mul(row, whole(y)), v.at(whole(0), b.mul(channels, whole(q))))
+                    pixel = v.splat(v.load(b.add(corner, offset), v.scalar, v.size))
+                    for r, s in ((r, s) for r in (0, 1) for s in (0, 1) if 0 <= y - r < 3 and 0 <= q - s < 3):
+                        for z in registers:
+                            k = (3 * (y - r) + q - s) * SLICE + z
+                            following[k] = v.muladd(pixel, g[z][2 * r + s], following[k])
+            return following
 
-        # One input channel at a time: the 9 sums of all at once would not fit the registers.
-        v.loop(whole(0), channels, 1, channel)
-        _add_over_windows(v, [b.add(bias_sums, whole(z * REGISTER_BYTES)) for z in registers], windows, bias)
-        return context.get_dummy_value()
+        _add_over_windows(v, cells, windows, one)
 
-    return types.void(kind, *[types.int64] * 10), codegen
+    def bias(j, *state):
+        g = _windows_gradient(v, gradient, argmax, step, j)
+        return [_sum(v, window, before) for window, before in zip(g, state, strict=True)]
+
+    # One input channel at a time: the 9 sums of all at once would not fit the registers.
+    v.loop(whole(0), channels, 1, channel)
+    _add_over_windows(v, [b.add(bias_sums, whole(z * REGISTER_BYTES)) for z in registers], windows, bias)
 
 
 def _sum(v: Vectors, window: list[Any], before):

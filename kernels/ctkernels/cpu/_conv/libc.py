@@ -9,7 +9,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic as numba_intrinsic
 
-from ctkernels.cpu._core.vectors import I32, I64, intrinsic, whole
+from ctkernels.cpu._core.vectors import I32, I64, emits, whole
 
 WORKERS: Final = {4: "ctkernels_convolution_worker_f32", 8: "ctkernels_convolution_worker_f64"}
 """Symbols of the functions that XLA's threads run, by bytes of a number; the linker must know them before code that
@@ -27,60 +27,39 @@ MESSAGES: Final = (
 """What XLA is told, by the numbers above."""
 
 
-@intrinsic
-def word32(typing, address, offset):
+@emits(types.int64)
+def word32(b, address, offset):
     """The int32 at ``offset`` bytes."""
-
-    def codegen(context, builder, signature, args):
-        address = builder.inttoptr(builder.add(args[0], args[1]), I32.as_pointer())
-        return builder.sext(builder.load(address), I64)
-
-    return types.int64(types.int64, types.int64), codegen
+    address = b.inttoptr(b.add(address, offset), I32.as_pointer())
+    return b.sext(b.load(address), I64)
 
 
-@intrinsic
-def set_word32(typing, address, offset, value):
+@emits()
+def set_word32(b, address, offset, value):
     """Write the int32 at ``offset`` bytes."""
-
-    def codegen(context, builder, signature, args):
-        address = builder.inttoptr(builder.add(args[0], args[1]), I32.as_pointer())
-        builder.store(builder.trunc(args[2], I32), address)
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.int64, types.int64), codegen
+    address = b.inttoptr(b.add(address, offset), I32.as_pointer())
+    b.store(b.trunc(value, I32), address)
 
 
-@intrinsic
-def fetch_add(typing, address, index, value):
+@emits(types.int64)
+def fetch_add(b, address, index, value):
     """Add to the int64 number ``index`` after an address, atomically; what it was."""
-
-    def codegen(context, builder, signature, args):
-        address = builder.inttoptr(builder.add(args[0], builder.mul(args[1], whole(8))), I64.as_pointer())
-        # The strongest order: tasks are long, and what a helper wrote must be seen when it has counted itself done.
-        return builder.atomic_rmw("add", address, args[2], "seq_cst")
-
-    return types.int64(types.int64, types.int64, types.int64), codegen
+    address = b.inttoptr(b.add(address, b.mul(index, whole(8))), I64.as_pointer())
+    # The strongest order: tasks are long, and what a helper wrote must be seen when it has counted itself done.
+    return b.atomic_rmw("add", address, value, "seq_cst")
 
 
-@intrinsic
-def on_stack(typing):
+@emits(types.int64)
+def on_stack(b):
     """Address of 8 words that live as long as the calling function runs."""
-
-    def codegen(context, builder, signature, args):
-        # In the function's first block, whatever block this is: in a loop the stack would grow.
-        return builder.ptrtoint(cgutils.alloca_once(builder, ir.ArrayType(I64, 8)), I64)
-
-    return types.int64(), codegen
+    # In the function's first block, whatever block this is: in a loop the stack would grow.
+    return b.ptrtoint(cgutils.alloca_once(b, ir.ArrayType(I64, 8)), I64)
 
 
-@intrinsic
-def call(typing, function, argument):
+@emits(types.int64)
+def call(b, function, argument):
     """Call a C function of one pointer, given by address, that returns a pointer or nothing."""
-
-    def codegen(context, builder, signature, args):
-        return builder.call(builder.inttoptr(args[0], ir.FunctionType(I64, [I64]).as_pointer()), [args[1]])
-
-    return types.int64(types.int64, types.int64), codegen
+    return b.call(b.inttoptr(function, ir.FunctionType(I64, [I64]).as_pointer()), [argument])
 
 
 def _libc(builder, name: str, result, *arguments):
@@ -88,50 +67,32 @@ def _libc(builder, name: str, result, *arguments):
     return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), arguments)
 
 
-@intrinsic
-def allocate(typing, size):
+@emits(types.int64)
+def allocate(b, size):
     """``malloc``."""
-
-    def codegen(context, builder, signature, args):
-        return _libc(builder, "malloc", I64, args[0])
-
-    return types.int64(types.int64), codegen
+    return _libc(b, "malloc", I64, size)
 
 
-@intrinsic
-def release(typing, address):
+@emits()
+def release(b, address):
     """``free``."""
-
-    def codegen(context, builder, signature, args):
-        _libc(builder, "free", ir.VoidType(), args[0])
-        return context.get_dummy_value()
-
-    return types.void(types.int64), codegen
+    _libc(b, "free", ir.VoidType(), address)
 
 
-@intrinsic
-def sched_yield(typing):
+@emits()
+def sched_yield(b):
     """``sched_yield``."""
-
-    def codegen(context, builder, signature, args):
-        _libc(builder, "sched_yield", I32)
-        return context.get_dummy_value()
-
-    return types.void(), codegen
+    _libc(b, "sched_yield", I32)
 
 
-@intrinsic
-def worker_address(typing, kind):
+@emits(types.int64, kinds=1)
+def worker_address(b, kind):
     """Where the function that ``WORKERS`` names is."""
-
-    def codegen(context, builder, signature, args):
-        # Declared by name and found by the linker: the worker runs the tasks of all three handlers, whose code would
-        # otherwise be compiled into each of them again.
-        function = ir.FunctionType(ir.VoidType(), [I64])
-        name = WORKERS[kind.bitwidth // 8]
-        return builder.ptrtoint(cgutils.get_or_insert_function(builder.module, function, name), I64)
-
-    return types.int64(kind), codegen
+    # Declared by name and found by the linker: the worker runs the tasks of all three handlers, whose code would
+    # otherwise be compiled into each of them again.
+    function = ir.FunctionType(ir.VoidType(), [I64])
+    name = WORKERS[kind.bitwidth // 8]
+    return b.ptrtoint(cgutils.get_or_insert_function(b.module, function, name), I64)
 
 
 def _of_literals(function: Callable[..., Any]):

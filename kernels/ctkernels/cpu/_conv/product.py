@@ -5,18 +5,15 @@ Numba's own loops can't hold a block of sums in registers; LLVM's vectoriser kee
 
 from __future__ import annotations
 
-from numba.core import types
-
 from ctkernels.cpu._conv.lanes import REGISTER_BYTES, ROWS, full
-from ctkernels.cpu._core.vectors import intrinsic, whole
+from ctkernels.cpu._core.vectors import emits, whole
 
 
-def _emit(context, builder, signature, args, *, accumulate: bool):
-    b = builder
-    kind = signature.args[0]
+def _product(
+    b, kind, left, left_row, left_step, right, right_step, out, out_row, rows, depth, *, accumulate: bool
+) -> None:
     v = full(b, kind)
     # ROWS x 2 registers of sums: each step of the loop loads 2 registers and ROWS numbers for ROWS x 2 multiply-adds.
-    left, left_row, left_step, right, right_step, out, out_row, rows, depth = args[1:]
     cells = [(r, z) for r in range(ROWS) for z in range(2)]
 
     def block(first):
@@ -42,28 +39,23 @@ def _emit(context, builder, signature, args, *, accumulate: bool):
 
     # No remainder: callers round their rows up.
     v.loop(whole(0), rows, ROWS, block)
-    return context.get_dummy_value()
 
 
-@intrinsic
-def product(typing, kind, left, left_row, left_step, right, right_step, out, out_row, rows, depth):
+@emits(kinds=1)
+def product(b, kind, left, left_row, left_step, right, right_step, out, out_row, rows, depth):
     """``out[r, :] = sum over p of left[r, p] * right[p, :]``: ``rows`` (a multiple of ``ROWS``), two registers wide.
 
     All but ``kind`` (a number of the type) are addresses, distances in bytes or counts; ``right`` and ``out`` are
     aligned to a register.
     """
-
-    def codegen(context, builder, signature, args):
-        return _emit(context, builder, signature, args, accumulate=False)
-
-    return types.void(kind, *[types.int64] * 9), codegen
+    _product(
+        b, kind, left, left_row, left_step, right, right_step, out, out_row, rows, depth, accumulate=False
+    )  # fmt: skip
 
 
-@intrinsic
-def add_product(typing, kind, left, left_row, left_step, right, right_step, out, out_row, rows, depth):
+@emits(kinds=1)
+def add_product(b, kind, left, left_row, left_step, right, right_step, out, out_row, rows, depth):
     """As ``product``, added to what is in ``out``."""
-
-    def codegen(context, builder, signature, args):
-        return _emit(context, builder, signature, args, accumulate=True)
-
-    return types.void(kind, *[types.int64] * 9), codegen
+    _product(
+        b, kind, left, left_row, left_step, right, right_step, out, out_row, rows, depth, accumulate=True
+    )  # fmt: skip

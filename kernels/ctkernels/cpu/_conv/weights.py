@@ -2,70 +2,54 @@
 
 from __future__ import annotations
 
-from numba.core import types
-
 from ctkernels.cpu._conv.lanes import full
 from ctkernels.cpu._conv.tiles import both, kernel_adjoint, kernel_terms, over_channels
-from ctkernels.cpu._core.vectors import intrinsic, whole
+from ctkernels.cpu._core.vectors import emits, whole
 
 
-@intrinsic
-def transform_kernel(typing, kind, kernel, tap, row, rows, columns, out, plane, step):
+@emits(kinds=1)
+def transform_kernel(b, kind, kernel, tap, row, rows, columns, out, plane, step):
     """``columns`` columns of 9 matrices ``tap`` bytes apart (of ``rows`` rows, ``row`` bytes apart) to 16 planes.
 
     Rows of a plane are ``step`` bytes apart.
     """
 
-    def codegen(context, builder, signature, args):
-        b = builder
-        _, source, tap, row, rows, columns, target, plane, step = args
+    # A row is an input channel; a vector holds output channels, as in the products that read the planes.
+    def one_row(c):
+        start, goal = b.add(kernel, b.mul(c, row)), b.add(out, b.mul(c, step))
 
-        # A row is an input channel; a vector holds output channels, as in the products that read the planes.
-        def one_row(c):
-            start, goal = b.add(source, b.mul(c, row)), b.add(target, b.mul(c, step))
+        def body(v, f):
+            taps = [v.load(b.add(v.at(start, f), b.mul(tap, whole(t))), align=v.size) for t in range(9)]
+            u = both([taps[x::3] for x in range(3)], lambda g: kernel_terms(v, g))
+            for k in range(16):
+                v.store(u[k // 4][k % 4], b.add(v.at(goal, f), b.mul(plane, whole(k))), v.size)
 
-            def body(v, f):
-                taps = [v.load(b.add(v.at(start, f), b.mul(tap, whole(t))), align=v.size) for t in range(9)]
-                u = both([taps[x::3] for x in range(3)], lambda g: kernel_terms(v, g))
-                for k in range(16):
-                    v.store(u[k // 4][k % 4], b.add(v.at(goal, f), b.mul(plane, whole(k))), v.size)
+        over_channels(b, kind, columns, body)
 
-            over_channels(b, kind, columns, body)
-
-        full(b, kind).loop(whole(0), rows, 1, one_row)
-        return context.get_dummy_value()
-
-    return types.void(kind, *[types.int64] * 8), codegen
+    full(b, kind).loop(whole(0), rows, 1, one_row)
 
 
-@intrinsic
-def finish_kernel_gradient(typing, kind, parts, part, count, plane, step, rows, columns, out, tap, row):
+@emits(kinds=1)
+def finish_kernel_gradient(b, kind, parts, part, count, plane, step, rows, columns, out, tap, row):
     """Adjoint of ``transform_kernel``, of the sum of ``count`` sets of planes ``part`` bytes apart, in that order."""
 
-    def codegen(context, builder, signature, args):
-        b = builder
-        _, parts, part, count, plane, step, rows, columns, target, tap, row = args
+    def one_row(c):
+        start, goal = b.add(parts, b.mul(c, step)), b.add(out, b.mul(c, row))
 
-        def one_row(c):
-            start, goal = b.add(parts, b.mul(c, step)), b.add(target, b.mul(c, row))
+        def body(v, f):
+            first = v.at(start, f)
 
-            def body(v, f):
-                first = v.at(start, f)
+            def add(k, *sums):
+                planes = b.add(first, b.mul(k, part))
+                following = [v.load(b.add(planes, b.mul(plane, whole(n))), align=v.size) for n in range(16)]
+                return [b.fadd(s, u) for s, u in zip(sums, following, strict=True)]
 
-                def add(k, *sums):
-                    planes = b.add(first, b.mul(k, part))
-                    following = [v.load(b.add(planes, b.mul(plane, whole(n))), align=v.size) for n in range(16)]
-                    return [b.fadd(s, u) for s, u in zip(sums, following, strict=True)]
+            # Parts are added up here, a column at a time, so that sums of planes are never written.
+            u = v.loop(whole(0), count, 1, add, [v.constant(0.0)] * 16)
+            g = both([u[x::4] for x in range(4)], lambda column: kernel_adjoint(v, column))
+            for t in range(9):
+                v.store(g[t // 3][t % 3], b.add(v.at(goal, f), b.mul(tap, whole(t))), v.size)
 
-                # Parts are added up here, a column at a time, so that sums of planes are never written.
-                u = v.loop(whole(0), count, 1, add, [v.constant(0.0)] * 16)
-                g = both([u[x::4] for x in range(4)], lambda column: kernel_adjoint(v, column))
-                for t in range(9):
-                    v.store(g[t // 3][t % 3], b.add(v.at(goal, f), b.mul(tap, whole(t))), v.size)
+        over_channels(b, kind, columns, body)
 
-            over_channels(b, kind, columns, body)
-
-        full(b, kind).loop(whole(0), rows, 1, one_row)
-        return context.get_dummy_value()
-
-    return types.void(kind, *[types.int64] * 10), codegen
+    full(b, kind).loop(whole(0), rows, 1, one_row)

@@ -14,8 +14,6 @@ neighbouring channels; channels that do not fill one are done one by one.
 
 from __future__ import annotations
 
-from numba.core import types
-
 from ctkernels.cpu._conv.tiles import (
     both,
     inputs,
@@ -26,168 +24,133 @@ from ctkernels.cpu._conv.tiles import (
     over_channels,
     store_pooled,
 )
-from ctkernels.cpu._core.vectors import intrinsic, whole
+from ctkernels.cpu._core.vectors import emits, whole
 
 
-@intrinsic
-def transform_inputs(typing, kind, x, row, channels, tiles, out, plane, tile):
+@emits(kinds=1)
+def transform_inputs(b, kind, x, row, channels, tiles, out, plane, tile):
     """4 rows of an image, ``row`` bytes apart, to the planes of ``tiles`` tiles; neighbours share two columns."""
 
-    def codegen(context, builder, signature, args):
-        b = builder
-        _, x, row, channels, tiles, target, plane, tile = args
+    def body(v, c):
+        start, goal = v.at(x, c), v.at(out, c)
 
-        def body(v, c):
-            start, goal = v.at(x, c), v.at(target, c)
+        def column(number):
+            top = b.add(start, v.at(whole(0), b.mul(number, channels)))
+            return inputs(b, [v.load(b.add(top, b.mul(row, whole(r))), align=v.size) for r in range(4)])
 
-            def column(number):
-                top = b.add(start, v.at(whole(0), b.mul(number, channels)))
-                return inputs(b, [v.load(b.add(top, b.mul(row, whole(r))), align=v.size) for r in range(4)])
+        # Two of a tile's four columns were its left neighbour's: they stay in registers, transformed.
+        def one(j, *before):
+            first = b.mul(j, whole(2))
+            columns = [list(before[:4]), list(before[4:])]
+            columns += [column(b.add(first, whole(k))) for k in (2, 3)]
+            factors = b.add(goal, b.mul(j, tile))
+            for r in range(4):
+                for q, value in enumerate(inputs(b, [d[r] for d in columns])):
+                    v.store(value, b.add(factors, b.mul(plane, whole(4 * r + q))), v.size)
+            return (*columns[2], *columns[3])
 
-            # Two of a tile's four columns were its left neighbour's: they stay in registers, transformed.
-            def one(j, *before):
-                first = b.mul(j, whole(2))
-                columns = [list(before[:4]), list(before[4:])]
-                columns += [column(b.add(first, whole(k))) for k in (2, 3)]
-                factors = b.add(goal, b.mul(j, tile))
-                for r in range(4):
-                    for q, value in enumerate(inputs(b, [d[r] for d in columns])):
-                        v.store(value, b.add(factors, b.mul(plane, whole(4 * r + q))), v.size)
-                return (*columns[2], *columns[3])
+        # The first two columns before the loop, so that every tile in it computes two.
+        v.loop(whole(0), tiles, 1, one, (*column(whole(0)), *column(whole(1))))
 
-            # The first two columns before the loop, so that every tile in it computes two.
-            v.loop(whole(0), tiles, 1, one, (*column(whole(0)), *column(whole(1))))
-
-        over_channels(b, kind, channels, body)
-        return context.get_dummy_value()
-
-    return types.void(kind, *[types.int64] * 7), codegen
+    over_channels(b, kind, channels, body)
 
 
-@intrinsic
-def pool_outputs(typing, kind, planes, plane, tile, tiles, channels, bias, out, argmax, step):
+@emits(kinds=1)
+def pool_outputs(b, kind, planes, plane, tile, tiles, channels, bias, out, argmax, step):
     """Products of ``tiles`` tiles to pooled outputs, ``step`` numbers from tile to tile (argmax: as many bytes)."""
 
-    def codegen(context, builder, signature, args):
-        b = builder
-        _, planes, plane, tile, tiles, channels, bias, out, argmax, step = args
+    def body(v, f):
+        # Channels outside, tiles inside: the bias is loaded once.
+        add = v.load(v.at(bias, f), align=v.size)
+        start, goal = v.at(planes, f), v.at(out, f)
 
-        def body(v, f):
-            # Channels outside, tiles inside: the bias is loaded once.
-            add = v.load(v.at(bias, f), align=v.size)
-            start, goal = v.at(planes, f), v.at(out, f)
+        def one(j):
+            products = b.add(start, b.mul(j, tile))
+            m = [v.load(b.add(products, b.mul(plane, whole(k))), align=v.size) for k in range(16)]
+            y = both([m[x::4] for x in range(4)], lambda column: outputs(b, column))
+            offset = b.mul(j, step)
+            # 0 stays 0, which ``store_pooled`` knows: one code for both forms of the pass.
+            index = b.select(b.icmp_signed("==", argmax, whole(0)), whole(0), b.add(b.add(argmax, f), offset))
+            store_pooled(v, [*y[0], *y[1]], add, v.at(goal, offset), index)
 
-            def one(j):
-                products = b.add(start, b.mul(j, tile))
-                m = [v.load(b.add(products, b.mul(plane, whole(k))), align=v.size) for k in range(16)]
-                y = both([m[x::4] for x in range(4)], lambda column: outputs(b, column))
-                offset = b.mul(j, step)
-                # 0 stays 0, which ``store_pooled`` knows: one code for both forms of the pass.
-                index = b.select(b.icmp_signed("==", argmax, whole(0)), whole(0), b.add(b.add(argmax, f), offset))
-                store_pooled(v, [*y[0], *y[1]], add, v.at(goal, offset), index)
+        v.loop(whole(0), tiles, 1, one)
 
-            v.loop(whole(0), tiles, 1, one)
-
-        over_channels(b, kind, channels, body)
-        return context.get_dummy_value()
-
-    return types.void(kind, *[types.int64] * 9), codegen
+    over_channels(b, kind, channels, body)
 
 
-@intrinsic
-def spread_gradient(typing, kind, gradient, argmax, step, tiles, channels, out, plane, tile, sums):
+@emits(kinds=1)
+def spread_gradient(b, kind, gradient, argmax, step, tiles, channels, out, plane, tile, sums):
     """Adjoint of ``pool_outputs``: gradients of ``tiles`` windows to planes; their sum is added to ``sums``."""
 
-    def codegen(context, builder, signature, args):
-        b = builder
-        _, gradient, argmax, step, tiles, channels, target, plane, tile, sums = args
+    def body(v, f):
+        goal, total = v.at(out, f), v.at(sums, f)
 
-        def body(v, f):
-            goal, total = v.at(target, f), v.at(sums, f)
+        # Nothing is scattered: the gradient is compared with all four argmax, and three of four are zeros.
+        def one(j, before):
+            k = b.add(f, b.mul(j, step))
+            g = load_window_gradient(v, v.at(gradient, k), b.add(argmax, k))
+            m = both([[g[0], g[2]], [g[1], g[3]]], lambda column: outputs_adjoint(b, column))
+            factors = b.add(goal, b.mul(j, tile))
+            for n in range(16):
+                v.store(m[n // 4][n % 4], b.add(factors, b.mul(plane, whole(n))), v.size)
+            # The bias' gradient on the way: the window's gradient is in registers anyway.
+            return (b.fadd(before, b.fadd(b.fadd(g[0], g[1]), b.fadd(g[2], g[3]))),)
 
-            # Nothing is scattered: the gradient is compared with all four argmax, and three of four are zeros.
-            def one(j, before):
-                k = b.add(f, b.mul(j, step))
-                g = load_window_gradient(v, v.at(gradient, k), b.add(argmax, k))
-                m = both([[g[0], g[2]], [g[1], g[3]]], lambda column: outputs_adjoint(b, column))
-                factors = b.add(goal, b.mul(j, tile))
-                for n in range(16):
-                    v.store(m[n // 4][n % 4], b.add(factors, b.mul(plane, whole(n))), v.size)
-                # The bias' gradient on the way: the window's gradient is in registers anyway.
-                return (b.fadd(before, b.fadd(b.fadd(g[0], g[1]), b.fadd(g[2], g[3]))),)
+        v.store(v.loop(whole(0), tiles, 1, one, (v.load(total, align=v.size),))[0], total, v.size)
 
-            v.store(v.loop(whole(0), tiles, 1, one, (v.load(total, align=v.size),))[0], total, v.size)
-
-        over_channels(b, kind, channels, body)
-        return context.get_dummy_value()
-
-    return types.void(kind, *[types.int64] * 9), codegen
+    over_channels(b, kind, channels, body)
 
 
-@intrinsic
-def gather_inputs(typing, kind, planes, plane, tile, tiles, channels, carry, out, row, pixel):
+@emits(kinds=1)
+def gather_inputs(b, kind, planes, plane, tile, tiles, channels, carry, out, row, pixel):
     """Adjoint of ``transform_inputs``: overlapping 4 x 4 tiles are added up.
 
     ``out`` are the two upper rows, ``row`` bytes apart, complete now; ``carry`` are two rows from the tiles above (as
     wide as the tiles reach, pixels ``tile`` bytes apart), replaced by the two lower rows. Pixels of ``out`` are
     ``pixel`` bytes apart.
     """
+    # Bytes of a carry row: two pixels a tile, and the two that the last one reaches beyond.
+    reach = b.mul(b.add(b.mul(tiles, whole(2)), whole(2)), tile)
 
-    def codegen(context, builder, signature, args):
-        b = builder
-        _, planes, plane, tile, tiles, channels, carry, out, row, pixel = args
-        # Bytes of a carry row: two pixels a tile, and the two that the last one reaches beyond.
-        reach = b.mul(b.add(b.mul(tiles, whole(2)), whole(2)), tile)
+    def body(v, c):
+        start, goal, rest = v.at(planes, c), v.at(out, c), v.at(carry, c)
 
-        def body(v, c):
-            start, goal, rest = v.at(planes, c), v.at(out, c), v.at(carry, c)
+        def finished(column, values):
+            """Four rows of one column that no tile further right adds to."""
+            # Two are complete with what the tiles above left; the other two wait for the tiles below.
+            for r in (0, 1):
+                kept = b.add(b.add(rest, b.mul(column, tile)), b.mul(reach, whole(r)))
+                total = b.fadd(values[r], v.load(kept, align=v.size))
+                v.store(values[r + 2], kept, v.size)
+                v.store(total, b.add(b.add(goal, b.mul(column, pixel)), b.mul(row, whole(r))), v.size)
 
-            def finished(column, values):
-                """Four rows of one column that no tile further right adds to."""
-                # Two are complete with what the tiles above left; the other two wait for the tiles below.
-                for r in (0, 1):
-                    kept = b.add(b.add(rest, b.mul(column, tile)), b.mul(reach, whole(r)))
-                    total = b.fadd(values[r], v.load(kept, align=v.size))
-                    v.store(values[r + 2], kept, v.size)
-                    v.store(total, b.add(b.add(goal, b.mul(column, pixel)), b.mul(row, whole(r))), v.size)
-
-            def one(j, *before):
-                products = b.add(start, b.mul(j, tile))
-                m = [v.load(b.add(products, b.mul(plane, whole(k))), align=v.size) for k in range(16)]
-                d = both([m[x::4] for x in range(4)], lambda column: inputs_adjoint(b, column))
-                for q in (0, 1):
-                    values = [b.fadd(d[r][q], before[4 * q + r]) for r in range(4)]
-                    finished(b.add(b.mul(j, whole(2)), whole(q)), values)
-                # The right neighbour adds to the other two columns: they wait in registers.
-                return [d[r][q] for q in (2, 3) for r in range(4)]
-
-            # The first tile has no left neighbour: zeros. What the last one leaves for the right is complete.
-            last = v.loop(whole(0), tiles, 1, one, [v.constant(0.0)] * 8)
+        def one(j, *before):
+            products = b.add(start, b.mul(j, tile))
+            m = [v.load(b.add(products, b.mul(plane, whole(k))), align=v.size) for k in range(16)]
+            d = both([m[x::4] for x in range(4)], lambda column: inputs_adjoint(b, column))
             for q in (0, 1):
-                finished(b.add(b.mul(tiles, whole(2)), whole(q)), last[4 * q : 4 * q + 4])
+                values = [b.fadd(d[r][q], before[4 * q + r]) for r in range(4)]
+                finished(b.add(b.mul(j, whole(2)), whole(q)), values)
+            # The right neighbour adds to the other two columns: they wait in registers.
+            return [d[r][q] for q in (2, 3) for r in range(4)]
 
-        over_channels(b, kind, channels, body)
-        return context.get_dummy_value()
+        # The first tile has no left neighbour: zeros. What the last one leaves for the right is complete.
+        last = v.loop(whole(0), tiles, 1, one, [v.constant(0.0)] * 8)
+        for q in (0, 1):
+            finished(b.add(b.mul(tiles, whole(2)), whole(q)), last[4 * q : 4 * q + 4])
 
-    return types.void(kind, *[types.int64] * 9), codegen
+    over_channels(b, kind, channels, body)
 
 
-@intrinsic
-def move_pixels(typing, kind, source, source_step, out, out_step, count, channels):
+@emits(kinds=1)
+def move_pixels(b, kind, source, source_step, out, out_step, count, channels):
     """Copy ``channels`` numbers of ``count`` pixels; a ``source_step`` of zero repeats one."""
 
-    def codegen(context, builder, signature, args):
-        b = builder
-        _, source, source_step, out, out_step, count, channels = args
+    def body(v, c):
+        def one(j):
+            value = v.load(v.at(b.add(source, b.mul(j, source_step)), c), align=v.size)
+            v.store(value, v.at(b.add(out, b.mul(j, out_step)), c), v.size)
 
-        def body(v, c):
-            def one(j):
-                value = v.load(v.at(b.add(source, b.mul(j, source_step)), c), align=v.size)
-                v.store(value, v.at(b.add(out, b.mul(j, out_step)), c), v.size)
+        v.loop(whole(0), count, 1, one)
 
-            v.loop(whole(0), count, 1, one)
-
-        over_channels(b, kind, channels, body)
-        return context.get_dummy_value()
-
-    return types.void(kind, *[types.int64] * 6), codegen
+    over_channels(b, kind, channels, body)

@@ -7,6 +7,7 @@ atomic reference counts, and an index that LLVM can't prove to be non-negative k
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import wraps
 from typing import Any, Final
 
 from llvmlite import binding, ir
@@ -32,6 +33,33 @@ def intrinsic(function: Callable[..., Any]):
     return _numba_intrinsic(function)
 
 
+def emits(result=types.void, *, kinds: int = 0):
+    """An intrinsic whose body, called as ``body(builder, *arguments)``, emits its code and returns its value.
+
+    The first ``kinds`` arguments stand for their types alone, which the body gets; all others are int64.
+    """
+
+    def decorate(body: Callable[..., Any]):
+        @wraps(body)
+        def define(typing, *arguments):
+            def codegen(context, builder, signature, values):
+                value = body(builder, *arguments[:kinds], *values[kinds:])
+                return context.get_dummy_value() if value is None else value
+
+            return result(*arguments[:kinds], *[types.int64] * (len(arguments) - kinds)), codegen
+
+        return _numba_intrinsic(define)
+
+    return decorate
+
+
+def number_type(kind):
+    """LLVM's type for one of Numba's number types."""
+    if is_integer(kind):
+        return ir.IntType(kind.bitwidth)
+    return ir.DoubleType() if kind == types.float64 else ir.FloatType()
+
+
 def whole(value: int):
     """An int64 constant."""
     return ir.Constant(I64, value)
@@ -47,9 +75,8 @@ class Vectors:
 
     def __init__(self, builder, numba_type, lanes: int = 0) -> None:
         self.b = builder
-        double = numba_type == types.float64
-        self.scalar = ir.DoubleType() if double else ir.FloatType()
-        self.size = 8 if double else 4
+        self.scalar = number_type(numba_type)
+        self.size = numba_type.bitwidth // 8
         self.lanes = lanes or VECTOR_BYTES // self.size
         self.type = ir.VectorType(self.scalar, self.lanes)
 

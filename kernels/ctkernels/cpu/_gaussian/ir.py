@@ -16,9 +16,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from llvmlite import ir
-from numba.core import cgutils, types
+from numba.core import cgutils
 
-from ctkernels.cpu._core.vectors import I32, I64, VECTOR_BYTES, Vectors, intrinsic, is_integer, whole
+from ctkernels.cpu._core.vectors import I32, I64, VECTOR_BYTES, Vectors, emits, is_integer, number_type, whole
 
 BLOCK: Final = VECTOR_BYTES // 8
 """Sums kept in registers at a time; the window takes twice as many: 24 of 32 registers, or 12 of 16."""
@@ -55,183 +55,143 @@ def _symmetric_sums(v: Vectors, row: Callable[[Any], Any], weights, radius):
     return state[:BLOCK]
 
 
-@intrinsic
-def weigh_rows(typing, kind, rows, weights, radius, width, out, stride):
+@emits(kinds=1)
+def weigh_rows(b, kind, rows, weights, radius, width, out, stride):
     """Vertical pass: ``BLOCK`` rows of ``width`` elements (whole vectors) to ``out``, ``stride`` bytes apart.
 
     ``rows`` is where the addresses of ``2 * radius + BLOCK`` input rows are, ``weights`` where the half kernel is.
     """
+    v = Vectors(b, kind)
 
-    def codegen(context, builder, signature, args):
-        v = Vectors(builder, kind)
-        _, table, w, r, elements, first, step = args
+    def columns(x):
+        offset = b.mul(x, whole(v.size))
 
-        def columns(x):
-            offset = builder.mul(x, whole(v.size))
+        def row(k):
+            return v.load(b.add(v.load(v.at(rows, k, 8), I64, 8), offset), align=VECTOR_BYTES)
 
-            def row(k):
-                return v.load(builder.add(v.load(v.at(table, k, 8), I64, 8), offset), align=VECTOR_BYTES)
+        for k, total in enumerate(_symmetric_sums(v, row, weights, radius)):
+            v.store(total, b.add(b.add(out, b.mul(stride, whole(k))), offset), VECTOR_BYTES)
 
-            for k, total in enumerate(_symmetric_sums(v, row, w, r)):
-                v.store(total, builder.add(builder.add(first, builder.mul(step, whole(k))), offset), VECTOR_BYTES)
-
-        v.loop(whole(0), elements, v.lanes, columns)
-        return context.get_dummy_value()
-
-    return types.void(kind, *[types.int64] * 6), codegen
+    v.loop(whole(0), width, v.lanes, columns)
 
 
-@intrinsic
-def weigh_shifts(typing, kind, row, weights, radius, vectors, out):
+@emits(kinds=1)
+def weigh_shifts(b, kind, row, weights, radius, vectors, out):
     """Horizontal pass in lane layout: ``vectors >= BLOCK`` vectors from ``row`` (halo before and after) to ``out``."""
+    v = Vectors(b, kind)
 
-    def codegen(context, builder, signature, args):
-        v = Vectors(builder, kind)
-        _, source, w, r, count, target = args
+    def block(s):
+        first = v.at(row, b.sub(s, radius), VECTOR_BYTES)
 
-        def block(s):
-            first = v.at(source, builder.sub(s, r), VECTOR_BYTES)
+        def shifted(k):
+            return v.load(v.at(first, k, VECTOR_BYTES), align=VECTOR_BYTES)
 
-            def shifted(k):
-                return v.load(v.at(first, k, VECTOR_BYTES), align=VECTOR_BYTES)
+        for k, total in enumerate(_symmetric_sums(v, shifted, weights, radius)):
+            v.store(total, v.at(out, b.add(s, whole(k)), VECTOR_BYTES), VECTOR_BYTES)
 
-            for k, total in enumerate(_symmetric_sums(v, shifted, w, r)):
-                v.store(total, v.at(target, builder.add(s, whole(k)), VECTOR_BYTES), VECTOR_BYTES)
-
-        v.blocks(count, BLOCK, block)
-        return context.get_dummy_value()
-
-    return types.void(kind, *[types.int64] * 5), codegen
+    v.blocks(vectors, BLOCK, block)
 
 
-@intrinsic
-def to_lanes(typing, kind, pixel, source, vectors, out):
+@emits(kinds=2)
+def to_lanes(b, kind, pixel, source, vectors, out):
     """``LANES * vectors`` pixels at ``source``, of ``pixel``'s type, to lane layout at ``out``."""
+    v = Vectors(b, kind)
+    row_type = ir.VectorType(number_type(pixel), v.lanes)
+    size = pixel.bitwidth // 8
 
-    def codegen(context, builder, signature, args):
-        v = Vectors(builder, kind)
-        _, _, start, segment, target = args
-        row_type = ir.VectorType(context.get_value_type(pixel), v.lanes)
-        size = pixel.bitwidth // 8
-
-        def square(s):
-            firsts = [builder.add(builder.mul(segment, whole(k)), s) for k in range(v.lanes)]
-            for k, row in enumerate(v.transposed([v.load(v.at(start, f, size), row_type) for f in firsts])):
-                if is_integer(pixel):
-                    row = (builder.uitofp if str(pixel).startswith("u") else builder.sitofp)(row, v.type)
-                v.store(row, v.at(target, builder.add(s, whole(k)), VECTOR_BYTES), VECTOR_BYTES)
-
-        v.blocks(segment, v.lanes, square)
-        return context.get_dummy_value()
-
-    return types.void(kind, pixel, *[types.int64] * 3), codegen
-
-
-@intrinsic
-def saturate(typing, kind, pixel, row, vectors):
-    """Bring a row in lane layout into the range of ``pixel``'s type, if that is an integer."""
-
-    def codegen(context, builder, signature, args):
-        if is_integer(pixel):
-            v = Vectors(builder, kind)
-            low, high = v.constant(float(pixel.minval)), v.constant(float(pixel.maxval))
-
-            def vector(s):
-                address = v.at(args[2], s, VECTOR_BYTES)
-                value = v.load(address, align=VECTOR_BYTES)
-                value = builder.select(builder.fcmp_ordered(">", value, low), value, low)
-                value = builder.select(builder.fcmp_ordered("<", value, high), value, high)
-                v.store(value, address, VECTOR_BYTES)
-
-            v.loop(whole(0), args[3], 1, vector)
-        return context.get_dummy_value()
-
-    return types.void(kind, pixel, *[types.int64] * 2), codegen
-
-
-@intrinsic
-def from_lanes(typing, kind, pixel, source, vectors, out):
-    """Lane layout at ``source`` to pixels at ``out``; integers are rounded half to even and must fit their type."""
-
-    def codegen(context, builder, signature, args):
-        v = Vectors(builder, kind)
-        _, _, start, segment, target = args
-        size = pixel.bitwidth // 8
-
-        def rounded(row):
-            # Adding 1.5 * 2**23 rounds half to even and leaves the whole number in the low bits.
-            row = builder.bitcast(builder.fadd(row, v.constant(12582912.0)), ir.VectorType(I32, v.lanes))
-            return builder.trunc(row, ir.VectorType(ir.IntType(8 * size), v.lanes))
-
-        def square(s):
-            vectors = [v.at(start, builder.add(s, whole(k)), VECTOR_BYTES) for k in range(v.lanes)]
-            rows = [v.load(address, align=VECTOR_BYTES) for address in vectors]
+    def square(s):
+        firsts = [b.add(b.mul(vectors, whole(k)), s) for k in range(v.lanes)]
+        for k, row in enumerate(v.transposed([v.load(v.at(source, f, size), row_type) for f in firsts])):
             if is_integer(pixel):
-                rows = [rounded(row) for row in rows]
-            for k, row in enumerate(v.transposed(rows)):
-                v.store(row, v.at(target, builder.add(builder.mul(segment, whole(k)), s), size))
+                row = (b.uitofp if str(pixel).startswith("u") else b.sitofp)(row, v.type)
+            v.store(row, v.at(out, b.add(s, whole(k)), VECTOR_BYTES), VECTOR_BYTES)
 
-        v.blocks(segment, v.lanes, square)
-        return context.get_dummy_value()
-
-    return types.void(kind, pixel, *[types.int64] * 3), codegen
+    v.blocks(vectors, v.lanes, square)
 
 
-@intrinsic
-def extend_row(typing, kind, row, vectors, radius, inner, border, fill):
+@emits(kinds=2)
+def saturate(b, kind, pixel, row, vectors):
+    """Bring a row in lane layout into the range of ``pixel``'s type, if that is an integer."""
+    if is_integer(pixel):
+        v = Vectors(b, kind)
+        low, high = v.constant(float(pixel.minval)), v.constant(float(pixel.maxval))
+
+        def vector(s):
+            address = v.at(row, s, VECTOR_BYTES)
+            value = v.load(address, align=VECTOR_BYTES)
+            value = b.select(b.fcmp_ordered(">", value, low), value, low)
+            value = b.select(b.fcmp_ordered("<", value, high), value, high)
+            v.store(value, address, VECTOR_BYTES)
+
+        v.loop(whole(0), vectors, 1, vector)
+
+
+@emits(kinds=2)
+def from_lanes(b, kind, pixel, source, vectors, out):
+    """Lane layout at ``source`` to pixels at ``out``; integers are rounded half to even and must fit their type."""
+    v = Vectors(b, kind)
+    size = pixel.bitwidth // 8
+
+    def rounded(row):
+        # Adding 1.5 * 2**23 rounds half to even and leaves the whole number in the low bits.
+        row = b.bitcast(b.fadd(row, v.constant(12582912.0)), ir.VectorType(I32, v.lanes))
+        return b.trunc(row, ir.VectorType(ir.IntType(8 * size), v.lanes))
+
+    def square(s):
+        addresses = [v.at(source, b.add(s, whole(k)), VECTOR_BYTES) for k in range(v.lanes)]
+        rows = [v.load(address, align=VECTOR_BYTES) for address in addresses]
+        if is_integer(pixel):
+            rows = [rounded(row) for row in rows]
+        for k, row in enumerate(v.transposed(rows)):
+            v.store(row, v.at(out, b.add(b.mul(vectors, whole(k)), s), size))
+
+    v.blocks(vectors, v.lanes, square)
+
+
+@emits(kinds=1)
+def extend_row(b, kind, row, vectors, radius, inner, border, fill):
     """Put the halo around a row in lane layout at ``row``: ``radius`` vectors before and after it.
 
     ``border`` lists the elements that the positions ``-1, -2 .. -radius`` show, then those from the image's end on,
     -1 for the value at ``fill``, then the elements where the first ``inner`` of the latter stand: the last segment's
     rest. A halo vector is the vector one segment away, moved by one lane, with an extended pixel let in at the end.
     """
+    v = Vectors(b, kind)
+    last = v.lanes - 1
 
-    def codegen(context, builder, signature, args):
-        v = Vectors(builder, kind)
-        _, body, segment, r, rest, table, constant = args
-        last = v.lanes - 1
+    def extended(k):
+        element = v.load(v.at(border, k, 8), I64, 8)
+        outside = b.icmp_signed("<", element, whole(0))
+        return v.load(b.select(outside, fill, v.at(row, element)), v.scalar, v.size)
 
-        def extended(k):
-            element = v.load(v.at(table, k, 8), I64, 8)
-            outside = builder.icmp_signed("<", element, whole(0))
-            return v.load(builder.select(outside, constant, v.at(body, element)), v.scalar, v.size)
+    def moved(source, target, picks, lane, k):
+        mask = ir.Constant(ir.VectorType(I32, v.lanes), [ir.Constant(I32, p) for p in picks])
+        vector = v.load(v.at(row, source, VECTOR_BYTES), align=VECTOR_BYTES)
+        vector = b.shuffle_vector(vector, ir.Constant(v.type, ir.Undefined), mask)
+        vector = b.insert_element(vector, extended(k), ir.Constant(I32, lane))
+        v.store(vector, v.at(row, target, VECTOR_BYTES), VECTOR_BYTES)
 
-        def moved(source, target, picks, lane, k):
-            mask = ir.Constant(ir.VectorType(I32, v.lanes), [ir.Constant(I32, p) for p in picks])
-            row = v.load(v.at(body, source, VECTOR_BYTES), align=VECTOR_BYTES)
-            row = builder.shuffle_vector(row, ir.Constant(v.type, ir.Undefined), mask)
-            row = builder.insert_element(row, extended(k), ir.Constant(I32, lane))
-            v.store(row, v.at(body, target, VECTOR_BYTES), VECTOR_BYTES)
+    def fill_rest(k):
+        target = v.load(v.at(border, b.add(b.add(radius, radius), b.add(inner, k)), 8), I64, 8)
+        v.store(extended(b.add(radius, k)), v.at(row, target), v.size)
 
-        def fill_rest(k):
-            target = v.load(v.at(table, builder.add(builder.add(r, r), builder.add(rest, k)), 8), I64, 8)
-            v.store(extended(builder.add(r, k)), v.at(body, target), v.size)
+    def before(j):
+        source = b.sub(b.sub(vectors, whole(1)), j)
+        moved(source, b.sub(whole(-1), j), [0, *range(last)], 0, j)
 
-        def before(j):
-            source = builder.sub(builder.sub(segment, whole(1)), j)
-            moved(source, builder.sub(whole(-1), j), [0, *range(last)], 0, j)
+    def after(j):
+        k = b.add(b.add(radius, inner), j)
+        moved(j, b.add(vectors, j), [*range(1, v.lanes), last], last, k)
 
-        def after(j):
-            k = builder.add(builder.add(r, rest), j)
-            moved(j, builder.add(segment, j), [*range(1, v.lanes), last], last, k)
-
-        # The last segment's rest first: the halo after the row is made of vectors that hold it.
-        v.loop(whole(0), rest, 1, fill_rest)
-        v.loop(whole(0), r, 1, before)
-        v.loop(whole(0), r, 1, after)
-        return context.get_dummy_value()
-
-    return types.void(kind, *[types.int64] * 6), codegen
+    # The last segment's rest first: the halo after the row is made of vectors that hold it.
+    v.loop(whole(0), inner, 1, fill_rest)
+    v.loop(whole(0), radius, 1, before)
+    v.loop(whole(0), radius, 1, after)
 
 
-@intrinsic
-def copy_bytes(typing, source, out, count):
+@emits()
+def copy_bytes(b, source, out, count):
     """``count`` bytes from address to address."""
-
-    def codegen(context, builder, signature, args):
-        pointer = ir.IntType(8).as_pointer()
-        start, target = (builder.inttoptr(a, pointer) for a in args[:2])
-        cgutils.raw_memcpy(builder, target, start, args[2], 1)
-        return context.get_dummy_value()
-
-    return types.void(*[types.int64] * 3), codegen
+    pointer = ir.IntType(8).as_pointer()
+    start, target = (b.inttoptr(a, pointer) for a in (source, out))
+    cgutils.raw_memcpy(b, target, start, count, 1)
