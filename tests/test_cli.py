@@ -256,3 +256,11 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytes
         main()
     assert stop.value.code == 2
     assert 'pip install "ctfast[nn]"' in capsys.readouterr().err
+
+
+def test_a_run_without_statistics_says_so(folder: Path, tmp_path: Path) -> None:
+    without = ctfast_command("run", folder, "--out", tmp_path / "a", "--step", "median_filter size=3")
+    assert "no summary.csv and statistics.npz" in without.stdout
+    having = ctfast_command("run", folder, "--out", tmp_path / "b", "--step", "summary")
+    assert "no summary.csv" not in having.stdout
+    assert (tmp_path / "b" / "summary.csv").exists()

@@ -49,6 +49,8 @@ def print_report(report: Report, console: Console) -> None:
     if len(report.notes) > _MOST_NOTES:
         _line(f"... {len(report.notes) - _MOST_NOTES} more notes in the manifest", console)
     _print_gone(report.gone, console)
+    if not report.statistics:
+        _line("no summary.csv and statistics.npz: the pipeline has no summary or histogram step", console)
     if report.not_hu:
         console.print(
             f"warning: {report.not_hu} files do not say that their values are HU, but the pipeline windows HU; "

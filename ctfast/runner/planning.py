@@ -22,6 +22,7 @@ from ctfast.errors import UsageError
 from ctfast.files import Compression, Series, find_images
 from ctfast.files.find import FoundFile, Ignored
 from ctfast.files.formats import written
+from ctfast.files.twins import without_twins
 from ctfast.pipeline import Pipeline
 from ctfast.runner.manifest import Row, read_rows
 from ctfast.runner.options import RunOptions
@@ -143,7 +144,7 @@ def make_plan(inputs: Sequence[str | Path], out: Path, settings: Settings, optio
     """
     out = out.resolve()
     _refuse_out_inside_inputs(inputs, out)
-    images = find_images(inputs)
+    images = without_twins(find_images(inputs), keep_dicom=settings.series)
     tasks, copies = _tasks(images.items, out, settings)
     left_out = [*images.ignored, *copies]
     _refuse_collisions(tasks)

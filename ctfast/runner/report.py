@@ -30,6 +30,8 @@ class Report:
         not_hu: files windowed in HU whose values are not known to be HU.
         seconds: of the whole run.
         stage_seconds: of reading, computing and writing, summed over the workers.
+        statistics: whether the pipeline has a histogram or summary step, so that there are ``summary.csv`` and
+            ``statistics.npz``.
         failures: the manifest's lines of the files that failed.
         notes: what readers did or doubt, and how many files it is about.
     """
@@ -48,6 +50,7 @@ class Report:
     not_hu: int = 0
     seconds: float = 0.0
     stage_seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("read", "compute", "write"), 0.0))
+    statistics: bool = True
     failures: list[Row] = field(default_factory=list)
     notes: Counter[str] = field(default_factory=Counter)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +29,7 @@ from ctfast.files import (
     find_overview,
     read_image,
 )
+from ctfast.files.twins import without_twins
 from ctfast.threads import get_num_threads
 
 _WIDEST: Final = 1 << 17
@@ -55,7 +57,7 @@ def collect(
         UsageError: an input that does not exist.
     """
     start = time.perf_counter()
-    images = find_images(inputs)
+    images = without_twins(find_images(inputs), keep_dicom=find_spec("pydicom") is not None)
     roots = images.roots or tuple(dict.fromkeys(item.path.parent for item in images.items))
     overview = find_overview(roots)
     result = Collection(tuple(map(str, inputs)), notes=list(overview.notes))

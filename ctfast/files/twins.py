@@ -1,0 +1,54 @@
+"""One slice, one file: the Kaggle set ships each slice as TIFF and as DICOM, under one name in two folders."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from ctfast.errors import FileFormatError
+from ctfast.files.find import Found, FoundFile, Ignored
+from ctfast.files.kaggle import parse_name
+
+_REASONS: Final = {
+    False: "the same slice as a TIFF that was taken",
+    True: "the same slice as a DICOM file that was taken",
+}
+"""By whether the file that was kept is DICOM."""
+
+
+def without_twins(found: Found, *, keep_dicom: bool) -> Found:
+    """Leave out the second file of each slice of the Kaggle set, with the reason.
+
+    Twins are a TIFF and a DICOM file that have one name of the set's pattern, below one input. Files that come from
+    inputs of their own (``tiff_images`` and ``dicom_dir`` both named) were both asked for and stay.
+
+    Args:
+        found: what the inputs stand for.
+        keep_dicom: keep the DICOM file, which knows the patient, the acquisition and the place; else the TIFF, whose
+            pixels ``train`` takes.
+    """
+    first: dict[str, FoundFile] = {}
+    left_out: dict[FoundFile, Ignored] = {}
+    for item in filter(_of_the_set, found.items):
+        other = first.setdefault(item.path.stem.casefold(), item)
+        if _are_twins(item, other):
+            kept, left = (item, other) if _is_dicom(item) == keep_dicom else (other, item)
+            left_out[left] = Ignored(left.path, _REASONS[_is_dicom(kept)])
+    items = tuple(item for item in found.items if item not in left_out)
+    return replace(found, items=items, ignored=(*found.ignored, *left_out.values()))
+
+
+def _of_the_set(item: FoundFile) -> bool:
+    try:
+        return parse_name(item.path.name) is not None
+    except FileFormatError:  # reading says what is wrong with it
+        return False
+
+
+def _are_twins(a: FoundFile, b: FoundFile) -> bool:
+    below_one_input = a.stem != b.stem or a.path.parent == b.path.parent
+    return below_one_input and _is_dicom(a) != _is_dicom(b)
+
+
+def _is_dicom(item: FoundFile) -> bool:
+    return item.path.suffix.lower() == ".dcm"
