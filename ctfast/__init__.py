@@ -10,6 +10,6 @@ Not a medical device.
 
 from ctfast.dispatch.lazy import attach
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __getattr__, __dir__ = attach(__name__, __file__)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ import ctfast
 from ctfast.backend import NAMES
 from ctfast.batch.choices import ON_ERROR, POOLS, UNITS
 from ctfast.cli import app, main
+from ctfast.cli.examples import EXAMPLES
 from ctfast.cli.options import in_words_of_options, words
 from ctfast.files import read_image, read_overview, write_image
 from ctfast.files.formats import WRITTEN
@@ -248,7 +251,7 @@ def test_report(folder: Path, tmp_path: Path) -> None:
 
 
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    def without_jax() -> None:
+    def without_jax(**_: object) -> None:
         raise ModuleNotFoundError("No module named 'jax'", name="jax")
 
     monkeypatch.setattr("ctfast.cli.app", without_jax)
@@ -264,3 +267,52 @@ def test_a_run_without_statistics_says_so(folder: Path, tmp_path: Path) -> None:
     having = ctfast_command("run", folder, "--out", tmp_path / "b", "--step", "summary")
     assert "no summary.csv" not in having.stdout
     assert (tmp_path / "b" / "summary.csv").exists()
+
+
+def _commands() -> dict[str, Any]:
+    commands: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    return commands
+
+
+@pytest.mark.parametrize("columns", [60, 80, 100])
+@pytest.mark.parametrize("command", [None, *_commands()])
+def test_help_is_complete_on_every_screen(command: str | None, columns: int) -> None:
+    typed = [] if command is None else [command]
+    shown = CliRunner().invoke(app, [*typed, "--help"], terminal_width=columns).output
+    assert max(map(len, shown.splitlines())) <= columns
+    if command is None:
+        assert all(name in shown for name in _commands())
+        return
+    for option in _commands()[command].params:
+        if option.param_type_name == "option":
+            assert all(name in shown for name in option.opts), option.opts
+            assert option.help.split()[-1] in shown.replace("\n", " "), option.help
+
+
+def test_every_command_with_inputs_has_an_example_and_all_parse() -> None:
+    commands = _commands()
+    assert {"run", "report", "train", "evaluate", "predict", "export"} <= set(EXAMPLES) <= set(commands)
+    for name, lines in EXAMPLES.items():
+        for typed in "\n".join(lines).replace("\\\n", " ").splitlines():
+            program, command, *rest = shlex.split(typed.partition(" > ")[0])
+            assert (program, command) == ("ctfast", name)
+            assert commands[command].make_context(command, rest).params, typed
+
+
+def test_presets_as_toml(tmp_path: Path) -> None:
+    for name in ("lung", "denoise"):
+        (tmp_path / "p.toml").write_text(CliRunner().invoke(app, ["presets", name, "--toml"]).output)
+        assert ctfast.Pipeline.from_file(tmp_path / "p.toml") == ctfast.preset(name)
+    assert "--toml" in ctfast_command("presets", "--toml").stderr
+    refused = ctfast_command("presets", "moon")
+    assert (refused.returncode, "'moon'" in refused.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [("run --preset li", {"liver", "liver-plain"}), ("pr", {"presets", "predict"}), ("export --over", {"--overwrite"})],
+)
+def test_tab_completes(words: str, expected: set[str]) -> None:
+    typed = f"ctfast {words}"
+    done = ctfast_command(_CTFAST_COMPLETE="complete_bash", COMP_WORDS=typed, COMP_CWORD=str(len(typed.split()) - 1))
+    assert set(done.stdout.split()) == expected

@@ -174,7 +174,9 @@ def test_presets_name_their_source() -> None:
     for name, preset in PRESETS.items():
         assert preset.name == preset.pipeline.name == name
         assert preset.source
-        assert preset.pipeline.expects_hu
+        assert preset.use
+        assert preset.limits
+        assert preset.pipeline.expects_hu == (name != "denoise")
     with pytest.raises(ArgumentError, match="lung, mediastinum"):
         ctfast.preset("liver2")
     low, high = ctfast.preset("siim-cnn")(np.array([[-200, 1000], [-500, 3071]], np.int16)).T.reshape(2, 2)

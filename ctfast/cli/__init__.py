@@ -18,13 +18,18 @@ import typer
 
 from ctfast.batch.interrupts import raise_terminated
 from ctfast.batch.machine import described
-from ctfast.cli import report, run, tools
-from ctfast.cli.model import add_model_commands
+from ctfast.cli import model, report, run, tools
+from ctfast.cli.help import Command
 from ctfast.cli.options import Commands
 from ctfast.errors import CTFastError, MachineError, missing_extra
 
 app = typer.Typer(
-    name="ctfast", cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+    name="ctfast",
+    cls=Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # its tables cut option names on narrow screens
+    context_settings={"max_content_width": 100},
 )
 
 
@@ -45,15 +50,14 @@ def _main(
     """Normalise, denoise, enhance and bin CT images at the speed of the machine. Not a medical device."""
 
 
-app.command()(run.run)
-app.command()(report.report)
-add_model_commands(app)
-app.command()(tools.presets)
-app.command()(tools.doctor)
-app.command()(tools.warm)
-app.command()(tools.bench)
-app.command()(tools.synth)
-app.command()(tools.demo)
+for _panel, _commands in {
+    "Images": (run.run, report.report, tools.presets),
+    "Network": (model.train, model.evaluate, model.predict, model.export),
+    "This machine": (tools.doctor, tools.warm, tools.bench),
+    "To try": (tools.demo, tools.synth),
+}.items():
+    for _command in _commands:
+        app.command(cls=Command, rich_help_panel=_panel)(_command)
 
 
 def main() -> None:
@@ -64,7 +68,7 @@ def main() -> None:
     atexit.register(gc.freeze)
     signal.signal(signal.SIGTERM, raise_terminated)
     try:
-        app()
+        app(prog_name="ctfast")  # also where it runs as python -m ctfast
     except MachineError as error:
         _stop(str(error), 3)
     except CTFastError as error:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from ctfast.batch.choices import POOLS
-from ctfast.cli.options import Units, Workers, console, words
+from ctfast.cli.options import READING, Units, Workers, console, preset_names, words
 from ctfast.cli.pipeline import chosen_pipeline
 from ctfast.model.commands.options import EvaluateOptions, PredictOptions, TrainOptions
 from ctfast.model.config import EXPLAIN_METHODS, PATHS, PRECISIONS, SCHEDULES, TrainConfig
@@ -26,13 +26,17 @@ Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a training r
 Data = Annotated[
     list[str],
     typer.Argument(
-        metavar="DATA...",
+        metavar="DATA",
         help="Labelled slices: the Kaggle folder, a folder with one folder per class, or a CSV with file and label.",
     ),
 ]
-Labels = Annotated[Path | None, typer.Option(help="CSV table that names files and their classes.")]
-Column = Annotated[str | None, typer.Option(help="Its column of classes.")]
-Groups = Annotated[str | None, typer.Option(help="Its column of patients; default: PatientID of DICOM files.")]
+Labels = Annotated[
+    Path | None, typer.Option(rich_help_panel=READING, help="CSV table that names files and their classes.")
+]
+Column = Annotated[str | None, typer.Option(rich_help_panel=READING, help="Its column of classes.")]
+Groups = Annotated[
+    str | None, typer.Option(rich_help_panel=READING, help="Its column of patients; default: PatientID of DICOM files.")
+]
 Plots = Annotated[bool, typer.Option(help="Draw the curves (needs the extra report).")]
 
 # Groups of the help of ``train``.
@@ -43,12 +47,6 @@ _computing = partial(typer.Option, rich_help_panel="Computing")
 
 N = TypeVar("N", int, float)
 Options = TypeVar("Options")
-
-
-def add_model_commands(app: typer.Typer) -> None:
-    """Register the commands."""
-    for command in (train, evaluate, predict, export):
-        app.command()(command)
 
 
 def train(
@@ -63,7 +61,12 @@ def train(
     window: Annotated[
         str | None, _preprocess(metavar="LOW,HIGH", help="HU that become 0 and 1; default: -200,1000.")
     ] = None,
-    preset: Annotated[str | None, _preprocess(help="A ready pipeline instead; `ctfast presets` lists them.")] = None,
+    preset: Annotated[
+        str | None,
+        _preprocess(
+            metavar="NAME", help="A ready pipeline instead; `ctfast presets` lists them.", autocompletion=preset_names
+        ),
+    ] = None,
     pipeline: Annotated[Path | None, _preprocess(help="The same from a file (.toml or .json).")] = None,
     step: Annotated[list[str] | None, _preprocess(help="The same as single steps; repeat for more.")] = None,
     size: Annotated[int, _preprocess(min=4, max=4096, help="Rows and columns of the network's input.")] = 256,
@@ -175,7 +178,7 @@ def evaluate(
 
 def predict(
     run: Run,
-    inputs: Annotated[list[str], typer.Argument(metavar="FILES...", help="Folders, patterns or files.")],
+    inputs: Annotated[list[str], typer.Argument(metavar="FILES", help="Folders, patterns or files.")],
     csv: Annotated[Path, typer.Option(help="Table of predictions, one row per image.")],
     explain: Annotated[
         Path | None,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from typer.core import TyperGroup, TyperOption
 
 from ctfast.batch.choices import UNITS
 from ctfast.batch.interrupts import Terminated
+from ctfast.cli.help import format_commands
 from ctfast.errors import CTFastError
 
 if TYPE_CHECKING:
@@ -23,13 +24,24 @@ def words(allowed: Sequence[str]) -> str:
     return f"{', '.join(allowed[:-1])} or {allowed[-1]}"
 
 
-Inputs = Annotated[list[str], typer.Argument(metavar="IN...", help="Folders (searched recursively), globs or files.")]
+def preset_names() -> list[str]:
+    """What Tab completes ``--preset`` to."""
+    from ctfast.presets import PRESETS
+
+    return list(PRESETS)
+
+
+READING: Final = "Reading"
+"""Group of the help for options about the inputs."""
+
+Inputs = Annotated[list[str], typer.Argument(metavar="IN", help="Folders (searched recursively), globs or files.")]
 Units = Annotated[
     str,
     typer.Option(
         "--units",
         "--values",
         metavar="WORD",
+        rich_help_panel=READING,
         help=f"Units of the inputs' values: {words(UNITS)}; auto: as each file says.",
     ),
 ]
@@ -59,6 +71,10 @@ class Commands(TyperGroup):
             terminated = isinstance(error, Terminated)
             typer.echo(f"ctfast: {'terminated' if terminated else 'interrupted'}{again}", err=True)
             raise typer.Exit(143 if terminated else 130) from None
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """By panel, and never cut."""
+        format_commands(self, ctx, formatter)
 
     def _parameters(self, ctx: Any) -> list[Any]:
         command = self.get_command(ctx, ctx.invoked_subcommand or "")

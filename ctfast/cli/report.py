@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from ctfast.cli.options import Inputs, Units, Workers, console
+from ctfast.cli.options import Inputs, Units, Workers, console, preset_names
 from ctfast.cli.pipeline import chosen_pipeline
 
 if TYPE_CHECKING:
     from ctfast.batch.choices import UnitsChoice
+
+_shown = partial(typer.Option, rich_help_panel="Pipeline: one of these")
 
 
 def report(
@@ -20,9 +23,12 @@ def report(
     csv: Annotated[Path | None, typer.Option(help="Also the table of statistics, one row a slice.")] = None,
     json: Annotated[Path | None, typer.Option(help="Also statistics, flags and unreadable files as JSON.")] = None,
     figures: Annotated[Path | None, typer.Option(help="Also every figure as PNG, SVG and PDF in this folder.")] = None,
-    preset: Annotated[str | None, typer.Option(help="Pipeline whose steps are shown; default: mediastinum.")] = None,
-    pipeline: Annotated[Path | None, typer.Option(help="The same from a file (.toml or .json).")] = None,
-    step: Annotated[list[str] | None, typer.Option(help="The same as single steps; repeat for more.")] = None,
+    preset: Annotated[
+        str | None,
+        _shown(metavar="NAME", help="Whose steps are shown; default: mediastinum.", autocompletion=preset_names),
+    ] = None,
+    pipeline: Annotated[Path | None, _shown(metavar="FILE", help="The same from a file (.toml or .json).")] = None,
+    step: Annotated[list[str] | None, _shown(metavar="STEP", help="The same as single steps; repeat for more.")] = None,
     units: Units = "auto",
     title: Annotated[str, typer.Option(help="Heading of the page.")] = "CT intensity report",
     workers: Workers = None,

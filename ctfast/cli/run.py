@@ -9,7 +9,7 @@ import typer
 
 from ctfast.backend import NAMES
 from ctfast.batch.choices import AXES, ON_ERROR, ORIENT, POOLS
-from ctfast.cli.options import Inputs, Units, Workers, console, words
+from ctfast.cli.options import READING, Inputs, Units, Workers, console, preset_names, words
 from ctfast.cli.pipeline import chosen_pipeline
 from ctfast.errors import MachineError
 from ctfast.files.formats import WRITTEN
@@ -27,7 +27,12 @@ def run(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the outputs.", rich_help_panel=_OUTPUTS)],
     preset: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="A ready one; `ctfast presets` lists them.", rich_help_panel=_PIPELINE),
+        typer.Option(
+            metavar="NAME",
+            help="A ready one; `ctfast presets` lists them.",
+            rich_help_panel=_PIPELINE,
+            autocompletion=preset_names,
+        ),
     ] = None,
     pipeline: Annotated[
         Path | None, typer.Option(metavar="FILE", help="From a .toml or .json file.", rich_help_panel=_PIPELINE)
@@ -69,11 +74,15 @@ def run(
         ),
     ] = False,
     units: Units = "auto",
-    axes: Annotated[str, typer.Option(metavar="WORD", help=f"Slices in .npy arrays: {words(AXES)}.")] = "auto",
-    orient: Annotated[str, typer.Option(metavar="WORD", help=f"Axes of volumes: {words(ORIENT)} as stored.")] = (
-        "display"
-    ),
-    modality: Annotated[str, typer.Option(metavar="WORDS", help="DICOM images to take: CT, or CT,PT, or any.")] = "CT",
+    axes: Annotated[
+        str, typer.Option(metavar="WORD", help=f"Slices in .npy arrays: {words(AXES)}.", rich_help_panel=READING)
+    ] = "auto",
+    orient: Annotated[
+        str, typer.Option(metavar="WORD", help=f"Axes of volumes: {words(ORIENT)} as stored.", rich_help_panel=READING)
+    ] = ("display"),
+    modality: Annotated[
+        str, typer.Option(metavar="WORDS", help="DICOM images to take: CT, or CT,PT, or any.", rich_help_panel=READING)
+    ] = "CT",
     backend: Annotated[str, typer.Option(metavar="WORD", help=f"{words(('auto', *NAMES))}.")] = "auto",
     workers: Workers = None,
     pool: Annotated[str, typer.Option(metavar="WORD", help=f"Kind of workers: {words(POOLS)}.")] = "auto",

@@ -7,18 +7,31 @@ from typing import Annotated
 
 import typer
 
-from ctfast.cli.options import console
+from ctfast.cli.options import console, preset_names
 
 
-def presets() -> None:
-    """List the ready pipelines, their steps and where their numbers come from."""
-    from ctfast.presets import PRESETS
+def presets(
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="Only this one.", autocompletion=preset_names)
+    ] = None,
+    toml: Annotated[bool, typer.Option("--toml", help="NAME as a file for --pipeline.")] = False,
+) -> None:
+    """List the ready pipelines: what each is for, its limits, its steps and where its numbers come from."""
+    from ctfast.errors import UsageError
+    from ctfast.presets import PRESETS, preset
 
-    for p in PRESETS.values():
-        typer.echo(f"{p.name}  ({p.source})")
+    if toml and name is None:
+        raise UsageError("--toml writes one preset: ctfast presets NAME --toml; `ctfast presets` lists the names")
+    if toml and name is not None:
+        typer.echo(preset(name).to_toml(), nl=False)
+        return
+    for p in PRESETS.values() if name is None else [PRESETS[preset(name).name]]:
+        typer.echo(f"{p.name}: {p.use}")
+        typer.echo(f"    limits: {p.limits}")
         for step in p.pipeline.steps:
             parts = [f"{k}={v}" for k, v in step.to_dict().items() if k != "operation"]
             typer.echo(f"    {' '.join([step.operation, *parts])}")
+        typer.echo(f"    source: {p.source}")
 
 
 def doctor() -> None:

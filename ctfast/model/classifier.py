@@ -52,8 +52,9 @@ class CTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         dense: Units of the hidden layer.
         epochs: Passes over the training images.
         batch_size: Images in a step.
-        learning_rate: Of Adam, at its highest; ``TrainConfig``'s own default is lower (3e-4).
-        augment: Turn, shift, flip and jitter the training images.
+        learning_rate: Of Adam, at its highest.
+        augment: Random changes of the training images, in the words of ``ctfast train --augment``: ``none``, ``mild``,
+            or such as ``shift=0.06,rotation=10``; True is ``mild``, False ``none``.
         random_state: Seed (or a NumPy generator of the old kind) of initialisation, order and augmentation.
 
     Attributes:
@@ -62,7 +63,7 @@ class CTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         history_: One dictionary per epoch, as ``ctfast.model.fit`` gives them.
         n_iter_: Epochs that were run.
 
-    ``X`` holds gray images ``(N, H, W)`` or ``(N, H, W, 1)``, or flattened ``(N, H * W)``, in HU unless ``value_range``
+    Defaults are those of ``ctfast train`` and ``ctfast.model.fit``. ``X`` holds gray images ``(N, H, W)`` or ``(N, H, W, 1)``, or flattened ``(N, H * W)``, in HU unless ``value_range``
     says otherwise.
     """
 
@@ -72,12 +73,12 @@ class CTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         image_size: tuple[int, int] = (256, 256),
         value_range: tuple[float, float] | None = DEFAULT_WINDOW,
         image_shape: tuple[int, int] | None = None,
-        widths: tuple[int, ...] = (32, 64, 128),
-        dense: int = 128,
-        epochs: int = 20,
-        batch_size: int = 16,
-        learning_rate: float = 1e-3,
-        augment: bool = False,
+        widths: tuple[int, ...] = ModelConfig.widths,
+        dense: int = ModelConfig.dense,
+        epochs: int = TrainConfig.epochs,
+        batch_size: int = TrainConfig.batch_size,
+        learning_rate: float = TrainConfig.learning_rate,
+        augment: str | bool = "none",
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.image_size = image_size
@@ -133,6 +134,11 @@ class CTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         probabilities = self.predict_proba(X)
         return self.classes_[probabilities.argmax(axis=1)]
 
+    def _augmentation(self) -> Augmentation:
+        if isinstance(self.augment, str):
+            return Augmentation.parse(self.augment)
+        return Augmentation.mild() if self.augment else Augmentation()
+
     def _train(self, dataset: Dataset, seed: int) -> None:
         model_config = ModelConfig(
             image_size=(self.image_size[0], self.image_size[1]),
@@ -145,7 +151,7 @@ class CTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
             epochs=self.epochs,
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
-            augmentation=Augmentation.mild() if self.augment else Augmentation(),
+            augmentation=self._augmentation(),
             seed=seed,
         )
         result = fit(dataset, config=config, model_config=model_config)

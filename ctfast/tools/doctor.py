@@ -98,10 +98,12 @@ def _thread_pool() -> Finding:
 
 def print_findings(console: Console) -> None:
     """The findings as a table."""
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
-    table = Table("", "state", "found", "fix it with", title="ctfast doctor", title_justify="left")
+    # Folded, because a command that is cut can't be typed.
+    folded = [Column(name, overflow="fold") for name in ("", "state", "found", "fix it with")]
+    table = Table(*folded, title="ctfast doctor", title_justify="left")
     for finding in findings():
         state = "ok" if finding.good else "no"
         # As Text: in plain strings rich takes the brackets of an extra, ctfast[dicom], for markup and drops them.

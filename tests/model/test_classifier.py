@@ -16,6 +16,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from ctfast.model.classifier import CTClassifier
+from ctfast.model.config import Augmentation, TrainConfig
 from ctfast.model.data.preprocessing import Preprocessing
 
 TABLE = CTClassifier(
@@ -141,3 +142,29 @@ def test_grid_search_and_pipelines() -> None:
 def test_one_class_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match="only one class, 'native'"):
         small().fit(slices(4)[0], ["native"] * 4)
+
+
+def test_defaults_are_those_of_the_command_line_and_of_fit() -> None:
+    import typer
+
+    from ctfast.cli import app
+
+    command: Any = typer.main.get_command(app)
+    typed = {option.name: option.default for option in command.commands["train"].params}
+    given = CTClassifier().get_params()
+    for name in ("epochs", "batch_size", "learning_rate", "dense", "augment"):
+        assert given[name] == typed[name], name
+    for name in ("epochs", "batch_size", "learning_rate"):
+        assert given[name] == getattr(TrainConfig(), name), name
+    assert ",".join(map(str, given["widths"])) == typed["widths"]
+    assert given["image_size"] == (typed["size"],) * 2
+    assert Preprocessing.of_window(*given["value_range"]) == Preprocessing()
+
+
+@pytest.mark.parametrize(
+    ("augment", "expected"),
+    [("none", Augmentation()), ("mild", Augmentation.mild()), (True, Augmentation.mild()), (False, Augmentation())],
+)
+def test_augment_takes_the_words_of_the_command_line(augment: str | bool, expected: Augmentation) -> None:
+    assert CTClassifier(augment=augment)._augmentation() == expected
+    assert CTClassifier(augment="shift=0.06")._augmentation().shift == 0.06

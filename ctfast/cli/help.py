@@ -1,0 +1,55 @@
+"""How help is laid out: in groups, complete on narrow screens, with examples that work."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from typer.core import TyperCommand
+
+from ctfast.cli.examples import EXAMPLES
+
+NAMES: Final = 24
+"""Columns of option names; the text of a longer one begins in the next line."""
+
+
+class Command(TyperCommand):
+    """A command whose help shows its options by group, the ungrouped ones last, and examples."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Arguments, then the groups in the order in which they are defined, then all other options."""
+        groups: dict[str, list[tuple[str, str]]] = {"Arguments": []}
+        other: list[tuple[str, str]] = []
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is None:
+                continue
+            panel = getattr(param, "rich_help_panel", None)
+            if param.param_type_name == "argument":
+                groups["Arguments"].append(record)
+            elif panel:
+                groups.setdefault(panel, []).append(record)
+            else:
+                other.append(record)
+        for title, rows in {**groups, "Options": other}.items():
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows, col_max=NAMES)
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """The examples, as they are typed."""
+        examples = EXAMPLES.get(self.name or "", ())
+        if examples:
+            with formatter.section("Examples"):
+                for line in examples:
+                    formatter.write(f"{'':{formatter.current_indent}}{line}\n")
+
+
+def format_commands(group: Any, ctx: Any, formatter: Any) -> None:
+    """The commands of a group, by panel."""
+    panels: dict[str, list[tuple[str, str]]] = {}
+    for name in group.list_commands(ctx):
+        command = group.get_command(ctx, name)
+        panels.setdefault(command.rich_help_panel or "Commands", []).append((name, command.get_short_help_str(200)))
+    for title, rows in panels.items():
+        with formatter.section(title):
+            formatter.write_dl(rows, col_max=NAMES)
