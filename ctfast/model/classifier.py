@@ -63,7 +63,9 @@ class CTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         history_: One dictionary per epoch, as ``ctfast.model.fit`` gives them.
         n_iter_: Epochs that were run.
 
-    Defaults are those of ``ctfast train`` and ``ctfast.model.fit``. ``X`` holds gray images ``(N, H, W)`` or ``(N, H, W, 1)``, or flattened ``(N, H * W)``, in HU unless ``value_range``
+    Defaults are those of ``ctfast train`` and ``ctfast.model.fit``.
+
+    ``X`` holds gray images ``(N, H, W)`` or ``(N, H, W, 1)``, or flattened ``(N, H * W)``, in HU unless ``value_range``
     says otherwise.
     """
 

@@ -13,13 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import typer
 from typer.testing import CliRunner
 
 import ctfast
+from ctfast.cli import app
 from ctfast.cli import model as model_commands
-from ctfast.cli.model import add_model_commands
-from ctfast.cli.options import Commands
 from ctfast.errors import CTFastError
 from ctfast.files import write_image
 from ctfast.model import EvaluateOptions, PredictOptions, TrainConfig, TrainOptions, load_run, train_run
@@ -29,9 +27,6 @@ from ctfast.tools.synth import write_set
 
 ROOT = Path(ctfast.__file__).parents[1]
 SMALL = ("--size", "24", "--widths", "4,8", "--dense", "8", "--no-plots")
-
-app = typer.Typer(cls=Commands, pretty_exceptions_enable=False)
-add_model_commands(app)
 
 
 def typed(*words: str | Path) -> tuple[int, str]:
@@ -243,8 +238,8 @@ def test_export_every_format_gives_the_same_probabilities(run: Path, data: Path,
 
 def test_help_is_parsed_without_the_heavy_packages() -> None:
     script = (
-        "import sys, typer; from ctfast.cli.model import add_model_commands; app = typer.Typer(); "
-        "add_model_commands(app)\ntry:\n    app(['predict', '--help'])\nexcept SystemExit:\n    pass\n"
+        "import sys; from ctfast.cli import app\n"
+        "try:\n    app(['predict', '--help'])\nexcept SystemExit:\n    pass\n"
         "print(*sys.modules)"
     )
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "kernels"), str(ROOT)])}
