@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -52,12 +53,15 @@ class BackendStatus:
 def _probe_cpu() -> BackendStatus:
     if importlib.util.find_spec("numba") is None:
         return BackendStatus("cpu", False, "numba is not installed", "pip install numba")
-    if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
+    # Once it is imported, Numba looks at its own setting alone, which a program may have changed.
+    numba = sys.modules.get("numba")
+    disabled = os.environ.get("NUMBA_DISABLE_JIT") if numba is None else numba.config.DISABLE_JIT
+    if disabled not in (None, "", "0", 0):
         return BackendStatus(
             "cpu",
             False,
-            "NUMBA_DISABLE_JIT is set, so that nothing is compiled",
-            "unset it, or set CTFAST_BACKEND=reference (slow, plain NumPy)",
+            "NUMBA_DISABLE_JIT (numba.config.DISABLE_JIT) is set, so that nothing is compiled",
+            "unset it before Numba is imported, or set CTFAST_BACKEND=reference (slow, plain NumPy)",
         )
     return BackendStatus("cpu", True, "Numba kernels, all cores")
 

@@ -195,3 +195,8 @@ def test_variables_that_stop_the_kernels(variable: str, value: str, error: str, 
         f"assert any({variable!r} in f.message and not f.good for f in findings())\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, variable: value})
+    inside = f"import os; os.environ[{variable!r}] = {value!r}\n"
+    subprocess.run([sys.executable, "-c", inside + code], check=True)
+    if variable.startswith("NUMBA"):
+        inside = "import numba; numba.config.DISABLE_JIT = True\n"
+        subprocess.run([sys.executable, "-c", inside + code], check=True)

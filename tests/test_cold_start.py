@@ -145,6 +145,7 @@ def test_a_cache_that_fails_costs_no_result(monkeypatch: pytest.MonkeyPatch, rec
     twice = jit.jit(lambda x: 2 * x)
     assert twice(3) == 6
     assert twice(1.5) == 3.0
+    assert cache.c_function("int64(int64)", lambda x: 3 * x).ctypes(4) == 12
     told = [str(w.message) for w in recwarn if "compiled code" in str(w.message)]
     assert len(told) == 1
     assert twice._cache.cache_path in told[0]

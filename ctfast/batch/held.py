@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Final
 
+from ctfast.errors import UsageError
+
 try:
     import fcntl
 except ImportError:  # pragma: no cover - Windows does not let open files be removed, which serves as well
@@ -23,6 +25,8 @@ except ImportError:  # pragma: no cover - Windows does not let open files be rem
 _A_DAY: Final = 86_400.0
 TEMPORARY: Final = ".ctfast-*.tmp"
 """Files that ``replacing`` writes until they are complete."""
+CLAIM: Final = ".ctfast.lock"
+"""Lies in folders that one command at a time works in, locked while it does."""
 
 
 def hold(file: IO[Any]) -> bool:
@@ -45,6 +49,38 @@ def left_alone(path: Path) -> Iterator[bool]:
         return
     with file:
         yield _can_lock(file)
+
+
+@contextmanager
+def claimed(folder: Path, work: str) -> Iterator[None]:
+    """Nobody else does such work in ``folder``, made here if it is missing, while the block runs.
+
+    Within a thread, blocks may lie in one another. A folder that the block leaves empty is removed again.
+
+    Raises:
+        UsageError: somebody is at it, in another process or thread; says so in terms of ``work``, such as "training".
+    """
+    from filelock import FileLock, Timeout  # takes a tenth of a short command
+
+    fresh = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / CLAIM, timeout=0, is_singleton=True)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise UsageError(f"another {work} is at work in {folder}: wait for its end, or give another folder") from None
+    try:
+        yield
+    finally:
+        if fresh and not contents(folder):
+            (folder / CLAIM).unlink(missing_ok=True)
+            folder.rmdir()
+        lock.release()
+
+
+def contents(folder: Path) -> list[Path]:
+    """What lies in a folder, but for the file that claims it."""
+    return [path for path in folder.iterdir() if path.name != CLAIM]
 
 
 def remove_leftovers(folder: Path) -> int:

@@ -3,7 +3,7 @@
 Each record is with the system as soon as it is appended. What a kill (or a full disk) left of a half record at the end
 is no record: readers leave it out, and the next one who appends cuts it off first. A table is replaced by a shorter or
 sorted one through ``rewrite``, whole or not at all. One process at a time appends to a journal; others can tell that it
-does (``batch.held``).
+does (``batch.held``). Several share one only under a lock of their own (``SharedJournal``).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import IO, Any, Final, Generic, Protocol, TypeVar
 
 from ctfast.batch.atomic import replacing
 from ctfast.batch.held import hold
@@ -107,15 +107,19 @@ class Journal(Generic[R]):
         """
         return (record for _, record in self.located())
 
-    def located(self) -> Iterator[tuple[int, R]]:
-        """The same, each with the byte where it begins."""
-        texts = self._whole_texts()
-        if self.kind.columns is not None:
-            next(texts, None)
-        for start, text in texts:
-            record = self.kind.decode(text)
+    def located(self, after: int = 0) -> Iterator[tuple[int, R]]:
+        """The same, each with the byte where it begins; from ``after`` on, the end of a record."""
+        for start, text in self._whole_texts(after):
+            record = None if start == 0 and self.kind.columns is not None else self.kind.decode(text)
             if record is not None:
                 yield start, record
+
+    def end(self, after: int = 0) -> int:
+        """The byte where the last whole record ends; what lies before ``after``, the end of a record, is not read."""
+        end = after
+        for start, text in self._whole_texts(after):
+            end = start + len(text)
+        return end
 
     @contextmanager
     def appending(self, *, durable: bool = False) -> Iterator[Callable[..., None]]:
@@ -125,9 +129,7 @@ class Journal(Generic[R]):
             UsageError: as for ``records``; the file stays as it is then.
             MachineError: when appending, where the file was moved or removed meanwhile: nobody would find the records.
         """
-        end = 0
-        for start, text in self._whole_texts():
-            end = start + len(text)
+        end = self.end()
         with self.path.open("ab") as file:
             hold(file)
             file.truncate(end)
@@ -143,7 +145,7 @@ class Journal(Generic[R]):
                 if durable:
                     os.fsync(file.fileno())
                 if not _is(self.path, opened):
-                    raise MachineError(f"{self.path} was moved or removed while it was being written")
+                    raise _moved(self.path)
 
             yield append
 
@@ -157,8 +159,8 @@ class Journal(Generic[R]):
     def _header(self) -> bytes:
         return b"" if self.kind.columns is None else CsvRows(self.kind.columns).encode(self.kind.columns)
 
-    def _whole_texts(self) -> Iterator[tuple[int, bytes]]:
-        """Where each text begins that ends as a record does, and the text, the header first."""
+    def _whole_texts(self, after: int = 0) -> Iterator[tuple[int, bytes]]:
+        """Where each text begins that ends as a record does, and the text, the header first; from ``after`` on."""
         if self.path.is_dir():
             raise UsageError(f"{self.path} is a folder: name a file in it")
         try:
@@ -166,7 +168,7 @@ class Journal(Generic[R]):
         except FileNotFoundError:
             return
         with file:
-            start, lines, inside_quotes = 0, [], False
+            start, lines, inside_quotes = file.seek(after), [], False
             for line in file:
                 lines.append(line)
                 inside_quotes ^= self.kind.quoted and line.count(b'"') % 2 == 1
@@ -183,6 +185,52 @@ class Journal(Generic[R]):
         if self.kind.columns is not None and self.kind.decode(text) != list(self.kind.columns):
             listed = ", ".join(self.kind.columns[:4])
             raise UsageError(f"{self.path} is not a table with the columns {listed}, ...: choose another name for it")
+
+
+class SharedJournal(Generic[R]):
+    """A journal to which other processes append too, and which they rewrite; each call is made under their common lock.
+
+    Args:
+        journal: the file, which exists.
+        see: called with each record of others before this process appends the next; may refuse it.
+    """
+
+    def __init__(self, journal: Journal[R], see: Callable[[R], None]) -> None:
+        self._journal, self._see = journal, see
+        # Kept open, so that no file that another process puts in its place is taken for the same one.
+        self._file = self._open()
+        self._end = 0
+
+    def append(self, *records: R) -> None:
+        """Add records that belong together.
+
+        Raises:
+            MachineError: the file was moved or removed.
+        """
+        if not _is(self._journal.path, os.fstat(self._file.fileno())):
+            self.close()
+            self._file, self._end = self._open(), 0
+        for _, record in self._journal.located(self._end):
+            self._see(record)
+        self._file.truncate(self._journal.end(self._end))
+        self._file.seek(0, os.SEEK_END)
+        self._file.write(b"".join(map(self._journal.kind.encode, records)))
+        self._file.flush()
+        self._end = self._file.tell()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _open(self) -> IO[bytes]:
+        try:
+            return self._journal.path.open("r+b")
+        except FileNotFoundError:
+            raise _moved(self._journal.path) from None
+
+
+def _moved(path: Path) -> MachineError:
+    return MachineError(f"{path} was moved or removed while it was being written")
 
 
 def _is(path: Path, opened: os.stat_result) -> bool:

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
@@ -67,6 +68,9 @@ def main() -> None:
     gc.set_threshold(100_000, 50, 50)
     atexit.register(gc.freeze)
     signal.signal(signal.SIGTERM, raise_terminated)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # names and frames that a terminal's encoding lacks cost no command
+            stream.reconfigure(errors="backslashreplace")
     try:
         app(prog_name="ctfast")  # also where it runs as python -m ctfast
     except MachineError as error:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from ctfast import __version__
 from ctfast.batch.atomic import write_json, write_text
+from ctfast.batch.held import contents
 from ctfast.errors import ArgumentError, FileFormatError, UsageError
 from ctfast.model.caching import use_compilation_cache
 from ctfast.model.checkpoint import FORMAT, NAMES, CheckpointStore
@@ -165,7 +166,7 @@ class RunFolder:
         Raises:
             UsageError: If it holds something else, or a run with other settings.
         """
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        if self.path.exists() and (not self.path.is_dir() or contents(self.path)):
             if not resume:
                 raise UsageError(f"{self.path} is not empty: give another folder, or resume=True to continue its run")
             self._refuse_another_run(self.read_config(), data)

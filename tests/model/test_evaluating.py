@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 import ctfast.model
+from ctfast.batch.held import contents
 from ctfast.batch.notice import NOT_A_DEVICE
 from ctfast.errors import FileFormatError, UsageError
 from ctfast.files import write_image
@@ -105,7 +106,7 @@ def test_results_are_replaced_whole_or_not_at_all(run: Path, tmp_path: Path, mon
         patch.setattr("ctfast.batch.atomic.os.replace", full_disk)
         with pytest.raises(OSError, match="No space left"):
             evaluate_run(run, folder / "bright", options)
-    assert {path: path.read_bytes() for path in (tmp_path / "out").iterdir()} == held
+    assert {path: path.read_bytes() for path in contents(tmp_path / "out")} == held
 
 
 def test_slices_that_were_trained_on_are_named(run: Path, tmp_path: Path) -> None:

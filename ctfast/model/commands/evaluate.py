@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 
 from ctfast.batch.atomic import replacing, write_json
 from ctfast.batch.cells import safe_cell
+from ctfast.batch.held import claimed, contents
 from ctfast.batch.notice import NOT_A_DEVICE
 from ctfast.batch.progress import Progress, no_progress
 from ctfast.errors import ArgumentError, FileFormatError, UsageError
@@ -99,7 +102,19 @@ def evaluate_run(
 
     options = replace(options or EvaluateOptions(), **fields)
     trained: TrainedModel = load_run(run) if isinstance(run, str | Path) else run
-    folder = _output_folder(run if isinstance(run, str | Path) else None, options)
+    with _output_folder(run if isinstance(run, str | Path) else None, options) as folder:
+        return _evaluate_into(folder, run, trained, data, options, progress, on_fold)
+
+
+def _evaluate_into(
+    folder: Path,
+    run: str | Path | TrainedModel,
+    trained: TrainedModel,
+    data: Paths,
+    options: EvaluateOptions,
+    progress: Progress,
+    on_fold: OnFold | None,
+) -> EvaluationReport:
     dataset = options.load(data, trained.preprocessing, classes=trained.classes, progress=progress)
     if not len(dataset.labelled):
         raise UsageError(f"none of {len(dataset)} slices has a label: nothing to evaluate")
@@ -144,14 +159,22 @@ def _cross_validated(
     return report, dataset.take(dataset.labelled), result.outcomes[0].probabilities.mean(axis=0)
 
 
-def _output_folder(run: str | Path | None, options: EvaluateOptions) -> Path:
-    if options.out is not None:
+@contextmanager
+def _output_folder(run: str | Path | None, options: EvaluateOptions) -> Iterator[Path]:
+    """The folder of the results, for this evaluation alone."""
+    if options.out is None:
+        folder = _numbered_folder(run, options)
+    else:
         folder = Path(options.out)
         if folder.exists() and not folder.is_dir():
             raise UsageError(f"{folder} is a file: a folder is needed")
-        if folder.is_dir() and any(folder.iterdir()) and not options.overwrite:
+    with claimed(folder, "evaluation"):
+        if contents(folder) and not options.overwrite:
             raise UsageError(f"{folder} exists and is not empty: choose another, or give --overwrite")
-        return folder
+        yield folder
+
+
+def _numbered_folder(run: str | Path | None, options: EvaluateOptions) -> Path:
     if run is None:
         raise UsageError("out= is needed where the run is not given as a folder")
     name = "evaluation" if options.folds is None else "cross-validation"

@@ -39,7 +39,6 @@ class PredictionPlan:
         table: Of the predictions.
         tasks: Every file that was asked about.
         todo: Those whose rows are missing or out of date.
-        finished: Files whose rows in the existing table stay as they are.
         ignored: Files in the input folders that are no images.
         options: How.
         started: ``time.perf_counter()`` when planning began.
@@ -49,7 +48,6 @@ class PredictionPlan:
     table: PredictionTable
     tasks: list[PredictionTask]
     todo: list[PredictionTask]
-    finished: set[str]
     ignored: int
     options: PredictOptions
     started: float
@@ -96,10 +94,10 @@ def plan_predictions(
     pictures = None if options.explain_dir is None else Path(options.explain_dir)
     tasks, ignored = find_tasks(paths, Path(csv), pictures)
     trained = _loaded(run)
-    table = PredictionTable(Path(csv), trained.classes)
-    finished = set() if options.overwrite else finished_files(table, trained.hash, tasks, resume=options.resume)
+    table = PredictionTable(Path(csv), trained.classes, trained.hash)
+    finished = set() if options.overwrite else finished_files(table, tasks, resume=options.resume)
     todo = [task for task in tasks if safe_cell(task.path) not in finished]
-    return PredictionPlan(trained, table, tasks, todo, finished, ignored, options, start)
+    return PredictionPlan(trained, table, tasks, todo, ignored, options, start)
 
 
 def _loaded(run: str | Path | TrainedModel) -> TrainedModel:
@@ -126,7 +124,7 @@ def execute(plan: PredictionPlan, *, progress: Progress = no_progress) -> Predic
         ignored=plan.ignored,
         explained=explained,
     )
-    plan.table.start(plan.finished)
+    plan.table.start(None if options.overwrite else {safe_cell(task.path) for task in plan.todo})
     predictor = Predictor(
         trained,
         options.batch_size or batch_for(len(plan.todo)),
@@ -136,10 +134,9 @@ def execute(plan: PredictionPlan, *, progress: Progress = no_progress) -> Predic
     reading = Reading(trained.preprocessing, options.units, Limits(max_bytes=bytes_per_file(workers)))
     processes = use_processes(len(plan.todo), workers, options.pool)
     reads = read_all((task.path for task in plan.todo), reading, workers, processes=processes)
-    with plan.table.journal.appending() as append, closing(cast(Any, reads)):
+    with plan.table.appending() as append, closing(cast(Any, reads)):
         PredictionStream(predictor, append, report, progress, plan.started).run(plan.todo, reads)
-    if plan.finished:
-        plan.table.sort([safe_cell(task.path) for task in plan.tasks])
+    plan.table.sort([safe_cell(task.path) for task in plan.tasks])
     report.notes += predictor.notes
     report.seconds = time.perf_counter() - plan.started
     return report

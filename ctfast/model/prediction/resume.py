@@ -62,7 +62,7 @@ def find_tasks(inputs: Sequence[str | Path], csv: Path, explain_dir: Path | None
     return tasks, len(images.ignored)
 
 
-def finished_files(table: PredictionTable, model: str, tasks: Sequence[PredictionTask], *, resume: bool) -> set[str]:
+def finished_files(table: PredictionTable, tasks: Sequence[PredictionTask], *, resume: bool) -> set[str]:
     """Files of the existing table whose rows stay: unchanged ones, and those that are not asked about now.
 
     Raises:
@@ -73,12 +73,6 @@ def finished_files(table: PredictionTable, model: str, tasks: Sequence[Predictio
     # Rows of a file were written together, so they follow one another.
     for name, group in groupby(table.records(), key=itemgetter("file")):
         records = list(group)
-        other = next((record["model"] for record in records if record["model"] != model), None)
-        if other is not None:
-            raise UsageError(
-                f"{table.path} holds predictions of another model ({other} there, {model} now): choose another --csv, "
-                "or give --overwrite"
-            )
         task = asked.get(name)
         if task is None or (resume and _is_finished(task, records)):
             finished.add(name)

@@ -9,12 +9,15 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jax
 from numpy.typing import ArrayLike
 
+from ctfast.batch.held import claimed
 from ctfast.errors import DivergedError
 from ctfast.model.caching import use_compilation_cache
 from ctfast.model.config import ModelConfig, TrainConfig
@@ -95,14 +98,22 @@ def fit(
     devices = choose_devices(config.devices)
     data = prepare(dataset, validation, config, model_config, initial)
     notes = list(data.notes)
-    state = RunState(None if run_dir is None else Path(run_dir), data, config, devices, resume=resume, plots=plots)
-    recipe = recipe_of(data, config, devices)
-    trainer = EpochTrainer(data, config, devices, recipe, state.start_state(recipe, initial), notes)
-    if state.stopped is None:
-        _train(data, config, trainer, state, ProgressReporter(progress, config, data, len(state.history), notes))
-    return FitResult(
-        state.trained(), tuple(state.history), state.best_epoch, state.stopped or "", tuple(notes), state.path
-    )
+    with _claimed(run_dir):
+        state = RunState(None if run_dir is None else Path(run_dir), data, config, devices, resume=resume, plots=plots)
+        recipe = recipe_of(data, config, devices)
+        trainer = EpochTrainer(data, config, devices, recipe, state.start_state(recipe, initial), notes)
+        if state.stopped is None:
+            _train(data, config, trainer, state, ProgressReporter(progress, config, data, len(state.history), notes))
+        return FitResult(
+            state.trained(), tuple(state.history), state.best_epoch, state.stopped or "", tuple(notes), state.path
+        )
+
+
+def _claimed(run_dir: str | Path | None) -> AbstractContextManager[None]:
+    """The run folder for this training alone; of several processes that train together, the first one has it."""
+    if run_dir is None or Path(run_dir).is_file() or jax.process_index():
+        return nullcontext()
+    return claimed(Path(run_dir), "training")
 
 
 def _train(

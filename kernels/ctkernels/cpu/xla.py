@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-import numba
 import numpy as np
 from llvmlite import binding
 from numba import types
@@ -20,6 +19,7 @@ from numba import types
 from ctkernels.cpu._conv.handlers import forward, input_gradient, weight_gradient
 from ctkernels.cpu._conv.libc import WORKERS
 from ctkernels.cpu._conv.xla_threads import run_tasks
+from ctkernels.cpu._core.cache import c_function
 
 _lock = threading.Lock()
 _HANDLER = types.int64(types.int64)
@@ -67,9 +67,9 @@ _FUNCTIONS = {
 @functools.cache
 def _compiled(dtype: str) -> tuple[Any, ...]:
     worker, *handlers = _FUNCTIONS[dtype]
-    helper = numba.cfunc(_WORKER, cache=True)(worker)
+    helper = c_function(_WORKER, worker)
     binding.add_symbol(WORKERS[np.dtype(dtype).itemsize], helper.address)
-    return helper, *(numba.cfunc(_HANDLER, cache=True)(handler) for handler in handlers)
+    return helper, *(c_function(_HANDLER, handler) for handler in handlers)
 
 
 def targets(dtype: str) -> Mapping[str, int]:

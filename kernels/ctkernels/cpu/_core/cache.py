@@ -13,11 +13,14 @@ import stat
 import tempfile
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numba
+from numba.core import sigutils
 from numba.core.caching import FunctionCache
+from numba.core.ccallback import CFunc
 
 _warned: set[str] = set()
 
@@ -111,8 +114,15 @@ class SafeCache(FunctionCache):  # type: ignore[misc] # Numba has no types
 def cached(compiled: Any) -> Any:
     """A jitted function that keeps its code on disk, where there is a place for it."""
     if not numba.config.DISABLE_JIT:
-        try:
+        with suppress(OSError, RuntimeError):  # no place at all: it is compiled by each process
             compiled._cache = SafeCache(compiled.py_func)
-        except (OSError, RuntimeError):  # no place at all: it is compiled by each process
-            return compiled
     return compiled
+
+
+def c_function(signature: Any, function: Any) -> Any:
+    """``numba.cfunc``, compiled or taken from the disk as ``cached`` functions are."""
+    made: Any = CFunc(function, sigutils.normalize_signature(signature), locals={}, options={})
+    with suppress(OSError, RuntimeError):  # no place at all: as above
+        made._cache = SafeCache(function)
+    made.compile()
+    return made
