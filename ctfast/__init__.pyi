@@ -9,6 +9,9 @@ from .backend import BackendStatus as BackendStatus
 from .backend import backends as backends
 from .backend import use_backend as use_backend
 from .dispatch.jax_arrays import to_jax as to_jax
+from .memory import RecycledMemory as RecycledMemory
+from .memory import recycled_memory as recycled_memory
+from .memory import set_recycled_memory as set_recycled_memory
 from .model.classifier import CTClassifier as CTClassifier  # extra nn: jax, sklearn
 from .ops import clahe as clahe
 from .ops import gaussian_filter as gaussian_filter

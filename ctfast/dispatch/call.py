@@ -19,6 +19,7 @@ from ctfast.dispatch.arrays import Images, as_images, from_host, host_out, with_
 from ctfast.dispatch.checks import check_params
 from ctfast.dispatch.device_errors import device_errors
 from ctfast.errors import ArgumentError, DTypeError, ShapeError
+from ctfast.memory import empty
 from ctfast.threads import get_num_threads
 from ctkernels.contract import OPERATIONS, SAME, Operation, Param
 
@@ -176,7 +177,7 @@ def _image(name: str, params: Params, dtype: DTypeLike | None, images: Images, c
     )
     xp: Any = np if images.device is None else transfer.gpu()
     if view is None:
-        result = xp.empty(batch.shape, wanted)
+        result = (empty if xp is np else xp.empty)(batch.shape, wanted)
         run(batch, result, **checked)
         return from_host(result.reshape(shape), images.kind)
     check_out(view, shape, wanted)

@@ -18,6 +18,7 @@ from ctfast.dispatch.call import call, dispatched, prepare
 from ctfast.dispatch.statistics import RESULTS, kernel_params, needs_all_pixels, statistic
 from ctfast.dispatch.steps import Step, naming_step
 from ctfast.dispatch.transfer import gpu
+from ctfast.memory import empty
 from ctfast.results import PipelineResult
 from ctkernels.contract import OPERATIONS, Link
 
@@ -85,7 +86,7 @@ def _as_chain(steps: Sequence[Step], images: Images, chosen: str) -> PipelineRes
     batch = images.batch
     chain = check_chain(batch.dtype, steps, chosen)
     xp: Any = np if images.device is None else gpu()
-    out = xp.empty(batch.shape, chain.dtype) if chain.makes_image else None
+    out = (empty if xp is np else xp.empty)(batch.shape, chain.dtype) if chain.makes_image else None
     rows = [xp.empty(*chain.rows(batch.shape, link)) for link in chain.statistics]
     run = backend.chain_kernel(chosen)
     assert run is not None, "fits() was not asked"
