@@ -10,7 +10,7 @@ import signal
 from multiprocessing import current_process, util
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 
-from ctfast.batch.processes import GROUP_SIGNALS
+from ctfast.batch.interrupts import GROUP_SIGNALS
 
 
 class Worker(ForkServerProcess):

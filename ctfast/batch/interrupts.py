@@ -6,7 +6,10 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
+
+GROUP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+"""What a terminal or a service manager sends to the whole process group."""
 
 
 class Terminated(KeyboardInterrupt):

@@ -16,13 +16,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from typing import Final, TypeVar
+from typing import TypeVar
+
+from ctfast.batch.interrupts import GROUP_SIGNALS
 
 A = TypeVar("A")
 B = TypeVar("B")
-
-GROUP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
-"""What a terminal or a service manager sends to the whole process group."""
 
 
 def process_pool(workers: int, work: Callable[..., object]) -> ProcessPoolExecutor:
