@@ -79,6 +79,16 @@ def test_torch_arrays_come_back_as_torch_arrays() -> None:
         ctfast.gaussian_filter(tensor.to(torch.bfloat16), 1.0)
 
 
+def test_the_sign_of_a_torch_tensor_with_its_negative_bit_is_kept() -> None:
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    x = torch.linspace(1, 2, 80).reshape(8, 10)
+    negative = torch.complex(x, x).conj().imag
+    assert negative.is_neg()
+    np.testing.assert_array_equal(ctfast.rescale(negative).numpy(), -x.numpy())
+    with pytest.raises(ArgumentError, match="negative bit"):
+        ctfast.rescale(x, out=negative)
+
+
 def test_jax_arrays_come_back_as_jax_arrays() -> None:
     jax = pytest.importorskip("jax", reason="jax is not installed")
     array = jax.numpy.arange(80, dtype=jax.numpy.float32).reshape(8, 10)

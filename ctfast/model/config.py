@@ -82,6 +82,14 @@ class ModelConfig(Stored):
             )
 
     @property
+    def seen_size(self) -> tuple[int, int]:
+        """Rows and columns of the input that reach the result: blocks drop an odd last row or column."""
+        rows, columns = self.block_sizes[-1]
+        for _ in self.widths:
+            rows, columns = 2 * rows + 2, 2 * columns + 2
+        return rows, columns
+
+    @property
     def block_sizes(self) -> tuple[tuple[int, int], ...]:
         """Rows and columns after each block."""
         sizes = [self.image_size]

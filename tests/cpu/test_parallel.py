@@ -2,6 +2,8 @@
 
 import math
 import os
+import random
+import signal
 import subprocess
 import sys
 import threading
@@ -15,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ctkernels.cpu._core import parallel
+from ctkernels.cpu._core.job import Job
 from ctkernels.cpu._core.parallel import bands, run
 from ctkernels.testing import fresh_pool
 
@@ -164,6 +167,49 @@ def test_exception_in_a_helper_only() -> None:
     assert parallel.pool.busy == 0
 
 
+def test_interrupts_leave_nobody_counted_and_no_helper_at_work() -> None:
+    """Ctrl-C, as a notebook's stop button sends it, at any moment of a call."""
+    pause, kicks = random.Random(1), 150
+    at_work = Gauge()
+
+    def start_and_run_for_ever(kicker: threading.Thread) -> None:
+        kicker.start()
+        while True:
+            run(range(8), at_work.body)
+
+    def kick(seconds: float) -> None:
+        time.sleep(seconds)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    for _ in range(kicks):
+        kicker = threading.Thread(target=kick, args=(pause.uniform(0.0, 0.01),))
+        with pytest.raises(KeyboardInterrupt):
+            start_and_run_for_ever(kicker)
+        helpers = at_work.now
+        kicker.join()
+        assert helpers <= 1, "only the caller's own body can have been cut short"
+        at_work.now = 0
+        assert parallel.pool.busy == 0
+    run(range(40), at_work.body)
+    assert at_work.most == 4
+
+
+def test_an_interrupt_before_a_call_can_say_that_it_is_over() -> None:
+    job = Job(range(3), print)
+    parallel.pool.claim(job, 2)
+    assert parallel.pool.busy == 3
+    del job  # as when the frame of ``run`` goes
+    assert parallel.pool.busy == 0
+
+
+def test_a_late_helper_does_not_touch_a_job_that_is_over() -> None:
+    done: list[int] = []
+    job = Job(range(3), done.append)
+    job.finish()
+    parallel.pool.help(job)
+    assert not done
+
+
 FORK = """
 import os, sys, threading, time
 import numpy as np
@@ -229,7 +275,7 @@ def test_environment_variable(monkeypatch: pytest.MonkeyPatch, text: str, thread
     parallel.pool.threads = None
     assert parallel.get_num_threads() == threads
     parallel.pool.threads = None
-    assert parallel.pool.claim(0)[0] == 0
+    assert parallel.pool.claim(Job((), print), 0)[0] == 0
     assert parallel.pool.threads == threads
 
 

@@ -59,6 +59,15 @@ def test_read_without_ctfast_as_the_documentation_says(run: TrainedModel, artefa
     assert "Not a medical device" in facts["notice"]
 
 
+def test_nan_gives_nan_for_its_image_alone(run: TrainedModel, artefact: Path) -> None:
+    images = (images_for(run, 4) / 65535).astype(np.float32)
+    for k, place in enumerate([(0, 0), (7, 5), (40, 35)]):
+        images[k][place] = np.nan
+    found = np.asarray(load_jax(artefact).exported.call(images))
+    np.testing.assert_allclose(found, run.model.probabilities(images), atol=1e-6)
+    assert np.isnan(found).any(axis=1).tolist() == [True, True, False, False], "the last column reaches no result"
+
+
 def test_it_runs_anywhere(artefact: Path) -> None:
     exported = load_jax(artefact).exported
     assert exported.platforms == ("cpu", "cuda")

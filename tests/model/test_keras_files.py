@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import zipfile
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,24 @@ def save(model: Any, path: Path) -> Path:
     return path
 
 
+def weights_alone(alone: bool) -> AbstractContextManager:
+    """Files of weights alone say nothing of activations and padding, which is told."""
+    return pytest.warns(UserWarning, match="activation functions and padding") if alone else nullcontext()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Keras' own, inside NumPy and h5py
+@pytest.mark.parametrize(("changes", "size"), [({"activation": "tanh"}, 22), ({"padding": "same"}, 24)])
+def test_weights_of_another_network_that_fit_are_not_taken_in_silence(
+    keras: Any, tmp_path: Path, changes: dict[str, str], size: int
+) -> None:
+    layers, padding = keras.layers, changes.get("padding", "valid")
+    stack = [keras.Input((22, 22, 3)), layers.Conv2D(4, 3, activation="relu", padding=padding), layers.MaxPooling2D(2)]
+    stack += [layers.Flatten(), layers.Dense(8, activation=changes.get("activation", "relu")), layers.Dense(2)]
+    path = save(keras.Sequential(stack), tmp_path / "m.weights.h5")
+    with weights_alone(True):
+        assert load_keras(path, image_size=(size, size)).config.widths == (4,)
+
+
 @pytest.fixture
 def x(rng: np.random.Generator) -> np.ndarray:
     return rng.random((3, *CONFIG.image_size, 3), dtype=np.float32)
@@ -61,7 +80,8 @@ def x(rng: np.random.Generator) -> np.ndarray:
 @pytest.mark.parametrize("dropout", [False, True])
 def test_a_keras_model_is_read(keras: Any, x: np.ndarray, tmp_path: Path, ending: str, dropout: bool) -> None:
     twin = keras_twin(keras, dropout=dropout)
-    model = load_keras(save(twin, tmp_path / f"m{ending}"), image_size=CONFIG.image_size)
+    with weights_alone(ending == ".weights.h5"):
+        model = load_keras(save(twin, tmp_path / f"m{ending}"), image_size=CONFIG.image_size)
     assert model.config == CONFIG
     np.testing.assert_allclose(model.probabilities(jnp.asarray(x)), np.asarray(twin(x)), atol=1e-6)
 
@@ -107,7 +127,8 @@ def old_file(path: Path, model: Sequential4, *, whole: bool) -> Path:
 @pytest.mark.parametrize("whole", [True, False])
 def test_files_of_keras_2(tmp_path: Path, x: np.ndarray, whole: bool) -> None:
     model = Sequential4(CONFIG, rngs=nnx.Rngs(9))
-    found = load_keras(old_file(tmp_path / "old.h5", model, whole=whole), image_size=CONFIG.image_size)
+    with weights_alone(not whole):
+        found = load_keras(old_file(tmp_path / "old.h5", model, whole=whole), image_size=CONFIG.image_size)
     np.testing.assert_array_equal(found(jnp.asarray(x)), model(jnp.asarray(x)))
 
 

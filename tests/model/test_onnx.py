@@ -45,6 +45,23 @@ def test_onnx_runtime_gives_the_network_s_outputs(
     np.testing.assert_allclose(probabilities, softmax(expected, axis=1), atol=1e-5)
 
 
+def test_nan_gives_nan_for_its_image_alone_wherever_it_is(
+    run: TrainedModel, session: onnxruntime.InferenceSession
+) -> None:
+    """ONNX Runtime's own pooling drops NaN or keeps it, by its place."""
+    rows, columns = run.preprocessing.image_size
+    places = [(i, j) for i in (0, 7, rows // 2, rows - 8, rows - 1) for j in (0, 5, columns // 2, columns - 1)]
+    channels = (3,) if run.preprocessing.channels == 3 else ()
+    images = np.random.default_rng(0).random((len(places) + 1, rows, columns, *channels), np.float32)
+    for k, (i, j) in enumerate(places):
+        images[k, i, j] = np.nan
+    probabilities, logits = session.run(["probabilities", "logits"], {"images": images})
+    expected = np.asarray(run.model(jnp.asarray(images)))
+    assert 3 <= np.isnan(expected[:, 0]).sum() < len(places), "borders that no block looks at, and all else"
+    np.testing.assert_allclose(logits, expected, atol=1e-5)
+    np.testing.assert_allclose(probabilities, softmax(expected, axis=1), atol=1e-5)
+
+
 def test_it_says_what_it_is(run: TrainedModel, session: onnxruntime.InferenceSession) -> None:
     facts = session.get_modelmeta().custom_metadata_map
     assert json.loads(facts["classes"]) == list(run.classes)

@@ -111,8 +111,13 @@ def exported_program(run: TrainedModel, *, platforms: Sequence[str] = PLATFORMS)
     """The program with the weights in it: float32 images, 0 to 1, of any number to probabilities."""
     graph, state = nnx.split(run.model.with_path("xla"))
 
+    rows, columns = run.config.seen_size
+
     def predict(images: jax.Array) -> jax.Array:
-        return jax.nn.softmax(nnx.merge(graph, state)(images))
+        # XLA's maxima on a CPU may make any number of NaN, so none comes near them.
+        broken = jnp.isnan(images[:, :rows, :columns]).reshape(images.shape[0], -1).any(axis=1)
+        clean = jnp.where(jnp.isnan(images), 0.0, images)
+        return jnp.where(broken[:, None], jnp.nan, jax.nn.softmax(nnx.merge(graph, state)(clean)))
 
     size = run.preprocessing.image_size
     channels = (3,) if run.preprocessing.channels == 3 else ()

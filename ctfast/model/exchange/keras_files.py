@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import warnings
 import zipfile
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -15,7 +16,7 @@ import numpy as np
 from ctfast.batch.atomic import write_bytes
 from ctfast.errors import ArgumentError, FileFormatError, missing_extra
 from ctfast.model.config import ModelConfig
-from ctfast.model.exchange._keras_config import architecture_json, read_architecture
+from ctfast.model.exchange._keras_config import NAME, architecture_json, read_architecture
 from ctfast.model.exchange._keras_weights import Weights, keras3_names, read_weights, write_by_name, write_keras3
 from ctfast.model.network.sequential4 import Sequential4, empty_weights, model_from
 
@@ -37,7 +38,8 @@ def load_keras(path: str | Path, *, image_size: tuple[int, int] | None = None) -
         path: ``.keras``, ``.h5`` or ``.weights.h5`` (also those that Keras 2 wrote).
         image_size: Rows and columns, needed only for files that hold weights alone and don't fit 256 x 256.
 
-    The probabilities of the result equal those of the Keras model to 1e-6 for the same input.
+    The probabilities of the result equal those of the Keras model to 1e-6 for the same input. Files of weights alone
+    don't tell activation functions and padding: they are taken to be ours, with a warning.
 
     Raises:
         FileFormatError: If the file is damaged, or holds another architecture; names its layers.
@@ -76,7 +78,13 @@ def _from_h5(h5: Any, file: str, image_size: tuple[int, int] | None) -> Sequenti
         architecture = read_architecture(json.loads(text if isinstance(text, str) else text.decode()), file)
         return _filled(architecture.config, read_weights(h5, architecture.layer_names, file), file)
     weights = read_weights(h5, None, file)
-    return _filled(_config_of(weights, image_size, file), weights, file)
+    model = _filled(_config_of(weights, image_size, file), weights, file)
+    warnings.warn(
+        f"{file} holds weights alone: activation functions and padding are not stored in it, and those of "
+        f"{NAME} are taken (relu, softmax, padding valid); if the network had others, save it as .keras",
+        stacklevel=3,
+    )
+    return model
 
 
 def _config_of(weights: list[Weights], image_size: tuple[int, int] | None, file: str) -> ModelConfig:

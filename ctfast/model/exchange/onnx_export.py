@@ -23,6 +23,7 @@ from ctfast.errors import missing_extra
 from ctfast.model.exchange.jax_export import metadata
 
 if TYPE_CHECKING:
+    from ctfast.model.config import ModelConfig
     from ctfast.model.network.sequential4 import Sequential4
     from ctfast.model.run_folder import TrainedModel
 
@@ -51,6 +52,7 @@ def onnx_model(run: TrainedModel) -> Any:
     graph = _Graph()
     size, channels = run.preprocessing.image_size, run.preprocessing.channels
     value = graph.channels_first("images", channels)
+    broken = graph.sum_of_seen(value, run.config)
     model = run.model
     blocks, dense = model.block_names, model.layer_names[len(model.block_names) :]
     for k, (kernel, bias) in enumerate(map(partial(_weights, model), blocks), 1):
@@ -60,12 +62,13 @@ def onnx_model(run: TrainedModel) -> Any:
     for k, (kernel, bias) in enumerate(map(partial(_weights, model), dense), 1):
         if k == 1:
             kernel = _channels_first(kernel, *run.config.block_sizes[-1])
-        name = "logits" if k == len(dense) else f"dense{k}"
+        name = "output" if k == len(dense) else f"dense{k}"
         value = graph.add(
             "Gemm", [value, graph.constant(f"{name}_kernel", kernel), graph.constant(f"{name}_bias", bias)], name
         )
         if k < len(dense):
             value = graph.add("Relu", [value], f"{name}_relu")
+    value = graph.nan_where_nan(value, broken)
     graph.add("Softmax", [value], "probabilities", axis=1)
     shape = ["N", *size, *((3,) if channels == 3 else ())]
     outputs = [
@@ -122,6 +125,21 @@ class _Graph:
             return self.add("Transpose", [images], "channels_first", perm=[0, 3, 1, 2])
         axis = self.constant("channel_axis", np.array([1], np.int64))
         return self.add("Unsqueeze", [images, axis], "channels_first")
+
+    def sum_of_seen(self, value: str, config: ModelConfig) -> str:
+        """The sum of each image's pixels that the network looks at, ``(N, 1)``: NaN where one of them is."""
+        corners = {"from": [0, 0], "to": config.seen_size, "axes": [2, 3]}
+        cut = [self.constant(f"seen_{k}", np.array(v, np.int64)) for k, v in corners.items()]
+        value = self.add("Slice", [value, *cut], "seen")
+        flat = self.add("Flatten", [value], "seen_flat", axis=1)
+        axis = self.constant("seen_axis", np.array([1], np.int64))
+        return self.add("ReduceSum", [flat, axis], "seen_sum", keepdims=1)
+
+    def nan_where_nan(self, value: str, total: str) -> str:
+        """The logits, NaN for images with NaN: the pooling of ONNX Runtime drops it or keeps it, by its place."""
+        broken = self.add("IsNaN", [total], "is_broken")
+        nan = self.constant("nan", np.array(np.nan, np.float32))
+        return self.add("Where", [broken, nan, value], "logits")
 
     def block(self, value: str, kernel: NDArray[np.float32], bias: NDArray[np.float32], name: str) -> str:
         """Valid convolution, ReLU, 2 x 2 maximum (an odd last row or column is dropped, as everywhere here)."""

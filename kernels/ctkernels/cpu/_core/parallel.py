@@ -13,12 +13,14 @@ import math
 import os
 import sys
 import threading
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
+
+from ctkernels.cpu._core.job import Job
 
 Band = tuple[int, int, int]
 """Image index, first row, one past the last row."""
@@ -105,36 +107,58 @@ class Pool:
         self.lock = threading.Lock()
         if not self.chosen:
             self.threads = None
-        self.busy = 0
+        self.jobs: WeakSet[Job] = WeakSet()
+        """Calls at work. One that was interrupted before it could say that it is over goes with its last holder."""
         self.executor: ThreadPoolExecutor | None = None
         self.workers = 0
 
-    def claim(self, wanted: int) -> tuple[int, ThreadPoolExecutor | None]:
+    @property
+    def busy(self) -> int:
+        """Threads at work, as far as this pool knows."""
+        return sum(job.counted for job in self.jobs)
+
+    def claim(self, job: Job, wanted: int) -> tuple[int, ThreadPoolExecutor | None]:
         """Take up to ``wanted`` helper threads, fewer when other callers are at work: cores are not oversubscribed."""
         with self.lock:
             if self.threads is None:
                 self.threads = _threads_from_environment()
             helpers = max(0, min(wanted, self.threads - 1 - self.busy))
-            self.busy += 1 + helpers
+            job.counted = 1 + helpers
+            self.jobs.add(job)
             if helpers and self.workers < self.threads - 1:
                 # An outgrown executor ends with the last caller that holds it; shut down, it would refuse that caller.
                 self.workers = self.threads - 1
                 self.executor = ThreadPoolExecutor(self.workers, thread_name_prefix="ctkernels")
             return helpers, self.executor
 
-    def release(self) -> None:
-        """One thread, a caller or a helper, has stopped."""
+    def release(self, job: Job) -> None:
+        """All threads of a job have stopped."""
         with self.lock:
-            self.busy -= 1
+            self.jobs.discard(job)
 
-    def retire(self) -> bool:
-        """Whether a helper should stop because callers that came later need its core; it is released then."""
-        if self.threads is None or self.busy <= self.threads:
+    def help(self, job: Job) -> None:
+        """Work on a job as its helper, until no task is left or callers that came later need the core."""
+        if not job.enter():
+            return
+        retired = False
+        try:
+            while not retired and job.step():
+                retired = self._retire(job)
+        except BaseException as error:
+            job.error = error
+        finally:
+            if not retired:
+                with self.lock:
+                    job.counted -= 1
+            job.leave()
+
+    def _retire(self, job: Job) -> bool:
+        if self.threads is None or len(self.jobs) < 2:
             return False
         with self.lock:
             if self.busy <= self.threads:
                 return False
-            self.busy -= 1
+            job.counted -= 1
             return True
 
 
@@ -185,45 +209,23 @@ def run(tasks: Sequence[Any], body: Callable[[Any], None]) -> None:
         for task in tasks:
             body(task)
         return
-    helpers, executor = pool.claim(len(tasks) - 1)
-    queue = deque(tasks)
-
-    def step() -> bool:
-        try:
-            task = queue.popleft()
-        except IndexError:
-            return False
-        try:
-            body(task)
-        except BaseException:
-            queue.clear()
-            raise
-        return True
-
-    def help_out() -> None:
-        retired = False
-        try:
-            while not retired and step():
-                retired = pool.retire()
-        finally:
-            if not retired:
-                pool.release()
-
-    futures: list[Future[None]] = []
+    mine, job = pool, Job(tasks, body)
+    helpers, executor = mine.claim(job, len(tasks) - 1)
     try:
         if executor is not None:
             # No thread to be had (a limit, or the interpreter is ending): the caller does what is left.
             with contextlib.suppress(RuntimeError):
-                futures.extend(executor.submit(help_out) for _ in range(helpers))
-        while step():
+                for _ in range(helpers):
+                    executor.submit(mine.help, job)
+        while job.step():
             pass
     finally:
-        # Helpers write to the caller's arrays: never return before the last of them has stopped.
-        wait(futures)
-        for _ in range(1 + helpers - len(futures)):
-            pool.release()
-    for future in futures:
-        future.result()
+        try:
+            job.finish()
+        finally:
+            mine.release(job)
+    if job.error is not None:
+        raise job.error
 
 
 def bands(images: int, rows: int, row_nanoseconds: float, *, overlap_rows: int = 0) -> list[Band]:
