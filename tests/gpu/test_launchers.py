@@ -100,19 +100,19 @@ def test_a_kernel_that_cuda_refuses_is_named(host_gpu: Simulation) -> None:
 
     from ctkernels.gpu._core import launch
     from ctkernels.gpu._core.errors import GpuCompileError, GpuLaunchError
-    from ctkernels.gpu._core.geometry import c_type
+    from ctkernels.gpu._core.geometry import Plan, c_type
 
     defines = {"CTK_IN": c_type("uint8")}
     pixels = cp.empty(4, np.uint8)
     arguments = (pixels, pixels, np.int64(4), cp.empty(4, np.int32), np.int32(1), np.int32(0))
     with pytest.raises(GpuLaunchError, match=r"ctk_label_tissue \(grid \(0, 1, 1\)"):
-        launch.launch("label_tissue", defines, "ctk_label_tissue", (0, 1, 1), (32, 1, 1), arguments)
+        launch.launch("label_tissue", defines, "ctk_label_tissue", Plan((0, 1, 1), (32, 1, 1)), arguments)
     with pytest.raises(GpuCompileError, match="ctk_missing"):
-        launch.launch("label_tissue", defines, "ctk_missing", (1, 1, 1), (32, 1, 1), ())
+        launch.launch("label_tissue", defines, "ctk_missing", Plan((1, 1, 1), (32, 1, 1)), ())
     with pytest.raises(GpuCompileError, match="nothing"):
-        launch.launch("label_tissue", {"CTK_IN": "nothing"}, "ctk_label_tissue", (1, 1, 1), (32, 1, 1), ())
+        launch.launch("label_tissue", {"CTK_IN": "nothing"}, "ctk_label_tissue", Plan((1, 1, 1), (32, 1, 1)), ())
     with pytest.raises(TypeError, match="argument 0"):
-        launch.launch("label_tissue", defines, "ctk_label_tissue", (1, 1, 1), (32, 1, 1), (5,))
+        launch.launch("label_tissue", defines, "ctk_label_tissue", Plan((1, 1, 1), (32, 1, 1)), (5,))
 
 
 MANY = 65_537

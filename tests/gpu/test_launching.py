@@ -91,10 +91,11 @@ def test_refused_arrays(host_gpu: Simulation) -> None:
 
 def test_python_numbers_are_refused(host_gpu: Simulation) -> None:
     """CuPy would hand a kernel eight bytes for an ``int`` that it declares with four."""
+    from ctkernels.gpu._core.geometry import Plan
     from ctkernels.gpu._core.launch import launch
 
     with pytest.raises(TypeError, match="argument 0: int"):
-        launch("label_tissue", {"CTK_IN": "short"}, "ctk_label_tissue", (1, 1, 1), (256, 1, 1), (3,))
+        launch("label_tissue", {"CTK_IN": "short"}, "ctk_label_tissue", Plan((1, 1, 1), (256, 1, 1)), (3,))
 
 
 def test_errors_in_our_words(host_gpu: Simulation) -> None:

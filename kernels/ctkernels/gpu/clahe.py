@@ -134,7 +134,7 @@ def equalized(
 
 def _make_tables(call: _Call, x: device.DeviceArray) -> None:
     def run(name: str, plan: Plan, *arguments: Any) -> None:
-        launch("clahe", {"CTK_PIXEL": c_type(x.dtype)}, f"ctk_clahe_{name}", plan.grid, plan.block, arguments)
+        launch("clahe", {"CTK_PIXEL": c_type(x.dtype)}, f"ctk_clahe_{name}", plan, arguments)
 
     images, plan = np.int64(x.shape[0]), call.plan
     if plan.range_parts:
@@ -156,4 +156,4 @@ def _blend(call: _Call, x: device.DeviceArray, out: device.DeviceArray, counted:
     if counted is not None:
         unit, name, defines = "clahe_histogram", "ctk_clahe_blend_count", {}
         arguments = (*arguments, counted.bin_of, counted.counts, np.int32(counted.counts.shape[1]))
-    launch(unit, defines, name, plan.grid, plan.block, arguments, plan.shared_bytes)
+    launch(unit, defines, name, plan, arguments)

@@ -74,9 +74,9 @@ def gaussian_filter(
         down, along = smooth_passes(part.shape)
         images = np.int64(part.shape[0])
         args = (part, sums, images, *size, weights, np.int32(ry), *border)
-        launch("gaussian_filter", defines, "ctk_gaussian_columns", down.grid, down.block, args)
+        launch("gaussian_filter", defines, "ctk_gaussian_columns", down, args)
         args = (sums, result, images, *size, weights[ry + 1 :], np.int32(rx), *border)
-        launch("gaussian_filter", defines, "ctk_gaussian_rows", along.grid, along.block, args)
+        launch("gaussian_filter", defines, "ctk_gaussian_rows", along, args)
 
 
 def smoothed(
@@ -100,18 +100,11 @@ def smoothed(
     if line is not None:
         unit, kernel, defines = "window_gaussian", "ctk_window_gaussian", {"CTK_IN": c_type(x.dtype), **defines}
     images, height, width = x.shape
-    launch(
-        unit,
-        defines,
-        kernel,
-        plan.launch.grid,
-        plan.launch.block,
-        (
-            x, out, np.int64(images), np.int32(height), np.int32(width), weights, np.int32(ry), np.int32(rx),
-            np.int32(MODES[mode]), np.float64(cval), np.int32(plan.tile[1]), np.int32(plan.tile[0]), *(line or ()),
-        ),
-        plan.launch.shared_bytes,
+    arguments = (
+        x, out, np.int64(images), np.int32(height), np.int32(width), weights, np.int32(ry), np.int32(rx),
+        np.int32(MODES[mode]), np.float64(cval), np.int32(plan.tile[1]), np.int32(plan.tile[0]), *(line or ()),
     )  # fmt: skip
+    launch(unit, defines, kernel, plan.launch, arguments)
     return True
 
 

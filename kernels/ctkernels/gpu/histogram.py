@@ -30,9 +30,6 @@ def histogram(
     defines = {"CTK_IN": geometry.c_type(x.dtype)}
     plan = geometry.histogram_plan(pixels, images, bins, device.device_limits())
     common = (x, np.int64(pixels), np.int32(images), table, *numbers, np.int32(bins))
-    if plan.copies:
-        layout = (np.int32(plan.width), np.int32(plan.copies))
-        name = "ctk_histogram_shared"
-        launch("histogram", defines, name, plan.grid, plan.block, (*common, *layout, out), plan.shared_bytes)
-    else:
-        launch("histogram", defines, "ctk_histogram_global", plan.grid, plan.block, (*common, out))
+    layout = (np.int32(plan.width), np.int32(plan.copies)) if plan.copies else ()
+    name = f"ctk_histogram_{'shared' if plan.copies else 'global'}"
+    launch("histogram", defines, name, plan.launch, (*common, *layout, out))

@@ -22,11 +22,5 @@ def label_tissue(
     # At least one element: an array of none has no address.
     table = device.uploaded(("label edges", x.dtype.char, edges), lambda: np.append(keys, keys.dtype.type(0)))
     plan = geometry.map_plan(geometry.lanes(x.dtype, out.dtype), 2, x.size)
-    launch(
-        "label_tissue",
-        {"CTK_IN": geometry.c_type(x.dtype)},
-        "ctk_label_tissue",
-        plan.grid,
-        plan.block,
-        (x, out, np.int64(x.size), table, np.int32(keys.size), np.int32(below)),
-    )
+    arguments = (x, out, np.int64(x.size), table, np.int32(keys.size), np.int32(below))
+    launch("label_tissue", {"CTK_IN": geometry.c_type(x.dtype)}, "ctk_label_tissue", plan, arguments)

@@ -46,15 +46,8 @@ def medians(
         unit, kernel, defines = "window_median", "ctk_window_median", {"CTK_IN": c_type(x.dtype), **defines}
     images, height, width = x.shape
     window = (np.int32(size[0]), np.int32(size[1])) if plan.unit == "median_large" else ()
-    launch(
-        unit,
-        defines,
-        kernel,
-        plan.launch.grid,
-        plan.launch.block,
-        (
-            x, out, np.int64(images), np.int32(height), np.int32(width),
-            *window, np.int32(MODES[mode]), np.float64(cval), np.int32(plan.rows), *(line or ()),
-        ),
-        plan.launch.shared_bytes,
+    arguments = (
+        x, out, np.int64(images), np.int32(height), np.int32(width),
+        *window, np.int32(MODES[mode]), np.float64(cval), np.int32(plan.rows), *(line or ()),
     )  # fmt: skip
+    launch(unit, defines, kernel, plan.launch, arguments)

@@ -75,7 +75,7 @@ def _range(
     bounds = (key_dtype(x.dtype).type(k) for k in key_bounds(x.dtype, value_range))
     arguments = (x, np.int64(pixels), np.int32(images), *bounds, table)
     defines = {"CTK_IN": geometry.c_type(x.dtype)}
-    launch("normalize", defines, "ctk_normalize_extent", plan.grid, plan.block, arguments)
+    launch("normalize", defines, "ctk_normalize_extent", plan, arguments)
     return _Range(_EXTREMES, 0.0, 0.0, table, plan.grid[0], unused)
 
 
@@ -101,9 +101,9 @@ def normalize(
     tables = (origin.table, np.int32(origin.parts), origin.quantiles, images)
     line = (np.float64(ends[0]), np.float64(ends[1] - ends[0]), parameters)
     defines, plan = {"CTK_IN": geometry.c_type(x.dtype)}, geometry.warp_plan(x.shape[0])
-    launch("normalize", defines, "ctk_normalize_range", plan.grid, plan.block, (*source, *tables, *line))
+    launch("normalize", defines, "ctk_normalize_range", plan, (*source, *tables, *line))
     with np.errstate(over="ignore"):
         clip = tuple(np.float32(end) for end in clip_ends(ends, out.dtype))
     plan = geometry.map_plan(geometry.lanes(x.dtype, out.dtype), 4, int(pixels), x.shape[0])
     arguments = (x, out, pixels, images, parameters, np.float64(ends[0]), np.float64(ends[1]), *clip)
-    launch("normalize", defines, f"ctk_normalize_map_{out.dtype}", plan.grid, plan.block, arguments)
+    launch("normalize", defines, f"ctk_normalize_map_{out.dtype}", plan, arguments)

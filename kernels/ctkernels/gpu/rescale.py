@@ -25,11 +25,6 @@ def rescale(
     number = rescale_number(x.dtype, out.dtype, slope, intercept)
     narrow = number is np.float32
     plan = geometry.map_plan(geometry.lanes(x.dtype, out.dtype), 4 if narrow else 2, x.size)
-    launch(
-        "rescale",
-        {"CTK_IN": geometry.c_type(x.dtype)},
-        f"ctk_rescale_{'narrow' if narrow else 'wide'}_{out.dtype}",
-        plan.grid,
-        plan.block,
-        (x, out, np.int64(x.size), number(slope), number(intercept)),
-    )
+    name = f"ctk_rescale_{'narrow' if narrow else 'wide'}_{out.dtype}"
+    arguments = (x, out, np.int64(x.size), number(slope), number(intercept))
+    launch("rescale", {"CTK_IN": geometry.c_type(x.dtype)}, name, plan, arguments)

@@ -34,9 +34,7 @@ def standardize(
     narrow = np.int32(out.dtype.char == "f")
     plan = geometry.warp_plan(images)
     arguments = (parts.table, parts.shrunk, np.int32(images), np.int32(parts.number), narrow, parameters)
-    launch("standardize", defines, "ctk_standardize_range", plan.grid, plan.block, arguments)
+    launch("standardize", defines, "ctk_standardize_range", plan, arguments)
     plan = geometry.map_plan(geometry.lanes(x.dtype, out.dtype), 4, pixels, images)
-    name = f"ctk_standardize_map_{out.dtype}"
-    launch(
-        "standardize", defines, name, plan.grid, plan.block, (x, out, np.int64(pixels), np.int32(images), parameters)
-    )
+    pixelwise = (x, out, np.int64(pixels), np.int32(images), parameters)
+    launch("standardize", defines, f"ctk_standardize_map_{out.dtype}", plan, pixelwise)

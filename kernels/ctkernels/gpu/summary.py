@@ -34,7 +34,7 @@ def summary(
     images, columns = out.shape
     plan = geometry.warp_plan(images)
     arguments = (parts.table, parts.shrunk, np.int32(images), np.int32(parts.number), out, np.int32(columns))
-    launch("summary", {"CTK_IN": geometry.c_type(x.dtype)}, "ctk_summary_row", plan.grid, plan.block, arguments)
+    launch("summary", {"CTK_IN": geometry.c_type(x.dtype)}, "ctk_summary_row", plan, arguments)
     if percentiles:
         quantiles = out.reshape(-1)[len(SUMMARY_FIELDS) :]
         select("summary", x, None, percentiles, quantiles, columns, scratch)

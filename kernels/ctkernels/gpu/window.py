@@ -39,14 +39,8 @@ def window(
         kind, unroll = "line", 4
         args = line_numbers(line)
     plan = geometry.map_plan(geometry.lanes(x.dtype, out.dtype), unroll, x.size)
-    launch(
-        "window",
-        {"CTK_IN": geometry.c_type(x.dtype)},
-        f"ctk_window_{kind}_{out.dtype}",
-        plan.grid,
-        plan.block,
-        (x, out, np.int64(x.size), *args),
-    )
+    arguments = (x, out, np.int64(x.size), *args)
+    launch("window", {"CTK_IN": geometry.c_type(x.dtype)}, f"ctk_window_{kind}_{out.dtype}", plan, arguments)
 
 
 def line_numbers(line: Line) -> tuple[Any, ...]:

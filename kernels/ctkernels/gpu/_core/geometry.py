@@ -130,9 +130,7 @@ class Limits(NamedTuple):
 class HistogramPlan(NamedTuple):
     """``copies`` 0: count in global memory."""
 
-    grid: tuple[int, int, int]
-    block: tuple[int, int, int]
-    shared_bytes: int
+    launch: Plan
     width: int
     copies: int
 
@@ -153,9 +151,9 @@ def histogram_plan(pixels: int, images: int, bins: int, limits: Limits) -> Histo
     large = bins * 4 > _EASY_TALLY
     busy = images * ranges * 4 >= limits.processors and pixels >= 4 * bins
     if ranges > _MOST_RANGES or (large and not busy):
-        plan = part_plan(pixels, images, limits.processors, 8192)
-        return HistogramPlan(plan.grid, plan.block, 0, bins, 0)
+        return HistogramPlan(part_plan(pixels, images, limits.processors, 8192), bins, 0)
     width = ceil_div(bins, ranges)
     copies = max(min(_SMALL_TALLY // (width * 4), THREADS // 32), 1)
     parts = part_plan(pixels, images, limits.processors, max(8192, 4 * bins)).grid[0]
-    return HistogramPlan((parts, images_axis(images), ranges), (THREADS, 1, 1), width * copies * 4, width, copies)
+    launch = Plan((parts, images_axis(images), ranges), (THREADS, 1, 1), width * copies * 4)
+    return HistogramPlan(launch, width, copies)

@@ -10,9 +10,9 @@ import numpy as np
 
 from ctkernels.gpu._core import device
 from ctkernels.gpu._core.errors import GpuCompileError, GpuError, GpuLaunchError
+from ctkernels.gpu._core.geometry import Plan
 from ctkernels.gpu._core.source import source
 
-Grid = tuple[int, int, int]
 Defines = Mapping[str, str | int]
 
 _DEFAULT_SHARED = 48 * 1024
@@ -59,10 +59,8 @@ def launch(
     unit: str,
     defines: Defines,
     name: str,
-    grid: Grid,
-    block: Grid,
+    plan: Plan,
     args: tuple[Any, ...],
-    shared_bytes: int = 0,
 ) -> None:
     """Put one launch on the current stream.
 
@@ -80,21 +78,21 @@ def launch(
             )
     function = kernel(unit, defines, name)
     try:
-        if shared_bytes > _DEFAULT_SHARED and function.max_dynamic_shared_size_bytes < shared_bytes:
-            function.max_dynamic_shared_size_bytes = shared_bytes
-        function(grid, block, args, shared_mem=shared_bytes)
+        if plan.shared_bytes > _DEFAULT_SHARED and function.max_dynamic_shared_size_bytes < plan.shared_bytes:
+            function.max_dynamic_shared_size_bytes = plan.shared_bytes
+        function(plan.grid, plan.block, args, shared_mem=plan.shared_bytes)
     except device.cuda_errors() as error:
-        raise launch_error(name, grid, block, shared_bytes, error) from error
+        raise launch_error(name, plan, error) from error
 
 
-def launch_error(name: str, grid: Grid, block: Grid, shared_bytes: int, error: Exception) -> GpuError:
+def launch_error(name: str, plan: Plan, error: Exception) -> GpuError:
     """Our words for an error of CUDA."""
     if device.is_out_of_memory(error):
         return device.out_of_memory(0, error)
     return GpuLaunchError(
-        f"the GPU could not run {name} (grid {grid}, block {block}, {shared_bytes} bytes of shared memory): "
-        f"{_first_lines(error)}. If CUDA reports an illegal address or a launch failure, an earlier kernel of this "
-        "process broke the device context: start the process again"
+        f"the GPU could not run {name} (grid {plan.grid}, block {plan.block}, {plan.shared_bytes} bytes of shared "
+        f"memory): {_first_lines(error)}. If CUDA reports an illegal address or a launch failure, an earlier kernel of "
+        "this process broke the device context: start the process again"
     )
 
 

@@ -37,13 +37,13 @@ def moments(operation: str, x: device.DeviceArray, value_range: Pair | None, scr
     bound = key_dtype(x.dtype).type
     first, last = (bound(k) for k in key_bounds(x.dtype, value_range))
     defines = {"CTK_IN": geometry.c_type(x.dtype)}
-    grid, block = (parts, geometry.images_axis(images), 1), (geometry.THREADS, 1, 1)
+    plan = geometry.Plan((parts, geometry.images_axis(images), 1), (geometry.THREADS, 1, 1))
     name = f"ctk_{operation}_moments"
     numbers = (x, np.int64(pixels), np.int32(images), np.int32(parts), first, last)
     table = scratch.take(images * parts * _WORDS, np.int64)
-    launch(operation, defines, name, grid, block, (*numbers, np.uint64(0), table))
+    launch(operation, defines, name, plan, (*numbers, np.uint64(0), table))
     if x.dtype.char != "d":
         return MomentTables(table, table, parts)
     shrunk = scratch.take(images * parts * _WORDS, np.int64)
-    launch(operation, defines, name, grid, block, (*numbers, table, shrunk))
+    launch(operation, defines, name, plan, (*numbers, table, shrunk))
     return MomentTables(table, shrunk, parts)

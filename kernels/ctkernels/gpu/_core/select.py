@@ -43,6 +43,7 @@ def select(
     bounds = tuple(key_dtype(x.dtype).type(k) for k in key_bounds(x.dtype, value_range))
     defines = {"CTK_IN": geometry.c_type(x.dtype)}
     plan = geometry.part_plan(pixels, images, device.device_limits().processors, _LEAST_PIXELS)
+    per_image = geometry.Plan((images, 1, 1), plan.block)
     for start in range(0, len(percentiles), _MOST):
         group = percentiles[start : start + _MOST]
         wanted = device.uploaded(("percentiles", group), partial(np.array, group, np.float64))
@@ -51,6 +52,6 @@ def select(
         number, slots = np.int32(len(group)), np.int32(2 * len(group))
         for digit in (np.int32(d) for d in range(x.dtype.itemsize)):
             arguments = (x, np.int64(pixels), np.int32(images), *bounds, digit, slots, state, counts)
-            launch(operation, defines, f"ctk_{operation}_count", plan.grid, plan.block, arguments)
+            launch(operation, defines, f"ctk_{operation}_count", plan, arguments)
             arguments = (digit, number, wanted, state, counts, quantiles[start:], np.int32(stride))
-            launch(operation, defines, f"ctk_{operation}_step", (images, 1, 1), plan.block, arguments)
+            launch(operation, defines, f"ctk_{operation}_step", per_image, arguments)
