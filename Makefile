@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test lint types format bench clean
+.PHONY: demo test lint types format bench docs wheel clean
 
 demo: $(VENV)/.demo
 	rm -rf demo-output
@@ -40,6 +40,21 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m pytest bench --ignore=bench/bench_cnn.py --benchmark-enable --benchmark-only --benchmark-json=bench/results/cpu.json
 	$(BIN)/python -m pytest bench/bench_cnn.py --benchmark-enable --benchmark-only --benchmark-json=bench/results/cnn.json
 	$(BIN)/python bench/report.py bench/results/cpu.json bench/results/cnn.json
+
+docs: $(VENV)/.dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo "docs: build/site/index.html"
+
+# The wheel as a user gets it: checked, installed into an environment of its own, the core tests run against it.
+wheel: $(VENV)/.dev
+	rm -rf build/dist build/clean
+	$(BIN)/python -m pip install --quiet build twine
+	$(BIN)/python -m build --outdir build/dist
+	$(BIN)/python -m twine check --strict build/dist/*
+	$(PYTHON) -m venv build/clean
+	build/clean/bin/pip install --quiet "$$(ls build/dist/*.whl)[dicom,nifti,report]" pytest hypothesis opencv-python-headless scikit-image pytest-benchmark
+	mkdir -p build/clean/tests && cp -r tests/__init__.py tests/conftest.py tests/cases.py tests/cpu tests/test_parity.py tests/test_pipeline.py tests/test_relied_on.py build/clean/tests
+	cd build/clean && bin/python -m pytest tests --import-mode=importlib -q
 
 clean:
 	rm -rf $(VENV) demo-output

@@ -4,7 +4,7 @@
 
 Needs numpy, numba, tifffile and CuPy with NVRTC; compute-sanitizer, cuCIM, torch and kornia are used where they are.
 Writes ``bench/results/gpu-<day>-<device>.json`` after every section, so that a run that is cut short leaves something.
-``bench/report.py`` makes the README's GPU table from that file. ``--small`` runs all code with tiny sizes.
+``bench/report.py`` makes the GPU table of ``docs/measured.md`` from it. ``--small`` runs all code with tiny sizes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Turn pytest-benchmark's JSON into the README's tables, and the contract into its support table.
+"""Turn pytest-benchmark's JSON into the tables of docs/measured.md and the README's table of ratios.
 
-python bench/report.py                  # the support table only
-python bench/report.py RESULTS.json...  # those of the kernels (and bench/results/ratios.svg) and of the network too
+python bench/report.py                  # the GPU table only
+python bench/report.py RESULTS.json...  # those of the kernels (and docs/ratios.svg) and of the network too
 
 The GPU table comes from the newest bench/results/gpu-*.json, which bench/gpu_check.py writes; without one it says so.
 """
@@ -17,8 +17,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "kernels"), str(ROOT)]
 
 from bench.cnn_report import cnn_tables, rows_of  # noqa: E402
-from ctkernels.contract import OPERATIONS, SAME  # noqa: E402
 
+RATIOS = "best peer's time / ours"
 COLUMNS = ("uint8", "int16", "uint16", "float32", "float64")
 
 Cell = dict[str, Any]
@@ -30,20 +30,8 @@ def between(text: str, name: str, filling: str) -> str:
     before, _, rest = text.partition(start)
     _, mark, after = rest.partition(end)
     if not mark:
-        raise SystemExit(f"README.md has no place for the {name}")
+        raise SystemExit(f"there is no place for the {name}")
     return f"{before}{start}\n\n{filling}\n{end}{after}"
-
-
-def support_table() -> str:
-    """One row an operation, from the contract."""
-    lines = ["| operation | result | equal to | parameters |", "|---|---|---|---|"]
-    for op in OPERATIONS.values():
-        result = "as the input" if op.out_dtypes == SAME else ", ".join(op.out_dtypes)
-        how = "equal to" if op.parity == "exact" else "within float32 rounding of"
-        params = ", ".join(f"`{p.name}`" for p in op.params)
-        oracles = ", ".join(f"`{o}`" for o in op.oracles) or "the reference"
-        lines.append(f"| `{op.name}` | {result} | {how} {oracles} | {params} |")
-    return "\n".join(lines) + "\n"
 
 
 def cells(results: dict[str, Any]) -> dict[tuple[str, str], Cell]:
@@ -117,7 +105,7 @@ def benchmark_tables(results: dict[str, Any]) -> str:
             "|---|---|---|",
         ]
         lines += [f"| {f['first_call']} | {f['cached_seconds']:.2f} | {f['compiling_seconds']:.1f} |" for f in first]
-    lines += ["", "![Best peer's time over ours, by operation and dtype](bench/results/ratios.svg)"]
+    lines += ["", "![Best peer's time over ours, by operation and dtype](ratios.svg)"]
     absent = sorted({name for cell in table.values() for name in cell["absent"]})
     if absent:
         lines += ["", f"Not installed where this was measured: {', '.join(absent)}."]
@@ -214,21 +202,55 @@ def strip(results: dict[str, Any]) -> None:
         benchmark["stats"].pop("data", None)
 
 
+def ratio_table(results: dict[str, Any]) -> str:
+    """The README's table: how many times as fast as the best peer, by operation and dtype, and nothing else."""
+    table = cells(results)
+    columns = [c for c in COLUMNS if c != "float64"]
+    lines = [f"| {RATIOS} | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    for row in dict.fromkeys(row for row, column in table if column in columns):
+        shown = [_short(ratio(table[row, c])) if (row, c) in table else "" for c in columns]
+        lines.append(f"| {row} | " + " | ".join(shown) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _short(value: float) -> str:
+    return f"{value:.{2 if value < 1 else 1 if value < 10 else 0}f}"
+
+
+def tables(paths: list[Path]) -> dict[str, dict[str, str]]:
+    """What stands between the marks of each page, by page and name."""
+    pages: dict[str, dict[str, str]] = {"README.md": {}, "docs/measured.md": {}}
+    for path in paths:
+        results = json.loads(path.read_text(encoding="utf-8"))
+        if cells(results):
+            pages["README.md"]["ratios"] = ratio_table(results)
+            pages["docs/measured.md"]["benchmark tables"] = benchmark_tables(results)
+        if rows_of(results):
+            text = f"{where_measured(results)}. {cnn_tables(results)}"
+            pages["docs/measured.md"]["network tables"] = text
+    pages["docs/measured.md"]["GPU table"] = gpu_table(newest_gpu_result())
+    return pages
+
+
+def filled(page: str, parts: dict[str, str]) -> str:
+    """The page with its tables."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for name, filling in parts.items():
+        text = between(text, name, filling)
+    return text
+
+
 def main() -> None:
-    """Write the tables into README.md."""
-    readme = ROOT / "README.md"
-    text = between(readme.read_text(encoding="utf-8"), "support table", support_table())
-    for path in map(Path, sys.argv[1:]):
+    """Write the tables into the pages, and draw the ratios."""
+    paths = [Path(name) for name in sys.argv[1:]]
+    for path in paths:
         results = json.loads(path.read_text(encoding="utf-8"))
         strip(results)
         path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
         if cells(results):
-            text = between(text, "benchmark tables", benchmark_tables(results))
-            draw(results, ROOT / "bench" / "results" / "ratios.svg")
-        if rows_of(results):
-            text = between(text, "network tables", f"{where_measured(results)}. {cnn_tables(results)}")
-    text = between(text, "GPU table", gpu_table(newest_gpu_result()))
-    readme.write_text(text, encoding="utf-8")
+            draw(results, ROOT / "docs" / "ratios.svg")
+    for page, parts in tables(paths).items():
+        (ROOT / page).write_text(filled(page, parts), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,93 @@
+"""Parts of pages that are made of the program itself: ``{{ name }}`` in a page stands for one of them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import typer
+
+import ctfast
+from ctfast.cli import app
+from ctfast.files.formats import READ, WRITTEN
+from ctfast.presets import PRESETS
+from ctkernels.contract import OPERATIONS, SAME
+
+
+def presets() -> str:
+    """What each preset is for."""
+    rows = [f"| `{p.name}` | {p.use} | {p.limits} |" for p in PRESETS.values()]
+    return "\n".join(["| preset | for | limits |", "|---|---|---|", *rows])
+
+
+def formats() -> str:
+    """What is read and written, and what it needs."""
+    rows = []
+    words = {row.name: row for row in WRITTEN}
+    for row in READ:
+        extra = f"`ctfast[{row.extra}]`" if row.extra else ""
+        written = words.get(row.name)
+        rows.append(
+            f"| {row.title} | {' '.join(f'`{e}`' for e in row.extensions)} | {extra} "
+            f"| {f'`--format {written.word}`' if written else ''} |"
+        )
+    return "\n".join(["| format | usual names | needs | written |", "|---|---|---|---|", *rows])
+
+
+def toml() -> str:
+    """A preset as a file."""
+    return f"```toml\n{ctfast.preset('lung').to_toml()}```"
+
+
+def operations() -> str:
+    """What each operation gives, and what it equals."""
+    lines = ["| operation | result | equal to | parameters |", "|---|---|---|---|"]
+    for op in OPERATIONS.values():
+        result = "as the input" if op.out_dtypes == SAME else ", ".join(op.out_dtypes)
+        how = "equal to" if op.parity == "exact" else "within float32 rounding of"
+        params = ", ".join(f"`{p.name}`" for p in op.params)
+        oracles = ", ".join(f"`{o}`" for o in op.oracles) or "the reference"
+        lines.append(f"| `{op.name}` | {result} | {how} {oracles} | {params} |")
+    return "\n".join(lines)
+
+
+def gallery() -> str:
+    """A picture of each operation above the first line of its documentation."""
+    parts = []
+    for name in OPERATIONS:
+        first = (getattr(ctfast, name).__doc__ or "").strip().partition("\n")[0].replace("``", "`")
+        parts.append(
+            f"## {name}\n\n{first} [Reference](reference/operations.md#ctfast.ops.{name})\n\n"
+            f"![A synthetic slice before and after {name}](pictures/{name}.png)"
+        )
+    return "\n\n".join(parts)
+
+
+def commands() -> str:
+    """The help of every command, as a screen of 80 columns shows it."""
+    names = list(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+    return "\n\n".join(f"## {name}\n\n```text\n{_help(name)}\n```" for name in names)
+
+
+def _help(name: str) -> str:
+    root = Path(ctfast.__file__).parents[1]
+    env: dict[str, Any] = {**os.environ, "COLUMNS": "80"}
+    env["PYTHONPATH"] = os.pathsep.join([str(root / "kernels"), str(root)])
+    done = subprocess.run(
+        [sys.executable, "-m", "ctfast", name, "--help"], capture_output=True, text=True, check=True, env=env
+    )
+    return done.stdout.rstrip()
+
+
+TABLES: Final[dict[str, Callable[[], str]]] = {
+    "presets": presets,
+    "formats": formats,
+    "operations": operations,
+    "toml": toml,
+    "gallery": gallery,
+    "commands": commands,
+}
