@@ -13,7 +13,7 @@ def test_the_doctor_knows_every_extra() -> None:
     extras = {
         name: {re.split(r"[<>=]", package)[0] for package in packages}
         for name, packages in PROJECT["optional-dependencies"].items()
-        if name not in ("all", "docs", "dev")
+        if name not in ("all", "docs", "dev", "embed-test")
     }
     known = {**doctor.EXTRAS, **doctor_gpu.EXTRAS}
     assert {name: set(packages) for name, packages in known.items()} == extras

@@ -53,6 +53,7 @@ FORBIDDEN = {
     "ctfast/model": (HEAVY - {"jax", "flax", "optax", "matplotlib", "scipy"})
     | FORMATS
     | {"ctkernels.gpu", "ctfast.cli", "ctfast.runner"},
+    "ctfast/embed": ROOMS | {"cupy", "matplotlib"},
     "ctfast/tools": (HEAVY - {"matplotlib"}) | {"ctfast.cli", "ctfast.model", "ctfast.analysis"},
     "ctfast/cli": HEAVY | FORMATS | {"numpy", "ctkernels"},
     # the machine that runs CUDA on the CPU: what it runs is up to its user
@@ -92,6 +93,13 @@ def test_the_check_itself_can_fail(tmp_path: Path) -> None:
     path = tmp_path / "offender.py"
     path.write_text("def f():\n    from ctkernels.cpu import window\n    import numba.core\n")
     assert offences(path, {"ctkernels.cpu", "numba"}) == {"ctkernels.cpu", "ctkernels.cpu.window", "numba.core"}
+
+
+def test_a_partner_library_stands_in_one_module_of_embed() -> None:
+    partners = {"torch", "jax", "dask", "xarray", "zarr", "SimpleITK", "nibabel", "monai", "numba"}
+    for path in files_of("ctfast/embed"):
+        named = {module.partition(".")[0] for module in imported_modules(path)} & partners
+        assert len(named - {"torch"} if "monai" in named else named) <= 1, path
 
 
 def our_modules() -> dict[str, Path]:

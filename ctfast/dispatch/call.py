@@ -17,6 +17,7 @@ from ctfast import backend
 from ctfast.dispatch import transfer
 from ctfast.dispatch.arrays import Images, as_images, from_host, host_out, with_channel
 from ctfast.dispatch.checks import check_params
+from ctfast.dispatch.containers import Task, container
 from ctfast.dispatch.device_errors import device_errors
 from ctfast.errors import ArgumentError, DTypeError, ShapeError
 from ctfast.memory import empty
@@ -157,6 +158,9 @@ def call(
     backend_name: str | None = None,
 ) -> Any:
     """Run operation ``name``, whose result is an image of the input's shape."""
+    if apply := container(image):
+        again = partial(call, name, params=params, dtype=dtype, backend_name=backend_name)
+        return apply(Task(again, (name,), writes=True), image, out)
     images, compute = as_images(image), partial(_image, name, params, dtype)
     if not images.channel:
         return dispatched(images, backend_name, compute, out=out)

@@ -15,6 +15,7 @@ import numpy as np
 from ctfast import backend
 from ctfast.dispatch.arrays import Images, as_images, from_host, with_channel
 from ctfast.dispatch.call import call, dispatched, prepare
+from ctfast.dispatch.containers import Task, container
 from ctfast.dispatch.statistics import RESULTS, kernel_params, needs_all_pixels, statistic
 from ctfast.dispatch.steps import Step, naming_step
 from ctfast.dispatch.transfer import gpu
@@ -71,6 +72,9 @@ def check_chain(dtype: np.dtype[Any], steps: Sequence[Step], chosen: str) -> Che
 
 def run_steps(image: Any, steps: Sequence[Step], backend_name: str | None) -> PipelineResult:
     """Run all steps: as one chain where the backend has one, else one by one."""
+    if apply := container(image):
+        again = partial(run_steps, steps=steps, backend_name=backend_name)
+        return apply(Task(again, tuple(step.operation for step in steps)), image, None)
     with naming_step(1, steps[0]):
         images = as_images(image)
     # Taken to the device once and back once, not at every step.

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ctfast.dispatch.arrays import Images, as_images
 from ctfast.dispatch.call import Params, Prepared, dispatched, prepare
+from ctfast.dispatch.containers import Task, container
 from ctfast.dispatch.transfer import gpu, to_caller
 from ctfast.errors import ArgumentError, ValueRangeError
 from ctfast.results import Histogram, Summary
@@ -21,6 +22,9 @@ _COUNT, _MIN, _MAX = (SUMMARY_FIELDS.index(name) for name in ("count", "min", "m
 
 def statistic(name: str, image: Any, params: Params, *, backend_name: str | None = None) -> Any:
     """Run operation ``name``, whose result is numbers."""
+    if apply := container(image):
+        again = partial(statistic, name, params=params, backend_name=backend_name)
+        return apply(Task(again, (name,)), image, None)
     compute = partial(_statistic, name, params)
     return dispatched(as_images(image), backend_name, compute, splits=not needs_all_pixels(name, params))
 

@@ -1,0 +1,91 @@
+"""Arrays that carry more than pixels: recognised here, taken apart and put together again in ``ctfast.embed``.
+
+A class is known by its name and its library's, so nothing is imported to ask; the module that serves it is imported
+when the first of its kind comes.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, Final
+
+import numpy as np
+
+from ctfast.results import Histogram, PipelineResult, Summary
+from ctkernels.contract import OPERATIONS
+
+_HOMES: Final = {
+    ("SimpleITK", "Image"): "simpleitk_images",
+    ("dask", "Array"): "dask_arrays",
+    ("nibabel", "SpatialImage"): "nibabel_images",
+    ("numpy", "MaskedArray"): "masked_arrays",
+    ("torch", "Tensor"): "torch_subclasses",
+    ("xarray", "DataArray"): "xarray_arrays",
+    ("xarray", "Dataset"): "xarray_arrays",
+    ("zarr", "Array"): "zarr_arrays",
+}
+_PLAIN: Final = {("torch", "Tensor"), ("torch", "Parameter")}
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be done to the array in a container."""
+
+    run: Callable[..., Any]
+    """Takes an array, and ``out=`` where ``writes``."""
+    operations: tuple[str, ...]
+    writes: bool = False
+    """Whether it takes ``out=``."""
+
+    @property
+    def keeps_units(self) -> bool:
+        """Whether the result is in the units of the input."""
+        return all(OPERATIONS[name].units in ("keeps", "statistic") for name in self.operations)
+
+    @property
+    def statistics(self) -> list[str]:
+        """Those of its operations whose result is numbers."""
+        return [name for name in self.operations if OPERATIONS[name].is_statistic]
+
+    def kinds(self) -> set[str]:
+        """Of its operations: pointwise, range, filter, statistic."""
+        return {OPERATIONS[name].kind for name in self.operations}
+
+    def image(self, array: Any) -> Any:
+        """The image that it makes of an array, without what a pipeline's statistics saw."""
+        result = self.run(array)
+        return result.image if isinstance(result, PipelineResult) else result
+
+
+Adapter = Callable[[Task, Any, Any], Any]
+"""Takes a task, a container and the caller's ``out=`` or None."""
+
+
+def container(x: Any) -> Adapter | None:
+    """What serves ``x``, or None where it is an array and nothing more."""
+    cls: Any = type(x)
+    return None if cls is np.ndarray else _adapter(cls)
+
+
+@lru_cache(maxsize=256)
+def _adapter(cls: Any) -> Adapter | None:
+    names = [(base.__module__.partition(".")[0], base.__name__) for base in cls.__mro__]
+    if names[0] in _PLAIN:
+        return None
+    home = next((_HOMES[name] for name in names if name in _HOMES), None)
+    if home is None:
+        return None
+    adapter: Adapter = importlib.import_module(f"ctfast.embed.{home}").apply
+    return adapter
+
+
+def put_back(result: Any, wrap: Callable[[Any], Any]) -> Any:
+    """A result with its image back in a container; what statistics saw is numbers and stays so."""
+    if isinstance(result, Histogram | Summary):
+        return result
+    if isinstance(result, PipelineResult):
+        return replace(result, image=wrap(result.image))
+    return wrap(result)

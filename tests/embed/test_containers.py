@@ -1,0 +1,243 @@
+"""What carries more than pixels comes back as it came, with the values of the plain array, or is refused."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import ctfast
+from ctfast.errors import ArgumentError, CTFastError, DTypeError, ShapeError
+
+HU = np.random.default_rng(5).normal(40, 200, (6, 16, 20)).astype(np.int16)
+IMAGES: dict[str, Callable[[Any], Any]] = {
+    "median_filter": lambda x: ctfast.median_filter(x, 3),
+    "clahe": lambda x: ctfast.clahe(x, tile_grid=(2, 2)),
+    "window": lambda x: ctfast.window(x, center=40, width=400, dtype="uint8"),
+    "normalize": ctfast.normalize,
+    "pipeline": ctfast.Pipeline([ctfast.Step("median_filter", size=3), ctfast.Step("normalize")]),
+}
+every_image = pytest.mark.parametrize("function", IMAGES.values(), ids=IMAGES)
+
+
+def needs(name: str) -> Any:
+    return pytest.importorskip(name, reason=f"{name} is not installed")
+
+
+@every_image
+def test_xarray(function: Callable[[Any], Any]) -> None:
+    xarray = needs("xarray")
+    x = xarray.DataArray(
+        HU, dims=("z", "y", "x"), coords={"z": np.arange(6) * 2.5}, attrs={"units": "HU", "series": 4}, name="chest"
+    )
+    found = function(x)
+    assert isinstance(found, xarray.DataArray)
+    assert (found.dims, found.name, found.attrs["series"]) == (x.dims, "chest", 4)
+    np.testing.assert_array_equal(found.z, x.z)
+    np.testing.assert_array_equal(found.data, function(HU))
+    assert ("units" in found.attrs) == (function is IMAGES["median_filter"]), "what is no longer HU does not say HU"
+    assert x.attrs["units"] == "HU"
+    with pytest.raises(ArgumentError, match=r"x\.map"):
+        function(x.to_dataset())
+
+
+def test_xarray_out_statistics_and_dask_inside() -> None:
+    xarray, dask = needs("xarray"), needs("dask.array")
+    x, out = xarray.DataArray(HU, dims=("z", "y", "x")), xarray.DataArray(np.empty_like(HU), dims=("z", "y", "x"))
+    assert ctfast.median_filter(x, 3, out=out) is out
+    np.testing.assert_array_equal(out.data, ctfast.median_filter(HU, 3))
+    np.testing.assert_array_equal(ctfast.summary(x).median, ctfast.summary(HU).median)
+    result = ctfast.Pipeline([ctfast.Step("median_filter", size=3), ctfast.Step("summary")]).run(x)
+    assert isinstance(result.image, xarray.DataArray)
+    assert isinstance(result.summary.mean, np.ndarray)
+    lazy = ctfast.median_filter(x.chunk({"z": 2}), 3)
+    assert isinstance(lazy.data, dask.Array)
+    np.testing.assert_array_equal(lazy.compute(), out)
+
+
+@every_image
+@pytest.mark.parametrize("chunks", [(2, 16, 20), (6, 7, 11)], ids=["slices", "cut slices"])
+def test_dask_stays_lazy_and_keeps_images_whole(function: Callable[[Any], Any], chunks: tuple[int, ...]) -> None:
+    da = needs("dask.array")
+    found = function(da.from_array(HU, chunks=chunks))
+    assert isinstance(found, da.Array)
+    assert found.chunks[1:] == ((16,), (20,))
+    expected = function(HU)
+    assert found.dtype == expected.dtype
+    computed = found.compute(scheduler="synchronous")
+    assert isinstance(computed, np.ndarray)
+    np.testing.assert_array_equal(computed, expected)
+    assert pickle.loads(pickle.dumps(found)).shape == HU.shape
+
+
+def test_dask_checks_at_once_and_computes_nothing() -> None:
+    da = needs("dask.array")
+    asked: list[int] = []
+
+    def block(block_id: tuple[int, ...]) -> np.ndarray:
+        asked.append(block_id[0])
+        return HU[block_id[0] : block_id[0] + 1]
+
+    x = da.map_blocks(block, chunks=((1,) * 6, (16,), (20,)), dtype=np.int16, meta=HU[:0])
+    lazy = ctfast.median_filter(x, 3)
+    with pytest.raises(ArgumentError, match="size"):
+        ctfast.median_filter(x, 4.5)
+    with pytest.raises(DTypeError):
+        ctfast.median_filter(x.astype("complex64"), 3)
+    with pytest.raises(ArgumentError, match="compute"):
+        ctfast.histogram(x)
+    with pytest.raises(ShapeError):
+        ctfast.median_filter(x[..., :3], 3)
+    with pytest.raises(ArgumentError, match=r"dask\.array\.store"):
+        ctfast.median_filter(x, 3, out=HU.copy())
+    assert not asked
+    lazy[2].compute(scheduler="synchronous")
+    assert asked == [2]
+
+
+def test_zarr_is_worked_off_chunk_by_chunk(tmp_path: Path) -> None:
+    zarr = needs("zarr")
+    x = zarr.create_array(str(tmp_path / "in"), shape=HU.shape, dtype="int16", chunks=(2, 16, 20))
+    x[...] = HU
+    out = zarr.create_array(str(tmp_path / "out"), shape=HU.shape, dtype="int16", chunks=(2, 16, 20))
+    assert ctfast.median_filter(x, 3, out=out) is out
+    np.testing.assert_array_equal(out[...], ctfast.median_filter(HU, 3))
+    bright = zarr.create_array(str(tmp_path / "bright"), shape=HU.shape, dtype="uint8", chunks=(3, 8, 8))
+    ctfast.window(x, center=40, width=400, out=bright)
+    np.testing.assert_array_equal(bright[...], ctfast.window(HU, center=40, width=400, dtype="uint8"))
+    with pytest.raises(DTypeError, match="uint8"):
+        ctfast.median_filter(x, 3, out=bright)
+    with pytest.raises(ArgumentError, match=r"out=.*x\[\.\.\.\]"):
+        ctfast.median_filter(x, 3)
+    with pytest.raises(ArgumentError, match=r"x\[\.\.\.\]"):
+        ctfast.summary(x)
+    with pytest.raises(ShapeError):
+        ctfast.median_filter(x, 3, out=zarr.create_array(str(tmp_path / "s"), shape=(2, 16, 20), dtype="int16"))
+
+
+@every_image
+def test_simpleitk_keeps_geometry(function: Callable[[Any], Any]) -> None:
+    sitk = needs("SimpleITK")
+    x = sitk.GetImageFromArray(HU)
+    x.SetSpacing((0.7, 0.8, 2.5))
+    x.SetOrigin((-10.0, 4.0, -295.0))
+    x.SetDirection((0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, -1.0))
+    x.SetMetaData("0008|0060", "CT")
+    found = function(x)
+    assert isinstance(found, sitk.Image)
+    for of in ("GetSpacing", "GetOrigin", "GetDirection", "GetSize"):
+        assert getattr(found, of)() == getattr(x, of)()
+    assert found.GetMetaData("0008|0060") == "CT"
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(found), function(HU))
+
+
+def test_simpleitk_names_what_came() -> None:
+    sitk = needs("SimpleITK")
+    colour = sitk.GetImageFromArray(np.zeros((4, 5, 3), np.uint8), isVector=True)
+    with pytest.raises(ShapeError, match="SimpleITK image with 3 components"):
+        ctfast.median_filter(colour, 3)
+    with pytest.raises(DTypeError, match="int32"):
+        ctfast.median_filter(sitk.GetImageFromArray(HU.astype(np.complex64).real.astype(np.int32) << 20), 3)
+    with pytest.raises(ArgumentError, match="image of its own"):
+        ctfast.median_filter(sitk.GetImageFromArray(HU), 3, out=sitk.GetImageFromArray(HU))
+
+
+@every_image
+def test_nibabel_keeps_affine_and_filters_slices(function: Callable[[Any], Any], tmp_path: Path) -> None:
+    nib = needs("nibabel")
+    affine = np.array([[-0.7, 0, 0, 5.6], [0, 0.7, 0, -43.4], [0, 0, 2.5, -295.0], [0, 0, 0, 1]])
+    x = nib.Nifti1Image(HU.T, affine)
+    x.header.set_xyzt_units("mm")
+    x.header["cal_max"] = 300
+    nib.save(x, tmp_path / "x.nii.gz")
+    for image in (x, nib.load(tmp_path / "x.nii.gz")):
+        found = function(image)
+        assert isinstance(found, nib.Nifti1Image)
+        nib.save(found, tmp_path / "y.nii.gz")
+        again = nib.load(tmp_path / "y.nii.gz")
+        np.testing.assert_allclose(again.affine, affine, atol=1e-5)
+        assert again.header.get_xyzt_units()[0] == "mm"
+        expected = function(HU)
+        assert again.get_data_dtype() == expected.dtype
+        np.testing.assert_array_equal(np.asanyarray(again.dataobj).T, expected)
+        assert again.header["cal_max"] == (300 if function is IMAGES["median_filter"] else 0)
+
+
+@pytest.mark.parametrize("dtype", ["int16", "float32"])
+def test_masked_pixels_count_for_nothing(dtype: str) -> None:
+    x = np.ma.masked_array(HU.astype(dtype), HU < 0)
+    kept = [image[image >= 0].astype(np.float64) for image in HU]
+    for found, low in (
+        (ctfast.normalize(x), [(k - k.min()) / np.ptp(k) for k in kept]),
+        (ctfast.standardize(x), [(k - k.mean()) / k.std() for k in kept]),
+        (ctfast.window(x, center=40, width=401, out_range=(0, 1)), [np.clip((k + 160.5) / 400, 0, 1) for k in kept]),
+    ):
+        assert isinstance(found, np.ma.MaskedArray)
+        np.testing.assert_array_equal(found.mask, x.mask)
+        for image, expected in zip(found, low):
+            np.testing.assert_allclose(image.compressed(), expected, rtol=2e-6, atol=2e-6)
+    summary = ctfast.summary(x)
+    np.testing.assert_array_equal(summary.count, [len(k) for k in kept])
+    np.testing.assert_array_equal(summary.median, [np.median(k) for k in kept])
+    counts, _ = ctfast.histogram(x, 50, value_range=(0, 500))
+    np.testing.assert_array_equal(counts, [np.histogram(k, 50, (0, 500))[0] for k in kept])
+    assert isinstance(ctfast.label_tissue(x), np.ma.MaskedArray)
+    for filters in (
+        ctfast.median_filter,
+        ctfast.clahe,
+        ctfast.Pipeline([ctfast.Step("clahe"), ctfast.Step("summary")]),
+    ):
+        with pytest.raises(ArgumentError, match="filled"):
+            filters(x)
+
+
+@every_image
+def test_metatensor_keeps_affine_and_history(function: Callable[[Any], Any]) -> None:
+    torch, monai_data = needs("torch"), needs("monai.data")
+    affine = torch.diag(torch.tensor([0.7, 0.7, 2.5, 1.0], dtype=torch.float64))
+    x = monai_data.MetaTensor(torch.from_numpy(HU), affine=affine, meta={"patient": 7})
+    x.applied_operations.append({"class": "Spacing"})
+    found = function(x)
+    assert type(found) is monai_data.MetaTensor
+    assert torch.equal(found.affine, affine)
+    assert found.meta["patient"] == 7
+    assert found.applied_operations == [{"class": "Spacing"}]
+    np.testing.assert_array_equal(found.numpy(), function(HU))
+    with pytest.raises(ShapeError, match=r"\(channel, H, W, D\).*movedim"):
+        function(x[None])
+    out = monai_data.MetaTensor(torch.empty_like(torch.from_numpy(HU)))
+    assert ctfast.median_filter(x, 3, out=out) is out
+    np.testing.assert_array_equal(out.numpy(), ctfast.median_filter(HU, 3))
+
+
+def test_other_subclasses_of_tensors_and_parameters() -> None:
+    torch = needs("torch")
+
+    class Named(torch.Tensor):
+        pass
+
+    x = torch.from_numpy(HU).as_subclass(Named)
+    x.who = "me"
+    found = ctfast.median_filter(x, 3)
+    assert type(found) is Named
+    assert found.who == "me"
+    parameter = torch.nn.Parameter(torch.ones(4, 4), requires_grad=False)
+    assert type(ctfast.median_filter(parameter, 3)) is torch.Tensor
+
+
+def test_what_is_traced_by_torch_is_refused_by_name() -> None:
+    torch = needs("torch")
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    with FakeTensorMode(), pytest.raises(ArgumentError, match="FakeTensor"):
+        ctfast.median_filter(torch.ones(4, 4), 3)
+
+
+def test_errors_name_the_type_that_came() -> None:
+    for x, name in ((np.array(3.0), r"shape \(\)"), (object(), "object"), ("a.tif", "str|<U")):
+        with pytest.raises(CTFastError, match=name):
+            ctfast.median_filter(x, 3)
