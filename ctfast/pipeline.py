@@ -141,7 +141,7 @@ class Pipeline:
             data = tomllib.loads(text) if path.suffix.lower() == ".toml" else json.loads(text)
         except OSError as error:
             raise ArgumentError(f"pipeline file {path}: {error.strerror or error}") from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ArgumentError(f"pipeline file {path} can't be read: {error}") from error
         if not isinstance(data, dict):
             raise ArgumentError(f"pipeline file {path}: a table with 'steps' is needed")

@@ -20,6 +20,7 @@ from typing import IO, Any, Final, Generic, Protocol, TypeVar
 
 from ctfast.batch.atomic import replacing
 from ctfast.batch.held import hold
+from ctfast.batch.parsing import parsed_json
 from ctfast.errors import MachineError, UsageError
 
 R = TypeVar("R")
@@ -59,7 +60,7 @@ class JsonLines:
     def decode(self, text: bytes) -> dict[str, Any] | None:
         """The object; None for anything else."""
         try:
-            data = json.loads(text)
+            data = parsed_json(text)
         except ValueError:
             return None
         return data if isinstance(data, dict) else None

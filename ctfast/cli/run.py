@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -87,6 +88,12 @@ def run(
     workers: Workers = None,
     pool: Annotated[str, typer.Option(metavar="WORD", help=f"Kind of workers: {words(POOLS)}.")] = "auto",
     shard: Annotated[str | None, typer.Option(metavar="I/N", help="Only the i-th of n parts, such as 2/8.")] = None,
+    allow_large: Annotated[
+        bool,
+        typer.Option(
+            "--allow-large", help="Take filters that reach far beyond the image (slow).", rich_help_panel=_PIPELINE
+        ),
+    ] = False,
     on_error: Annotated[str, typer.Option(metavar="WORD", help=f"At a bad file: {words(ON_ERROR)}.")] = "skip",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, do nothing.")] = False,
 ) -> None:
@@ -101,6 +108,8 @@ def run(
     from ctfast.runner.console import print_plan, print_report
     from ctfast.runner.options import RunOptions, parse_shard
 
+    if allow_large:
+        os.environ["CTFAST_ALLOW_LARGE"] = "1"  # for worker processes too
     options = RunOptions(
         backend=backend,
         workers=workers,

@@ -16,7 +16,7 @@ from numpy.typing import DTypeLike
 from ctfast import backend
 from ctfast.dispatch import transfer
 from ctfast.dispatch.arrays import Images, as_images, from_host, host_out, with_channel
-from ctfast.dispatch.checks import check_params
+from ctfast.dispatch.checks import check_params, check_reach
 from ctfast.dispatch.containers import Task, container
 from ctfast.dispatch.device_errors import device_errors
 from ctfast.errors import ArgumentError, DTypeError, ShapeError
@@ -179,6 +179,7 @@ def _image(name: str, params: Params, dtype: DTypeLike | None, images: Images, c
     run, wanted, checked = prepare(
         name, batch.dtype, params, chosen=chosen, dtype=dtype, out=None if view is None else view.dtype
     )
+    check_reach(OPERATIONS[name], checked, shape)
     xp: Any = np if images.device is None else transfer.gpu()
     if view is None:
         result = (empty if xp is np else xp.empty)(batch.shape, wanted)

@@ -15,6 +15,7 @@ import numpy as np
 from ctfast import backend
 from ctfast.dispatch.arrays import Images, as_images, from_host, with_channel
 from ctfast.dispatch.call import call, dispatched, prepare
+from ctfast.dispatch.checks import check_reach
 from ctfast.dispatch.containers import Task, container
 from ctfast.dispatch.statistics import RESULTS, kernel_params, needs_all_pixels, statistic
 from ctfast.dispatch.steps import Step, naming_step
@@ -70,6 +71,17 @@ def check_chain(dtype: np.dtype[Any], steps: Sequence[Step], chosen: str) -> Che
     return CheckedChain(links, dtype, any(not link.is_statistic for link in links))
 
 
+def check_steps(steps: Sequence[Step], shape: tuple[int, ...]) -> None:
+    """Refuse filters that look much further than images of this shape go.
+
+    Raises:
+        ArgumentError: says which step.
+    """
+    for number, step in enumerate(steps, 1):
+        with naming_step(number, step):
+            check_reach(step.spec, step.params, shape)
+
+
 def run_steps(image: Any, steps: Sequence[Step], backend_name: str | None) -> PipelineResult:
     """Run all steps: as one chain where the backend has one, else one by one."""
     if apply := container(image):
@@ -77,6 +89,7 @@ def run_steps(image: Any, steps: Sequence[Step], backend_name: str | None) -> Pi
         return apply(Task(again, tuple(step.operation for step in steps)), image, None)
     with naming_step(1, steps[0]):
         images = as_images(image)
+    check_steps(steps, images.shape)
     # Taken to the device once and back once, not at every step.
     result: PipelineResult = dispatched(images, backend_name, partial(_run, steps), splits=not _needs_all_pixels(steps))
     return replace(result, image=with_channel(result.image, images)) if images.channel else result

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from numbers import Integral, Real
@@ -19,6 +20,10 @@ from ctkernels.contract import MODES, VOI_FUNCTIONS, Operation
 
 MAX_BINS: Final = 1 << 24
 MAX_CLAHE_BINS: Final = 1 << 16
+FREE_REACH: Final = 1024
+"""Pixels to each side that a filter may look at however small the image is; else twice the image."""
+MAX_SIDE: Final = (1 << 16) - 1
+"""Rows or columns of the largest DICOM image: a window or blur beyond it is a slip of the keyboard."""
 
 
 _PLAIN: Final = (bool, int, float, str, tuple, list, type(None))
@@ -26,7 +31,15 @@ _PLAIN: Final = (bool, int, float, str, tuple, list, type(None))
 
 def _fail(name: str, value: Any, allowed: str) -> ArgumentError:
     kind = "" if isinstance(value, _PLAIN) else f" ({type(value).__module__}.{type(value).__qualname__})"
-    return ArgumentError(f"{name}={value!r}{kind}: {allowed}")
+    return ArgumentError(f"{name}={_shown(value)}{kind}: {allowed}")
+
+
+def _shown(value: Any) -> str:
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # a number of more digits than Python writes, lists in lists in lists
+        return "(a value too large to show)"
+    return text if len(text) <= 200 else f"{text[:100]}...{text[-20:]}"
 
 
 def _as_number(value: Any) -> Any:
@@ -46,23 +59,31 @@ def _is_whole(value: Any) -> bool:
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
+def _is_finite(value: Any) -> bool:
+    """Whether a real number is finite as a float."""
+    try:
+        return _is_real(value) and math.isfinite(value)
+    except OverflowError:  # an integer of hundreds of digits
+        return False
+
+
 def number(name: str, value: Any) -> float:
     """A finite number."""
-    if not _is_real(value) or not math.isfinite(value):
+    if not _is_finite(value):
         raise _fail(name, value, "a finite number is allowed")
     return float(value)
 
 
 def positive(name: str, value: Any) -> float:
     """A finite number above 0."""
-    if not _is_real(value) or not math.isfinite(value) or value <= 0:
+    if not _is_finite(value) or value <= 0:
         raise _fail(name, value, "a finite number above 0 is allowed")
     return float(value)
 
 
 def not_negative(name: str, value: Any) -> float:
     """A finite number of at least 0."""
-    if not _is_real(value) or not math.isfinite(value) or value < 0:
+    if not _is_finite(value) or value < 0:
         raise _fail(name, value, "a finite number of at least 0 is allowed")
     return float(value)
 
@@ -87,23 +108,23 @@ def odd_size(name: str, value: Any) -> tuple[int, int]:
     return _whole_pair(
         name,
         value,
-        "an odd whole number of at least 1, or a pair (rows, columns) of them, is allowed",
-        lambda v: v >= 1 and v % 2 == 1,
+        f"an odd whole number from 1 to {MAX_SIDE:,}, or a pair (rows, columns) of them, is allowed",
+        lambda v: 1 <= v <= MAX_SIDE and v % 2 == 1,
     )
 
 
 def grid(name: str, value: Any) -> tuple[int, int]:
     """Tile grid, (rows, columns)."""
     return _whole_pair(
-        name, value, "a pair (rows, columns) of whole numbers of at least 1 is allowed", lambda v: 1 <= v <= 1024
+        name, value, "a pair (rows, columns) of whole numbers from 1 to 1,024 is allowed", lambda v: 1 <= v <= 1024
     )
 
 
 def sigma(name: str, value: Any) -> tuple[float, float]:
     """Standard deviation in pixels, one number or (rows, columns)."""
-    allowed = "a number above 0, or a pair (rows, columns) of them, in pixels is allowed"
+    allowed = f"a number above 0 and up to {MAX_SIDE:,}, or a pair (rows, columns) of them, in pixels is allowed"
     both = (value, value) if _is_real(value) else _pair(name, value, allowed)
-    if not all(_is_real(v) and math.isfinite(v) and v > 0 for v in both):
+    if not all(_is_finite(v) and 0 < v <= MAX_SIDE for v in both):
         raise _fail(name, value, allowed)
     return float(both[0]), float(both[1])
 
@@ -123,7 +144,7 @@ def optional_range(name: str, value: Any) -> tuple[float, float] | None:
         return None
     allowed = "a pair (low, high) of finite numbers with low < high, or None, is allowed"
     low, high = _pair(name, value, allowed)
-    if not (_is_real(low) and _is_real(high) and math.isfinite(low) and math.isfinite(high) and low < high):
+    if not (_is_finite(low) and _is_finite(high) and low < high):
         raise _fail(name, value, allowed)
     return float(low), float(high)
 
@@ -136,7 +157,7 @@ def optional_mask_range(name: str, value: Any) -> tuple[float, float] | None:
     low, high = _pair(name, value, allowed)
     low = -math.inf if low is None else low
     high = math.inf if high is None else high
-    if not (_is_real(low) and _is_real(high) and low <= high):
+    if not (all(_is_finite(v) or v in (-math.inf, math.inf) for v in (low, high)) and low <= high):
         raise _fail(name, value, allowed)
     return float(low), float(high)
 
@@ -147,7 +168,7 @@ def optional_wide_range(name: str, value: Any) -> tuple[float, float] | None:
         return None
     allowed = "a pair (low, high) of finite numbers with low <= high, or None, is allowed"
     low, high = _pair(name, value, allowed)
-    if not (_is_real(low) and _is_real(high) and math.isfinite(low) and math.isfinite(high) and low <= high):
+    if not (_is_finite(low) and _is_finite(high) and low <= high):
         raise _fail(name, value, allowed)
     return (float(low), float(high)) if low < high else (float(low) - 0.5, float(high) + 0.5)
 
@@ -196,7 +217,7 @@ def edges(name: str, value: Any) -> tuple[float, ...]:
         values = (value,) if _is_real(value) else tuple(value)
     except TypeError:
         raise _fail(name, value, allowed) from None
-    numbers = all(_is_real(v) and math.isfinite(v) for v in values)
+    numbers = all(map(_is_finite, values))
     if not numbers or not 1 <= len(values) <= 254 or any(a >= b for a, b in itertools.pairwise(values)):
         raise _fail(name, value, allowed)
     return tuple(float(v) for v in values)
@@ -220,6 +241,20 @@ CHECKS: Final[Mapping[str, Callable[[str, Any], Any]]] = {
     "sigma": sigma,
     "voi_function": _choice(VOI_FUNCTIONS),
 }
+
+
+def check_reach(operation: Operation, params: Mapping[str, Any], shape: tuple[int, ...]) -> None:
+    """Refuse a filter that looks much further than the image goes: its cost grows with that, its result does not.
+
+    Raises:
+        ArgumentError: unless the environment variable ``CTFAST_ALLOW_LARGE`` is set.
+    """
+    for reach, side in zip(reversed(operation.halo(params)), reversed(shape)):
+        if reach > max(FREE_REACH, 2 * side) and os.environ.get("CTFAST_ALLOW_LARGE", "0") in ("", "0"):
+            raise ArgumentError(
+                f"{operation.name} would look at {reach:,} pixels to each side, the image has {side:,}: smaller values "
+                "are allowed (see its parameters), or CTFAST_ALLOW_LARGE=1 (ctfast run --allow-large)"
+            )
 
 
 def check_params(operation: Operation, values: Mapping[str, Any]) -> dict[str, Any]:

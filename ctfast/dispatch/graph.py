@@ -14,7 +14,7 @@ from typing import Any
 from ctfast import backend as backends
 from ctfast.dispatch.arrays import Images, as_images
 from ctfast.dispatch.call import check_out
-from ctfast.dispatch.chain import check_chain, fits
+from ctfast.dispatch.chain import check_chain, check_steps, fits
 from ctfast.dispatch.device_errors import device_errors
 from ctfast.dispatch.steps import Step, naming_step
 from ctfast.dispatch.transfer import gpu, runs_here
@@ -33,6 +33,7 @@ class PipelineGraph:
         _check_place(images, out)
         if not fits(steps, "gpu"):
             raise ArgumentError("a histogram without value_range must wait for the pixels, which can't be recorded")
+        check_steps(steps, images.shape)
         self._chain = chain = check_chain(images.batch.dtype, steps, "gpu")
         if out is not None and not chain.makes_image:
             raise ArgumentError("out= was given, but no step changes the image: leave it away")

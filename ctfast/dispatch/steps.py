@@ -100,7 +100,7 @@ def as_step(number: int, step: Step | Mapping[str, Any]) -> Step:
         if operation is None:
             raise ArgumentError("'operation' is missing")
         return Step(operation, **params)
-    except (CTFastError, TypeError, ValueError) as error:
+    except (CTFastError, TypeError, ValueError, RecursionError) as error:
         raise ArgumentError(f"step {number}: {error}") from error
 
 

@@ -30,6 +30,7 @@ class Header:
         spaced: Whether it says how far apart they are.
         data_bytes: Bytes of pixel data; None where only decoding tells.
         compressed: Whether they are compressed.
+        text: Whether they are numbers as text, at least a digit and a space each.
         inflate: Gives the pixels of a shape and dtype where SimpleITK is not to decode them.
         slope, intercept: What turns stored values into those that are meant.
     """
@@ -38,6 +39,7 @@ class Header:
     spaced: bool
     data_bytes: int | None
     compressed: bool
+    text: bool = False
     inflate: Callable[[tuple[int, ...], np.dtype], np.ndarray] | None = None
     slope: float = 1.0
     intercept: float = 0.0
@@ -67,6 +69,8 @@ def read_by_sitk(request: Request, name: str, header: Header) -> Image:
     shape = image_shape(tuple(axes[::-1]))
     dtype = _dtype(reader)
     check_declared(shape, dtype.itemsize, request.limits, stored=header.data_bytes, compressed=header.compressed)
+    if header.text:
+        check_declared(shape, 2, request.limits, stored=request.path.stat().st_size)
     if header.inflate is None:
         with _short_errors():
             volume = reader.Execute()  # by name, because the view below does not keep it

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
@@ -28,6 +31,10 @@ def image_shape(shape: tuple[int, ...], *, trailing: bool = False) -> tuple[int,
     if len(kept) not in (2, 3) or min(kept) < 1:
         raise FileFormatError(f"shape {shape} is no image; (H, W) and (frames, H, W) are read: save one volume a file")
     return kept
+
+
+_PATTERN: Final = re.compile(r"([^\s%]*%0?\d?d[^\s%]*)\s+(\d{1,9})\s+(\d{1,9})(?:\s+(\d{1,9}))?(?:\s.*)?")
+_MOST_FILES: Final = 100_000
 
 
 def check_declared(
@@ -90,6 +97,29 @@ def as_stored(pixels: np.ndarray, geometry: Geometry | None) -> tuple[np.ndarray
         turn = geometry.turn_to(geometry.stored, len(pixels))
         geometry, pixels = geometry.turned(turn, pixels.shape), turn.of(pixels)
     return pixels, geometry
+
+
+def listed_bytes(header: Path, name: str, lines: Sequence[str]) -> int:
+    """Bytes of the files that hold the pixels of a volume together.
+
+    Args:
+        header: The file that names them.
+        name: ``LIST``, or a pattern with its numbers: ``slice%03d.raw 1 50 1``.
+        lines: Their names, one a line, after ``LIST``.
+
+    Raises:
+        FileFormatError: If one is not there, or for another pattern.
+    """
+    names: Sequence[str] = [line.strip() for line in lines if line.strip()]
+    if "%" in name:
+        pattern = _PATTERN.fullmatch(name.strip())
+        numbers = range(int(pattern[2]), int(pattern[3]) + 1, max(int(pattern[4] or 1), 1)) if pattern else range(0)
+        if pattern is None or len(numbers) > _MOST_FILES:
+            raise FileFormatError(
+                f"pixels in {name!r}: a name with its first, last and next number is read, as a%d 1 9 1"
+            )
+        names = [pattern[1] % number for number in numbers]
+    return sum(beside(header, each).stat().st_size for each in names)
 
 
 def beside(header: Path, name: str) -> Path:

@@ -29,8 +29,8 @@ import numpy as np
 
 from ctfast.errors import ArgumentError, FileFormatError
 from ctfast.files._convert import native
-from ctfast.files._sitk import UNITS_KEY, Header, header_text, read_by_sitk
-from ctfast.files._volume import as_stored, beside
+from ctfast.files._sitk import HEADER_BYTES, UNITS_KEY, Header, header_text, read_by_sitk
+from ctfast.files._volume import as_stored, beside, listed_bytes
 from ctfast.files.image import Image, Request, WriteOptions
 
 _LAST: Final = re.compile(rb"^ElementDataFile\s*=\s*(\S[^\r\n]*)\r?\n", re.MULTILINE)
@@ -56,8 +56,8 @@ def _header(request: Request) -> Header:
     if "elementdatafile" not in fields:
         raise FileFormatError("no ElementDataFile: the header is cut off, copy the file again")
     compressed = _is_true(fields.get("compresseddata", "False"))
-    data_bytes = _data_bytes(request.path, fields, length)
-    if compressed and (data_bytes is None or fields.get("headersize", "0") != "0"):
+    binary = _is_true(fields.get("binarydata", "True"))
+    if compressed and (_several(fields) or not binary or fields.get("headersize", "0") != "0"):
         raise FileFormatError(
             "compressed data in a list of files, as text or behind a header; write it as one .mha file"
         )
@@ -65,8 +65,9 @@ def _header(request: Request) -> Header:
         placed=any(key in fields for key in ("transformmatrix", "rotation", "orientation"))
         and any(key in fields for key in ("offset", "position", "origin")),
         spaced="elementspacing" in fields or "elementsize" in fields,
-        data_bytes=data_bytes,
+        data_bytes=_data_bytes(request.path, fields, length) if binary else None,  # text has no fixed size
         compressed=compressed,
+        text=not binary,
         inflate=partial(_inflated, request.path, fields, length) if compressed else None,
         slope=_number(fields, "elementtointensityfunctionslope", 1.0),
         intercept=_number(fields, "elementtointensityfunctionoffset", 0.0),
@@ -97,15 +98,20 @@ def _end(head: bytes) -> int:
     return last.end() if last else -1
 
 
-def _data_bytes(path: Path, fields: dict[str, str], length: int) -> int | None:
+def _data_bytes(path: Path, fields: dict[str, str], length: int) -> int:
     name = fields["elementdatafile"]
-    if not _is_true(fields.get("binarydata", "True")):
-        return None  # numbers as text have no fixed size
     if name.upper() in _LOCAL:
         return path.stat().st_size - length
-    if name.upper().startswith("LIST") or "%" in name:
-        return None
+    if _several(fields):
+        with path.open("rb") as file:
+            file.seek(length)
+            return listed_bytes(path, name, file.read(HEADER_BYTES).decode("latin-1").splitlines())
     return beside(path, name).stat().st_size
+
+
+def _several(fields: dict[str, str]) -> bool:
+    name = fields["elementdatafile"]
+    return name.upper().startswith("LIST") or "%" in name
 
 
 def _number(fields: dict[str, str], key: str, default: float) -> float:

@@ -26,6 +26,7 @@ import numpy as np
 
 from ctfast.errors import FileFormatError
 from ctfast.files._convert import count_nonfinite, linear, native, to_supported
+from ctfast.files._volume import check_declared
 from ctfast.files.formats import inflated
 from ctfast.files.geometry import Geometry
 from ctfast.files.image import Image, MetaValue, Request, Units, WriteOptions
@@ -45,7 +46,7 @@ def read_nifti(request: Request) -> Image:
     """
     import nibabel
 
-    path, limits, allocate = request.path, request.limits, request.allocate
+    path, allocate = request.path, request.allocate
     volume = _load(path, request.head)
     header = volume.header
     if not isinstance(volume, nibabel.Nifti1Image | nibabel.Nifti2Image):
@@ -54,10 +55,7 @@ def read_nifti(request: Request) -> Image:
     dtype = header.get_data_dtype()
     if dtype.name not in _DTYPES:
         raise FileFormatError(f"pixels of type {dtype} are not supported; one number a pixel is needed")
-    needed = math.prod(shape) * dtype.itemsize
-    needed += int(volume.dataobj.offset)  # of a compressed file, all before the pixels is inflated as well
-    if needed > limits.max_bytes or shape[-1] > limits.max_frames:
-        raise FileFormatError(f"{shape} {dtype} needs {needed} bytes; the limit is {limits.max_bytes}")
+    _check_size(request, shape, dtype, int(volume.dataobj.offset))
     stored = np.asarray(volume.dataobj.get_unscaled()).reshape(shape, order="F").T
     zooms = [*map(float, header.get_zooms()[:3]), 0.0, 0.0][:3]
     scale = _MILLIMETRES.get(header.get_xyzt_units()[0])
@@ -88,6 +86,16 @@ def read_nifti(request: Request) -> Image:
     elif scale is not None and min(zooms[:2]) > 0 and all(map(math.isfinite, zooms)):
         spacing, meta["slice_spacing"] = (zooms[1] * scale, zooms[0] * scale), zooms[2] * scale
     return Image(pixels, _units_of(header), path, "nifti", None, spacing, meta, geometry)
+
+
+def _check_size(request: Request, shape: tuple[int, ...], dtype: np.dtype, offset: int) -> None:
+    """nibabel takes the memory for all pixels before it reads the first, and inflates all that lies before them."""
+    size = request.path.stat().st_size
+    check_declared(shape[::-1], dtype.itemsize, request.limits)
+    if request.head.startswith(b"\x1f\x8b"):
+        check_declared((offset + math.prod(shape) * dtype.itemsize,), 1, request.limits, stored=size, compressed=True)
+    else:
+        check_declared(shape[::-1], dtype.itemsize, request.limits, stored=size - offset)
 
 
 def _geometry(header: Any, scale: float) -> Geometry | None:

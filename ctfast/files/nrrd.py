@@ -26,7 +26,7 @@ import numpy as np
 from ctfast.errors import ArgumentError, FileFormatError
 from ctfast.files._convert import native
 from ctfast.files._sitk import UNITS_KEY, Header, header_text, read_by_sitk
-from ctfast.files._volume import as_stored, beside
+from ctfast.files._volume import as_stored, beside, listed_bytes
 from ctfast.files.image import Image, Request, WriteOptions
 
 _SPACES: Final = tuple(
@@ -59,8 +59,9 @@ def _header(request: Request) -> Header:
     return Header(
         placed=fields.get("space", "").lower() in (*_SPACES, *_SHORT) and "spacedirections" in fields,
         spaced="spacings" in fields or "spacedirections" in fields,
-        data_bytes=None if encoding in _TEXT else _data_bytes(request.path, fields, length),
+        data_bytes=None if encoding in _TEXT else _data_bytes(request.path, fields, text, length),
         compressed=encoding in _GZIP,
+        text=encoding in _TEXT and "datafile" not in fields,
     )
 
 
@@ -69,12 +70,12 @@ def _end(head: bytes) -> int:
     return blank.end() if blank else -1
 
 
-def _data_bytes(path: Path, fields: dict[str, str], length: int) -> int | None:
+def _data_bytes(path: Path, fields: dict[str, str], text: str, length: int) -> int:
     name = fields.get("datafile")
     if name is None:
         return path.stat().st_size - length
     if name.upper().startswith("LIST") or "%" in name:
-        return None
+        return listed_bytes(path, name, re.split(r"LIST[^\n]*\n", text, maxsplit=1)[-1].splitlines())
     return beside(path, name).stat().st_size
 
 

@@ -7,14 +7,13 @@ moment leaves the checkpoints before or after, and folders that the record does 
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import shutil
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 import jax
@@ -22,6 +21,7 @@ import numpy as np
 
 from ctfast import __version__
 from ctfast.batch.atomic import write_json
+from ctfast.batch.parsing import parsed_json
 from ctfast.errors import FileFormatError
 
 FORMAT: Final = 1
@@ -81,7 +81,7 @@ class CheckpointStore:
             FileFormatError: If it is missing, damaged or of another version.
         """
         try:
-            data = json.loads(self.file.read_text(encoding="utf-8"))
+            data = parsed_json(self.file.read_text(encoding="utf-8"))
             version, checkpoints, facts = data["format"], data["checkpoints"], data["facts"]
         except FileNotFoundError:
             raise FileFormatError(
@@ -94,6 +94,8 @@ class CheckpointStore:
                 f"{self.file} has format {version} (ctfast {data.get('ctfast')}), this ctfast {__version__} reads "
                 f"{FORMAT}: use that ctfast, or train again"
             )
+        if not isinstance(facts, dict) or not _names_files(checkpoints):
+            raise FileFormatError(f"{self.file} is no record of checkpoints in {self.folder}: train again")
         return Record(checkpoints, facts)
 
     def read(self, name: str, kind: str, like: Any) -> Any:
@@ -131,6 +133,22 @@ class CheckpointStore:
             raise FileFormatError(f"{path} has {actual} bytes, {size} were written: {_other(name)}, or train again")
         if _checksum(path) != checksum:
             raise FileFormatError(f"{path} was changed or damaged: {_other(name)}, or train again")
+
+
+def _names_files(checkpoints: Any) -> bool:
+    """Whether a record is of the form that ``commit`` writes, and every file in it lies in the checkpoints' folder."""
+    try:
+        items = [item for kinds in checkpoints.values() for item in kinds.values()]
+        files = [(item["folder"], file, *kept) for item in items for file, kept in item["files"].items()]
+        inside = all(
+            Path(folder).name == folder not in ("", "..")
+            and not PurePosixPath(file).is_absolute()
+            and ".." not in PurePosixPath(file).parts
+            for folder, file, _, _ in files
+        )
+        return inside and all(item["folder"] and type(item["folder"]) is str for item in items)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return False
 
 
 def _other(name: str) -> str:

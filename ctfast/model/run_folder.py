@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from ctfast import __version__
 from ctfast.batch.atomic import write_json, write_text
 from ctfast.batch.held import contents
+from ctfast.batch.parsing import parsed_json
 from ctfast.errors import ArgumentError, FileFormatError, UsageError
 from ctfast.model.caching import use_compilation_cache
 from ctfast.model.checkpoint import FORMAT, NAMES, CheckpointStore
@@ -124,7 +125,7 @@ def load_run(path: str | Path, which: str = "best") -> TrainedModel:
         preprocessing = Preprocessing.from_dict(data["preprocessing"])
         classes = tuple(map(str, data["classes"]))
         training = TrainConfig.from_dict(data["training"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise FileFormatError(f"{run.config_file} is damaged ({error}): train again") from error
     weights = run.checkpoints.read(which, "weights", empty_weights(config))
     return TrainedModel.of(model_from(config, weights, training.path), preprocessing, classes, training)
@@ -147,7 +148,7 @@ class RunFolder:
             FileFormatError: If it is missing, damaged or of another version.
         """
         try:
-            data = json.loads(self.config_file.read_text(encoding="utf-8"))
+            data = parsed_json(self.config_file.read_text(encoding="utf-8"))
             version = data["format"]
         except (FileNotFoundError, NotADirectoryError):
             raise FileFormatError(f"{self.path} is no run folder of ctfast: it has no config.json") from None

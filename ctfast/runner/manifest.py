@@ -10,18 +10,27 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypedDict, cast
 
 from ctfast.batch.atomic import replacing
 from ctfast.batch.cells import safe_cell
 from ctfast.batch.journal import Journal, JsonLines
+from ctfast.errors import UsageError
 
 Shard = tuple[int, int] | None
 STALE: Final = ".stale"
 """Added to the name of an output that is no longer what the manifest says: its input fails now, or ``overwrite`` came
 with another pipeline. It is not removed, because it may be all that is left of an input; a new output removes it."""
+
+
+_KINDS: Final[Mapping[str, tuple[type, ...]]] = {
+    **dict.fromkeys(("input", "output", "status", "error", "pipeline", "output_hash", "input_hash", "units"), (str,)),
+    **dict.fromkeys(("started", "input_mtime", "input_bytes", "output_bytes"), (float, int)),
+    "inputs": (list,),
+}
+"""What a run reads of earlier lines."""
 
 
 class Row(TypedDict):
@@ -86,7 +95,7 @@ def read_rows(out: Path, shard: Shard = None) -> list[Row]:
         paths = _paths(out, shard)
         latest: dict[str, Row] = {}
         for path in paths:
-            for row in map(_row_of, Journal(path, JsonLines()).records()):
+            for row in (_row_of(path, line) for line in Journal(path, JsonLines()).records()):
                 # What was left out has no output and is known by its input.
                 key = row["output"] or row["input"]
                 if key not in latest or _age(row) >= _age(latest[key]):
@@ -100,14 +109,20 @@ def _paths(out: Path, shard: Shard) -> list[Path]:
     return sorted([*out.glob(name), *out.glob(name.replace(".jsonl", ".*.jsonl"))])
 
 
-def _row_of(line: dict[str, Any]) -> Row:
-    """A line as it is written today; earlier versions called the units ``values`` and did not note the time."""
+def _row_of(path: Path, line: dict[str, Any]) -> Row:
+    """A line as it is written today; earlier versions called the units ``values`` and did not note the time.
+
+    Raises:
+        UsageError: It is no line of a manifest.
+    """
     line.setdefault("units", line.get("values", "unknown"))
     line["values"] = line["units"]
     line.setdefault("started", 0.0)
     line.setdefault("inputs", [])
     line.setdefault("output_bytes", 0)
     line.setdefault("output_hash", "")
+    if any(type(line.get(name)) not in kinds for name, kinds in _KINDS.items()):
+        raise UsageError(f"{path} holds lines that are no rows of a run: choose another folder, or move the file away")
     return cast(Row, line)
 
 

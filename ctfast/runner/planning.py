@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ from ctfast import backend as backends
 from ctfast.batch.atomic import write_json
 from ctfast.batch.choices import Axes, Orient, UnitsChoice
 from ctfast.batch.limits import bytes_per_file
+from ctfast.batch.parsing import parsed_json
 from ctfast.batch.stamp import sha256_of, unchanged
 from ctfast.batch.workers import bounded_map
 from ctfast.errors import UsageError
@@ -268,7 +268,7 @@ def _is_done(task: Task, finished: Mapping[str, Row], settings: Settings, verify
 def read_run_file(out: Path) -> dict[str, Any] | None:
     """What an earlier run said about itself, or None; earlier versions called the units ``values``."""
     try:
-        data = json.loads((out / RUN_FILE).read_text(encoding="utf-8"))
+        data = parsed_json((out / RUN_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     if not isinstance(data, dict):

@@ -55,7 +55,7 @@ def _locations(out: Path) -> dict[tuple[str, float], Location]:
         (line["output"], line.get("started", 0.0)): (path, start)  # the first versions did not note it
         for path in sorted(out.glob("statistics*.jsonl"))
         for start, line in Journal(path, JsonLines()).located()
-        if "output" in line
+        if isinstance(line.get("output"), str) and isinstance(line.get("started", 0.0), float)
     }
 
 

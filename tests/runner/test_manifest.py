@@ -132,14 +132,18 @@ def test_the_latest_of_several_manifests_counts(make_folder: Make, tmp_path: Pat
     assert np.load(out / "statistics.npz")["counts"][0].sum() == 25
 
 
+PLAIN = {**dict.fromkeys(("input", "error", "pipeline", "input_hash"), ""), "input_mtime": 0.0, "input_bytes": 0}
+"""What the first versions wrote beside output and status."""
+
+
 def test_between_lines_without_a_time_a_finished_file_counts(tmp_path: Path) -> None:
     for name, status in (("manifest.1-of-2.jsonl", "ok"), ("manifest.jsonl", "failed")):
-        (tmp_path / name).write_text(json.dumps({"output": "a", "status": status}) + "\n")
+        (tmp_path / name).write_text(json.dumps({**PLAIN, "output": "a", "status": status}) + "\n")
     assert [row["status"] for row in read_rows(tmp_path)] == ["ok"]
 
 
 def test_read_rows_survives_half_lines(tmp_path: Path) -> None:
-    line = json.dumps({"output": "a", "status": "ok"})
+    line = json.dumps({**PLAIN, "output": "a", "status": "ok"})
     (tmp_path / "manifest.jsonl").write_text(f'{line}\n{{"output": "b", "sta')
     assert [row["output"] for row in read_rows(tmp_path)] == ["a"]
 

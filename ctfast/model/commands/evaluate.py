@@ -6,7 +6,6 @@ Not a medical device.
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -21,6 +20,7 @@ from ctfast.batch.atomic import replacing, write_json
 from ctfast.batch.cells import safe_cell
 from ctfast.batch.held import claimed, contents
 from ctfast.batch.notice import NOT_A_DEVICE
+from ctfast.batch.parsing import parsed_json
 from ctfast.batch.progress import Progress, no_progress
 from ctfast.errors import ArgumentError, FileFormatError, UsageError
 from ctfast.model.commands.options import EvaluateOptions
@@ -202,7 +202,7 @@ def _training_warning(dataset: Dataset, run: Path) -> list[str]:
     from ctfast.model.run_folder import RunFolder
 
     try:
-        seen = seen_before(dataset, json.loads(RunFolder(run).data_file.read_text(encoding="utf-8")))
+        seen = seen_before(dataset, parsed_json(RunFolder(run).data_file.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return [f"{run} does not say which slices it was trained on: make sure that these are others"]
     if not seen:

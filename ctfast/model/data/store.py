@@ -9,7 +9,6 @@ are removed.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import tempfile
@@ -26,6 +25,7 @@ from ctfast.batch.atomic import write_json
 from ctfast.batch.cache_folder import user_cache
 from ctfast.batch.choices import UnitsChoice
 from ctfast.batch.limits import available_bytes
+from ctfast.batch.parsing import parsed_json
 from ctfast.batch.progress import Progress
 from ctfast.batch.stamp import stamp_of
 from ctfast.errors import UsageError
@@ -73,7 +73,7 @@ class Cache:
     def find(self) -> Kept | None:
         """What an earlier run left, if it is whole."""
         try:
-            facts = json.loads((self.final / _FACTS).read_text(encoding="utf-8"))
+            facts = parsed_json((self.final / _FACTS).read_text(encoding="utf-8"))
             decoded = [
                 Decoded(**{**d, "hashes": tuple(d["hashes"]), "shape": tuple(d["shape"])}) for d in facts["files"]
             ]

@@ -19,6 +19,9 @@ from ctfast.model.exchange._keras_config import EXPECTED, NAME
 Weights = tuple[NDArray[np.float32], NDArray[np.float32]]
 """Kernel and bias."""
 
+_SMALL: Final = 64 << 20
+_RATIO: Final = 100
+"""Weights hardly compress; declared sizes beyond both are no weights."""
 _NUMBERED: Final = re.compile(r"(conv2d|dense)(?:_(\d+))?")
 _WITHOUT_WEIGHTS: Final = re.compile(r"(max_pooling2d|flatten|dropout|input_layer|top_level_model_weights)(_\d+)?")
 
@@ -89,6 +92,10 @@ def _pair(arrays: list[Any], name: str, file: str) -> Weights:
     if len(arrays) != 2 or not all(np.issubdtype(a.dtype, np.floating) for a in arrays):
         shapes = ", ".join(f"{a.shape} {a.dtype}" for a in arrays) or "nothing"
         raise FileFormatError(f"{file}: layer {name} holds {shapes} where a float kernel and a bias are needed")
+    for array in arrays:
+        stored = array.id.get_storage_size()
+        if array.nbytes > max(_SMALL, _RATIO * stored):
+            raise FileFormatError(f"{file}: layer {name} declares {array.nbytes} bytes, {stored} are there")
     kernel, bias = (np.asarray(a[()], np.float32) for a in arrays)
     return kernel, bias
 

@@ -14,7 +14,8 @@ from typing import Any, Final
 import numpy as np
 
 from ctfast.batch.atomic import write_bytes
-from ctfast.errors import ArgumentError, FileFormatError, missing_extra
+from ctfast.batch.parsing import parsed_json
+from ctfast.errors import ArgumentError, CTFastError, FileFormatError, missing_extra
 from ctfast.model.config import ModelConfig
 from ctfast.model.exchange._keras_config import NAME, architecture_json, read_architecture
 from ctfast.model.exchange._keras_weights import Weights, keras3_names, read_weights, write_by_name, write_keras3
@@ -52,7 +53,9 @@ def load_keras(path: str | Path, *, image_size: tuple[int, int] | None = None) -
             return _from_archive(file)
         with h5py.File(path, "r") as h5:
             return _from_h5(h5, file, image_size)
-    except (OSError, zipfile.BadZipFile, json.JSONDecodeError, UnicodeDecodeError, EOFError) as error:
+    except CTFastError:
+        raise
+    except Exception as error:  # a damaged HDF5 file or archive raises nearly everything
         raise FileFormatError(f"{file} is no Keras file, or damaged: {error}") from error
 
 
@@ -63,7 +66,7 @@ def _from_archive(file: str) -> Sequential4:
             raise FileFormatError(f"{file} is no .keras file: it has no {' and no '.join(sorted(missing))}")
         if archive.getinfo(_CONFIG).file_size > _MOST_JSON:
             raise FileFormatError(f"{file}: a {_CONFIG} of {archive.getinfo(_CONFIG).file_size} bytes is not believed")
-        architecture = read_architecture(json.loads(archive.read(_CONFIG)), file)
+        architecture = read_architecture(parsed_json(archive.read(_CONFIG)), file)
         most = 64 * _parameters(architecture.config) + (1 << 24)  # weights, an optimizer's state, and room to spare
         if archive.getinfo(_WEIGHTS).file_size > most:
             size = archive.getinfo(_WEIGHTS).file_size
@@ -75,7 +78,9 @@ def _from_archive(file: str) -> Sequential4:
 def _from_h5(h5: Any, file: str, image_size: tuple[int, int] | None) -> Sequential4:
     if "model_config" in h5.attrs:
         text = h5.attrs["model_config"]
-        architecture = read_architecture(json.loads(text if isinstance(text, str) else text.decode()), file)
+        if not isinstance(text, str | bytes):
+            raise FileFormatError(f"{file}: its model_config is {type(text).__name__}, not text")
+        architecture = read_architecture(parsed_json(text), file)
         return _filled(architecture.config, read_weights(h5, architecture.layer_names, file), file)
     weights = read_weights(h5, None, file)
     model = _filled(_config_of(weights, image_size, file), weights, file)

@@ -13,7 +13,7 @@ import numpy as np
 from flax import nnx
 
 from ctfast.batch.atomic import write_json
-from ctfast.errors import ArgumentError
+from ctfast.errors import ArgumentError, FileFormatError
 from ctfast.model.config import ModelConfig, TrainConfig
 from ctfast.model.data.record import record_of
 from ctfast.model.devices import Devices, wait_for_all
@@ -84,10 +84,13 @@ class RunState:
         if not (resume and folder.checkpoints.exists()):
             return
         record = folder.checkpoints.record()
-        self.history = list(record.facts["history"])
-        self.best_epoch = record.facts["best_epoch"]
-        self.stopped = record.facts["stopped"]
-        self._best_saved = record.checkpoints["best"]["weights"]
+        try:
+            self.history = [dict(row) for row in record.facts["history"]]
+            self.best_epoch = int(record.facts["best_epoch"])
+            self.stopped = record.facts["stopped"]
+            self._best_saved = record.checkpoints["best"]["weights"]
+        except (KeyError, TypeError, ValueError) as error:
+            raise FileFormatError(f"{folder.checkpoints.file} is damaged ({error!r}): train again") from error
         self._resumed = True
         if self._writes:
             folder.write_history(self.history)

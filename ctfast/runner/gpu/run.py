@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctfast.dispatch.arrays import Images, check_shape, has_channel
-from ctfast.dispatch.chain import CheckedChain, check_chain
+from ctfast.dispatch.chain import CheckedChain, check_chain, check_steps
 from ctfast.dispatch.device_errors import device_errors
 from ctfast.dispatch.steps import naming_step
 from ctfast.dispatch.transfer import gpu, streams
@@ -151,6 +151,7 @@ class _Run:
             return None  # the pipeline knows what to do with it
         with naming_step(1, self._settings.pipeline.steps[0]):
             check_shape(shape)
+        check_steps(self._settings.pipeline.steps, shape)
         key, chain, count = Key(shape[-2], shape[-1], dtype), self._chain(dtype), prod(shape[:-2])
         if count > self._fitting(key, chain):
             return None
