@@ -46,15 +46,18 @@ docs: $(VENV)/.dev
 	@echo "docs: build/site/index.html"
 
 # The wheel as a user gets it: checked, installed into an environment of its own, the core tests run against it.
-wheel: $(VENV)/.dev
+CLEAN = build/clean/bin/python
+CORE = __init__.py conftest.py cases.py cpu test_parity.py test_pipeline.py test_relied_on.py test_arguments.py
+wheel:
 	rm -rf build/dist build/clean
-	$(BIN)/python -m pip install --quiet build twine
-	$(BIN)/python -m build --outdir build/dist
-	$(BIN)/python -m twine check --strict build/dist/*
 	$(PYTHON) -m venv build/clean
-	build/clean/bin/pip install --quiet "$$(ls build/dist/*.whl)[dicom,nifti,report]" pytest hypothesis opencv-python-headless scikit-image pytest-benchmark
-	mkdir -p build/clean/tests && cp -r tests/__init__.py tests/conftest.py tests/cases.py tests/cpu tests/test_parity.py tests/test_pipeline.py tests/test_relied_on.py build/clean/tests
-	cd build/clean && bin/python -m pytest tests --import-mode=importlib -q
+	$(CLEAN) -m pip install --quiet build twine
+	$(CLEAN) -m build --outdir build/dist .
+	$(CLEAN) -m twine check --strict build/dist/*
+	$(CLEAN) -m pip install --quiet "$$(ls build/dist/*.whl)[dicom,report]" hypothesis opencv-python-headless pytest scikit-image
+	mkdir build/clean/tests && cp -r $(CORE:%=tests/%) build/clean/tests
+	touch build/clean/pytest.ini # so that no setting of ours puts the sources before what is installed
+	cd build/clean && bin/python -m pytest --import-mode=importlib -q tests
 
 clean:
 	rm -rf $(VENV) demo-output

@@ -13,7 +13,7 @@ On a GPU the work is put on the current stream (CuPy's; for torch arrays, torch'
 with JAX arrays wait for their result, as JAX can't be told to keep its memory until then.
 
 All raise ``ctfast.errors``: ``DTypeError``, ``ShapeError``, ``ArgumentError``, ``BackendUnavailableError``. What NaN
-and infinities do is said in each function and listed in :mod:`ctkernels.reference`.
+and infinities do is said in each function and listed in ``ctkernels.reference``.
 """
 
 from __future__ import annotations

@@ -20,7 +20,9 @@ from ctkernels.contract import OPERATIONS, SAME
 
 def presets() -> str:
     """What each preset is for."""
-    rows = [f"| `{p.name}` | {p.use} | {p.limits} |" for p in PRESETS.values()]
+    rows = [f"| `{p.name}` | {p.use} | {p.limits} |" for p in PRESETS.values() if not p.name.endswith("-plain")]
+    plain = PRESETS["lung-plain"]
+    rows.append(f"| `{plain.name}`, and so on | the same without CLAHE | {plain.limits} |")
     return "\n".join(["| preset | for | limits |", "|---|---|---|", *rows])
 
 
@@ -29,13 +31,13 @@ def formats() -> str:
     rows = []
     words = {row.name: row for row in WRITTEN}
     for row in READ:
-        extra = f"`ctfast[{row.extra}]`" if row.extra else ""
+        extra = f"`{row.extra}`" if row.extra else ""
         written = words.get(row.name)
         rows.append(
             f"| {row.title} | {' '.join(f'`{e}`' for e in row.extensions)} | {extra} "
             f"| {f'`--format {written.word}`' if written else ''} |"
         )
-    return "\n".join(["| format | usual names | needs | written |", "|---|---|---|---|", *rows])
+    return "\n".join(["| format | usual names | extra | written |", "|---|---|---|---|", *rows])
 
 
 def toml() -> str:

@@ -1,4 +1,4 @@
-"""What a rule is, and a flag: the sentence, limit, source and test of a rule stand together in one :class:`Rule`."""
+"""What a rule is, and a flag: the sentence, limit, source and test of a rule stand together in one ``Rule``."""
 
 from __future__ import annotations
 
