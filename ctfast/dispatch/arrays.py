@@ -7,6 +7,9 @@ Arrays on a GPU are recognised and checked here; :mod:`ctfast.dispatch.transfer`
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
@@ -20,6 +23,7 @@ Kind = Literal["numpy", "torch", "jax", "cupy"]
 
 _ALLOWED = frozenset(np.dtype(name) for name in IMAGE_DTYPES)
 _MOST_CHANNELS: Final = 4
+_AXES_KNOWN: Final = ContextVar("axes known", default=False)
 _HINT = "convert with x.astype('int16') for whole-number HU or x.astype('float32')"
 
 
@@ -169,9 +173,19 @@ def as_images(x: Any) -> Images:
     return Images(array.reshape(-1, *shape[-2:]), shape, kind, None, x)
 
 
+@contextmanager
+def known_axes() -> Iterator[None]:
+    """Arrays that come in meanwhile are ``(..., H, W)`` however narrow: for pixels of files, whose readers know it."""
+    token = _AXES_KNOWN.set(True)
+    try:
+        yield
+    finally:
+        _AXES_KNOWN.reset(token)
+
+
 def has_channel(shape: tuple[int, ...]) -> bool:
     """Whether the last axis is the channel of gray images."""
-    return len(shape) > 2 and shape[-1] == 1
+    return len(shape) > 2 and shape[-1] == 1 and not _AXES_KNOWN.get()
 
 
 def with_channel(result: Any, images: Images) -> Any:
@@ -214,7 +228,7 @@ def check_shape(shape: tuple[int, ...]) -> None:
         raise ShapeError(f"array of shape {shape}: an image (H, W) or a batch (..., H, W) is allowed")
     if 0 in shape:
         raise ShapeError(f"array of shape {shape} is empty: every axis must have at least one element")
-    if len(shape) > 2 and shape[-1] <= _MOST_CHANNELS:
+    if len(shape) > 2 and shape[-1] <= _MOST_CHANNELS and not _AXES_KNOWN.get():
         raise ShapeError(
             f"array of shape {shape} is ambiguous: channels (colour) in the last axis, or images {shape[-1]} pixels "
             "wide? Channels: convert to gray, or move them forward with np.moveaxis(x, -1, 0) to treat each as an "

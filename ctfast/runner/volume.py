@@ -20,7 +20,16 @@ from ctfast.files import Allocate, Image, Limits
 from ctfast.results import Histogram, PipelineResult, Summary
 from ctfast.runner.manifest import Row
 from ctfast.runner.planning import Settings, Task
-from ctfast.runner.work import Outcome, carry_out, check_modality, make_folder, note, process, store_streamed
+from ctfast.runner.work import (
+    Outcome,
+    carry_out,
+    check_modality,
+    make_folder,
+    note,
+    process,
+    run_pipeline,
+    store_streamed,
+)
 
 _BLOCK_BYTES: Final = 32 << 20
 
@@ -64,12 +73,12 @@ def compute(pixels: np.ndarray, task: Task, settings: Settings) -> PipelineResul
         ArgumentError: a histogram of blocks needs its range, which is that of the whole volume else.
     """
     if pixels.nbytes <= settings.max_bytes:
-        return settings.pipeline.run(pixels, backend=settings.backend)
+        return run_pipeline(pixels, settings)
     size = max(1, _BLOCK_BYTES // pixels[0].nbytes)
     out: np.ndarray | None = None
     parts: list[PipelineResult] = []
     for start in range(0, len(pixels), size):
-        part = settings.pipeline.run(pixels[start : start + size], backend=settings.backend)
+        part = run_pipeline(pixels[start : start + size], settings)
         if out is None:
             out = room_for(task, settings)((len(pixels), *part.image.shape[1:]), part.image.dtype)
         out[start : start + size] = part.image

@@ -18,6 +18,7 @@ from ctfast.batch.machine import computing, machine_error, writing
 from ctfast.batch.reasons import reason
 from ctfast.batch.stamp import sha256_of, stamp_of
 from ctfast.batch.workers import DIED
+from ctfast.dispatch.arrays import known_axes
 from ctfast.errors import CTFastError, FileFormatError, MachineError
 from ctfast.files import Allocate, Image, Limits, read_image, write_image
 from ctfast.files.units import check_display
@@ -146,7 +147,13 @@ def store_streamed(task: Task, settings: Settings, image: Image, result: Pipelin
 
 
 def _compute(pixels: np.ndarray, task: Task, settings: Settings) -> PipelineResult:
-    return settings.pipeline.run(pixels, backend=settings.backend)
+    return run_pipeline(pixels, settings)
+
+
+def run_pipeline(pixels: np.ndarray, settings: Settings) -> PipelineResult:
+    """The pipeline over the pixels of a file, ``(H, W)`` or ``(frames, H, W)``."""
+    with known_axes():
+        return settings.pipeline.run(pixels, backend=settings.backend)
 
 
 def _write(file: IO[bytes], task: Task, settings: Settings, image: Image, result: PipelineResult) -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ctfast import ops
 from ctfast.batch.reasons import reason
 from ctfast.batch.workers import DIED, bounded_map, use_processes
+from ctfast.dispatch.arrays import known_axes
 from ctfast.errors import CTFastError
 from ctfast.files import Image, Limits, read_image
 from ctfast.model.data.labels import Sample
@@ -116,6 +117,7 @@ def _identity_of(path: Path, limits: Limits) -> dict[str, str]:
 
 def hu_shares(pixels: NDArray[Any]) -> NDArray[np.float32]:
     """Share of all pixels in each 10 HU from -200 to 1000: ``(frames, 120)`` for ``(H, W)`` or ``(frames, H, W)``."""
-    counts, _ = ops.histogram(pixels, HU_BINS, value_range=HU_RANGE)
+    with known_axes():
+        counts, _ = ops.histogram(pixels, HU_BINS, value_range=HU_RANGE)
     size = pixels.shape[-2] * pixels.shape[-1]
     return np.asarray(counts, np.float32).reshape(-1, HU_BINS) / np.float32(size)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ctfast.batch.choices import UnitsChoice
-from ctfast.dispatch.arrays import has_channel, kind_of, to_host
+from ctfast.dispatch.arrays import has_channel, kind_of, known_axes, to_host
 from ctfast.errors import ArgumentError, FileFormatError, ShapeError
 from ctfast.files import Image, Limits, read_image
 from ctfast.files.units import check_display
@@ -116,11 +116,13 @@ class Preprocessing:
         pixels = to_host(slices, kind_of(slices))
         if has_channel(pixels.shape):
             pixels = pixels[..., 0]
-        if self.channels == 1:
-            return self._gray(pixels)
-        if pixels.ndim >= 3 and pixels.shape[-1] == 3:
+        if self.channels == 3 and pixels.ndim >= 3 and pixels.shape[-1] == 3:
             return np.stack([self._gray(np.ascontiguousarray(pixels[..., c])) for c in range(3)], axis=-1)
-        return np.repeat(self._gray(pixels)[..., np.newaxis], 3, axis=-1)
+        return self._of_gray(pixels)
+
+    def _of_gray(self, pixels: NDArray[Any]) -> NDArray[np.uint16]:
+        made = self._gray(pixels)
+        return made if self.channels == 1 else np.repeat(made[..., np.newaxis], 3, axis=-1)
 
     def _gray(self, pixels: NDArray[Any]) -> NDArray[np.uint16]:
         mapped = self.pipeline(pixels)
@@ -141,7 +143,8 @@ class Preprocessing:
         image = read_image(path, units=units) if limits is None else read_image(path, units=units, limits=limits)
         check_display(image, self.pipeline.expects_hu)
         try:
-            made = self(image.pixels)
+            with known_axes():
+                made = self._of_gray(image.pixels)
         except ShapeError as error:
             raise FileFormatError(f"{path}: {error}") from error
         return (made if image.pixels.ndim == 3 else made[np.newaxis]), image

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ctfast.dispatch.arrays import Images, check_shape, has_channel
+from ctfast.dispatch.arrays import Images, check_shape, known_axes
 from ctfast.dispatch.chain import CheckedChain, check_chain, check_steps
 from ctfast.dispatch.device_errors import device_errors
 from ctfast.dispatch.steps import naming_step
@@ -98,7 +98,8 @@ class _Run:
 
     def _work(self) -> None:
         try:
-            self._read_and_write()
+            with known_axes():
+                self._read_and_write()
         except Stopped:
             pass
         except BaseException as error:
@@ -147,8 +148,6 @@ class _Run:
 
     def _reserve(self, shape: tuple[int, ...], dtype: np.dtype) -> tuple[Chunk, int] | None:
         """A chunk with room for these images and their first index; None for more images than a chunk holds."""
-        if has_channel(shape):
-            return None  # the pipeline knows what to do with it
         with naming_step(1, self._settings.pipeline.steps[0]):
             check_shape(shape)
         check_steps(self._settings.pipeline.steps, shape)
