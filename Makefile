@@ -46,19 +46,19 @@ docs: $(VENV)/.dev
 	@echo "docs: build/site/index.html"
 
 # The wheel as a user gets it: checked, installed into an environment of its own, the core tests run against it.
-CLEAN = build/clean/bin/python
+CLEAN = .venv-wheel/bin/python
 CORE = __init__.py conftest.py cases.py cpu test_parity.py test_pipeline.py test_relied_on.py test_arguments.py
 wheel:
-	rm -rf build/dist build/clean
-	$(PYTHON) -m venv build/clean
+	rm -rf build/dist .venv-wheel
+	$(PYTHON) -m venv .venv-wheel
 	$(CLEAN) -m pip install --quiet build twine
 	$(CLEAN) -m build --outdir build/dist .
 	$(CLEAN) -m twine check --strict build/dist/*
 	$(CLEAN) -m pip install --quiet "$$(ls build/dist/*.whl)[dicom,report]" hypothesis opencv-python-headless pytest scikit-image
-	mkdir build/clean/tests && cp -r $(CORE:%=tests/%) build/clean/tests
-	touch build/clean/pytest.ini # so that no setting of ours puts the sources before what is installed
-	cd build/clean && bin/python -m pytest --import-mode=importlib -q tests
+	mkdir .venv-wheel/tests && cp -r $(CORE:%=tests/%) .venv-wheel/tests
+	touch .venv-wheel/pytest.ini # so that no setting of ours puts the sources before what is installed
+	cd .venv-wheel && bin/python -m pytest --import-mode=importlib -q tests
 
 clean:
-	rm -rf $(VENV) demo-output
+	rm -rf $(VENV) .venv-wheel build demo-output
 	find kernels ctfast bench tests -name __pycache__ -prune -exec rm -rf {} +

@@ -114,6 +114,14 @@ def read_overview(path: str | Path) -> list[OverviewRow]:
     return rows
 
 
+def is_overview(path: str | Path) -> bool:
+    """Whether a table is the set's ``overview.csv``, whatever it is called."""
+    try:
+        return bool(read_overview(path))
+    except (FileFormatError, OSError):
+        return False
+
+
 @dataclass
 class Overview:
     """The rows of every ``overview.csv`` beside the inputs, by file name."""

@@ -184,3 +184,11 @@ def test_the_classes_of_a_model_keep_their_order(tmp_path: Path) -> None:
 def _table(folder: Path) -> Path:
     (folder / "t.csv").write_text("file,label\n1.tif,b\n")
     return folder / "t.csv"
+
+
+def test_the_overview_given_as_the_table_is_recognised(tmp_path: Path) -> None:
+    folder = kaggle(tmp_path)
+    table = (folder / "overview.csv").rename(folder / "labels.csv")
+    found = find_samples(folder, labels=table)
+    assert [s.label for s in found.items] == ["no contrast", "no contrast", "contrast", "contrast"]
+    assert found.classes == ("no contrast", "contrast")

@@ -25,6 +25,7 @@ from ctfast.files import (
     find_overview,
     parse_name,
 )
+from ctfast.files.kaggle import is_overview
 from ctfast.model.data._label_table import LabelTable, read_label_table
 
 Paths = str | Path | Sequence[str | Path]
@@ -148,8 +149,9 @@ def _label(
 ) -> bool:
     """Fill in classes and patients; returns whether the classes are those of the Kaggle set."""
     if labels is not None:
-        _from_table(samples, read_label_table(labels, column, groups), roots)
-        return False
+        of_kaggle = column is None and is_overview(labels)
+        _from_table(samples, read_label_table(labels, "Contrast" if of_kaggle else column, groups), roots)
+        return of_kaggle and _rename_contrast(samples)
     if column is not None or groups is not None:
         overview_file = next((p / "overview.csv" for p in _folders(roots) if (p / "overview.csv").is_file()), None)
         if overview_file is None:
