@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test lint types format bench docs wheel clean
+.PHONY: demo test lint types format bench docs wheel fuzz clean
 
 demo: $(VENV)/.demo
 	rm -rf demo-output
@@ -35,6 +35,10 @@ $(VENV)/.demo: $(VENV)/bin/python pyproject.toml
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"
 	touch $@
+
+# Damaged files of every kind, with a new seed each time; a file that breaks something stays in fuzz-found.
+fuzz: $(VENV)/.dev
+	$(BIN)/python -m tests.trust.fuzzing --keep fuzz-found 100000 $$(date +%s)
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m pytest bench --ignore=bench/bench_cnn.py --benchmark-enable --benchmark-only --benchmark-json=bench/results/cpu.json

@@ -35,6 +35,9 @@ _SPACES: Final = tuple(
 _SHORT: Final = ("lps", "ras", "las")
 _GZIP: Final = ("gz", "gzip")
 _TEXT: Final = ("txt", "text", "ascii", "hex")
+_LONGEST: Final = 500
+"""Characters. No field of a CT volume's header is longer, and SimpleITK's reader is not given what is none."""
+_FREE: Final = ("content", "labels", "datafile")
 _TYPES: Final = {"uint8": "uint8", "int16": "int16", "uint16": "uint16", "float32": "float", "float64": "double"}
 
 
@@ -51,6 +54,9 @@ def _header(request: Request) -> Header:
     text, length = header_text(request, _end)
     pairs = (line.split(":", 1) for line in text.splitlines() if re.match(r"[^#:]+:(?!=)", line))
     fields = {key.strip().lower().replace(" ", ""): value.strip() for key, value in pairs}
+    long = next((key for key, value in fields.items() if len(value) > _LONGEST and key not in _FREE), None)
+    if long is not None:
+        raise FileFormatError(f"{long}: a field of {len(fields[long])} characters is not believed")
     encoding = fields.get("encoding", "").lower()
     if encoding not in ("raw", *_GZIP, *_TEXT):
         raise FileFormatError(

@@ -256,6 +256,7 @@ class TestNrrd:
             ("bomb", gzip.compress(whole), {"sizes": "4000 4000 5", "encoding": "gzip"}),
             ("3 values a pixel", whole, {"sizes": "3 20 24", "kinds": "RGB-color domain domain"}),
             ("no image", whole, {"dimension": 4, "sizes": "12 2 20 3"}),
+            ("a field of 501 characters", whole, {"units": "m" * 501}),
         ):  # fmt: skip
             with pytest.raises(FileFormatError, match=match):
                 read_image(nrrd(path, data, **changes))

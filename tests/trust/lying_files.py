@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import struct
 import sys
 import zipfile
@@ -11,6 +12,7 @@ import zlib
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -18,6 +20,7 @@ SIDE = 8192
 """Rows and columns: 134 MB of 16 bits, within the limit on what one file may decode to."""
 ZEROS = b"\0" * (1 << 20)
 Make = Callable[[Path], object]
+T = TypeVar("T")
 
 
 @cache
@@ -187,15 +190,29 @@ def peak_after_reading(path: Path) -> tuple[str, int, float]:
         from ctfast.model.exchange.keras_files import load_keras as read
     else:
         from ctfast.files import read_image as read
+
+    def answer() -> str:
+        try:
+            read(path)
+        except CTFastError as error:
+            return f"{type(error).__name__}: {error}"
+        except Exception as error:
+            return f"foreign {type(error).__name__}: {error}"
+        return "nothing"
+
+    start = time.perf_counter()
+    raised, peak = peak_of(answer)
+    return raised, peak, time.perf_counter() - start
+
+
+def peak_of(call: Callable[[], T]) -> tuple[T, int]:
+    """What a call gives, and by how many bytes it raised the peak of this process's memory (0: not known here)."""
+    if not os.access("/proc/self/clear_refs", os.W_OK):
+        return call(), 0
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
-    before, start, raised = _kilobytes("VmRSS"), time.perf_counter(), "nothing"
-    try:
-        read(path)
-    except CTFastError as error:
-        raised = f"{type(error).__name__}: {error}"
-    except Exception as error:
-        raised = f"foreign {type(error).__name__}: {error}"
-    return raised, (_kilobytes("VmHWM") - before) << 10, time.perf_counter() - start
+    before = _kilobytes("VmRSS")
+    result = call()
+    return result, (_kilobytes("VmHWM") - before) << 10
 
 
 def _kilobytes(key: str) -> int:
