@@ -22,6 +22,7 @@ from ctfast.files import write_image
 
 AIR, FIELD_EDGE, LUNG, FAT, SOFT, SATURATION = -1000.0, -1024, -850.0, -100.0, 40.0, 3071
 SPACING = (0.7, 0.7)
+SLICES_OF_A_PATIENT = 2
 
 _COLUMNS = ("", "Age", "Contrast", "ContrastTag", "raw_input_path", "id", "tiff_name", "dicom_name")
 
@@ -48,7 +49,7 @@ def phantom(number: int, *, seed: int = 0, size: int = 512) -> Slice:
 
     Two slices in a row belong to one patient (same age, same body, other noise); every second patient has contrast.
     """
-    patient = number // 2
+    patient = number // SLICES_OF_A_PATIENT
     contrast = patient % 2 == 1
     body = np.random.default_rng([seed, 1, patient])
     fresh = np.random.default_rng([seed, 2, number])
@@ -140,6 +141,7 @@ def write_set(out: str | Path, *, count: int = 100, seed: int = 0, size: int = 5
                     padding=s.padding,
                     spacing=SPACING,
                     instance=number,
+                    place=number % SLICES_OF_A_PATIENT,
                 )
             tag = "APPLIED" if s.contrast else "NONE"
             table.writerow(

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 from ctfast import Pipeline, Step
 from ctfast.errors import UsageError
@@ -16,6 +17,7 @@ from ctfast.files import read_image, read_series, write_image
 from ctfast.runner import plan, run
 from ctfast.runner.planning import Settings, Task
 from ctfast.runner.volume import process_any
+from ctfast.tools.synth import phantom, write_set
 from tests.files.files_build import slice_hu, slices
 
 STATISTICS = Pipeline([Step("median_filter", size=3), Step("histogram", value_range=(-1024, 3071)), Step("summary")])
@@ -37,7 +39,7 @@ def study(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("pool", ["threads", "processes"])
-@pytest.mark.parametrize("format", ["nii.gz", "tif", "npy"])
+@pytest.mark.parametrize("format", ["nii.gz", "mha", "nrrd", "tif", "npy"])
 def test_one_output_a_series(tmp_path: Path, format: str, pool: str) -> None:
     if pool == "processes" and format != "tif":
         pytest.skip("one format is enough for processes")
@@ -70,6 +72,19 @@ def test_one_output_a_series(tmp_path: Path, format: str, pool: str) -> None:
     assert (failed["input"], len(failed["inputs"])) == (str(folder / "p2"), 4)
     with np.load(out / "statistics.npz") as archive:
         assert archive["counts"].sum(axis=1).tolist() == [20 * 24] * 12
+
+
+def test_synthetic_sets_have_series(tmp_path: Path) -> None:
+    write_set(tmp_path / "in", count=5, size=48)
+    report = run(tmp_path / "in" / "dicom_dir", tmp_path / "out", STATISTICS, series=True, format="mha")
+    assert (report.ok, report.failed, report.images) == (3, 0, 5), report.failures
+    volumes = [sitk.ReadImage(str(path)) for path in sorted((tmp_path / "out").glob("1_Phantom_*.mha"))]
+    for volume in volumes:
+        np.testing.assert_allclose(volume.GetOrigin(), (-23.5 * 0.7, -23.5 * 0.7, -100), atol=1e-3)
+        assert (volume.GetSize(), volume.GetSpacing()) == ((48, 48, 2), (0.7, 0.7, 5.0))
+        np.testing.assert_array_equal(volume.GetDirection(), np.eye(3).ravel())
+    given = {sitk.GetArrayFromImage(volume).tobytes() for volume in volumes}
+    assert given == {STATISTICS(np.stack([phantom(k + i, size=48).hu for i in (0, 1)])).tobytes() for k in (0, 2)}
 
 
 def test_a_series_that_is_done_is_left_alone_until_its_files_change(tmp_path: Path) -> None:
