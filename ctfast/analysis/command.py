@@ -87,6 +87,8 @@ def report(
     with _shown(len(images.items), console) as progress:
         analysis = analyze(listed, units=units, workers=workers, progress=progress)
     written = Written(analysis)
+    if not analysis.records:
+        return written  # a page about nothing would look like a result
     only = len(analysis.records) == 1 and analysis.records[0].frame is None and not images.roots
     if only:
         written.files.append(write_single_report(analysis, out, pipeline=pipeline, units=units))
@@ -100,7 +102,7 @@ def report(
     if json is not None:
         analysis.to_json(json)
         written.files.append(Path(json))
-    if figures is not None and analysis.records:
+    if figures is not None:
         written.files.extend(write_figures(analysis, Path(figures)))
     return written
 
@@ -117,6 +119,8 @@ def print_written(written: Written, console: Console) -> None:
         console.print(f"not read: {unread.name}: {unread.reason}", highlight=False, markup=False, soft_wrap=True)
     if written.failed > _MOST_LISTED:
         console.print(f"and {written.failed - _MOST_LISTED} more that could not be read", highlight=False)
+    if not analysis.records:
+        console.print("nothing could be read: no page was written", highlight=False)
     for path in written.files[:_MOST_LISTED]:
         console.print(f"written: {path}", highlight=False, markup=False, soft_wrap=True)
     if len(written.files) > _MOST_LISTED:

@@ -160,14 +160,20 @@ def run_bench(
 
 
 def _table(title: str, timings: Sequence[Timing]) -> Table:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table("operation", "dtype", "backend", title=title, title_justify="left")
-    for column in ("ms an image", "images/s", "transfer ms", "largest error"):
-        table.add_column(column, justify="right")
+    # Without frames, and with the time of copies only where there are any: at 60 columns nothing is cut.
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    copies = ["transfer\nms"] if any(t.transfer_ms for t in timings) else []
+    for column in ("operation", "dtype", "backend"):
+        table.add_column(column, no_wrap=True)
+    for column in ("ms an\nimage", "images/s", "largest\nerror", *copies):
+        table.add_column(column, justify="right", no_wrap=True)
     for t in timings:
-        transfer = f"{t.transfer_ms:.3f}" if t.transfer_ms else "-"
         error = "exact" if t.error == 0 else f"{t.error:.2g}"
-        numbers = (f"{t.compute_ms:.3f}", f"{1e3 / t.compute_ms:,.0f}", transfer, error)
+        numbers = [f"{t.compute_ms:.3f}", f"{1e3 / t.compute_ms:,.0f}", error]
+        if copies:
+            numbers.append(f"{t.transfer_ms:.3f}" if t.transfer_ms else "-")
         table.add_row(t.operation, t.dtype, t.backend, *numbers)
     return table

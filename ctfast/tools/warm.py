@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -21,6 +22,9 @@ _SIDE = 64
 _CHAIN_SLICES = 4
 """Fewer slices go through a chain operation by operation."""
 
+_CHAINS: Final = ("mediastinum", "mediastinum-plain")
+"""Presets whose chains are compiled: with CLAHE and without."""
+
 
 def calls() -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Every (operation, input dtype, parameters) that is compiled."""
@@ -34,8 +38,6 @@ def calls() -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 def compile_all(console: Console) -> float:
     """Compile everything, telling how far it is; returns the seconds it took."""
-    from ctkernels.cpu.xla import targets
-
     start = time.perf_counter()
     pixels = np.random.default_rng(0).integers(0, 256, (_SIDE, _SIDE))
     last = ""
@@ -48,11 +50,15 @@ def compile_all(console: Console) -> float:
             getattr(ops, name)((pixels + 0.3).astype(image_dtype), **params)
     console.print(f"{time.perf_counter() - start:6.1f} s  pipelines of uint8 windows, as one function", highlight=False)
     batch = np.repeat(pixels[None], max(_CHAIN_SLICES, get_num_threads()), axis=0)
-    chain = Pipeline(step for step in preset("mediastinum").steps if step.operation != "summary")
-    for image_dtype in IMAGE_DTYPES:
-        chain.run(batch.astype(image_dtype))
-    console.print(f"{time.perf_counter() - start:6.1f} s  convolutions of the network", highlight=False)
-    targets("float32")
+    for name in _CHAINS:
+        chain = Pipeline(step for step in preset(name).steps if step.operation != "summary")
+        for image_dtype in IMAGE_DTYPES:
+            chain.run(batch.astype(image_dtype))
+    if find_spec("jax") is not None:
+        from ctkernels.cpu.xla import targets
+
+        console.print(f"{time.perf_counter() - start:6.1f} s  convolutions of the network", highlight=False)
+        targets("float32")
     seconds = time.perf_counter() - start
     console.print(f"{seconds:6.1f} s  all kernels compiled and cached", highlight=False)
     return seconds

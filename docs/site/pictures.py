@@ -1,6 +1,5 @@
-"""The pictures of the site, made of a synthetic slice: one for each operation, with its first example's parameters.
-
-python docs/site/pictures.py docs/pictures
+"""The pictures of the site, made of a synthetic slice. Building the site draws one for each operation; the one of the
+presets, which the README shows too, is kept: ``python docs/site/pictures.py docs/presets.png`` draws it anew.
 """
 
 from __future__ import annotations
@@ -106,13 +105,12 @@ def draw_presets(hu: NDArray[Any], path: Path) -> None:
 
 
 def draw(folder: Path) -> None:
-    """All pictures."""
+    """One picture an operation."""
     folder.mkdir(parents=True, exist_ok=True)
     hu = slice_hu()
     for name in OPERATIONS:
         draw_operation(name, hu, folder / f"{name}.png")
-    draw_presets(hu, folder / "presets.png")
 
 
 if __name__ == "__main__":
-    draw(Path(sys.argv[1]))
+    draw_presets(slice_hu(), Path(sys.argv[1]))

@@ -41,6 +41,17 @@ def test_file_and_folder(slice_file: Path, tmp_path: Path) -> None:
     assert "set.html" in text
 
 
+def test_no_page_about_nothing(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.tif"
+    bad.write_bytes(b"nothing")
+    console = Console(file=io.StringIO(), width=200)
+    found = report(bad, tmp_path / "r.html", csv=tmp_path / "r.csv")
+    print_written(found, console)
+    assert (found.failed, found.files) == (1, [])
+    assert not list(tmp_path.glob("r.*"))
+    assert "no page was written" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
 def test_refused_before_any_work(slice_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "there.html").write_text("mine")
     with pytest.raises(UsageError, match="exists: choose another name"):
