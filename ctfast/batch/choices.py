@@ -18,12 +18,15 @@ Orient = Literal["display", "keep"]
 """How volumes are turned: axial frames with columns to the patient's left and rows to the back, or as stored."""
 Axes = Literal["auto", "first", "last"]
 """Where slices lie in arrays of three axes: as is likely, ``(frames, H, W)`` or ``(H, W, frames)``."""
+Dataset = Literal["none", "deeplesion"]
+"""A public set whose files do not say what their values are: see ``ctfast.files.datasets``."""
 
 UNITS: Final = get_args(UnitsChoice)
 POOLS: Final = get_args(Pool)
 ON_ERROR: Final = get_args(OnError)
 ORIENT: Final = get_args(Orient)
 AXES: Final = get_args(Axes)
+DATASETS: Final = get_args(Dataset)
 
 
 def check_choice(name: str, value: object, allowed: Iterable[object], error: type[CTFastError] = UsageError) -> None:

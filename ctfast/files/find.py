@@ -3,7 +3,8 @@
 Policies: a file named explicitly is always taken (reading it says what is wrong with it). In folders and patterns
 content decides: a file is taken whose first bytes are those of an image, whatever its name, and so is one whose name
 claims to be an image, or that can't be looked at (dead links, no permission, folders that can't be listed), because
-reading it then fails for all to see. Hidden files and folders, macOS ``._`` files, files of other content and DICOM
+reading it then fails for all to see. PNG and JPEG pictures in a folder with DICOM or TIFF files are previews of them,
+and left out. Hidden files and folders, macOS ``._`` files, files of other content and DICOM
 objects that are no images (DICOMDIR, structure sets, reports) are left out. Links are followed, loops of links are
 not. Every path that was seen is either taken or listed with the reason.
 """
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from ctfast.errors import FileFormatError, UsageError
+from ctfast.files.beside import pictures_beside_images
 from ctfast.files.formats import READ, by_extension, extension
 from ctfast.files.recognize import detect, foreign, read_head
 
@@ -80,6 +82,12 @@ class _Search:
     items: dict[str, FoundFile] = field(default_factory=dict)
     ignored: list[Ignored] = field(default_factory=list)
     roots: list[Path] = field(default_factory=list)
+    named: set[str] = field(default_factory=set)
+
+    def name(self, path: Path) -> None:
+        """Take a file that was named by itself."""
+        self.named.add(os.path.abspath(path))
+        self.take(path, path.parent)
 
     def take(self, path: Path, base: Path) -> None:
         key = os.path.abspath(path)
@@ -96,6 +104,15 @@ class _Search:
             self.take(path, base)
         else:
             self.leave(path, reason)
+
+    def leave_pictures(self) -> None:
+        """Leave out the pictures beside images."""
+        offered = {key: item.path for key, item in self.items.items() if key not in self.named}
+        reasons = pictures_beside_images(offered.values())
+        for key, path in offered.items():
+            if path in reasons:
+                del self.items[key]
+                self.leave(path, reasons[path])
 
     def walk(self, folder: Path, base: Path) -> None:
         """Offer all files below a folder in sorted order, each real folder once."""
@@ -139,11 +156,12 @@ def find_images(inputs: Sequence[str | Path]) -> Found:
             search.roots.append(path)
             search.walk(path, path)
         elif os.path.lexists(path):
-            search.take(path, path.parent)
+            search.name(path)
         elif glob.has_magic(text):
             _expand(text, search)
         else:
             raise UsageError(f"input {text!r} does not exist")
+    search.leave_pictures()
     if not search.items:
         raise UsageError(_nothing(inputs, search.ignored))
     return Found(tuple(search.items.values()), tuple(search.ignored), tuple(dict.fromkeys(search.roots)))

@@ -4,7 +4,7 @@ Policies, each tested:
 
 - Eight bits are what somebody saw through a window, so their units are ``"display"``: never HU by themselves, and
   refused where a pipeline needs HU, unless the caller says that they are (``units="hu"``). Sixteen bits may be anything
-  (``"unknown"``); DeepLesion's are HU + 32768: ``read_image(path, units="hu", offset=-32768)``.
+  (``"unknown"``); DeepLesion's are HU + 32768: ``read_image(path, dataset="deeplesion")``.
 - Gray is read. Gray that was saved as colour, palette or with an opaque alpha channel is read as gray, with a note;
   colour is refused, and so are masks of 1 bit, 2 and 4 bits (Pillow stretches them), transparency, 16 bits of more
   than one channel (Pillow drops half of them), and animations.

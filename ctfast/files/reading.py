@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ctfast.batch.choices import AXES, ORIENT, UNITS, Axes, Orient, UnitsChoice, check_choice
+from ctfast.batch.choices import AXES, DATASETS, ORIENT, UNITS, Axes, Dataset, Orient, UnitsChoice, check_choice
 from ctfast.errors import ArgumentError
 from ctfast.files._convert import linear
 from ctfast.files._decoder_errors import callers, decoding
+from ctfast.files.datasets import hu_offset
 from ctfast.files.image import Allocate, Image, Limits, Request
 from ctfast.files.recognize import check_format, read_head
 from ctfast.files.units import doubt, is_another_unit
@@ -27,6 +28,7 @@ def read_image(
     orient: Orient = "display",
     axes: Axes = "auto",
     offset: int = 0,
+    dataset: Dataset = "none",
 ) -> Image:
     """Read a CT image file of any format that ``ctfast.files.formats.READ`` lists.
 
@@ -46,7 +48,10 @@ def read_image(
 
         axes: Where slices lie in a plain array (``.npy``) of three axes: ``"first"``, ``"last"``, or ``"auto"``: first,
             and an array whose shape speaks for last is refused.
-        offset: Added to the values, for data sets that document one: DeepLesion's 16-bit PNG are HU + 32768 (-32768).
+        offset: Added to the values, for data sets that document one; what they are then is unknown unless ``units``
+            says it.
+        dataset: A public set that the file may be of: with ``"deeplesion"``, 16-bit PNG are HU + 32768 and become HU.
+            Other files are read as ever.
 
     Returns:
         The image; see ``Image`` for shape, dtype and units. With ``allocate``, its pixels are the array that was given.
@@ -55,19 +60,27 @@ def read_image(
         OSError: If the file is not there or cannot be opened.
         FileFormatError: If it cannot be read as what it claims to be; names the file and the reason.
         MissingDependencyError: If an optional package is needed; names the pip command.
-        ArgumentError: For other ``units``, and for another array from ``allocate`` than was asked for.
+        ArgumentError: For other ``units``, for both ``offset`` and ``dataset``, and for another array from ``allocate``
+            than was asked for.
     """
     check_choice("units", units, UNITS, ArgumentError)
     check_choice("orient", orient, ORIENT, ArgumentError)
     check_choice("axes", axes, AXES, ArgumentError)
+    check_choice("dataset", dataset, DATASETS, ArgumentError)
+    if offset and dataset != "none":
+        raise ArgumentError(f"offset={offset} and dataset={dataset!r}: one of them is allowed")
     path = Path(path)
     head = read_head(path)
     kind = check_format(path, head)
+    to_hu = None if units == "stored" else hu_offset(dataset, kind.name, head)
+    added = offset if to_hu is None else to_hu
     own = None if allocate is None else callers(_checked(allocate))
     with decoding(path, kind.title):
-        image = kind.read(Request(path, head, units, limits, None if offset else own, orient, axes))
-        if offset:
-            image = _moved(image, offset, own)
+        image = kind.read(Request(path, head, units, limits, None if added else own, orient, axes))
+        if added:
+            image = _moved(image, added, own)
+    if to_hu is not None:
+        image = replace(image, units="hu")
     return _with_units(image, units)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ctfast import backend as backends
-from ctfast.batch.choices import AXES, ON_ERROR, ORIENT, POOLS, UNITS, check_choice
+from ctfast.batch.choices import AXES, DATASETS, ON_ERROR, ORIENT, POOLS, UNITS, check_choice
 from ctfast.errors import ArgumentError, UsageError
 from ctfast.files.formats import check_compression, written
 
@@ -23,6 +23,8 @@ class RunOptions:
         compression: ``"none"``, ``"zlib"``, ``"zstd"`` or ``"lzw"`` (TIFF).
         units: what the inputs' values are: ``"auto"`` (as each file says), ``"hu"`` or ``"stored"``.
         axes: where slices lie in ``.npy`` arrays of three axes: ``"auto"``, ``"first"`` or ``"last"``.
+        offset: added to the values of every file, for sets that document one.
+        dataset: a public set that files may be of, as for ``read_image``: ``"deeplesion"`` or ``"none"``.
         orient: ``"display"`` turns volumes to axial frames, columns to the left, rows to the back; ``"keep"`` does not.
         modality: which DICOM images are taken, such as ``"CT"`` or ``"CT,PT"``; ``"any"`` takes all. Files that do not
             name their modality are always taken.
@@ -48,6 +50,8 @@ class RunOptions:
     compression: str = "none"
     units: str = "auto"
     axes: str = "auto"
+    offset: int = 0
+    dataset: str = "none"
     orient: str = "display"
     modality: str = "CT"
     series: bool = False
@@ -63,6 +67,10 @@ class RunOptions:
         check_choice("on_error", self.on_error, ON_ERROR)
         check_choice("units", self.units, UNITS)
         check_choice("axes", self.axes, AXES)
+        check_choice("dataset", self.dataset, DATASETS)
+        if self.offset and (self.series or self.dataset != "none"):
+            other = "series" if self.series else f"dataset={self.dataset!r}"
+            raise UsageError(f"offset={self.offset} and {other}: one of them is allowed")
         check_choice("orient", self.orient, ORIENT)
         if self.backend not in (None, "auto"):
             backends.check_name(self.backend, "backend")

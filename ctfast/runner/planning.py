@@ -13,7 +13,7 @@ from typing import Any, cast
 from ctfast import __version__
 from ctfast import backend as backends
 from ctfast.batch.atomic import write_json
-from ctfast.batch.choices import Axes, Orient, UnitsChoice
+from ctfast.batch.choices import Axes, Dataset, Orient, UnitsChoice
 from ctfast.batch.limits import bytes_per_file
 from ctfast.batch.parsing import parsed_json
 from ctfast.batch.stamp import sha256_of, unchanged
@@ -45,6 +45,8 @@ class Settings:
     compression: Compression = "none"
     units: UnitsChoice = "auto"
     axes: Axes = "auto"
+    offset: int = 0
+    dataset: Dataset = "none"
     orient: Orient = "display"
     modality: str = "CT"
     series: bool = False
@@ -67,6 +69,8 @@ class Settings:
             cast(Compression, options.compression),
             cast(UnitsChoice, options.units),
             cast(Axes, options.axes),
+            options.offset,
+            cast(Dataset, options.dataset),
             cast(Orient, options.orient),
             options.modality,
             options.series,
@@ -81,6 +85,8 @@ class Settings:
             "compression": self.compression,
             "units": self.units,
             "axes": self.axes,
+            "offset": str(self.offset),
+            "dataset": self.dataset,
             "orient": self.orient,
             "series": "yes" if self.series else "no",
         }
@@ -275,7 +281,7 @@ def read_run_file(out: Path) -> dict[str, Any] | None:
         return None
     if "values" in data:
         data.setdefault("units", data["values"])
-    return {"axes": "auto", "orient": "display", "series": "no", **data}
+    return {"axes": "auto", "offset": "0", "dataset": "none", "orient": "display", "series": "no", **data}
 
 
 def holds_another_run(out: Path, settings: Settings) -> bool:

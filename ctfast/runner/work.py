@@ -91,6 +91,8 @@ def load(task: Task, settings: Settings, row: Row, allocate: Allocate | None = N
             allocate=allocate,
             orient=settings.orient,
             axes=settings.axes,
+            offset=settings.offset,
+            dataset=settings.dataset,
         )
     except FileFormatError as error:
         if f"the limit is {settings.max_bytes}" in str(error):

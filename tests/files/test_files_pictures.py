@@ -9,13 +9,15 @@ import imagecodecs
 import numpy as np
 import PIL.Image
 import pytest
+from typer.testing import CliRunner
 
 import ctfast
 from ctfast import runner
-from ctfast.errors import FileFormatError
-from ctfast.files import Limits, read_image, write_image
+from ctfast.cli import app
+from ctfast.errors import ArgumentError, FileFormatError, UsageError
+from ctfast.files import Limits, find_images, read_image, write_image
 from ctfast.model.data.preprocessing import Preprocessing
-from tests.files.files_build import slice_hu
+from tests.files.files_build import dicom, slice_hu
 
 GRAY = np.arange(20 * 24, dtype=np.uint16).reshape(20, 24)
 BYTES = (GRAY % 251).astype(np.uint8)
@@ -28,6 +30,7 @@ def saved(path: Path, pixels: np.ndarray, mode: str = "", **options: Any) -> Pat
 
 
 def encoded(path: Path, pixels: np.ndarray) -> Path:
+    path.parent.mkdir(exist_ok=True)
     path.write_bytes(imagecodecs.png_encode(pixels))
     return path
 
@@ -118,3 +121,50 @@ def test_a_pipeline_that_names_hu_takes_no_brightness(tmp_path: Path) -> None:
     with pytest.raises(FileFormatError, match="brightness of a picture"):
         Preprocessing(window, (16, 16)).read(tmp_path / "in" / "x.png")
     assert Preprocessing(whole, (16, 16)).read(tmp_path / "in" / "x.png")[1].units == "display"
+
+
+def test_a_set_that_documents_its_values(tmp_path: Path) -> None:
+    hu = slice_hu()
+    path = encoded(tmp_path / "in" / "x.png", (hu.astype(np.int32) + 32768).astype(np.uint16))
+    image = read_image(path, dataset="deeplesion")
+    np.testing.assert_array_equal(image.pixels, hu)
+    assert (image.units, image.meta["notes"]) == ("hu", "-32768 was added")
+    elsewhere = (slice_hu(64, 64).astype(np.int32) + 4096).astype(np.uint16)
+    wrong = read_image(encoded(tmp_path / "wrong.png", elsewhere), dataset="deeplesion")
+    assert wrong.units == "unknown"
+    assert "cannot be HU" in str(wrong.meta["notes"])
+    assert read_image(encoded(tmp_path / "in" / "y.png", BYTES), dataset="deeplesion").units == "display"
+    assert read_image(path, dataset="deeplesion", units="stored").pixels.dtype == np.uint16
+    with pytest.raises(ArgumentError, match="one of them"):
+        read_image(path, dataset="deeplesion", offset=1)
+
+
+@pytest.mark.parametrize("options", [["--dataset", "deeplesion"], ["--offset=-32768", "--units", "hu"]])
+def test_such_a_set_on_the_command_line(tmp_path: Path, options: list[str]) -> None:
+    hu = slice_hu()
+    encoded(tmp_path / "in" / "x.png", (hu.astype(np.int32) + 32768).astype(np.uint16))
+    command = ["run", str(tmp_path / "in"), "--out", str(tmp_path / "out"), "--step", "window center=40 width=400"]
+    done = CliRunner().invoke(app, [*command, "--pool", "threads", *options])
+    assert done.exit_code == 0, done.output
+    np.testing.assert_array_equal(
+        read_image(tmp_path / "out" / "x.tif").pixels, ctfast.window(hu, center=40, width=400)
+    )
+    with pytest.raises(UsageError, match=r"another run \(offset"):
+        runner.plan(tmp_path / "in", tmp_path / "out", ctfast.Pipeline([{"operation": "normalize"}]), offset=5)
+
+
+def test_pictures_beside_images_are_left_out(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    write_image(tmp_path / "a" / "slice.tif", slice_hu(), units="hu")
+    for name in ("a/preview.png", "b/alone.png"):
+        encoded(tmp_path / name, BYTES)
+    saved(tmp_path / "a" / "shot.JPG", BYTES)
+    found = find_images([tmp_path])
+    assert [item.path.name for item in found.items] == ["slice.tif", "alone.png"]
+    assert {(item.path.name, item.reason) for item in found.ignored} == {
+        (name, "picture beside TIFF files (named by itself, it is taken)") for name in ("preview.png", "shot.JPG")
+    }
+    both = find_images([tmp_path / "a" / "preview.png", tmp_path / "a"])
+    assert [item.path.name for item in both.items] == ["preview.png", "slice.tif"]
+    dicom(tmp_path / "b" / "IM0001", slice_hu())
+    assert [item.path.name for item in find_images([tmp_path / "b"]).items] == ["IM0001"]
