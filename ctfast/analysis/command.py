@@ -17,6 +17,7 @@ from ctfast.analysis.pages.thumbnails import chosen_slices
 from ctfast.analysis.scan.analyze import Analysis, analyze
 from ctfast.analysis.wording import plural
 from ctfast.batch.choices import UNITS, UnitsChoice, check_choice
+from ctfast.batch.lines import print_line
 from ctfast.batch.progress import Progress, no_progress, progress_bar
 from ctfast.errors import UsageError, missing_extra
 from ctfast.files import Found, find_images
@@ -53,6 +54,7 @@ def report(
     units: UnitsChoice = "auto",
     workers: int | None = None,
     title: str = "CT intensity report",
+    identified: bool = False,
     overwrite: bool = False,
     console: Console | None = None,
 ) -> Written:
@@ -70,6 +72,7 @@ def report(
         units: what the files' values are: ``"auto"`` (as each file says), ``"hu"`` or ``"stored"``.
         workers: files at work at once; default: the threads ctfast may use.
         title: heading of the page of a set.
+        identified: as for ``analyze``.
         overwrite: replace files that exist.
         console: where progress is shown; default: nowhere.
 
@@ -85,7 +88,7 @@ def report(
     if figures is not None and not overwrite:
         _check_folder(Path(figures))
     with _shown(len(images.items), console) as progress:
-        analysis = analyze(listed, units=units, workers=workers, progress=progress)
+        analysis = analyze(listed, units=units, workers=workers, identified=identified, progress=progress)
     written = Written(analysis)
     if not analysis.records:
         return written  # a page about nothing would look like a result
@@ -116,13 +119,13 @@ def print_written(written: Written, console: Console) -> None:
     for title, number in counted.items():
         console.print(f"  {number:>6}  {title}", highlight=False, markup=False)
     for unread in analysis.collection.unread[:_MOST_LISTED]:
-        console.print(f"not read: {unread.name}: {unread.reason}", highlight=False, markup=False, soft_wrap=True)
+        print_line(f"not read: {unread.name}: {unread.reason}", console)
     if written.failed > _MOST_LISTED:
         console.print(f"and {written.failed - _MOST_LISTED} more that could not be read", highlight=False)
     if not analysis.records:
         console.print("nothing could be read: no page was written", highlight=False)
     for path in written.files[:_MOST_LISTED]:
-        console.print(f"written: {path}", highlight=False, markup=False, soft_wrap=True)
+        print_line(f"written: {path}", console)
     if len(written.files) > _MOST_LISTED:
         console.print(f"and {len(written.files) - _MOST_LISTED} more files beside it", highlight=False)
 

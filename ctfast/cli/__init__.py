@@ -18,6 +18,7 @@ from typing import Annotated
 import typer
 
 from ctfast.batch.interrupts import raise_terminated
+from ctfast.batch.lines import one_line
 from ctfast.batch.machine import described
 from ctfast.cli import model, report, run, tools
 from ctfast.cli.help import Command
@@ -91,7 +92,7 @@ def main() -> None:
 
 def _stop(reason: str, code: int = 2) -> None:
     with suppress(OSError):
-        typer.echo(f"ctfast: {reason}", err=True)
+        typer.echo(f"ctfast: {one_line(reason)}", err=True)
     try:
         sys.stdout.flush()
     except OSError:  # what is left for a full disk would end in an error of the interpreter

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from ctfast.batch.choices import POOLS
-from ctfast.cli.options import READING, Units, Workers, console, preset_names, words
+from ctfast.batch.lines import one_line, print_line
+from ctfast.cli.options import READING, Units, Workers, console, inputs_argument, preset_names, words
 from ctfast.cli.pipeline import chosen_pipeline
 from ctfast.model.commands.options import EvaluateOptions, PredictOptions, TrainOptions
 from ctfast.model.config import EXPLAIN_METHODS, PATHS, PRECISIONS, SCHEDULES, TrainConfig
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a training run.")]
 Data = Annotated[
     list[str],
-    typer.Argument(
+    inputs_argument(
         metavar="DATA",
         help="Labelled slices: the Kaggle folder, a folder with one folder per class, or a CSV with file and label.",
     ),
@@ -165,7 +166,7 @@ def evaluate(
     """
     given = dict(locals())
     from ctfast.model.commands.evaluate import evaluate_run
-    from ctfast.model.commands.printing import counting, print_evaluation, print_line
+    from ctfast.model.commands.printing import counting, print_evaluation
 
     options = _filled(EvaluateOptions, {**given, "seeds": tuple(seed or (0,))})
     screen = console()
@@ -228,7 +229,7 @@ def export(
     from ctfast.model.commands.export import export_run
 
     written = export_run(run, out, format=format, overwrite=overwrite)
-    typer.echo(f"written: {written}")
+    typer.echo(f"written: {one_line(str(written))}")
 
 
 def _filled(kind: type[Options], given: Mapping[str, Any]) -> Options:

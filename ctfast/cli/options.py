@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -12,6 +14,7 @@ from typer.core import TyperGroup, TyperOption
 
 from ctfast.batch.choices import UNITS
 from ctfast.batch.interrupts import Terminated
+from ctfast.batch.privacy import keep_private
 from ctfast.cli.help import format_commands
 from ctfast.errors import CTFastError
 
@@ -34,7 +37,17 @@ def preset_names() -> list[str]:
 READING: Final = "Reading"
 """Group of the help for options about the inputs."""
 
-Inputs = Annotated[list[str], typer.Argument(metavar="IN", help="Folders (searched recursively), globs or files.")]
+
+def _keep_private(context: typer.Context, inputs: list[str]) -> list[str]:
+    """Outputs are for nobody who may not read the inputs."""
+    before = keep_private(inputs)
+    if before is not None:
+        context.call_on_close(lambda: os.umask(before))
+    return inputs
+
+
+inputs_argument = partial(typer.Argument, callback=_keep_private)
+Inputs = Annotated[list[str], inputs_argument(metavar="IN", help="Folders (searched recursively), globs or files.")]
 Units = Annotated[
     str,
     typer.Option(

@@ -31,6 +31,10 @@ def report(
     step: Annotated[list[str] | None, _shown(metavar="STEP", help="The same as single steps; repeat for more.")] = None,
     units: Units = "auto",
     title: Annotated[str, typer.Option(help="Heading of the page.")] = "CT intensity report",
+    identified: Annotated[
+        bool,
+        typer.Option("--identified", help="Show PatientID, study and series UIDs and folders; otherwise stand-ins."),
+    ] = False,
     workers: Workers = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
 ) -> None:
@@ -51,6 +55,7 @@ def report(
         units=cast("UnitsChoice", units),
         workers=workers,
         title=title,
+        identified=identified,
         overwrite=overwrite,
         console=shown,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from ctfast.batch.cells import printable
+from ctfast.batch.lines import one_line, print_line
 from ctfast.batch.notice import NOT_A_DEVICE
 from ctfast.files.find import by_reason
 
@@ -23,7 +23,7 @@ def print_report(report: Report, console: Console) -> None:
     """The closing table, failures and warnings."""
     from rich.table import Table
 
-    table = Table(title=f"ctfast run: {report.out}", title_justify="left")
+    table = Table(title=one_line(f"ctfast run: {report.out}"), title_justify="left")
     table.add_column("")
     table.add_column("files", justify="right")
     table.add_column("MB/s in", justify="right")
@@ -39,18 +39,18 @@ def print_report(report: Report, console: Console) -> None:
         highlight=False,
     )
     if report.ignored:
-        _line(f"left out: {by_reason(report.left_out)} (the manifest lists each)", console)
+        print_line(f"left out: {by_reason(report.left_out)} (the manifest lists each)", console)
     for row in report.failures[:10]:
-        _line(f"failed: {row['input']}: {row['error']}", console)
+        print_line(f"failed: {row['input']}: {row['error']}", console)
     if report.failed > 10:
-        console.print(f"... {report.failed - 10} more in {report.out / 'failures.csv'}", highlight=False)
+        print_line(f"... {report.failed - 10} more in {report.out / 'failures.csv'}", console)
     for note, files in report.notes.most_common(_MOST_NOTES):
-        _line(f"warning: {files} {'file' if files == 1 else 'files'}: {note}", console)
+        print_line(f"warning: {files} {'file' if files == 1 else 'files'}: {note}", console)
     if len(report.notes) > _MOST_NOTES:
-        _line(f"... {len(report.notes) - _MOST_NOTES} more notes in the manifest", console)
+        print_line(f"... {len(report.notes) - _MOST_NOTES} more notes in the manifest", console)
     _print_gone(report.gone, console)
     if not report.statistics:
-        _line("no summary.csv and statistics.npz: the pipeline has no summary or histogram step", console)
+        print_line("no summary.csv and statistics.npz: the pipeline has no summary or histogram step", console)
     if report.not_hu:
         console.print(
             f"warning: {report.not_hu} files do not say that their values are HU, but the pipeline windows HU; "
@@ -63,15 +63,11 @@ def print_report(report: Report, console: Console) -> None:
 
 def _print_gone(gone: Sequence[str], console: Console) -> None:
     if gone:
-        _line(f"warning: outputs stay of {len(gone)} inputs that are no longer there, such as {gone[0]}", console)
+        print_line(f"warning: outputs stay of {len(gone)} inputs that are no longer there, such as {gone[0]}", console)
 
 
 def _slices(task: Task) -> str:
     return "" if task.series is None else f" ({len(task.series.sources)} slices)"
-
-
-def _line(text: str, console: Console) -> None:
-    console.print(printable(text), highlight=False, markup=False, soft_wrap=True)
 
 
 def _rates(report: Report, seconds: float) -> tuple[str, str, str]:
@@ -90,9 +86,9 @@ def print_plan(plan: Plan, console: Console, first: int = 10) -> None:
     for step in plan.settings.pipeline.steps:
         console.print(f"  {step!r}", highlight=False, markup=False)
     if plan.ignored:
-        _line(f"left out: {by_reason(plan.ignored)}", console)
+        print_line(f"left out: {by_reason(plan.ignored)}", console)
     _print_gone(plan.gone, console)
     for task in plan.tasks[:first]:
-        _line(f"{task.source}{_slices(task)} -> {task.output}", console)
+        print_line(f"{task.source}{_slices(task)} -> {task.output}", console)
     if len(plan.tasks) > first:
         console.print(f"... and {len(plan.tasks) - first} more", highlight=False)

@@ -13,6 +13,7 @@ from scipy import stats
 
 from ctfast.analysis import Analysis, analyze
 from ctfast.analysis.scan.compare import auc
+from ctfast.analysis.scan.pseudonyms import pseudonym
 from ctfast.errors import UsageError
 from ctfast.files import write_image
 from ctfast.tools.synth import write_set
@@ -43,7 +44,7 @@ def test_facts_come_from_the_header(tmp_path: Path) -> None:
     write_set(tmp_path / "set", count=4, seed=1, size=64)
     found = analyze(tmp_path / "set" / "dicom_dir")
     first = found.records[0]
-    assert first.facts["patient"] == "PHANTOM-0000"
+    assert first.facts["patient"] == pseudonym("P", "PHANTOM-0000")
     assert first.facts["rescale_intercept"] == -1024
     assert first.facts["contrast_tag"] == "NONE"
     assert first.spacing == (0.7, 0.7)

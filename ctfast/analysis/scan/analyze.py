@@ -12,6 +12,7 @@ from ctfast import __version__
 from ctfast.analysis.flags.rules import DISCLAIMER, Flag, find_flags
 from ctfast.analysis.scan.compare import Separation, separations
 from ctfast.analysis.scan.distributions import Distribution
+from ctfast.analysis.scan.pseudonyms import hide_identities
 from ctfast.analysis.scan.records import Collection, SliceRecord
 from ctfast.analysis.scan.scan_set import collect
 from ctfast.analysis.scan.table import StatisticsTable, row_of
@@ -93,6 +94,7 @@ def analyze(
     *,
     units: UnitsChoice = "auto",
     workers: int | None = None,
+    identified: bool = False,
     progress: Progress = no_progress,
 ) -> Analysis:
     """Measure every slice of files, folders or patterns and flag what stands out.
@@ -101,6 +103,8 @@ def analyze(
         inputs: a folder (searched recursively), a glob, a file, or several of these.
         units: what the files' values are: ``"auto"`` (as each file says), ``"hu"`` or ``"stored"``.
         workers: files at work at once; default: the threads ctfast may use.
+        identified: show PatientID, Study and Series Instance UID and the inputs' folders as they are; otherwise
+            stand-ins, see ``pseudonyms``. File names are shown in any case.
         progress: called after each file.
 
     Raises:
@@ -109,4 +113,6 @@ def analyze(
     """
     listed = [inputs] if isinstance(inputs, (str, Path)) else list(inputs)
     collection = collect(listed, units=units, workers=workers, progress=progress)
+    if not identified:
+        hide_identities(collection)
     return Analysis(collection, tuple(find_flags(collection)))

@@ -38,7 +38,7 @@ COLUMNS: Final = (
     Column("slice", "Slice", "short name"),
     Column("label", "Class", "from the name, overview.csv, or the folder"),
     Column("age", "Age", "years", 0),
-    Column("patient", "Patient", "DICOM PatientID"),
+    Column("patient", "Patient", "DICOM PatientID, or its stand-in"),
     Column("scanner", "Scanner", "manufacturer and model"),
     Column("slice_thickness", "Thickness", "mm", 2),
     Column("kernel", "Kernel", "reconstruction kernel"),

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
+from ctfast.batch.lines import print_line
 from ctfast.batch.notice import NOT_A_DEVICE
 
 if TYPE_CHECKING:
@@ -24,11 +25,6 @@ if TYPE_CHECKING:
 
 _MOST_FAILURES: Final = 10
 _PLAIN_EVERY_SECONDS: Final = 10.0
-
-
-def print_line(text: str, console: Console) -> None:
-    """A line as it is: no colours, no markup (names may hold brackets), not broken (it may be copied)."""
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 @contextmanager

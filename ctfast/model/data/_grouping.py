@@ -49,9 +49,9 @@ def leakage_warnings(
     if contradictory:
         pairs = _listed([" = ".join(f"{files[k]} ({_name(classes, labels[k])})" for k in m[:3]) for m in contradictory])
         warnings.append(f"contradictory labels: identical slices of different classes ({pairs}); correct the labels")
-    mixed = [(p, m) for p, m in _members(patients).items() if len(_known(labels, m)) > 1]
-    if mixed:
-        listed = _listed([f"{patient}: {', '.join(files[k] for k in m[:3])}" for patient, m in mixed])
+    mixed = [m for m in _members(patients).values() if len(_known(labels, m)) > 1]
+    if mixed:  # by their files, because this is written down and the name of a patient must not be
+        listed = _listed([", ".join(files[k] for k in m[:3]) for m in mixed])
         number = len(mixed)
         warnings.append(
             f"{number} {'patient has' if number == 1 else 'patients have'} slices of several classes: kept on one side "
