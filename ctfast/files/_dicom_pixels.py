@@ -219,6 +219,8 @@ def drop_unused_bits(
         return kept, padding
     last = padding if limit is None or not _is_brightest(limit, lay) else limit
     beyond = (raw >= min(padding, last)) & (raw <= max(padding, last))
+    if not beyond.any():
+        return kept, padding
     wide = np.int32 if lay.allocated < 32 else np.int64
     return np.where(beyond, wide(lay.below), kept.astype(wide)), lay.below
 

@@ -11,7 +11,8 @@ Policies, each tested:
   over +1000 (denser than bone) but not once inverted: its writer inverted the stored values.
 - Bits above Bits Stored are dropped (overlays, junk). Padding whose value lies up there, or is the largest, becomes one
   less than the darkest value that can be stored, and ``Image.padding`` says so: it is never bright.
-- Pixel Padding Value is read in the pixels' own signedness (63536 in a signed image is -2000) and rescaled.
+- Pixel Padding Value is read in the pixels' own signedness (63536 in a signed image is -2000) and rescaled. Where no
+  pixel has it and all that lies below air has one value (a copy by SimpleITK), that value is padding, with a note.
 - Multi-frame files become ``(frames, H, W)``, each frame by its own rescale.
 - No preamble or no meta header: read, if it looks like a data set and has pixels. Colour and palette: refused.
 - Too few bytes for the declared size, or as many as a further frame needs: refused.
@@ -21,6 +22,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,15 +30,17 @@ import numpy as np
 
 from ctfast.batch.choices import UnitsChoice
 from ctfast.errors import FileFormatError
+from ctfast.files import _dicom_padding as pad
 from ctfast.files import _dicom_pixels as bits
 from ctfast.files import _dicom_rescale as modality
 from ctfast.files._convert import count_nonfinite, put
 from ctfast.files._dicom_geometry import geometry, spacing
 from ctfast.files._dicom_meta import collect, wanted
 from ctfast.files._dicom_scan import scan
-from ctfast.files._dicom_tags import has, number_or_none
+from ctfast.files._dicom_tags import has
 from ctfast.files.image import Allocate, Image, Limits, Request, Units
 from ctfast.files.kaggle import parse_name
+from ctfast.files.units import UNSPECIFIED
 
 _DEFLATED: Final = b"1.2.840.10008.1.2.1.99"
 _SCAN_BYTES: Final = 64 << 20
@@ -54,8 +58,10 @@ def read_dicom(request: Request) -> Image:
     parse_name(path.name)
     ds = _data_set(path, request.head, limits)
     lay = bits.layout(ds, limits)
-    padding, limit_value = (_padding(ds, f"PixelPadding{which}", lay) for which in ("Value", "RangeLimit"))
-    stored, padding = bits.drop_unused_bits(bits.decode(ds, lay, limits), lay, padding, limit_value)
+    padding, limit_value = (pad.declared(ds, f"PixelPadding{which}", lay) for which in ("Value", "RangeLimit"))
+    raw = bits.decode(ds, lay, limits)
+    padding = pad.of_sixteen_bits(raw, padding, lay)
+    stored, padding = bits.drop_unused_bits(raw, lay, padding, limit_value)
     meta = collect(ds)
     meta["stored_dtype"] = stored.dtype.name
     pixels, units, rescales, inverted = _values(ds, stored, lay, request.units, request.allocate)
@@ -73,7 +79,20 @@ def read_dicom(request: Request) -> Image:
         meta["orientation"], meta["slice_spacing"] = affine.orientation, affine.spacing[0]
     if source:
         meta["spacing_from"] = source
-    return Image(pixels, units, path, "dicom", _in_units(padding, lay, rescales, inverted), size, meta, affine)
+    image = Image(pixels, units, path, "dicom", _in_units(padding, lay, rescales, inverted), size, meta, affine)
+    return _noted(image, request.units)
+
+
+def _noted(image: Image, choice: UnitsChoice) -> Image:
+    """With notes on what other software left behind when it rewrote the file."""
+    found = pad.lost(image.pixels, image.padding, image.units)
+    if found is not None:
+        note = f"the declared padding {image.padding:g} is in no pixel: {found:g} is taken for padding (rewritten?)"
+        image = replace(image, padding=found, meta=image.noted(note))
+    if choice == "auto" and image.units == UNSPECIFIED and image.meta.get("modality") == "CT":
+        note = "Rescale Type US (unspecified) in CT, as SimpleITK writes it: --units hu (units='hu') if they are HU"
+        image = replace(image, meta=image.noted(note))
+    return image
 
 
 def _data_set(path: Path, head: bytes, limits: Limits) -> Any:
@@ -129,15 +148,6 @@ def _invert(stored: np.ndarray, lay: bits.Layout) -> np.ndarray:
     top = -1 if lay.signed else (1 << lay.stored) - 1
     inverted = (top - stored.astype(np.int64)).astype(np.int32 if lay.allocated < 32 else np.int64)
     return np.where(stored == lay.below, inverted.dtype.type(lay.below), inverted)  # padding stays dark
-
-
-def _padding(ds: Any, keyword: str, lay: bits.Layout) -> int | None:
-    """A padding tag as the pixels would hold it: PS3.3 C.7.5.1.1.2 gives it their representation, writers do not."""
-    number = number_or_none(ds, keyword)
-    if number is None or lay.keyword != "PixelData":
-        return None
-    value = int(number) % (1 << lay.allocated)
-    return value - (1 << lay.allocated) if lay.signed and value >= 1 << (lay.allocated - 1) else value
 
 
 def _in_units(value: int | None, lay: bits.Layout, rescales: list[modality.Rescale], inverted: bool) -> float | None:
