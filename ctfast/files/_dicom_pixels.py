@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ctfast.errors import FileFormatError, missing_extra
+from ctfast.files import _jpeg_xl
 from ctfast.files._convert import native
 from ctfast.files._dicom_tags import TAGS, has, number, text
 from ctfast.files._jpeg_header import declared_size, is_signed_jpeg2000
@@ -19,12 +20,8 @@ from ctfast.files.image import Limits
 
 _FLOATS = {"FloatPixelData": "<f4", "DoubleFloatPixelData": "<f8"}
 _UNDEFINED_LENGTH = 0xFFFFFFFF
-_UNKNOWN_TO_PYDICOM = {
-    "1.2.840.10008.1.2.4.110": "JPEG XL Lossless",
-    "1.2.840.10008.1.2.4.111": "JPEG XL JPEG Recompression",
-    "1.2.840.10008.1.2.4.112": "JPEG XL",
-    "1.2.840.10008.1.2.8.1": "Deflated Image Frame Compression",
-}
+_JPEG_XL = tuple(f"1.2.840.10008.1.2.4.{number}" for number in (110, 111, 112))
+_UNKNOWN_TO_PYDICOM = {"1.2.840.10008.1.2.8.1": "Deflated Image Frame Compression"}
 _LOSSY_JPEG = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")
 
 
@@ -129,6 +126,8 @@ def decode(ds: Any, lay: Layout, limits: Limits) -> np.ndarray:
 
 
 def _is_compressed(syntax: Any) -> bool:
+    if syntax in _JPEG_XL:
+        return True
     try:
         return bool(syntax.is_encapsulated)
     except ValueError:  # pydicom does not know it as a transfer syntax
@@ -167,6 +166,8 @@ def _decode_compressed(ds: Any, lay: Layout, syntax: Any, limits: Limits) -> np.
                 f"frame {index}: the JPEG 2000 stream is signed, Pixel Representation says unsigned; decoders disagree "
                 "about the values of such files: correct the header or decompress it with the software that wrote it"
             )
+    if syntax in _JPEG_XL:
+        return _decode_jpeg_xl(streams, lay)
     try:
         decoder = pydicom.pixels.get_decoder(syntax)
     except (NotImplementedError, ValueError) as error:
@@ -192,6 +193,16 @@ def _decode_lossy_jpeg(streams: list[bytes]) -> np.ndarray:
     except ImportError as error:
         raise missing_extra("this JPEG needs imagecodecs", "codecs") from error
     return np.stack([imagecodecs.jpeg8_decode(stream) for stream in streams])
+
+
+def _decode_jpeg_xl(streams: list[bytes], lay: Layout) -> np.ndarray:
+    """What pydicom does not know as a transfer syntax."""
+    _jpeg_xl.refuse_signed(lay.signed)
+    frames = [_jpeg_xl.decode(stream) for stream in streams]
+    if any(frame.shape != (lay.rows, lay.columns) or frame.dtype != f"u{lay.allocated // 8}" for frame in frames):
+        found = ", ".join(sorted({f"{frame.shape} {frame.dtype}" for frame in frames}))
+        raise FileFormatError(f"decoded to {found}, the header says {lay.shape} of {lay.allocated} bits")
+    return np.stack(frames).reshape(lay.shape)
 
 
 def drop_unused_bits(

@@ -1,4 +1,4 @@
-"""Size that a JPEG, JPEG-LS or JPEG 2000 stream declares in its own header.
+"""Size that a JPEG, JPEG-LS, JPEG 2000 or JPEG XL stream declares in its own header.
 
 The file around it declares a size as well, and limits are checked against that one. A decoder allocates by the
 stream's own, so the two must agree before anything is decoded.
@@ -7,6 +7,8 @@ stream's own, so the two must agree before anything is decoded.
 from __future__ import annotations
 
 import struct
+
+from ctfast.files import _jpeg_xl
 
 _JPEG_START = b"\xff\xd8"
 _J2K_START = b"\xff\x4f\xff\x51"
@@ -28,7 +30,7 @@ def declared_size(stream: bytes) -> tuple[int, int] | None:
     if stream.startswith(_JP2_START):
         start = stream.find(_J2K_START, 0, _SEARCH)
     if start < 0 or len(stream) < start + 24:
-        return None
+        return _jpeg_xl.declared_size(stream)
     width, height, left, top = struct.unpack_from(">4I", stream, start + 8)
     return height - top, width - left
 

@@ -11,6 +11,7 @@ import zlib
 from typing import Any, Final
 
 from ctfast.errors import FileFormatError, missing_extra
+from ctfast.files import _jpeg_xl, _lerc
 from ctfast.files._jpeg_header import declared_size
 from ctfast.files.image import Limits
 
@@ -20,7 +21,8 @@ _TAGS: Final = {256: "ImageWidth", 257: "ImageLength", 262: "PhotometricInterpre
 _OFFSETS: Final = (273, 324)  # StripOffsets, TileOffsets
 _DTYPES: Final = frozenset(["uint8", "uint16", "uint32", "int8", "int16", "int32", "float16", "float32", "float64"])
 _PLAIN_BITS: Final = (8, 16, 32, 64)
-_JPEG: Final = (7, 33003, 33005, 34712)  # JPEG and JPEG 2000
+_JPEG: Final = (7, 33003, 33005, 34712, 50002, 52546)  # JPEG, JPEG 2000 and JPEG XL
+_LERC: Final = 34887
 _CODECS: Final = {
     "none": (1,),
     "LZW": (5,),
@@ -28,7 +30,9 @@ _CODECS: Final = {
     "deflate": (8, 32946),
     "PackBits": (32773,),
     "LZMA": (34925,),
-    "JPEG 2000": _JPEG[1:],
+    "JPEG 2000": _JPEG[1:4],
+    "JPEG XL": _JPEG[4:],
+    "LERC": (_LERC,),
     "Zstandard": (50000,),
 }
 _NO_CODEC_NEEDED: Final = (1, 8, 32773, 32946)  # tifffile has code of its own for these
@@ -117,6 +121,11 @@ def _check_codec(page: Any) -> None:
         name = next(name for name, codes in _CODECS.items() if compression in codes)
         what = f"{name} compression (predictor {int(page.predictor)})" if plain else f"{page.bitspersample}-bit pixels"
         raise missing_extra(f"{what} needs imagecodecs", "codecs")
+    if compression in _CODECS["JPEG XL"]:
+        _jpeg_xl.codec("JPEGXL", "JPEG XL")
+    if compression == _LERC:
+        _jpeg_xl.codec("LERC", "LERC")
+        _lerc.check_parameters(page)
 
 
 def _check_segments(page: Any, file_bytes: int) -> None:
@@ -155,7 +164,7 @@ def _plain_segment_bytes(page: Any) -> list[int]:
 def check_streams(page: Any, file: Any) -> None:
     """Look into the compressed strips or tiles themselves, which may be far larger than the page around them.
 
-    imagecodecs stops at the size of a strip for most codecs. Exceptions: JPEG and JPEG 2000 allocate by their own
+    imagecodecs stops at the size of a strip for most codecs. Exceptions: JPEG, its kin and LERC allocate by their own
     header, and where imagecodecs is missing, tifffile's own zlib code inflates whatever is there.
 
     Raises:
@@ -163,7 +172,7 @@ def check_streams(page: Any, file: Any) -> None:
     """
     compression = int(page.compression)
     inflates = compression in _DEFLATE and not _has_imagecodecs()
-    if compression not in _JPEG and not inflates:
+    if compression not in (*_JPEG, _LERC) and not inflates:
         return
     most = math.prod(page.chunks) * page.dtype.itemsize  # of one strip or tile, decoded
     for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
@@ -173,7 +182,7 @@ def check_streams(page: Any, file: Any) -> None:
             inflate = zlib.decompressobj()  # one byte more than allowed is enough to know, and all that is inflated
             bomb = len(inflate.decompress(stream, most + 1)) > most
         else:
-            size = declared_size(stream)
+            size = _lerc.declared_size(stream) if compression == _LERC else declared_size(stream)
             bomb = size is not None and (size[0] > page.chunks[0] or size[1] > page.chunks[1])
         if bomb:
             raise FileFormatError(f"page {page.index}: a strip or tile holds more than its {page.chunks} pixels")

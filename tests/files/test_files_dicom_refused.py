@@ -135,16 +135,13 @@ def test_a_signed_stream_under_an_unsigned_tag_is_refused(tmp_path: Path, codecf
             np.testing.assert_array_equal(read_image(path).pixels, stored)
 
 
-@pytest.mark.parametrize(
-    ("syntax", "name"), [("1.2.840.10008.1.2.4.110", "JPEG XL Lossless"), ("1.2.840.10008.1.2.4.112", "JPEG XL")]
-)
-def test_syntaxes_that_pydicom_does_not_know_are_named(tmp_path: Path, syntax: str, name: str) -> None:
+def test_syntaxes_that_pydicom_does_not_know_are_named(tmp_path: Path) -> None:
     whole = dicom(tmp_path / "x.dcm", slice_hu()).read_bytes()
     old = b"UI\x14\x001.2.840.10008.1.2.1\0"
-    new = syntax.encode() + b"\0" * (len(syntax) % 2)
+    new = b"1.2.840.10008.1.2.8.1\0"
     start = whole.index(old)
     group_length = int.from_bytes(whole[140:144], "little") + len(new) - 20
     body = whole[:start] + b"UI" + len(new).to_bytes(2, "little") + new + whole[start + len(old) :]
     (tmp_path / "y.dcm").write_bytes(body[:140] + group_length.to_bytes(4, "little") + body[144:])
-    with pytest.raises(FileFormatError, match=f"{name}.*rewrite the file"):
+    with pytest.raises(FileFormatError, match=r"Deflated Image Frame Compression.*rewrite the file"):
         read_image(tmp_path / "y.dcm")
