@@ -9,6 +9,9 @@ obvious argument. ``out=`` takes an array of the result's shape and dtype in the
 ``backend=`` is ``"cpu"``, ``"gpu"``, ``"reference"`` or ``None`` for where the array lives; an array from elsewhere is
 copied there and the result back.
 
+Filters take one number for rows and columns, two (rows, columns), or three (planes, rows, columns). Three filter volumes
+``(..., D, H, W)``, on the CPU; with one or two, slices of a volume are images like any others.
+
 On a GPU the work is put on the current stream (CuPy's; for torch arrays, torch's) and the call returns at once. Calls
 with JAX arrays wait for their result, as JAX can't be told to keep its memory until then.
 
@@ -160,7 +163,7 @@ def standardize(
 
 def median_filter(
     image: Any,
-    size: int | tuple[int, int] = 3,
+    size: int | tuple[int, int] | tuple[int, int, int] = 3,
     *,
     mode: Mode = "reflect",
     cval: float = 0.0,
@@ -170,8 +173,9 @@ def median_filter(
     """Median of the window around each pixel, equal to ``scipy.ndimage.median_filter`` in every value.
 
     Args:
-        image: ``(..., H, W)``; images of a batch are never mixed.
-        size: odd window size in pixels, or (rows, columns).
+        image: ``(..., H, W)``; images of a batch are never mixed, unless ``size`` has three numbers.
+        size: odd window size in pixels, or (rows, columns); (planes, rows, columns) for volumes ``(..., D, H, W)``. It
+            may be larger than the image.
         mode: how the border is extended (``scipy.ndimage``'s words; OpenCV's default REFLECT_101 is ``mirror``).
         cval: value outside the image for ``mode="constant"``.
         out: array for the result.
@@ -185,7 +189,7 @@ def median_filter(
 
 def gaussian_filter(
     image: Any,
-    sigma: float | tuple[float, float] = 1.0,
+    sigma: float | tuple[float, float] | tuple[float, float, float] = 1.0,
     *,
     truncate: float = 4.0,
     mode: Mode = "reflect",
@@ -198,8 +202,9 @@ def gaussian_filter(
     float64 images are filtered in float64, all others in float32; integers are rounded half to even (SciPy cuts).
 
     Args:
-        image: ``(..., H, W)``; images of a batch are never mixed.
-        sigma: standard deviation in pixels, above 0, or (rows, columns).
+        image: ``(..., H, W)``; images of a batch are never mixed, unless ``sigma`` has three numbers.
+        sigma: standard deviation in pixels, above 0, or (rows, columns); (planes, rows, columns) for volumes
+            ``(..., D, H, W)``. Of a blur in mm: mm divided by the spacing along each axis.
         truncate: the kernel ends at this many standard deviations.
         mode: how the border is extended (``scipy.ndimage``'s words).
         cval: value outside the image for ``mode="constant"``.

@@ -19,7 +19,7 @@ from ctfast.dispatch.arrays import Images, as_images, from_host, host_out, with_
 from ctfast.dispatch.checks import check_params, check_reach
 from ctfast.dispatch.containers import Task, container
 from ctfast.dispatch.device_errors import device_errors
-from ctfast.errors import ArgumentError, DTypeError, ShapeError
+from ctfast.errors import ArgumentError, BackendUnavailableError, DTypeError, ShapeError
 from ctfast.memory import empty
 from ctfast.threads import get_num_threads
 from ctkernels.contract import OPERATIONS, SAME, Operation, Param
@@ -97,6 +97,11 @@ def _prepared(
     wanted = result_dtype(operation, image, dtype, out)
     params = check_params(operation, dict(zip(names, given, strict=True)))
     check_against_dtypes(operation, params, image, wanted)
+    if backend_name == "gpu" and operation.axes(params) == 3:
+        raise BackendUnavailableError(
+            f"{name} with three numbers is computed on the CPU: give backend='cpu' (a GPU's array is copied there and the "
+            "result back), or two numbers for the slices one by one"
+        )
     return Prepared(backend.kernel(backend_name, name), wanted, params)
 
 
@@ -160,7 +165,9 @@ def call(
     """Run operation ``name``, whose result is an image of the input's shape."""
     if apply := container(image):
         again = partial(call, name, params=params, dtype=dtype, backend_name=backend_name)
-        return apply(Task(again, (name,), writes=True), image, out)
+        operation = OPERATIONS[name]
+        axes = operation.axes(check_params(operation, params))
+        return apply(Task(again, (name,), writes=True, axes=axes), image, out)
     images, compute = as_images(image), partial(_image, name, params, dtype)
     if not images.channel:
         return dispatched(images, backend_name, compute, out=out)
@@ -180,6 +187,8 @@ def _image(name: str, params: Params, dtype: DTypeLike | None, images: Images, c
         name, batch.dtype, params, chosen=chosen, dtype=dtype, out=None if view is None else view.dtype
     )
     check_reach(OPERATIONS[name], checked, shape)
+    if OPERATIONS[name].axes(checked) == 3:
+        batch = batch.reshape(-1, *shape[-3:])
     xp: Any = np if images.device is None else transfer.gpu()
     if view is None:
         result = (empty if xp is np else xp.empty)(batch.shape, wanted)

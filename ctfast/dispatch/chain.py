@@ -51,8 +51,17 @@ class CheckedChain(NamedTuple):
 
 
 def fits(steps: Sequence[Step], backend_name: str) -> bool:
-    """Whether the backend takes these steps as one chain: a histogram must know its range before the batch is seen."""
-    return not _needs_all_pixels(steps) and backend.chain_kernel(backend_name) is not None
+    """Whether the backend takes these steps as one chain, slice by slice.
+
+    A histogram must know its range before the batch is seen, and a step along three axes sees several slices.
+    """
+    whole = _needs_all_pixels(steps) or axes_of(steps) == 3
+    return not whole and backend.chain_kernel(backend_name) is not None
+
+
+def axes_of(steps: Sequence[Step]) -> int:
+    """How many trailing axes of an image belong together: 3 if any step filters volumes, else 2."""
+    return max(step.axes for step in steps)
 
 
 def _needs_all_pixels(steps: Sequence[Step]) -> bool:
@@ -72,10 +81,10 @@ def check_chain(dtype: np.dtype[Any], steps: Sequence[Step], chosen: str) -> Che
 
 
 def check_steps(steps: Sequence[Step], shape: tuple[int, ...]) -> None:
-    """Refuse filters that look much further than images of this shape go.
+    """Refuse filters of volumes for images, and those that look much further than images of this shape go.
 
     Raises:
-        ArgumentError: says which step.
+        ArgumentError, ShapeError: say which step.
     """
     for number, step in enumerate(steps, 1):
         with naming_step(number, step):
@@ -86,12 +95,13 @@ def run_steps(image: Any, steps: Sequence[Step], backend_name: str | None) -> Pi
     """Run all steps: as one chain where the backend has one, else one by one."""
     if apply := container(image):
         again = partial(run_steps, steps=steps, backend_name=backend_name)
-        return apply(Task(again, tuple(step.operation for step in steps)), image, None)
+        return apply(Task(again, tuple(step.operation for step in steps), axes=axes_of(steps)), image, None)
     with naming_step(1, steps[0]):
         images = as_images(image)
     check_steps(steps, images.shape)
     # Taken to the device once and back once, not at every step.
-    result: PipelineResult = dispatched(images, backend_name, partial(_run, steps), splits=not _needs_all_pixels(steps))
+    splits = axes_of(steps) == 2 and not _needs_all_pixels(steps)
+    result: PipelineResult = dispatched(images, backend_name, partial(_run, steps), splits=splits)
     return replace(result, image=with_channel(result.image, images)) if images.channel else result
 
 

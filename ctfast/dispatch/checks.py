@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from ctfast.errors import ArgumentError
+from ctfast.errors import ArgumentError, ShapeError
 from ctkernels.contract import MODES, VOI_FUNCTIONS, Operation
 
 MAX_BINS: Final = 1 << 24
@@ -103,30 +103,49 @@ def _whole_pair(name: str, value: Any, allowed: str, ok: Callable[[int], bool]) 
     return int(both[0]), int(both[1])
 
 
-def odd_size(name: str, value: Any) -> tuple[int, int]:
-    """Odd window size, one number or (rows, columns)."""
-    return _whole_pair(
+def _sides(name: str, value: Any, one: bool, allowed: str, ok: Callable[[Any], bool]) -> tuple[Any, ...]:
+    """One number for rows and columns (``one`` says that it is one), two, or three: planes, rows, columns."""
+    try:
+        sides = (value, value) if one else tuple(value)
+    except TypeError:
+        raise _fail(name, value, allowed) from None
+    if len(sides) not in (2, 3) or not all(map(ok, sides)):
+        raise _fail(name, value, allowed)
+    return sides
+
+
+def odd_size(name: str, value: Any) -> tuple[int, ...]:
+    """Odd window size, one number, (rows, columns) or (planes, rows, columns)."""
+    sides = _sides(
         name,
         value,
-        f"an odd whole number from 1 to {MAX_SIDE:,}, or a pair (rows, columns) of them, is allowed",
-        lambda v: 1 <= v <= MAX_SIDE and v % 2 == 1,
+        _is_whole(value),
+        f"an odd whole number from 1 to {MAX_SIDE:,} is allowed, or (rows, columns) or, for volumes, (planes, rows, "
+        "columns) of them",
+        lambda v: _is_whole(v) and 1 <= v <= MAX_SIDE and int(v) % 2 == 1,
     )
+    return tuple(map(int, sides))
 
 
 def grid(name: str, value: Any) -> tuple[int, int]:
     """Tile grid, (rows, columns)."""
-    return _whole_pair(
-        name, value, "a pair (rows, columns) of whole numbers from 1 to 1,024 is allowed", lambda v: 1 <= v <= 1024
+    allowed = "a pair (rows, columns) of whole numbers from 1 to 1,024 is allowed"
+    if isinstance(value, tuple) and len(value) == 3:
+        allowed += "; tiles have no planes: CLAHE works on the slices of a volume one by one"
+    return _whole_pair(name, value, allowed, lambda v: 1 <= v <= 1024)
+
+
+def sigma(name: str, value: Any) -> tuple[float, ...]:
+    """Standard deviation in pixels, one number, (rows, columns) or (planes, rows, columns)."""
+    sides = _sides(
+        name,
+        value,
+        _is_real(value),
+        f"a number above 0 and up to {MAX_SIDE:,} pixels is allowed, or (rows, columns) or, for volumes, (planes, rows, "
+        "columns) of them",
+        lambda v: _is_finite(v) and 0 < v <= MAX_SIDE,
     )
-
-
-def sigma(name: str, value: Any) -> tuple[float, float]:
-    """Standard deviation in pixels, one number or (rows, columns)."""
-    allowed = f"a number above 0 and up to {MAX_SIDE:,}, or a pair (rows, columns) of them, in pixels is allowed"
-    both = (value, value) if _is_real(value) else _pair(name, value, allowed)
-    if not all(_is_finite(v) and 0 < v <= MAX_SIDE for v in both):
-        raise _fail(name, value, allowed)
-    return float(both[0]), float(both[1])
+    return tuple(map(float, sides))
 
 
 def _choice(options: tuple[str, ...]) -> Callable[[str, Any], str]:
@@ -244,12 +263,21 @@ CHECKS: Final[Mapping[str, Callable[[str, Any], Any]]] = {
 
 
 def check_reach(operation: Operation, params: Mapping[str, Any], shape: tuple[int, ...]) -> None:
-    """Refuse a filter that looks much further than the image goes: its cost grows with that, its result does not.
+    """Refuse a filter along three axes where there are two, and one that looks much further than the image goes.
+
+    The cost of the latter grows with how far it looks, its result does not.
 
     Raises:
-        ArgumentError: unless the environment variable ``CTFAST_ALLOW_LARGE`` is set.
+        ShapeError: three numbers for an image ``(H, W)``.
+        ArgumentError: further than allowed, unless the environment variable ``CTFAST_ALLOW_LARGE`` is set.
     """
-    for reach, side in zip(reversed(operation.halo(params)), reversed(shape)):
+    halo = operation.halo(params)
+    if len(halo) > len(shape):
+        raise ShapeError(
+            f"{operation.name} with three numbers filters volumes (..., D, H, W), an image of shape {shape} came in: "
+            "give two numbers for its rows and columns, or the volume (files: a series as one, ctfast run --series)"
+        )
+    for reach, side in zip(reversed(halo), reversed(shape)):
         if reach > max(FREE_REACH, 2 * side) and os.environ.get("CTFAST_ALLOW_LARGE", "0") in ("", "0"):
             raise ArgumentError(
                 f"{operation.name} would look at {reach:,} pixels to each side, the image has {side:,}: smaller values "

@@ -39,6 +39,8 @@ class Task:
     operations: tuple[str, ...]
     writes: bool = False
     """Whether it takes ``out=``."""
+    axes: int = 2
+    """How many trailing axes belong together: 3 where volumes are filtered."""
 
     @property
     def keeps_units(self) -> bool:

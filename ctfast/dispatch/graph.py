@@ -14,7 +14,7 @@ from typing import Any
 from ctfast import backend as backends
 from ctfast.dispatch.arrays import Images, as_images
 from ctfast.dispatch.call import check_out
-from ctfast.dispatch.chain import check_chain, check_steps, fits
+from ctfast.dispatch.chain import axes_of, check_chain, check_steps, fits
 from ctfast.dispatch.device_errors import device_errors
 from ctfast.dispatch.steps import Step, naming_step
 from ctfast.dispatch.transfer import gpu, runs_here
@@ -31,6 +31,8 @@ class PipelineGraph:
         if images.channel:
             raise ArgumentError("a recording is for (H, W) or (..., H, W): give x[..., 0], the same memory")
         _check_place(images, out)
+        if axes_of(steps) == 3:
+            raise ArgumentError("steps with three numbers are computed on the CPU: use run(x, backend='cpu')")
         if not fits(steps, "gpu"):
             raise ArgumentError("a histogram without value_range must wait for the pixels, which can't be recorded")
         check_steps(steps, images.shape)

@@ -39,6 +39,11 @@ class Step:
         """Whether the step looks at the image without changing it."""
         return self.spec.is_statistic
 
+    @property
+    def axes(self) -> int:
+        """How many trailing axes of an image belong together: 3 where a parameter has three numbers, else 2."""
+        return self.spec.axes(self.params)
+
     def to_dict(self) -> dict[str, Any]:
         """Operation, dtype and the parameters that differ from their defaults, as JSON-able values."""
         data: dict[str, Any] = {"operation": self.operation}

@@ -1,4 +1,4 @@
-"""dask: lazy in, lazy out. Each block is worked off by itself, with whole rows and columns in it."""
+"""dask: lazy in, lazy out. Each block is worked off by itself, with whole rows and columns (and planes) in it."""
 
 from __future__ import annotations
 
@@ -29,9 +29,10 @@ def apply(task: Task, x: Any, out: Any) -> Any:
             f"{', '.join(task.statistics)} of a dask array: the result is not lazy; give x.compute(), or delay it, "
             "dask.delayed(ctfast.histogram)(x, ...)"
         )
-    whole = 3 if has_channel(x.shape) else 2
-    check_shape(x.shape[: x.ndim - (whole == 3)])
+    channel = has_channel(x.shape)
+    check_shape(x.shape[: x.ndim - channel])
+    whole = min(task.axes + channel, x.ndim)
     x = x.rechunk(dict.fromkeys(range(x.ndim - whole, x.ndim), -1))
-    probe = np.zeros((1,) * (x.ndim - whole) + (8, 8, 1)[:whole], x.dtype)
+    probe = np.zeros((1,) * (x.ndim - whole) + (8,) * (whole - channel) + (1,) * channel, x.dtype)
     image = x.map_blocks(task.image, dtype=task.image(probe).dtype, meta=x._meta)
     return PipelineResult(image) if len(task.operations) > 1 else image

@@ -12,7 +12,7 @@ from ctfast.errors import ArgumentError, ShapeError
 
 
 def apply(task: Task, x: Any, out: Any) -> Any:
-    """Read, run and write some images at a time, as many as a chunk of ``out`` holds.
+    """Read, run and write some images (or volumes) at a time, as many as a chunk of ``out`` holds.
 
     Raises:
         ArgumentError: No ``out=`` to write to, or an operation that gives numbers.
@@ -26,7 +26,7 @@ def apply(task: Task, x: Any, out: Any) -> Any:
     if tuple(out.shape) != tuple(x.shape):
         raise ShapeError(f"out= has shape {tuple(out.shape)}: {tuple(x.shape)} is needed")
     check_shape(x.shape)
-    step = max(1, getattr(out, "chunks", x.chunks)[0]) if x.ndim > 2 else x.shape[0]
+    step = max(1, getattr(out, "chunks", x.chunks)[0]) if x.ndim > task.axes else x.shape[0]
     for start in range(0, x.shape[0], step):
         some = np.asarray(x[start : start + step])
         out[start : start + step] = task.run(some, out=np.empty(some.shape, out.dtype))

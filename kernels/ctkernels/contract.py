@@ -11,6 +11,7 @@ A backend is a package that has one module per operation, each with one function
 ``x`` is a C-contiguous, native-endian array of shape ``(N, H, W)``, all sizes at least 1, dtype in ``IMAGE_DTYPES``;
 ``out`` is C-contiguous, already allocated, of the shape that ``Operation.result_shape`` gives and never overlaps ``x``.
 Parameters arrive checked and in normal form (``size`` and ``sigma`` as pairs, ranges as pairs of floats or ``None``).
+Where ``size`` or ``sigma`` has three numbers, ``x`` and ``out`` are volumes, ``(N, D, H, W)``.
 ``histogram`` alone gets something else than it is called with: the bin ``edges`` that ``bins`` and ``value_range``
 mean, an array as ``numpy.histogram_bin_edges`` gives it (float32 for float32 images, else float64).
 """
@@ -38,6 +39,8 @@ REQUIRED: Final = object()
 SAME: Final = ("same",)
 
 Params = Mapping[str, Any]
+Halo = tuple[int, int] | tuple[int, int, int]
+"""How far a filter reaches along rows and columns, or along planes, rows and columns."""
 
 
 @dataclass(frozen=True)
@@ -56,13 +59,12 @@ class Param:
         return self.default is REQUIRED
 
 
-def _no_halo(_: Params) -> tuple[int, int]:
+def _no_halo(_: Params) -> Halo:
     return (0, 0)
 
 
-def _median_halo(params: Params) -> tuple[int, int]:
-    rows, columns = params["size"]
-    return (rows // 2, columns // 2)
+def _median_halo(params: Params) -> Halo:
+    return tuple(side // 2 for side in params["size"])  # type: ignore[return-value]
 
 
 def gaussian_radius(sigma: float, truncate: float) -> int:
@@ -70,10 +72,8 @@ def gaussian_radius(sigma: float, truncate: float) -> int:
     return int(truncate * sigma + 0.5)
 
 
-def _gaussian_halo(params: Params) -> tuple[int, int]:
-    truncate = params["truncate"]
-    rows, columns = params["sigma"]
-    return (gaussian_radius(rows, truncate), gaussian_radius(columns, truncate))
+def _gaussian_halo(params: Params) -> Halo:
+    return tuple(gaussian_radius(s, params["truncate"]) for s in params["sigma"])  # type: ignore[return-value]
 
 
 def _histogram_columns(params: Params) -> int:
@@ -104,7 +104,7 @@ class Operation:
     takes compiled code of its own, which ``ctfast warm`` compiles; tests run all of them."""
     needs_hu: bool = False
     """Whether its parameters are named in Hounsfield units, so that other images make no sense."""
-    halo: Callable[[Params], tuple[int, int]] = _no_halo
+    halo: Callable[[Params], Halo] = _no_halo
     columns: Callable[[Params], int] | None = None
     """How many numbers an image a statistic writes, by the kernel's parameters; None where the result is an image."""
     oracles: tuple[str, ...] = ()
@@ -119,6 +119,10 @@ class Operation:
     def chooses_dtype(self) -> bool:
         """Whether a caller may choose the dtype of the result."""
         return len(self.out_dtypes) > 1
+
+    def axes(self, params: Params) -> int:
+        """How many trailing axes belong together: 2, or 3 where a parameter has three numbers."""
+        return len(self.halo(params))
 
     def result_shape(self, shape: tuple[int, int, int], params: Params) -> tuple[int, ...]:
         """Shape of ``out`` for an input of shape ``(N, H, W)``."""

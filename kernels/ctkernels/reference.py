@@ -1,7 +1,8 @@
 """What every operation means, in plain NumPy: obvious, slow, and the law that all backends are tested against.
 
 Arithmetic is float64 (or exact integers) unless the meaning itself is float32, as in CLAHE. Each function has the
-backend signature of :mod:`ctkernels.contract`: ``x`` and ``out`` of shape ``(N, H, W)``, parameters in normal form.
+backend signature of :mod:`ctkernels.contract`: ``x`` and ``out`` of shape ``(N, H, W)``, or ``(N, D, H, W)`` for
+parameters of three numbers; parameters in normal form.
 ``out`` may also be float64 where the contract allows only narrower results: tests use that to see the unrounded value.
 
 NaN and infinities, operation by operation (the same in every backend):
@@ -23,6 +24,7 @@ label_tissue      NaN gets the label 255, which no value has; inf counts as larg
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -186,23 +188,22 @@ def extended(n: int, reach: int, mode: str) -> NDArray[np.int64]:
     return np.array(source)
 
 
-def padded(image: Array, reach: tuple[int, int], mode: str, cval: float) -> Array:
-    """``image`` with its border extended by ``reach`` rows and columns on each side."""
-    rows = extended(image.shape[0], reach[0], mode)
-    columns = extended(image.shape[1], reach[1], mode)
-    wide = image[np.ix_(rows, columns)].copy()
-    wide[rows < 0, :] = cval
-    wide[:, columns < 0] = cval
+def padded(image: Array, reach: Sequence[int], mode: str, cval: float) -> Array:
+    """``image`` with its border extended by ``reach`` on each side, a number for each axis."""
+    sources = [extended(n, r, mode) for n, r in zip(image.shape, reach, strict=True)]
+    wide = image[np.ix_(*sources)].copy()
+    for axis, source in enumerate(sources):
+        np.moveaxis(wide, axis, 0)[source < 0] = cval
     return wide
 
 
-def median_filter(x: Array, out: Array, *, size: tuple[int, int], mode: str, cval: float) -> None:
+def median_filter(x: Array, out: Array, *, size: tuple[int, ...], mode: str, cval: float) -> None:
     """The middle value of the ``size`` window around each pixel, as ``scipy.ndimage.median_filter``."""
-    reach = (size[0] // 2, size[1] // 2)
+    reach = [side // 2 for side in size]
     for image, result in zip(x, out, strict=True):
         wide = padded(image, reach, mode, cval)
         windows = np.lib.stride_tricks.sliding_window_view(wide, size)
-        result[...] = np.sort(windows.reshape(*image.shape, -1), axis=-1)[..., size[0] * size[1] // 2]
+        result[...] = np.sort(windows.reshape(*image.shape, -1), axis=-1)[..., math.prod(size) // 2]
 
 
 def gaussian_weights(sigma: float, truncate: float) -> NDArray[np.float64]:
@@ -212,16 +213,15 @@ def gaussian_weights(sigma: float, truncate: float) -> NDArray[np.float64]:
     return (full / full.sum())[radius:]
 
 
-def gaussian_filter(x: Array, out: Array, *, sigma: Pair, truncate: float, mode: str, cval: float) -> None:
-    """Separable Gaussian, rows axis first, as ``scipy.ndimage.gaussian_filter``; integers are rounded, not cut."""
+def gaussian_filter(x: Array, out: Array, *, sigma: tuple[float, ...], truncate: float, mode: str, cval: float) -> None:
+    """Separable Gaussian, first axis first, as ``scipy.ndimage.gaussian_filter``; integers are rounded, not cut."""
     weights = [gaussian_weights(s, truncate) for s in sigma]
-    reach = (len(weights[0]) - 1, len(weights[1]) - 1)
     for image, result in zip(x, out, strict=True):
         v = image.astype(np.float64)
         for axis, w in enumerate(weights):
-            r = reach[axis]
+            r = len(w) - 1
             n = v.shape[axis]
-            wide = np.moveaxis(padded(v, (r, 0) if axis == 0 else (0, r), mode, cval), axis, 0)
+            wide = np.moveaxis(padded(v, [r if a == axis else 0 for a in range(v.ndim)], mode, cval), axis, 0)
             total = w[0] * wide[r : r + n]
             for j in range(1, r + 1):
                 total = total + w[j] * (wide[r - j : r - j + n] + wide[r + j : r + j + n])

@@ -81,6 +81,8 @@ class Preprocessing:
         labels = [step.operation for step in self.pipeline.steps if step.spec.units == "labels"]
         if labels:
             raise ArgumentError(f"the pipeline has {labels[0]}: labels have no mean, so they can't be resized")
+        if (volumes := next((s for s in self.pipeline.steps if s.axes == 3), None)) is not None:
+            raise ArgumentError(f"the pipeline has {volumes}: the network sees slices one by one; give two numbers")
         mapping = next((s for s in reversed(self.pipeline.steps) if s.spec.chooses_dtype), None)
         if mapping is None or mapping.dtype not in ("uint8", "uint16"):
             raise ArgumentError(

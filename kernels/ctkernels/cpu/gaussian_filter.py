@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from ctkernels.cpu._core.jit import one_type
 from ctkernels.cpu._core.parallel import Band, bands, run
 from ctkernels.cpu._core.scratch import scratch
+from ctkernels.cpu._core.spread import in_row_bands
+from ctkernels.cpu._gaussian import volume
 from ctkernels.cpu._gaussian.band import band as kernel
 from ctkernels.cpu._gaussian.plan import exceeds_dtype, plan
 from ctkernels.shared.gaussian_weights import fill_value
@@ -22,12 +24,13 @@ _SINGLE = np.dtype(np.float32)
 _DOUBLE = np.dtype(np.float64)
 
 
-def gaussian_filter(
-    x: Array, out: Array, *, sigma: tuple[float, float], truncate: float, mode: str, cval: float
-) -> None:
-    """Smooth each image of ``x``, ``(N, H, W)``, into ``out``; see ``ctkernels.reference.gaussian_filter``."""
-    images, height, width = x.shape
+def gaussian_filter(x: Array, out: Array, *, sigma: tuple[float, ...], truncate: float, mode: str, cval: float) -> None:
+    """Smooth each image ``(N, H, W)`` or volume ``(N, D, H, W)``; see ``ctkernels.reference.gaussian_filter``."""
     work = _DOUBLE if x.dtype == _DOUBLE else _SINGLE
+    if len(sigma) == 3:
+        _volumes(x, out, work, sigma, truncate, mode, cval)
+        return
+    images, height, width = x.shape
     p = plan(height, width, work, sigma, truncate, mode, exceeds_dtype(x.dtype, mode, cval))
     fill = fill_value(x.dtype, work, cval)
     x = one_type(x)
@@ -38,3 +41,17 @@ def gaussian_filter(
         kernel(x, out, i, y0, y1, p.layout, p.border, p.weights, fill, memory)
 
     run(bands(images, height, p.row_nanoseconds, overlap_rows=p.rows_radius), body)
+
+
+def _volumes(
+    x: Array, out: Array, work: np.dtype[Any], sigma: tuple[float, ...], truncate: float, mode: str, cval: float
+) -> None:
+    p = volume.plan(x.shape[1:], work, sigma, truncate, mode, exceeds_dtype(x.dtype, mode, cval))
+    fill = fill_value(x.dtype, work, cval)
+    x = one_type(x)
+
+    def body(band: Band) -> None:
+        memory = scratch("gaussian", p.scratch_bytes, np.uint8)
+        volume.band(x, out, *band, p.planes_layout, p.planes, p.layout, p.border, p.weights, fill, memory)
+
+    in_row_bands(x, p.rows, p.voxel_nanoseconds, body)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from numpy.typing import NDArray
 
 from ctkernels.cpu._core.jit import one_type
-from ctkernels.cpu._core.parallel import bands, cutting, get_num_threads, run
+from ctkernels.cpu._core.parallel import Band, bands, cutting, get_num_threads, run
 
 T = TypeVar("T")
 
@@ -71,3 +71,18 @@ def in_bands(image: NDArray[Any], pixel_nanoseconds: float, part: Callable[[NDAr
 
     run(tasks, body)
     return [results[first] for _, first, _ in tasks]
+
+
+def in_row_bands(x: NDArray[Any], rows: int, voxel_nanoseconds: float, body: Callable[[Band], None]) -> None:
+    """Call ``body`` with (volume, first row, end) of bands of ``rows`` rows, through all planes of ``(N, D, H, W)``.
+
+    ``rows`` is what fits into cache, so bands are cut on one thread too.
+    """
+    height = x.shape[2]
+    starts = range(0, height, rows)
+    tasks = [(n, first, min(first + rows, height)) for n in range(x.shape[0]) for first in starts]
+    if threads_pay(x.size, voxel_nanoseconds):
+        run(tasks, body)
+    else:
+        for task in tasks:
+            body(task)

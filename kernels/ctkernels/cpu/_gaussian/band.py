@@ -34,8 +34,10 @@ def _enter(kind, pixel, row, row_bytes, whole_segments, stage, vectors, slot):
 
 
 @jit_inline
-def _leave(kind, pixel, sums, vectors, whole_segments, stage, row, row_bytes):
+def leave(kind, pixel, sums, vectors, may_leave, whole_segments, stage, row, row_bytes):
     """Sums in lane layout to a row of pixels; the way back of ``_enter``."""
+    if may_leave:
+        saturate(kind, pixel, sums, vectors)
     if whole_segments:
         from_lanes(kind, pixel, sums, vectors, row)
     else:
@@ -46,12 +48,20 @@ def _leave(kind, pixel, sums, vectors, whole_segments, stage, row, row_bytes):
 @jit
 def band(x, out, i, y0, y1, layout, border, weights, cval, memory):
     """Rows ``y0 .. y1 - 1`` of image ``i``; see ``_gaussian/plan.Plan`` for ``layout``, ``border`` and ``memory``."""
-    kind = weights.dtype.type(0)
-    pixel = x.dtype.type(0)
     height = x.shape[1]
     row_bytes = x.shape[2] * x.itemsize
     source = x.ctypes.data + i * height * row_bytes
-    target = out.ctypes.data + i * height * row_bytes
+    target = out.ctypes.data + (i * height + y0) * row_bytes
+    pixel = x.dtype.type(0)
+    smooth(pixel, source, target, row_bytes, False, height, row_bytes, y0, y1, layout, border, weights, cval, memory)
+
+
+@jit_inline
+def smooth(
+    pixel, source, target, target_stride, keeps_lanes, height, row_bytes, y0, y1, layout, border, weights, cval, memory
+):
+    """Rows ``y0 .. y1 - 1`` of the image at ``source`` to ``target``, as pixels, or as sums in lane layout."""
+    kind = weights.dtype.type(0)
     ry, rx, vectors, ring, inner = layout[0], layout[1], layout[2], layout[3], layout[4]
     stride, halo_stride, whole_segments, may_leave = layout[5], layout[6], layout[7], layout[8]
     weights_y = weights.ctypes.data
@@ -88,8 +98,8 @@ def band(x, out, i, y0, y1, layout, border, weights, cval, memory):
         # Then along each of the rows; the halo is made of sums, so that the border costs no branch in the loop.
         for q in range(min(BLOCK, y1 - y)):
             extend_row(kind, body, vectors, rx, inner, border_x, constant)
-            weigh_shifts(kind, body, weights_x, rx, vectors, sums)
-            if may_leave:
-                saturate(kind, pixel, sums, vectors)
-            _leave(kind, pixel, sums, vectors, whole_segments, stage, target + (y + q) * row_bytes, row_bytes)
+            row = target + (first + q) * target_stride
+            weigh_shifts(kind, body, weights_x, rx, vectors, row if keeps_lanes else sums)
+            if not keeps_lanes:
+                leave(kind, pixel, sums, vectors, may_leave, whole_segments, stage, row, row_bytes)
             body += halo_stride

@@ -44,8 +44,8 @@ class Plan:
         return (self.fixed_bytes + 8 * (rows + 2 * self.rows_radius + BLOCK) + 63) // 64 * 64
 
 
-_SAFE_RADII = 40
-"""Up to this sum of both radii rounding errors, ``(radii + 8) * 2**-23 * 65535`` at most, stay below one half."""
+SAFE_RADII = 40
+"""Up to this sum of all radii rounding errors, ``(radii + 8) * 2**-23 * 65535`` at most, stay below one half."""
 
 
 def exceeds_dtype(image: np.dtype[Any], mode: str, cval: float) -> bool:
@@ -89,7 +89,7 @@ def plan(
     ring = 2 * ry + BLOCK
     stride = (vectors | 1) * VECTOR_BYTES  # odd: rows then don't compete for the same cache sets
     halo_stride = ((vectors + 2 * rx) | 1) * VECTOR_BYTES
-    may_leave = int(border_exceeds or ry + rx > _SAFE_RADII)
+    may_leave = int(border_exceeds or ry + rx > SAFE_RADII)
     exact = int(vectors * lanes == width)
     return Plan(
         layout=np.array([ry, rx, vectors, ring, inner, stride, halo_stride, exact, may_leave], np.int64),

@@ -15,6 +15,8 @@ from ctkernels.shared.border import border_index
 
 Array = NDArray[Any]
 Size = tuple[int, int]
+Window = tuple[int, int, int]
+"""Rows, columns, and how many rows of the table the next row of results is further on."""
 
 _STRIP = 128
 """Columns whose histograms are kept at once: at 4 kB each they and the window's reach stay in a 1 MB L2 cache."""
@@ -33,13 +35,22 @@ def filter_band(x: Array, out: Array, band: Band, size: Size, mode: str, cval: f
     low = int(needed.min()) if needed.size else 0
     part = x[image, low : int(needed.max()) + 1] if needed.size else x[image, :1]
     row_of = np.where(row_of >= 0, row_of - low, -1)
-    result = out[image, first:last]
-    if not _distinct(part, result, row_of, column_of, size, mode, cval):
-        _sorted(part, result, row_of, column_of, size, cval)
+    filter_table(part, out[image, first:last], row_of, column_of, (rows, columns, 1), mode, cval)
 
 
-def _filter_ranks(ranks: Array, index: Array, rest: Array | None, size: Size, base: int) -> None:
-    rows, columns = size
+def filter_table(
+    part: Array, result: Array, row_of: Array, column_of: Array, window: Window, mode: str, cval: float
+) -> None:
+    """Write ``result``, the median over tables of rows and columns of the image ``part``.
+
+    The window of the next row of results begins ``by`` rows of ``row_of`` further on.
+    """
+    if not _distinct(part, result, row_of, column_of, window, mode, cval):
+        _sorted(part, result, row_of, column_of, window, cval)
+
+
+def _filter_ranks(ranks: Array, index: Array, rest: Array | None, window: Window, base: int) -> None:
+    rows, columns, by = window
     small = rows <= 255 and rows * columns <= 65535
     column_type, window_type = ("uint8", "uint16") if small else ("uint32", "uint32")
     strip = min(index.shape[1], _STRIP)
@@ -51,6 +62,7 @@ def _filter_ranks(ranks: Array, index: Array, rest: Array | None, size: Size, ba
         rest is not None,
         rows,
         columns,
+        by,
         strip,
         scratch("median.coarse", reach * base, column_type),
         scratch("median.fine", reach * base * base, column_type),
@@ -61,7 +73,9 @@ def _filter_ranks(ranks: Array, index: Array, rest: Array | None, size: Size, ba
     )
 
 
-def _distinct(part: Array, result: Array, row_of: Array, column_of: Array, size: Size, mode: str, cval: float) -> bool:
+def _distinct(
+    part: Array, result: Array, row_of: Array, column_of: Array, window: Window, mode: str, cval: float
+) -> bool:
     """By ranks among the distinct values; False where there are too many of these, or floats that are not whole."""
     floats = part.dtype.kind == "f"
     if floats and mode == "constant" and not (abs(cval) <= 32767 and cval == int(cval)):
@@ -87,7 +101,7 @@ def _distinct(part: Array, result: Array, row_of: Array, column_of: Array, size:
         ranks_module.spread_integers(bits, offset, rank_of, outside, row_of, column_of, ranks)
     index = scratch("median.index", result.size, np.uint16).reshape(result.shape)
     # Few distinct values (windowed images) take two levels of 16 instead of 64: a sixteenth of the counters.
-    _filter_ranks(ranks, index, None, size, 16 if count <= 256 else 64)
+    _filter_ranks(ranks, index, None, window, 16 if count <= 256 else 64)
     values = key_of[:count].astype(np.int32) - offset
     ranks_module.look_up(index, values.astype(result.dtype), result)
     return True
@@ -103,7 +117,7 @@ def _seen(bits: Array, offset: int) -> Array | None:
     return seen
 
 
-def _sorted(part: Array, result: Array, row_of: Array, column_of: Array, size: Size, cval: float) -> None:
+def _sorted(part: Array, result: Array, row_of: Array, column_of: Array, window: Window, cval: float) -> None:
     """By runs of the sorted pixels, for anything: every run is as long as the others, whatever the values."""
     floats = part.dtype.kind == "f"
     flip: Any = np.uint64(0 if part.dtype.kind == "u" else 1 << (8 * part.itemsize - 1))
@@ -118,11 +132,12 @@ def _sorted(part: Array, result: Array, row_of: Array, column_of: Array, size: S
     row_at, column_at = (scratch(f"median.at{i}", count + 64, position) for i in (0, 1))
     ranks_module.cut(numbers, shape[1], shift, ranks, row_at, column_at)
     index, rest = (scratch(f"median.{n}", result.size, np.uint16).reshape(result.shape) for n in ("index", "rest"))
+    size, by = window[:2], window[2]
     if size[0] * size[1] > 65535:
         rest = scratch("median.long_rest", result.size, np.uint32).reshape(result.shape)
-    _filter_ranks(ranks, index, rest, size, 64)
+    _filter_ranks(ranks, index, rest, window, 64)
     order = scratch("median.order", result.size, np.int32).reshape(result.shape)
-    ranks_module.pick(index, rest, shift, row_at, column_at, size, order)
+    ranks_module.pick(index, rest, shift, row_at, column_at, size, by, order)
     bits = np.dtype(f"u{part.itemsize}")
     values = scratch("median.values", count, bits)
     ranks_module.decode(keys, floats, flip, values)

@@ -8,6 +8,9 @@ A list that is *kept* is computed once per pixel in a loop of its own and read b
 computed again wherever it is needed, which costs operations but saves loads and stores (an unaligned load of a full
 vector touches two cache lines). Which are kept was found by trial, size by size: keeping few won everywhere, 5 x 5 of
 int16 .49 ns a pixel with one list, .60 with three, .62 with all four, .66 with only the widest.
+
+Windows of volumes are windows of rows too: where the rows of ``by`` planes take turns, a window of (planes, rows,
+columns) is one of ``planes * rows`` neighbouring rows, and the next output's begins ``by`` rows further on.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ SHARED, OWN = "shared", "own"
 _PARTS = {3: 2, 5: 4, 7: 6, 9: 8, 10: 5, 11: 10, 13: 12, 15: 12}
 """Width of the left of the two lists that a list is merged from, where that is not half (rounded up)."""
 
-_KEEP: dict[tuple[int, int], tuple[Sequence[int], Sequence[int]]] = {
+_KEEP: dict[tuple[int, ...], tuple[Sequence[int], Sequence[int]]] = {
     (3, 3): ((), ()),
     (5, 5): ((1,), ()),
     (7, 7): ((1, 3), ()),
@@ -47,25 +50,27 @@ class Step:
 
 
 class Plan:
-    """The loops for ``outputs`` neighbouring rows of medians of ``rows`` by ``columns`` windows."""
+    """The loops for ``outputs`` neighbouring rows of medians of ``rows`` by ``columns`` windows, ``by`` rows apart."""
 
-    def __init__(self, rows: int, columns: int) -> None:
-        self.rows, self.columns = rows, columns
+    def __init__(self, rows: int, columns: int, by: int = 1) -> None:
+        self.rows, self.columns, self.by = rows, columns, by
         self.total = rows * columns
         self.steps: list[Step] = []
         self.buffers: dict[tuple[str, int], int] = {}
         """Kept list (name, width): row of the scratch memory in which its rank 0 stands or would stand."""
         self.height = 0
         """Rows of scratch memory."""
-        kept = _KEEP.get((rows, columns)) or self._usual()
+        kept = _KEEP.get((rows, columns) if by == 1 else (rows, columns, by)) or self._usual()
         # Two pairs at once read six rows for four results instead of eight: 5 to 10 % where nothing is kept.
-        self.outputs = 1 if rows == 1 else 2 if any(kept) else 4
+        self.outputs = 1 if rows == by else 2 if any(kept) else 4
+        self.sources_read = rows + (self.outputs - 1) * by
         self.sources: dict[str, range] = {}
         for pair in range(0, self.outputs, 2):
-            self.sources[f"{SHARED}{pair}"] = range(pair + 1, pair + rows)
-            self.sources[f"{OWN}{pair}"] = range(pair, pair + 1)
-            self.sources[f"{OWN}{pair + 1}"] = range(pair + rows, pair + rows + 1)
-        if rows > 1:
+            first = pair * by
+            self.sources[f"{SHARED}{pair}"] = range(first + by, first + rows)
+            self.sources[f"{OWN}{pair}"] = range(first, first + by)
+            self.sources[f"{OWN}{pair + 1}"] = range(first + rows, first + rows + by)
+        if rows > by:
             for width in sorted(kept[0]):
                 self._keep(f"{SHARED}0", width)
         for output in range(self.outputs):
@@ -114,12 +119,12 @@ class Plan:
     def _finish(self) -> None:
         step = Step(0)
         middle = self.total // 2
-        if self.rows == 1:
+        if self.rows == self.by:
             step.stores = [(OUT, 0, self._list(step.graph, f"{OWN}0", self.columns, 0)[middle])]
         else:
             for output in range(self.outputs):
                 shared = self._list(step.graph, f"{SHARED}{output // 2 * 2}", self.columns, 0)
-                if (self.rows, self.columns) == (3, 3):
+                if (self.rows, self.columns, self.by) == (3, 3, 1):
                     row = self.sources[f"{OWN}{output}"][0]
                     own = [step.graph.load((IMAGE, shift), row) for shift in range(3)]
                     median = step.graph.middle_of_seven(shared[1:5], own)
@@ -143,6 +148,6 @@ def _chain(width: int) -> list[int]:
 
 
 @lru_cache(maxsize=32)
-def plan(rows: int, columns: int) -> Plan:
+def plan(rows: int, columns: int, by: int = 1) -> Plan:
     """The loops for one window size, both sides odd."""
-    return Plan(rows, columns)
+    return Plan(rows, columns, by)

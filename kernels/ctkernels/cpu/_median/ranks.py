@@ -159,7 +159,7 @@ def cut(numbers, width, shift, ranks, row_at, column_at):
 
 
 @jit.jit
-def pick(index, rest, shift, row_at, column_at, size, order):
+def pick(index, rest, shift, row_at, column_at, size, by, order):
     """The rank among all pixels of each median: number ``rest`` among the pixels of run ``index`` in the window."""
     rows, columns = size
     for y in range(index.shape[0]):
@@ -167,11 +167,11 @@ def pick(index, rest, shift, row_at, column_at, size, order):
             left = np.int64(rest[y, x])
             i = np.int64(index[y, x]) << shift
             # 64 neighbours in sorted order at a time: a bit for each that stands inside the window.
-            inside = block_inside(row_at, column_at, i, y, x, rows, columns)
+            inside = block_inside(row_at, column_at, i, y * by, x, rows, columns)
             while count_bits(inside) <= left:
                 left -= count_bits(inside)
                 i += 64
-                inside = block_inside(row_at, column_at, i, y, x, rows, columns)
+                inside = block_inside(row_at, column_at, i, y * by, x, rows, columns)
             # Take the lowest bits away until the wanted one is the lowest.
             for _ in range(left):
                 inside &= inside - np.uint64(1)

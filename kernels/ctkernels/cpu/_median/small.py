@@ -46,13 +46,17 @@ def _encode_ends(line, begin, width, count, image, at, row_bytes, kind):
 
 
 @lru_cache(maxsize=64)
-def kernel(rows: int, columns: int) -> Callable[..., bool]:
-    """The filter for one window size; compiled once for each key type, its code found on disk the next time."""
+def kernel(rows: int, columns: int, by: int = 1) -> Callable[..., bool]:
+    """The filter for one window size; compiled once for each key type, its code found on disk the next time.
+
+    The windows of neighbouring outputs begin ``by`` rows of ``row_of`` apart.
+    """
+    made = plan(rows, columns, by)
     reach = columns // 2
-    outputs = plan(rows, columns).outputs
-    vector = vector_bytes(rows, columns)
-    ring = rows + outputs - 1
-    one_loop = len(plan(rows, columns).steps) == 1
+    outputs = made.outputs
+    vector = vector_bytes(made)
+    ring = made.sources_read
+    one_loop = len(made.steps) == 1
 
     def filter_rows(image, out, number, first, last, height, kind, row_of, column_of, outside, table, scratch):
         """Rows ``first .. last - 1`` of image ``number``; False if some pixel has no key.
@@ -77,16 +81,16 @@ def kernel(rows: int, columns: int) -> Callable[..., bool]:
         strips = (written * key_bytes + STRIP_BYTES - 1) // STRIP_BYTES
         strip = (written + strips - 1) // strips
         # Addresses by row: of lines, of what the middle of the row is read from, of results.
-        addresses = row_of.size + outputs
+        addresses = row_of.size + outputs * by
         lines, starts, outs = table[:addresses], table[addresses : 2 * addresses], table[2 * addresses :]
         results = ring * length
         lists = scratch[(ring + outputs) * length :]
         scratch_address, out_address, image_address = scratch.ctypes.data, out.ctypes.data, image.ctypes.data
-        done, line = first, 0
+        done, line = first * by, 0
         # No slice inside the loops: each would count references with atomic operations.
         for y in range(first, last, outputs):
             # The rows that this group of output rows sees for the first time enter the ring.
-            while done < min(y + ring, row_of.size):
+            while done < min(y * by + ring, row_of.size):
                 source = row_of[done]
                 begin = line + margin
                 lines[done] = starts[done] = scratch_address + (begin - reach) * key_bytes
@@ -104,7 +108,7 @@ def kernel(rows: int, columns: int) -> Callable[..., bool]:
                 line = line + length if line + length < results else 0
                 done += 1
             # The last group may want rows that no window has; any will do.
-            for extra in range(done, y + ring):
+            for extra in range(done, y * by + ring):
                 lines[extra], starts[extra] = lines[done - 1], starts[done - 1]
             # Results go straight to the image where they can; those beyond the band go to lines that nobody reads.
             for o in range(outputs):
@@ -118,19 +122,20 @@ def kernel(rows: int, columns: int) -> Callable[..., bool]:
                 ahead = min(done + outputs, height)
                 if done < ahead:
                     prefetch(image, (top + done) * row_bytes, (ahead - done) * row_bytes)
-                median_strip(lists, lines, outs, y, 0, lane, rows, columns)
-                median_strip(lists, starts, outs, y, lane, width - 2 * lane, rows, columns)
-                median_strip(lists, lines, outs, y, width - lane, lane, rows, columns)
+                median_strip(lists, lines, outs, y * by, 0, lane, rows, columns, by)
+                median_strip(lists, starts, outs, y * by, lane, width - 2 * lane, rows, columns, by)
+                median_strip(lists, lines, outs, y * by, width - lane, lane, rows, columns, by)
             else:
                 # Strips, so that the lists between the loops stay in cache; the last one overlaps its neighbour.
                 for s in range(strips):
-                    median_strip(lists, lines, outs, y, min(s * strip, written - strip), strip, rows, columns)
+                    median_strip(lists, lines, outs, y * by, min(s * strip, written - strip), strip, rows, columns, by)
             if not to_image:
                 for o in range(min(outputs, last - y)):
                     decode_row(scratch, results + o * length, out, (top + y + o) * row_bytes, width, kind)
         return True
 
-    return jit.jit_named(filter_rows, f"filter_rows_{rows}x{columns}")
+    name = f"filter_rows_{rows}x{columns}" if by == 1 else f"filter_rows_{rows}x{columns}_by_{by}"
+    return jit.jit_named(filter_rows, name)
 
 
 class Setting(NamedTuple):
@@ -149,18 +154,22 @@ class Setting(NamedTuple):
 def setting(shape: tuple[int, int], size: Size, mode: str, key: str) -> Setting:
     """For images of this shape; ``key`` is the type of keys."""
     rows, columns = size
-    height, width = shape
-    outputs = plan(rows, columns).outputs
+    return setting_of(border_index(shape[0], rows // 2, rows // 2, mode), shape[1], (rows, columns, 1), mode, key)
+
+
+def setting_of(row_of: Array, width: int, window: tuple[int, int, int], mode: str, key: str) -> Setting:
+    """For a table of rows of this width; ``window`` is (rows, columns, by)."""
+    made = plan(*window)
     itemsize = int(key[1:])
-    lane = lanes(rows, columns, itemsize)
-    reach = columns // 2
+    lane = lanes(made, itemsize)
+    reach = made.columns // 2
     length = round_up(reach, lane) + round_up(width + reach, lane) + 2 * lane
     return Setting(
-        kernel(rows, columns),
-        border_index(height, rows // 2, rows // 2, mode),
+        kernel(*window),
+        row_of,
         border_index(width, reach, reach, mode),
-        2 * (height + rows) + 3 * outputs,
-        (rows + 2 * outputs) * length + scratch_size(rows, columns, itemsize),
+        2 * (row_of.size + made.outputs * made.by) + made.outputs,
+        (made.sources_read + made.outputs) * length + scratch_size(made, itemsize),
     )
 
 
@@ -192,7 +201,7 @@ def memory(wanted: Setting, key: str) -> tuple[Array, Array]:
 def filter_band(x: Array, out: Array, band: Band, size: Size, mode: str, cval: float) -> None:
     """Write the rows of one band of ``out``, the median of ``size`` windows of ``x``; both ``(N, H, W)``."""
     pixels, results = x.reshape(-1).view(np.uint8), out.reshape(-1).view(np.uint8)
-    for key, kind in _KEYS[x.dtype.char]:
+    for key, kind in KEYS[x.dtype.char]:
         outside = border_key(mode, cval, key, kind)
         if outside is None:
             continue
@@ -201,7 +210,7 @@ def filter_band(x: Array, out: Array, band: Band, size: Size, mode: str, cval: f
             return
 
 
-_KEYS: dict[str, tuple[tuple[str, int], ...]] = {
+KEYS: dict[str, tuple[tuple[str, int], ...]] = {
     "B": (("u1", PIXELS),),
     "H": (("u2", PIXELS),),
     "h": (("i2", PIXELS),),
