@@ -9,8 +9,8 @@ obvious argument. ``out=`` takes an array of the result's shape and dtype in the
 ``backend=`` is ``"cpu"``, ``"gpu"``, ``"reference"`` or ``None`` for where the array lives; an array from elsewhere is
 copied there and the result back.
 
-Filters take one number for rows and columns, two (rows, columns), or three (planes, rows, columns). Three filter volumes
-``(..., D, H, W)``, on the CPU; with one or two, slices of a volume are images like any others.
+Filters take one number for rows and columns, two (rows, columns), or three (planes, rows, columns). Three filter
+volumes ``(..., D, H, W)``, on the CPU; with one or two, slices of a volume are images like any others.
 
 On a GPU the work is put on the current stream (CuPy's; for torch arrays, torch's) and the call returns at once. Calls
 with JAX arrays wait for their result, as JAX can't be told to keep its memory until then.

@@ -25,7 +25,7 @@ IMAGE = np.arange(80, dtype=np.int16).reshape(8, 10)
         ("median_filter", {"size": -3}, "size=-3"),
         ("median_filter", {"size": 3.0}, "size=3.0"),
         ("median_filter", {"size": (3, 4)}, r"size=\(3, 4\)"),
-        ("median_filter", {"size": (3, 3, 3)}, "pair"),
+        ("median_filter", {"size": (3, 3, 3, 3)}, "planes, rows, columns"),
         ("median_filter", {"size": True}, "size=True"),
         ("median_filter", {"mode": "edge"}, "mode='edge': one of reflect, mirror"),
         ("median_filter", {"mode": "constant", "cval": 40000}, "-32768 to 32767"),

@@ -99,8 +99,8 @@ def _prepared(
     check_against_dtypes(operation, params, image, wanted)
     if backend_name == "gpu" and operation.axes(params) == 3:
         raise BackendUnavailableError(
-            f"{name} with three numbers is computed on the CPU: give backend='cpu' (a GPU's array is copied there and the "
-            "result back), or two numbers for the slices one by one"
+            f"{name} with three numbers is computed on the CPU: give backend='cpu' (arrays on a GPU are copied there "
+            "and back), or two numbers for the slices one by one"
         )
     return Prepared(backend.kernel(backend_name, name), wanted, params)
 

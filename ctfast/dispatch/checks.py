@@ -141,8 +141,8 @@ def sigma(name: str, value: Any) -> tuple[float, ...]:
         name,
         value,
         _is_real(value),
-        f"a number above 0 and up to {MAX_SIDE:,} pixels is allowed, or (rows, columns) or, for volumes, (planes, rows, "
-        "columns) of them",
+        f"a number above 0 and up to {MAX_SIDE:,}, in pixels, is allowed, or (rows, columns) or, for volumes, (planes, "
+        "rows, columns) of them",
         lambda v: _is_finite(v) and 0 < v <= MAX_SIDE,
     )
     return tuple(map(float, sides))

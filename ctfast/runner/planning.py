@@ -154,7 +154,8 @@ def make_plan(inputs: Sequence[str | Path], out: Path, settings: Settings, optio
     tasks, copies = _tasks(images.items, out, settings)
     left_out = [*images.ignored, *copies]
     _refuse_collisions(tasks)
-    refuse_impossible((item.path for item in images.items), settings.pipeline, written(settings.format))
+    sources = (item.path for item in images.items)
+    refuse_impossible(sources, settings.pipeline, written(settings.format), settings.backend)
     refuse_other_run(out, settings, tasks, overwrite=options.overwrite)
     if options.shard is not None:
         part, parts = options.shard

@@ -1,7 +1,8 @@
-"""One series: read slice by slice into a volume, computed in blocks of slices, written as one file.
+"""One series: read slice by slice into a volume, computed whole or in blocks of slices, written as one file.
 
 Volumes beyond what a file may take in memory (``Settings.max_bytes``) lie in temporary files of the output folder that
-have no name, so that the system removes them however the run ends; memory then holds some blocks of slices.
+have no name, so that the system removes them however the run ends; memory then holds blocks of slices, and around each
+the slices that steps along three axes look at.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 from ctfast.batch.stamp import sha256_of, stamp_of
 from ctfast.errors import ArgumentError
 from ctfast.files import Allocate, Image, Limits
+from ctfast.pipeline import Pipeline
 from ctfast.results import Histogram, PipelineResult, Summary
 from ctfast.runner.manifest import Row
 from ctfast.runner.planning import Settings, Task
@@ -70,15 +72,19 @@ def compute(pixels: np.ndarray, task: Task, settings: Settings) -> PipelineResul
     """Run the pipeline over a volume; one that is larger than a file may be, in blocks of slices.
 
     Raises:
-        ArgumentError: a histogram of blocks needs its range, which is that of the whole volume else.
+        ArgumentError: a histogram of blocks needs its range, which is that of the whole volume else; ``mode="wrap"``
+            along three axes needs both ends of it.
     """
     if pixels.nbytes <= settings.max_bytes:
         return run_pipeline(pixels, settings)
-    size = max(1, _BLOCK_BYTES // pixels[0].nbytes)
+    reach = _reach(settings.pipeline)
+    size = max(1, _BLOCK_BYTES // pixels[0].nbytes, 2 * reach)
     out: np.ndarray | None = None
     parts: list[PipelineResult] = []
     for start in range(0, len(pixels), size):
-        part = run_pipeline(pixels[start : start + size], settings)
+        first = max(0, start - reach)
+        part = run_pipeline(pixels[first : start + size + reach], settings)
+        part = _only(part, slice(start - first, start - first + size))
         if out is None:
             out = room_for(task, settings)((len(pixels), *part.image.shape[1:]), part.image.dtype)
         out[start : start + size] = part.image
@@ -88,6 +94,32 @@ def compute(pixels: np.ndarray, task: Task, settings: Settings) -> PipelineResul
         _joined_histograms([part.histogram for part in parts if part.histogram is not None]),
         _joined_summaries([part.summary for part in parts if part.summary is not None]),
     )
+
+
+def _reach(pipeline: Pipeline) -> int:
+    """How many slices to each side the steps that filter along three axes look at, all together."""
+    steps = [step for step in pipeline.steps if step.axes == 3]
+    if any(step.params["mode"] == "wrap" for step in steps):
+        raise ArgumentError(
+            "mode='wrap' along three axes needs the whole volume, and this one is larger than a file may be in memory: "
+            "choose another mode, or fewer --workers"
+        )
+    return sum(step.spec.halo(step.params)[0] for step in steps)
+
+
+def _only(part: PipelineResult, own: slice) -> PipelineResult:
+    """Some slices' results."""
+    histogram, summary = part.histogram, part.summary
+    if histogram is not None:
+        histogram = histogram._replace(counts=histogram.counts[own])
+    if summary is not None:
+        summary = replace(summary, **{name: getattr(summary, name)[own] for name in _columns()})
+    return PipelineResult(part.image[own], histogram, summary)
+
+
+def _columns() -> list[str]:
+    """The fields of a summary that have a number a slice."""
+    return [field.name for field in fields(Summary) if field.name != "levels"]
 
 
 def _joined_histograms(parts: list[Histogram]) -> Histogram | None:
@@ -101,6 +133,5 @@ def _joined_histograms(parts: list[Histogram]) -> Histogram | None:
 def _joined_summaries(parts: list[Summary]) -> Summary | None:
     if not parts:
         return None
-    names = [field.name for field in fields(Summary) if field.name != "levels"]
-    columns: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    columns: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _columns()}
     return replace(parts[0], **columns)

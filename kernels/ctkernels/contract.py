@@ -64,7 +64,7 @@ def _no_halo(_: Params) -> Halo:
 
 
 def _median_halo(params: Params) -> Halo:
-    return tuple(side // 2 for side in params["size"])  # type: ignore[return-value]
+    return tuple(side // 2 for side in params["size"])
 
 
 def gaussian_radius(sigma: float, truncate: float) -> int:

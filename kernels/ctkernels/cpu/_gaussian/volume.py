@@ -1,4 +1,4 @@
-"""The Gaussian over three axes: bands of rows go through all planes, smoothed by ``band.smooth``, then along the planes.
+"""The Gaussian over three axes: bands of rows go through all planes, each smoothed, then summed along the planes.
 
 The smoothed rows of a plane wait in lane layout in a ring of ``2 * radius + BLOCK`` planes; a band has as few rows as
 keep that ring in cache, so that each voxel is read from memory once and written once. The pass along the planes is the

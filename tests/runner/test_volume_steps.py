@@ -1,0 +1,71 @@
+"""Steps along three axes in runs: on whole series and volume files, refused for slices, the same in blocks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ctfast import Pipeline, Step
+from ctfast.errors import ArgumentError, UsageError
+from ctfast.files import read_image, read_series, write_image
+from ctfast.files.formats import written
+from ctfast.results import PipelineResult
+from ctfast.runner import run, volume
+from ctfast.runner.planning import Settings, Task
+from ctfast.runner.refusals import refuse_impossible
+from ctkernels.testing import assert_exact
+from tests.files.files_build import slices
+from tests.runner.test_series import rows_of
+
+STEPS = Pipeline(
+    [
+        Step("summary"),
+        Step("median_filter", size=(3, 3, 3)),
+        Step("gaussian_filter", sigma=(0.8, 1.0, 1.0), mode="mirror"),
+        Step("normalize", percentiles=(1, 99)),
+        Step("histogram", value_range=(0, 1)),
+    ]
+)
+
+
+def test_a_series_and_a_volume_file_are_filtered_as_volumes_and_a_slice_is_refused(tmp_path: Path) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out"
+    slices(folder)
+    series = read_series(folder)[0].read()
+    write_image(folder / "v.nii", series.pixels[:, :-1], units="hu", geometry=series.geometry)
+    write_image(folder / "slice.tif", series.pixels[0], units="hu")
+    report = run(folder, out, STEPS, series=True, format="npy", backend="cpu")
+    assert (report.ok, report.failed) == (2, 1)
+    rows = rows_of(out)
+    done = {len(row["inputs"]): row for row in rows.values() if row["status"] == "ok"}
+    assert_exact(read_image(done[max(done)]["output"]).pixels, STEPS(series.pixels))
+    (failed,) = (row for row in rows.values() if row["status"] == "failed")
+    assert "volumes (..., D, H, W)" in failed["error"]
+    assert "--series" in failed["error"]
+
+
+def test_blocks_of_slices_equal_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = np.random.default_rng(0).normal(0, 300, (40, 12, 17)).astype(np.int16)
+    task, settings = Task("in", str(tmp_path / "x.npy")), Settings(STEPS, "cpu")
+    whole = volume.compute(pixels, task, settings)
+    monkeypatch.setattr(volume, "_BLOCK_BYTES", 1)
+    blocks = volume.compute(pixels, task, Settings(STEPS, "cpu", max_bytes=1000))
+    assert isinstance(whole, PipelineResult)
+    assert_exact(np.asarray(blocks.image), whole.image)
+    assert whole.summary is not None
+    assert blocks.summary is not None
+    assert whole.histogram is not None
+    assert blocks.histogram is not None
+    assert_exact(blocks.histogram.counts, whole.histogram.counts)
+    for name in ("count", "mean", "std", "percentiles"):
+        assert_exact(getattr(blocks.summary, name), getattr(whole.summary, name), name)
+    wrap = Pipeline([Step("median_filter", size=(3, 3, 3), mode="wrap")])
+    with pytest.raises(ArgumentError, match="needs the whole volume"):
+        volume.compute(pixels, task, Settings(wrap, "cpu", max_bytes=1000))
+
+
+def test_a_gpu_run_is_refused_before_any_work() -> None:
+    with pytest.raises(UsageError, match="choose backend='cpu'"):
+        refuse_impossible([], STEPS, written("tif"), "gpu")
