@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from ctfast.batch.inside import on_disk
+
 _SECONDS = 1e-6
 """Times differ by less than this when only the way differs in which they were kept (a float, text of six digits)."""
 
@@ -31,8 +33,16 @@ def stamp_of(*paths: str | Path) -> Stamp:
     Raises:
         OSError: one is not there.
     """
-    every = [os.stat(path) for path in paths]
+    every = [os.stat(file) for path in paths for file in _files(path)]
     return Stamp(sum(status.st_size for status in every), max(status.st_mtime for status in every))
+
+
+def _files(path: str | Path) -> list[str]:
+    """What lies on the disk: a file, or a folder (a Zarr store) and the files below it."""
+    file = on_disk(path)
+    if not os.path.isdir(file):
+        return [file]
+    return [file, *sorted(os.path.join(here, name) for here, _, names in os.walk(file) for name in names)]
 
 
 def unchanged(paths: str | Path | Sequence[str], size: int | str, modified: float | str) -> bool:
@@ -54,7 +64,9 @@ def sha256_of(*paths: str | Path) -> str:
         OSError: one can't be read.
     """
     digest = hashlib.sha256()
-    for path in paths:
-        with open(path, "rb") as file:
+    for name in (name for path in paths for name in _files(path)):
+        if os.path.isdir(name):
+            continue
+        with open(name, "rb") as file:
             hashlib.file_digest(file, lambda: digest)
     return digest.hexdigest()

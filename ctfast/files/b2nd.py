@@ -13,10 +13,8 @@ from __future__ import annotations
 import numpy as np
 
 from ctfast.errors import FileFormatError
-from ctfast.files._convert import count_nonfinite, to_supported
-from ctfast.files._volume import PIXEL_TYPES, check_declared, image_shape
-from ctfast.files.image import Image, MetaValue, Request
-from ctfast.files.npy import check_shape
+from ctfast.files._data_sets import as_image, declared
+from ctfast.files.image import Image, Request
 
 
 def read_b2nd(request: Request) -> Image:
@@ -28,14 +26,9 @@ def read_b2nd(request: Request) -> Image:
     import blosc2
 
     array = blosc2.open(str(request.path), mode="r")
-    if not isinstance(array, blosc2.NDArray) or array.dtype.name not in PIXEL_TYPES:
-        raise FileFormatError(f"holds {getattr(array, 'dtype', type(array).__name__)}, not an array of numbers")
-    shape = image_shape(tuple(array.shape))
-    check_shape(shape, request.axes)
+    if not isinstance(array, blosc2.NDArray):
+        raise FileFormatError(f"holds {type(array).__name__}, not an array of numbers")
     stored = request.path.stat().st_size
-    check_declared(shape, array.dtype.itemsize, request.limits, stored=stored, compressed=True)
+    shape = declared(tuple(array.shape), array.dtype, request, stored=stored, chunks=array.chunks)
     values = np.asarray(array[...]).reshape(shape)
-    last = request.axes == "last" and len(shape) == 3
-    pixels = to_supported(np.moveaxis(values, -1, 0) if last else values, request.allocate)
-    meta: dict[str, MetaValue] = {"stored_dtype": array.dtype.newbyteorder("=").name, **count_nonfinite(pixels)}
-    return Image(pixels, "unknown", request.path, "b2nd", meta=meta)
+    return as_image(values, request, "b2nd", {})

@@ -20,10 +20,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from ctfast.batch.inside import on_disk, split
 from ctfast.errors import FileFormatError, UsageError
 from ctfast.files.beside import pictures_beside_images
 from ctfast.files.formats import READ, by_extension, extension
-from ctfast.files.recognize import detect, foreign, read_head
+from ctfast.files.recognize import detect, foreign, is_store, read_head
 
 SPLITS: Final = {
     "train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation",
@@ -86,8 +87,12 @@ class _Search:
 
     def name(self, path: Path) -> None:
         """Take a file that was named by itself."""
+        file, inside = split(path)
         self.named.add(os.path.abspath(path))
-        self.take(path, path.parent)
+        self.take(path, file.parent)
+        if inside:
+            name = "_".join([_without_extension(Path(file.name)).name, *filter(None, inside.split("/"))])
+            self.items[os.path.abspath(path)] = FoundFile(path, Path(name))
 
     def take(self, path: Path, base: Path) -> None:
         key = os.path.abspath(path)
@@ -129,6 +134,9 @@ class _Search:
             for name in sorted(name for name in folders if name.startswith(".")):
                 self.leave(Path(here, name), "hidden folder")
             folders[:] = sorted(name for name in folders if not name.startswith("."))
+            for name in [name for name in folders if is_store(os.path.join(here, name))]:
+                folders.remove(name)
+                self.take(Path(here, name), base)
             for name in sorted(files):
                 self.offer(Path(here, name), base)
         for path in unreadable:  # taken, because nobody knows what is lost: reading it gives the reason
@@ -152,10 +160,10 @@ def find_images(inputs: Sequence[str | Path]) -> Found:
         path = Path(text)
         if not text or "\0" in text:
             raise UsageError(f"input {text!r} is no path")
-        if path.is_dir():
+        if path.is_dir() and not is_store(path):
             search.roots.append(path)
             search.walk(path, path)
-        elif os.path.lexists(path):
+        elif os.path.lexists(on_disk(path)):
             search.name(path)
         elif glob.has_magic(text):
             _expand(text, search)
@@ -191,7 +199,7 @@ def _expand(pattern: str, search: _Search) -> None:
     if not matches:
         raise UsageError(f"pattern {pattern!r} matches nothing")
     for match in matches:
-        if match.is_dir():
+        if match.is_dir() and not is_store(match):
             search.walk(match, base)
         else:
             search.offer(match, base)
@@ -208,7 +216,7 @@ def _why_not(path: Path) -> str | None:
     try:
         if claimed is not None and claimed.without_pixels is None:
             # Reading it says what is wrong with it, if anything is.
-            return None if stat.S_ISREG(path.stat().st_mode) else "not a regular file"
+            return None if stat.S_ISREG(path.stat().st_mode) or is_store(path) else "not a regular file"
         head = read_head(path)
     except FileFormatError:
         if not path.is_file():

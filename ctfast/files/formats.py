@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     Reader = Callable[[Request], Image]
     Writer = Callable[[IO[bytes], np.ndarray, WriteOptions], None]
 
+STORE: Final = b"\0zarr store"
+"""What stands for the first bytes of a folder that is a Zarr store."""
 Compression = Literal["none", "zlib", "zstd", "lzw"]
 
 
@@ -61,6 +63,7 @@ class Format:
         magic: pairs of an offset and the bytes there; any of them recognises the format.
         without_magic: recognises the format by a closer look, where no format's magic bytes are found.
         without_pixels: says by the first bytes what a file of this format is that is no image; None for images.
+        data_sets: whether ``FILE::/PATH`` names one of several arrays in a file.
         gzip: whether the whole file may be compressed by gzip.
         reader: ``"module:function"`` in ``ctfast.files``, a ``Reader``; empty for a format that is not read.
         writer: the same of a ``Writer``; empty for a format that is not written.
@@ -78,6 +81,7 @@ class Format:
     magic: tuple[tuple[int, bytes], ...]
     without_magic: Callable[[bytes], bool] | None = None
     without_pixels: Callable[[bytes], str | None] | None = None
+    data_sets: bool = False
     gzip: bool = False
     reader: str = ""
     writer: str = ""
@@ -179,6 +183,26 @@ FORMATS: Final = (
         magic=((1, b"\xa8b2frame\0"),),
         reader="b2nd:read_b2nd",
         package="blosc2",
+        extra="arrays",
+    ),
+    Format(
+        name="hdf5",
+        title="HDF5",
+        extensions=(".h5", ".hdf5"),
+        magic=((0, b"\x89HDF\r\n\x1a\n"),),
+        data_sets=True,
+        reader="hdf5:read_hdf5",
+        package="h5py",
+        extra="arrays",
+    ),
+    Format(
+        name="zarr",
+        title="Zarr",
+        extensions=(".zarr",),
+        magic=((0, STORE),),
+        data_sets=True,
+        reader="zarr_store:read_zarr",
+        package="zarr",
         extra="arrays",
     ),
     Format(

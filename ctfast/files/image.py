@@ -53,6 +53,7 @@ class Request:
         allocate: Gives the array for the pixels, where the caller has one.
         orient: Whether volumes are turned for display.
         axes: Where slices lie in plain arrays.
+        inside: The path of a data set inside of the file; empty where none is named.
     """
 
     path: Path
@@ -62,6 +63,7 @@ class Request:
     allocate: Allocate | None
     orient: Orient = "display"
     axes: Axes = "auto"
+    inside: str = ""
 
 
 @dataclass(frozen=True, slots=True)

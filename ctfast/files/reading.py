@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from ctfast.batch.choices import AXES, DATASETS, ORIENT, UNITS, Axes, Dataset, Orient, UnitsChoice, check_choice
-from ctfast.errors import ArgumentError
+from ctfast.batch.inside import split
+from ctfast.errors import ArgumentError, FileFormatError
 from ctfast.files._convert import linear
 from ctfast.files._decoder_errors import callers, decoding
 from ctfast.files.datasets import hu_offset
@@ -33,7 +34,8 @@ def read_image(
     """Read a CT image file of any format that ``ctfast.files.formats.READ`` lists.
 
     Args:
-        path: The file. Its content decides on the format; a known extension must agree.
+        path: The file; ``FILE::/PATH`` names a data set inside of an HDF5 file or a Zarr store. Its content decides on
+            the format; a known extension must agree.
         units: ``"auto"``: HU where the file (or the Kaggle name) says so and the values can be HU; ``"hu"``: the caller
             knows that they are (a DICOM rescale is still applied; a file that names another unit keeps it);
             ``"stored"``: the numbers as stored, nothing applied.
@@ -69,14 +71,16 @@ def read_image(
     check_choice("dataset", dataset, DATASETS, ArgumentError)
     if offset and dataset != "none":
         raise ArgumentError(f"offset={offset} and dataset={dataset!r}: one of them is allowed")
-    path = Path(path)
+    path, inside = split(path)
     head = read_head(path)
     kind = check_format(path, head)
+    if inside and not kind.data_sets:
+        raise FileFormatError(f"{path}: {kind.title} holds one image: give it without ::{inside}")
     to_hu = None if units == "stored" else hu_offset(dataset, kind.name, head)
     added = offset if to_hu is None else to_hu
     own = None if allocate is None else callers(_checked(allocate))
     with decoding(path, kind.title):
-        image = kind.read(Request(path, head, units, limits, None if added else own, orient, axes))
+        image = kind.read(Request(path, head, units, limits, None if added else own, orient, axes, inside))
         if added:
             image = _moved(image, added, own)
     if to_hu is not None:

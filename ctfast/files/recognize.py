@@ -12,8 +12,9 @@ import stat
 from pathlib import Path
 from typing import Final
 
+from ctfast.batch.inside import on_disk
 from ctfast.errors import FileFormatError
-from ctfast.files.formats import FORMATS, READ, Format, by_extension
+from ctfast.files.formats import FORMATS, READ, STORE, Format, by_extension
 
 HEAD_BYTES: Final = 1024
 
@@ -27,17 +28,28 @@ _FOREIGN: Final[dict[bytes, str]] = {
 }
 
 
+_STORE_FILES: Final = ("zarr.json", ".zarray", ".zgroup")
+
+
+def is_store(folder: str | Path) -> bool:
+    """Whether a folder is a Zarr store, of version 3 or 2."""
+    return any(os.path.isfile(os.path.join(folder, name)) for name in _STORE_FILES)
+
+
 def read_head(path: Path) -> bytes:
-    """The first bytes of a regular file.
+    """The first bytes of a regular file; ``STORE`` of a folder that is a Zarr store.
 
     Raises:
         OSError: If it cannot be opened.
         FileFormatError: For a folder, a named pipe (which would wait forever), a device, or an empty file.
     """
+    path = Path(on_disk(path))
     try:
         mode = path.stat().st_mode
     except ValueError as error:  # a NUL in the name
         raise FileFormatError(f"{str(path)!r}: not a file name ({error})") from error
+    if stat.S_ISDIR(mode) and is_store(path):
+        return STORE
     if not stat.S_ISREG(mode):
         kind = "a folder" if stat.S_ISDIR(mode) else "a pipe, socket or device"
         if stat.S_ISDIR(mode):

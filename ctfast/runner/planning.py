@@ -14,6 +14,7 @@ from ctfast import __version__
 from ctfast import backend as backends
 from ctfast.batch.atomic import write_json
 from ctfast.batch.choices import Axes, Dataset, Orient, UnitsChoice
+from ctfast.batch.inside import on_disk
 from ctfast.batch.limits import bytes_per_file
 from ctfast.batch.parsing import parsed_json
 from ctfast.batch.stamp import sha256_of, unchanged
@@ -162,7 +163,11 @@ def make_plan(inputs: Sequence[str | Path], out: Path, settings: Settings, optio
         tasks, left_out = tasks[part - 1 :: parts], left_out[part - 1 :: parts]
     finished = {row["output"]: row for row in read_rows(out) if row["status"] == "ok"}
     there = {task.source for task in tasks}
-    gone = [row["input"] for row in finished.values() if not (row["input"] in there or os.path.lexists(row["input"]))]
+    gone = [
+        row["input"]
+        for row in finished.values()
+        if not (row["input"] in there or os.path.lexists(on_disk(row["input"])))
+    ]
     workers = options.workers or get_num_threads()
     todo = tasks
     if options.resume and not options.overwrite:

@@ -75,7 +75,7 @@ def test_extensions() -> None:
 def test_doctor_knows_the_extras() -> None:
     assert formats.extras() == {
         "dicom": ("pydicom",),
-        "arrays": ("blosc2",),
+        "arrays": ("blosc2", "h5py", "zarr"),
         "nifti": ("nibabel",),
         "volumes": ("SimpleITK",),
         "pictures": ("pillow",),

@@ -1,0 +1,71 @@
+"""What files with several arrays in them share: which one is meant, and how it becomes an image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ctfast.errors import FileFormatError
+from ctfast.files._convert import count_nonfinite, to_supported
+from ctfast.files._volume import PIXEL_TYPES, check_declared, image_shape
+from ctfast.files.image import Image, MetaValue, Request
+from ctfast.files.npy import check_shape
+
+
+def can_be_image(shape: tuple[int, ...], dtype: np.dtype) -> bool:
+    """Whether an array has the axes and numbers of an image or a volume."""
+    return dtype.name in PIXEL_TYPES and sum(size > 1 for size in shape) in (2, 3)
+
+
+def the_one(names: Sequence[str], request: Request) -> str:
+    """The only array that can be an image.
+
+    Raises:
+        FileFormatError: for none or several, which are named with what to write.
+    """
+    if len(names) == 1:
+        return names[0]
+    if not names:
+        raise FileFormatError("no array of two or three axes of numbers in it")
+    listed = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+    raise FileFormatError(f"{len(names)} arrays ({listed}); name one: {request.path}::/{names[0].strip('/')}")
+
+
+def declared(
+    shape: tuple[int, ...], dtype: np.dtype, request: Request, *, stored: int | None, chunks: tuple[int, ...] | None
+) -> tuple[int, ...]:
+    """The shape that is read, without leading axes of length 1, after it was held against the limits.
+
+    Args:
+        shape: As declared.
+        dtype: The same.
+        request: What is asked for.
+        stored: Compressed bytes; None where they are not compressed.
+        chunks: Shape of what is decompressed at once, which may be larger than the array; None for the array.
+
+    Raises:
+        FileFormatError: for other ranks and dtypes, and sizes beyond the limits.
+    """
+    if dtype.name not in PIXEL_TYPES:
+        raise FileFormatError(f"holds {dtype}, not numbers")
+    kept = image_shape(shape)
+    check_shape(kept, request.axes)
+    check_declared(kept, dtype.itemsize, request.limits, stored=stored, compressed=True)
+    if chunks is not None:
+        check_declared(chunks, dtype.itemsize, replace(request.limits, max_frames=max(chunks)))
+    return kept
+
+
+def as_image(values: np.ndarray, request: Request, format: str, facts: dict[str, MetaValue]) -> Image:
+    """Values of a checked shape as an image of unknown units."""
+    last = request.axes == "last" and values.ndim == 3
+    pixels = to_supported(np.moveaxis(values, -1, 0) if last else values, request.allocate)
+    meta = {"stored_dtype": values.dtype.newbyteorder("=").name, **facts, **count_nonfinite(pixels)}
+    return Image(pixels, "unknown", request.path, format, meta=meta)
+
+
+def fill_note(missing: int, chunks: int, value: object) -> dict[str, MetaValue]:
+    """A note for chunks that nobody wrote, which are read as the fill value."""
+    return {"notes": f"{missing} of {chunks} chunks are not there: read as {value}"} if missing else {}

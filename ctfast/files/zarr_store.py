@@ -1,0 +1,87 @@
+"""Zarr stores in folders, version 3 and 2, and OME-Zarr 0.4 and 0.5, by zarr: ``x.zarr``, or ``x.zarr::/path``.
+
+Policies, each tested:
+
+- A store of one array is read; of an OME-Zarr group the full resolution; of other groups the only array that can be an
+  image, else one is named.
+- Leading axes of length 1 (time, channel) are dropped; several channels or times are refused. Stores name no units of
+  values: ``"unknown"``. Spacing is that of OME-Zarr's scale where its axes are in millimetres or micrometres; where the
+  patient lay, no store says.
+- The declared size is held against the limits and the bytes that are there before anything is decompressed. Chunks
+  that are not there are the fill value, by definition, with a note.
+
+Source: Zarr specification 3.0, OME-NGFF 0.5 (axes, coordinateTransformations).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any, Final
+
+import numpy as np
+
+from ctfast.errors import FileFormatError
+from ctfast.files._data_sets import as_image, can_be_image, declared, fill_note, the_one
+from ctfast.files.image import Image, MetaValue, Request
+
+_MM: Final = {"millimeter": 1.0, "micrometer": 1e-3}
+
+
+def read_zarr(request: Request) -> Image:
+    """Read an array as ``(H, W)`` or ``(frames, H, W)``.
+
+    Raises:
+        FileFormatError: See the policies above.
+    """
+    import zarr
+
+    node: Any = zarr.open(str(request.path), mode="r")
+    scale: tuple[float, ...] = ()
+    inside = request.inside.strip("/")
+    if not inside and isinstance(node, zarr.Group):
+        inside, scale = _full_resolution(node)
+        inside = inside or the_one([name for name, array in _arrays(node)], request)
+    array = node if not inside else node.get(inside)
+    if not isinstance(array, zarr.Array):
+        raise FileFormatError(f"no array {inside} in it")
+    shape = declared(
+        array.shape, array.dtype, request, stored=array.nbytes_stored(), chunks=array.shards or array.chunks
+    )
+    values = np.asarray(array[...]).reshape(shape)
+    facts: dict[str, MetaValue] = {"array": inside} if inside else {}
+    facts |= fill_note(array.nchunks - array.nchunks_initialized, array.nchunks, array.fill_value)
+    image = as_image(values, request, "zarr", facts)
+    return _spaced(image, scale[-len(shape) :]) if scale else image
+
+
+def _arrays(group: Any) -> list[tuple[str, Any]]:
+    import zarr
+
+    return [
+        (name, item)
+        for name, item in group.members(max_depth=None)
+        if isinstance(item, zarr.Array) and can_be_image(item.shape, item.dtype)
+    ]
+
+
+def _full_resolution(group: Any) -> tuple[str, tuple[float, ...]]:
+    """The path of an OME-Zarr group's first data set, and the mm of its axes; empty where it is none."""
+    facts = dict(group.attrs)
+    scales = facts.get("ome", facts).get("multiscales") if isinstance(facts.get("ome", {}), dict) else None
+    if not scales:
+        return "", ()
+    first = scales[0]
+    data = first["datasets"][0]
+    steps = next((t["scale"] for t in data.get("coordinateTransformations", ()) if t.get("type") == "scale"), ())
+    units = [_MM.get(axis.get("unit", ""), math.nan) for axis in first.get("axes", ())]
+    mm = tuple(step * unit for step, unit in zip(steps, units, strict=False)) if len(steps) == len(units) else ()
+    return str(data["path"]), mm
+
+
+def _spaced(image: Image, mm: tuple[float, ...]) -> Image:
+    *frame, row, column = mm
+    if not (math.isfinite(row * column) and min(row, column) > 0):
+        return image
+    known = {"slice_spacing": frame[0]} if frame and math.isfinite(frame[0]) else {}
+    return replace(image, spacing=(row, column), meta={**image.meta, **known})

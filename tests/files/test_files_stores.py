@@ -1,0 +1,125 @@
+"""HDF5 files and Zarr stores, as h5py and zarr write them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+import zarr
+
+from ctfast import Pipeline, Step
+from ctfast.errors import FileFormatError, UsageError
+from ctfast.files import Limits, find_images, read_image
+from ctfast.runner import run
+from tests.files.files_build import slice_hu
+
+VOLUME = np.stack([slice_hu(seed=i) for i in range(3)])
+
+
+def hdf5(path: Path, **options: Any) -> Path:
+    with h5py.File(path, "w") as file:
+        file.create_dataset("scan/ct", data=VOLUME, **options)
+        file["label"], file["name"] = np.arange(3), "made up"
+    return path
+
+
+def ome(path: Path, version: int, *, unit: str = "millimeter") -> Path:
+    """A pyramid as OME-Zarr 0.5 (Zarr 3) and 0.4 (Zarr 2) have it."""
+    group = zarr.open_group(str(path), mode="w", zarr_format=version)
+    for level in (0, 1):
+        group.create_array(str(level), data=VOLUME[None, None, :, :: level + 1, :: level + 1], chunks=(1, 1, 1, 20, 24))
+    axes: list[dict[str, str]] = [{"name": "t", "type": "time"}, {"name": "c", "type": "channel"}]
+    axes += [{"name": name, "type": "space", "unit": unit} for name in "zyx"]
+    scale = {"type": "scale", "scale": [1, 1, 2.5, 0.8, 0.7]}
+    multiscales = [{"axes": axes, "datasets": [{"path": "0", "coordinateTransformations": [scale]}, {"path": "1"}]}]
+    facts: dict[str, Any] = {"multiscales": multiscales}
+    group.attrs.update({"ome": {"version": "0.5", **facts}} if version == 3 else facts)
+    return path
+
+
+@pytest.mark.parametrize("options", [{}, {"chunks": (1, 10, 24)}, {"compression": "gzip", "shuffle": True}])
+def test_hdf5(tmp_path: Path, options: dict[str, Any]) -> None:
+    path = hdf5(tmp_path / "x.h5", **options)
+    for name in (path, f"{path}::/scan/ct", f"{path}::scan/ct"):
+        image = read_image(name)
+        np.testing.assert_array_equal(image.pixels, VOLUME)
+        assert (image.units, image.format, image.source) == ("unknown", "hdf5", path)
+    with h5py.File(path, "a") as file:
+        file["mask"] = np.zeros((20, 24), np.uint8)
+    with pytest.raises(FileFormatError, match=r"2 arrays .*name one: .*x.h5::/mask"):
+        read_image(path)
+    with pytest.raises(FileFormatError, match=r"no /nothing in it; /mask, /scan/ct"):
+        read_image(f"{path}::/nothing")
+    with pytest.raises(FileFormatError, match="limit is"):
+        read_image(f"{path}::/scan/ct", limits=Limits(max_bytes=1000))
+
+
+def test_hdf5_reads_no_other_file(tmp_path: Path) -> None:
+    hdf5(tmp_path / "secret.h5")
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["link"] = h5py.ExternalLink("secret.h5", "/scan/ct")
+        layout = h5py.VirtualLayout((3, 20, 24), np.int16)
+        layout[:] = h5py.VirtualSource("secret.h5", "scan/ct", (3, 20, 24))
+        file.create_virtual_dataset("virtual", layout)
+        file.create_dataset("outside", (3, 20, 24), "i2", external=[("secret.h5", 0, 2880)])
+        file.create_dataset("empty", (3, 20, 24), "i2")
+        file.create_dataset("bomb", (8, 8), "u1", chunks=(1 << 12, 1 << 12), maxshape=(None, None))
+    for name, reason in (
+        ("link", "another file"), ("virtual", "other files"), ("outside", "other files"), ("empty", "never written"),
+    ):  # fmt: skip
+        with pytest.raises(FileFormatError, match=reason):
+            read_image(f"{tmp_path / 'x.h5'}::/{name}")
+    with pytest.raises(FileFormatError, match="limit is"):
+        read_image(f"{tmp_path / 'x.h5'}::/bomb", limits=Limits(max_bytes=1 << 20))
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_zarr(tmp_path: Path, version: Any) -> None:
+    array = zarr.create_array(str(tmp_path / "x.zarr"), data=VOLUME, chunks=(1, 20, 24), zarr_format=version)
+    image = read_image(tmp_path / "x.zarr")
+    np.testing.assert_array_equal(image.pixels, VOLUME)
+    assert (image.units, image.format, image.spacing, image.meta.get("notes")) == ("unknown", "zarr", None, None)
+    array[1] = array.fill_value
+    assert read_image(tmp_path / "x.zarr").pixels[1].max() == 0
+    next(path for path in (tmp_path / "x.zarr").rglob("*") if path.is_file() and path.name in ("0", "2.0.0")).unlink()
+    assert "chunks are not there: read as 0" in str(read_image(tmp_path / "x.zarr").meta["notes"])
+    with pytest.raises(FileFormatError, match="limit is"):
+        read_image(tmp_path / "x.zarr", limits=Limits(max_bytes=1000))
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_ome_zarr_is_read_in_full_resolution(tmp_path: Path, version: int) -> None:
+    image = read_image(ome(tmp_path / "x.zarr", version))
+    np.testing.assert_array_equal(image.pixels, VOLUME)
+    assert (image.spacing, image.meta["slice_spacing"], image.geometry) == ((0.8, 0.7), 2.5, None)
+    assert read_image(f"{tmp_path / 'x.zarr'}::/1").pixels.shape == (3, 10, 12)
+    assert read_image(ome(tmp_path / "y.zarr", version, unit="micrometer")).spacing == pytest.approx((8e-4, 7e-4))
+    assert read_image(ome(tmp_path / "z.zarr", version, unit="foot")).spacing is None
+
+
+def test_stores_and_data_sets_are_found_and_run(tmp_path: Path) -> None:
+    (tmp_path / "in" / "sub").mkdir(parents=True)
+    ome(tmp_path / "in" / "sub" / "a.zarr", 3)
+    path = hdf5(tmp_path / "in" / "b.hdf5")
+    found = find_images([tmp_path / "in", f"{path}::/scan/ct"])
+    assert [str(item.stem) for item in found.items] == ["b", "sub/a", "b_scan_ct"]
+    assert not found.ignored
+    steps = Pipeline([Step("median_filter", size=3)])
+    inputs = [tmp_path / "in" / "sub", f"{path}::/scan/ct"]
+    assert run(inputs, tmp_path / "out", steps, format="npy").ok == 2
+    for name in ("a", "b_scan_ct"):
+        np.testing.assert_array_equal(np.load(tmp_path / "out" / f"{name}.npy"), steps(VOLUME))
+    again = run(inputs, tmp_path / "out", steps, format="npy")
+    assert (again.ok, again.done_before, again.gone) == (0, 2, [])
+    facts = tmp_path / "in" / "sub" / "a.zarr" / "zarr.json"
+    facts.write_text(json.dumps(json.loads(facts.read_text()), indent=1))
+    assert run(inputs, tmp_path / "out", steps, format="npy").ok == 1
+    with pytest.raises(UsageError, match="does not exist"):
+        find_images([f"{tmp_path / 'in' / 'c.h5'}::/x"])
+    np.save(tmp_path / "d.npy", VOLUME[0])
+    with pytest.raises(FileFormatError, match="without ::/x"):
+        read_image(f"{tmp_path / 'd.npy'}::/x")
