@@ -20,8 +20,8 @@ from ctfast.tools.synth import phantom
 from ctkernels.contract import OPERATIONS
 
 SHOWN: Final[dict[str, dict[str, Any]]] = {
-    "rescale": {"slope": 1.0, "intercept": -1024.0},
-    "window": {"center": 50, "width": 350, "dtype": "uint8"},
+    "rescale": {"slope": 0.5, "intercept": 20.0, "dtype": "int16"},
+    "window": {"center": -600, "width": 1500},
     "normalize": {"percentiles": (1, 99)},
     "standardize": {},
     "median_filter": {"size": 5},
