@@ -52,16 +52,15 @@ def draw_operation(name: str, hu: NDArray[Any], path: Path) -> None:
     before.set_axis_off()
     result = getattr(ctfast, name)(hu, **params)
     title = f"{name}({', '.join(f'{k}={v!r}' for k, v in params.items())})"
-    _DRAWN.get(name, _image)(after, result, hu)
+    if name in _DRAWN:
+        _DRAWN[name](after, result, hu)
+    else:
+        # What is still in HU as the input is shown, else from the least to the greatest value.
+        shown = {"vmin": -160, "vmax": 240} if OPERATIONS[name].units == "keeps" else {}
+        after.imshow(result, cmap="gray", **shown)
+        after.set_axis_off()
     after.set_title(title if len(title) < 40 else title.replace(", ", ",\n", 1), fontsize=9)
     figure.savefig(path, dpi=100)
-
-
-def _image(ax: Any, result: Any, _hu: NDArray[Any]) -> None:
-    """In HU as the input is shown; on scales of their own, all of it."""
-    in_hu = result.dtype == np.int16
-    ax.imshow(result, cmap="gray", **({"vmin": -160, "vmax": 240} if in_hu else {}))
-    ax.set_axis_off()
 
 
 def _histogram(ax: Any, result: Any, _hu: NDArray[Any]) -> None:
