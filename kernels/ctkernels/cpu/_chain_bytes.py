@@ -4,8 +4,8 @@ Two Python threads that enter and leave five kernels a slice wait for each other
 .71 of the time of 1 instead of .5. Here a thread takes some slices through the whole chain in one call.
 
 After the window may come, in any order and each at most once: a 3x3 median, a Gaussian, CLAHE with 256 bins over the
-whole type, a histogram. Every other chain runs link by link (``chain``); both give the same bits, as both call the
-same kernels.
+whole type, a histogram, a summary. Values are counted once for statistics of one image. Every other chain runs link by
+link (``chain``); both give the same bits, as both call the same kernels.
 """
 
 from __future__ import annotations
@@ -29,14 +29,21 @@ from ctkernels.cpu._histogram.values import CELLS, count_bytes
 from ctkernels.cpu._median import small
 from ctkernels.cpu._median.rows import PIXELS
 from ctkernels.cpu.clahe import few_bins_memory
+from ctkernels.cpu.summary import summary_of_counts
 from ctkernels.shared.bin_positions import bins_of_values
 from ctkernels.shared.clahe_tiles import clip_pixels
 from ctkernels.shared.gaussian_weights import fill_value
 from ctkernels.shared.lines import window_line
 
 Array = NDArray[Any]
-_MEDIAN, _GAUSSIAN, _CLAHE, _HISTOGRAM = range(4)
-_CODES = {"median_filter": _MEDIAN, "gaussian_filter": _GAUSSIAN, "clahe": _CLAHE, "histogram": _HISTOGRAM}
+_MEDIAN, _GAUSSIAN, _CLAHE, _HISTOGRAM, _SUMMARY = range(5)
+_CODES = {
+    "median_filter": _MEDIAN,
+    "gaussian_filter": _GAUSSIAN,
+    "clahe": _CLAHE,
+    "histogram": _HISTOGRAM,
+    "summary": _SUMMARY,
+}
 _BYTE = np.dtype(np.uint8)
 _SINGLE = np.dtype(np.float32)
 _BINS = 256
@@ -44,9 +51,8 @@ _median3 = small.kernel(3, 3)
 
 
 @jit
-def _count_into(image, counters, bin_of, counts):
+def _bin_counts(counters, bin_of, counts):
     """The histogram of one slice, from the counts of its 256 values."""
-    count_bytes(image, counters)
     counts[:] = 0
     for value in range(_BINS):
         k = bin_of[value]
@@ -55,23 +61,34 @@ def _count_into(image, counters, bin_of, counts):
 
 
 @jit
-def slices(x, out, counts, i0, i1, program, line, median, gaussian, clahe, histogram, planes):
-    """Slices ``i0 .. i1 - 1`` of ``x`` through a window and then the ``program``; tuples hold each step's arguments."""
+def slices(x, out, counts, values, i0, i1, program, line, median, gaussian, clahe, histogram, planes):
+    """Slices ``i0 .. i1 - 1`` of ``x`` through a window and then the ``program``; tuples hold each step's arguments.
+
+    ``counts`` gets the bins of a histogram step, ``values`` the counts of all 256 values for a summary step.
+    """
     height = x.shape[1]
     filters = 0
     for code in program:
-        filters += code != _HISTOGRAM
+        filters += code < _HISTOGRAM
     for i in range(i0, i1):
         # Two planes take turns; the last step that makes an image writes the result.
         current, free, result = planes[0:1], planes[1:2], out[i : i + 1]
         left = filters
+        counted = False
         if left == 0:
             current = result
         line_to_integer(x[i : i + 1], current, *line)
         for code in program:
-            if code == _HISTOGRAM:
-                _count_into(current, histogram[0], histogram[1], counts[i])
+            if code >= _HISTOGRAM:
+                if not counted:
+                    count_bytes(current, histogram[0])
+                    counted = True
+                if code == _HISTOGRAM:
+                    _bin_counts(histogram[0], histogram[1], counts[i])
+                else:
+                    values[i] = histogram[0][:_BINS]
                 continue
+            counted = False
             left -= 1
             target = result if left == 0 else free
             if code == _MEDIAN:
@@ -102,26 +119,32 @@ def fits(x: Array, links: Sequence[Link]) -> bool:
     )
 
 
-def runner(x: Array, out: Array, links: Sequence[Link], counts: Array | None) -> Callable[[int, int], None]:
+def runner(x: Array, out: Array, links: Sequence[Link], statistics: Sequence[Array]) -> Callable[[int, int], None]:
     """A function that does slices ``i0 .. i1 - 1`` on the thread that calls it."""
     shape = (x.shape[1], x.shape[2])
     pixels = one_type(x)
     params = {link.operation: link.params for link in links[1:]}
     program = np.array([_CODES[link.operation] for link in links[1:]], np.int64)
     line = tuple(window_line(**links[0].params, dtype=_BYTE) or ())
-    into = counts if counts is not None else np.zeros((x.shape[0], 0), np.int64)
+    written = dict(zip((link.operation for link in links if link.is_statistic), statistics, strict=True))
+    counts = written.get("histogram", np.zeros((x.shape[0], 0), np.int64))
+    rows = written.get("summary")
+    values = np.empty((0 if rows is None else x.shape[0], _BINS), np.uint32)
 
     def body(i0: int, i1: int) -> None:
         planes = scratch("chain planes", 2 * shape[0] * shape[1], np.uint8).reshape(2, *shape)
         # Steps that the program has not get arguments too, any will do: one compiled function serves all chains.
         slices(
-            pixels, out, into, i0, i1, program, line,
+            pixels, out, counts, values, i0, i1, program, line,
             _median_arguments(shape, params.get("median_filter", _ANY_MEDIAN)),
             _gaussian_arguments(shape, params.get("gaussian_filter", _ANY_GAUSSIAN)),
             _clahe_arguments(shape, params.get("clahe", _ANY_CLAHE)),
             _histogram_arguments(params.get("histogram", _ANY_HISTOGRAM)),
             planes,
         )  # fmt: skip
+        if rows is not None:
+            for i in range(i0, i1):
+                rows[i] = summary_of_counts(values[i], 0, params["summary"]["percentiles"])
 
     return body
 

@@ -43,7 +43,7 @@ def run(x: Array, out: Array | None, links: Sequence[Link], statistics: Sequence
     """
     images = x.shape[0]
     if out is not None and images >= max(get_num_threads(), _WORTH_COMPILING) and _compiled().fits(x, links):
-        do = _compiled().runner(x, out, links, statistics[0] if statistics else None)
+        do = _compiled().runner(x, out, links, statistics)
         # Some slices a task: little enough for all threads to end together.
         some = max(1, min(8, images // (4 * get_num_threads())))
         run_tasks([(i, min(i + some, images)) for i in range(0, images, some)], lambda task: do(*task))

@@ -37,15 +37,19 @@ def count_sums(counts):
     return count, total, squares, first, last
 
 
+def summary_of_counts(counts: NDArray[Any], zero: int, percentiles: tuple[float, ...]) -> list[float]:
+    """The summary of an image of which ``counts[v]`` pixels have the value ``zero + v``."""
+    count, total, squares, first, last = count_sums(counts)
+    moments = moments_of_sums(count, total, squares)
+    mean = (total + zero * count) / count
+    _, values = percentiles_of_counts(counts, zero, percentiles)
+    return [count, mean, moments.sd, first + zero, last + zero, *values]
+
+
 def _summarize(image: NDArray[Any], percentiles: tuple[float, ...]) -> list[float]:
     coded = value_counts(image)
     if coded is not None:
-        counts, zero = coded
-        count, total, squares, first, last = count_sums(counts)
-        moments = moments_of_sums(count, total, squares)
-        mean = (total + zero * count) / count
-        _, values = percentiles_of_counts(counts, zero, percentiles)
-        return [count, mean, moments.sd, first + zero, last + zero, *values]
+        return summary_of_counts(*coded, percentiles)
     extent = extremes(image, None)
     if extent is None:
         return [0.0] + [math.nan] * (4 + len(percentiles))
