@@ -23,6 +23,7 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,18 +60,18 @@ class Pipeline:
             if statistics.count(operation) > 1:
                 raise ArgumentError(f"a pipeline has room for one {operation} step")
 
-    @property
+    @cached_property
     def hash(self) -> str:
         """16 hex digits, the same for the same computation, whatever machine, version, or way of writing it."""
         text = json.dumps([s.to_dict() for s in self.steps], sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
-    @property
+    @cached_property
     def expects_hu(self) -> bool:
         """Whether the result makes sense for Hounsfield units only: windows and tissues are named in HU."""
         return any(step.spec.needs_hu for step in self.steps)
 
-    @property
+    @cached_property
     def keeps_units(self) -> bool:
         """Whether the result is in the units of the input: nothing but smoothing and statistics."""
         return all(step.spec.units in ("keeps", "statistic") for step in self.steps)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +14,8 @@ from ctfast.batch.inside import on_disk
 
 _SECONDS = 1e-6
 """Times differ by less than this when only the way differs in which they were kept (a float, text of six digits)."""
+
+_HELD_BYTES = 64 << 20
 
 
 class Stamp(NamedTuple):
@@ -55,6 +58,43 @@ def unchanged(paths: str | Path | Sequence[str], size: int | str, modified: floa
         return now.size == int(size) and abs(now.modified - float(modified)) < _SECONDS
     except (OSError, ValueError):
         return False
+
+
+class Contents(NamedTuple):
+    """A file that was read.
+
+    Attributes:
+        size: in bytes.
+        modified: seconds since the epoch.
+        hash: SHA-256 in hexadecimal digits.
+        data: all of it; None where it is too large to be held, or no regular file.
+    """
+
+    size: int
+    modified: float
+    hash: str
+    data: bytes | None
+
+
+def read_once(path: str) -> Contents:
+    """Stamp, hash and bytes of one file, of which every byte is fetched once where it is not large.
+
+    Raises:
+        OSError: it can't be read.
+    """
+    status = os.stat(path)
+    if stat.S_ISDIR(status.st_mode):
+        os.scandir(path).close()  # one that can't be listed says why
+    if not stat.S_ISREG(status.st_mode) or status.st_size > _HELD_BYTES:
+        return Contents(status.st_size, status.st_mtime, sha256_of(path), None)
+    file = os.open(path, os.O_RDONLY)
+    try:
+        data = os.read(file, status.st_size + 1)
+    finally:
+        os.close(file)
+    if len(data) != status.st_size:  # it changes, or the system gives it in pieces
+        data = Path(path).read_bytes()
+    return Contents(status.st_size, status.st_mtime, hashlib.sha256(data).hexdigest(), data)
 
 
 def sha256_of(*paths: str | Path) -> str:

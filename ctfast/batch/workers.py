@@ -51,6 +51,7 @@ def bounded_map(
     processes: bool = False,
     ordered: bool = True,
     died: Callable[[A], B] | None = None,
+    split: Callable[[A], Iterable[A]] = lambda item: (item,),
     stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[B]:
     """``work(item)`` for every item; at most two items a worker are drawn and not yet given back.
@@ -63,6 +64,7 @@ def bounded_map(
             ``if __name__ == "__main__"`` guard.
         ordered: results in the order of the items, or as they finish.
         died: what stands for the result of an item that killed its process.
+        split: the parts of an item that is several, each of which may be the one that killed its process.
         stopped: whether somebody ended the work, and the processes with it: what they did not finish is left out then.
 
     Raises:
@@ -87,7 +89,9 @@ def bounded_map(
         if stopped():
             yield from (future.result() for future in suspects if _has_result(future))
             return
-        yield from _one_by_one(work, suspects, died or _raise_died)
+        yield from (future.result() for future in suspects if _has_result(future))
+        parts = [part for future, item in suspects.items() if not _has_result(future) for part in split(item)]
+        yield from _one_by_one(work, parts, died or _raise_died)
 
 
 def _in_flight(
@@ -123,14 +127,11 @@ def _submit(pool: Executor, work: Callable[[A], B], item: A) -> Future[B]:
         return future
 
 
-def _one_by_one(work: Callable[[A], B], suspects: Flight[B, A], died: Callable[[A], B]) -> Iterator[B]:
+def _one_by_one(work: Callable[[A], B], suspects: Iterable[A], died: Callable[[A], B]) -> Iterator[B]:
     """In a process of its own, so that the item that kills it is known."""
     pool = None
     try:
-        for future, item in suspects.items():
-            if _has_result(future):
-                yield future.result()
-                continue
+        for item in suspects:
             if pool is None:
                 pool = process_pool(1, work)
                 _check_start(pool)

@@ -225,7 +225,7 @@ def drop_unused_bits(
     """
     if raw.dtype.kind == "f" or raw.dtype.itemsize * 8 != lay.allocated:
         return raw, padding
-    kept = _stored_bits(raw, lay) if lay.allocated > lay.stored else raw
+    kept = raw if _holds_no_more(raw, lay) else _stored_bits(raw, lay)
     if padding is None or not _is_brightest(padding, lay):
         return kept, padding
     last = padding if limit is None or not _is_brightest(limit, lay) else limit
@@ -234,6 +234,15 @@ def drop_unused_bits(
         return kept, padding
     wide = np.int32 if lay.allocated < 32 else np.int64
     return np.where(beyond, wide(lay.below), kept.astype(wide)), lay.below
+
+
+def _holds_no_more(raw: np.ndarray, lay: Layout) -> bool:
+    """Whether no bit is set beyond those that are stored: two looks at the pixels, half of what masking them takes."""
+    if lay.allocated == lay.stored:
+        return True
+    lowest = -(1 << (lay.stored - 1)) if lay.signed else 0
+    plain = lay.high_bit + 1 == lay.stored and (raw.dtype.kind == "i") == lay.signed
+    return plain and int(raw.min()) >= lowest and int(raw.max()) < lowest + (1 << lay.stored)
 
 
 def _stored_bits(raw: np.ndarray, lay: Layout) -> np.ndarray:

@@ -8,8 +8,10 @@ from typing import IO, Any, Final
 import numpy as np
 
 from ctfast.errors import ArgumentError, missing_extra
+from ctfast.files._tiff_plain import plain_header
 from ctfast.files.image import WriteOptions
 
+_LARGEST_PLAIN: Final = 64 << 20  # bytes of one page up to which a header is kept for others of its shape
 _BIG: Final = 0xF0000000  # bytes from which BigTIFF is written; plain TIFF ends at 2**32 with its directories
 
 
@@ -33,10 +35,19 @@ def write_tiff(file: IO[bytes], pixels: np.ndarray, options: WriteOptions) -> No
         "predictor": _predictor(compression, pixels.dtype),
         "maxworkers": 1,
     }
+    resolution = None
     if options.spacing is not None:
         row, column = options.spacing
-        common["resolution"], common["resolutionunit"] = (10 / column, 10 / row), "CENTIMETER"
+        resolution = (10 / column, 10 / row)
     text = json.dumps(options.facts, allow_nan=False)
+    if compression == "none" and pixels.ndim == 2 and pixels.nbytes <= _LARGEST_PLAIN and pixels.dtype.isnative:
+        header = plain_header(pixels.shape, pixels.dtype, text, resolution, common)
+        if header is not None:
+            file.write(header)
+            file.write(memoryview(np.ascontiguousarray(pixels)))
+            return
+    if resolution is not None:
+        common["resolution"], common["resolutionunit"] = resolution, "CENTIMETER"
     with tifffile.TiffWriter(file, bigtiff=pixels.nbytes > _BIG) as writer:
         for number, frame in enumerate(pixels.reshape(-1, *pixels.shape[-2:])):
             writer.write(np.ascontiguousarray(frame), description=text if number == 0 else None, **common)

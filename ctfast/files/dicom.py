@@ -56,7 +56,7 @@ def read_dicom(request: Request) -> Image:
     """
     path, limits = request.path, request.limits
     parse_name(path.name)
-    ds = _data_set(path, request.head, limits)
+    ds = _data_set(request)
     lay = bits.layout(ds, limits)
     padding, limit_value = (pad.declared(ds, f"PixelPadding{which}", lay) for which in ("Value", "RangeLimit"))
     raw = bits.decode(ds, lay, limits)
@@ -95,16 +95,17 @@ def _noted(image: Image, choice: UnitsChoice) -> Image:
     return image
 
 
-def _data_set(path: Path, head: bytes, limits: Limits) -> Any:
+def _data_set(request: Request) -> Any:
     """The wanted elements, by the quick look where it will do, else by pydicom."""
-    import pydicom
-
+    path, head = request.path, request.head
     if _DEFLATED in head:
-        _check_inflated_size(path, head, limits)
+        _check_inflated_size(path, head, request.limits)
     bare = head[128:132] != b"DICM"
-    plain = not bare and path.stat().st_size <= _SCAN_BYTES
-    ds: Any = scan(path.read_bytes()) if plain else None
+    plain = not bare and (request.data is not None or path.stat().st_size <= _SCAN_BYTES)
+    ds: Any = scan(request.whole()) if plain else None
     if ds is None:
+        import pydicom
+
         ds = pydicom.dcmread(path, force=bare, specific_tags=wanted())
     if bare and not (has(ds, "Modality") or has(ds, "SOPClassUID")):
         raise FileFormatError("no DICOM preamble, and no data set that names its kind")

@@ -54,6 +54,7 @@ class Request:
         orient: Whether volumes are turned for display.
         axes: Where slices lie in plain arrays.
         inside: The path of a data set inside of the file; empty where none is named.
+        data: All bytes of the file, where somebody has read them.
     """
 
     path: Path
@@ -64,6 +65,11 @@ class Request:
     orient: Orient = "display"
     axes: Axes = "auto"
     inside: str = ""
+    data: bytes | None = None
+
+    def whole(self) -> bytes:
+        """All bytes of the file."""
+        return self.path.read_bytes() if self.data is None else self.data
 
 
 @dataclass(frozen=True, slots=True)

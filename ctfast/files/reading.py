@@ -14,7 +14,7 @@ from ctfast.files._convert import linear
 from ctfast.files._decoder_errors import callers, decoding
 from ctfast.files.datasets import hu_offset
 from ctfast.files.image import Allocate, Image, Limits, Request
-from ctfast.files.recognize import check_format, read_head
+from ctfast.files.recognize import HEAD_BYTES, check_format, read_head
 from ctfast.files.units import doubt, is_another_unit
 
 _DEFAULT_LIMITS = Limits()
@@ -30,6 +30,7 @@ def read_image(
     axes: Axes = "auto",
     offset: int = 0,
     dataset: Dataset = "none",
+    data: bytes | None = None,
 ) -> Image:
     """Read a CT image file of any format that ``ctfast.files.formats.READ`` lists.
 
@@ -54,6 +55,7 @@ def read_image(
             says it.
         dataset: A public set that the file may be of: with ``"deeplesion"``, 16-bit PNG are HU + 32768 and become HU.
             Other files are read as ever.
+        data: All bytes of the file, where the caller has read them; ``path`` then names them.
 
     Returns:
         The image; see ``Image`` for shape, dtype and units. With ``allocate``, its pixels are the array that was given.
@@ -72,7 +74,7 @@ def read_image(
     if offset and dataset != "none":
         raise ArgumentError(f"offset={offset} and dataset={dataset!r}: one of them is allowed")
     path, inside = split(path)
-    head = read_head(path)
+    head = data[:HEAD_BYTES] if data else read_head(path)
     kind = check_format(path, head)
     if inside and not kind.data_sets:
         raise FileFormatError(f"{path}: {kind.title} holds one image: give it without ::{inside}")
@@ -80,7 +82,7 @@ def read_image(
     added = offset if to_hu is None else to_hu
     own = None if allocate is None else callers(_checked(allocate))
     with decoding(path, kind.title):
-        image = kind.read(Request(path, head, units, limits, None if added else own, orient, axes, inside))
+        image = kind.read(Request(path, head, units, limits, None if added else own, orient, axes, inside, data or None))
         if added:
             image = _moved(image, added, own)
     if to_hu is not None:

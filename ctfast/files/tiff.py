@@ -32,6 +32,7 @@ from ctfast.errors import FileFormatError
 from ctfast.files import _tiff_check as check
 from ctfast.files import _tiff_stack as stack
 from ctfast.files._convert import count_nonfinite, linear, room, to_supported
+from ctfast.files._tiff_plain import may_be_plain, plain_page
 from ctfast.files.geometry import Geometry
 from ctfast.files.image import KEPT_DTYPES, Allocate, Image, Limits, MetaValue, Request, Units
 from ctfast.files.kaggle import parse_name
@@ -59,14 +60,16 @@ def read_tiff(request: Request) -> Image:
         FileFormatError: For all that this module refuses.
         MissingDependencyError: If a codec is not installed.
     """
+    path, units, allocate = request.path, request.units, request.allocate
+    if (image := _plain(request)) is not None:
+        return image
     import tifffile
 
-    path, units, allocate = request.path, request.units, request.allocate
     with tifffile.TiffFile(path) as tif:
         pages = _equal_pages(tif, request.limits)
         first = pages[0]
         calibration = None if units == "stored" else _imagej_calibration(tif)
-        facts = _description(first)
+        facts = _description(first.description)
         inverted = _must_invert(first, units) if calibration is None and facts.get("units") != "hu" else False
         turn = _turn(first)
         behind = stack.images_behind(tif, pages, request.limits)
@@ -97,9 +100,28 @@ def read_tiff(request: Request) -> Image:
     else:
         pixels = linear(stored, *calibration, allocate, narrow=True)
         meta["rescale_slope"], meta["rescale_intercept"] = calibration
+    return _image(path, pixels, _units_of(path, first.dtype, facts), padding, meta)
+
+
+def _plain(request: Request) -> Image | None:
+    """The image of a plain file; None where tifffile has to look."""
+    if request.data is None and not may_be_plain(request.head, request.path.stat().st_size):
+        return None
+    page = plain_page(request.whole())
+    if page is None or page.pixels.nbytes > request.limits.max_bytes:
+        return None
+    facts = _description(page.description)
+    name = page.pixels.dtype.newbyteorder("=").name
+    meta = {"stored_dtype": name, "photometric": "MINISBLACK", "compression": "NONE", "inverted": False, **facts}
+    pixels = to_supported(page.pixels, request.allocate)
+    units = _units_of(request.path, page.pixels.dtype, facts)
+    return _image(request.path, pixels, units, _number(meta.get("padding")), meta)
+
+
+def _image(path: Path, pixels: np.ndarray, units: Units, padding: float | None, meta: dict[str, MetaValue]) -> Image:
     meta.update(count_nonfinite(pixels))
     geometry = Geometry.parse(str(meta.pop("affine", "")))
-    return Image(pixels, _units_of(path, first, facts), path, "tiff", padding, _spacing(meta), meta, geometry)
+    return Image(pixels, units, path, "tiff", padding, _spacing(meta), meta, geometry)
 
 
 def _equal_pages(tif: Any, limits: Limits) -> list[Any]:
@@ -179,9 +201,8 @@ def _must_invert(page: Any, units: UnitsChoice) -> bool:
     return True
 
 
-def _description(page: Any) -> dict[str, MetaValue]:
+def _description(text: str) -> dict[str, MetaValue]:
     """The JSON that ``write_image`` leaves in ImageDescription; empty for files of other programs."""
-    text = page.description
     if not text.startswith("{") or '"ctfast"' not in text:
         return {}
     try:
@@ -192,12 +213,12 @@ def _description(page: Any) -> dict[str, MetaValue]:
     return {str(key): value for key, value in facts.items() if isinstance(value, flat)}
 
 
-def _units_of(path: Path, page: Any, facts: dict[str, MetaValue]) -> Units:
+def _units_of(path: Path, dtype: np.dtype, facts: dict[str, MetaValue]) -> Units:
     if "ctfast" in facts:
         units = str(facts.get("units", facts.get("meaning")))  # the latter in files of early versions
         return units if is_unit(units) else "unknown"
     named = parse_name(path.name) is not None
-    return "hu" if named and page.dtype.kind in "if" else "unknown"
+    return "hu" if named and dtype.kind in "if" else "unknown"
 
 
 def _spacing(meta: dict[str, MetaValue]) -> tuple[float, float] | None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -23,7 +24,7 @@ from ctfast.runner.options import RunOptions
 from ctfast.runner.planning import Plan, Settings, Task, make_plan
 from ctfast.runner.records import close_records, open_records
 from ctfast.runner.report import Report
-from ctfast.runner.volume import process_any
+from ctfast.runner.several import alone, chunks, process_some
 from ctfast.runner.work import Outcome, died, empty_row, left_out
 from ctfast.threads import get_num_threads
 
@@ -115,7 +116,8 @@ def _outcomes(
 ) -> Iterator[Outcome]:
     workers = options.workers or get_num_threads()
     processes = use_processes(files, workers, options.pool, settings.backend)
-    return run_tasks(tasks, settings, workers, processes=processes, files=files, stopped=interrupted.is_set)
+    together = 1 if options.on_error == "stop" else files  # then nothing is begun after a file that fails
+    return run_tasks(tasks, settings, workers, processes=processes, files=together, stopped=interrupted.is_set)
 
 
 def run_tasks(
@@ -130,15 +132,21 @@ def run_tasks(
     """Outcomes in the order they finish; ``tasks``, about ``files``, is drawn from only as workers become free."""
     if settings.backend == "gpu" and not processes and not settings.series and fits(settings.pipeline.steps, "gpu"):
         return run_on_gpus(iter(tasks), settings, workers, files)
-    return bounded_map(
-        partial(process_any, settings=settings),
-        tasks,
+    some = bounded_map(
+        partial(process_some, settings=settings),
+        chunks(tasks, files, workers),
         workers,
         processes=processes,
         ordered=False,
-        died=partial(died, settings=settings),
+        died=partial(_died, settings=settings),
+        split=alone,
         stopped=stopped,
     )
+    return chain.from_iterable(some)
+
+
+def _died(tasks: Sequence[Task], settings: Settings) -> list[Outcome]:
+    return [died(task, settings) for task in tasks]
 
 
 def _until(stop: Event, tasks: Iterator[Task]) -> Iterator[Task]:

@@ -49,7 +49,7 @@ def load(task: Task, settings: Settings, row: Row) -> Image:
     row["input_bytes"], row["input_mtime"] = stamp_of(*task.files)
     check_modality(task.series.modality, settings)
     row["input_hash"] = sha256_of(*task.files)
-    make_folder(Path(task.output).parent, settings.out)
+    make_folder(task, settings)
     series = replace(task.series, limits=Limits(max_bytes=settings.max_bytes))
     image = series.read(allocate=room_for(task, settings))
     note(row, image, settings)

@@ -7,6 +7,7 @@ import io
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -16,7 +17,7 @@ from ctfast import __version__
 from ctfast.batch.atomic import replacing
 from ctfast.batch.machine import computing, machine_error, writing
 from ctfast.batch.reasons import reason
-from ctfast.batch.stamp import sha256_of, stamp_of
+from ctfast.batch.stamp import read_once, sha256_of
 from ctfast.batch.workers import DIED
 from ctfast.dispatch.arrays import known_axes
 from ctfast.errors import CTFastError, FileFormatError, MachineError
@@ -48,27 +49,43 @@ class Outcome(NamedTuple):
     machine: str = ""
 
 
+class Loaded(NamedTuple):
+    """A task whose input is read, and in how many seconds."""
+
+    task: Task
+    row: Row
+    image: Image
+    seconds: float
+
+
 def process(task: Task, settings: Settings) -> Outcome:
     """Read, compute and write one file; failures become a row with ``status="failed"``."""
-    return carry_out(task, settings, load, _compute, store)
+    return carry_out(task, settings, load, compute, store)
 
 
 def carry_out(task: Task, settings: Settings, load: Load, compute: Compute, store: Store) -> Outcome:
     """Do the three stages of a task; failures become a row with ``status="failed"``."""
-    row = empty_row(task, settings)
+    row, start = empty_row(task, settings), time.perf_counter()
+    try:
+        image = load(task, settings, row)
+    except Exception as error:  # one bad file never stops a batch, whatever a decoder raises
+        return failed(task, row, error)
+    return carry_on(Loaded(task, row, image, time.perf_counter() - start), settings, compute, store)
+
+
+def carry_on(loaded: Loaded, settings: Settings, compute: Compute, store: Store, before: float = 0.0) -> Outcome:
+    """Do the other two stages; ``before``: seconds of computing that were spent on this image already."""
+    task, row, image, seconds = loaded
     clock = time.perf_counter
     try:
         start = clock()
-        image = load(task, settings, row)
-        read = clock()
         with computing(image.pixels.nbytes):
             result = compute(image.pixels, task, settings)
         computed = clock()
         store(task, settings, image, result, row)
-        written = clock()
-    except Exception as error:  # one bad file never stops a batch, whatever a decoder raises
+        return finished(row, result, (seconds, computed - start + before, clock() - computed))
+    except Exception as error:
         return failed(task, row, error)
-    return finished(row, result, (read - start, computed - read, written - computed))
 
 
 def died(task: Task, settings: Settings) -> Outcome:
@@ -78,10 +95,7 @@ def died(task: Task, settings: Settings) -> Outcome:
 
 def load(task: Task, settings: Settings, row: Row, allocate: Allocate | None = None) -> Image:
     """Read the input, into what ``allocate`` gives where there is one, and note in ``row`` what it was."""
-    row["input_bytes"], row["input_mtime"] = stamp_of(task.source)
-    if os.path.isdir(task.source):
-        os.scandir(task.source).close()  # taken because it can't be listed; this says why
-    row["input_hash"] = sha256_of(task.source)
+    row["input_bytes"], row["input_mtime"], row["input_hash"], data = read_once(task.source)
     limits = Limits(max_bytes=settings.max_bytes)
     try:
         image = read_image(
@@ -93,6 +107,7 @@ def load(task: Task, settings: Settings, row: Row, allocate: Allocate | None = N
             axes=settings.axes,
             offset=settings.offset,
             dataset=settings.dataset,
+            data=data,
         )
     except FileFormatError as error:
         if f"the limit is {settings.max_bytes}" in str(error):
@@ -131,29 +146,35 @@ def store(task: Task, settings: Settings, image: Image, result: PipelineResult, 
     _write(buffer, task, settings, image, result)
     data = buffer.getbuffer()
     with writing():
-        make_folder(Path(task.output).parent, settings.out)
+        make_folder(task, settings)
         with replacing(task.output, "wb", durable=settings.durable) as file:
             file.write(data)
     row["output_bytes"], row["output_hash"] = len(data), hashlib.sha256(data).hexdigest()
-    Path(task.output + STALE).unlink(missing_ok=True)
+    _remove_stale(task)
 
 
 def store_streamed(task: Task, settings: Settings, image: Image, result: PipelineResult, row: Row) -> None:
     """The same for outputs that may be larger than memory: the hash is that of what can be read again."""
     with writing():
-        make_folder(Path(task.output).parent, settings.out)
+        make_folder(task, settings)
         with replacing(task.output, "w+b", durable=settings.durable) as file:
             _write(file, task, settings, image, result)
     row["output_bytes"], row["output_hash"] = os.stat(task.output).st_size, sha256_of(task.output)
-    Path(task.output + STALE).unlink(missing_ok=True)
+    _remove_stale(task)
 
 
-def _compute(pixels: np.ndarray, task: Task, settings: Settings) -> PipelineResult:
+def _remove_stale(task: Task) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(task.output + STALE)
+
+
+def compute(pixels: np.ndarray, task: Task, settings: Settings) -> PipelineResult:
+    """Run the pipeline over the pixels of a file, ``(H, W)`` or ``(frames, H, W)``."""
     return run_pipeline(pixels, settings)
 
 
 def run_pipeline(pixels: np.ndarray, settings: Settings) -> PipelineResult:
-    """The pipeline over the pixels of a file, ``(H, W)`` or ``(frames, H, W)``."""
+    """The same, for a batch too."""
     with known_axes():
         return settings.pipeline.run(pixels, backend=settings.backend)
 
@@ -172,15 +193,17 @@ def _write(file: IO[bytes], task: Task, settings: Settings, image: Image, result
     )
 
 
-def make_folder(folder: Path, out: str) -> None:
+def make_folder(task: Task, settings: Settings) -> None:
     """The folder of an output, in the output folder that was there when the run began.
 
     Raises:
         MachineError: that one is gone.
     """
+    out, folder = settings.out, os.path.dirname(task.output)
     if out and not os.path.isdir(out):  # made anew it would hold a part, and nobody would know of the others
         raise MachineError(f"{out} was moved or removed while it was being filled: put it back")
-    folder.mkdir(parents=True, exist_ok=True)
+    if folder != out:
+        os.makedirs(folder, exist_ok=True)
 
 
 def finished(row: Row, result: PipelineResult, seconds: tuple[float, float, float]) -> Outcome:

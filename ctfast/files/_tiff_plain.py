@@ -1,0 +1,168 @@
+"""Plain TIFFs without tifffile's page objects: one uncompressed little-endian page, as most slices are.
+
+tifffile takes .5 ms to open or to write such a file, three times what its bytes take. Reading looks at nothing but a
+page whose every tag is an ordinary one; anything else is ``None`` and tifffile's to read or refuse. Written headers are
+tifffile's own, made once a shape, with the text and the resolution of the file put in their places.
+
+Source: TIFF 6.0, section 2 (image file directory) and section 8 (baseline tags).
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+_MAGIC: Final = b"II*\0"
+_LARGEST: Final = 64 << 20
+_SHORT, _LONG, _ASCII = 3, 4, 2
+_ONLY: Final = {254: 0, 259: 1, 262: 1, 274: 1, 277: 1, 284: 1}
+"""Tags and the one value that makes a page plain: subfile, compression, photometric, orientation, samples, planes."""
+_READ: Final = frozenset({256, 257, 258, 270, 273, 278, 279, 339})
+_WITHOUT_MEANING: Final = frozenset({282, 283, 296, 305, 306})
+"""Resolution, software and date, which change nothing in the pixels."""
+_NEEDED: Final = frozenset({256, 257, 258, 259, 262, 273, 279})
+_DTYPES: Final = {
+    (1, 8): "u1", (1, 16): "<u2", (1, 32): "<u4", (2, 8): "i1", (2, 16): "<i2", (2, 32): "<i4",
+    (3, 32): "<f4", (3, 64): "<f8",
+}  # fmt: skip
+"""By sample format and bits."""
+
+_entries = struct.Struct("<HHI4s").iter_unpack
+_long = struct.Struct("<I").unpack_from
+_short = struct.Struct("<H").unpack_from
+
+
+class PlainPage(NamedTuple):
+    """The only page of a plain file: its stored pixels, a view of the file's bytes, and its description."""
+
+    pixels: np.ndarray
+    description: str
+
+
+def may_be_plain(head: bytes, size: int) -> bool:
+    """Whether a file of these first bytes and this size is worth a look at all of it."""
+    return head.startswith(_MAGIC) and size <= _LARGEST
+
+
+def plain_page(data: bytes) -> PlainPage | None:
+    """The page of a file that is given whole; None for all but plain ones."""
+    if not may_be_plain(data, len(data)) or len(data) < 16:
+        return None
+    tags = _tags(data, _long(data, 4)[0])
+    if tags is None or not tags.keys() >= _NEEDED or any(tags.get(tag, one) != one for tag, one in _ONLY.items()):
+        return None
+    width, height, offset, size = tags[256], tags[257], tags[273], tags[279]
+    dtype = _DTYPES.get((tags.get(339, 1), tags[258]))
+    if dtype is None or min(width, height) < 1 or tags.get(278, height) < height or offset < 8:
+        return None
+    if size != width * height * np.dtype(dtype).itemsize or offset + size > len(data):
+        return None
+    description = tags.get(270, "")
+    if not _is_ordinary(description, height, width):
+        return None
+    return PlainPage(np.frombuffer(data, dtype, width * height, offset).reshape(height, width), description)
+
+
+def _tags(data: bytes, start: int) -> dict[int, Any] | None:
+    """The values of the only directory's tags, numbers and text; None where there is anything unusual in it."""
+    count = _short(data, start)[0] if start + 2 <= len(data) else 0
+    end = start + 2 + 12 * count
+    if not count or end + 4 > len(data) or _long(data, end)[0]:
+        return None
+    tags: dict[int, Any] = {}
+    for tag, kind, number, value in _entries(data[start + 2 : end]):
+        if tag in _WITHOUT_MEANING:
+            continue
+        if tag in tags or (tag not in _READ and tag not in _ONLY):
+            return None
+        if kind == _ASCII and tag == 270:
+            at = _long(value)[0]
+            text = data[at : at + number] if number > 4 else value[:number]
+            if (at + number > len(data) and number > 4) or not text.isascii():
+                return None
+            tags[tag] = text.rstrip(b"\0").decode()
+        elif number == 1 and kind in (_SHORT, _LONG):
+            tags[tag] = (_long if kind == _LONG else _short)(value)[0]
+        else:
+            return None
+    return tags
+
+
+def _is_ordinary(description: str, height: int, width: int) -> bool:
+    """Whether a description is ours, or one of tifffile's that says no more than the tags."""
+    if '"shape"' in description:
+        return description == f'{{"shape": [{height}, {width}]}}'
+    return not description or (description.startswith("{") and '"ctfast"' in description)
+
+
+def plain_header(
+    shape: tuple[int, ...], dtype: np.dtype, text: str, resolution: tuple[float, float] | None, common: dict[str, Any]
+) -> bytes | None:
+    """What tifffile writes in front of the pixels of one page; None where it also writes something behind them.
+
+    Args:
+        shape: ``(H, W)``.
+        dtype: in native byte order.
+        text: the description, ASCII.
+        resolution: pixels per centimetre, columns first.
+        common: what else ``TiffWriter.write`` is given, plain values.
+    """
+    made = _header(shape, dtype, len(text), resolution is not None, tuple(common.items()))
+    if made is None:
+        return None
+    header, places = made
+    out = bytearray(header)
+    out[places[270] : places[270] + len(text)] = text.encode("ascii")
+    if resolution is not None:
+        numbers = _rationals(resolution)
+        out[places[282] : places[282] + 8], out[places[283] : places[283] + 8] = numbers[:8], numbers[8:]
+    return bytes(out)
+
+
+@lru_cache(maxsize=1024)
+def _header(
+    shape: tuple[int, ...], dtype: np.dtype, length: int, resolved: bool, common: tuple[tuple[str, Any], ...]
+) -> tuple[bytes, dict[int, int]] | None:
+    """A header with a description of this length, and where the values of some tags lie in it."""
+    resolution = (1.0, 1.0) if resolved else None
+    file = _written(np.zeros(shape, dtype), "x" * length, resolution, dict(common))
+    values, start = _places(file)
+    size = int(np.prod(shape)) * dtype.itemsize
+    whole = file.getvalue()
+    return (whole[:start], values) if len(whole) == start + size else None
+
+
+@lru_cache(maxsize=1024)
+def _rationals(resolution: tuple[float, float]) -> bytes:
+    """How tifffile writes these two numbers."""
+    file = _written(np.zeros((1, 1), np.uint8), "x" * 8, resolution, {"metadata": None})
+    values, _ = _places(file)
+    data = file.getvalue()
+    return data[values[282] : values[282] + 8] + data[values[283] : values[283] + 8]
+
+
+def _written(
+    pixels: np.ndarray, text: str, resolution: tuple[float, float] | None, common: dict[str, Any]
+) -> io.BytesIO:
+    import tifffile
+
+    if resolution is not None:
+        common = {**common, "resolution": resolution, "resolutionunit": "CENTIMETER"}
+    file = io.BytesIO()
+    with tifffile.TiffWriter(file) as writer:
+        writer.write(pixels, description=text, **common)
+    return file
+
+
+def _places(file: io.BytesIO) -> tuple[dict[int, int], int]:
+    """Where the values of the tags of the only page begin, and where its pixels do."""
+    import tifffile
+
+    file.seek(0)
+    with tifffile.TiffFile(file) as tif:
+        page = tif.pages[0]
+        return {tag.code: int(tag.valueoffset) for tag in page.tags.values()}, int(page.dataoffsets[0])
