@@ -122,6 +122,10 @@ class Journal(Generic[R]):
             end = start + len(text)
         return end
 
+    def whole_lines(self) -> Iterator[tuple[int, int, bytes]]:
+        """Where each whole record begins, its size and its bytes, of files without a header; some may be no records."""
+        return ((start, len(text), text) for start, text in self._whole_texts())
+
     @contextmanager
     def appending(self, *, durable: bool = False) -> Iterator[Callable[..., None]]:
         """A function that appends the records it is given, together, and where ``durable`` flushes them to the disk.
@@ -130,14 +134,8 @@ class Journal(Generic[R]):
             UsageError: as for ``records``; the file stays as it is then.
             MachineError: when appending, where the file was moved or removed meanwhile: nobody would find the records.
         """
-        end = self.end()
-        with self.path.open("ab") as file:
-            hold(file)
-            file.truncate(end)
-            if end == 0:
-                file.write(self._header)
-                file.flush()
-
+        with self.appending_bytes() as file:
+            file.flush()
             opened = os.fstat(file.fileno())
 
             def append(*records: R) -> None:
@@ -149,6 +147,21 @@ class Journal(Generic[R]):
                     raise _moved(self.path)
 
             yield append
+
+    @contextmanager
+    def appending_bytes(self) -> Iterator[IO[bytes]]:
+        """The file, held, open behind its last whole record: for many records that are encoded already.
+
+        Raises:
+            UsageError: as for ``records``; the file stays as it is then.
+        """
+        end = self.end()
+        with self.path.open("ab") as file:
+            hold(file)
+            file.truncate(end)
+            if end == 0:
+                file.write(self._header)
+            yield file
 
     def rewrite(self, records: Iterable[R], *, durable: bool = False) -> None:
         """Replace the file, whole or not at all; ``records`` may come from the file as it is."""

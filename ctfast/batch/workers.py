@@ -89,9 +89,7 @@ def bounded_map(
         if stopped():
             yield from (future.result() for future in suspects if _has_result(future))
             return
-        yield from (future.result() for future in suspects if _has_result(future))
-        parts = [part for future, item in suspects.items() if not _has_result(future) for part in split(item)]
-        yield from _one_by_one(work, parts, died or _raise_died)
+        yield from _one_by_one(work, suspects, died or _raise_died, split)
 
 
 def _in_flight(
@@ -127,20 +125,26 @@ def _submit(pool: Executor, work: Callable[[A], B], item: A) -> Future[B]:
         return future
 
 
-def _one_by_one(work: Callable[[A], B], suspects: Iterable[A], died: Callable[[A], B]) -> Iterator[B]:
+def _one_by_one(
+    work: Callable[[A], B], suspects: Flight[B, A], died: Callable[[A], B], split: Callable[[A], Iterable[A]]
+) -> Iterator[B]:
     """In a process of its own, so that the item that kills it is known."""
     pool = None
     try:
-        for item in suspects:
-            if pool is None:
-                pool = process_pool(1, work)
-                _check_start(pool)
-            try:
-                result = pool.submit(in_worker, item, work).result()
-            except BrokenProcessPool:
-                pool.shutdown()
-                pool, result = None, died(item)
-            yield result
+        for future, item in suspects.items():
+            if _has_result(future):
+                yield future.result()
+                continue
+            for part in split(item):
+                if pool is None:
+                    pool = process_pool(1, work)
+                    _check_start(pool)
+                try:
+                    result = pool.submit(in_worker, part, work).result()
+                except BrokenProcessPool:
+                    pool.shutdown()
+                    pool, result = None, died(part)
+                yield result
     finally:
         if pool is not None:
             pool.shutdown()

@@ -44,7 +44,7 @@ def write_tiff(file: IO[bytes], pixels: np.ndarray, options: WriteOptions) -> No
         header = plain_header(pixels.shape, pixels.dtype, text, resolution, common)
         if header is not None:
             file.write(header)
-            file.write(memoryview(np.ascontiguousarray(pixels)))
+            file.write(np.ascontiguousarray(pixels).data)
             return
     if resolution is not None:
         common["resolution"], common["resolutionunit"] = resolution, "CENTIMETER"

@@ -9,6 +9,7 @@ again has several lines; the latest counts. A shard has a manifest of its own (`
 from __future__ import annotations
 
 import csv
+import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -20,6 +21,8 @@ from ctfast.batch.journal import Journal, JsonLines
 from ctfast.errors import UsageError
 
 Shard = tuple[int, int] | None
+_FAILED: Final = b'"status":"failed"'
+"""In no other place of a line, as quotation marks in texts are escaped."""
 STALE: Final = ".stale"
 """Added to the name of an output that is no longer what the manifest says: its input fails now, or ``overwrite`` came
 with another pipeline. It is not removed, because it may be all that is left of an input; a new output removes it."""
@@ -92,24 +95,25 @@ def manifest_of(out: Path, shard: Shard) -> Journal[dict[str, Any]]:
 def read_rows(out: Path, shard: Shard = None) -> list[Row]:
     """The latest line of each output, from all manifests in the folder or from those of one shard."""
     while True:
-        paths = _paths(out, shard)
+        paths = manifests(out, shard)
         latest: dict[str, Row] = {}
         for path in paths:
-            for row in (_row_of(path, line) for line in Journal(path, JsonLines()).records()):
+            for row in (row_of(path, line) for line in Journal(path, JsonLines()).records()):
                 # What was left out has no output and is known by its input.
                 key = row["output"] or row["input"]
-                if key not in latest or _age(row) >= _age(latest[key]):
+                if key not in latest or age(row) >= age(latest[key]):
                     latest[key] = row
-        if _paths(out, shard) == paths:  # else a run put parts together meanwhile
+        if manifests(out, shard) == paths:  # else a run put parts together meanwhile
             return list(latest.values())
 
 
-def _paths(out: Path, shard: Shard) -> list[Path]:
+def manifests(out: Path, shard: Shard) -> list[Path]:
+    """All manifests in the folder, parts too, or those of one shard."""
     name = part_name("manifest", "jsonl", shard)
     return sorted([*out.glob(name), *out.glob(name.replace(".jsonl", ".*.jsonl"))])
 
 
-def _row_of(path: Path, line: dict[str, Any]) -> Row:
+def row_of(path: Path, line: dict[str, Any]) -> Row:
     """A line as it is written today; earlier versions called the units ``values`` and did not note the time.
 
     Raises:
@@ -126,7 +130,8 @@ def _row_of(path: Path, line: dict[str, Any]) -> Row:
     return cast(Row, line)
 
 
-def _age(row: Row) -> tuple[float, bool]:
+def age(row: Row) -> tuple[float, bool]:
+    """Of several lines of an output, the one of the largest age counts."""
     # Where earlier versions left the order open, a finished file beats a failed one.
     return row["started"], row["status"] == "ok"
 
@@ -139,12 +144,14 @@ def set_aside(output: str) -> bool:
     return True
 
 
-def close_manifest(out: Path, shard: Shard, *, durable: bool = False) -> list[Row]:
-    """Rewrite the manifest with one line an output, sorted, and ``failures.csv``; returns the lines."""
-    rows = sorted(read_rows(out, shard), key=lambda row: (row["output"], row["input"]))
-    manifest_of(out, shard).rewrite(cast(Iterable[dict[str, Any]], rows), durable=durable)
-    with replacing(out / part_name("failures", "csv", shard)) as file:
-        writer = csv.writer(file)
+def close_manifest(out: Path, shard: Shard, lines: Iterable[bytes], *, durable: bool = False) -> None:
+    """Rewrite the manifest with these lines, one an output, sorted, and ``failures.csv``."""
+    manifest, failures = (out / part_name(*names, shard) for names in (("manifest", "jsonl"), ("failures", "csv")))
+    with replacing(manifest, "wb", durable=durable) as file, replacing(failures) as table:
+        writer = csv.writer(table)
         writer.writerow(["input", "error"])
-        writer.writerows(map(safe_cell, (row["input"], row["error"])) for row in rows if row["status"] == "failed")
-    return rows
+        for line in lines:
+            file.write(line)
+            if _FAILED in line:
+                row = json.loads(line)
+                writer.writerow(map(safe_cell, (row["input"], row["error"])))

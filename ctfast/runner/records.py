@@ -26,7 +26,8 @@ from filelock import FileLock
 from ctfast.batch.held import left_alone, remove_leftovers
 from ctfast.batch.journal import Journal, JsonLines
 from ctfast.errors import UsageError
-from ctfast.runner.manifest import Row, Shard, close_manifest, part_name, read_rows, set_aside
+from ctfast.runner.index import Index
+from ctfast.runner.manifest import Shard, close_manifest, manifests, part_name, read_rows, set_aside
 from ctfast.runner.planning import Plan, holds_another_run, refuse_other_run, write_run_file
 from ctfast.runner.statistics import close_statistics
 
@@ -70,26 +71,26 @@ def open_records(plan: Plan) -> Iterator[tuple[Append, Append]]:
         yield append_row, append_statistics
 
 
-def close_records(out: Path, shard: Shard, *, durable: bool = False) -> list[Row]:
-    """Put together what nobody appends to any more; the rows of the folder, or of the shard."""
-    with locked(out), ExitStack() as stack:
+def close_records(out: Path, shard: Shard, *, durable: bool = False) -> None:
+    """Put together what nobody appends to any more, in the memory of a small run however many rows there are."""
+    with locked(out), Index() as index, ExitStack() as stack:
         parts = [path for path in _parts(out, shard) if stack.enter_context(left_alone(path))]
         _merge_statistics(out, shard, durable, [path for path in parts if path.name.startswith("statistics")])
-        rows = close_manifest(out, shard, durable=durable)
+        for path in manifests(out, shard):
+            index.add_rows(path)
+        close_manifest(out, shard, index.rows(), durable=durable)
         for path in parts:
             path.unlink()
-        close_statistics(out, rows, shard)
-    return rows
+        close_statistics(out, index, shard)
 
 
 def _merge_statistics(out: Path, shard: Shard, durable: bool, parts: list[Path]) -> None:
     if any(path.stat().st_size for path in parts):
-        with Journal(out / part_name("statistics", "jsonl", shard), JsonLines()).appending() as append:
+        with Journal(out / part_name("statistics", "jsonl", shard), JsonLines()).appending_bytes() as file:
             for path in parts:
-                for line in Journal(path, JsonLines()).records():
-                    append(line)
-            if durable:
-                os.sync()
+                file.writelines(text for _, _, text in Journal(path, JsonLines()).whole_lines())
+        if durable:
+            os.sync()
 
 
 def _parts(out: Path, shard: Shard) -> list[Path]:

@@ -1,92 +1,132 @@
 """Per-image histograms and summaries of a run: appended while it goes on, put together when it ends.
 
 ``statistics.npz`` holds ``output`` and ``frame`` (which image a row is), ``edges``, ``counts`` (images x bins) and the
-summary columns; ``summary.csv`` the same without the counts. The counts are streamed, never held in memory. A shard
-writes files of its own (``statistics.2-of-8.npz``), so that no part looks like the whole.
+summary columns; ``summary.csv`` the same without the counts. All is streamed: what grows with the number of images are
+the columns, eight bytes a number. A shard writes files of its own (``statistics.2-of-8.npz``), so that no part looks
+like the whole.
 """
 
 from __future__ import annotations
 
 import csv
 import json
+import tempfile
 import zipfile
+from array import array
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ctfast.batch.atomic import replacing
 from ctfast.batch.cells import safe_cell
-from ctfast.batch.journal import Journal, JsonLines
-from ctfast.runner.manifest import Row, Shard, part_name
+from ctfast.runner.index import Index
+from ctfast.runner.manifest import Shard, part_name
 
-Location = tuple[Path, int]
-"""A file of statistics and the byte where a line begins."""
-
-
-def close_statistics(out: Path, rows: Iterable[Row], shard: Shard = None) -> bool:
-    """Write the archive and the table for the finished ``rows``, in this order; False where there are no statistics."""
-    known = _locations(out)
-    keys = [(row["output"], row["started"]) for row in rows if row["status"] == "ok"]
-    locations = [known[key] for key in keys if key in known]
-    if not locations:
-        return False
-    images: list[dict[str, Any]] = []
-    edges: list[list[float]] = []
-    for line in _lines(locations):
-        histogram, summary = line.get("histogram"), line.get("summary") or {}
-        frames = len(histogram["counts"]) if histogram else len(summary["count"])
-        for frame in range(frames):
-            columns = {name: column[frame] for name, column in summary.items()}
-            images.append({"output": line["output"], "frame": frame, **columns})
-        if histogram:
-            edges.append(histogram["edges"])
-    _write_archive(out / part_name("statistics", "npz", shard), locations, images, edges)
-    _write_table(out / part_name("summary", "csv", shard), images)
-    return True
+_EDGES: Final = b'"edges":['
+_NAMES_AT_ONCE: Final = 4096
 
 
-def _locations(out: Path) -> dict[tuple[str, float], Location]:
-    """Where the line begins that was written with a row, by the row's output and time: never an earlier pipeline's."""
-    return {
-        (line["output"], line.get("started", 0.0)): (path, start)  # the first versions did not note it
-        for path in sorted(out.glob("statistics*.jsonl"))
-        for start, line in Journal(path, JsonLines()).located()
-        if isinstance(line.get("output"), str) and isinstance(line.get("started", 0.0), float)
-    }
+def close_statistics(out: Path, index: Index, shard: Shard = None) -> None:
+    """Write the archive and the table for the rows that are done, in their order, where there are any."""
+    for path in sorted(out.glob("statistics*.jsonl")):
+        index.add_statistics(path)
+    lines, longest = index.done()
+    if not lines:
+        return
+    with tempfile.TemporaryFile(dir=out) as counts, replacing(out / part_name("summary", "csv", shard)) as table:
+        columns = _Columns(counts, csv.writer(table))
+        for line in index.statistics():
+            columns.take(line)
+        _write_archive(out / part_name("statistics", "npz", shard), columns, _Names(index, longest))
 
 
-def _lines(locations: list[Location]) -> Iterator[dict[str, Any]]:
-    with ExitStack() as stack:
-        files = {path: stack.enter_context(path.open("rb")) for path in {path for path, _ in locations}}
-        for path, start in locations:
-            files[path].seek(start)
-            line: dict[str, Any] = json.loads(files[path].readline())
-            yield line
+class _Columns:
+    """The columns of all images, their counts in a file; each image goes to the table as it comes."""
+
+    def __init__(self, counts: IO[bytes], table: Any) -> None:
+        self.counts, self._table = counts, table
+        self.numbers: dict[str, array[Any]] = {}
+        self.edges: list[list[float]] = []
+        """One list, or one a line where they differ."""
+        self._edges_text = b""
+        self._lines = 0
+
+    def take(self, text: bytes) -> None:
+        """The images of one line."""
+        line, edges = _parsed(text)
+        summary = line.get("summary") or {}
+        if line.get("histogram"):
+            self._take_edges(edges)
+            self.counts.write(np.array(line["histogram"]["counts"], "<i8").tobytes())
+        for frame in range(_frames(line)):
+            image = {"frame": frame, **{name: column[frame] for name, column in summary.items()}}
+            if not self.numbers:
+                self.numbers = {name: array("q" if isinstance(value, int) else "d") for name, value in image.items()}
+                self._table.writerow(["output", *image])
+            for name, column in self.numbers.items():
+                column.append(image[name])
+            self._table.writerow([safe_cell(line["output"]), *image.values()])
+
+    def _take_edges(self, text: bytes) -> None:
+        if text != self._edges_text:
+            if len(self.edges) == 1:
+                self.edges *= self._lines
+            self._edges_text = text
+            self.edges.append(json.loads(text))
+        elif len(self.edges) > 1:
+            self.edges.append(self.edges[-1])
+        self._lines += 1
 
 
-def _write_archive(
-    path: Path, locations: list[Location], images: list[dict[str, Any]], edges: list[list[float]]
-) -> None:
-    columns: dict[str, NDArray[Any]] = {name: np.array([image[name] for image in images]) for name in images[0]}
+def _parsed(text: bytes) -> tuple[dict[str, Any], bytes]:
+    """A line without its edges, which are mostly those of the line before, and their text."""
+    before, mark, behind = text.partition(_EDGES)
+    if not mark:  # none, or of an earlier version
+        line = json.loads(text)
+        return line, json.dumps((line.get("histogram") or {}).get("edges")).encode()
+    edges, end, behind = behind.partition(b"]")
+    return json.loads(before + mark + end + behind), b"[" + edges + end
+
+
+def _frames(line: dict[str, Any]) -> int:
+    return len(line["histogram"]["counts"] if line.get("histogram") else line["summary"]["count"])
+
+
+def _write_archive(path: Path, columns: _Columns, names: _Names) -> None:
+    images = len(columns.numbers["frame"])
     with replacing(path, "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        if edges:
-            columns["edges"] = np.array(edges[0] if all(e == edges[0] for e in edges) else edges)
-            with archive.open("counts.npy", "w", force_zip64=True) as member:
-                header = {"descr": "<i8", "fortran_order": False, "shape": (len(images), len(edges[0]) - 1)}
-                np.lib.format.write_array_header_1_0(member, header)
-                for line in _lines(locations):
-                    member.write(np.array(line["histogram"]["counts"], "<i8").tobytes())
-        for name, column in columns.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, column, allow_pickle=False)
+
+        def member(name: str, descr: str, shape: tuple[int, ...], pieces: Iterable[bytes | memoryview]) -> None:
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as into:
+                header = {"descr": descr, "fortran_order": False, "shape": shape}
+                np.lib.format.write_array_header_1_0(into, header)
+                for piece in pieces:
+                    into.write(piece)
+
+        if columns.edges:
+            columns.counts.seek(0)
+            pieces = iter(lambda: columns.counts.read(1 << 20), b"")
+            member("counts", "<i8", (images, len(columns.edges[0]) - 1), pieces)
+        member("output", names.descr, (images,), names)
+        for name, numbers in columns.numbers.items():
+            member(name, "<i8" if numbers.typecode == "q" else "<f8", (images,), [memoryview(numbers).cast("B")])
+        if columns.edges:
+            edges = np.array(columns.edges if len(columns.edges) > 1 else columns.edges[0])
+            member("edges", edges.dtype.str, edges.shape, [edges.tobytes()])
 
 
-def _write_table(path: Path, images: list[dict[str, Any]]) -> None:
-    with replacing(path) as file:
-        writer = csv.DictWriter(file, images[0])
-        writer.writeheader()
-        writer.writerows({**image, "output": safe_cell(image["output"])} for image in images)
+class _Names:
+    """The output of each image, in pieces, as an array of text holds them."""
+
+    def __init__(self, index: Index, longest: int) -> None:
+        self._index = index
+        self.descr = f"<U{max(longest, 1)}"
+
+    def __iter__(self) -> Iterator[bytes]:
+        lines = (_parsed(text)[0] for text in self._index.statistics())
+        names = (name for line in lines for name in [line["output"]] * _frames(line))
+        while some := list(islice(names, _NAMES_AT_ONCE)):
+            yield np.array(some, self.descr).tobytes()
