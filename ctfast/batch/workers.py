@@ -52,6 +52,7 @@ def bounded_map(
     ordered: bool = True,
     died: Callable[[A], B] | None = None,
     split: Callable[[A], Iterable[A]] = lambda item: (item,),
+    rehearse: Callable[[], object] = os.getpid,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[B]:
     """``work(item)`` for every item; at most two items a worker are drawn and not yet given back.
@@ -65,6 +66,7 @@ def bounded_map(
         ordered: results in the order of the items, or as they finish.
         died: what stands for the result of an item that killed its process.
         split: the parts of an item that is several, each of which may be the one that killed its process.
+        rehearse: what a process must be able to do before it is given an item that may kill it. Picklable.
         stopped: whether somebody ended the work, and the processes with it: what they did not finish is left out then.
 
     Raises:
@@ -89,7 +91,7 @@ def bounded_map(
         if stopped():
             yield from (future.result() for future in suspects if _has_result(future))
             return
-        yield from _one_by_one(work, suspects, died or _raise_died, split)
+        yield from _one_by_one(work, suspects, died or _raise_died, split, rehearse)
 
 
 def _in_flight(
@@ -126,7 +128,11 @@ def _submit(pool: Executor, work: Callable[[A], B], item: A) -> Future[B]:
 
 
 def _one_by_one(
-    work: Callable[[A], B], suspects: Flight[B, A], died: Callable[[A], B], split: Callable[[A], Iterable[A]]
+    work: Callable[[A], B],
+    suspects: Flight[B, A],
+    died: Callable[[A], B],
+    split: Callable[[A], Iterable[A]],
+    rehearse: Callable[[], object],
 ) -> Iterator[B]:
     """In a process of its own, so that the item that kills it is known."""
     pool = None
@@ -138,7 +144,7 @@ def _one_by_one(
             for part in split(item):
                 if pool is None:
                     pool = process_pool(1, work)
-                    _check_start(pool)
+                    _check_start(pool, rehearse)
                 try:
                     result = pool.submit(in_worker, part, work).result()
                 except BrokenProcessPool:
@@ -154,14 +160,14 @@ def _has_result(future: Future[Any]) -> bool:
     return future.done() and not future.cancelled() and future.exception() is None
 
 
-def _check_start(pool: ProcessPoolExecutor) -> None:
-    """A process that dies before it was given an item is no item's fault."""
+def _check_start(pool: ProcessPoolExecutor, rehearse: Callable[[], object]) -> None:
+    """A process that dies, or lacks memory, before it was given an item is no item's fault."""
     try:
-        pool.submit(os.getpid).result()
-    except BrokenProcessPool:
+        pool.submit(rehearse).result()
+    except (BrokenProcessPool, MemoryError, OSError, ImportError) as error:
         raise MachineError(
-            "worker processes end as soon as they start: leave them more memory (ulimit -v), or take --pool threads"
-        ) from None
+            "worker processes end before they read a file: leave them more memory (ulimit -v), or take --pool threads"
+        ) from error
 
 
 def _raise_died(item: object) -> Any:

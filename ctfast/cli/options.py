@@ -61,11 +61,11 @@ Units = Annotated[
 Workers = Annotated[int | None, typer.Option(min=1, metavar="N", help="Files at work at once; default: all cores.")]
 
 
-def console() -> Console:
-    """Where commands print."""
+def console(*, stderr: bool = False) -> Console:
+    """Where commands print; the other stream where stdout is for a script."""
     from rich.console import Console
 
-    return Console(file=sys.stdout)
+    return Console(file=sys.stderr if stderr else sys.stdout)
 
 
 class Commands(TyperGroup):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from json import dumps
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -105,6 +106,8 @@ def run(
     ] = False,
     on_error: Annotated[str, typer.Option(metavar="WORD", help=f"At a bad file: {words(ON_ERROR)}.")] = "skip",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, do nothing.")] = False,
+    profile: Annotated[bool, typer.Option("--profile", help="Say what bounded the run and what to change.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the result, and it alone, as JSON.")] = False,
 ) -> None:
     """Process a folder of CT slices: one output an input, a manifest, histograms and summaries.
 
@@ -143,11 +146,13 @@ def run(
     if dry_run:
         print_plan(plan, console())
         return
-    shown = console()
+    shown = console(stderr=json)
     with progress_bar(len(plan.tasks), shown) as progress:
         report = runner.execute(plan, progress=progress)
     try:
-        print_report(report, shown)
+        print_report(report, shown, profile=profile)
+        if json:
+            typer.echo(dumps(report.to_dict()))
     except OSError as error:
         raise MachineError(f"the run is done and recorded, only its report can't be shown: {error.strerror}") from error
     if report.failed:

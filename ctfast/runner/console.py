@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 _MOST_NOTES: Final = 8
 
 
-def print_report(report: Report, console: Console) -> None:
-    """The closing table, failures and warnings."""
+def print_report(report: Report, console: Console, *, profile: bool = False) -> None:
+    """The closing table, failures and warnings, and where asked for what bounded the run."""
     from rich.table import Table
 
     table = Table(title=one_line(f"ctfast run: {report.out}"), title_justify="left")
@@ -40,6 +40,8 @@ def print_report(report: Report, console: Console) -> None:
     )
     if report.ignored:
         print_line(f"left out: {by_reason(report.left_out)} (the manifest lists each)", console)
+    if profile:
+        print_line(report.profile().text(), console)
     for row in report.failures[:10]:
         print_line(f"failed: {row['input']}: {row['error']}", console)
     if report.failed > 10:

@@ -6,9 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ctfast.files import Ignored
 from ctfast.runner.manifest import Row
+from ctfast.runner.profile import Profile
 
 
 @dataclass
@@ -29,6 +31,8 @@ class Report:
         input_bytes: size of these files.
         not_hu: files windowed in HU whose values are not known to be HU.
         seconds: of the whole run.
+        closing_seconds: of these, of putting manifest and statistics together at its end.
+        workers: files, or groups of some, at work at once.
         stage_seconds: of reading, computing and writing, summed over the workers.
         statistics: whether the pipeline has a histogram or summary step, so that there are ``summary.csv`` and
             ``statistics.npz``.
@@ -49,6 +53,8 @@ class Report:
     input_bytes: int = 0
     not_hu: int = 0
     seconds: float = 0.0
+    closing_seconds: float = 0.0
+    workers: int = 1
     stage_seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("read", "compute", "write"), 0.0))
     statistics: bool = True
     failures: list[Row] = field(default_factory=list)
@@ -58,6 +64,20 @@ class Report:
     def ignored(self) -> int:
         """How many paths were left out."""
         return len(self.left_out)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as JSON holds it; of failures the inputs and reasons, of what was left out the number."""
+        plain = {name: value for name, value in vars(self).items() if name not in ("left_out", "failures", "notes")}
+        failures = [{"input": row["input"], "error": row["error"]} for row in self.failures]
+        return {**plain, "out": str(self.out), "gone": list(self.gone), "ignored": self.ignored} | {
+            "failures": failures,
+            "notes": dict(self.notes),
+            "profile": self.profile().to_dict(),
+        }
+
+    def profile(self) -> Profile:
+        """What the workers' time went into."""
+        return Profile.of(self.stage_seconds, self.workers, self.seconds, self.closing_seconds)
 
     def count(self, row: Row, expects_hu: bool) -> None:
         """Take one file in."""

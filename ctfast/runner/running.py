@@ -24,7 +24,7 @@ from ctfast.runner.options import RunOptions
 from ctfast.runner.planning import Plan, Settings, Task, make_plan
 from ctfast.runner.records import close_records, open_records
 from ctfast.runner.report import Report
-from ctfast.runner.several import alone, chunks, process_some
+from ctfast.runner.several import alone, chunks, process_some, rehearse
 from ctfast.runner.work import Outcome, died, empty_row, left_out
 from ctfast.threads import get_num_threads
 
@@ -89,9 +89,11 @@ def execute(the_plan: Plan, *, progress: Progress = no_progress, **changes: Any)
             for task in waiting:
                 append_row(empty_row(task, settings))
                 report.skipped += 1
+    worked = time.perf_counter()
     with _telling_what_is_safe(report):
         close_records(out, options.shard, durable=options.durable)
-    report.seconds = time.perf_counter() - start
+    report.seconds, report.closing_seconds = time.perf_counter() - start, time.perf_counter() - worked
+    report.workers = _workers(options)
     return report
 
 
@@ -114,10 +116,14 @@ def _telling_what_is_safe(report: Report) -> Iterator[None]:
 def _outcomes(
     tasks: Iterator[Task], files: int, settings: Settings, options: RunOptions, interrupted: Event
 ) -> Iterator[Outcome]:
-    workers = options.workers or get_num_threads()
+    workers = _workers(options)
     processes = use_processes(files, workers, options.pool, settings.backend)
     together = 1 if options.on_error == "stop" else files  # then nothing is begun after a file that fails
     return run_tasks(tasks, settings, workers, processes=processes, files=together, stopped=interrupted.is_set)
+
+
+def _workers(options: RunOptions) -> int:
+    return options.workers or get_num_threads()
 
 
 def run_tasks(
@@ -140,6 +146,7 @@ def run_tasks(
         ordered=False,
         died=partial(_died, settings=settings),
         split=alone,
+        rehearse=partial(rehearse, settings),
         stopped=stopped,
     )
     return chain.from_iterable(some)

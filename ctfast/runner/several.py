@@ -7,9 +7,11 @@ batch that fails) is done by itself.
 
 from __future__ import annotations
 
+import io
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import fields, replace
 from functools import partial
 from itertools import islice
@@ -20,6 +22,8 @@ import numpy as np
 
 from ctfast.batch.stamp import stamp_of
 from ctfast.dispatch.chain import fits
+from ctfast.errors import CTFastError
+from ctfast.files import read_image, write_image
 from ctfast.results import Histogram, PipelineResult, Summary
 from ctfast.runner.planning import Settings, Task
 from ctfast.runner.volume import process_any
@@ -74,6 +78,14 @@ def process_some(tasks: Sequence[Task], settings: Settings) -> list[Outcome]:
         for start in range(0, len(tasks), _IMAGES)
         for outcome in _process_batch(tasks[start : start + _IMAGES], settings)
     ]
+
+
+def rehearse(settings: Settings) -> None:
+    """Do all that a file needs with one that is made up, so that what can't be loaded is no file's fault."""
+    file = io.BytesIO()
+    with suppress(CTFastError):  # not for such pixels
+        write_image("made_up.tif", np.zeros((_SMALLEST, _SMALLEST), np.int16), into=file)
+        run_pipeline(read_image("made_up.tif", data=file.getvalue()).pixels, settings)
 
 
 def _process_batch(tasks: Sequence[Task], settings: Settings) -> Iterator[Outcome]:
