@@ -82,18 +82,19 @@ def read_once(path: str) -> Contents:
     Raises:
         OSError: it can't be read.
     """
-    status = os.stat(path)
-    if stat.S_ISDIR(status.st_mode):
-        os.scandir(path).close()  # one that can't be listed says why
+    where = on_disk(path)
+    status = os.stat(where)
     if not stat.S_ISREG(status.st_mode) or status.st_size > _HELD_BYTES:
-        return Contents(status.st_size, status.st_mtime, sha256_of(path), None)
-    file = os.open(path, os.O_RDONLY)
+        if stat.S_ISDIR(status.st_mode):
+            os.scandir(where).close()  # one that can't be listed says why
+        return Contents(*stamp_of(path), sha256_of(path), None)
+    file = os.open(where, os.O_RDONLY)
     try:
         data = os.read(file, status.st_size + 1)
     finally:
         os.close(file)
     if len(data) != status.st_size:  # it changes, or the system gives it in pieces
-        data = Path(path).read_bytes()
+        data = Path(where).read_bytes()
     return Contents(status.st_size, status.st_mtime, hashlib.sha256(data).hexdigest(), data)
 
 

@@ -82,7 +82,8 @@ def read_image(
     added = offset if to_hu is None else to_hu
     own = None if allocate is None else callers(_checked(allocate))
     with decoding(path, kind.title):
-        image = kind.read(Request(path, head, units, limits, None if added else own, orient, axes, inside, data or None))
+        place = None if added else own
+        image = kind.read(Request(path, head, units, limits, place, orient, axes, inside, data or None))
         if added:
             image = _moved(image, added, own)
     if to_hu is not None:
