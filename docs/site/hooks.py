@@ -14,6 +14,15 @@ from pictures import draw  # noqa: E402
 from tables import TABLES  # noqa: E402
 
 
+def on_config(config: Any) -> Any:
+    """Pages that the navigation does not name stand at its end, so that none is lost."""
+    named = str(config.nav)
+    others = [page.name for page in sorted(Path(config.docs_dir).glob("*.md")) if f"'{page.name}'" not in named]
+    if others:
+        config.nav.append({"More": others})
+    return config
+
+
 def on_pre_build(config: Any) -> None:
     """The pictures are always of the present code."""
     draw(Path(config.docs_dir) / "pictures")
