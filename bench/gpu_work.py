@@ -10,7 +10,7 @@ import cupy
 import numpy as np
 
 from bench.images import image
-from ctfast.dispatch.checks import check_params
+from ctfast.dispatch.checks import check_params, for_kernel
 from ctkernels.contract import OPERATIONS, SAME
 from tests.cases import variants
 
@@ -64,7 +64,7 @@ PIPELINE: tuple[dict[str, Any], ...] = (
 
 def values_of(operation: str, dtype: Any, given: dict[str, Any]) -> dict[str, Any]:
     """Parameters as the kernels take them."""
-    values = check_params(OPERATIONS[operation], {k: v for k, v in given.items() if k != "dtype"})
+    values = for_kernel(check_params(OPERATIONS[operation], {k: v for k, v in given.items() if k != "dtype"}))
     if operation == "histogram":
         own = np.float32 if np.dtype(dtype) == np.float32 else np.float64
         values = {"edges": np.histogram_bin_edges(np.empty(0, own), values["bins"], values["value_range"])}

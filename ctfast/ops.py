@@ -10,7 +10,8 @@ obvious argument. ``out=`` takes an array of the result's shape and dtype in the
 copied there and the result back.
 
 Filters take one number for rows and columns, two (rows, columns), or three (planes, rows, columns). Three filter
-volumes ``(..., D, H, W)``, on the CPU; with one or two, slices of a volume are images like any others.
+volumes ``(..., D, H, W)``, on the CPU; with one or two, slices of a volume are images like any others. So they are to
+``normalize``, ``standardize``, ``histogram`` and ``summary``, unless ``axes=3`` takes each volume as a whole.
 
 On a GPU the work is put on the current stream (CuPy's; for torch arrays, torch's) and the call returns at once. Calls
 with JAX arrays wait for their result, as JAX can't be told to keep its memory until then.
@@ -114,6 +115,7 @@ def normalize(
     percentiles: Range | None = None,
     value_range: OpenRange | None = None,
     out_range: Range | None = None,
+    axes: Literal[2, 3] = 2,
     dtype: DTypeLike | None = None,
     out: Any = None,
     backend: str | None = None,
@@ -129,13 +131,20 @@ def normalize(
         percentiles: (low, high) in percent, such as ``(1, 99)``.
         value_range: only pixels inside it count when the range is found; ``(-1100, None)`` leaves padding of -2000 out.
         out_range: default 0..1 for float32, the whole type for uint8 and uint16.
+        axes: 2 for a range for each image, 3 for one for each volume ``(D, H, W)``.
         dtype: float32 (default), uint8 or uint16 (rounded half to even).
         out: array for the result.
         backend: see the module's documentation.
 
     NaN and inf don't count for the range; NaN stays NaN (integers: the low end), inf saturates.
     """
-    params = {"in_range": in_range, "percentiles": percentiles, "value_range": value_range, "out_range": out_range}
+    params = {
+        "in_range": in_range,
+        "percentiles": percentiles,
+        "value_range": value_range,
+        "out_range": out_range,
+        "axes": axes,
+    }
     return call("normalize", image, params, dtype=dtype, out=out, backend_name=backend)
 
 
@@ -143,6 +152,7 @@ def standardize(
     image: Any,
     *,
     value_range: OpenRange | None = None,
+    axes: Literal[2, 3] = 2,
     dtype: DTypeLike | None = None,
     out: Any = None,
     backend: str | None = None,
@@ -152,13 +162,16 @@ def standardize(
     Args:
         image: ``(..., H, W)``.
         value_range: only pixels inside it (both ends included) count for mean and sd; all pixels are transformed.
+        axes: 2 for each image's own mean and deviation, 3 for those of each volume ``(D, H, W)``.
         dtype: float32 (default) or float64.
         out: array for the result.
         backend: see the module's documentation.
 
     NaN and inf don't count and stay what they are. A constant image becomes 0 everywhere.
     """
-    return call("standardize", image, {"value_range": value_range}, dtype=dtype, out=out, backend_name=backend)
+    return call(
+        "standardize", image, {"value_range": value_range, "axes": axes}, dtype=dtype, out=out, backend_name=backend
+    )
 
 
 def median_filter(
@@ -248,7 +261,12 @@ def clahe(
 
 
 def histogram(
-    image: Any, bins: int = 256, *, value_range: Range | None = None, backend: str | None = None
+    image: Any,
+    bins: int = 256,
+    *,
+    value_range: Range | None = None,
+    axes: Literal[2, 3] = 2,
+    backend: str | None = None,
 ) -> Histogram:
     """Pixel counts in equal bins by the rules of ``numpy.histogram``: the same counts and edges.
 
@@ -256,6 +274,7 @@ def histogram(
         image: ``(..., H, W)``; each image of a batch gets its own counts over shared edges.
         bins: number of bins.
         value_range: (low, high); values outside are not counted. Default: minimum and maximum of the whole array.
+        axes: 2 for the counts of each image, 3 for those of each volume ``(D, H, W)``.
         backend: see the module's documentation.
 
     Returns:
@@ -264,23 +283,28 @@ def histogram(
     Raises:
         ValueRangeError: no ``value_range`` and NaN or inf in the data. With a range, NaN is not counted.
     """
-    params = {"bins": bins, "value_range": value_range}
+    params = {"bins": bins, "value_range": value_range, "axes": axes}
     return statistic("histogram", image, params, backend_name=backend)
 
 
 def summary(
-    image: Any, *, percentiles: float | Sequence[float] = (25.0, 50.0, 75.0), backend: str | None = None
+    image: Any,
+    *,
+    percentiles: float | Sequence[float] = (25.0, 50.0, 75.0),
+    axes: Literal[2, 3] = 2,
+    backend: str | None = None,
 ) -> Summary:
     """The box-plot statistics of each image: count, mean, population sd, minimum, maximum and percentiles.
 
     Args:
         image: ``(..., H, W)``.
         percentiles: in percent, by ``numpy.percentile``'s linear rule; the default gives the quartiles.
+        axes: 2 for the statistics of each image, 3 for those of each volume ``(D, H, W)``.
         backend: see the module's documentation.
 
     NaN and inf are left out; ``count`` says how many pixels were used.
     """
-    return statistic("summary", image, {"percentiles": percentiles}, backend_name=backend)
+    return statistic("summary", image, {"percentiles": percentiles, "axes": axes}, backend_name=backend)
 
 
 def label_tissue(

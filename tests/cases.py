@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ctfast.dispatch.checks import check_params
+from ctfast.dispatch.checks import check_params, for_kernel
 from ctkernels import reference
 from ctkernels.contract import MODES, OPERATIONS
 from ctkernels.testing import ordinary_error
@@ -81,7 +81,7 @@ def exact_of(name: str, image: np.ndarray, params: dict[str, Any]) -> np.ndarray
     given = {k: v for k, v in params.items() if k != "dtype"}
     if wanted.kind == "u" and any(p.name == "out_range" for p in OPERATIONS[name].params):
         given.setdefault("out_range", reference.default_out_range(wanted))
-    checked = check_params(OPERATIONS[name], given)
+    checked = for_kernel(check_params(OPERATIONS[name], given))
     batch = image.reshape(-1, *image.shape[-2:])
     out = np.empty(batch.shape)
     getattr(reference, name)(batch, out, **checked)

@@ -236,6 +236,13 @@ def check_shape(shape: tuple[int, ...]) -> None:
         )
 
 
+def as_tall(images: Images) -> Images:
+    """Volumes ``(..., D, H, W)`` as images of ``D * H`` rows, for operations to which all pixels are alike."""
+    *lead, depth, height, width = images.shape
+    shape = (*lead, depth * height, width)
+    return images._replace(batch=images.batch.reshape(-1, *shape[-2:]), shape=shape)
+
+
 def refuse_negative_bit(out: Any, kind: Kind) -> None:
     """A torch tensor whose sign is still to be applied can't be written to: the sign would be applied to the result."""
     if kind == "torch" and out.is_neg():

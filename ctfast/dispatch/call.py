@@ -15,8 +15,8 @@ from numpy.typing import DTypeLike
 
 from ctfast import backend
 from ctfast.dispatch import transfer
-from ctfast.dispatch.arrays import Images, as_images, from_host, host_out, with_channel
-from ctfast.dispatch.checks import check_params, check_reach
+from ctfast.dispatch.arrays import Images, as_images, as_tall, from_host, host_out, with_channel
+from ctfast.dispatch.checks import check_params, check_reach, for_kernel
 from ctfast.dispatch.containers import Task, container
 from ctfast.dispatch.device_errors import device_errors
 from ctfast.errors import ArgumentError, BackendUnavailableError, DTypeError, ShapeError
@@ -97,7 +97,7 @@ def _prepared(
     wanted = result_dtype(operation, image, dtype, out)
     params = check_params(operation, dict(zip(names, given, strict=True)))
     check_against_dtypes(operation, params, image, wanted)
-    if backend_name == "gpu" and operation.axes(params) == 3:
+    if backend_name == "gpu" and operation.kind == "filter" and operation.axes(params) == 3:
         raise BackendUnavailableError(
             f"{name} with three numbers is computed on the CPU: give backend='cpu' (arrays on a GPU are copied there "
             "and back), or two numbers for the slices one by one"
@@ -169,14 +169,15 @@ def call(
         axes = operation.axes(check_params(operation, params))
         return apply(Task(again, (name,), writes=True, axes=axes), image, out)
     images, compute = as_images(image), partial(_image, name, params, dtype)
+    splits = params.get("axes", 2) == 2
     if not images.channel:
-        return dispatched(images, backend_name, compute, out=out)
+        return dispatched(images, backend_name, compute, out=out, splits=splits)
     if out is None:
-        return with_channel(dispatched(images, backend_name, compute), images)
+        return with_channel(dispatched(images, backend_name, compute, splits=splits), images)
     shape = getattr(out, "shape", images.shape)
     if tuple(shape) != (*images.shape, 1):
         raise ShapeError(f"out= has shape {tuple(shape)}: {(*images.shape, 1)} is needed")
-    dispatched(images, backend_name, compute, out=out[..., 0])
+    dispatched(images, backend_name, compute, out=out[..., 0], splits=splits)
     return out
 
 
@@ -188,7 +189,9 @@ def _image(name: str, params: Params, dtype: DTypeLike | None, images: Images, c
     )
     check_reach(OPERATIONS[name], checked, shape)
     if OPERATIONS[name].axes(checked) == 3:
-        batch = batch.reshape(-1, *shape[-3:])
+        whole = OPERATIONS[name].kind != "filter"
+        batch = as_tall(images).batch if whole else batch.reshape(-1, *shape[-3:])
+    checked = for_kernel(checked)
     xp: Any = np if images.device is None else transfer.gpu()
     if view is None:
         result = (empty if xp is np else xp.empty)(batch.shape, wanted)

@@ -242,7 +242,15 @@ def edges(name: str, value: Any) -> tuple[float, ...]:
     return tuple(float(v) for v in values)
 
 
+def axes(name: str, value: Any) -> int:
+    """How many trailing axes are taken as a whole."""
+    if not _is_whole(value) or value not in (2, 3):
+        raise _fail(name, value, "2 (each image by itself) or 3 (each volume (D, H, W) as a whole) is allowed")
+    return int(value)
+
+
 CHECKS: Final[Mapping[str, Callable[[str, Any], Any]]] = {
+    "axes": axes,
     "bins": bins,
     "clahe_bins": clahe_bins,
     "edges": edges,
@@ -263,15 +271,20 @@ CHECKS: Final[Mapping[str, Callable[[str, Any], Any]]] = {
 
 
 def check_reach(operation: Operation, params: Mapping[str, Any], shape: tuple[int, ...]) -> None:
-    """Refuse a filter along three axes where there are two, and one that looks much further than the image goes.
+    """Refuse what takes three axes together where there are two, and a filter that looks much further than the image.
 
     The cost of the latter grows with how far it looks, its result does not.
 
     Raises:
-        ShapeError: three numbers for an image ``(H, W)``.
+        ShapeError: three numbers, or ``axes=3``, for an image ``(H, W)``.
         ArgumentError: further than allowed, unless the environment variable ``CTFAST_ALLOW_LARGE`` is set.
     """
     halo = operation.halo(params)
+    if len(halo) > len(shape) and operation.kind != "filter":
+        raise ShapeError(
+            f"{operation.name} with axes=3 takes volumes (..., D, H, W), an image of shape {shape} came in: leave "
+            "axes= away, or give the volume (files: a series as one, ctfast run --series)"
+        )
     if len(halo) > len(shape):
         raise ShapeError(
             f"{operation.name} with three numbers filters volumes (..., D, H, W), an image of shape {shape} came in: "
@@ -303,3 +316,8 @@ def check_params(operation: Operation, values: Mapping[str, Any]) -> dict[str, A
         if other:
             raise ArgumentError(f"in_range= fixes the range, {other}= finds it: give one of them")
     return result
+
+
+def for_kernel(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters in normal form without ``axes``, which kernels see in the shape that they get."""
+    return {name: value for name, value in params.items() if name != "axes"}

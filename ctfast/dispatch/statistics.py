@@ -9,8 +9,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ctfast.dispatch.arrays import Images, as_images
+from ctfast.dispatch.arrays import Images, as_images, as_tall
 from ctfast.dispatch.call import Params, Prepared, dispatched, prepare
+from ctfast.dispatch.checks import check_reach, for_kernel
 from ctfast.dispatch.containers import Task, container
 from ctfast.dispatch.transfer import gpu, to_caller
 from ctfast.errors import ArgumentError, ValueRangeError
@@ -26,7 +27,8 @@ def statistic(name: str, image: Any, params: Params, *, backend_name: str | None
         again = partial(statistic, name, params=params, backend_name=backend_name)
         return apply(Task(again, (name,)), image, None)
     compute = partial(_statistic, name, params)
-    return dispatched(as_images(image), backend_name, compute, splits=not needs_all_pixels(name, params))
+    splits = params.get("axes", 2) == 2 and not needs_all_pixels(name, params)
+    return dispatched(as_images(image), backend_name, compute, splits=splits)
 
 
 def needs_all_pixels(name: str, params: Params) -> bool:
@@ -36,8 +38,11 @@ def needs_all_pixels(name: str, params: Params) -> bool:
 
 def _statistic(name: str, params: Params, images: Images, chosen: str, _: Any) -> Any:
     prepared = prepare(name, images.batch.dtype, params, chosen=chosen)
-    for_kernel = kernel_params(name, images.batch.dtype, prepared.params, images)
-    return RESULTS[name](_rows(images, prepared, name, for_kernel), for_kernel, images)
+    given = kernel_params(name, images.batch.dtype, prepared.params, images)
+    check_reach(OPERATIONS[name], prepared.params, images.shape)
+    if OPERATIONS[name].axes(prepared.params) == 3:
+        images = as_tall(images)
+    return RESULTS[name](_rows(images, prepared, name, given), given, images)
 
 
 def _rows(images: Images, prepared: Prepared, name: str, params: Params) -> Any:
@@ -53,7 +58,7 @@ def kernel_params(name: str, dtype: np.dtype[Any], params: Params, images: Image
     ``images`` are looked at where a histogram has to find its range.
     """
     if name != "histogram":
-        return params
+        return for_kernel(params)
     value_range = params["value_range"]
     if value_range is None:
         assert images is not None, "needs_all_pixels() was not asked"
@@ -69,7 +74,7 @@ def _finite_range(images: Images) -> tuple[Any, Any]:
     else:
         # The edges are made on the host, so this one has to wait for the GPU.
         prepared = prepare("summary", batch.dtype, {"percentiles": 50.0}, chosen="gpu")
-        rows = _rows(images, prepared, "summary", prepared.params).get()
+        rows = _rows(images, prepared, "summary", for_kernel(prepared.params)).get()
         low, high = rows[:, _MIN].min().astype(batch.dtype), rows[:, _MAX].max().astype(batch.dtype)
         finite = bool((rows[:, _COUNT] == batch.shape[1] * batch.shape[2]).all())
     if not finite:

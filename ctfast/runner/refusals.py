@@ -24,7 +24,7 @@ def refuse_impossible(sources: Iterable[Path], pipeline: Pipeline, output: Forma
         MissingDependencyError: names the pip command.
         UsageError: no input gives pixels that the format holds, or a GPU is to filter along three axes.
     """
-    if backend == "gpu" and any(step.axes == 3 for step in pipeline.steps):
+    if backend == "gpu" and any(step.axes == 3 and step.spec.kind == "filter" for step in pipeline.steps):
         raise UsageError("backend='gpu': steps with three numbers are computed on the CPU; choose backend='cpu'")
     needed = {kind for kind in map(by_extension, sources) if kind is not None}
     for kind in needed if output.writer_alone else {*needed, output}:

@@ -73,7 +73,7 @@ def compute(pixels: np.ndarray, task: Task, settings: Settings) -> PipelineResul
 
     Raises:
         ArgumentError: a histogram of blocks needs its range, which is that of the whole volume else; ``mode="wrap"``
-            along three axes needs both ends of it.
+            along three axes needs both ends of it, and ``axes=3`` all of it.
     """
     if pixels.nbytes <= settings.max_bytes:
         return run_pipeline(pixels, settings)
@@ -99,6 +99,11 @@ def compute(pixels: np.ndarray, task: Task, settings: Settings) -> PipelineResul
 def _reach(pipeline: Pipeline) -> int:
     """How many slices to each side the steps that filter along three axes look at, all together."""
     steps = [step for step in pipeline.steps if step.axes == 3]
+    if (whole := next((step for step in steps if step.spec.kind != "filter"), None)) is not None:
+        raise ArgumentError(
+            f"{whole.operation} with axes=3 needs the whole volume, and this one is larger than a file may be in "
+            "memory: leave axes= away for slice by slice, or choose fewer --workers"
+        )
     if any(step.params["mode"] == "wrap" for step in steps):
         raise ArgumentError(
             "mode='wrap' along three axes needs the whole volume, and this one is larger than a file may be in memory: "

@@ -11,7 +11,8 @@ A backend is a package that has one module per operation, each with one function
 ``x`` is a C-contiguous, native-endian array of shape ``(N, H, W)``, all sizes at least 1, dtype in ``IMAGE_DTYPES``;
 ``out`` is C-contiguous, already allocated, of the shape that ``Operation.result_shape`` gives and never overlaps ``x``.
 Parameters arrive checked and in normal form (``size`` and ``sigma`` as pairs, ranges as pairs of floats or ``None``).
-Where ``size`` or ``sigma`` has three numbers, ``x`` and ``out`` are volumes, ``(N, D, H, W)``.
+Where ``size`` or ``sigma`` has three numbers, ``x`` and ``out`` are volumes, ``(N, D, H, W)``. ``axes`` never reaches
+a kernel: a volume taken as a whole is an image of ``D * H`` rows.
 ``histogram`` alone gets something else than it is called with: the bin ``edges`` that ``bins`` and ``value_range``
 mean, an array as ``numpy.histogram_bin_edges`` gives it (float32 for float32 images, else float64).
 """
@@ -76,6 +77,10 @@ def _gaussian_halo(params: Params) -> Halo:
     return tuple(gaussian_radius(s, params["truncate"]) for s in params["sigma"])  # type: ignore[return-value]
 
 
+def _no_halo_of_axes(params: Params) -> Halo:
+    return (0, 0, 0) if params.get("axes") == 3 else (0, 0)
+
+
 def _histogram_columns(params: Params) -> int:
     return len(params["edges"]) - 1
 
@@ -121,7 +126,7 @@ class Operation:
         return len(self.out_dtypes) > 1
 
     def axes(self, params: Params) -> int:
-        """How many trailing axes belong together: 2, or 3 where a parameter has three numbers."""
+        """How many trailing axes belong together: 2, or 3 where a parameter has three numbers or ``axes`` is 3."""
         return len(self.halo(params))
 
     def result_shape(self, shape: tuple[int, int, int], params: Params) -> tuple[int, ...]:
@@ -171,22 +176,25 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
                 Param("percentiles", "optional_percentile_pair", None),
                 Param("value_range", "optional_mask_range", None),
                 Param("out_range", "optional_range", None, fits="result"),
+                Param("axes", "axes", 2),
             ),
             ("float32", "uint8", "uint16"),
             "close",
             "range",
             "display",
             ({"percentiles": (1, 99)}, {}, {"in_range": (0, 255)}, {"value_range": (0, 255)}),
+            halo=_no_halo_of_axes,
             oracles=("cv2.normalize", "skimage.exposure.rescale_intensity"),
         ),
         Operation(
             "standardize",
-            (Param("value_range", "optional_mask_range", None),),
+            (Param("value_range", "optional_mask_range", None), Param("axes", "axes", 2)),
             ("float32", "float64"),
             "close",
             "range",
             "display",
             ({}, {"value_range": (0, 255)}),
+            halo=_no_halo_of_axes,
             oracles=("scipy.stats.zscore",),
         ),
         Operation(
@@ -237,23 +245,25 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         ),
         Operation(
             "histogram",
-            (Param("bins", "bins", 256), Param("value_range", "optional_wide_range", None)),
+            (Param("bins", "bins", 256), Param("value_range", "optional_wide_range", None), Param("axes", "axes", 2)),
             ("int64",),
             "exact",
             "statistic",
             "statistic",
             ({"bins": 256, "value_range": (0, 256)}, {"bins": 1000}),
+            halo=_no_halo_of_axes,
             columns=_histogram_columns,
             oracles=("numpy.histogram",),
         ),
         Operation(
             "summary",
-            (Param("percentiles", "percentiles", (25.0, 50.0, 75.0)),),
+            (Param("percentiles", "percentiles", (25.0, 50.0, 75.0)), Param("axes", "axes", 2)),
             ("float64",),
             "close",
             "statistic",
             "statistic",
             ({},),
+            halo=_no_halo_of_axes,
             columns=_summary_columns,
             oracles=("numpy.percentile",),
         ),

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ctfast.dispatch.checks import check_params
+from ctfast.dispatch.checks import check_params, for_kernel
 from ctkernels.contract import OPERATIONS, Link
 
 Array = np.ndarray
@@ -17,7 +17,7 @@ Array = np.ndarray
 def link(operation: str, dtype: str | None = None, **values: Any) -> Link:
     """As ``ctfast`` makes it."""
     spec = OPERATIONS[operation]
-    checked = check_params(spec, values)
+    checked = for_kernel(check_params(spec, values))
     if operation == "histogram":
         checked = {"edges": np.histogram_bin_edges(np.empty(0, np.uint8), checked["bins"], checked["value_range"])}
     made = None if spec.kind == "statistic" else np.dtype(dtype or "uint8") if spec.chooses_dtype else None

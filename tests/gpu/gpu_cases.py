@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ctfast.dispatch.checks import check_params
+from ctfast.dispatch.checks import check_params, for_kernel
 from ctkernels import reference
 from ctkernels.contract import MODES, OPERATIONS, SAME, SUMMARY_FIELDS
 from ctkernels.testing import assert_close, assert_exact
@@ -144,7 +144,7 @@ def _allowed(case: Case) -> bool:
 def prepared(case: Case) -> tuple[dict[str, Any], np.dtype[Any]]:
     """Parameters as a backend gets them, and the dtype of the result."""
     operation = OPERATIONS[case.name]
-    values = check_params(operation, {k: v for k, v in case.params.items() if k != "dtype"})
+    values = for_kernel(check_params(operation, {k: v for k, v in case.params.items() if k != "dtype"}))
     if case.name == "histogram":
         x = case.image
         kind = np.float32 if x.dtype == np.float32 else np.float64

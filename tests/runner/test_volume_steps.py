@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -61,9 +62,23 @@ def test_blocks_of_slices_equal_the_whole(tmp_path: Path, monkeypatch: pytest.Mo
     assert_exact(blocks.histogram.counts, whole.histogram.counts)
     for name in ("count", "mean", "std", "percentiles"):
         assert_exact(getattr(blocks.summary, name), getattr(whole.summary, name), name)
-    wrap = Pipeline([Step("median_filter", size=(3, 3, 3), mode="wrap")])
-    with pytest.raises(ArgumentError, match="needs the whole volume"):
-        volume.compute(pixels, task, Settings(wrap, "cpu", max_bytes=1000))
+    for step in (Step("median_filter", size=(3, 3, 3), mode="wrap"), Step("normalize", axes=3)):
+        with pytest.raises(ArgumentError, match="needs the whole volume"):
+            volume.compute(pixels, task, Settings(Pipeline([step]), "cpu", max_bytes=1000))
+
+
+def test_a_series_taken_as_a_whole_has_one_line_of_statistics(tmp_path: Path) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out"
+    slices(folder)
+    pipeline = Pipeline([Step("summary", axes=3), Step("normalize", axes=3)])
+    report = run(folder, out, pipeline, series=True, format="npy", backend="cpu")
+    assert (report.ok, report.failed) == (1, 0)
+    (row,) = rows_of(out).values()
+    pixels = read_series(folder)[0].read().pixels
+    assert_exact(read_image(row["output"]).pixels, pipeline(pixels))
+    with (out / "summary.csv").open(newline="") as file:
+        (line,) = csv.DictReader(file)
+    assert int(line["count"]) == pixels.size
 
 
 def test_a_gpu_run_is_refused_before_any_work() -> None:
