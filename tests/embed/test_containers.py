@@ -241,3 +241,20 @@ def test_errors_name_the_type_that_came() -> None:
     for x, name in ((np.array(3.0), r"shape \(\)"), (object(), "object"), ("a.tif", "str|<U")):
         with pytest.raises(CTFastError, match=name):
             ctfast.median_filter(x, 3)
+
+
+def test_volumes_stay_whole_in_blocks(tmp_path: Path) -> None:
+    """Three numbers: chunks along the planes are put together, never filtered one by one."""
+    da, zarr = needs("dask.array"), needs("zarr")
+    expected = ctfast.median_filter(HU, (3, 3, 3))
+    lazy = ctfast.median_filter(da.from_array(HU, chunks=(2, 8, 20)), (3, 3, 3))
+    np.testing.assert_array_equal(lazy.compute(), expected)
+    both = ctfast.median_filter(da.from_array(np.stack([HU, HU + 7])[..., None], chunks=(1, 2, 8, 20, 1)), (3, 3, 3))
+    np.testing.assert_array_equal(both.compute(), np.stack([expected, expected + 7])[..., None])
+    pipeline = ctfast.Pipeline([ctfast.Step("median_filter", size=(3, 3, 3)), ctfast.Step("normalize")])
+    np.testing.assert_array_equal(pipeline(da.from_array(HU, chunks=(1, 8, 8))).compute(), pipeline(HU))
+    x = zarr.create_array(str(tmp_path / "in"), shape=HU.shape, dtype="int16", chunks=(2, 16, 20))
+    x[...] = HU
+    out = zarr.create_array(str(tmp_path / "out"), shape=HU.shape, dtype="int16", chunks=(2, 16, 20))
+    ctfast.median_filter(x, (3, 3, 3), out=out)
+    np.testing.assert_array_equal(out[...], expected)

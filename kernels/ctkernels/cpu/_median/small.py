@@ -2,7 +2,7 @@
 
 Source rows pass through a ring of lines, a few more than the window has rows, where the border is added on both sides
 and pixels become keys (see ``rows``). Floats are tried as whole numbers first; the kernel gives up at the first
-pixel that is none, and a second kernel takes the image as it is.
+pixel that is none, and a second kernel takes the image as it is. Volumes come as tables of rows too (``volume``).
 """
 
 from __future__ import annotations
