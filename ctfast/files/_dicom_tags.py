@@ -8,6 +8,7 @@ still go through pydicom.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any, Final
 
 TAGS: Final[dict[str, int]] = {
@@ -88,7 +89,7 @@ def text(ds: Any, keyword: str) -> str:
     if item is None:
         return ""
     if item.is_raw and isinstance(item.value, bytes) and item.value.isascii():
-        return item.value.decode("ascii").replace("\0", "").strip().replace("\\", "/")[:_MAX_TEXT]
+        return _plain_text(item.value)
     try:
         value = ds.get(keyword)
     except (ValueError, TypeError, LookupError):
@@ -98,6 +99,12 @@ def text(ds: Any, keyword: str) -> str:
     several = isinstance(value, list) or type(value).__name__ == "MultiValue"
     joined = "/".join(map(str, value)) if several else str(value)
     return joined.replace("\0", "").strip()[:_MAX_TEXT]
+
+
+@lru_cache(maxsize=4096)
+def _plain_text(value: bytes) -> str:
+    """Remembered, because nearly all elements of a slice are those of its neighbours."""
+    return value.decode("ascii").replace("\0", "").strip().replace("\\", "/")[:_MAX_TEXT]
 
 
 def number(ds: Any, keyword: str) -> float | None:
