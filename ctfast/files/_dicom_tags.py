@@ -89,7 +89,7 @@ def text(ds: Any, keyword: str) -> str:
     if item is None:
         return ""
     if item.is_raw and isinstance(item.value, bytes) and item.value.isascii():
-        return _plain_text(item.value)
+        return (_plain_text if len(item.value) <= _MAX_TEXT else _plain_text.__wrapped__)(item.value)
     try:
         value = ds.get(keyword)
     except (ValueError, TypeError, LookupError):
