@@ -80,12 +80,25 @@ class Pipeline:
         """The image after the last step."""
         return self.run(image, backend=backend).image
 
-    def run(self, image: Any, *, backend: str | None = None) -> PipelineResult:
+    def run(
+        self, image: Any, *, backend: str | None = None, padding: float | tuple[float, float] | None = None
+    ) -> PipelineResult:
         """Run all steps on an image ``(H, W)`` or a batch ``(..., H, W)``; what comes in is never changed.
 
         Gray images with their channel last, ``(..., H, W, 1)``, come back so, as from every operation.
+
+        Args:
+            image: as for the operations.
+            backend: as for the operations.
+            padding: value of pixels that are no data, or the range (low, high) of theirs, such as
+                ``Image.padding_range`` of a file. Statistics and ranges leave them out, and they are never bright: see
+                ``ctfast.dispatch.padded`` for the rules. The image is an array of NumPy then.
         """
-        return run_steps(image, self.steps, backend)
+        if padding is None:
+            return run_steps(image, self.steps, backend)
+        from ctfast.dispatch.padded import run_padded
+
+        return run_padded(image, self.steps, backend, padding)
 
     def capture(self, image: Any, *, out: Any = None) -> PipelineGraph:
         """Run all steps on an image or batch on a GPU and record them (a CUDA graph), to launch them again and again.

@@ -126,6 +126,15 @@ class Image:
         """The pixels: an image is taken where an array is."""
         return np.array(self.pixels, dtype, copy=copy)
 
+    @property
+    def padding_range(self) -> tuple[float, float] | None:
+        """Lowest and highest value of padding pixels, where the file says so (DICOM may declare a range)."""
+        if self.padding is None:
+            return None
+        limit = self.meta.get("padding_range_limit")
+        other = limit if isinstance(limit, int | float) else self.padding
+        return min(self.padding, other), max(self.padding, other)
+
     def noted(self, note: str) -> dict[str, MetaValue]:
         """``meta`` with one more note."""
         before = self.meta.get("notes")

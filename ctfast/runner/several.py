@@ -27,7 +27,7 @@ from ctfast.files import read_image, write_image
 from ctfast.results import Histogram, PipelineResult, Summary
 from ctfast.runner.planning import Settings, Task
 from ctfast.runner.volume import process_any
-from ctfast.runner.work import Loaded, Outcome, carry_on, compute, empty_row, failed, load, run_pipeline, store
+from ctfast.runner.work import Loaded, Outcome, carry_on, compute, empty_row, failed, load, minds_padding, run_pipeline, store
 
 _MOST_FILES: Final = 32
 _MOST_BYTES: Final = 24 << 20
@@ -98,7 +98,11 @@ def _process_batch(tasks: Sequence[Task], settings: Settings) -> Iterator[Outcom
         except Exception as error:  # one bad file never stops a batch, whatever a decoder raises
             yield failed(task, row, error)
             continue
-        loaded.append((Loaded(task, row, image, time.perf_counter() - start), room.take(image.pixels)))
+        if minds_padding(image, settings):
+            image, place = replace(image, pixels=image.pixels.copy()), None  # its place is the next one's
+        else:
+            place = room.take(image.pixels)
+        loaded.append((Loaded(task, row, image, time.perf_counter() - start), place))
     start = time.perf_counter()
     results = _results(room.batch, settings) if room.taken > 1 else None
     seconds = (time.perf_counter() - start) / max(room.taken, 1)

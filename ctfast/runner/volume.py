@@ -68,22 +68,23 @@ def room_for(task: Task, settings: Settings) -> Allocate:
     return allocate
 
 
-def compute(pixels: np.ndarray, task: Task, settings: Settings) -> PipelineResult:
+def compute(image: Image, task: Task, settings: Settings) -> PipelineResult:
     """Run the pipeline over a volume; one that is larger than a file may be, in blocks of slices.
 
     Raises:
         ArgumentError: a histogram of blocks needs its range, which is that of the whole volume else; ``mode="wrap"``
             along three axes needs both ends of it, and ``axes=3`` all of it.
     """
+    pixels = image.pixels
     if pixels.nbytes <= settings.max_bytes:
-        return run_pipeline(pixels, settings)
+        return run_pipeline(pixels, settings, image.padding_range)
     reach = _reach(settings.pipeline)
     size = max(1, _BLOCK_BYTES // pixels[0].nbytes, 2 * reach)
     out: np.ndarray | None = None
     parts: list[PipelineResult] = []
     for start in range(0, len(pixels), size):
         first = max(0, start - reach)
-        part = run_pipeline(pixels[first : start + size + reach], settings)
+        part = run_pipeline(pixels[first : start + size + reach], settings, image.padding_range)
         part = _only(part, slice(start - first, start - first + size))
         if out is None:
             out = room_for(task, settings)((len(pixels), *part.image.shape[1:]), part.image.dtype)

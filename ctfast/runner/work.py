@@ -20,6 +20,7 @@ from ctfast.batch.reasons import reason
 from ctfast.batch.stamp import read_once, sha256_of
 from ctfast.batch.workers import DIED
 from ctfast.dispatch.arrays import known_axes
+from ctfast.dispatch.padded import held_pixels
 from ctfast.errors import CTFastError, FileFormatError, MachineError
 from ctfast.files import Allocate, Image, Limits, read_image, write_image
 from ctfast.files.units import check_display
@@ -36,7 +37,7 @@ class LeftOutError(CTFastError):
 
 
 Load = Callable[[Task, Settings, Row], Image]
-Compute = Callable[[np.ndarray, Task, Settings], PipelineResult]
+Compute = Callable[[Image, Task, Settings], PipelineResult]
 Store = Callable[[Task, Settings, Image, PipelineResult, Row], None]
 
 
@@ -80,7 +81,7 @@ def carry_on(loaded: Loaded, settings: Settings, compute: Compute, store: Store,
     try:
         start = clock()
         with computing(image.pixels.nbytes):
-            result = compute(image.pixels, task, settings)
+            result = compute(image, task, settings)
         computed = clock()
         store(task, settings, image, result, row)
         return finished(row, result, (seconds, computed - start + before, clock() - computed))
@@ -168,15 +169,23 @@ def _remove_stale(task: Task) -> None:
         os.unlink(task.output + STALE)
 
 
-def compute(pixels: np.ndarray, task: Task, settings: Settings) -> PipelineResult:
-    """Run the pipeline over the pixels of a file, ``(H, W)`` or ``(frames, H, W)``."""
-    return run_pipeline(pixels, settings)
+def compute(image: Image, task: Task, settings: Settings) -> PipelineResult:
+    """Run the pipeline over a file; its padding is left out of statistics and ranges."""
+    return run_pipeline(image.pixels, settings, image.padding_range)
 
 
-def run_pipeline(pixels: np.ndarray, settings: Settings) -> PipelineResult:
-    """The same, for a batch too."""
+def minds_padding(image: Image, settings: Settings) -> bool:
+    """Whether padding has to be kept from what the pipeline finds out, which a batch of files can't."""
+    padding = image.padding_range
+    return padding is not None and held_pixels(image.pixels, padding, settings.pipeline.steps) is not None
+
+
+def run_pipeline(
+    pixels: np.ndarray, settings: Settings, padding: tuple[float, float] | None = None
+) -> PipelineResult:
+    """Run the pipeline over ``(H, W)`` or ``(frames, H, W)``, however narrow."""
     with known_axes():
-        return settings.pipeline.run(pixels, backend=settings.backend)
+        return settings.pipeline.run(pixels, backend=settings.backend, padding=padding)
 
 
 def _write(file: IO[bytes], task: Task, settings: Settings, image: Image, result: PipelineResult) -> None:

@@ -119,7 +119,7 @@ def measure_file(
         facts = facts_of(image, name, overview)
         several = image.pixels.ndim == 3
         frames = image.pixels if several else image.pixels[np.newaxis]
-        measured = [measure(f, units=image.units, spacing=image.spacing, padding=image.padding) for f in frames]
+        measured = [measure(f, units=image.units, spacing=image.spacing, padding=image.padding_range) for f in frames]
         return [
             (record_of(image, name, k if several else None, facts, one), one.pixels) for k, one in enumerate(measured)
         ]

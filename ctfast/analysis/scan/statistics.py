@@ -57,7 +57,7 @@ def measure(
     *,
     units: Units = "hu",
     spacing: tuple[float, float] | None = None,
-    padding: float | None = None,
+    padding: float | tuple[float, float] | None = None,
 ) -> SliceStatistics:
     """Intensity statistics, and for HU also tissues, regions and noise.
 
@@ -65,7 +65,7 @@ def measure(
         pixels: ``(H, W)``.
         units: tissues are only named for ``"hu"``.
         spacing: row and column spacing in mm, for areas.
-        padding: declared value of padding pixels.
+        padding: declared value of padding pixels, or the range (low, high) of theirs.
 
     Mean, deviation and percentiles leave padding out (HU below -1024, and the declared value); ``min`` and ``max``
     are of all pixels.
@@ -75,7 +75,7 @@ def measure(
     """
     if pixels.ndim != 2 or not pixels.size:
         raise ShapeError(f"shape {pixels.shape}: one image (H, W) is needed")
-    is_hu = units == "hu"
+    is_hu, padding = units == "hu", (padding, padding) if isinstance(padding, int | float) else padding
     counts = distribution(pixels, step=1.0 if is_hu else None)
     stats: dict[str, Number] = {"pixels": pixels.size, "non_finite": int(pixels.size - counts.total)}
     low, high = counts.range() if counts.exact else _exact_range(pixels)
@@ -93,15 +93,16 @@ def measure(
     return SliceStatistics(_finite(stats), counts, _hash(pixels))
 
 
-def _without_padding(counts: Distribution, is_hu: bool, padding: float | None) -> Distribution:
+def _without_padding(counts: Distribution, is_hu: bool, padding: tuple[float, float] | None) -> Distribution:
     held = counts.between(LOWEST_HU, np.inf) if is_hu else counts
-    if padding is not None and not (is_hu and padding < LOWEST_HU):
-        held = Distribution(held.low, held.step, np.where(held.values == padding, 0, held.counts), held.exact)
+    if padding is not None and not (is_hu and padding[1] < LOWEST_HU):
+        is_padding = (held.values >= padding[0]) & (held.values <= padding[1])
+        held = Distribution(held.low, held.step, np.where(is_padding, 0, held.counts), held.exact)
     return held if held.total else counts
 
 
 def _hu_statistics(
-    pixels: NDArray[Any], counts: Distribution, spacing: tuple[float, float] | None, padding: float | None
+    pixels: NDArray[Any], counts: Distribution, spacing: tuple[float, float] | None, padding: tuple[float, float] | None
 ) -> dict[str, Number]:
     total = max(counts.total, 1)
     below = counts.between(-np.inf, LOWEST_HU)
@@ -110,8 +111,8 @@ def _hu_statistics(
         "padding_value": value if often else None,
         "padding_share": below.total / total,
         "padding_values": int(np.count_nonzero(below.counts)),
-        "declared_padding": padding,
-        "declared_padding_pixels": None if padding is None else counts.count(padding, padding + counts.step),
+        "declared_padding": None if padding is None else padding[0],
+        "declared_padding_pixels": None if padding is None else counts.count(padding[0], padding[1] + counts.step),
         "saturated_pixels": counts.count(HIGHEST_HU, np.inf),
         "metal_pixels": counts.count(METAL_HU, np.inf),
         "contrast_band_share": _in_band(pixels, counts) / total,
@@ -149,11 +150,11 @@ def _in_band(pixels: NDArray[Any], counts: Distribution) -> int:
 # Fractional HU stand in bins of 1 HU: right for tissues and areas, whose limits are whole, too coarse for moments.
 
 
-def _exact_moments(pixels: NDArray[Any], is_hu: bool, padding: float | None) -> tuple[float, ...]:
+def _exact_moments(pixels: NDArray[Any], is_hu: bool, padding: tuple[float, float] | None) -> tuple[float, ...]:
     """Mean, deviation and percentiles of pixels that are no whole numbers, by the rule of ``_without_padding``."""
     finite = pixels[np.isfinite(pixels)].astype(np.float64)
     held = finite[finite >= LOWEST_HU] if is_hu else finite
-    held = held if padding is None else held[held != padding]
+    held = held if padding is None else held[(held < padding[0]) | (held > padding[1])]
     held = held if held.size else finite
     if not held.size:
         return (np.nan,) * (2 + len(_LEVELS))

@@ -12,7 +12,6 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ctfast import ops
 from ctfast.batch.reasons import reason
 from ctfast.batch.workers import DIED, bounded_map, use_processes
 from ctfast.dispatch.arrays import known_axes
@@ -20,10 +19,12 @@ from ctfast.errors import CTFastError
 from ctfast.files import Image, Limits, read_image
 from ctfast.model.data.labels import Sample
 from ctfast.model.data.reading import Reading, no_frames
+from ctfast.pipeline import Pipeline, Step
 
 HU_RANGE: Final = (-200, 1000)
 HU_BINS: Final = 120
 """Of 10 HU each."""
+_HISTOGRAM: Final = Pipeline([Step("histogram", bins=HU_BINS, value_range=HU_RANGE)])
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def decode(sample: Sample, reading: Reading) -> Frames:
                 shape=(height, width),
                 trusted=preprocessing.trusts(image),
                 several=image.pixels.ndim == 3,
-                hu_shares=hu_shares(image.pixels) if image.units == "hu" else None,
+                hu_shares=hu_shares(image.pixels, image.padding_range) if image.units == "hu" else None,
             )
             return frames, decoded
         except Exception as error:  # whatever a decoder raises; the next file of the same slice may be whole
@@ -115,9 +116,11 @@ def _identity_of(path: Path, limits: Limits) -> dict[str, str]:
         return {}  # the pixels come from elsewhere; without it the patient is not known, and a warning says so
 
 
-def hu_shares(pixels: NDArray[Any]) -> NDArray[np.float32]:
+def hu_shares(pixels: NDArray[Any], padding: tuple[float, float] | None = None) -> NDArray[np.float32]:
     """Share of all pixels in each 10 HU from -200 to 1000: ``(frames, 120)`` for ``(H, W)`` or ``(frames, H, W)``."""
     with known_axes():
-        counts, _ = ops.histogram(pixels, HU_BINS, value_range=HU_RANGE)
+        histogram = _HISTOGRAM.run(pixels, padding=padding).histogram
+    assert histogram is not None
+    counts = histogram.counts
     size = pixels.shape[-2] * pixels.shape[-1]
     return np.asarray(counts, np.float32).reshape(-1, HU_BINS) / np.float32(size)

@@ -122,12 +122,12 @@ class Preprocessing:
             return np.stack([self._gray(np.ascontiguousarray(pixels[..., c])) for c in range(3)], axis=-1)
         return self._of_gray(pixels)
 
-    def _of_gray(self, pixels: NDArray[Any]) -> NDArray[np.uint16]:
-        made = self._gray(pixels)
+    def _of_gray(self, pixels: NDArray[Any], padding: tuple[float, float] | None = None) -> NDArray[np.uint16]:
+        made = self._gray(pixels, padding)
         return made if self.channels == 1 else np.repeat(made[..., np.newaxis], 3, axis=-1)
 
-    def _gray(self, pixels: NDArray[Any]) -> NDArray[np.uint16]:
-        mapped = self.pipeline(pixels)
+    def _gray(self, pixels: NDArray[Any], padding: tuple[float, float] | None = None) -> NDArray[np.uint16]:
+        mapped = self.pipeline.run(pixels, padding=padding).image
         if mapped.dtype == np.uint8:
             mapped = mapped.astype(np.uint16) * np.uint16(257)  # 255 becomes 65535
         return area_resize(mapped, self.image_size)
@@ -146,7 +146,7 @@ class Preprocessing:
         check_display(image, self.pipeline.expects_hu)
         try:
             with known_axes():
-                made = self._of_gray(image.pixels)
+                made = self._of_gray(image.pixels, image.padding_range)
         except ShapeError as error:
             raise FileFormatError(f"{path}: {error}") from error
         return (made if image.pixels.ndim == 3 else made[np.newaxis]), image

@@ -29,7 +29,7 @@ from ctfast.runner.gpu.device import DeviceWorker
 from ctfast.runner.gpu.sizes import sizes
 from ctfast.runner.manifest import Row
 from ctfast.runner.planning import Settings, Task
-from ctfast.runner.work import Outcome, empty_row, failed, finished, load, store
+from ctfast.runner.work import Outcome, empty_row, failed, finished, load, minds_padding, run_pipeline, store
 
 _NO_PIXELS = np.empty((0, 0), np.uint8)
 
@@ -133,6 +133,10 @@ class _Run:
             seconds = time.perf_counter() - start - allocate.waited
             if allocate.error is not None:
                 raise allocate.error
+            if allocate.chunk is not None and minds_padding(image, self._settings):
+                image = replace(image, pixels=image.pixels.copy())
+                self._buffer.cancel(allocate.chunk)
+                allocate.chunk = None
             if allocate.chunk is None:
                 self._outcomes.put(self._run_large_stack(task, row, image, seconds))
                 return
@@ -157,10 +161,10 @@ class _Run:
         return self._buffer.reserve(key, chain, count, self._write)
 
     def _run_large_stack(self, task: Task, row: Row, image: Image, read_seconds: float) -> Outcome:
-        """A stack with more images than a chunk holds."""
+        """A stack with more images than a chunk holds, or an image whose padding must not count."""
         with self._large_stack_lock, gpu().current(next(iter(self._devices))):
             start = time.perf_counter()
-            result = self._settings.pipeline.run(image.pixels, backend="gpu")
+            result = run_pipeline(image.pixels, self._settings, image.padding_range)
             computed = time.perf_counter()
         store(task, self._settings, image, result, row)
         return finished(row, result, (read_seconds, computed - start, time.perf_counter() - computed))
