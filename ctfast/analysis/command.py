@@ -21,6 +21,7 @@ from ctfast.batch.lines import print_line
 from ctfast.batch.progress import Progress, no_progress, progress_bar
 from ctfast.errors import UsageError, missing_extra
 from ctfast.files import Found, find_images
+from ctfast.files.find import by_reason
 from ctfast.pipeline import Pipeline
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def report(
     pipeline: Pipeline | None = None,
     units: UnitsChoice = "auto",
     workers: int | None = None,
+    modality: str = "CT",
     title: str = "CT intensity report",
     identified: bool = False,
     overwrite: bool = False,
@@ -71,6 +73,8 @@ def report(
         pipeline: whose steps are shown; default: the preset ``mediastinum``.
         units: what the files' values are: ``"auto"`` (as each file says), ``"hu"`` or ``"stored"``.
         workers: files at work at once; default: the threads ctfast may use.
+        modality: which DICOM images are taken, such as ``"CT"`` or ``"CT,PT"``; ``"any"`` takes all. Files that do not
+            name their modality are always taken.
         title: heading of the page of a set.
         identified: as for ``analyze``.
         overwrite: replace files that exist.
@@ -88,7 +92,9 @@ def report(
     if figures is not None and not overwrite:
         _check_folder(Path(figures))
     with _shown(len(images.items), console) as progress:
-        analysis = analyze(listed, units=units, workers=workers, identified=identified, progress=progress)
+        analysis = analyze(
+            listed, units=units, workers=workers, modality=modality, identified=identified, progress=progress
+        )
     written = Written(analysis)
     if not analysis.records:
         return written  # a page about nothing would look like a result
@@ -118,6 +124,8 @@ def print_written(written: Written, console: Console) -> None:
     console.print(totals, highlight=False)
     for title, number in counted.items():
         console.print(f"  {number:>6}  {title}", highlight=False, markup=False)
+    if analysis.collection.ignored:
+        print_line(f"left out: {by_reason(analysis.collection.ignored)}", console)
     for unread in analysis.collection.unread[:_MOST_LISTED]:
         print_line(f"not read: {unread.name}: {unread.reason}", console)
     if written.failed > _MOST_LISTED:

@@ -58,6 +58,10 @@ Units = Annotated[
         help=f"Units of the inputs' values: {words(UNITS)}; auto: as each file says.",
     ),
 ]
+Modality = Annotated[
+    str,
+    typer.Option(metavar="WORDS", help="DICOM images to take: CT, or CT,PT, or any.", rich_help_panel=READING),
+]
 Workers = Annotated[int | None, typer.Option(min=1, metavar="N", help="Files at work at once; default: all cores.")]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from ctfast.cli.options import Inputs, Units, Workers, console, preset_names
+from ctfast.cli.options import Inputs, Modality, Units, Workers, console, preset_names
 from ctfast.cli.pipeline import chosen_pipeline
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def report(
     pipeline: Annotated[Path | None, _shown(metavar="FILE", help="The same from a file (.toml or .json).")] = None,
     step: Annotated[list[str] | None, _shown(metavar="STEP", help="The same as single steps; repeat for more.")] = None,
     units: Units = "auto",
+    modality: Modality = "CT",
     title: Annotated[str, typer.Option(help="Heading of the page.")] = "CT intensity report",
     identified: Annotated[
         bool,
@@ -54,6 +55,7 @@ def report(
         pipeline=chosen_pipeline(preset, pipeline, step) if preset or pipeline or step else None,
         units=cast("UnitsChoice", units),
         workers=workers,
+        modality=modality,
         title=title,
         identified=identified,
         overwrite=overwrite,

@@ -11,9 +11,9 @@ import typer
 
 from ctfast.backend import NAMES
 from ctfast.batch.choices import AXES, DATASETS, ON_ERROR, ORIENT, POOLS
-from ctfast.cli.options import READING, Inputs, Units, Workers, console, preset_names, words
+from ctfast.cli.options import READING, Inputs, Modality, Units, Workers, console, preset_names, words
 from ctfast.cli.pipeline import chosen_pipeline
-from ctfast.errors import MachineError
+from ctfast.errors import MachineError, UsageError
 from ctfast.files.formats import WRITTEN
 
 _PIPELINE: Final = "Pipeline: one of these"
@@ -91,9 +91,7 @@ def run(
     orient: Annotated[
         str, typer.Option(metavar="WORD", help=f"Axes of volumes: {words(ORIENT)} as stored.", rich_help_panel=READING)
     ] = ("display"),
-    modality: Annotated[
-        str, typer.Option(metavar="WORDS", help="DICOM images to take: CT, or CT,PT, or any.", rich_help_panel=READING)
-    ] = "CT",
+    modality: Modality = "CT",
     backend: Annotated[str, typer.Option(metavar="WORD", help=f"{words(('auto', *NAMES))}.")] = "auto",
     workers: Workers = None,
     pool: Annotated[str, typer.Option(metavar="WORD", help=f"Kind of workers: {words(POOLS)}.")] = "auto",
@@ -157,3 +155,5 @@ def run(
         raise MachineError(f"the run is done and recorded, only its report can't be shown: {error.strerror}") from error
     if report.failed:
         raise typer.Exit(1)
+    if plan.tasks and not report.ok + report.done_before:
+        raise UsageError("no file was done: all were left out, for the reasons above")

@@ -175,7 +175,7 @@ def find_images(inputs: Sequence[str | Path]) -> Found:
     return Found(tuple(search.items.values()), tuple(search.ignored), tuple(dict.fromkeys(search.roots)))
 
 
-def by_reason(ignored: Sequence[Ignored], most: int = 8) -> str:
+def by_reason(ignored: Sequence[Ignored | Unread], most: int = 8) -> str:
     """What was left out, counted by reason: ``"2 PNG image, 1 hidden file"``; empty for nothing."""
     counts = Counter(item.reason for item in ignored).most_common()
     listed = [f"{number} {reason}" for reason, number in counts[:most]]

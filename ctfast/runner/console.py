@@ -50,6 +50,8 @@ def print_report(report: Report, console: Console, *, profile: bool = False) -> 
         print_line(f"warning: {files} {'file' if files == 1 else 'files'}: {note}", console)
     if len(report.notes) > _MOST_NOTES:
         print_line(f"... {len(report.notes) - _MOST_NOTES} more notes in the manifest", console)
+    if report.mixed_orientation:
+        print_line(f"warning: {report.mixed_orientation}", console)
     _print_gone(report.gone, console)
     if not report.statistics:
         print_line("no summary.csv and statistics.npz: the pipeline has no summary or histogram step", console)

@@ -52,6 +52,7 @@ class Row(TypedDict):
         values: the former name of ``units``, for scripts that read it.
         notes: what the reader did to or doubts about the input.
         orientation: directions of columns, rows and frames of the input, such as ``LPS``; empty where it is not known.
+        turned: how the reader turned a volume for display, such as ``RAS to LPS``; empty where it did not.
         affine: of the output, rows x, y, z of DICOM's millimetres by frame, row, column and 1; empty where not known.
         pipeline: its hash.
     """
@@ -73,6 +74,7 @@ class Row(TypedDict):
     values: str
     notes: str
     orientation: str
+    turned: str
     affine: list[list[float]]
     pipeline: str
     version: str

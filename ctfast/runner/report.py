@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ctfast.files import Ignored
+from ctfast.files.asked import in_plane, mixed_orientation
 from ctfast.runner.manifest import Row
 from ctfast.runner.profile import Profile
 
@@ -36,6 +37,7 @@ class Report:
         stage_seconds: of reading, computing and writing, summed over the workers.
         statistics: whether the pipeline has a histogram or summary step, so that there are ``summary.csv`` and
             ``statistics.npz``.
+        seen_from: files by the directions of their columns and rows in the patient; see ``mixed_orientation``.
         failures: the manifest's lines of the files that failed.
         notes: what readers did or doubt, and how many files it is about.
     """
@@ -57,6 +59,7 @@ class Report:
     workers: int = 1
     stage_seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("read", "compute", "write"), 0.0))
     statistics: bool = True
+    seen_from: Counter[str] = field(default_factory=Counter)
     failures: list[Row] = field(default_factory=list)
     notes: Counter[str] = field(default_factory=Counter)
 
@@ -67,17 +70,24 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as JSON holds it; of failures the inputs and reasons, of what was left out the number."""
-        plain = {name: value for name, value in vars(self).items() if name not in ("left_out", "failures", "notes")}
+        apart = ("left_out", "failures", "notes", "seen_from")
+        plain = {name: value for name, value in vars(self).items() if name not in apart}
         failures = [{"input": row["input"], "error": row["error"]} for row in self.failures]
         return {**plain, "out": str(self.out), "gone": list(self.gone), "ignored": self.ignored} | {
             "failures": failures,
             "notes": dict(self.notes),
+            "mixed_orientation": self.mixed_orientation,
             "profile": self.profile().to_dict(),
         }
 
     def profile(self) -> Profile:
         """What the workers' time went into."""
         return Profile.of(self.stage_seconds, self.workers, self.seconds, self.closing_seconds)
+
+    @property
+    def mixed_orientation(self) -> str:
+        """A sentence where files are seen from different sides; empty where they are not."""
+        return mixed_orientation(self.seen_from)
 
     def count(self, row: Row, expects_hu: bool) -> None:
         """Take one file in."""
@@ -92,6 +102,7 @@ class Report:
         self.images += row["shape"][0] if len(row["shape"]) == 3 else 1
         self.input_bytes += row["input_bytes"]
         self.notes.update(filter(None, row["notes"].split("; ")))
+        self.seen_from[in_plane(row["orientation"], row["turned"])] += 1
         self.not_hu += expects_hu and row["units"] != "hu"
         self.stage_seconds["read"] += row["read_seconds"]
         self.stage_seconds["compute"] += row["compute_seconds"]

@@ -18,6 +18,7 @@ import numpy as np
 from ctfast.batch.stamp import sha256_of, stamp_of
 from ctfast.errors import ArgumentError
 from ctfast.files import Allocate, Image, Limits
+from ctfast.files.asked import check_modality
 from ctfast.pipeline import Pipeline
 from ctfast.results import Histogram, PipelineResult, Summary
 from ctfast.runner.manifest import Row
@@ -25,7 +26,6 @@ from ctfast.runner.planning import Settings, Task
 from ctfast.runner.work import (
     Outcome,
     carry_out,
-    check_modality,
     make_folder,
     note,
     process,
@@ -47,7 +47,7 @@ def load(task: Task, settings: Settings, row: Row) -> Image:
     """Read a series and note in ``row`` what it was."""
     assert task.series is not None
     row["input_bytes"], row["input_mtime"] = stamp_of(*task.files)
-    check_modality(task.series.modality, settings)
+    check_modality(task.series.modality, settings.modality)
     row["input_hash"] = sha256_of(*task.files)
     make_folder(task, settings)
     series = replace(task.series, limits=Limits(max_bytes=settings.max_bytes))

@@ -21,8 +21,9 @@ from ctfast.batch.stamp import read_once, sha256_of
 from ctfast.batch.workers import DIED
 from ctfast.dispatch.arrays import known_axes
 from ctfast.dispatch.padded import held_pixels
-from ctfast.errors import CTFastError, FileFormatError, MachineError
+from ctfast.errors import FileFormatError, MachineError
 from ctfast.files import Allocate, Image, Limits, read_image, write_image
+from ctfast.files.asked import LeftOutError, check_modality
 from ctfast.files.units import check_display
 from ctfast.results import Histogram, PipelineResult, Summary
 from ctfast.runner.manifest import STALE, Row, set_aside
@@ -30,10 +31,6 @@ from ctfast.runner.planning import Settings, Task
 
 FAST_LEVEL = 1
 """CT hardly gets smaller at higher levels (0.51 of its size at zlib's 1 and 6) but takes three times as long."""
-
-
-class LeftOutError(CTFastError):
-    """A file that can be read and is not asked for."""
 
 
 Load = Callable[[Task, Settings, Row], Image]
@@ -114,19 +111,9 @@ def load(task: Task, settings: Settings, row: Row, allocate: Allocate | None = N
         if f"the limit is {settings.max_bytes}" in str(error):
             error.add_note("(fewer --workers leave each file more memory)")
         raise
-    check_modality(str(image.meta.get("modality", "")), settings)
+    check_modality(image.meta.get("modality"), settings.modality)
     note(row, image, settings)
     return image
-
-
-def check_modality(modality: str, settings: Settings) -> None:
-    """Leave out what is not asked for.
-
-    Raises:
-        LeftOutError: with the way to take it.
-    """
-    if settings.modality != "any" and modality and modality not in settings.modality.split(","):
-        raise LeftOutError(f"modality {modality}, not {settings.modality} (--modality {modality} takes it)")
 
 
 def note(row: Row, image: Image, settings: Settings) -> None:
@@ -134,6 +121,7 @@ def note(row: Row, image: Image, settings: Settings) -> None:
     row["units"] = row["values"] = image.units
     check_display(image, settings.pipeline.expects_hu)
     row["notes"], row["orientation"] = str(image.meta.get("notes", "")), str(image.meta.get("orientation", ""))
+    row["turned"] = str(image.meta.get("turned", ""))
     if image.geometry is not None:
         row["affine"] = [list(numbers) for numbers in image.geometry.affine]
 
@@ -261,6 +249,7 @@ def empty_row(task: Task, settings: Settings) -> Row:
         values="unknown",
         notes="",
         orientation="",
+        turned="",
         affine=[],
         pipeline=settings.pipeline.hash,
         version=__version__,

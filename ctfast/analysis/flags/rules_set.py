@@ -14,6 +14,7 @@ from ctfast.analysis.flags.rule import Match, Records, Rule, name_groups
 from ctfast.analysis.scan.records import SliceRecord
 from ctfast.analysis.scan.statistics import BODY_TISSUES
 from ctfast.analysis.scan.tissues import TISSUES
+from ctfast.files.asked import in_plane
 
 MAJORITY: Final = 0.8
 """Share of the slices that must agree before the others are the odd ones."""
@@ -59,8 +60,7 @@ def _orientation(records: Records) -> Iterator[Match]:
 
 def _in_plane(record: SliceRecord) -> str:
     """Letters that columns and rows of the pixels run to, after volumes were turned."""
-    turned = str(record.facts.get("turned") or "").rpartition(" to ")[2]
-    return (turned or str(record.facts["orientation"]))[:2]
+    return in_plane(record.facts["orientation"], record.facts.get("turned"))
 
 
 ORIENTATION: Final = Rule(

@@ -95,6 +95,7 @@ def analyze(
     units: UnitsChoice = "auto",
     workers: int | None = None,
     identified: bool = False,
+    modality: str = "CT",
     progress: Progress = no_progress,
 ) -> Analysis:
     """Measure every slice of files, folders or patterns and flag what stands out.
@@ -105,14 +106,15 @@ def analyze(
         workers: files at work at once; default: the threads ctfast may use.
         identified: show PatientID, Study and Series Instance UID and the inputs' folders as they are; otherwise
             stand-ins, see ``pseudonyms``. File names are shown in any case.
+        modality: which DICOM images are taken, such as ``"CT"`` or ``"CT,PT"``; ``"any"`` takes all.
         progress: called after each file.
 
     Raises:
-        UsageError: an input that does not exist.
+        UsageError: an input that does not exist, or nothing to measure.
         MissingDependencyError: SciPy is not installed (extra ``report``).
     """
     listed = [inputs] if isinstance(inputs, (str, Path)) else list(inputs)
-    collection = collect(listed, units=units, workers=workers, progress=progress)
+    collection = collect(listed, units=units, workers=workers, modality=modality, progress=progress)
     if not identified:
         hide_identities(collection)
     return Analysis(collection, tuple(find_flags(collection)))

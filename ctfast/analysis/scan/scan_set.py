@@ -18,8 +18,10 @@ from ctfast.batch.cells import printable
 from ctfast.batch.limits import bytes_per_file
 from ctfast.batch.progress import Progress, no_progress
 from ctfast.batch.workers import bounded_map
+from ctfast.errors import UsageError
 from ctfast.files import (
     FoundFile,
+    Ignored,
     Image,
     Limits,
     Overview,
@@ -29,9 +31,12 @@ from ctfast.files import (
     find_overview,
     read_image,
 )
+from ctfast.files.asked import LeftOutError, check_modality
+from ctfast.files.find import by_reason
 from ctfast.files.twins import without_twins
 from ctfast.threads import get_num_threads
 
+Measured = list[tuple[SliceRecord, Distribution]]
 _WIDEST: Final = 1 << 17
 """Counts of a class are kept while they span no more than this many HU."""
 
@@ -41,6 +46,7 @@ def collect(
     *,
     units: UnitsChoice = "auto",
     workers: int | None = None,
+    modality: str = "CT",
     progress: Progress = no_progress,
 ) -> Collection:
     """Measure every slice that the inputs stand for.
@@ -49,6 +55,7 @@ def collect(
         inputs: folders, patterns and files, as for ``ctfast run``.
         units: what the files' values are: ``"auto"`` (as each file says), ``"hu"`` or ``"stored"``.
         workers: files at work at once; default: the threads ctfast may use.
+        modality: which DICOM images are taken, as for ``ctfast run``; the others are listed in ``ignored``.
         progress: called after each file.
 
     Files that cannot be read are listed in ``unread`` with the reason and never stop the others.
@@ -67,20 +74,24 @@ def collect(
     workers = workers or get_num_threads()
     limits = Limits(max_bytes=bytes_per_file(workers))
 
-    def measure_item(item: FoundFile) -> list[tuple[SliceRecord, Distribution]] | Unread:
-        return measure_file(item, overview, units, limits)
+    def measure_item(item: FoundFile) -> Measured | Unread | Ignored:
+        return measure_file(item, overview, units, limits, modality)
 
     by_label: dict[str, Distribution] = {}
     by_folder: dict[str, Distribution] = {}
     for done, outcome in enumerate(bounded_map(measure_item, images.items, workers), 1):
         if isinstance(outcome, Unread):
             result.unread.append(outcome)
+        elif isinstance(outcome, Ignored):
+            result.ignored.append(Unread(str(outcome.path), outcome.reason))
         else:
             for record, pixels in outcome:
                 result.records.append(record)
                 if record.units == "hu" and pixels.step == 1:
                     _add(by_label if record.label else by_folder, record.label or _folder(record), pixels)
         progress(done=done, failed=len(result.unread))
+    if not result.records and not result.unread:
+        raise UsageError(f"nothing to measure; left out: {by_reason(result.ignored)}")
     result.pixels = by_label
     _add_folders(result, by_folder)
     result.seconds = time.perf_counter() - start
@@ -110,12 +121,13 @@ def _add(groups: dict[str, Distribution], group: str, pixels: Distribution) -> N
 
 
 def measure_file(
-    item: FoundFile, overview: Overview, units: UnitsChoice, limits: Limits
-) -> list[tuple[SliceRecord, Distribution]] | Unread:
+    item: FoundFile, overview: Overview, units: UnitsChoice, limits: Limits, modality: str = "any"
+) -> Measured | Unread | Ignored:
     """The records of a file, one a frame, or why there are none."""
     name = printable(str(item.stem.with_name(item.path.name)))
     try:
         image = read_image(item.path, units=units, limits=limits)
+        check_modality(image.meta.get("modality"), modality)
         facts = facts_of(image, name, overview)
         several = image.pixels.ndim == 3
         frames = image.pixels if several else image.pixels[np.newaxis]
@@ -123,6 +135,8 @@ def measure_file(
         return [
             (record_of(image, name, k if several else None, facts, one), one.pixels) for k, one in enumerate(measured)
         ]
+    except LeftOutError as error:
+        return Ignored(item.path, str(error))
     except Exception as error:  # one bad file never stops a report, whatever a decoder raises
         reason = str(error).removeprefix(f"{item.path}: ")
         return Unread(name, reason or type(error).__name__)

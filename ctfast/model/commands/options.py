@@ -34,6 +34,7 @@ class DataOptions:
         groups: Its column of patients; default: PatientID of DICOM files.
         units: What the files' values are: ``"auto"`` (as each file says), ``"hu"`` or ``"stored"``.
         workers: Files read at once; default: the threads ctfast may use.
+        modality: Which DICOM images are taken, such as ``"CT"`` or ``"CT,PT"``; ``"any"`` takes all.
     """
 
     labels: str | Path | None = None
@@ -41,6 +42,7 @@ class DataOptions:
     groups: str | None = None
     units: UnitsChoice = "auto"
     workers: int | None = None
+    modality: str = "CT"
 
     def __post_init__(self) -> None:
         """Check.
@@ -72,6 +74,7 @@ class DataOptions:
             units=self.units,
             classes=classes,
             workers=self.workers,
+            modality=self.modality,
             progress=progress,
         )
 
@@ -152,6 +155,7 @@ class PredictOptions:
         workers: Files read at once; default: the threads ctfast may use.
         pool: Workers as ``"threads"``, ``"processes"`` (the calling script needs the ``if __name__ == "__main__"``
             guard) or ``"auto"`` (processes where there are enough files).
+        modality: Which DICOM images are taken, such as ``"CT"`` or ``"CT,PT"``; ``"any"`` takes all.
     """
 
     batch_size: int | None = None
@@ -162,6 +166,7 @@ class PredictOptions:
     overwrite: bool = False
     workers: int | None = None
     pool: Pool = "threads"
+    modality: str = "CT"
 
     def __post_init__(self) -> None:
         """Check.

@@ -18,7 +18,8 @@ from ctfast.batch.cells import safe_cell
 from ctfast.batch.limits import bytes_per_file
 from ctfast.batch.progress import Progress, no_progress
 from ctfast.batch.workers import use_processes
-from ctfast.files import Limits
+from ctfast.files import Ignored, Limits
+from ctfast.files.asked import mixed_orientation
 from ctfast.model.commands.options import PredictOptions
 from ctfast.model.data.reading import Reading, read_all
 from ctfast.model.prediction.batching import PredictionReport, PredictionStream
@@ -39,7 +40,7 @@ class PredictionPlan:
         table: Of the predictions.
         tasks: Every file that was asked about.
         todo: Those whose rows are missing or out of date.
-        ignored: Files in the input folders that are no images.
+        left_out: Paths in the input folders that are no images.
         options: How.
         started: ``time.perf_counter()`` when planning began.
     """
@@ -48,7 +49,7 @@ class PredictionPlan:
     table: PredictionTable
     tasks: list[PredictionTask]
     todo: list[PredictionTask]
-    ignored: int
+    left_out: tuple[Ignored, ...]
     options: PredictOptions
     started: float
 
@@ -92,12 +93,12 @@ def plan_predictions(
     options = replace(options or PredictOptions(), **fields)
     paths = [inputs] if isinstance(inputs, (str, Path)) else list(inputs)
     pictures = None if options.explain_dir is None else Path(options.explain_dir)
-    tasks, ignored = find_tasks(paths, Path(csv), pictures)
+    tasks, left_out = find_tasks(paths, Path(csv), pictures)
     trained = _loaded(run)
     table = PredictionTable(Path(csv), trained.classes, trained.hash)
     finished = set() if options.overwrite else finished_files(table, tasks, resume=options.resume)
     todo = [task for task in tasks if safe_cell(task.path) not in finished]
-    return PredictionPlan(trained, table, tasks, todo, ignored, options, start)
+    return PredictionPlan(trained, table, tasks, todo, left_out, options, start)
 
 
 def _loaded(run: str | Path | TrainedModel) -> TrainedModel:
@@ -121,7 +122,7 @@ def execute(plan: PredictionPlan, *, progress: Progress = no_progress) -> Predic
         trained.hash,
         trained.classes,
         done_before=len(plan.tasks) - len(plan.todo),
-        ignored=plan.ignored,
+        left_out=list(plan.left_out),
         explained=explained,
     )
     plan.table.start(None if options.overwrite else {safe_cell(task.path) for task in plan.todo})
@@ -131,12 +132,14 @@ def execute(plan: PredictionPlan, *, progress: Progress = no_progress) -> Predic
         explain=None if explained is None else options.method,
     )
     workers = options.workers or get_num_threads()
-    reading = Reading(trained.preprocessing, options.units, Limits(max_bytes=bytes_per_file(workers)))
+    reading = Reading(trained.preprocessing, options.units, Limits(max_bytes=bytes_per_file(workers)), options.modality)
     processes = use_processes(len(plan.todo), workers, options.pool)
     reads = read_all((task.path for task in plan.todo), reading, workers, processes=processes)
     with plan.table.appending() as append, closing(cast(Any, reads)):
         PredictionStream(predictor, append, report, progress, plan.started).run(plan.todo, reads)
     plan.table.sort([safe_cell(task.path) for task in plan.tasks])
     report.notes += predictor.notes
+    if mixed := mixed_orientation(report.seen_from):
+        report.notes.append(mixed)
     report.seconds = time.perf_counter() - plan.started
     return report

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from ctfast.batch.lines import print_line
 from ctfast.batch.notice import NOT_A_DEVICE
+from ctfast.files.find import by_reason
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -132,6 +133,8 @@ def print_set(dataset: Dataset, training: int, held_out: int, console: Console) 
     counts = ", ".join(f"{number} {name}" for name, number in dataset.class_counts().items())
     split = f"{training} to train on, {held_out} held out"
     print_line(f"{len(dataset)} slices ({counts}): {split}; all slices of a patient stay on one side", console)
+    if dataset.left_out:
+        print_line(f"left out: {by_reason(dataset.left_out)}", console)
     for warning in dataset.warnings:
         print_line(f"warning: {warning}", console)
 
@@ -172,6 +175,8 @@ def print_predictions(report: PredictionReport, console: Console) -> None:
         f"{report.first_seconds:.1f} s; model {report.model}",
         console,
     )
+    if report.left_out:
+        print_line(f"left out: {by_reason(report.left_out)}", console)
     for name in report.classes:
         if report.images:
             print_line(f"  {report.counts.get(name, 0):>6}  {name}", console)

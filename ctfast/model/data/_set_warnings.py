@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from ctfast.files import Unread
+from ctfast.files.asked import mixed_orientation
 from ctfast.model.data.decoding import Decoded
 from ctfast.model.data.labels import Sample, listed
 from ctfast.model.data.preprocessing import Preprocessing
@@ -11,7 +14,7 @@ from ctfast.model.data.preprocessing import Preprocessing
 def reading_warnings(
     good: list[tuple[Sample, Decoded]], unread: tuple[Unread, ...], preprocessing: Preprocessing
 ) -> list[str]:
-    """Files that can't be read, values that may not be HU, other sizes and aspect ratios."""
+    """Files that can't be read, values that may not be HU, mixed orientation, other sizes and aspect ratios."""
     warnings = []
     if unread:
         why = "; ".join(f"{u.name}: {u.reason}" for u in unread[:3])
@@ -22,6 +25,8 @@ def reading_warnings(
             f"{listed(doubtful)} do not say that their values are HU, but the pipeline windows HU; "
             "units='hu' (--units hu) confirms that they are"
         )
+    if mixed := mixed_orientation(Counter(d.in_plane for _, d in good)):
+        warnings.append(mixed)
     shapes = sorted({d.shape for _, d in good})
     rows, columns = preprocessing.image_size
     if len(shapes) > 1:

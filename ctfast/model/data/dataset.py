@@ -20,6 +20,7 @@ from ctfast.batch.limits import bytes_per_file
 from ctfast.batch.progress import Progress, no_progress
 from ctfast.errors import ArgumentError, ShapeError, UsageError
 from ctfast.files import Limits, Unread
+from ctfast.files.find import by_reason
 from ctfast.model.data._grouping import group_slices, leakage_warnings
 from ctfast.model.data._set_warnings import patient_warnings, reading_warnings
 from ctfast.model.data.decoding import Decoded, decode_all
@@ -50,6 +51,7 @@ class Dataset:
         hu_shares: ``(N, 120)`` float32: share of all pixels in each 10 HU from -200 to 1000, at full resolution, for
             the baseline; None where values are not HU.
         unread: Files that could not be read, and why.
+        left_out: Paths in the input folders that are no images or not asked for, and why.
     """
 
     images: NDArray[np.uint16]
@@ -62,6 +64,7 @@ class Dataset:
     hashes: tuple[str, ...] = ()
     hu_shares: NDArray[np.float32] | None = None
     unread: tuple[Unread, ...] = field(default=())
+    left_out: tuple[Unread, ...] = field(default=())
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -150,6 +153,7 @@ def load_dataset(
     classes: Sequence[str] | None = None,
     workers: int | None = None,
     pool: Pool = "threads",
+    modality: str = "CT",
     cache: str | Path | None = None,
     memory: int | None = None,
     progress: Progress = no_progress,
@@ -168,10 +172,13 @@ def load_dataset(
         workers: Files at work at once; default: the threads ctfast may use.
         pool: Workers as ``"threads"``, ``"processes"`` (the calling script needs the ``if __name__ == "__main__"``
             guard; they survive decoders that crash) or ``"auto"`` (processes for sets of many files).
+        modality: Which DICOM images are taken, such as ``"CT"`` or ``"CT,PT"``; ``"any"`` takes all. Files that do not
+            name their modality are always taken.
         cache: Folder for sets that are too large for memory; default: ``ctfast/datasets`` in the user's cache folder.
         memory: Bytes that the images may take before they go to the cache; default: a quarter of what is free.
         progress: Called after each file.
 
+    Files that are left out are listed in ``left_out``.
     Files that cannot be read are listed in ``unread`` and named in ``warnings``; the set is made of the others.
 
     Raises:
@@ -183,11 +190,11 @@ def load_dataset(
     check_choice("pool", pool, POOLS, ArgumentError)
     preprocessing = preprocessing or Preprocessing()
     samples = find_samples(path, labels=labels, column=column, groups=groups, classes=classes)
-    store = Cache(samples.items, preprocessing, units, cache, memory)
+    store = Cache(samples.items, preprocessing, units, modality, cache, memory)
     kept = store.find()
     if kept is None:
         workers = workers or get_num_threads()
-        reading = Reading(preprocessing, units, Limits(max_bytes=bytes_per_file(workers)))
+        reading = Reading(preprocessing, units, Limits(max_bytes=bytes_per_file(workers)), modality)
         kept = store.fill(decode_all(samples.items, reading, workers, pool), progress)
     images, decoded = kept
     return _assemble(samples, preprocessing, images, decoded, fixed_classes=classes is not None)
@@ -201,8 +208,14 @@ def _assemble(
     *,
     fixed_classes: bool,
 ) -> Dataset:
-    good = [(s, d) for s, d in zip(samples.items, decoded) if not d.error]
+    good = [(s, d) for s, d in zip(samples.items, decoded) if not (d.error or d.left_out)]
     unread = tuple(Unread(s.name, d.error) for s, d in zip(samples.items, decoded) if d.error)
+    left_out = (
+        *(Unread(str(item.path), item.reason) for item in samples.ignored),
+        *(Unread(s.name, d.left_out) for s, d in zip(samples.items, decoded) if d.left_out),
+    )
+    if not (good or unread):
+        raise UsageError(f"no slice is left; left out: {by_reason(left_out)}")
     if not good:
         raise UsageError(f"none of {len(unread)} slices can be read; the first: {unread[0].name}: {unread[0].reason}")
     files = tuple(name for s, d in good for name in d.names(s.name))
@@ -211,7 +224,7 @@ def _assemble(
     each = [UNKNOWN if s.label is None else number[s.label] for s, d in good for _ in d.hashes]
     labels = np.array(each, np.int32)
     if not fixed_classes:
-        _refuse_lost_classes(labels, samples.classes, unread)
+        _refuse_lost_classes(labels, samples.classes, (*unread, *left_out))
     keys = [_patient(s, d) for s, d in good for _ in d.hashes]
     shares = [d.hu_shares for _, d in good]
     warnings = [
@@ -231,6 +244,7 @@ def _assemble(
         hashes=hashes,
         hu_shares=None if any(s is None for s in shares) else np.concatenate([s for s in shares if s is not None]),
         unread=unread,
+        left_out=left_out,
     )
 
 
@@ -245,10 +259,11 @@ def _patient(sample: Sample, decoded: Decoded) -> str:
     return f"study {decoded.study}" if decoded.study else f"file {sample.name}"
 
 
-def _refuse_lost_classes(labels: NDArray[np.int32], classes: tuple[str, ...], unread: tuple[Unread, ...]) -> None:
+def _refuse_lost_classes(labels: NDArray[np.int32], classes: tuple[str, ...], lost_files: tuple[Unread, ...]) -> None:
     lost = [name for k, name in enumerate(classes) if not (labels == k).any()]
     if lost:
         raise UsageError(
             f"no readable slice of {', '.join(map(repr, lost))} is left: "
-            f"{listed([u.name for u in unread])} can't be read, the first because: {unread[0].reason}"
+            f"{listed([u.name for u in lost_files])} can't be read or are left out, the first because: "
+            f"{lost_files[0].reason}"
         )

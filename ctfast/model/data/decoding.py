@@ -17,6 +17,7 @@ from ctfast.batch.workers import DIED, bounded_map, use_processes
 from ctfast.dispatch.arrays import known_axes
 from ctfast.errors import CTFastError
 from ctfast.files import Image, Limits, read_image
+from ctfast.files.asked import LeftOutError, in_plane
 from ctfast.model.data.labels import Sample
 from ctfast.model.data.reading import Reading, no_frames
 from ctfast.pipeline import Pipeline, Step
@@ -34,19 +35,23 @@ class Decoded:
     Attributes:
         hashes: Of each frame's 16-bit image.
         error: Why it could not be read; empty otherwise.
+        left_out: Why it is not asked for; empty otherwise.
         shape: Rows and columns in the file.
         trusted: Whether the values are what the pipeline expects.
         several: Whether the file holds a stack.
+        in_plane: Letters that columns and rows run to in the patient.
         hu_shares: ``(frames, HU_BINS)``, None where values are not HU.
     """
 
     hashes: tuple[str, ...] = ()
     error: str = ""
+    left_out: str = ""
     patient: str = ""
     study: str = ""
     shape: tuple[int, int] = (0, 0)
     trusted: bool = True
     several: bool = False
+    in_plane: str = ""
     hu_shares: NDArray[np.float32] | None = field(default=None, compare=False)
 
     @classmethod
@@ -80,7 +85,7 @@ def decode(sample: Sample, reading: Reading) -> Frames:
     reasons = []
     for path in sample.paths:
         try:
-            frames, image = preprocessing.read(path, units=reading.units, limits=limits)
+            frames, image = reading.read(path)
             meta = _identity(image)
             for other in sample.paths:
                 if other != path and "patient_id" not in meta:
@@ -93,9 +98,12 @@ def decode(sample: Sample, reading: Reading) -> Frames:
                 shape=(height, width),
                 trusted=preprocessing.trusts(image),
                 several=image.pixels.ndim == 3,
+                in_plane=in_plane(image.meta.get("orientation"), image.meta.get("turned")),
                 hu_shares=hu_shares(image.pixels, image.padding_range) if image.units == "hu" else None,
             )
             return frames, decoded
+        except LeftOutError as error:
+            return no_frames(reading), Decoded(left_out=str(error))
         except Exception as error:  # whatever a decoder raises; the next file of the same slice may be whole
             reasons.append(reason(error, path))
     return no_frames(reading), Decoded(error="; ".join(reasons))

@@ -19,6 +19,7 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "classes": dataset.class_counts(),
         "groups": len(np.unique(dataset.groups)),
         "unread": [{"file": u.name, "reason": u.reason} for u in dataset.unread],
+        "left_out": [{"file": u.name, "reason": u.reason} for u in dataset.left_out],
         "warnings": list(dataset.warnings),
         "preprocessing": dataset.preprocessing.hash,
     }

@@ -52,6 +52,7 @@ class Cache:
         samples: Sequence[Sample],
         preprocessing: Preprocessing,
         units: UnitsChoice,
+        modality: str,
         folder: str | Path | None,
         memory: int | None,
     ) -> None:
@@ -60,7 +61,7 @@ class Cache:
         self.shape = (*preprocessing.image_size, *((3,) if preprocessing.channels == 3 else ()))
         self.count = len(samples)
         name, key = hashlib.sha256(), hashlib.sha256()
-        for text in (str(FORMAT), preprocessing.hash, units):
+        for text in (str(FORMAT), preprocessing.hash, units, modality):
             name.update(f"{text}\0".encode())
         for sample in samples:
             for path in sample.paths:

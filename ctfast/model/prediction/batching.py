@@ -6,7 +6,7 @@ A file's rows are written only when all of them are known, so that a killed run 
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ctfast.batch.cells import safe_cell
 from ctfast.batch.progress import Progress
+from ctfast.files import Ignored
 from ctfast.model.data.reading import Read
 from ctfast.model.prediction.predictions_csv import class_cells, stamp_cells
 from ctfast.model.prediction.resume import PredictionTask
@@ -36,9 +37,10 @@ class PredictionReport:
         ok: Files that were predicted.
         failed: Files that could not be read.
         done_before: Files that an earlier run had predicted with the same model.
-        ignored: Files in the input folders that are no images.
+        left_out: Paths in the input folders that are no images, or not asked for; the latter have rows in the table.
         images: Predictions of this run.
         not_trusted: Files whose values are not known to be what the preprocessing expects (HU).
+        seen_from: Files by the directions of their columns and rows in the patient; see ``mixed_orientation``.
         counts: Images of this run by predicted class.
         failures: File and reason.
         notes: What the user should know.
@@ -53,15 +55,21 @@ class PredictionReport:
     ok: int = 0
     failed: int = 0
     done_before: int = 0
-    ignored: int = 0
+    left_out: list[Ignored] = field(default_factory=list)
     images: int = 0
     not_trusted: int = 0
+    seen_from: Counter[str] = field(default_factory=Counter)
     counts: dict[str, int] = field(default_factory=dict)
     failures: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     explained: Path | None = None
     seconds: float = 0.0
     first_seconds: float = 0.0
+
+    @property
+    def ignored(self) -> int:
+        """How many paths were left out."""
+        return len(self.left_out)
 
 
 @dataclass(eq=False)
@@ -169,8 +177,9 @@ class PredictionStream:
     def _rows(self, pending: PendingFile) -> list[list[str]]:
         read, model = pending.read, self._report.model
         name, last = safe_cell(pending.task.path), [read.units, *stamp_cells(read.stamp)]
-        if read.error:
-            return [[name, "", *("" for _ in self._class_cells), model, safe_cell(read.error), "", "", *last]]
+        error = f"left out: {read.left_out}" if read.left_out else read.error
+        if error:
+            return [[name, "", *("" for _ in self._class_cells), model, safe_cell(error), "", "", *last]]
         frames = str(len(read.frames)) if read.several else ""
         return [
             [
@@ -188,6 +197,9 @@ class PredictionStream:
 
     def _count(self, pending: PendingFile) -> None:
         report, read = self._report, pending.read
+        if read.left_out:
+            report.left_out.append(Ignored(Path(pending.task.path), read.left_out))
+            return
         if read.error:
             report.failed += 1
             report.failures.append((pending.task.path, read.error))
@@ -195,6 +207,7 @@ class PredictionStream:
         report.ok += 1
         report.images += len(pending.probabilities)
         report.not_trusted += not read.trusted
+        report.seen_from[read.in_plane] += 1
         for p in pending.probabilities:
             name = report.classes[int(p.argmax())]
             report.counts[name] = report.counts.get(name, 0) + 1

@@ -12,7 +12,7 @@ from pathlib import Path
 from ctfast.batch.cells import safe_cell
 from ctfast.batch.stamp import unchanged
 from ctfast.errors import UsageError
-from ctfast.files import find_images
+from ctfast.files import Ignored, find_images
 from ctfast.model.prediction.predictions_csv import PredictionTable, Record
 
 
@@ -35,8 +35,10 @@ class PredictionTask:
         return self.picture.with_name(f"{self.picture.stem}.{frame:04d}.png")
 
 
-def find_tasks(inputs: Sequence[str | Path], csv: Path, explain_dir: Path | None) -> tuple[list[PredictionTask], int]:
-    """The files and the names of their pictures, and how many files were ignored.
+def find_tasks(
+    inputs: Sequence[str | Path], csv: Path, explain_dir: Path | None
+) -> tuple[list[PredictionTask], tuple[Ignored, ...]]:
+    """The files and the names of their pictures, and what was left out.
 
     Raises:
         UsageError: No images, or an output that would replace an input or another output.
@@ -59,7 +61,7 @@ def find_tasks(inputs: Sequence[str | Path], csv: Path, explain_dir: Path | None
                     "--csv and --explain"
                 )
         tasks.append(PredictionTask(str(item.path), picture))
-    return tasks, len(images.ignored)
+    return tasks, images.ignored
 
 
 def finished_files(table: PredictionTable, tasks: Sequence[PredictionTask], *, resume: bool) -> set[str]:
