@@ -21,7 +21,8 @@ def check_modality(modality: object, asked: str) -> None:
     Raises:
         LeftOutError: with the way to take it.
     """
-    if asked != "any" and modality and modality not in asked.split(","):
+    words = asked.upper().split(",")
+    if words != ["ANY"] and modality and str(modality).upper() not in words:
         raise LeftOutError(f"modality {modality}, not {asked} (--modality {modality} takes it)")
 
 

@@ -34,6 +34,7 @@ from ctfast.files import _dicom_padding as pad
 from ctfast.files import _dicom_pixels as bits
 from ctfast.files import _dicom_rescale as modality
 from ctfast.files._convert import count_nonfinite, put
+from ctfast.files._dicom_faults import harmless_faults
 from ctfast.files._dicom_geometry import geometry, spacing
 from ctfast.files._dicom_meta import collect, wanted
 from ctfast.files._dicom_scan import scan
@@ -80,6 +81,8 @@ def read_dicom(request: Request) -> Image:
     if source:
         meta["spacing_from"] = source
     image = Image(pixels, units, path, "dicom", _in_units(padding, lay, rescales, inverted), size, meta, affine)
+    for fault in harmless_faults(ds):
+        image = replace(image, meta=image.noted(fault))
     return _noted(image, request.units)
 
 

@@ -77,6 +77,8 @@ def read_nifti(request: Request) -> Image:
         "rescale_intercept": intercept,
     }
     meta.update(count_nonfinite(pixels))
+    if request.head.startswith(b"\x1f\x8b") and not path.name.lower().endswith(".gz"):
+        meta["notes"] = "compressed by gzip, which its name does not say"
     spacing = None
     if geometry is not None:
         spacing, meta["slice_spacing"] = geometry.spacing[1:], geometry.spacing[0]

@@ -27,7 +27,18 @@ from ctfast.files import read_image, write_image
 from ctfast.results import Histogram, PipelineResult, Summary
 from ctfast.runner.planning import Settings, Task
 from ctfast.runner.volume import process_any
-from ctfast.runner.work import Loaded, Outcome, carry_on, compute, empty_row, failed, load, minds_padding, run_pipeline, store
+from ctfast.runner.work import (
+    Loaded,
+    Outcome,
+    carry_on,
+    compute,
+    empty_row,
+    failed,
+    load,
+    minds_padding,
+    run_pipeline,
+    store,
+)
 
 _MOST_FILES: Final = 32
 _MOST_BYTES: Final = 24 << 20

@@ -168,9 +168,7 @@ def minds_padding(image: Image, settings: Settings) -> bool:
     return padding is not None and held_pixels(image.pixels, padding, settings.pipeline.steps) is not None
 
 
-def run_pipeline(
-    pixels: np.ndarray, settings: Settings, padding: tuple[float, float] | None = None
-) -> PipelineResult:
+def run_pipeline(pixels: np.ndarray, settings: Settings, padding: tuple[float, float] | None = None) -> PipelineResult:
     """Run the pipeline over ``(H, W)`` or ``(frames, H, W)``, however narrow."""
     with known_axes():
         return settings.pipeline.run(pixels, backend=settings.backend, padding=padding)
