@@ -109,19 +109,21 @@ def _done(image: NDArray[Any], steps: Sequence[Step], backend_name: str | None) 
 
 
 def _statistic(step: Step, image: NDArray[Any], held: NDArray[np.bool_], backend_name: str | None) -> Any:
-    """Of the data of each image, which lie in a row for that."""
-    frames = zip(image.reshape(-1, *image.shape[-2:]), held.reshape(-1, *image.shape[-2:]))
-    rows = [frame[data] for frame, data in frames]
-    params = dict(step.params)
+    """Of the data of each image or volume, which lie in a row for that."""
+    together = step.spec.axes(step.params)
+    if image.ndim < together:
+        return statistic(step.operation, image, step.params, backend_name=backend_name)  # which refuses it
+    lead, one = image.shape[:-together], (-1, *image.shape[-together:])
+    rows = [pixels[data] for pixels, data in zip(image.reshape(one), held.reshape(one))]
+    params = {**step.params, "axes": 2}
     if needs_all_pixels(step.operation, params):
         ends = [end for row in rows if row.size for end in (row.min(), row.max())]
         if ends and np.isfinite(ends).all():
             params["value_range"] = (min(ends), max(ends))
-    lead, nothing = image.shape[:-2], np.full(1, np.nan, np.float32)
-    one = (1, 1, -1) if lead else (1, -1)
+    nothing, shape = np.full(1, np.nan, np.float32), (1, 1, -1) if lead else (1, -1)
     with known_axes():
         parts = [
-            statistic(step.operation, (row if row.size else nothing).reshape(one), params, backend_name=backend_name)
+            statistic(step.operation, (row if row.size else nothing).reshape(shape), params, backend_name=backend_name)
             for row in rows
         ]
     return joined(parts, lead) if lead else parts[0]

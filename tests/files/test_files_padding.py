@@ -47,6 +47,13 @@ def test_statistics_leave_it_out(value: int) -> None:
     np.testing.assert_array_equal(result.histogram.counts, [np.histogram(k, 256, ends)[0] for k in kept])
 
 
+def test_statistics_of_volumes_leave_it_out() -> None:
+    pipeline = Pipeline([Step("summary", axes=3, percentiles=(50,)), Step("normalize", axes=3)])
+    result, data = pipeline.run(padded(-2000), padding=-2000), DATA[~OUTSIDE]
+    assert (result.summary.count, result.summary.mean) == (data.size, pytest.approx(data.mean()))
+    np.testing.assert_array_equal(result.image[~OUTSIDE], Pipeline([Step("normalize")])(data[None])[0])
+
+
 @pytest.mark.parametrize("value", [-2000, 3000])
 @pytest.mark.parametrize(
     "step", [Step("normalize"), Step("standardize"), Step("normalize", percentiles=(2, 98)), Step("clahe")], ids=str
