@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test lint types format bench docs wheel fuzz clean
+.PHONY: demo test lint types format bench compat docs wheel fuzz clean
 
 demo: $(VENV)/.demo
 	rm -rf demo-output
@@ -62,6 +62,10 @@ wheel:
 	mkdir .venv-wheel/tests && cp -r $(CORE:%=tests/%) .venv-wheel/tests
 	touch .venv-wheel/pytest.ini # so that no setting of ours puts the sources before what is installed
 	cd .venv-wheel && bin/python -m pytest --import-mode=importlib -q tests
+
+# The peers' own tests with our drop-ins in place; see tests/compat/peers.py.
+compat: $(VENV)/.dev
+	$(BIN)/python tests/compat/peers.py
 
 clean:
 	rm -rf $(VENV) .venv-wheel build demo-output

@@ -53,6 +53,7 @@ FORBIDDEN = {
     "ctfast/model": (HEAVY - {"jax", "flax", "optax", "matplotlib", "scipy"})
     | FORMATS
     | {"ctkernels.gpu", "ctfast.cli", "ctfast.runner"},
+    "ctfast/compat": (HEAVY - {"scipy", "cv2", "skimage"}) | ROOMS | {"ctkernels.gpu", "ctkernels.reference"},
     "ctfast/embed": ROOMS | {"cupy", "matplotlib"},
     "ctfast/tools": (HEAVY - {"matplotlib"}) | {"ctfast.cli", "ctfast.model", "ctfast.analysis"},
     "ctfast/cli": HEAVY | FORMATS | {"numpy", "ctkernels"},

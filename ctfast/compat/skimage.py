@@ -1,0 +1,232 @@
+"""Drop-ins for scikit-image: its signatures, defaults, dtypes, errors and values.
+
+Everything else is scikit-image's own.
+
+| function | our kernel serves | values |
+|---|---|---|
+| exposure.equalize_adapthist | images and volumes, gray or colour, floats or whole numbers | the same bits |
+| exposure.rescale_intensity | float32 to float32 with two numbers or "image" as range | 1e-6 of the range |
+| exposure.histogram | uint8, int16, uint16, float32, float64, of any shape; range "image" | the same |
+| exposure.match_histograms | int16 (by scikit-image's way for uint16) | 1e-9 of the values |
+| filters.median | what our ``scipy_ndimage.median_filter`` serves | the same |
+| filters.gaussian | what our ``scipy_ndimage.gaussian_filter`` serves, no channels | 2e-6 of the largest |
+
+``ctfast.compat.calls()`` tells who served.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage import exposure, filters
+from skimage.color.adapt_rgb import adapt_rgb, hsv_value
+from skimage.util import img_as_float, img_as_uint
+
+from ctfast.compat import scipy_ndimage
+from ctfast.compat._calls import ours, theirs
+from ctfast.dispatch.call import call
+from ctfast.dispatch.statistics import statistic
+from ctfast.memory import empty
+from ctkernels.cpu import equalize_adapthist as kernels
+
+_ORIGINALS: Final = {
+    name: getattr(exposure if name != "median" and name != "gaussian" else filters, name)
+    for name in ("equalize_adapthist", "rescale_intensity", "histogram", "match_histograms", "median", "gaussian")
+}
+HOMES: Final = {
+    "equalize_adapthist": "skimage.exposure",
+    "gaussian": "skimage.filters",
+    "histogram": "skimage.exposure",
+    "match_histograms": "skimage.exposure",
+    "median": "skimage.filters",
+    "rescale_intensity": "skimage.exposure",
+}
+"""Where the original of each is found, and put back by ``patched``."""
+_IMAGES: Final = ("uint8", "int16", "uint16", "float32", "float64")
+
+
+def equalize_adapthist(
+    image: NDArray[Any], kernel_size: Any = None, clip_limit: float = 0.01, nbins: int = 256
+) -> NDArray[Any]:
+    """Contrast-limited adaptive histogram equalisation by ``skimage.exposure.equalize_adapthist``, bit for bit.
+
+    Args:
+        image: ``(H, W)``, ``(D, H, W)``, ``(H, W, 3)`` or ``(H, W, 4)``; floats from -1 to 1.
+        kernel_size: pixels of a block, one number or one an axis; an eighth of each axis by default.
+        clip_limit: share of a block's pixels that a bin may keep.
+        nbins: number of bins.
+
+    Returns:
+        float32 for float32 and float16 images, else float64; 0 to 1.
+    """
+    name, original = "skimage.exposure.equalize_adapthist", _ORIGINALS["equalize_adapthist"]
+    arguments = (image, kernel_size, clip_limit, nbins)
+    if not isinstance(image, np.ndarray) or not _known_blocks(image, kernel_size, clip_limit, nbins):
+        return theirs(name, original, *arguments)
+    with warnings.catch_warnings():  # what the original warns of, it warns of
+        warnings.simplefilter("error")
+        try:
+            result = adapt_rgb(hsv_value)(_equalized)(image, kernel_size, clip_limit, nbins)
+        except (ValueError, TypeError, Warning):
+            result = None
+    if result is None:
+        return theirs(name, original, *arguments)
+    ours(name)
+    return result
+
+
+def _known_blocks(image: NDArray[Any], kernel_size: Any, clip_limit: Any, nbins: Any) -> bool:
+    if image.ndim not in (2, 3) or image.size == 0 or image.dtype.name not in (*_IMAGES, "bool", "int32", "uint32"):
+        return False
+    if type(nbins) is not int or not 1 <= nbins <= kernels.GRAYS or not math.isfinite(clip_limit):
+        return False
+    sizes = kernel_size if isinstance(kernel_size, tuple | list) else (kernel_size,)
+    return all(k is None or (isinstance(k, int | float | np.integer) and k >= 1) for k in sizes)
+
+
+def _equalized(image: NDArray[Any], kernel_size: Any, clip_limit: float, nbins: int) -> NDArray[Any]:
+    if kernel_size is None:
+        kernel_size = tuple(max(size // 8, 1) for size in image.shape)
+    sizes = [int(k) for k in np.broadcast_to(kernel_size, (image.ndim,))]
+    lead = (1,) * (3 - image.ndim)
+    pixels = math.prod(sizes)
+    limit = int(np.clip(clip_limit * pixels, 1, None)) if clip_limit > 0.0 else pixels
+    bins = _bins(np.ascontiguousarray(image), nbins).reshape(lead + image.shape)
+    grays = empty(bins.shape, bins.dtype)
+    kernels.equalize(bins, grays, kernel=(*lead, *sizes), clip_limit=limit, nbins=nbins)  # type: ignore[arg-type]
+    dtype = np.dtype(np.float32 if image.dtype == np.float32 else np.float64)
+    low, high = int(grays.min()), int(grays.max())
+    if low == high:
+        return np.full(image.shape, min(low, 1), dtype)
+    out = empty(image.shape, dtype)
+    kernels.rescaled(grays, low, high, out)
+    return out
+
+
+def _bins(image: NDArray[Any], nbins: int) -> NDArray[np.uint16]:
+    """The bin of each pixel: scikit-image's own conversions, done once for each value that there is."""
+    if image.dtype.kind == "f":
+        if not np.abs([image.min(), image.max()]).max() <= 1.0:
+            raise ValueError("floats outside of -1 to 1, or NaN")
+        codes = empty(image.shape, np.dtype(np.uint16))
+        kernels.quantized(image, codes)
+        image = codes
+    elif image.dtype.name not in _IMAGES:
+        image = img_as_uint(image)
+    low, high = int(image.min()), int(image.max())
+    values = np.arange(low, high + 1).astype(image.dtype)
+    grays = np.round(_ORIGINALS["rescale_intensity"](img_as_uint(values), out_range=(0, kernels.GRAYS - 1)))
+    table = grays.astype(np.uint16) // np.uint16(1 + kernels.GRAYS // nbins)
+    out = empty(image.shape, np.dtype(np.uint16))
+    kernels.look_up(image, low, table, out)
+    return out
+
+
+def rescale_intensity(image: NDArray[Any], in_range: Any = "image", out_range: Any = "dtype") -> NDArray[Any]:
+    """Stretch or shrink a range of values, as ``skimage.exposure.rescale_intensity``."""
+    low = high = None
+    if type(image) is np.ndarray and image.dtype == np.float32 and image.ndim and image.size:
+        least, most = float(image.min()), float(image.max())
+        if math.isfinite(least) and math.isfinite(most):
+            low = (least, most) if isinstance(in_range, str) and in_range == "image" else _pair(in_range)
+            whole = isinstance(out_range, str) and out_range == "dtype"
+            high = (0.0 if low and low[0] >= 0 else -1.0, 1.0) if whole else _pair(out_range)
+    if not low or not high or low[0] == low[1]:
+        return theirs("skimage.exposure.rescale_intensity", _ORIGINALS["rescale_intensity"], image, in_range, out_range)
+    ours("skimage.exposure.rescale_intensity")
+    flat = np.ascontiguousarray(image).reshape(1, -1)
+    params = {"in_range": low, "percentiles": None, "value_range": None, "out_range": high}
+    return call("normalize", flat, params).reshape(image.shape)
+
+
+def _pair(given: Any) -> tuple[float, float] | None:
+    """Two rising finite numbers, or None."""
+    if isinstance(given, tuple | list) and len(given) == 2:
+        low, high = float(given[0]), float(given[1])
+        if math.isfinite(low) and math.isfinite(high) and low < high:
+            return low, high
+    return None
+
+
+def histogram(
+    image: NDArray[Any],
+    nbins: int = 256,
+    source_range: str = "image",
+    normalize: bool = False,
+    *,
+    channel_axis: int | None = None,
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Counts and bin centres, as ``skimage.exposure.histogram``: one bin a value for whole numbers."""
+    plain = type(image) is np.ndarray and image.size and image.dtype.name in _IMAGES and channel_axis is None
+    colour = plain and image.ndim == 3 and image.shape[-1] < 4  # the original warns of it
+    if not plain or colour or source_range != "image" or not isinstance(nbins, int | np.integer):
+        options = {"channel_axis": channel_axis}
+        return theirs("skimage.exposure.histogram", _ORIGINALS["histogram"], image, nbins, source_range, normalize,
+                      **options)  # fmt: skip
+    low, high = image.min().item(), image.max().item()
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return theirs("skimage.exposure.histogram", _ORIGINALS["histogram"], image, nbins, source_range, normalize)
+    ours("skimage.exposure.histogram")
+    whole = image.dtype.kind != "f"
+    bins, value_range = (high - low + 1, (low - 0.5, high + 0.5)) if whole else (int(nbins), None)
+    flat = np.ascontiguousarray(image).reshape(1, -1)
+    counts, edges = statistic("histogram", flat, {"bins": bins, "value_range": value_range})
+    counts, centers = counts.reshape(-1), np.arange(low, high + 1) if whole else (edges[:-1] + edges[1:]) / 2.0
+    return (counts / np.sum(counts) if normalize else counts), centers
+
+
+def match_histograms(image: NDArray[Any], reference: NDArray[Any], *, channel_axis: int | None = None) -> NDArray[Any]:
+    """Give an image the cumulative histogram of another, as ``skimage.exposure.match_histograms``."""
+    name, original = "skimage.exposure.match_histograms", _ORIGINALS["match_histograms"]
+    int16 = all(type(x) is np.ndarray and x.dtype == np.int16 for x in (image, reference))
+    if not int16 or channel_axis is not None:
+        return theirs(name, original, image, reference, channel_axis=channel_axis)
+    ours(name)  # counted in bins, which scikit-image does for unsigned numbers only
+    result = original((image ^ -32768).view(np.uint16), (reference ^ -32768).view(np.uint16))
+    result -= 32768
+    return result
+
+
+def median(
+    image: NDArray[Any],
+    footprint: Any = None,
+    out: Any = None,
+    mode: str = "nearest",
+    cval: float = 0.0,
+    behavior: str = "ndimage",
+) -> NDArray[Any]:
+    """Local median, as ``skimage.filters.median``."""
+    if behavior == "rank" or type(image) is not np.ndarray:
+        return theirs("skimage.filters.median", _ORIGINALS["median"], image, footprint, out, mode, cval, behavior)
+    ours("skimage.filters.median")
+    whole = np.ones((3,) * image.ndim, bool) if footprint is None else footprint
+    return scipy_ndimage.median_filter(image, footprint=whole, output=out, mode=mode, cval=cval)
+
+
+def gaussian(
+    image: NDArray[Any],
+    sigma: Any = 1.0,
+    *,
+    mode: str = "nearest",
+    cval: float = 0,
+    preserve_range: bool = False,
+    truncate: float = 4.0,
+    channel_axis: int | None = None,
+    out: Any = None,
+) -> NDArray[Any]:
+    """Gaussian smoothing in floats, as ``skimage.filters.gaussian``."""
+    known = type(image) is np.ndarray and image.dtype.name in _IMAGES and channel_axis is None and out is None
+    if not known or image.shape[-1:] in ((3,), (4,)):
+        options = {"mode": mode, "cval": cval, "preserve_range": preserve_range, "truncate": truncate}
+        return theirs("skimage.filters.gaussian", _ORIGINALS["gaussian"], image, sigma, **options,
+                      channel_axis=channel_axis, out=out)  # fmt: skip
+    ours("skimage.filters.gaussian")
+    if not preserve_range:
+        image = img_as_float(image)
+    elif image.dtype.kind != "f":
+        image = image.astype(np.float64)
+    return scipy_ndimage.gaussian_filter(image, sigma, mode=mode, cval=cval, truncate=truncate)

@@ -1,0 +1,259 @@
+"""Drop-ins against their originals: values, dtypes, errors; who served; and putting them in place for a while."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ctfast.errors import ArgumentError
+
+cv2 = pytest.importorskip("cv2", reason="OpenCV is not installed")
+ndimage = pytest.importorskip("scipy.ndimage", reason="SciPy is not installed")
+exposure = pytest.importorskip("skimage.exposure", reason="scikit-image is not installed")
+filters = pytest.importorskip("skimage.filters", reason="scikit-image is not installed")
+
+from ctfast import compat  # noqa: E402
+from ctfast.compat import cv2 as our_cv2  # noqa: E402
+from ctfast.compat import scipy_ndimage as ours  # noqa: E402
+from ctfast.compat import skimage as our_skimage  # noqa: E402
+
+HU = np.random.default_rng(2).normal(40, 300, (37, 51)).clip(-1024, 3000)
+BYTES = (np.abs(HU) % 200).astype(np.uint8)
+MODES = ("reflect", "mirror", "nearest", "wrap", "constant", "grid-wrap", "grid-mirror")
+
+
+@pytest.fixture(autouse=True)
+def fresh_counts() -> None:
+    from ctfast.compat import _calls
+
+    _calls._OURS.clear()
+    _calls._THEIRS.clear()
+
+
+def served(name: str) -> tuple[int, int]:
+    """Calls that our kernel served, and that the original did."""
+    return tuple(compat.calls()[name])  # type: ignore[return-value]
+
+
+def same(found: Any, expected: Any, close: float = 0.0) -> None:
+    """Equal dtype, and values to ``close`` of the largest; integers to ``close`` itself."""
+    assert found.dtype == expected.dtype
+    largest = 1.0 if expected.dtype.kind in "iub" else max(float(np.abs(expected).max()), 1e-300)
+    np.testing.assert_allclose(found.astype(np.float64), expected.astype(np.float64), rtol=0, atol=close * largest)
+
+
+@pytest.mark.parametrize("dtype", ["int16", "uint8", "uint16", "float32", "float64", "int32", "bool", "int8"])
+@pytest.mark.parametrize("mode", MODES)
+def test_medians_are_scipy_s(dtype: str, mode: str) -> None:
+    x = (HU / 10 if dtype in ("int8", "bool") else np.abs(HU) % 200 if dtype[0] == "u" else HU).astype(dtype)
+    for size in (3, (1, 5), (5, 3)):
+        same(ours.median_filter(x, size, mode=mode), ndimage.median_filter(x, size, mode=mode))
+    same(ours.rank_filter(x, 4, 3, mode=mode), ndimage.rank_filter(x, 4, 3, mode=mode))
+    same(ours.percentile_filter(x, 50, 3, mode=mode), ndimage.percentile_filter(x, 50, 3, mode=mode))
+    for name in ("median_filter", "rank_filter", "percentile_filter"):
+        assert served(f"scipy.ndimage.{name}")[1] == 0
+
+
+@pytest.mark.parametrize(("dtype", "close"), [("float32", 2e-6), ("float64", 1e-12)])
+@pytest.mark.parametrize("mode", MODES)
+def test_gaussians_are_scipy_s(dtype: str, close: float, mode: str) -> None:
+    x = HU.astype(dtype)
+    for options in ({"sigma": 1.5}, {"sigma": (2, 0.7), "cval": 3.0}, {"sigma": 3, "truncate": 2.0}):
+        same(ours.gaussian_filter(x, mode=mode, **options), ndimage.gaussian_filter(x, mode=mode, **options), close)
+    assert served("scipy.ndimage.gaussian_filter") == (3, 0)
+
+
+def test_gaussians_of_integers_are_up_to_two_from_scipy_s_which_cuts_twice() -> None:
+    for dtype in ("int16", "uint8"):
+        x = (HU if dtype == "int16" else BYTES).astype(dtype)
+        apart = ours.gaussian_filter(x, 1.0).astype(int) - ndimage.gaussian_filter(x, 1.0)
+        assert np.abs(apart).max() <= 2
+
+
+def test_stacks_outputs_and_lists() -> None:
+    stack = np.stack([HU, HU[::-1], -HU]).astype(np.float32)
+    same(ours.median_filter(stack, (1, 3, 3)), ndimage.median_filter(stack, (1, 3, 3)))
+    same(ours.median_filter(stack, 3, axes=(1, 2)), ndimage.median_filter(stack, 3, axes=(1, 2)))
+    same(ours.gaussian_filter(stack, (0, 1, 2)), ndimage.gaussian_filter(stack, (0, 1, 2)), 2e-6)
+    out = np.empty_like(stack)
+    assert ours.median_filter(stack, (1, 3, 3), output=out) is out
+    same(out, ndimage.median_filter(stack, (1, 3, 3)))
+    narrow = np.ascontiguousarray(stack[:, :, :3])
+    same(ours.median_filter(narrow, (1, 3, 3)), ndimage.median_filter(narrow, (1, 3, 3)))
+    whole = np.ones((3, 5), bool)
+    same(ours.median_filter(HU, footprint=whole), ndimage.median_filter(HU, footprint=whole))
+    same(ours.median_filter(HU.tolist(), 3), ndimage.median_filter(HU.tolist(), 3))
+    assert served("scipy.ndimage.median_filter")[1] == 0
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda n: n.median_filter(HU, 4),
+        lambda n: n.median_filter(HU, 3, origin=1),
+        lambda n: n.median_filter(HU, footprint=np.eye(3)),
+        lambda n: n.median_filter(np.stack([HU, HU]), 3),
+        lambda n: n.gaussian_filter(HU, 1.0, mode=["reflect", "wrap"]),
+        lambda n: n.median_filter((HU * 1e6).astype(np.int64), 3),
+        lambda n: n.median_filter(HU, 3, output=np.float32),
+        lambda n: n.rank_filter(HU, 1, 3),
+        lambda n: n.percentile_filter(HU, 20, 3),
+        lambda n: n.gaussian_filter(HU, 1.0, order=1),
+        lambda n: n.gaussian_filter(HU, 1.0, radius=2),
+        lambda n: n.gaussian_filter(HU + 1j, 1.0),
+        lambda n: n.gaussian_filter(HU, (0, 1)),
+        lambda n: n.gaussian_filter1d(HU, 1.0, 0),
+        lambda n: n.median_filter(np.empty((0, 4)), 3),
+    ],
+)
+def test_what_we_cannot_serve_scipy_does_and_it_is_counted(call: Callable[[Any], Any]) -> None:
+    np.testing.assert_array_equal(call(ours), call(ndimage))
+    assert [tuple(c) for c in compat.calls().values()] == [(0, 1)]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda n: n.median_filter(HU),
+        lambda n: n.median_filter(HU + 1j, 3),
+        lambda n: n.median_filter(HU, (3, 3, 3)),
+        lambda n: n.median_filter(HU, 3, mode="round"),
+        lambda n: n.rank_filter(HU, 9, 3),
+        lambda n: n.gaussian_filter(HU, (1.0, 2.0, 3.0)),
+        lambda n: n.gaussian_filter(HU, 1.0, axes=(0, 0)),
+    ],
+)
+def test_errors_are_scipy_s(call: Callable[[Any], Any]) -> None:
+    with pytest.raises(Exception) as expected:
+        call(ndimage)
+    with pytest.raises(type(expected.value), match=re.escape(str(expected.value))):
+        call(ours)
+
+
+EQUALIZED = {
+    "int16": HU.astype(np.int16),
+    "uint8": BYTES,
+    "uint16": (np.abs(HU) * 9).astype(np.uint16),
+    "float32": (HU / 4096).astype(np.float32),
+    "float64": HU / 4096,
+    "rgb": np.stack([BYTES, 255 - BYTES, BYTES // 2], axis=-1),
+    "volume": np.random.default_rng(1).random((9, 21, 24)),
+    "two values": (HU > 0).astype(np.uint8),
+    "constant": np.full((20, 24), 7, np.uint8),
+}
+
+
+@pytest.mark.parametrize("x", EQUALIZED.values(), ids=EQUALIZED)
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"kernel_size": 7, "clip_limit": 0.03}, {"nbins": 100, "clip_limit": 0.0}, {"clip_limit": 0.0001}],
+)
+def test_equalize_adapthist_is_scikit_image_s_bit_for_bit(x: np.ndarray, options: dict[str, Any]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        same(our_skimage.equalize_adapthist(x, **options), exposure.equalize_adapthist(x, **options))
+    assert served("skimage.exposure.equalize_adapthist") == (1, 0)
+
+
+def test_equalize_adapthist_refuses_as_scikit_image_does() -> None:
+    for x, options in ((HU, {}), (BYTES, {"kernel_size": (3, 3, 3)})):
+        for function in (exposure.equalize_adapthist, our_skimage.equalize_adapthist):
+            with pytest.raises(ValueError, match=r"between -1 and 1|kernel_size"):
+                function(x, **options)
+
+
+def test_skimage_ranges_histograms_and_filters() -> None:
+    single = HU.astype(np.float32)
+    for x in (single, np.abs(single) / 4000):
+        for options in (
+            {},
+            {"in_range": (-100, 200)},
+            {"out_range": (0, 255)},
+            {"in_range": (0, 1), "out_range": (-3, 9)},
+        ):
+            same(our_skimage.rescale_intensity(x, **options), exposure.rescale_intensity(x, **options), 2e-6)
+    for x in (BYTES, HU.astype(np.int16), single, HU):
+        for options in ({}, {"nbins": 40}, {"normalize": True}):
+            for found, expected in zip(our_skimage.histogram(x, **options), exposure.histogram(x, **options)):
+                same(found, expected)
+    a, b = HU.astype(np.int16), (HU[::-1] * 1.5).astype(np.int16)
+    same(our_skimage.match_histograms(a, b), exposure.match_histograms(a, b), 1e-9)
+    for x in (BYTES, a, single / 4096, HU / 4096):
+        same(our_skimage.median(x), filters.median(x))
+        for options in ({}, {"preserve_range": True}, {"sigma": 2.5, "mode": "reflect"}):
+            same(our_skimage.gaussian(x, **options), filters.gaussian(x, **options), 2e-6)
+    assert all(c.original == 0 for c in compat.calls().values())
+    assert our_skimage.rescale_intensity(BYTES).dtype == np.uint8
+    assert served("skimage.exposure.rescale_intensity") == (8, 1)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "float32", "float64"])
+def test_opencv_filters(dtype: str) -> None:
+    x = BYTES.astype(dtype)
+    colour = np.stack([x, x[::-1], x // 2], axis=-1)
+    for image in (x, colour):
+        for size in (3, 5, 9) if dtype == "uint8" else (3, 5) if dtype != "float64" else ():
+            same(our_cv2.medianBlur(image, size), cv2.medianBlur(image, size))
+        close = 1 if dtype[0] in "ui" else 2e-6
+        for size, sigma in ((0, 1.5), (5, 1.0), (11, 0)):
+            for border in (cv2.BORDER_DEFAULT, cv2.BORDER_REPLICATE, cv2.BORDER_CONSTANT, cv2.BORDER_REFLECT):
+                arguments = (image, (size, size), sigma)
+                expected = cv2.GaussianBlur(*arguments, borderType=border)
+                same(our_cv2.GaussianBlur(*arguments, borderType=border), expected, close)
+    assert all(c.original == 0 for c in compat.calls().values())
+    same(our_cv2.GaussianBlur(x, (5, 3), 1.0), cv2.GaussianBlur(x, (5, 3), 1.0))
+    assert served("cv2.GaussianBlur")[1] == 1
+
+
+def test_opencv_clahe_histogram_and_normalize() -> None:
+    for x in (BYTES, BYTES.astype(np.uint16) * 150):
+        mine, theirs = our_cv2.createCLAHE(3.0, (4, 8)), cv2.createCLAHE(3.0, (4, 8))
+        same(mine.apply(x), theirs.apply(x))
+        mine.setTilesGridSize((2, 3))
+        theirs.setTilesGridSize((2, 3))
+        same(mine.apply(x), theirs.apply(x))
+        for bins, high in ((256, 256), (50, 200), (7, 100)):
+            arguments = ([x], [0], None, [bins], [0, high])
+            found, expected = our_cv2.calcHist(*arguments), cv2.calcHist(*arguments)
+            assert found.shape == expected.shape
+            same(found, expected)
+    for x in (BYTES, BYTES.astype(np.uint16) * 150, HU.astype(np.float32)):
+        expected = cv2.normalize(x, None, 0, 200, cv2.NORM_MINMAX)
+        same(our_cv2.normalize(x, None, 0, 200, cv2.NORM_MINMAX), expected, 1 if x.dtype.kind == "u" else 2e-6)
+    assert served("cv2.calcHist") == (4, 2)
+    same(our_cv2.normalize(HU, None), cv2.normalize(HU, None))
+    assert served("cv2.normalize") == (3, 1)
+
+
+def test_opencv_refuses_what_it_refuses() -> None:
+    for call in (lambda c: c.medianBlur(HU, 3), lambda c: c.medianBlur(BYTES, 4), lambda c: c.createCLAHE().apply(HU)):
+        with pytest.raises(cv2.error):
+            call(our_cv2)
+
+
+def interrupted_work() -> None:
+    """Inside a patch of its own, which an error ends."""
+    with compat.patched("skimage"):
+        assert exposure.equalize_adapthist is our_skimage.equalize_adapthist
+        ndimage.median_filter(HU, 4)  # left to the original, which is no longer at its place
+        raise ZeroDivisionError
+
+
+def test_patched_is_reversible() -> None:
+    before = ndimage.median_filter, exposure.equalize_adapthist, cv2.medianBlur
+    with compat.patched("scipy.ndimage", "cv2"):
+        assert ndimage.median_filter is ours.median_filter
+        assert exposure.equalize_adapthist is before[1]
+        with pytest.raises(ZeroDivisionError):
+            interrupted_work()
+        assert exposure.equalize_adapthist is before[1]
+        assert ndimage.median_filter is ours.median_filter
+    assert (ndimage.median_filter, exposure.equalize_adapthist, cv2.medianBlur) == before
+    for wrong in ((), ("numpy",)):
+        with pytest.raises(ArgumentError, match=r"scipy\.ndimage"), compat.patched(*wrong):
+            pass
