@@ -23,9 +23,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ctfast import ops
 from ctfast.compat._calls import ours, theirs
-from ctfast.dispatch.call import call
-from ctfast.dispatch.statistics import statistic
 
 _ORIGINALS: Final = {
     name: getattr(cv2, name) for name in ("medianBlur", "GaussianBlur", "createCLAHE", "calcHist", "normalize")
@@ -100,8 +99,7 @@ class CLAHE:
         if not gray or shift or not 0 <= limit < math.inf or not (1 <= rows <= 1024 and 1 <= columns <= 1024):
             return theirs("cv2.CLAHE.apply", self._original.apply, src, dst)
         ours("cv2.CLAHE.apply")
-        params = {"clip_limit": limit, "tile_grid": (rows, columns), "nbins": 256 ** src.dtype.itemsize,
-                  "value_range": None}  # fmt: skip
+        params = {"clip_limit": limit, "tile_grid": (rows, columns), "nbins": 256**src.dtype.itemsize}
         return _filtered("clahe", src, params, dst)
 
     def __getattr__(self, name: str) -> Any:
@@ -131,7 +129,7 @@ def calcHist(
             width = (high - low) / bins
             # One bin more: OpenCV's range ends before ``high``, numpy's with it.
             flat = np.ascontiguousarray(image).reshape(1, -1)
-            counts = statistic("histogram", flat, {"bins": bins + 1, "value_range": (low, high + width)}).counts
+            counts = ops.histogram(flat, bins + 1, value_range=(low, high + width)).counts
             return counts[:bins].astype(np.float32).reshape(_COUNTS)
     options = {} if hist is None else {"hist": hist, "accumulate": accumulate}
     return theirs("cv2.calcHist", _ORIGINALS["calcHist"], images, channels, mask, histSize, ranges, **options)
@@ -158,8 +156,7 @@ def normalize(
         if known and (src.dtype.kind == "f" or (low >= 0 and high <= np.iinfo(src.dtype).max)):
             ours("cv2.normalize")
             flat = np.ascontiguousarray(src).reshape(1, -1)
-            params = {"in_range": None, "percentiles": None, "value_range": None, "out_range": (low, high)}
-            result = call("normalize", flat, params, dtype=src.dtype).reshape(src.shape)
+            result = ops.normalize(flat, out_range=(low, high), dtype=src.dtype).reshape(src.shape)
             return _into(result, dst)
     return theirs("cv2.normalize", _ORIGINALS["normalize"], src, dst, alpha, beta, norm_type, dtype, mask)
 
@@ -177,8 +174,8 @@ def _is_picture(src: Any, dtypes: set[str]) -> bool:
 
 def _filtered(name: str, src: NDArray[Any], params: dict[str, Any], dst: Any) -> NDArray[Any]:
     if src.ndim == 2:
-        return _into(call(name, src, params), dst)
-    planes = [call(name, src[..., k], params) for k in range(src.shape[2])]
+        return _into(getattr(ops, name)(src, **params), dst)
+    planes = [getattr(ops, name)(src[..., k], **params) for k in range(src.shape[2])]
     # OpenCV drops a channel axis of one.
     return _into(planes[0] if len(planes) == 1 else np.stack(planes, axis=-1), dst)
 

@@ -25,8 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from ctfast import ops
 from ctfast.compat._calls import ours, theirs
-from ctfast.dispatch.call import call
 
 _ORIGINALS: Final = {
     name: getattr(ndimage, name)
@@ -255,9 +255,9 @@ def _run(name: str, x: NDArray[Any], params: dict[str, Any], output: Any, dtype:
     # One batch of images, so that three or four columns are never taken for channels.
     batch = np.ascontiguousarray(x).reshape(-1, *x.shape[-2:])
     if x.shape[-1] <= 4:
-        result = np.stack([call(name, image, params) for image in batch]).reshape(x.shape)
+        result = np.stack([getattr(ops, name)(image, **params) for image in batch]).reshape(x.shape)
     else:
-        result = call(name, batch, params).reshape(x.shape)
+        result = getattr(ops, name)(batch, **params).reshape(x.shape)
     result = result.astype(dtype, copy=False)
     if not isinstance(output, np.ndarray):
         return result

@@ -26,10 +26,9 @@ from skimage import exposure, filters
 from skimage.color.adapt_rgb import adapt_rgb, hsv_value
 from skimage.util import img_as_float, img_as_uint
 
+from ctfast import ops
 from ctfast.compat import scipy_ndimage
 from ctfast.compat._calls import ours, theirs
-from ctfast.dispatch.call import call
-from ctfast.dispatch.statistics import statistic
 from ctfast.memory import empty
 from ctkernels.cpu import equalize_adapthist as kernels
 
@@ -139,8 +138,7 @@ def rescale_intensity(image: NDArray[Any], in_range: Any = "image", out_range: A
         return theirs("skimage.exposure.rescale_intensity", _ORIGINALS["rescale_intensity"], image, in_range, out_range)
     ours("skimage.exposure.rescale_intensity")
     flat = np.ascontiguousarray(image).reshape(1, -1)
-    params = {"in_range": low, "percentiles": None, "value_range": None, "out_range": high}
-    return call("normalize", flat, params).reshape(image.shape)
+    return ops.normalize(flat, in_range=low, out_range=high).reshape(image.shape)
 
 
 def _pair(given: Any) -> tuple[float, float] | None:
@@ -174,7 +172,7 @@ def histogram(
     whole = image.dtype.kind != "f"
     bins, value_range = (high - low + 1, (low - 0.5, high + 0.5)) if whole else (int(nbins), None)
     flat = np.ascontiguousarray(image).reshape(1, -1)
-    counts, edges = statistic("histogram", flat, {"bins": bins, "value_range": value_range})
+    counts, edges = ops.histogram(flat, bins, value_range=value_range)
     counts, centers = counts.reshape(-1), np.arange(low, high + 1) if whole else (edges[:-1] + edges[1:]) / 2.0
     return (counts / np.sum(counts) if normalize else counts), centers
 
