@@ -83,7 +83,7 @@ class Preprocessing:
         if labels:
             raise ArgumentError(f"the pipeline has {labels[0]}: labels have no mean, so they can't be resized")
         if (volumes := next((s for s in self.pipeline.steps if s.axes == 3), None)) is not None:
-            raise ArgumentError(f"the pipeline has {volumes}: the network sees slices one by one; give two numbers")
+            raise ArgumentError(f"the pipeline has {volumes}: the network sees slices: give two numbers, axes=2")
         mapping = next((s for s in reversed(self.pipeline.steps) if s.spec.chooses_dtype), None)
         if mapping is None or mapping.dtype not in ("uint8", "uint16"):
             raise ArgumentError(
