@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test lint types format bench compat docs wheel fuzz clean
+.PHONY: demo test lint types format bench compat docs wheel fuzz reliability clean
 
 demo: $(VENV)/.demo
 	rm -rf demo-output
@@ -39,6 +39,10 @@ $(VENV)/.dev: $(VENV)/bin/python pyproject.toml
 # Damaged files of every kind, with a new seed each time; a file that breaks something stays in fuzz-found.
 fuzz: $(VENV)/.dev
 	$(BIN)/python -m tests.trust.fuzzing --keep fuzz-found 100000 $$(date +%s)
+
+# Kills, writers at once, faults of the machine, bad files, memory: the table of docs/reliability.md.
+reliability: $(VENV)/.dev
+	$(BIN)/python -m tests.trust.reliability
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m pytest bench --ignore=bench/bench_cnn.py --benchmark-enable --benchmark-only --benchmark-json=bench/results/cpu.json

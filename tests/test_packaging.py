@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import tomllib
 from pathlib import Path
@@ -41,3 +42,14 @@ def test_the_install_page_names_every_extra() -> None:
     page = text("docs/install.md")
     ours = {e for e in PROJECT["optional-dependencies"] if e not in ("dev", "docs") and not e.endswith("-test")}
     assert not {e for e in ours if f"`{e}`" not in page}
+
+
+def test_the_bill_of_materials_is_that_of_pyproject() -> None:
+    spec = importlib.util.spec_from_file_location("sbom", ROOT / "packaging" / "sbom.py")
+    assert spec is not None
+    assert spec.loader is not None
+    sbom = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sbom)
+    assert text("packaging/ctfast.cdx.json") == sbom.text(), "python packaging/sbom.py writes it"
+    named = {component["name"] for component in sbom.bill()["components"]}
+    assert {"numpy", "filelock", "pydicom", "jax"} <= named

@@ -1,0 +1,80 @@
+"""Faults of the machine and writers at the same time: what a run does, and that the same command ends it well after."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from tests.trust.killed import Command, commands, prepare_model, renamed, write_inputs
+
+FAULTS: Final[dict[str, Callable[[], None]]] = {
+    "files may not grow beyond 4 kB (as on a full disk)": lambda: resource.setrlimit(
+        resource.RLIMIT_FSIZE, (4096, 4096)
+    ),
+    "16 open files": lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (16, 16)),
+    "400 MB of address space": lambda: resource.setrlimit(resource.RLIMIT_AS, (400 << 20, 400 << 20)),
+}
+
+
+def fault_ends_well(command: Command, work: Path, number: int) -> str:
+    """One line and exit code 3 (or no trouble at all), no traceback; the same command then ends as an undisturbed one.
+
+    Returns:
+        What it said.
+    """
+    alone, out = work / f"{command.name}-whole", work / f"{command.name}-fault{number}"
+    if not alone.exists():
+        assert command.finish(alone)[0] == 0
+    fault = list(FAULTS.values())[number]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = command.start(out, preexec_fn=fault, **pipes)
+    said = "".join(process.communicate(timeout=300))
+    assert "Traceback" not in said, said[-3000:]
+    assert process.returncode in (0, 3), (process.returncode, said[-3000:])
+    code, said_then = command.finish(out)
+    assert code == 0, said_then[-3000:]
+    assert command.results(out) == renamed(command.results(alone), alone.name, out.name)
+    return said.strip().splitlines()[-1] if process.returncode else ""
+
+
+def closed_output_ends_well(command: Command, work: Path) -> None:
+    """Standard output on a full disk."""
+    with open("/dev/full", "w") as full:
+        process = command.start(work / "full", stdout=full)
+        said = process.communicate(timeout=300)[1]
+    assert "Traceback" not in said, said
+    assert process.returncode in (0, 3), said
+
+
+def writers_at_once(name: str, work: Path, writers: int) -> int:
+    """Calls of one command with inputs of their own that fill one place at the same time, the third one killed.
+
+    Returns:
+        Rows in the end, after the killed one was called again: none may be lost.
+    """
+    if name == "predict":
+        prepare_model(work)
+    folders = [write_inputs(work / "many" / str(k), files=10, seed=k) for k in range(writers)]
+    for folder in folders:
+        for path in folder.rglob("*.tif"):
+            path.rename(path.with_name(f"{folder.name}-{path.name}"))
+    shared, command = work / f"{name}-shared", commands(work)[name]
+
+    def of(folder: Path) -> Command:
+        def words(out: Path) -> list[str]:
+            return [str(folder) if word == str(work / "in") else word for word in command.words(out)]
+
+        return Command(name, words, command.results)
+
+    started = [of(folder).start(shared) for folder in folders]
+    if len(started) > 2:
+        started[2].kill()
+    ends = [process.communicate(timeout=600) and process.returncode for process in started]
+    assert all(code in (0, -9) for code in ends), ends
+    assert of(folders[2 % writers]).finish(shared)[0] == 0
+    if name == "run":
+        return len((shared / "manifest.jsonl").read_text().splitlines())
+    return len(Path(f"{shared}.csv").read_text().splitlines()) - 1
