@@ -124,6 +124,6 @@ def _key_of(text: bytes) -> tuple[bytes, float] | None:
     """Output and time of a line of statistics, by its first words; the counts behind them are not looked at."""
     found = _KEY.match(text)
     line = {"output": json.loads(found[1]), "started": float(found[2])} if found else JsonLines().decode(text)
-    if line is None or "output" not in line:
+    if line is None or not isinstance(line.get("output"), str) or not isinstance(line.get("started", 0.0), float):
         return None
     return _bytes(line["output"]), line.get("started", 0.0)  # the first versions did not note it

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import resource
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from tests.trust.killed import Command, commands, prepare_model, renamed, write_inputs
 
-FAULTS: Final[dict[str, Callable[[], None]]] = {
-    "files may not grow beyond 4 kB (as on a full disk)": lambda: resource.setrlimit(
-        resource.RLIMIT_FSIZE, (4096, 4096)
-    ),
-    "16 open files": lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (16, 16)),
-    "400 MB of address space": lambda: resource.setrlimit(resource.RLIMIT_AS, (400 << 20, 400 << 20)),
+FAULTS: Final = {
+    "files may not grow beyond 4 kB (as on a full disk)": (resource.RLIMIT_FSIZE, 4096),
+    "16 open files": (resource.RLIMIT_NOFILE, 16),
+    "400 MB of address space": (resource.RLIMIT_AS, 400 << 20),
 }
 
 
@@ -28,9 +24,7 @@ def fault_ends_well(command: Command, work: Path, number: int) -> str:
     alone, out = work / f"{command.name}-whole", work / f"{command.name}-fault{number}"
     if not alone.exists():
         assert command.finish(alone)[0] == 0
-    fault = list(FAULTS.values())[number]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    process = command.start(out, preexec_fn=fault, **pipes)
+    process = command.start(out, limit=list(FAULTS.values())[number])
     said = "".join(process.communicate(timeout=300))
     assert "Traceback" not in said, said[-3000:]
     assert process.returncode in (0, 3), (process.returncode, said[-3000:])

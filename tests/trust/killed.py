@@ -6,6 +6,7 @@ import json
 import os
 import random
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -29,6 +30,12 @@ STEPS: Final = (
     "--step", "histogram bins=32 value_range=0,256", "--step", "summary",
 )  # fmt: skip
 
+# Not in the child of a fork, which JAX's threads in this process would not survive.
+_LIMITED: Final = (
+    "import os, resource, sys; resource.setrlimit(int(sys.argv[1]), (int(sys.argv[2]),) * 2); "
+    "os.execv(sys.executable, [sys.executable, '-m', 'ctfast', *sys.argv[3:]])"
+)
+
 
 @dataclass(frozen=True)
 class Command:
@@ -44,9 +51,9 @@ class Command:
     words: Callable[[Path], list[str]]
     results: Callable[[Path], Any]
 
-    def start(self, out: Path, **options: Any) -> subprocess.Popen[str]:
-        """The process, in a group of its own."""
-        command = [sys.executable, "-m", "ctfast", *self.words(out)]
+    def start(self, out: Path, limit: tuple[int, int] | None = None, **options: Any) -> subprocess.Popen[str]:
+        """The process, in a group of its own; ``limit`` is a resource of the system and how much there is of it."""
+        command = [sys.executable, "-c", _LIMITED, *map(str, limit or (resource.RLIMIT_CORE, 0)), *self.words(out)]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
         return subprocess.Popen(command, env=ENVIRONMENT, text=True, start_new_session=True, **pipes)
 
