@@ -10,7 +10,7 @@ import ctfast
 from bench.images import image
 from bench.peers import installed
 
-SHAPE = (16, 96, 128)
+SHAPE = (24, 96, 96)
 
 
 def volume(dtype: str) -> np.ndarray:
