@@ -22,7 +22,8 @@ def apply(task: Task, x: Any, out: Any) -> Any:
     """
     if type(x).__name__ in _TRACED:
         raise ArgumentError(
-            f"a {type(x).__name__} came in, which has no values: inside torch.compile use ctfast.embed.torch_ops"
+            f"a {type(x).__name__} came in, which has no values: call ctfast outside of what torch.compile or vmap "
+            "traces, or keep it out of the graph with torch.compiler.disable"
         )
     if hasattr(x, "affine") and x.ndim == 4 and not getattr(x, "is_batch", False):
         raise ShapeError(
