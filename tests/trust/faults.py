@@ -51,7 +51,7 @@ def writers_at_once(name: str, work: Path, writers: int) -> int:
     """
     if name == "predict":
         prepare_model(work)
-    folders = [write_inputs(work / "many" / str(k), files=10, seed=k) for k in range(writers)]
+    folders = [write_inputs(work / f"many-{name}" / str(k), files=10, seed=k) for k in range(writers)]
     for folder in folders:
         for path in folder.rglob("*.tif"):
             path.rename(path.with_name(f"{folder.name}-{path.name}"))
