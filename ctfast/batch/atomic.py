@@ -38,7 +38,7 @@ def replacing(path: str | Path, mode: str = "w", *, durable: bool = False, **ope
     """A new file that takes the place of ``path`` at the end of the ``with`` block, and vanishes if anything fails.
 
     Args:
-        path: the file; its folder must exist.
+        path: the file; its folder must exist. A device or a pipe is written to as it is.
         mode: ``"w"`` (UTF-8, line ends as written), ``"wb"`` or ``"w+b"`` (for libraries that read back).
         durable: flush to the disk, see above.
         open_options: as for ``open``.
@@ -49,6 +49,11 @@ def replacing(path: str | Path, mode: str = "w", *, durable: bool = False, **ope
     path = Path(path)
     if "b" not in mode:
         open_options = {"encoding": "utf-8", "newline": "", **open_options}
+    if path.exists() and not path.is_file():
+        # A device or a pipe, such as /dev/null, can't be replaced: as root a file would take its place for everybody.
+        with open(path, mode, **open_options) as file:
+            yield file
+        return
     file, temporary = _new_file(path, mode.replace("w", "x"), open_options)
     # Closed before it is renamed, because some file systems say only then that the disk is full; held until after it.
     held = os.dup(file.fileno())
