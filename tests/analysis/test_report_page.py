@@ -11,10 +11,12 @@ import pytest
 
 from ctfast.analysis import Analysis, analyze, write_report, write_single_report
 from ctfast.analysis.flags.rules import RULES
+from ctfast.analysis.pages.text import fact_tables, tiles
 from ctfast.analysis.pages.thumbnails import MOST_PICTURED, chosen_slices
 from ctfast.errors import UsageError
 from ctfast.files import write_image
 from ctfast.pipeline import Pipeline
+from ctfast.tools.synth import write_set
 from tests.analysis.analysis_build import EVIL, body, page_data
 
 
@@ -148,3 +150,17 @@ def test_single_page_of_other_values(tmp_path: Path, rng: np.random.Generator) -
 def test_single_page_needs_one_slice(analysis: Analysis, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="exactly one"):
         write_single_report(analysis, tmp_path / "x.html")
+
+
+def test_slices_are_grouped_by_series(tmp_path: Path) -> None:
+    """Synthetic patients have two slices each, which are a series."""
+    write_set(tmp_path / "set", count=6, size=64)
+    analysis = analyze(tmp_path / "set" / "dicom_dir")
+    assert {(t["name"], t["value"], t["more"]) for t in tiles(analysis)} >= {
+        ("Series", "3", "by Series Instance UID, 2 slices in the largest")
+    }
+    table = next(t for t in fact_tables(analysis) if t["title"] == "Series")
+    assert [n for _, n, _ in table["rows"]] == [2, 2, 2]
+    assert all(str(name).startswith("SE-") for name, _, _ in table["rows"])
+    first = sorted((tmp_path / "set" / "dicom_dir").iterdir())[::2]
+    assert "Series" not in {t["title"] for t in fact_tables(analyze(first))}

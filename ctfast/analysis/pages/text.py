@@ -15,9 +15,9 @@ from ctfast.analysis.scan.tissues import TISSUES
 from ctfast.analysis.wording import CONFIRM_HU, not_hu_because, plural, units_text
 
 _MOST_ROWS: Final = 8
-_COUNTED: Final = {"label": "Classes", "scanner": "Scanners", "kernel": "Reconstruction kernels",
-                   "slice_thickness": "Slice thickness, mm", "rescale_intercept": "Rescale intercepts",
-                   "split": "Splits"}  # fmt: skip
+_COUNTED: Final = {"label": "Classes", "series": "Series", "scanner": "Scanners",
+                   "kernel": "Reconstruction kernels", "slice_thickness": "Slice thickness, mm",
+                   "rescale_intercept": "Rescale intercepts", "split": "Splits"}  # fmt: skip
 
 
 def tiles(analysis: Analysis) -> list[dict[str, str]]:
@@ -54,6 +54,9 @@ def _known_tiles(analysis: Analysis) -> Iterator[tuple[str, str, str]]:
     ages = [age for r in records if isinstance(age := r.facts.get("age"), (int, float))]
     if ages:
         yield "Age", f"{min(ages):g} to {max(ages):g}", "years"
+    series = collection.count("series")
+    if series:
+        yield "Series", f"{len(series):,}", f"by Series Instance UID, {plural(series[0][1], 'slice')} in the largest"
     scanners = collection.count("scanner")
     if scanners:
         yield "Scanners", f"{len(scanners)}", "models"
@@ -75,7 +78,7 @@ def fact_tables(analysis: Analysis) -> list[dict[str, Any]]:
     tables = []
     for fact, title in _COUNTED.items():
         rows = analysis.collection.count(fact)
-        if rows:
+        if rows and (fact != "series" or rows[0][1] > 1):  # one slice of each series: nothing to group
             most = rows[0][1]
             shown = [(name, n, round(100 * n / most, 1)) for name, n in rows[:_MOST_ROWS]]
             tables.append({"title": title, "rows": shown, "more": max(0, len(rows) - _MOST_ROWS)})
