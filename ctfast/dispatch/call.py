@@ -78,6 +78,10 @@ class Prepared(NamedTuple):
     dtype: np.dtype[Any]
     """Of the result."""
     params: Params
+    for_kernel: Params
+    """Those that the kernel takes."""
+    halo: tuple[int, ...]
+    """As far as it looks along each axis that it takes together."""
 
 
 @lru_cache(maxsize=512)
@@ -102,7 +106,9 @@ def _prepared(
             f"{name} with three numbers is computed on the CPU: give backend='cpu' (arrays on a GPU are copied there "
             "and back), or two numbers for the slices one by one"
         )
-    return Prepared(backend.kernel(backend_name, name), wanted, params)
+    return Prepared(
+        backend.kernel(backend_name, name), wanted, params, for_kernel(params), tuple(operation.halo(params))
+    )
 
 
 def prepare(
@@ -184,14 +190,13 @@ def call(
 def _image(name: str, params: Params, dtype: DTypeLike | None, images: Images, chosen: str, out: Any) -> Any:
     batch, shape = images.batch, images.shape
     view = out if out is None or images.device is not None else host_out(out)
-    run, wanted, checked = prepare(
+    run, wanted, _, checked, halo = prepare(
         name, batch.dtype, params, chosen=chosen, dtype=dtype, out=None if view is None else view.dtype
     )
-    check_reach(OPERATIONS[name], checked, shape)
-    if OPERATIONS[name].axes(checked) == 3:
+    check_reach(OPERATIONS[name], halo, shape)
+    if len(halo) == 3:
         whole = OPERATIONS[name].kind != "filter"
         batch = as_tall(images).batch if whole else batch.reshape(-1, *shape[-3:])
-    checked = for_kernel(checked)
     xp: Any = np if images.device is None else transfer.gpu()
     if view is None:
         result = (empty if xp is np else xp.empty)(batch.shape, wanted)

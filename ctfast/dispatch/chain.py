@@ -88,7 +88,7 @@ def check_steps(steps: Sequence[Step], shape: tuple[int, ...]) -> None:
     """
     for number, step in enumerate(steps, 1):
         with naming_step(number, step):
-            check_reach(step.spec, step.params, shape)
+            check_reach(step.spec, step.spec.halo(step.params), shape)
 
 
 def run_steps(image: Any, steps: Sequence[Step], backend_name: str | None) -> PipelineResult:

@@ -270,16 +270,17 @@ CHECKS: Final[Mapping[str, Callable[[str, Any], Any]]] = {
 }
 
 
-def check_reach(operation: Operation, params: Mapping[str, Any], shape: tuple[int, ...]) -> None:
+def check_reach(operation: Operation, halo: tuple[int, ...], shape: tuple[int, ...]) -> None:
     """Refuse what takes three axes together where there are two, and a filter that looks much further than the image.
 
-    The cost of the latter grows with how far it looks, its result does not.
+    ``halo`` is what the operation's own gives for its parameters. The cost of a far look grows, its result does not.
 
     Raises:
         ShapeError: three numbers, or ``axes=3``, for an image ``(H, W)``.
         ArgumentError: further than allowed, unless the environment variable ``CTFAST_ALLOW_LARGE`` is set.
     """
-    halo = operation.halo(params)
+    if len(halo) <= len(shape) and max(halo) <= FREE_REACH:
+        return
     if len(halo) > len(shape) and operation.kind != "filter":
         raise ShapeError(
             f"{operation.name} with axes=3 takes volumes (..., D, H, W), an image of shape {shape} came in: leave "

@@ -39,8 +39,8 @@ def needs_all_pixels(name: str, params: Params) -> bool:
 def _statistic(name: str, params: Params, images: Images, chosen: str, _: Any) -> Any:
     prepared = prepare(name, images.batch.dtype, params, chosen=chosen)
     given = kernel_params(name, images.batch.dtype, prepared.params, images)
-    check_reach(OPERATIONS[name], prepared.params, images.shape)
-    if OPERATIONS[name].axes(prepared.params) == 3:
+    check_reach(OPERATIONS[name], prepared.halo, images.shape)
+    if len(prepared.halo) == 3:
         images = as_tall(images)
     return RESULTS[name](_rows(images, prepared, name, given), given, images)
 
@@ -74,7 +74,7 @@ def _finite_range(images: Images) -> tuple[Any, Any]:
     else:
         # The edges are made on the host, so this one has to wait for the GPU.
         prepared = prepare("summary", batch.dtype, {"percentiles": 50.0}, chosen="gpu")
-        rows = _rows(images, prepared, "summary", for_kernel(prepared.params)).get()
+        rows = _rows(images, prepared, "summary", prepared.for_kernel).get()
         low, high = rows[:, _MIN].min().astype(batch.dtype), rows[:, _MAX].max().astype(batch.dtype)
         finite = bool((rows[:, _COUNT] == batch.shape[1] * batch.shape[2]).all())
     if not finite:
