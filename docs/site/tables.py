@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -9,9 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import typer
 
 import ctfast
+import ctfast.errors
 from ctfast.cli import app
 from ctfast.files.formats import READ, WRITTEN
 from ctfast.presets import PRESETS
@@ -85,6 +88,42 @@ def _help(name: str) -> str:
     return done.stdout.rstrip()
 
 
+def containers() -> str:
+    """What a median and its statistics give back for each kind of array, by running them."""
+    hu = np.arange(6 * 16 * 20, dtype=np.int16).reshape(6, 16, 20)
+    made: dict[str, Callable[[], Any]] = {
+        "numpy": lambda: hu,
+        "numpy.ma": lambda: np.ma.masked_less(hu, 3),
+        "torch": lambda: importlib.import_module("torch").from_numpy(hu),
+        "jax.numpy": lambda: importlib.import_module("jax.numpy").asarray(hu),
+        "xarray": lambda: importlib.import_module("xarray").DataArray(hu, dims=("z", "y", "x")),
+        "dask.array": lambda: importlib.import_module("dask.array").from_array(hu, chunks=(2, 16, 20)),
+        "SimpleITK": lambda: importlib.import_module("SimpleITK").GetImageFromArray(hu),
+        "nibabel": lambda: importlib.import_module("nibabel").Nifti1Image(hu.T, np.eye(4)),
+    }
+    lines = ["| came in | `window(x, ...)` gives | `median_filter(x, 3)` gives |", "|---|---|---|"]
+    for home, make in made.items():
+        try:
+            x = make()
+        except ImportError:
+            lines.append(f"| {home} | not installed here | |")
+            continue
+        cells = (
+            _given(lambda x=x: ctfast.window(x, center=40, width=400)),
+            _given(lambda x=x: ctfast.median_filter(x, 3)),
+        )
+        lines.append(f"| {home} `{type(x).__name__}` | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _given(call: Callable[[], Any]) -> str:
+    try:
+        result = call()
+    except ctfast.errors.CTFastError as error:
+        return f"refused: {str(error).partition(':')[0]}"
+    return f"`{type(result).__name__}`"
+
+
 TABLES: Final[dict[str, Callable[[], str]]] = {
     "presets": presets,
     "formats": formats,
@@ -92,4 +131,5 @@ TABLES: Final[dict[str, Callable[[], str]]] = {
     "toml": toml,
     "gallery": gallery,
     "commands": commands,
+    "containers": containers,
 }
