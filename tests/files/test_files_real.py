@@ -97,7 +97,8 @@ def test_unusual_real_files(awkward: Path, capfd: pytest.CaptureFixture[str]) ->
     assert images["siemens_multiframe.dcm"].pixels.shape == (3, 512, 512)
     assert images["hu_int16_3slices.nii.gz"].pixels.shape == (3, 512, 512)
     assert images["GE_11.dcm"].padding == -1500
-    assert images["ge_int16_deflated.dcm"].padding == -3024
+    assert images["ge_int16_deflated.dcm"].padding == -2048
+    assert "the declared padding -3024 is in no pixel" in str(images["ge_int16_deflated.dcm"].meta["notes"])
 
 
 def test_siim_pairs_are_equal_but_for_fractional_slopes(siim: Path) -> None:
