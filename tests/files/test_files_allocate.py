@@ -182,7 +182,7 @@ def test_no_second_array_where_the_format_allows_it(tmp_path: Path, name: str) -
     read_image(path, allocate=lambda shape, dtype: own)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    the_file_itself = path.stat().st_size if name == "x.dcm" else 0
+    the_file_itself = 0 if name == "x.npy" else path.stat().st_size  # plain ones are read in one go
     assert peak - the_file_itself < pixels.nbytes // 4
 
 

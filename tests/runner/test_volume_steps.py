@@ -10,7 +10,7 @@ import pytest
 
 from ctfast import Pipeline, Step
 from ctfast.errors import ArgumentError, UsageError
-from ctfast.files import read_image, read_series, write_image
+from ctfast.files import Image, read_image, read_series, write_image
 from ctfast.files.formats import written
 from ctfast.results import PipelineResult
 from ctfast.runner import run, volume
@@ -49,10 +49,11 @@ def test_a_series_and_a_volume_file_are_filtered_as_volumes_and_a_slice_is_refus
 
 def test_blocks_of_slices_equal_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pixels = np.random.default_rng(0).normal(0, 300, (40, 12, 17)).astype(np.int16)
+    image = Image(pixels, "hu", Path("in"), "npy")
     task, settings = Task("in", str(tmp_path / "x.npy")), Settings(STEPS, "cpu")
-    whole = volume.compute(pixels, task, settings)
+    whole = volume.compute(image, task, settings)
     monkeypatch.setattr(volume, "_BLOCK_BYTES", 1)
-    blocks = volume.compute(pixels, task, Settings(STEPS, "cpu", max_bytes=1000))
+    blocks = volume.compute(image, task, Settings(STEPS, "cpu", max_bytes=1000))
     assert isinstance(whole, PipelineResult)
     assert_exact(np.asarray(blocks.image), whole.image)
     assert whole.summary is not None
@@ -64,7 +65,7 @@ def test_blocks_of_slices_equal_the_whole(tmp_path: Path, monkeypatch: pytest.Mo
         assert_exact(getattr(blocks.summary, name), getattr(whole.summary, name), name)
     for step in (Step("median_filter", size=(3, 3, 3), mode="wrap"), Step("normalize", axes=3)):
         with pytest.raises(ArgumentError, match="needs the whole volume"):
-            volume.compute(pixels, task, Settings(Pipeline([step]), "cpu", max_bytes=1000))
+            volume.compute(image, task, Settings(Pipeline([step]), "cpu", max_bytes=1000))
 
 
 def test_a_series_taken_as_a_whole_has_one_line_of_statistics(tmp_path: Path) -> None:

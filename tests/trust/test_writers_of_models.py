@@ -71,6 +71,19 @@ def test_eight_writers_and_a_kill_lose_no_row(tmp_path: Path) -> None:
     assert [r["file"] for r in rows_of(path)] == sorted(name for n in range(0, WRITERS, 2) for name in names(n))
 
 
+def test_two_runs_that_did_a_file_right_after_each_other_leave_one_set_of_rows(tmp_path: Path) -> None:
+    table = table_at(tmp_path / "p.csv")
+    table.start(set())
+    frames = [[*row("stack")[:6], str(k), "2", *row("stack")[8:]] for k in (0, 1)]
+    with table.appending() as append:
+        append(*frames)
+        append(*frames)
+        append(row("slice"))
+        append(row("slice"))
+    table.sort(["stack", "slice"])
+    assert [(r["file"], r["frame"]) for r in rows_of(table.path)] == [("stack", "0"), ("stack", "1"), ("slice", "")]
+
+
 def test_a_row_of_another_model_ends_the_run(tmp_path: Path) -> None:
     path = tmp_path / "p.csv"
     first, second = table_at(path), table_at(path, "other")

@@ -13,8 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from itertools import groupby, pairwise
-from operator import itemgetter
+from itertools import pairwise
 from pathlib import Path
 
 from filelock import FileLock
@@ -79,13 +78,25 @@ class PredictionTable:
     def sort(self, files: Sequence[str]) -> None:
         """Rows of other files first, then those of ``files`` in their order; once, where two runs did a file."""
         order = {name: k for k, name in enumerate(files)}
-        by_file = itemgetter("file")
         with self._locked():
-            positions = [order.get(name, -1) for name, _ in groupby(self.records(), by_file)]
+            positions = [order.get(rows[0]["file"], -1) for rows in self._together()]
             if any(after < before or after == before >= 0 for before, after in pairwise(positions)):
-                latest = {name: list(records) for name, records in groupby(self.records(), by_file)}
+                latest = {rows[0]["file"]: rows for rows in self._together()}
                 names = sorted(latest, key=lambda name: order.get(name, -1))
                 self._rewrite(record for name in names for record in latest[name])
+
+    def _together(self) -> Iterator[list[Record]]:
+        """Rows that were appended together: those of one file, each frame once."""
+        rows: list[Record] = []
+        frames: set[str] = set()
+        for record in self.records():
+            if rows and (record["file"] != rows[0]["file"] or record["frame"] in frames):
+                yield rows
+                rows, frames = [], set()
+            rows.append(record)
+            frames.add(record["frame"])
+        if rows:
+            yield rows
 
     def _rewrite(self, records: Iterable[Record]) -> None:
         self._journal.rewrite(list(record.values()) for record in records)
