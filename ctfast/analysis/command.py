@@ -16,12 +16,13 @@ from ctfast.analysis.pages.svg import write_figures
 from ctfast.analysis.pages.thumbnails import chosen_slices
 from ctfast.analysis.scan.analyze import Analysis, analyze
 from ctfast.analysis.wording import plural
-from ctfast.batch.choices import UNITS, UnitsChoice, check_choice
+from ctfast.batch.choices import Dataset, UnitsChoice
 from ctfast.batch.lines import print_line
 from ctfast.batch.progress import Progress, no_progress, progress_bar
 from ctfast.errors import UsageError, missing_extra
 from ctfast.files import Found, find_images
 from ctfast.files.find import by_reason
+from ctfast.files.values import Values
 from ctfast.pipeline import Pipeline
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ def report(
     figures: str | Path | None = None,
     pipeline: Pipeline | None = None,
     units: UnitsChoice = "auto",
+    offset: int = 0,
+    dataset: Dataset = "none",
     workers: int | None = None,
     modality: str = "CT",
     title: str = "CT intensity report",
@@ -72,6 +75,8 @@ def report(
         figures: folder for every figure as PNG, SVG and PDF.
         pipeline: whose steps are shown; default: the preset ``mediastinum``.
         units: what the files' values are: ``"auto"`` (as each file says), ``"hu"`` or ``"stored"``.
+        offset: added to the values of every file, for sets that document one.
+        dataset: a public set that files may be of, as for ``read_image``: ``"deeplesion"`` or ``"none"``.
         workers: files at work at once; default: the threads ctfast may use.
         modality: which DICOM images are taken, such as ``"CT"`` or ``"CT,PT"``; ``"any"`` takes all. Files that do not
             name their modality are always taken.
@@ -82,28 +87,36 @@ def report(
 
     Raises:
         UsageError: an input that does not exist, an output that does, or one that is an input.
+        ArgumentError: other ``units`` or ``dataset``, or both ``offset`` and ``dataset``.
         MissingDependencyError: the extra ``report`` is not installed.
     """
     listed = [inputs] if isinstance(inputs, (str, Path)) else list(inputs)
     _check_packages()
-    check_choice("units", units, UNITS)
+    Values(units, offset, dataset)
     images = find_images(listed)
     _check_outputs([Path(p) for p in (out, csv, json) if p is not None], images, overwrite)
     if figures is not None and not overwrite:
         _check_folder(Path(figures))
     with _shown(len(images.items), console) as progress:
         analysis = analyze(
-            listed, units=units, workers=workers, modality=modality, identified=identified, progress=progress
+            listed,
+            units=units,
+            offset=offset,
+            dataset=dataset,
+            workers=workers,
+            modality=modality,
+            identified=identified,
+            progress=progress,
         )
     written = Written(analysis)
     if not analysis.records:
         return written  # a page about nothing would look like a result
     only = len(analysis.records) == 1 and analysis.records[0].frame is None and not images.roots
     if only:
-        written.files.append(write_single_report(analysis, out, pipeline=pipeline, units=units))
+        written.files.append(write_single_report(analysis, out, pipeline=pipeline))
     else:
         with _shown(len(chosen_slices(analysis)), console) as progress:
-            page = write_report(analysis, out, pipeline=pipeline, units=units, title=title, progress=progress)
+            page = write_report(analysis, out, pipeline=pipeline, title=title, progress=progress)
         written.files.append(page)
     if csv is not None:
         analysis.table.to_csv(csv)

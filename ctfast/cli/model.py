@@ -15,7 +15,18 @@ import typer
 
 from ctfast.batch.choices import POOLS
 from ctfast.batch.lines import one_line, print_line
-from ctfast.cli.options import READING, Modality, Units, Workers, console, inputs_argument, preset_names, words
+from ctfast.cli.options import (
+    READING,
+    Dataset,
+    Modality,
+    Offset,
+    Units,
+    Workers,
+    console,
+    inputs_argument,
+    preset_names,
+    words,
+)
 from ctfast.cli.pipeline import chosen_pipeline
 from ctfast.model.commands.options import EvaluateOptions, PredictOptions, TrainOptions
 from ctfast.model.config import EXPLAIN_METHODS, PATHS, PRECISIONS, SCHEDULES, TrainConfig
@@ -59,6 +70,8 @@ def train(
     column: Column = None,
     groups: Groups = None,
     units: Units = TrainOptions.units,
+    offset: Offset = TrainOptions.offset,
+    dataset: Dataset = TrainOptions.dataset,
     modality: Modality = TrainOptions.modality,
     window: Annotated[
         str | None, _preprocess(metavar="LOW,HIGH", help="HU that become 0 and 1; default: -200,1000.")
@@ -153,6 +166,8 @@ def evaluate(
     column: Column = None,
     groups: Groups = None,
     units: Units = EvaluateOptions.units,
+    offset: Offset = EvaluateOptions.offset,
+    dataset: Dataset = EvaluateOptions.dataset,
     modality: Modality = EvaluateOptions.modality,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder for metrics, rows and plots; default: in RUN.")
@@ -200,6 +215,8 @@ def predict(
     ] = PredictOptions.resume,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what the table holds.")] = False,
     units: Units = PredictOptions.units,
+    offset: Offset = PredictOptions.offset,
+    dataset: Dataset = PredictOptions.dataset,
     modality: Modality = PredictOptions.modality,
 ) -> None:
     """Predict the class of every slice; the preprocessing is the run's own.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 from typer.core import TyperGroup, TyperOption
 
-from ctfast.batch.choices import UNITS
+from ctfast.batch.choices import DATASETS, UNITS
 from ctfast.batch.interrupts import Terminated
 from ctfast.batch.privacy import keep_private
 from ctfast.cli.help import format_commands
@@ -57,6 +57,13 @@ Units = Annotated[
         rich_help_panel=READING,
         help=f"Units of the inputs' values: {words(UNITS)}; auto: as each file says.",
     ),
+]
+Offset = Annotated[
+    int, typer.Option(metavar="N", help="Add N to the values, for sets that document it.", rich_help_panel=READING)
+]
+Dataset = Annotated[
+    str,
+    typer.Option(metavar="WORD", help=f"{words(DATASETS)}: its 16-bit PNG are HU + 32768.", rich_help_panel=READING),
 ]
 Modality = Annotated[
     str,

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from ctfast.cli.options import Inputs, Modality, Units, Workers, console, preset_names
+from ctfast.cli.options import Dataset, Inputs, Modality, Offset, Units, Workers, console, preset_names
 from ctfast.cli.pipeline import chosen_pipeline
 
 if TYPE_CHECKING:
+    from ctfast.batch.choices import Dataset as DatasetName
     from ctfast.batch.choices import UnitsChoice
 
 _shown = partial(typer.Option, rich_help_panel="Pipeline: one of these")
@@ -30,6 +31,8 @@ def report(
     pipeline: Annotated[Path | None, _shown(metavar="FILE", help="The same from a file (.toml or .json).")] = None,
     step: Annotated[list[str] | None, _shown(metavar="STEP", help="The same as single steps; repeat for more.")] = None,
     units: Units = "auto",
+    offset: Offset = 0,
+    dataset: Dataset = "none",
     modality: Modality = "CT",
     title: Annotated[str, typer.Option(help="Heading of the page.")] = "CT intensity report",
     identified: Annotated[
@@ -54,6 +57,8 @@ def report(
         figures=figures,
         pipeline=chosen_pipeline(preset, pipeline, step) if preset or pipeline or step else None,
         units=cast("UnitsChoice", units),
+        offset=offset,
+        dataset=cast("DatasetName", dataset),
         workers=workers,
         modality=modality,
         title=title,

@@ -10,8 +10,19 @@ from typing import Annotated, Final
 import typer
 
 from ctfast.backend import NAMES
-from ctfast.batch.choices import AXES, DATASETS, ON_ERROR, ORIENT, POOLS
-from ctfast.cli.options import READING, Inputs, Modality, Units, Workers, console, preset_names, words
+from ctfast.batch.choices import AXES, ON_ERROR, ORIENT, POOLS
+from ctfast.cli.options import (
+    READING,
+    Dataset,
+    Inputs,
+    Modality,
+    Offset,
+    Units,
+    Workers,
+    console,
+    preset_names,
+    words,
+)
 from ctfast.cli.pipeline import chosen_pipeline
 from ctfast.errors import MachineError, UsageError
 from ctfast.files.formats import WRITTEN
@@ -79,15 +90,8 @@ def run(
     axes: Annotated[
         str, typer.Option(metavar="WORD", help=f"Slices in .npy arrays: {words(AXES)}.", rich_help_panel=READING)
     ] = "auto",
-    offset: Annotated[
-        int, typer.Option(metavar="N", help="Add N to the values, for sets that document it.", rich_help_panel=READING)
-    ] = 0,
-    dataset: Annotated[
-        str,
-        typer.Option(
-            metavar="WORD", help=f"{words(DATASETS)}: its 16-bit PNG are HU + 32768.", rich_help_panel=READING
-        ),
-    ] = "none",
+    offset: Offset = 0,
+    dataset: Dataset = "none",
     orient: Annotated[
         str, typer.Option(metavar="WORD", help=f"Axes of volumes: {words(ORIENT)} as stored.", rich_help_panel=READING)
     ] = ("display"),

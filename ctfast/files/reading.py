@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ctfast.batch.choices import AXES, DATASETS, ORIENT, UNITS, Axes, Dataset, Orient, UnitsChoice, check_choice
+from ctfast.batch.choices import AXES, ORIENT, Axes, Dataset, Orient, UnitsChoice, check_choice
 from ctfast.batch.inside import split
 from ctfast.errors import ArgumentError, FileFormatError
 from ctfast.files._convert import linear
@@ -16,6 +16,7 @@ from ctfast.files.datasets import hu_offset
 from ctfast.files.image import Allocate, Image, Limits, Request
 from ctfast.files.recognize import HEAD_BYTES, check_format, read_head
 from ctfast.files.units import doubt, is_another_unit
+from ctfast.files.values import Values
 
 _DEFAULT_LIMITS = Limits()
 
@@ -67,12 +68,9 @@ def read_image(
         ArgumentError: For other ``units``, for both ``offset`` and ``dataset``, and for another array from ``allocate``
             than was asked for.
     """
-    check_choice("units", units, UNITS, ArgumentError)
+    Values(units, offset, dataset)
     check_choice("orient", orient, ORIENT, ArgumentError)
     check_choice("axes", axes, AXES, ArgumentError)
-    check_choice("dataset", dataset, DATASETS, ArgumentError)
-    if offset and dataset != "none":
-        raise ArgumentError(f"offset={offset} and dataset={dataset!r}: one of them is allowed")
     path, inside = split(path)
     head = data[:HEAD_BYTES] if data else read_head(path)
     kind = check_format(path, head)
@@ -89,6 +87,11 @@ def read_image(
     if to_hu is not None:
         image = replace(image, units="hu")
     return _with_units(image, units)
+
+
+def read_as(path: str | Path, values: Values, limits: Limits = _DEFAULT_LIMITS) -> Image:
+    """``read_image`` with what the caller knows of the values; raises what it raises."""
+    return read_image(path, units=values.units, limits=limits, offset=values.offset, dataset=values.dataset)
 
 
 def _moved(image: Image, offset: int, allocate: Allocate | None) -> Image:

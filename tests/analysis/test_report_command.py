@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from rich.console import Console
 
 from ctfast.analysis import report
 from ctfast.analysis.command import print_written
-from ctfast.errors import MissingDependencyError, UsageError
+from ctfast.errors import ArgumentError, MissingDependencyError, UsageError
 from ctfast.files import write_image
 from tests.analysis.analysis_build import body
 
@@ -41,6 +42,19 @@ def test_file_and_folder(slice_file: Path, tmp_path: Path) -> None:
     assert "set.html" in text
 
 
+def test_a_set_that_documents_an_offset(slice_file: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "moved.tif"
+    write_image(moved, (body() + 1024).astype("uint16"))
+    of_hu = report(slice_file, tmp_path / "hu.html").analysis.records[0]
+    found = report(moved, tmp_path / "moved.html", units="hu", offset=-1024).analysis.records[0]
+    assert (found.units, found.stats, found.hash) == ("hu", of_hu.stats, of_hu.hash)
+
+    def pictures(page: str) -> list[str]:
+        return re.findall(r"data:image/[^\"]+", (tmp_path / page).read_text())
+
+    assert pictures("moved.html") == pictures("hu.html") != []
+
+
 def test_no_page_about_nothing(tmp_path: Path) -> None:
     bad = tmp_path / "bad.tif"
     bad.write_bytes(b"nothing")
@@ -65,7 +79,7 @@ def test_refused_before_any_work(slice_file: Path, tmp_path: Path, monkeypatch: 
         report(slice_file, tmp_path / "x", csv=tmp_path / "x")
     with pytest.raises(UsageError, match="not an empty folder"):
         report(slice_file, tmp_path / "x", figures=slice_file.parent)
-    with pytest.raises(UsageError, match="units='HU'"):
+    with pytest.raises(ArgumentError, match="units='HU'"):
         report(slice_file, tmp_path / "x", units="HU")
     monkeypatch.setattr("ctfast.analysis.command.find_spec", lambda name: None if name == "jinja2" else object())
     with pytest.raises(MissingDependencyError, match=r"needs jinja2: pip install \"ctfast\[report\]\""):

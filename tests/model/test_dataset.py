@@ -36,6 +36,18 @@ def test_images_are_those_of_the_files(tmp_path: Path) -> None:
     assert len(found) == 6
 
 
+def test_values_with_a_documented_offset(tmp_path: Path) -> None:
+    for seed, label in enumerate(("a", "a", "b", "b")):
+        tiff(tmp_path / "hu" / label / f"{seed}.tif", seed)
+        moved = tmp_path / "moved" / label / f"{seed}.tif"
+        moved.parent.mkdir(parents=True, exist_ok=True)
+        write_image(moved, (pixels(seed) + 1024).astype(np.uint16))
+    plain = load_dataset(tmp_path / "hu", preprocessing=SMALL)
+    moved_set = load_dataset(tmp_path / "moved", preprocessing=SMALL, units="hu", offset=-1024)
+    np.testing.assert_array_equal(moved_set.images, plain.images)
+    assert not any("HU" in warning for warning in moved_set.warnings)
+
+
 def test_shares_of_hu_are_counted_at_full_resolution(tmp_path: Path) -> None:
     found = load_dataset(two_classes(tmp_path), preprocessing=SMALL)
     assert found.hu_shares is not None

@@ -18,7 +18,7 @@ import pytest
 
 import ctfast
 from ctfast.errors import ArgumentError, UsageError
-from ctfast.files import write_image
+from ctfast.files import read_image, write_image
 from ctfast.model.commands.options import PredictOptions
 from ctfast.model.commands.predict import predict_files
 from ctfast.model.prediction import compiled
@@ -259,6 +259,27 @@ def test_values_that_are_not_known_to_be_hu_are_counted(run: TrainedModel, tmp_p
     assert predict_files(run, inputs, tmp_path / "p.csv").not_trusted == 1
     assert [r["units"] for r in rows_of(tmp_path / "p.csv")] == ["unknown", "hu"]
     assert predict_files(run, inputs, tmp_path / "q.csv", units="hu").not_trusted == 0
+
+
+def test_a_set_that_documents_an_offset_gives_the_rows_of_its_hu(
+    run: TrainedModel, folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "moved").mkdir()
+    for name in NAMES:
+        hu = read_image(folder / name).pixels
+        write_image(tmp_path / "moved" / name, (hu + 1024).astype(np.uint16))
+    out = tmp_path / "p.csv"
+    asked = predict_files(run, tmp_path / "moved", out)
+    assert asked.not_trusted == len(NAMES)
+    again = predict_files(run, tmp_path / "moved", out, units="hu", offset=-1024)
+    assert (again.ok, again.done_before) == (len(NAMES), 0), "rows of values that were read otherwise are done again"
+    assert {row["read_as"] for row in rows_of(out)} == {"hu, offset -1024"}
+    predict_files(run, folder, tmp_path / "q.csv")
+    values = ["prediction", "p_native", "p_contrast", "units"]
+    got, wanted = rows_of(out), rows_of(tmp_path / "q.csv")
+    assert [[r[v] for v in values] for r in got] == [[r[v] for v in values] for r in wanted]
+    with pytest.raises(ArgumentError, match="one of them"):
+        PredictOptions(offset=1, dataset="deeplesion")
 
 
 def test_a_batch_that_does_not_fit_is_halved_and_said(

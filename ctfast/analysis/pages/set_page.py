@@ -20,7 +20,6 @@ from ctfast.analysis.wording import plural
 from ctfast.batch.atomic import write_text
 from ctfast.batch.progress import Progress, no_progress
 from ctfast.errors import missing_extra
-from ctfast.files import UnitsChoice
 from ctfast.pipeline import Pipeline
 from ctfast.presets import preset
 
@@ -42,7 +41,6 @@ def write_report(
     out: str | Path,
     *,
     pipeline: Pipeline | None = None,
-    units: UnitsChoice = "auto",
     title: str = "CT intensity report",
     progress: Progress = no_progress,
 ) -> Path:
@@ -52,14 +50,13 @@ def write_report(
         analysis: what ``analyze`` returned.
         out: the HTML file.
         pipeline: whose steps the gallery shows; default: the preset ``mediastinum``.
-        units: as given to ``analyze``; the slices that are pictured are read again.
         title: heading of the page.
         progress: called after each slice that is pictured.
 
     Raises:
         MissingDependencyError: Jinja2, matplotlib or SciPy is not installed (extra ``report``).
     """
-    gallery = make_gallery(analysis, pipeline or preset(DEFAULT_PRESET), units=units, progress=progress)
+    gallery = make_gallery(analysis, pipeline or preset(DEFAULT_PRESET), progress=progress)
     words = _words(analysis, gallery)
     write_text(out, render("report.html.j2", SCRIPTS, page_data(analysis, gallery), title=title, **words))
     return Path(out)

@@ -23,7 +23,8 @@ from ctfast.analysis.scan.tissues import TISSUES
 from ctfast.analysis.wording import CONFIRM_HU, not_hu_because, text_of, units_text
 from ctfast.batch.atomic import write_text
 from ctfast.errors import UsageError
-from ctfast.files import Image, UnitsChoice, read_image
+from ctfast.files import Image
+from ctfast.files.reading import read_as
 from ctfast.pipeline import Pipeline
 from ctfast.presets import preset
 
@@ -38,7 +39,6 @@ def write_single_report(
     out: str | Path,
     *,
     pipeline: Pipeline | None = None,
-    units: UnitsChoice = "auto",
 ) -> Path:
     """Write the page of one slice.
 
@@ -46,7 +46,6 @@ def write_single_report(
         analysis: what ``analyze`` returned for one file with one frame.
         out: the HTML file.
         pipeline: what stands for "processed" on the page; default: the preset ``mediastinum``.
-        units: as given to ``analyze``.
 
     Raises:
         UsageError: the analysis does not hold exactly one slice.
@@ -55,7 +54,7 @@ def write_single_report(
     if len(analysis.records) != 1 or analysis.records[0].frame is not None:
         raise UsageError(f"{len(analysis.records)} slices: the page of one slice needs exactly one; use write_report")
     record = analysis.records[0]
-    image = read_image(record.path, units=units)
+    image = read_as(record.path, analysis.collection.values)
     chain = pipeline or preset(DEFAULT_PRESET)
     shots = pictures(image.pixels, is_hu=record.units == "hu", pipeline=chain, windows=WINDOWS)
     words = _words(analysis, record, image, chain, shots)

@@ -18,7 +18,8 @@ from ctfast.analysis.scan.records import SliceRecord
 from ctfast.batch.progress import Progress, no_progress
 from ctfast.batch.workers import bounded_map
 from ctfast.errors import missing_extra
-from ctfast.files import UnitsChoice, read_image
+from ctfast.files.reading import read_as
+from ctfast.files.values import Values
 from ctfast.pipeline import Pipeline
 from ctfast.threads import get_num_threads
 
@@ -63,15 +64,13 @@ def chosen_slices(analysis: Analysis, most: int = MOST_PICTURED) -> list[int]:
     return sorted([*shown, *rest[::step]])
 
 
-def make_gallery(
-    analysis: Analysis, pipeline: Pipeline, *, units: UnitsChoice = "auto", progress: Progress = no_progress
-) -> Gallery:
+def make_gallery(analysis: Analysis, pipeline: Pipeline, *, progress: Progress = no_progress) -> Gallery:
     """Read the chosen slices again and make their pictures; files that have gone since are left out."""
     chosen = chosen_slices(analysis)
     side = _side_of(len(chosen), len(analysis.records))
 
     def encode(index: int) -> list[tuple[Picture, str]]:
-        made = slice_pictures(analysis.records[index], pipeline, units)
+        made = slice_pictures(analysis.records[index], pipeline, analysis.collection.values)
         return [(picture, encoded(picture.pixels, side)) for picture in made]
 
     titles = {_MAIN: _main_title(analysis)}
@@ -94,10 +93,10 @@ def _side_of(pictured: int, slices: int) -> int:
     return 256 if slices <= MOST_PICTURED else 224
 
 
-def slice_pictures(record: SliceRecord, pipeline: Pipeline, units: UnitsChoice) -> list[Picture]:
+def slice_pictures(record: SliceRecord, pipeline: Pipeline, values: Values) -> list[Picture]:
     """The pictures of a slice; a first step that repeats a window is left out, no pictures for one that fails now."""
     try:
-        pixels = read_image(record.path, units=units).pixels
+        pixels = read_as(record.path, values).pixels
         image = pixels if record.frame is None else pixels[record.frame]
         made = pictures(image, is_hu=record.units == "hu", pipeline=pipeline, windows=WINDOWS)
     except Exception:  # the statistics were taken before; a page without this picture is better than no page

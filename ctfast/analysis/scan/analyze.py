@@ -17,8 +17,10 @@ from ctfast.analysis.scan.records import Collection, SliceRecord
 from ctfast.analysis.scan.scan_set import collect
 from ctfast.analysis.scan.table import StatisticsTable, row_of
 from ctfast.batch.atomic import write_text
+from ctfast.batch.choices import Dataset
 from ctfast.batch.progress import Progress, no_progress
 from ctfast.files import UnitsChoice
+from ctfast.files.values import Values
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,8 @@ def analyze(
     inputs: str | Path | Sequence[str | Path],
     *,
     units: UnitsChoice = "auto",
+    offset: int = 0,
+    dataset: Dataset = "none",
     workers: int | None = None,
     identified: bool = False,
     modality: str = "CT",
@@ -103,6 +107,8 @@ def analyze(
     Args:
         inputs: a folder (searched recursively), a glob, a file, or several of these.
         units: what the files' values are: ``"auto"`` (as each file says), ``"hu"`` or ``"stored"``.
+        offset: added to the values of every file, for sets that document one.
+        dataset: a public set that files may be of, as for ``read_image``: ``"deeplesion"`` or ``"none"``.
         workers: files at work at once; default: the threads ctfast may use.
         identified: show PatientID, Study and Series Instance UID and the inputs' folders as they are; otherwise
             stand-ins, see ``pseudonyms``. File names are shown in any case.
@@ -114,7 +120,9 @@ def analyze(
         MissingDependencyError: SciPy is not installed (extra ``report``).
     """
     listed = [inputs] if isinstance(inputs, (str, Path)) else list(inputs)
-    collection = collect(listed, units=units, workers=workers, modality=modality, progress=progress)
+    collection = collect(
+        listed, values=Values(units, offset, dataset), workers=workers, modality=modality, progress=progress
+    )
     if not identified:
         hide_identities(collection)
     return Analysis(collection, tuple(find_flags(collection)))

@@ -12,6 +12,7 @@ from ctfast.analysis.scan.statistics import Number
 from ctfast.analysis.wording import text_of
 from ctfast.files import Unread
 from ctfast.files.image import Units
+from ctfast.files.values import Values
 
 Fact = str | int | float | bool | None
 
@@ -58,6 +59,8 @@ class Collection:
     """All slices of a report, in the order of the files, with the counts of pixel values by class."""
 
     inputs: tuple[str, ...]
+    values: Values = field(default_factory=Values)
+    """How files were read, and are read again for pictures."""
     records: list[SliceRecord] = field(default_factory=list)
     unread: list[Unread] = field(default_factory=list)
     ignored: list[Unread] = field(default_factory=list)

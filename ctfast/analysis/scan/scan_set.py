@@ -25,15 +25,15 @@ from ctfast.files import (
     Image,
     Limits,
     Overview,
-    UnitsChoice,
     Unread,
     find_images,
     find_overview,
-    read_image,
 )
 from ctfast.files.asked import LeftOutError, check_modality
 from ctfast.files.find import by_reason
+from ctfast.files.reading import read_as
 from ctfast.files.twins import without_twins
+from ctfast.files.values import AS_FILES_SAY, Values
 from ctfast.threads import get_num_threads
 
 Measured = list[tuple[SliceRecord, Distribution]]
@@ -44,7 +44,7 @@ _WIDEST: Final = 1 << 17
 def collect(
     inputs: Sequence[str | Path],
     *,
-    units: UnitsChoice = "auto",
+    values: Values = AS_FILES_SAY,
     workers: int | None = None,
     modality: str = "CT",
     progress: Progress = no_progress,
@@ -53,7 +53,7 @@ def collect(
 
     Args:
         inputs: folders, patterns and files, as for ``ctfast run``.
-        units: what the files' values are: ``"auto"`` (as each file says), ``"hu"`` or ``"stored"``.
+        values: what the files' values are.
         workers: files at work at once; default: the threads ctfast may use.
         modality: which DICOM images are taken, as for ``ctfast run``; the others are listed in ``ignored``.
         progress: called after each file.
@@ -67,7 +67,7 @@ def collect(
     images = without_twins(find_images(inputs), keep_dicom=find_spec("pydicom") is not None)
     roots = images.roots or tuple(dict.fromkeys(item.path.parent for item in images.items))
     overview = find_overview(roots)
-    result = Collection(tuple(map(str, inputs)), notes=list(overview.notes))
+    result = Collection(tuple(map(str, inputs)), values=values, notes=list(overview.notes))
     names = {"overview.csv"} if overview.rows else set()
     result.ignored = [Unread(str(i.path), i.reason) for i in images.ignored if i.path.name not in names]
 
@@ -75,7 +75,7 @@ def collect(
     limits = Limits(max_bytes=bytes_per_file(workers))
 
     def measure_item(item: FoundFile) -> Measured | Unread | Ignored:
-        return measure_file(item, overview, units, limits, modality)
+        return measure_file(item, overview, values, limits, modality)
 
     by_label: dict[str, Distribution] = {}
     by_folder: dict[str, Distribution] = {}
@@ -121,12 +121,12 @@ def _add(groups: dict[str, Distribution], group: str, pixels: Distribution) -> N
 
 
 def measure_file(
-    item: FoundFile, overview: Overview, units: UnitsChoice, limits: Limits, modality: str = "any"
+    item: FoundFile, overview: Overview, values: Values, limits: Limits, modality: str = "any"
 ) -> Measured | Unread | Ignored:
     """The records of a file, one a frame, or why there are none."""
     name = printable(str(item.stem.with_name(item.path.name)))
     try:
-        image = read_image(item.path, units=units, limits=limits)
+        image = read_as(item.path, values, limits)
         check_modality(image.meta.get("modality"), modality)
         facts = facts_of(image, name, overview)
         several = image.pixels.ndim == 3

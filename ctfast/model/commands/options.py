@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ctfast.batch.choices import POOLS, UNITS, Pool, UnitsChoice, check_choice
+from ctfast.batch.choices import POOLS, Pool, UnitsChoice, check_choice
+from ctfast.batch.choices import Dataset as DatasetName
 from ctfast.errors import ArgumentError, UsageError
+from ctfast.files.values import Values
 from ctfast.model.config import EXPLAIN_METHODS, ModelConfig, TrainConfig
 from ctfast.model.settings import check_number, check_whole
 
@@ -33,6 +35,8 @@ class DataOptions:
         column: Its column of classes.
         groups: Its column of patients; default: PatientID of DICOM files.
         units: What the files' values are: ``"auto"`` (as each file says), ``"hu"`` or ``"stored"``.
+        offset: Added to the values of every file, for sets that document one.
+        dataset: A public set that files may be of, as for ``read_image``: ``"deeplesion"`` or ``"none"``.
         workers: Files read at once; default: the threads ctfast may use.
         modality: Which DICOM images are taken, such as ``"CT"`` or ``"CT,PT"``; ``"any"`` takes all.
     """
@@ -41,6 +45,8 @@ class DataOptions:
     column: str | None = None
     groups: str | None = None
     units: UnitsChoice = "auto"
+    offset: int = 0
+    dataset: DatasetName = "none"
     workers: int | None = None
     modality: str = "CT"
 
@@ -50,7 +56,7 @@ class DataOptions:
         Raises:
             ArgumentError: For values that are not allowed.
         """
-        check_choice("units", self.units, UNITS, ArgumentError)
+        Values(self.units, self.offset, self.dataset)
         if self.workers is not None:
             check_whole("workers", self.workers, 1)
 
@@ -72,6 +78,8 @@ class DataOptions:
             groups=self.groups,
             preprocessing=preprocessing,
             units=self.units,
+            offset=self.offset,
+            dataset=self.dataset,
             classes=classes,
             workers=self.workers,
             modality=self.modality,
@@ -150,6 +158,8 @@ class PredictOptions:
         explain_dir: Folder for a picture of each image that shows what spoke for its class.
         method: Of these pictures: ``"hires-cam"`` or ``"grad-cam"``; see ``ctfast.model.network.explain``.
         units: What the files' values are: ``"auto"`` (as each file says), ``"hu"`` or ``"stored"``.
+        offset: Added to the values of every file, for sets that document one.
+        dataset: A public set that files may be of, as for ``read_image``: ``"deeplesion"`` or ``"none"``.
         resume: Leave rows of unchanged files alone; failures are tried again. Rows of other files are kept.
         overwrite: Replace whatever the table holds.
         workers: Files read at once; default: the threads ctfast may use.
@@ -162,6 +172,8 @@ class PredictOptions:
     explain_dir: str | Path | None = None
     method: str = EXPLAIN_METHODS[0]
     units: UnitsChoice = "auto"
+    offset: int = 0
+    dataset: DatasetName = "none"
     resume: bool = True
     overwrite: bool = False
     workers: int | None = None
@@ -174,9 +186,14 @@ class PredictOptions:
         Raises:
             ArgumentError: For values that are not allowed.
         """
-        check_choice("units", self.units, UNITS, ArgumentError)
+        _ = self.values  # checks them
         check_choice("pool", self.pool, POOLS, ArgumentError)
         check_choice("method", self.method, EXPLAIN_METHODS, ArgumentError)
         for name in ("batch_size", "workers"):
             if getattr(self, name) is not None:
                 check_whole(name, getattr(self, name), 1)
+
+    @property
+    def values(self) -> Values:
+        """``units``, ``offset`` and ``dataset`` together."""
+        return Values(self.units, self.offset, self.dataset)

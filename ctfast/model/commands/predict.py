@@ -96,7 +96,7 @@ def plan_predictions(
     tasks, left_out = find_tasks(paths, Path(csv), pictures)
     trained = _loaded(run)
     table = PredictionTable(Path(csv), trained.classes, trained.hash)
-    finished = set() if options.overwrite else finished_files(table, tasks, resume=options.resume)
+    finished = set() if options.overwrite else finished_files(table, tasks, options.values, resume=options.resume)
     todo = [task for task in tasks if safe_cell(task.path) not in finished]
     return PredictionPlan(trained, table, tasks, todo, left_out, options, start)
 
@@ -132,11 +132,13 @@ def execute(plan: PredictionPlan, *, progress: Progress = no_progress) -> Predic
         explain=None if explained is None else options.method,
     )
     workers = options.workers or get_num_threads()
-    reading = Reading(trained.preprocessing, options.units, Limits(max_bytes=bytes_per_file(workers)), options.modality)
+    reading = Reading(
+        trained.preprocessing, options.values, Limits(max_bytes=bytes_per_file(workers)), options.modality
+    )
     processes = use_processes(len(plan.todo), workers, options.pool)
     reads = read_all((task.path for task in plan.todo), reading, workers, processes=processes)
     with plan.table.appending() as append, closing(cast(Any, reads)):
-        PredictionStream(predictor, append, report, progress, plan.started).run(plan.todo, reads)
+        PredictionStream(predictor, append, report, progress, options.values, plan.started).run(plan.todo, reads)
     plan.table.sort([safe_cell(task.path) for task in plan.tasks])
     report.notes += predictor.notes
     if mixed := mixed_orientation(report.seen_from):

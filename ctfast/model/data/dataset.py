@@ -15,12 +15,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ctfast.batch.choices import POOLS, UNITS, Pool, UnitsChoice, check_choice
+from ctfast.batch.choices import POOLS, Pool, UnitsChoice, check_choice
+from ctfast.batch.choices import Dataset as DatasetName
 from ctfast.batch.limits import bytes_per_file
 from ctfast.batch.progress import Progress, no_progress
 from ctfast.errors import ArgumentError, ShapeError, UsageError
 from ctfast.files import Limits, Unread
 from ctfast.files.find import by_reason
+from ctfast.files.values import Values
 from ctfast.model.data._grouping import group_slices, leakage_warnings
 from ctfast.model.data._set_warnings import patient_warnings, reading_warnings
 from ctfast.model.data.decoding import Decoded, decode_all
@@ -150,6 +152,8 @@ def load_dataset(
     groups: str | None = None,
     preprocessing: Preprocessing | None = None,
     units: UnitsChoice = "auto",
+    offset: int = 0,
+    dataset: DatasetName = "none",
     classes: Sequence[str] | None = None,
     workers: int | None = None,
     pool: Pool = "threads",
@@ -168,6 +172,8 @@ def load_dataset(
         groups: Its column of patients; default: PatientID of DICOM files.
         preprocessing: From HU to the network's input; default: HU -200..1000 at 256 x 256.
         units: What the files' values are: ``"auto"`` (as each file says), ``"hu"`` or ``"stored"``.
+        offset: Added to the values of every file, for sets that document one.
+        dataset: A public set that files may be of, as for ``read_image``: ``"deeplesion"`` or ``"none"``.
         classes: The classes of an existing model, in its order; default: those that are found.
         workers: Files at work at once; default: the threads ctfast may use.
         pool: Workers as ``"threads"``, ``"processes"`` (the calling script needs the ``if __name__ == "__main__"``
@@ -182,19 +188,19 @@ def load_dataset(
     Files that cannot be read are listed in ``unread`` and named in ``warnings``; the set is made of the others.
 
     Raises:
-        ArgumentError: Other ``units``, another ``pool``.
+        ArgumentError: Other ``units``, both ``offset`` and ``dataset``, another ``pool``.
         UsageError: Nothing to learn from: no slices, no labels, one class, nothing readable.
         FileFormatError: A table of labels that cannot be read or contradicts itself.
     """
-    check_choice("units", units, UNITS, ArgumentError)
+    values = Values(units, offset, dataset)
     check_choice("pool", pool, POOLS, ArgumentError)
     preprocessing = preprocessing or Preprocessing()
     samples = find_samples(path, labels=labels, column=column, groups=groups, classes=classes)
-    store = Cache(samples.items, preprocessing, units, modality, cache, memory)
+    store = Cache(samples.items, preprocessing, values, modality, cache, memory)
     kept = store.find()
     if kept is None:
         workers = workers or get_num_threads()
-        reading = Reading(preprocessing, units, Limits(max_bytes=bytes_per_file(workers)), modality)
+        reading = Reading(preprocessing, values, Limits(max_bytes=bytes_per_file(workers)), modality)
         kept = store.fill(decode_all(samples.items, reading, workers, pool), progress)
     images, decoded = kept
     return _assemble(samples, preprocessing, images, decoded, fixed_classes=classes is not None)

@@ -16,12 +16,13 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ctfast.batch.choices import UnitsChoice
 from ctfast.dispatch.arrays import has_channel, kind_of, known_axes, to_host
 from ctfast.errors import ArgumentError, FileFormatError, ShapeError
-from ctfast.files import Image, Limits, read_image
+from ctfast.files import Image, Limits
 from ctfast.files.asked import check_modality
+from ctfast.files.reading import read_as
 from ctfast.files.units import check_display
+from ctfast.files.values import AS_FILES_SAY, Values
 from ctfast.model.data._area import area_resize
 from ctfast.pipeline import Pipeline, Step
 
@@ -134,7 +135,7 @@ class Preprocessing:
         return area_resize(mapped, self.image_size)
 
     def read(
-        self, path: str | Path, *, units: UnitsChoice = "auto", limits: Limits | None = None, modality: str = "any"
+        self, path: str | Path, *, values: Values = AS_FILES_SAY, limits: Limits | None = None, modality: str = "any"
     ) -> tuple[NDArray[np.uint16], Image]:
         """A file as ``(frames, *image_size)`` uint16 (with ``channels=3`` also a last axis), and what the reader said.
 
@@ -144,7 +145,7 @@ class Preprocessing:
             OSError, FileFormatError: If the file cannot be read; names it.
             LeftOutError: For another ``modality`` than ``check_modality`` takes.
         """
-        image = read_image(path, units=units) if limits is None else read_image(path, units=units, limits=limits)
+        image = read_as(path, values, limits or Limits())
         check_modality(image.meta.get("modality"), modality)
         check_display(image, self.pipeline.expects_hu)
         try:

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ctfast.batch.choices import UnitsChoice
 from ctfast.batch.reasons import reason
 from ctfast.batch.stamp import Stamp, stamp_of
 from ctfast.batch.workers import DIED, bounded_map
 from ctfast.files import Image, Limits
 from ctfast.files.asked import LeftOutError, in_plane
+from ctfast.files.values import Values
 from ctfast.model.data.preprocessing import Preprocessing
 
 _UNKNOWN_STAMP = Stamp(0, 0.0)
@@ -27,7 +27,7 @@ class Reading:
     """How files are read."""
 
     preprocessing: Preprocessing
-    units: UnitsChoice = "auto"
+    values: Values = field(default_factory=Values)
     limits: Limits = field(default_factory=Limits)
     modality: str = "CT"
     """Which DICOM images are asked for; see ``check_modality``."""
@@ -39,7 +39,7 @@ class Reading:
             LeftOutError: For a file that is not asked for.
             OSError, FileFormatError: If it cannot be read.
         """
-        return self.preprocessing.read(path, units=self.units, limits=self.limits, modality=self.modality)
+        return self.preprocessing.read(path, values=self.values, limits=self.limits, modality=self.modality)
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,12 +23,12 @@ from numpy.typing import NDArray
 
 from ctfast.batch.atomic import write_json
 from ctfast.batch.cache_folder import user_cache
-from ctfast.batch.choices import UnitsChoice
 from ctfast.batch.limits import available_bytes
 from ctfast.batch.parsing import parsed_json
 from ctfast.batch.progress import Progress
 from ctfast.batch.stamp import stamp_of
 from ctfast.errors import UsageError
+from ctfast.files.values import Values
 from ctfast.model.data.decoding import HU_BINS, Decoded, hash_of
 from ctfast.model.data.labels import Sample
 from ctfast.model.data.preprocessing import Preprocessing
@@ -51,7 +51,7 @@ class Cache:
         self,
         samples: Sequence[Sample],
         preprocessing: Preprocessing,
-        units: UnitsChoice,
+        values: Values,
         modality: str,
         folder: str | Path | None,
         memory: int | None,
@@ -61,7 +61,7 @@ class Cache:
         self.shape = (*preprocessing.image_size, *((3,) if preprocessing.channels == 3 else ()))
         self.count = len(samples)
         name, key = hashlib.sha256(), hashlib.sha256()
-        for text in (str(FORMAT), preprocessing.hash, units, modality):
+        for text in (str(FORMAT), preprocessing.hash, str(values), modality):
             name.update(f"{text}\0".encode())
         for sample in samples:
             for path in sample.paths:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ctfast.batch.cells import safe_cell
 from ctfast.batch.progress import Progress
 from ctfast.files import Ignored
+from ctfast.files.values import Values
 from ctfast.model.data.reading import Read
 from ctfast.model.prediction.predictions_csv import class_cells, stamp_cells
 from ctfast.model.prediction.resume import PredictionTask
@@ -95,6 +96,7 @@ class PredictionStream:
         append: Takes rows that belong together.
         report: Is filled in.
         progress: Called after each file.
+        read_as: What the caller says of the files' values; a column of the table.
         start: ``time.perf_counter()`` at the very beginning.
     """
 
@@ -104,10 +106,11 @@ class PredictionStream:
         append: Callable[..., None],
         report: PredictionReport,
         progress: Progress,
+        read_as: Values,
         start: float,
     ) -> None:
         self._predictor, self._append, self._report = predictor, append, report
-        self._progress, self._start = progress, start
+        self._progress, self._read_as, self._start = progress, str(read_as), start
         self._class_cells = class_cells(report.classes)
         self._files: deque[PendingFile] = deque()
         self._flight: deque[tuple[list[PendingFile], Started]] = deque()
@@ -176,7 +179,7 @@ class PredictionStream:
 
     def _rows(self, pending: PendingFile) -> list[list[str]]:
         read, model = pending.read, self._report.model
-        name, last = safe_cell(pending.task.path), [read.units, *stamp_cells(read.stamp)]
+        name, last = safe_cell(pending.task.path), [read.units, self._read_as, *stamp_cells(read.stamp)]
         error = f"left out: {read.left_out}" if read.left_out else read.error
         if error:
             return [[name, "", *("" for _ in self._class_cells), model, safe_cell(error), "", "", *last]]

@@ -1,8 +1,9 @@
 """The CSV of predictions: appended while a run goes on, mended after a kill, one row per image.
 
 Columns: ``file``, ``prediction``, ``p_<class>`` for each class, ``model`` (the weights' hash), ``error``; then what
-resuming needs: ``frame`` and ``frames`` of a stack, ``units`` of the file's values, ``bytes`` and ``modified`` of the
-file. Text that a spreadsheet would run as a formula gets an apostrophe in front.
+resuming needs: ``frame`` and ``frames`` of a stack, ``units`` of the file's values, ``read_as`` (what the caller said
+of them), ``bytes`` and ``modified`` of the file. Text that a spreadsheet would run as a formula gets an apostrophe in
+front.
 
 Any number of runs of one model may fill one table at the same time: each appends, and sorts at its end, under the lock
 ``.NAME.lock`` beside it (see ``runner/records.py`` for what the lock holds on). A row of another model is refused:
@@ -40,7 +41,7 @@ class PredictionTable:
         known = [f"p_{name}" for name in classes]
         self.path, self.model = path, model
         self.columns = [
-            "file", "prediction", *known, "model", "error", "frame", "frames", "units", "bytes", "modified",
+            "file", "prediction", *known, "model", "error", "frame", "frames", "units", "read_as", "bytes", "modified",
         ]  # fmt: skip
         self._journal = Journal(path, CsvRows(self.columns))
 

@@ -13,6 +13,7 @@ from ctfast.batch.cells import safe_cell
 from ctfast.batch.stamp import unchanged
 from ctfast.errors import UsageError
 from ctfast.files import Ignored, find_images
+from ctfast.files.values import Values
 from ctfast.model.prediction.predictions_csv import PredictionTable, Record
 
 
@@ -64,8 +65,11 @@ def find_tasks(
     return tasks, images.ignored
 
 
-def finished_files(table: PredictionTable, tasks: Sequence[PredictionTask], *, resume: bool) -> set[str]:
-    """Files of the existing table whose rows stay: unchanged ones, and those that are not asked about now.
+def finished_files(
+    table: PredictionTable, tasks: Sequence[PredictionTask], values: Values, *, resume: bool
+) -> set[str]:
+    """Files of the existing table whose rows stay: those that are not asked about now, and unchanged ones, if their
+    values were read as ``values`` says.
 
     Raises:
         UsageError: If the table is another model's, or something else.
@@ -76,7 +80,7 @@ def finished_files(table: PredictionTable, tasks: Sequence[PredictionTask], *, r
     for name, group in groupby(table.records(), key=itemgetter("file")):
         records = list(group)
         task = asked.get(name)
-        if task is None or (resume and _is_finished(task, records)):
+        if task is None or (resume and records[0]["read_as"] == str(values) and _is_finished(task, records)):
             finished.add(name)
     return finished
 
