@@ -3,6 +3,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
 VENV ?= .venv
 BIN = $(VENV)/bin
+JOBS ?= 2
 
 .PHONY: demo test lint types format bench compat docs wheel fuzz reliability clean
 
@@ -10,8 +11,9 @@ demo: $(VENV)/.demo
 	rm -rf demo-output
 	$(BIN)/ctfast demo demo-output
 
+# Files of tests go to two processes; one alone, or in a debugger: .venv/bin/python -m pytest tests/NAME.py
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .

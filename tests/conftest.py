@@ -5,9 +5,12 @@ from __future__ import annotations
 import zipfile
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+
+from tests.cuda_on_host import counts
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -59,7 +62,19 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         _not_run[report.longrepr[2].removeprefix("Skipped: ")] += 1
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """What one of several processes of a run has counted, told to the one that reports."""
+    counts.counted.update(getattr(node, "workeroutput", {}).get("counted", {}))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["counted"] = dict(counts.counted)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    counts.report(terminalreporter)
     terminalreporter.section("what this run did not check")
     import ctfast
 

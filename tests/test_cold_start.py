@@ -44,6 +44,39 @@ def test_processes_that_start_together_on_a_cold_cache_all_work(tmp_path: Path) 
     assert len({out for out, _ in said}) == 1
 
 
+TWO_AT_ONCE = """
+import sys, time
+import numpy as np
+from numba import njit
+from numba.core.caching import IndexDataCacheFile as Files
+from ctkernels.cpu._core import cache
+sys.path.insert(0, sys.argv[2])
+import summing
+def after(pause, do):
+    def later(*arguments):
+        time.sleep(pause)
+        return do(*arguments)
+    return later
+Files._save_index = after(float(sys.argv[3]), Files._save_index)
+Files._save_data = after(float(sys.argv[4]), Files._save_data)
+print(float(cache.cached(njit(summing.total))(np.arange(1, 6).astype(sys.argv[1]))))
+"""
+
+
+def test_two_dtypes_compiled_at_the_same_time_never_get_each_other_s_code(tmp_path: Path) -> None:
+    (tmp_path / "summing.py").write_text("def total(x):\n    s = x[0] - x[0]\n    for v in x: s += v\n    return s\n")
+
+    def start(dtype: str, *pauses: float) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", TWO_AT_ONCE, dtype, str(tmp_path), *map(str, pauses)]
+        return subprocess.Popen(command, env=environment(tmp_path / "cache"), stdout=subprocess.PIPE, text=True)
+
+    # Each writes its index after both have read it; the first one's code comes last (so Numba's own files mix them).
+    together = [start("int32", 2, 4), start("float32", 3, 0)]
+    assert [float(process.communicate(timeout=100)[0]) for process in together] == [15.0, 15.0]
+    afterwards = [start("int32", 0, 0), start("float32", 0, 0)]
+    assert [float(process.communicate(timeout=100)[0]) for process in afterwards] == [15.0, 15.0]
+
+
 def test_the_second_process_compiles_nothing(tmp_path: Path) -> None:
     outs = []
     for _ in range(2):

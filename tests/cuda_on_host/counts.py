@@ -12,10 +12,9 @@ NO_COMPILER: Final = "no g++: the GPU kernels were not executed on the CPU (apt-
 
 
 def report(terminalreporter: Any) -> None:
-    """The section at the end of a run; once, though several folders ask for it."""
+    """The section at the end of a run."""
     if not counted:
         return
     terminalreporter.section("GPU kernels without a GPU")
     for what, number in sorted(counted.items()):
         terminalreporter.line(f"{what}: {number}")
-    counted.clear()

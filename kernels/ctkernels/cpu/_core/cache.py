@@ -7,6 +7,7 @@ package is therefore used only if it is really one (no link), belongs to this us
 from __future__ import annotations
 
 import atexit
+import hashlib
 import os
 import shutil
 import stat
@@ -19,7 +20,7 @@ from typing import Any
 
 import numba
 from numba.core import sigutils
-from numba.core.caching import FunctionCache
+from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.ccallback import CFunc
 
 _warned: set[str] = set()
@@ -82,8 +83,30 @@ def is_private(folder: Path) -> bool:
     return ours and held
 
 
+class _NamedByKey(IndexDataCacheFile):  # type: ignore[misc] # Numba has no types
+    """Files of a function's compiled code, named by what they were compiled for.
+
+    Numba numbers them. Two processes that compile one function for two dtypes at once take the same number, and the
+    index of the one then leads to the code of the other: wrong values without a word (seen with Numba 0.68.1). With
+    names of their own, the worst that two writers do to each other is to lose an entry, which is compiled again.
+    """
+
+    def save(self, key: Any, data: Any) -> None:
+        name = self._data_name_pattern.format(number=int(hashlib.sha256(repr(key).encode()).hexdigest()[:12], 16))
+        self._save_data(name, data)  # first, so that no index names a file that is not there yet
+        self._save_index({**self._load_index(), key: name})
+
+
 class SafeCache(FunctionCache):  # type: ignore[misc] # Numba has no types
     """Numba's cache of a function, whose errors (a full disk, a damaged file) cost a compilation and no result."""
+
+    def __init__(self, function: Any) -> None:
+        super().__init__(function)
+        self._cache_file = _NamedByKey(
+            cache_path=self._cache_path,
+            filename_base=self._impl.filename_base,
+            source_stamp=self._impl.locator.get_source_stamp(),
+        )
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
