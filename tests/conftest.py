@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -60,6 +61,12 @@ def _nothing_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pyt
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if report.skipped and isinstance(report.longrepr, tuple):
         _not_run[report.longrepr[2].removeprefix("Skipped: ")] += 1
+
+
+def pytest_configure() -> None:
+    """Signals as in a user's process: a run in the background ignores Ctrl-C, one of several processes SIGTERM."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -18,11 +18,11 @@ import json
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Literal, overload
 
-from ctfast.batch.held import TEMPORARY, hold
+from ctfast.batch.held import TEMPORARY, OpenFolder, hold, remove
 
 
 @overload
@@ -70,18 +70,62 @@ def replacing(path: str | Path, mode: str = "w", *, durable: bool = False, **ope
     finally:
         os.close(held)
     if durable:
-        _flush_folder(path.parent)
+        _flush(path.parent)
 
 
 def _new_file(path: Path, mode: str, open_options: dict[str, Any]) -> tuple[IO[Any], Path]:
     """A temporary file that is held, so that nobody takes it for what a killed process left."""
     while True:
-        # Not made of the file's own name, which may be as long as the file system allows.
-        temporary = path.with_name(TEMPORARY.replace("*", secrets.token_hex(8)))
+        temporary = _hidden_beside(path)
         file = open(temporary, mode, **open_options)  # noqa: SIM115
         if hold(file):
             return file, temporary
         file.close()  # somebody cleaned up between the two lines above
+
+
+@contextmanager
+def replacing_folder(path: str | Path, *, durable: bool = False) -> Iterator[Path]:
+    """The same for what is a folder, such as a Zarr store: it is filled under a hidden name.
+
+    A folder can't take another one's place in one step: for a moment neither is there.
+
+    Raises:
+        OSError: the folder that it lies in is not there, or writing fails; nothing is left behind.
+    """
+    path = Path(path)
+    folder, temporary = _new_folder(path)
+    with folder:
+        try:
+            yield temporary
+            if durable:
+                for file in temporary.rglob("*"):
+                    _flush(file)
+            before = _hidden_beside(path)
+            with suppress(FileNotFoundError):
+                os.rename(path, before)
+            os.rename(temporary, path)
+        except BaseException:
+            remove(temporary)
+            raise
+    remove(before)
+    if durable:
+        _flush(path.parent)
+
+
+def _new_folder(path: Path) -> tuple[OpenFolder, Path]:
+    """The same for a folder."""
+    while True:
+        temporary = _hidden_beside(path)
+        temporary.mkdir()
+        with suppress(FileNotFoundError):  # somebody cleaned up
+            folder = OpenFolder(temporary)
+            if hold(folder):
+                return folder, temporary
+
+
+def _hidden_beside(path: Path) -> Path:
+    # Not made of the file's own name, which may be as long as the file system allows.
+    return path.with_name(TEMPORARY.replace("*", secrets.token_hex(8)))
 
 
 def write_text(path: str | Path, text: str, *, durable: bool = False) -> None:
@@ -101,11 +145,11 @@ def write_json(path: str | Path, value: Any, *, indent: int | None = 2, durable:
     write_text(path, json.dumps(value, indent=indent) + "\n", durable=durable)
 
 
-def _flush_folder(folder: Path) -> None:
-    """The new name itself; systems that can't open folders keep names safe by themselves."""
-    if not hasattr(os, "O_DIRECTORY"):
+def _flush(path: Path) -> None:
+    """A file, or the names in a folder; systems that can't open folders keep names safe by themselves."""
+    if path.is_dir() and not hasattr(os, "O_DIRECTORY"):
         return
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

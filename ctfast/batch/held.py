@@ -9,6 +9,7 @@ none, a file counts as left when nobody has written to it for a day.
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,7 +30,24 @@ CLAIM: Final = ".ctfast.lock"
 """Lies in folders that one command at a time works in, locked while it does."""
 
 
-def hold(file: IO[Any]) -> bool:
+class OpenFolder:
+    """A folder that can be held as an open file can."""
+
+    def __init__(self, path: Path) -> None:
+        self._handle = os.open(path, os.O_RDONLY)
+
+    def fileno(self) -> int:
+        """The system's number of it."""
+        return self._handle
+
+    def __enter__(self) -> OpenFolder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._handle)
+
+
+def hold(file: IO[Any] | OpenFolder) -> bool:
     """Say that this open file is being written, until it is closed; False where somebody removed it meanwhile."""
     if fcntl is not None:
         try:
@@ -43,7 +61,7 @@ def hold(file: IO[Any]) -> bool:
 def left_alone(path: Path) -> Iterator[bool]:
     """Whether nobody writes the file; nobody can begin to while the block runs."""
     try:
-        file = path.open("r+b")
+        file: IO[bytes] | OpenFolder = OpenFolder(path) if path.is_dir() else path.open("r+b")
     except OSError:
         yield False
         return
@@ -89,12 +107,20 @@ def remove_leftovers(folder: Path) -> int:
     for path in folder.glob(TEMPORARY):
         with left_alone(path) as left:
             if left:
-                path.unlink(missing_ok=True)
+                remove(path)
                 count += 1
     return count
 
 
-def _can_lock(file: IO[bytes]) -> bool:
+def remove(path: str | Path) -> None:
+    """Remove a file, or a folder with what is in it; there or not."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+    else:
+        Path(path).unlink(missing_ok=True)
+
+
+def _can_lock(file: IO[bytes] | OpenFolder) -> bool:
     try:
         if fcntl is not None:
             fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -37,7 +37,8 @@ def stamp_of(*paths: str | Path) -> Stamp:
         OSError: one is not there.
     """
     every = [os.stat(file) for path in paths for file in _files(path)]
-    return Stamp(sum(status.st_size for status in every), max(status.st_mtime for status in every))
+    size = sum(status.st_size for status in every if not stat.S_ISDIR(status.st_mode))
+    return Stamp(size, max(status.st_mtime for status in every))
 
 
 def _files(path: str | Path) -> list[str]:

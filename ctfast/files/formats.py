@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ctfast.files.image import Image, Request, WriteOptions
 
     Reader = Callable[[Request], Image]
-    Writer = Callable[[IO[bytes], np.ndarray, WriteOptions], None]
+    Writer = Callable[[Any, np.ndarray, WriteOptions], None]
 
 STORE: Final = b"\0zarr store"
 """What stands for the first bytes of a folder that is a Zarr store."""
@@ -63,6 +63,7 @@ class Format:
         magic: pairs of an offset and the bytes there; any of them recognises the format.
         without_magic: recognises the format by a closer look, where no format's magic bytes are found.
         without_pixels: says by the first bytes what a file of this format is that is no image; None for images.
+        folder: whether it is a folder, which its writer fills, and not a file.
         data_sets: whether ``FILE::/PATH`` names one of several arrays in a file.
         gzip: whether the whole file may be compressed by gzip.
         reader: ``"module:function"`` in ``ctfast.files``, a ``Reader``; empty for a format that is not read.
@@ -81,6 +82,7 @@ class Format:
     magic: tuple[tuple[int, bytes], ...]
     without_magic: Callable[[bytes], bool] | None = None
     without_pixels: Callable[[bytes], str | None] | None = None
+    folder: bool = False
     data_sets: bool = False
     gzip: bool = False
     reader: str = ""
@@ -108,8 +110,8 @@ class Format:
         reader: Reader = _function(self.reader)
         return reader(request)
 
-    def write(self, file: IO[bytes], pixels: np.ndarray, options: WriteOptions) -> None:
-        """Write a file of this format."""
+    def write(self, file: IO[bytes] | Path, pixels: np.ndarray, options: WriteOptions) -> None:
+        """Write a file of this format, or fill a folder."""
         if not self.writer_alone:
             self._check_package()
         writer: Writer = _function(self.writer)
@@ -200,8 +202,12 @@ FORMATS: Final = (
         title="Zarr",
         extensions=(".zarr",),
         magic=((0, STORE),),
+        folder=True,
         data_sets=True,
         reader="zarr_store:read_zarr",
+        writer="_zarr_write:write_zarr",
+        output=".zarr",
+        compressions=("none", "zstd"),
         package="zarr",
         extra="arrays",
     ),

@@ -26,7 +26,7 @@ import numpy as np
 
 from ctfast.errors import FileFormatError
 from ctfast.files._convert import count_nonfinite, linear, native, to_supported
-from ctfast.files._volume import check_declared
+from ctfast.files._volume import as_stored, check_declared, for_display, image_shape
 from ctfast.files.formats import inflated
 from ctfast.files.geometry import Geometry
 from ctfast.files.image import Image, MetaValue, Request, Units, WriteOptions
@@ -51,7 +51,7 @@ def read_nifti(request: Request) -> Image:
     header = volume.header
     if not isinstance(volume, nibabel.Nifti1Image | nibabel.Nifti2Image):
         raise FileFormatError(f"{type(volume).__name__} is not a single-file NIfTI image")
-    shape = _shape(tuple(int(size) for size in volume.shape))
+    shape = image_shape(tuple(int(size) for size in volume.shape), trailing=True)
     dtype = header.get_data_dtype()
     if dtype.name not in _DTYPES:
         raise FileFormatError(f"pixels of type {dtype} are not supported; one number a pixel is needed")
@@ -60,12 +60,7 @@ def read_nifti(request: Request) -> Image:
     zooms = [*map(float, header.get_zooms()[:3]), 0.0, 0.0][:3]
     scale = _MILLIMETRES.get(header.get_xyzt_units()[0])
     geometry = _geometry(header, scale or 1.0)  # nibabel and others write mm without saying so
-    if geometry is not None and request.orient == "display":
-        frames = len(stored) if stored.ndim == 3 else 1
-        wanted = geometry.display(frames)
-        if wanted != geometry.orientation:
-            turn = geometry.turn_to(wanted, frames)
-            geometry, stored = geometry.turned(turn, stored.shape), turn.of(stored)
+    stored, geometry, facts = for_display(stored, geometry, request)
     slope, intercept = (1.0, 0.0) if request.units == "stored" else _scaling(volume)
     if (slope, intercept) == (1.0, 0.0):
         pixels = to_supported(stored, allocate)
@@ -75,16 +70,14 @@ def read_nifti(request: Request) -> Image:
         "stored_dtype": dtype.newbyteorder("=").name,
         "rescale_slope": slope,
         "rescale_intercept": intercept,
+        **facts,
     }
     meta.update(count_nonfinite(pixels))
     if request.head.startswith(b"\x1f\x8b") and not path.name.lower().endswith(".gz"):
         meta["notes"] = "compressed by gzip, which its name does not say"
     spacing = None
     if geometry is not None:
-        spacing, meta["slice_spacing"] = geometry.spacing[1:], geometry.spacing[0]
-        meta["orientation"] = geometry.stored or geometry.orientation
-        if geometry.stored:
-            meta["turned"] = f"{geometry.stored} to {geometry.orientation}"
+        spacing = geometry.spacing[1:]
     elif scale is not None and min(zooms[:2]) > 0 and all(map(math.isfinite, zooms)):
         spacing, meta["slice_spacing"] = (zooms[1] * scale, zooms[0] * scale), zooms[2] * scale
     return Image(pixels, _units_of(header), path, "nifti", None, spacing, meta, geometry)
@@ -124,15 +117,6 @@ def _load(path: Path, head: bytes) -> Any:
     return kind.from_file_map(kind.make_file_map({"image": file, "header": file}))
 
 
-def _shape(shape: tuple[int, ...]) -> tuple[int, ...]:
-    kept = shape
-    while len(kept) > 2 and kept[-1] == 1:
-        kept = kept[:-1]
-    if len(kept) not in (2, 3) or min(kept) < 1:
-        raise FileFormatError(f"shape {shape} is no volume; one time point and one channel are read")
-    return kept
-
-
 def _units_of(header: Any) -> Units:
     """What a file of our own says in its description field."""
     text = header["descrip"].tobytes().rstrip(b"\0 ")
@@ -169,11 +153,8 @@ def _stored_order(pixels: np.ndarray, geometry: Geometry | None) -> tuple[np.nda
     """Data in the order of NIfTI's axes, as the volume was stored before it was turned, and their affine (RAS)."""
     if geometry is None:
         return pixels.T, None
-    pixels = pixels.reshape(-1, *pixels.shape[-2:])  # a slice has a position along its normal too: three axes
-    frames = len(pixels)
-    if geometry.stored and geometry.stored != geometry.orientation:
-        turn = geometry.turn_to(geometry.stored, frames)
-        geometry, pixels = geometry.turned(turn, pixels.shape), turn.of(pixels)
+    pixels, geometry = as_stored(pixels, geometry)
+    assert geometry is not None
     return pixels.T, np.diag([-1.0, -1.0, 1.0, 1.0]) @ geometry.matrix[:, [2, 1, 0, 3]]
 
 

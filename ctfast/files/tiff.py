@@ -21,7 +21,6 @@ Policies, each tested:
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,11 +31,11 @@ from ctfast.errors import FileFormatError
 from ctfast.files import _tiff_check as check
 from ctfast.files import _tiff_stack as stack
 from ctfast.files._convert import count_nonfinite, linear, room, to_supported
+from ctfast.files._own_facts import facts_of_text, number, spacing_of, units_of
 from ctfast.files._tiff_plain import may_be_plain, plain_page
 from ctfast.files.geometry import Geometry
 from ctfast.files.image import KEPT_DTYPES, Allocate, Image, Limits, MetaValue, Request, Units
 from ctfast.files.kaggle import parse_name
-from ctfast.files.units import is_unit
 
 _REDUCED_OR_MASK: Final = 1 | 4  # bits of NewSubfileType
 _NODATA_TAG: Final = 42113
@@ -69,7 +68,7 @@ def read_tiff(request: Request) -> Image:
         pages = _equal_pages(tif, request.limits)
         first = pages[0]
         calibration = None if units == "stored" else _imagej_calibration(tif)
-        facts = _description(first.description)
+        facts = facts_of_text(first.description)
         inverted = _must_invert(first, units) if calibration is None and facts.get("units") != "hu" else False
         turn = _turn(first)
         behind = stack.images_behind(tif, pages, request.limits)
@@ -87,7 +86,7 @@ def read_tiff(request: Request) -> Image:
         if note := stack.missing_note(tif, pages):
             meta["notes"] = note
         nodata = first.tags.get(_NODATA_TAG)
-        padding = _number(meta.get("padding")) if nodata is None else _number(nodata.value)
+        padding = number(meta.get("padding")) if nodata is None else number(nodata.value)
         bits = int(first.bitspersample)
     if inverted:
         np.subtract(2**bits - 1, stored, out=stored)
@@ -110,18 +109,18 @@ def _plain(request: Request) -> Image | None:
     page = plain_page(request.whole())
     if page is None or page.pixels.nbytes > request.limits.max_bytes:
         return None
-    facts = _description(page.description)
+    facts = facts_of_text(page.description)
     name = page.pixels.dtype.newbyteorder("=").name
     meta = {"stored_dtype": name, "photometric": "MINISBLACK", "compression": "NONE", "inverted": False, **facts}
     pixels = to_supported(page.pixels, request.allocate)
     units = _units_of(request.path, page.pixels.dtype, facts)
-    return _image(request.path, pixels, units, _number(meta.get("padding")), meta)
+    return _image(request.path, pixels, units, number(meta.get("padding")), meta)
 
 
 def _image(path: Path, pixels: np.ndarray, units: Units, padding: float | None, meta: dict[str, MetaValue]) -> Image:
     meta.update(count_nonfinite(pixels))
     geometry = Geometry.parse(str(meta.pop("affine", "")))
-    return Image(pixels, units, path, "tiff", padding, _spacing(meta), meta, geometry)
+    return Image(pixels, units, path, "tiff", padding, spacing_of(meta), meta, geometry)
 
 
 def _equal_pages(tif: Any, limits: Limits) -> list[Any]:
@@ -201,34 +200,8 @@ def _must_invert(page: Any, units: UnitsChoice) -> bool:
     return True
 
 
-def _description(text: str) -> dict[str, MetaValue]:
-    """The JSON that ``write_image`` leaves in ImageDescription; empty for files of other programs."""
-    if not text.startswith("{") or '"ctfast"' not in text:
-        return {}
-    try:
-        facts = json.loads(text)
-    except ValueError:
-        return {}
-    flat = str | int | float | bool | None
-    return {str(key): value for key, value in facts.items() if isinstance(value, flat)}
-
-
 def _units_of(path: Path, dtype: np.dtype, facts: dict[str, MetaValue]) -> Units:
     if "ctfast" in facts:
-        units = str(facts.get("units", facts.get("meaning")))  # the latter in files of early versions
-        return units if is_unit(units) else "unknown"
+        return units_of(facts)
     named = parse_name(path.name) is not None
     return "hu" if named and dtype.kind in "if" else "unknown"
-
-
-def _spacing(meta: dict[str, MetaValue]) -> tuple[float, float] | None:
-    row, column = _number(meta.get("spacing_row")), _number(meta.get("spacing_column"))
-    return None if row is None or column is None or min(row, column) <= 0 else (row, column)
-
-
-def _number(value: object) -> float | None:
-    try:
-        number = float(str(value).strip("\0 "))
-    except ValueError:
-        return None
-    return number if np.isfinite(number) else None

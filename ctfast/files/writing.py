@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from contextlib import nullcontext
 from pathlib import Path
 from typing import IO, Final
 
 import numpy as np
 
-from ctfast.batch.atomic import replacing
+from ctfast.batch.atomic import replacing, replacing_folder
 from ctfast.errors import ArgumentError, DTypeError, ShapeError
 from ctfast.files.formats import WRITTEN_ENDS, Compression, Format, by_extension, check_compression, written
 from ctfast.files.geometry import Geometry
@@ -33,7 +32,7 @@ def write_image(
     padding: float | None = None,
     geometry: Geometry | None = None,
     description: Mapping[str, MetaValue] | None = None,
-    into: IO[bytes] | None = None,
+    into: IO[bytes] | Path | None = None,
 ) -> None:
     """Write an image or a stack.
 
@@ -42,15 +41,17 @@ def write_image(
         pixels: ``(H, W)`` or ``(frames, H, W)`` of uint8, int16, uint16, float32 or float64, any layout. PNG: one
             image of uint8 or uint16.
         format: Name of a row in ``ctfast.files.formats``, such as ``"tiff"`` or ``"tif"``; by the extension when None.
-        compression: TIFF only: ``"none"``, ``"zlib"``, ``"zstd"`` or ``"lzw"`` (the last two need imagecodecs).
+        compression: ``"none"``, or one of the format's: TIFF ``"zlib"``, ``"zstd"`` or ``"lzw"`` (the last two need
+            imagecodecs), MetaImage and NRRD ``"zlib"``, Zarr ``"zstd"``.
         level: Level of zlib (0 to 9) or zstd (1 to 22); the library's own when None.
-        units: What the values are; ``read_image`` gives it back (TIFF, NIfTI).
+        units: What the values are; ``read_image`` gives it back (TIFF, NIfTI, Zarr).
         spacing: Row and column spacing in mm; formats without a place for it leave it out.
-        padding: Value of padding pixels (TIFF).
-        geometry: As of an ``Image`` (TIFF, NIfTI); what was turned when it was read is written as it was stored. NIfTI
-            without one has sform and qform code 0: unknown.
-        description: Further facts for the TIFF's JSON description, flat, such as the pipeline's hash.
-        into: A file that takes the bytes; ``path`` then only tells the format, and nothing is written there.
+        padding: Value of padding pixels (TIFF, Zarr).
+        geometry: As of an ``Image``. NIfTI, MetaImage and NRRD: what was turned when it was read is written as it was
+            stored. NIfTI without one has sform and qform code 0: unknown.
+        description: Further facts for the JSON of TIFF and Zarr, flat, such as the pipeline's hash.
+        into: A file that takes the bytes (Zarr: an empty folder); ``path`` then only tells the format, and nothing is
+            written there.
 
     Raises:
         DTypeError, ShapeError, ArgumentError: For pixels or parameters that the format cannot hold.
@@ -68,8 +69,15 @@ def write_image(
     if geometry is not None and spacing is None:
         spacing = geometry.spacing[1:]
     facts = _facts(units, spacing, padding, geometry, description)
-    with replacing(path, "wb") if into is None else nullcontext(into) as file:
-        kind.write(file, pixels, WriteOptions(path, compression, level, units, spacing, geometry, facts))
+    options = WriteOptions(path, compression, level, units, spacing, geometry, facts)
+    if into is not None:
+        kind.write(into, pixels, options)
+    elif kind.folder:
+        with replacing_folder(path) as folder:
+            kind.write(folder, pixels, options)
+    else:
+        with replacing(path, "wb") as file:
+            kind.write(file, pixels, options)
 
 
 def output_format(path: Path) -> Format:

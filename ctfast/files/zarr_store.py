@@ -4,9 +4,9 @@ Policies, each tested:
 
 - A store of one array is read; of an OME-Zarr group the full resolution; of other groups the only array that can be an
   image, else one is named.
-- Leading axes of length 1 (time, channel) are dropped; several channels or times are refused. Stores name no units of
-  values: ``"unknown"``. Spacing is that of OME-Zarr's scale where its axes are in millimetres or micrometres; where the
-  patient lay, no store says.
+- Leading axes of length 1 (time, channel) are dropped; several channels or times are refused. Spacing is that of
+  OME-Zarr's scale where its axes are in millimetres or micrometres. Units of values and the place in the patient are
+  only known of stores of our own (``_zarr_write``).
 - The declared size is held against the limits and the bytes that are there before anything is decompressed. Chunks
   that are not there are the fill value, by definition, with a note.
 
@@ -23,6 +23,8 @@ import numpy as np
 
 from ctfast.errors import FileFormatError
 from ctfast.files._data_sets import as_image, can_be_image, declared, fill_note, the_one
+from ctfast.files._own_facts import flat_facts, number, units_of
+from ctfast.files.geometry import Geometry
 from ctfast.files.image import Image, MetaValue, Request
 
 _MM: Final = {"millimeter": 1.0, "micrometer": 1e-3}
@@ -51,7 +53,11 @@ def read_zarr(request: Request) -> Image:
     values = np.asarray(array[...]).reshape(shape)
     facts: dict[str, MetaValue] = {"array": inside} if inside else {}
     facts |= fill_note(array.nchunks - array.nchunks_initialized, array.nchunks, array.fill_value)
-    image = as_image(values, request, "zarr", facts)
+    own = {} if request.inside.strip("/") else flat_facts(dict(node.attrs).get("ctfast"))
+    image = as_image(values, request, "zarr", {**own, **facts})
+    if "ctfast" in own:
+        place = Geometry.parse(str(image.meta.get("affine", "")))
+        image = replace(image, units=units_of(own), padding=number(own.get("padding")), geometry=place)
     return _spaced(image, scale[-len(shape) :]) if scale else image
 
 

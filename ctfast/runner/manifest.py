@@ -17,6 +17,7 @@ from typing import Any, Final, TypedDict, cast
 
 from ctfast.batch.atomic import replacing
 from ctfast.batch.cells import safe_cell
+from ctfast.batch.held import remove
 from ctfast.batch.journal import Journal, JsonLines
 from ctfast.errors import UsageError
 
@@ -140,8 +141,10 @@ def age(row: Row) -> tuple[float, bool]:
 
 def set_aside(output: str) -> bool:
     """Give an output a name under which nobody collects it; False where there is none."""
-    if not os.path.isfile(output):
+    if not os.path.exists(output):
         return False
+    if os.path.isdir(output):
+        remove(output + STALE)  # a folder takes no other's place
     os.replace(output, output + STALE)
     return True
 

@@ -17,7 +17,7 @@ from ctfast.batch.choices import Axes, Dataset, Orient, UnitsChoice
 from ctfast.batch.inside import on_disk
 from ctfast.batch.limits import bytes_per_file
 from ctfast.batch.parsing import parsed_json
-from ctfast.batch.stamp import sha256_of, unchanged
+from ctfast.batch.stamp import sha256_of, stamp_of, unchanged
 from ctfast.batch.workers import bounded_map
 from ctfast.errors import UsageError
 from ctfast.files import Compression, Series, find_images
@@ -267,7 +267,7 @@ def _is_done(task: Task, finished: Mapping[str, Row], settings: Settings, verify
     if not unchanged(task.files, row["input_bytes"], row["input_mtime"]):
         return False
     try:
-        size = os.stat(task.output).st_size
+        size = stamp_of(task.output).size
         if not row["output_hash"]:  # of a version that did not note it
             return not verify
         if size != row["output_bytes"]:

@@ -7,23 +7,24 @@ import io
 import os
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import numpy as np
 
 from ctfast import __version__
-from ctfast.batch.atomic import replacing
+from ctfast.batch.atomic import replacing, replacing_folder
+from ctfast.batch.held import remove
 from ctfast.batch.machine import computing, machine_error, writing
 from ctfast.batch.reasons import reason
-from ctfast.batch.stamp import read_once, sha256_of
+from ctfast.batch.stamp import read_once, sha256_of, stamp_of
 from ctfast.batch.workers import DIED
 from ctfast.dispatch.arrays import known_axes
 from ctfast.dispatch.padded import held_pixels
 from ctfast.errors import FileFormatError, MachineError
 from ctfast.files import Allocate, Image, Limits, read_image, write_image
 from ctfast.files.asked import LeftOutError, check_modality
+from ctfast.files.formats import written
 from ctfast.files.units import check_display
 from ctfast.results import Histogram, PipelineResult, Summary
 from ctfast.runner.manifest import STALE, Row, set_aside
@@ -80,7 +81,7 @@ def carry_on(loaded: Loaded, settings: Settings, compute: Compute, store: Store,
         with computing(image.pixels.nbytes):
             result = compute(image, task, settings)
         computed = clock()
-        store(task, settings, image, result, row)
+        (store_streamed if written(settings.format).folder else store)(task, settings, image, result, row)
         return finished(row, result, (seconds, computed - start + before, clock() - computed))
     except Exception as error:
         return failed(task, row, error)
@@ -139,22 +140,22 @@ def store(task: Task, settings: Settings, image: Image, result: PipelineResult, 
         with replacing(task.output, "wb", durable=settings.durable) as file:
             file.write(data)
     row["output_bytes"], row["output_hash"] = len(data), hashlib.sha256(data).hexdigest()
-    _remove_stale(task)
+    remove(task.output + STALE)
 
 
 def store_streamed(task: Task, settings: Settings, image: Image, result: PipelineResult, row: Row) -> None:
-    """The same for outputs that may be larger than memory: the hash is that of what can be read again."""
+    """The same for folders, and what may be larger than memory: the hash is that of what can be read again."""
+    folder = written(settings.format).folder
     with writing():
         make_folder(task, settings)
-        with replacing(task.output, "w+b", durable=settings.durable) as file:
+        with (
+            replacing_folder(task.output, durable=settings.durable)
+            if folder
+            else replacing(task.output, "w+b", durable=settings.durable)
+        ) as file:
             _write(file, task, settings, image, result)
-    row["output_bytes"], row["output_hash"] = os.stat(task.output).st_size, sha256_of(task.output)
-    _remove_stale(task)
-
-
-def _remove_stale(task: Task) -> None:
-    with suppress(FileNotFoundError):
-        os.unlink(task.output + STALE)
+    row["output_bytes"], row["output_hash"] = stamp_of(task.output).size, sha256_of(task.output)
+    remove(task.output + STALE)
 
 
 def compute(image: Image, task: Task, settings: Settings) -> PipelineResult:
@@ -174,7 +175,7 @@ def run_pipeline(pixels: np.ndarray, settings: Settings, padding: tuple[float, f
         return settings.pipeline.run(pixels, backend=settings.backend, padding=padding)
 
 
-def _write(file: IO[bytes], task: Task, settings: Settings, image: Image, result: PipelineResult) -> None:
+def _write(file: IO[bytes] | Path, task: Task, settings: Settings, image: Image, result: PipelineResult) -> None:
     write_image(
         task.output,
         result.image,

@@ -28,7 +28,7 @@ def test_readers_and_writers_are_there(home: str) -> None:
     module, _, name = home.partition(":")
     function = getattr(importlib.import_module(f"ctfast.files.{module}"), name)
     parameters = list(inspect.signature(function).parameters)
-    assert parameters in (["request"], ["file", "pixels", "options"])
+    assert parameters in (["request"], ["file", "pixels", "options"], ["folder", "pixels", "options"])
 
 
 def test_rows_do_not_contradict_each_other() -> None:
@@ -49,9 +49,17 @@ def test_rows_do_not_contradict_each_other() -> None:
 
 def test_words_of_runs_and_outputs_keep_their_names() -> None:
     outputs = {row.word: row.output for row in formats.WRITTEN}
-    assert outputs == {"tif": ".tif", "npy": ".npy", "nii": ".nii.gz", "mha": ".mha", "nrrd": ".nrrd", "png": ".png"}
+    assert outputs == {
+        "tif": ".tif",
+        "npy": ".npy",
+        "nii": ".nii.gz",
+        "mha": ".mha",
+        "nrrd": ".nrrd",
+        "png": ".png",
+        "zarr": ".zarr",
+    }
     assert formats.written("tiff") is formats.written("tif")
-    with pytest.raises(ArgumentError, match="tif, npy, nii, mha, nrrd, png"):
+    with pytest.raises(ArgumentError, match="tif, npy, zarr, nii, mha, nrrd, png"):
         formats.written("jpg")
 
 

@@ -11,9 +11,13 @@ import numpy as np
 import pytest
 import zarr
 
+import ctfast
 from ctfast import Pipeline, Step
+from ctfast.batch.atomic import replacing_folder
+from ctfast.batch.held import TEMPORARY, remove_leftovers
 from ctfast.errors import FileFormatError, UsageError
-from ctfast.files import Limits, find_images, read_image
+from ctfast.files import Limits, find_images, read_image, write_image
+from ctfast.files.geometry import Geometry
 from ctfast.runner import run
 from tests.files.files_build import slice_hu
 
@@ -123,3 +127,67 @@ def test_stores_and_data_sets_are_found_and_run(tmp_path: Path) -> None:
     np.save(tmp_path / "d.npy", VOLUME[0])
     with pytest.raises(FileFormatError, match="without ::/x"):
         read_image(f"{tmp_path / 'd.npy'}::/x")
+
+
+@pytest.mark.parametrize("compression", ["none", "zstd"])
+def test_written_zarr_is_ome_zarr_and_keeps_what_we_know(tmp_path: Path, compression: Any) -> None:
+    place = Geometry.of(np.array([[0, 0, 0.7, -90], [0, 0.8, 0, -80.5], [2.5, 0, 0, 12]]))
+    path = tmp_path / "x.zarr"
+    write_image(path, VOLUME, units="hu", geometry=place, padding=-2000, compression=compression)
+    group: Any = zarr.open_group(str(path), mode="r")
+    array = group["0"]
+    np.testing.assert_array_equal(array[...], VOLUME)
+    assert (array.chunks, array.dtype, array.metadata.dimension_names) == ((3, 20, 24), np.int16, ("z", "y", "x"))
+    assert bool(array.compressors) == (compression == "zstd")
+    (found,) = group.attrs["ome"]["multiscales"]
+    assert [(axis["name"], axis["unit"]) for axis in found["axes"]] == [(name, "millimeter") for name in "zyx"]
+    assert found["datasets"][0]["coordinateTransformations"] == [{"type": "scale", "scale": [2.5, 0.8, 0.7]}]
+    image = read_image(path)
+    np.testing.assert_array_equal(image.pixels, VOLUME)
+    assert (image.units, image.padding, image.spacing, image.geometry) == ("hu", -2000, (0.8, 0.7), place)
+    assert image.meta["slice_spacing"] == 2.5
+    write_image(path, VOLUME[0], spacing=(0.8, 0.7))  # takes the place of the folder
+    single = read_image(path)
+    np.testing.assert_array_equal(single.pixels, VOLUME[0])
+    assert (single.units, single.spacing, single.geometry) == ("unknown", (0.8, 0.7), None)
+    write_image(path, VOLUME)  # nothing is known of the millimetres, and nothing is made up
+    assert (read_image(path).spacing, "slice_spacing" in read_image(path).meta) == (None, False)
+    assert [item.name for item in tmp_path.iterdir()] == ["x.zarr"]
+
+
+def test_a_store_that_fails_leaves_the_older_one(tmp_path: Path) -> None:
+    path = tmp_path / "x.zarr"
+    write_image(path, VOLUME)
+    with pytest.raises(OSError, match="full"), replacing_folder(path) as folder:
+        (folder / "part").write_bytes(b"x")
+        raise OSError("full")
+    np.testing.assert_array_equal(read_image(path).pixels, VOLUME)
+    left = tmp_path / TEMPORARY.replace("*", "0123")
+    left.mkdir()
+    (left / "part").write_bytes(b"x")
+    with replacing_folder(path) as folder:
+        assert remove_leftovers(tmp_path) == 1, "of a process that was killed; not what is being written"
+        assert folder.exists()
+    assert [item.name for item in tmp_path.iterdir()] == ["x.zarr"]
+
+
+def test_a_run_fills_stores_and_resumes(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    hdf5(tmp_path / "in" / "a.h5")
+    window = Pipeline([Step("window", center=40, width=400, dtype="uint8")])
+    out = tmp_path / "out"
+    first = run(tmp_path / "in", out, window, format="zarr", units="hu")
+    assert (first.ok, first.failed) == (1, 0), first.failures
+    expected = ctfast.window(VOLUME, center=40, width=400, dtype="uint8")
+    np.testing.assert_array_equal(read_image(out / "a.zarr").pixels, expected)
+    assert run(tmp_path / "in", out, window, format="zarr", units="hu", verify=True).done_before == 1
+    chunk = next(path for path in (out / "a.zarr" / "0").rglob("*") if path.is_file() and path.name != "zarr.json")
+    chunk.write_bytes(chunk.read_bytes()[:-1])
+    again = run(tmp_path / "in", out, window, format="zarr", units="hu")
+    assert (again.ok, again.done_before) == (1, 0), "a store of another size is no output of ours"
+    np.testing.assert_array_equal(read_image(out / "a.zarr").pixels, expected)
+    (tmp_path / "in" / "a.h5").write_bytes(b"nothing")
+    broken = run(tmp_path / "in", out, window, format="zarr", units="hu")
+    assert broken.failed == 1
+    assert not (out / "a.zarr").exists()
+    assert (out / "a.zarr.stale").is_dir()
