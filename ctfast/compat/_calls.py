@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 _OURS: Counter[str] = Counter()
 _THEIRS: Counter[str] = Counter()
+_lock = threading.Lock()
 
 
 class Calls(NamedTuple):
@@ -19,15 +21,18 @@ class Calls(NamedTuple):
 
 def calls() -> dict[str, Calls]:
     """How many calls of each drop-in ctfast computed, and how many the original library did, in this process."""
-    return {name: Calls(_OURS[name], _THEIRS[name]) for name in sorted(_OURS | _THEIRS)}
+    with _lock:
+        return {name: Calls(_OURS[name], _THEIRS[name]) for name in sorted(_OURS | _THEIRS)}
 
 
 def ours(name: str) -> None:
     """Count a call that our kernel served."""
-    _OURS[name] += 1
+    with _lock:
+        _OURS[name] += 1
 
 
 def theirs(name: str, original: Callable[..., Any], *args: Any, **options: Any) -> Any:
     """Count a call and let the original library serve it, errors included."""
-    _THEIRS[name] += 1
+    with _lock:
+        _THEIRS[name] += 1
     return original(*args, **options)

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import importlib
+import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 from ctfast.errors import ArgumentError
 
 _MODULES: Final = {"cv2": "cv2", "scipy.ndimage": "scipy_ndimage", "skimage": "skimage"}
+_lock = threading.Lock()
+_inside: Counter[str] = Counter()
+"""How many blocks are open for each library: threads may enter and leave in any order."""
+_before: dict[str, list[tuple[Any, str, Any]]] = {}
+"""What stood in each place before the first block was entered."""
 
 
 @contextmanager
 def patched(*libraries: str) -> Iterator[None]:
     """Within it, the functions of ``libraries`` are ours, in every thread; afterwards what they were before.
 
-    What was imported by name before (``from scipy.ndimage import median_filter``) stays the original.
+    What was imported by name before (``from scipy.ndimage import median_filter``) stays the original. Where several
+    blocks are open at once, in one thread or in several, the originals are back when the last of them ends.
 
     Args:
         libraries: ``"scipy.ndimage"``, ``"skimage"``, ``"cv2"``.
@@ -27,15 +35,31 @@ def patched(*libraries: str) -> Iterator[None]:
     unknown = [name for name in libraries if name not in _MODULES]
     if unknown or not libraries:
         raise ArgumentError(f"patched{libraries!r}: {', '.join(map(repr, _MODULES))} are allowed, one or several")
-    before = []
+    entered = []
     try:
         for library in libraries:
-            module = importlib.import_module(f"ctfast.compat.{_MODULES[library]}")
-            for name, home in module.HOMES.items():
-                place = importlib.import_module(home)
-                before.append((place, name, getattr(place, name)))
-                setattr(place, name, getattr(module, name))
+            _enter(library)
+            entered.append(library)
         yield
     finally:
-        for place, name, original in reversed(before):
-            setattr(place, name, original)
+        for library in reversed(entered):
+            _leave(library)
+
+
+def _enter(library: str) -> None:
+    module = importlib.import_module(f"ctfast.compat.{_MODULES[library]}")
+    places = [(importlib.import_module(home), name) for name, home in module.HOMES.items()]
+    with _lock:
+        if not _inside[library]:
+            _before[library] = [(place, name, getattr(place, name)) for place, name in places]
+            for place, name in places:
+                setattr(place, name, getattr(module, name))
+        _inside[library] += 1
+
+
+def _leave(library: str) -> None:
+    with _lock:
+        _inside[library] -= 1
+        if not _inside[library]:
+            for place, name, original in _before.pop(library):
+                setattr(place, name, original)

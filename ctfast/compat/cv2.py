@@ -103,6 +103,8 @@ class CLAHE:
         return _filtered("clahe", src, params, dst)
 
     def __getattr__(self, name: str) -> Any:
+        if name == "_original":  # not made yet, as in copy.copy
+            raise AttributeError(name)
         return getattr(self._original, name)
 
 
@@ -121,8 +123,9 @@ def calcHist(
     accumulate: bool = False,
 ) -> NDArray[Any]:
     """Histogram of one image, as ``cv2.calcHist``: float32, ``(bins,)``, before OpenCV 5 ``(bins, 1)``."""
-    single = isinstance(images, list | tuple) and len(images) == 1 and list(channels) == [0] and len(histSize) == 1
-    if single and mask is None and hist is None and not accumulate and len(ranges) == 2:
+    lists = all(isinstance(given, list | tuple) for given in (images, channels, histSize, ranges))
+    single = lists and len(images) == 1 and list(channels) == [0] and len(histSize) == 1 and len(ranges) == 2
+    if single and mask is None and hist is None and not accumulate:
         (image,), bins, (low, high) = images, histSize[0], ranges
         if _is_picture(image, {"uint8", "uint16"}) and image.ndim == 2 and _even_bins(bins, low, high):
             ours("cv2.calcHist")

@@ -8,8 +8,8 @@ Everything else is scikit-image's own.
 | exposure.rescale_intensity | float32 to float32 with two numbers or "image" as range | 1e-6 of the range |
 | exposure.histogram | uint8, int16, uint16, float32, float64, of any shape; range "image" | the same |
 | exposure.match_histograms | int16 (by scikit-image's way for uint16) | 1e-9 of the values |
-| filters.median | what our ``scipy_ndimage.median_filter`` serves | the same |
-| filters.gaussian | what our ``scipy_ndimage.gaussian_filter`` serves, no channels | 2e-6 of the largest |
+| filters.median | what ``ctfast.compat.scipy_ndimage`` serves | the same |
+| filters.gaussian | what ``ctfast.compat.scipy_ndimage`` serves, no channels, no ``out`` | 2e-6 of the largest |
 
 ``ctfast.compat.calls()`` tells who served.
 """
@@ -17,7 +17,6 @@ Everything else is scikit-image's own.
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any, Final
 
 import numpy as np
@@ -27,7 +26,7 @@ from skimage.color.adapt_rgb import adapt_rgb, hsv_value
 from skimage.util import img_as_float, img_as_uint
 
 from ctfast import ops
-from ctfast.compat import scipy_ndimage
+from ctfast.compat import _ndimage
 from ctfast.compat._calls import ours, theirs
 from ctfast.memory import empty
 from ctkernels.cpu import equalize_adapthist as kernels
@@ -45,6 +44,7 @@ HOMES: Final = {
     "rescale_intensity": "skimage.exposure",
 }
 """Where the original of each is found, and put back by ``patched``."""
+_MOST_BINS: Final = 1 << 16
 _IMAGES: Final = ("uint8", "int16", "uint16", "float32", "float64")
 
 
@@ -66,13 +66,9 @@ def equalize_adapthist(
     arguments = (image, kernel_size, clip_limit, nbins)
     if not isinstance(image, np.ndarray) or not _known_blocks(image, kernel_size, clip_limit, nbins):
         return theirs(name, original, *arguments)
-    with warnings.catch_warnings():  # what the original warns of, it warns of
-        warnings.simplefilter("error")
-        try:
-            result = adapt_rgb(hsv_value)(_equalized)(image, kernel_size, clip_limit, nbins)
-        except (ValueError, TypeError, Warning):
-            result = None
-    if result is None:
+    try:
+        result = adapt_rgb(hsv_value)(_equalized)(image, kernel_size, clip_limit, nbins)
+    except (ValueError, TypeError):
         return theirs(name, original, *arguments)
     ours(name)
     return result
@@ -131,7 +127,8 @@ def rescale_intensity(image: NDArray[Any], in_range: Any = "image", out_range: A
     if type(image) is np.ndarray and image.dtype == np.float32 and image.ndim and image.size:
         least, most = float(image.min()), float(image.max())
         if math.isfinite(least) and math.isfinite(most):
-            low = (least, most) if isinstance(in_range, str) and in_range == "image" else _pair(in_range)
+            image_s = isinstance(in_range, str) and in_range == "image"
+            low = (least, most) if image_s else _pair(in_range)
             whole = isinstance(out_range, str) and out_range == "dtype"
             high = (0.0 if low and low[0] >= 0 else -1.0, 1.0) if whole else _pair(out_range)
     if not low or not high or low[0] == low[1]:
@@ -143,7 +140,8 @@ def rescale_intensity(image: NDArray[Any], in_range: Any = "image", out_range: A
 
 def _pair(given: Any) -> tuple[float, float] | None:
     """Two rising finite numbers, or None."""
-    if isinstance(given, tuple | list) and len(given) == 2:
+    numbers = int | float | np.integer | np.floating
+    if isinstance(given, tuple | list) and len(given) == 2 and all(isinstance(end, numbers) for end in given):
         low, high = float(given[0]), float(given[1])
         if math.isfinite(low) and math.isfinite(high) and low < high:
             return low, high
@@ -161,7 +159,7 @@ def histogram(
     """Counts and bin centres, as ``skimage.exposure.histogram``: one bin a value for whole numbers."""
     plain = type(image) is np.ndarray and image.size and image.dtype.name in _IMAGES and channel_axis is None
     colour = plain and image.ndim == 3 and image.shape[-1] < 4  # the original warns of it
-    if not plain or colour or source_range != "image" or not isinstance(nbins, int | np.integer):
+    if not plain or colour or source_range != "image" or type(nbins) is not int or not 1 <= nbins <= _MOST_BINS:
         options = {"channel_axis": channel_axis}
         return theirs("skimage.exposure.histogram", _ORIGINALS["histogram"], image, nbins, source_range, normalize,
                       **options)  # fmt: skip
@@ -198,11 +196,14 @@ def median(
     behavior: str = "ndimage",
 ) -> NDArray[Any]:
     """Local median, as ``skimage.filters.median``."""
-    if behavior == "rank" or type(image) is not np.ndarray:
+    done = None
+    if behavior == "ndimage" and type(image) is np.ndarray:
+        size = 3 if footprint is None else None
+        done = _ndimage.median(image, size, footprint, out, mode, cval, 0, None)
+    if done is None:
         return theirs("skimage.filters.median", _ORIGINALS["median"], image, footprint, out, mode, cval, behavior)
     ours("skimage.filters.median")
-    whole = np.ones((3,) * image.ndim, bool) if footprint is None else footprint
-    return scipy_ndimage.median_filter(image, footprint=whole, output=out, mode=mode, cval=cval)
+    return done
 
 
 def gaussian(
@@ -217,14 +218,16 @@ def gaussian(
     out: Any = None,
 ) -> NDArray[Any]:
     """Gaussian smoothing in floats, as ``skimage.filters.gaussian``."""
-    known = type(image) is np.ndarray and image.dtype.name in _IMAGES and channel_axis is None and out is None
-    if not known or image.shape[-1:] in ((3,), (4,)):
+    done = None
+    if type(image) is np.ndarray and image.dtype.name in _IMAGES and channel_axis is None and out is None:
+        if not preserve_range:
+            floats = img_as_float(image)
+        else:
+            floats = image if image.dtype.kind == "f" else image.astype(np.float64)
+        done = _ndimage.gaussian(floats, sigma, 0, None, mode, cval, truncate, None, None)
+    if done is None:
         options = {"mode": mode, "cval": cval, "preserve_range": preserve_range, "truncate": truncate}
         return theirs("skimage.filters.gaussian", _ORIGINALS["gaussian"], image, sigma, **options,
                       channel_axis=channel_axis, out=out)  # fmt: skip
     ours("skimage.filters.gaussian")
-    if not preserve_range:
-        image = img_as_float(image)
-    elif image.dtype.kind != "f":
-        image = image.astype(np.float64)
-    return scipy_ndimage.gaussian_filter(image, sigma, mode=mode, cval=cval, truncate=truncate)
+    return done

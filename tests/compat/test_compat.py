@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import warnings
 from collections.abc import Callable
@@ -91,23 +92,61 @@ def test_stacks_outputs_and_lists() -> None:
     assert served("scipy.ndimage.median_filter")[1] == 0
 
 
+def test_volumes_lines_and_axes_in_front() -> None:
+    volume = np.random.default_rng(3).normal(0, 90, (5, 12, 3)).astype(np.int16)
+    both = np.stack([volume, volume[::-1] + 3])
+    for x, options in (
+        (volume, {"size": 3}),
+        (volume, {"size": (3, 1, 5), "mode": "wrap"}),
+        (volume, {"size": 3, "axes": (0,), "mode": "nearest"}),
+        (volume, {"size": (5, 3), "axes": (0, -2), "mode": "mirror"}),
+        (volume, {"size": 1}),
+        (both, {"size": (1, 3, 3, 3), "mode": "constant", "cval": 7}),
+        (both, {"size": (3, 1, 1, 1)}),
+        (volume[2, :, 1], {"size": 5}),
+    ):
+        expected = ndimage.median_filter(x, **options)
+        same(ours.median_filter(x, **options), expected)
+        out = np.asfortranarray(np.empty_like(x))
+        assert ours.median_filter(x, output=out, **options) is out
+        same(out, expected)
+        again = x.copy()
+        assert ours.median_filter(again, output=again, **options) is again
+        same(again, expected)
+    real = volume.astype(np.float64)
+    for x, options in (
+        (real, {"sigma": 1.0}),
+        (real, {"sigma": (0.5, 0, 2), "mode": "wrap"}),
+        (real, {"sigma": 2, "axes": (0,), "radius": 3}),
+        (real, {"sigma": 0.7, "order": (0,), "mode": ["mirror"], "axes": (-1,)}),
+        (real[0, :, 0], {"sigma": 1.5, "truncate": 2.0}),
+    ):
+        same(ours.gaussian_filter(x, **options), ndimage.gaussian_filter(x, **options), 1e-12)
+    for axis in (0, 1, -1):
+        same(ours.gaussian_filter1d(real, 1.2, axis), ndimage.gaussian_filter1d(real, 1.2, axis), 1e-12)
+    assert all(c.original == 0 for c in compat.calls().values())
+    assert ours.median_filter(volume, 3, axes=(0,)).flags.c_contiguous
+
+
 @pytest.mark.parametrize(
     "call",
     [
         lambda n: n.median_filter(HU, 4),
+        lambda n: n.median_filter(HU, (5, 3), axes=(1, 0)),  # size[0] goes to axis 0
         lambda n: n.median_filter(HU, 3, origin=1),
         lambda n: n.median_filter(HU, footprint=np.eye(3)),
-        lambda n: n.median_filter(np.stack([HU, HU]), 3),
         lambda n: n.gaussian_filter(HU, 1.0, mode=["reflect", "wrap"]),
         lambda n: n.median_filter((HU * 1e6).astype(np.int64), 3),
         lambda n: n.median_filter(HU, 3, output=np.float32),
         lambda n: n.rank_filter(HU, 1, 3),
         lambda n: n.percentile_filter(HU, 20, 3),
         lambda n: n.gaussian_filter(HU, 1.0, order=1),
-        lambda n: n.gaussian_filter(HU, 1.0, radius=2),
+        lambda n: n.gaussian_filter(HU, (1.0, 2.0), radius=2),
+        lambda n: n.gaussian_filter(HU, 1.0, radius=[2, 3]),
+        lambda n: n.gaussian_filter(HU, 0.0),
+        lambda n: n.median_filter(np.zeros((4, 4, 4, 4)), 3),
+        lambda n: n.median_filter(HU.astype(np.int8), 3, mode="constant", cval=100.5),
         lambda n: n.gaussian_filter(HU + 1j, 1.0),
-        lambda n: n.gaussian_filter(HU, (0, 1)),
-        lambda n: n.gaussian_filter1d(HU, 1.0, 0),
         lambda n: n.median_filter(np.empty((0, 4)), 3),
     ],
 )
@@ -122,10 +161,13 @@ def test_what_we_cannot_serve_scipy_does_and_it_is_counted(call: Callable[[Any],
         lambda n: n.median_filter(HU),
         lambda n: n.median_filter(HU + 1j, 3),
         lambda n: n.median_filter(HU, (3, 3, 3)),
+        lambda n: n.median_filter(HU, 3.0),
+        lambda n: n.median_filter(HU, 3, mode=["reflect", "reflect", "reflect"]),
         lambda n: n.median_filter(HU, 3, mode="round"),
         lambda n: n.rank_filter(HU, 9, 3),
         lambda n: n.gaussian_filter(HU, (1.0, 2.0, 3.0)),
         lambda n: n.gaussian_filter(HU, 1.0, axes=(0, 0)),
+        lambda n: n.gaussian_filter(HU, 1.0, order=(0, 0, 0)),
     ],
 )
 def test_errors_are_scipy_s(call: Callable[[Any], Any]) -> None:
@@ -230,6 +272,11 @@ def test_opencv_clahe_histogram_and_normalize() -> None:
     assert served("cv2.normalize") == (3, 1)
 
 
+def test_opencv_s_clahe_is_as_little_copied_as_opencv_s() -> None:
+    with pytest.raises(TypeError):
+        copy.copy(our_cv2.createCLAHE())
+
+
 def test_opencv_refuses_what_it_refuses() -> None:
     for call in (lambda c: c.medianBlur(HU, 3), lambda c: c.medianBlur(BYTES, 4), lambda c: c.createCLAHE().apply(HU)):
         with pytest.raises(cv2.error):
@@ -246,6 +293,13 @@ def interrupted_work() -> None:
 
 def test_patched_is_reversible() -> None:
     before = ndimage.median_filter, exposure.equalize_adapthist, cv2.medianBlur
+    first, second = compat.patched("cv2"), compat.patched("cv2")  # as two threads enter and leave
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert cv2.medianBlur is our_cv2.medianBlur
+    second.__exit__(None, None, None)
+    assert cv2.medianBlur is before[2]
     with compat.patched("scipy.ndimage", "cv2"):
         assert ndimage.median_filter is ours.median_filter
         assert exposure.equalize_adapthist is before[1]

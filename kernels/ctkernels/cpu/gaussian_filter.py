@@ -24,8 +24,11 @@ _SINGLE = np.dtype(np.float32)
 _DOUBLE = np.dtype(np.float64)
 
 
-def gaussian_filter(x: Array, out: Array, *, sigma: tuple[float, ...], truncate: float, mode: str, cval: float) -> None:
-    """Smooth each image ``(N, H, W)`` or volume ``(N, D, H, W)``; see ``ctkernels.reference.gaussian_filter``."""
+def gaussian_filter(x: Array, out: Array, *, sigma: tuple[Any, ...], truncate: float, mode: str, cval: float) -> None:
+    """Smooth each image ``(N, H, W)`` or volume ``(N, D, H, W)``; see ``ctkernels.reference.gaussian_filter``.
+
+    For an axis ``sigma`` may hold weights, centre first, as a tuple: the kernel of another library.
+    """
     work = _DOUBLE if x.dtype == _DOUBLE else _SINGLE
     if len(sigma) == 3:
         _volumes(x, out, work, sigma, truncate, mode, cval)
@@ -44,7 +47,7 @@ def gaussian_filter(x: Array, out: Array, *, sigma: tuple[float, ...], truncate:
 
 
 def _volumes(
-    x: Array, out: Array, work: np.dtype[Any], sigma: tuple[float, ...], truncate: float, mode: str, cval: float
+    x: Array, out: Array, work: np.dtype[Any], sigma: tuple[Any, ...], truncate: float, mode: str, cval: float
 ) -> None:
     p = volume.plan(x.shape[1:], work, sigma, truncate, mode, exceeds_dtype(x.dtype, mode, cval))
     fill = fill_value(x.dtype, work, cval)

@@ -12,16 +12,21 @@ from ctkernels.contract import gaussian_radius
 Array = NDArray[Any]
 
 
-def half_kernel(n: int, sigma: float, truncate: float, mode: str, work: np.dtype[Any]) -> Array:
+def half_kernel(n: int, sigma: float | tuple[float, ...], truncate: float, mode: str, work: np.dtype[Any]) -> Array:
     """Normalised weights, centre first, of the kernel of ``scipy.ndimage``; at most ``n + 1`` of them.
+
+    A tuple in place of ``sigma`` is the weights themselves, for kernels of other libraries.
 
     Taps that reach past an axis of ``n`` pixels meet pixels that nearer taps meet too, as the extension repeats itself:
     the weights are added up, so that a huge sigma costs no more than the image's size.
     """
-    radius = gaussian_radius(sigma, truncate)
-    full = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
-    half = (full / full.sum())[radius:]
-    if radius > n:
+    if isinstance(sigma, tuple):
+        half = np.array(sigma)
+    else:
+        radius = gaussian_radius(sigma, truncate)
+        full = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
+        half = (full / full.sum())[radius:]
+    if half.size > n + 1:
         half = _folded(half, n, mode)
     # A weight too small for float32 must not become 0: 0 times inf is NaN, and the exact weight gives inf.
     return np.where(half > 0, np.maximum(half, np.finfo(work).tiny), 0).astype(work)

@@ -61,7 +61,7 @@ def plan(
     height: int,
     width: int,
     work: np.dtype[Any],
-    sigma: tuple[float, float],
+    sigma: tuple[Any, Any],
     truncate: float,
     mode: str,
     border_exceeds: bool = False,

@@ -51,7 +51,7 @@ class Plan:
 def plan(
     shape: tuple[int, int, int],
     work: np.dtype[Any],
-    sigma: tuple[float, float, float],
+    sigma: tuple[Any, Any, Any],
     truncate: float,
     mode: str,
     border_exceeds: bool,

@@ -1,0 +1,327 @@
+"""MONAI's intensity transforms on our kernels: its names, signatures, defaults, types and bookkeeping.
+
+>>> from ctfast.embed.monai import ScaleIntensityRanged
+
+Each class is a subclass of MONAI's, so that ``Compose``, ``CacheDataset`` and workers see the transform that they know;
+what a ``MetaTensor`` carries (affine, meta data, applied operations) comes along. Where our kernels can't serve an
+image, MONAI's own code does, with its results and errors; ``ctfast.compat.calls()`` counts both.
+
+| transform | our kernel serves | values |
+|---|---|---|
+| ScaleIntensityRange | ``b_min`` and ``b_max`` given or both left out; rising with ``clip`` | 2e-6 of the range |
+| ScaleIntensity | ``minv`` below ``maxv`` | 2e-6 of the range |
+| ScaleIntensityRangePercentiles | as ScaleIntensityRange, of finite floats | 1e-5 of the range |
+| NormalizeIntensity | nothing given, or numbers (with ``channel_wise`` one a channel) for both; ``nonzero`` | 1e-5 |
+| MedianSmooth | 2 and 3 axes in space | the same |
+| GaussianSmooth, RandGaussianSmooth | 2 and 3 axes in space, every ``approx`` | 2e-6 of the largest |
+
+All for float32 results of tensors and arrays on the CPU, of any real type but half floats; ``(C, H, W)`` and
+``(C, H, W, D)`` are filtered over all axes but the first, as MONAI does. NaN and infinities don't count for a range,
+mean or deviation, where MONAI makes all pixels NaN.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+import torch
+from monai.data.meta_obj import get_track_meta
+from monai.data.meta_tensor import MetaTensor
+from monai.networks.layers.convutils import gaussian_1d
+from monai.transforms.intensity import array, dictionary
+from monai.utils.misc import ensure_tuple_rep, ensure_tuple_size
+from monai.utils.type_conversion import convert_to_dst_type, convert_to_tensor
+from numpy.typing import NDArray
+
+from ctfast import ops
+from ctfast.compat._calls import ours, theirs
+from ctfast.dispatch.arrays import known_axes
+from ctfast.memory import empty
+from ctkernels.cpu.gaussian_filter import gaussian_filter
+
+Pixels = NDArray[Any]
+Compute = Callable[[Any, Pixels], Pixels | None]
+"""Takes the transform and the pixels; None for what MONAI has to do."""
+_TAKEN: Final = {torch.uint8, torch.int16, torch.uint16, torch.float32, torch.float64}
+_HALF: Final = {torch.float16, torch.bfloat16}
+_MOST_RADIUS: Final = 127
+
+
+def _served(transform: Any, original: type, img: Any, compute: Compute) -> Any:
+    """The result of ``compute`` as MONAI would give it, or MONAI's own."""
+    name = f"monai.{original.__name__}"
+    tensor = convert_to_tensor(img, track_meta=get_track_meta())
+    pixels = _pixels(tensor) if isinstance(tensor, torch.Tensor) else None
+    result = None
+    if pixels is not None and getattr(transform, "dtype", np.float32) in (np.float32, torch.float32, "float32"):
+        with known_axes():
+            result = compute(transform, pixels)
+    if result is None:
+        return theirs(name, original.__call__, transform, img)
+    ours(name)
+    made = torch.from_numpy(result.reshape(pixels.shape))  # type: ignore[union-attr]
+    return convert_to_dst_type(made, dst=tensor, dtype=torch.float32)[0]
+
+
+def _pixels(tensor: torch.Tensor) -> Pixels | None:
+    """Where our kernels can read them, of a type that they take."""
+    plain = tensor.as_tensor() if isinstance(tensor, MetaTensor) else tensor
+    dense = type(plain) is torch.Tensor and plain.device.type == "cpu" and plain.layout is torch.strided
+    if not dense or plain.requires_grad or not plain.numel() or not plain.ndim or plain.is_complex():
+        return None
+    if plain.dtype in _HALF:
+        return None
+    if plain.dtype not in _TAKEN:
+        plain = plain.to(torch.float32)  # as MONAI's arithmetic does with other whole numbers
+    return plain.contiguous().resolve_neg().numpy()
+
+
+def _groups(pixels: Pixels, channel_wise: bool) -> Pixels:
+    """``(1, N, W)``, or ``(C, N, W)`` of the channels."""
+    return pixels.reshape(pixels.shape[0] if channel_wise and pixels.ndim > 1 else 1, -1, pixels.shape[-1])
+
+
+def _numbers(*values: Any) -> bool:
+    kinds = int | float | np.integer | np.floating
+    return all(isinstance(v, kinds) and math.isfinite(v) for v in values)
+
+
+def _ranged(x: Pixels, a: tuple[Any, Any], b: tuple[Any, Any], clip: bool) -> Pixels | None:
+    """The line from range ``a`` to ``b`` (None and None: 0 to 1)."""
+    if b == (None, None) and not clip:
+        b = (0.0, 1.0)
+    if not _numbers(*a, *b) or a[0] == a[1]:
+        return None
+    (a0, a1), (b0, b1) = ((float(v) for v in pair) for pair in (a, b))
+    if clip:
+        return ops.normalize(x, in_range=(a0, a1), out_range=(b0, b1)) if a0 < a1 and b0 < b1 else None
+    slope = (b1 - b0) / (a1 - a0)
+    return ops.rescale(x, slope=slope, intercept=b0 - a0 * slope)
+
+
+def _scale_intensity_range(t: Any, pixels: Pixels) -> Pixels | None:
+    return _ranged(_groups(pixels, False), (t.a_min, t.a_max), (t.b_min, t.b_max), t.clip)
+
+
+def _scale_intensity(t: Any, pixels: Pixels) -> Pixels | None:
+    if not _numbers(t.minv, t.maxv) or not t.minv < t.maxv or (t.channel_wise and pixels.ndim < 2):
+        return None
+    x = _groups(pixels, t.channel_wise)
+    result = ops.normalize(x, out_range=(float(t.minv), float(t.maxv)))
+    if t.minv:  # MONAI multiplies constant images by minv
+        flat = result.reshape(len(x), -1)
+        for k in np.flatnonzero(flat.max(axis=1) == flat.min(axis=1)):
+            result[k] = x[k] * np.float32(t.minv)
+    return result
+
+
+def _scale_intensity_range_percentiles(t: Any, pixels: Pixels) -> Pixels | None:
+    if pixels.dtype.kind != "f" or (t.channel_wise and pixels.ndim < 2) or (t.relative and t.b_min is t.b_max is None):
+        return None
+    x = _groups(pixels, t.channel_wise)
+    b_min, b_max = t.b_min, t.b_max
+    if t.relative:
+        if not _numbers(b_min, b_max):
+            return None
+        b_min, b_max = (t.b_min + (t.b_max - t.b_min) * (p / 100.0) for p in (t.lower, t.upper))
+    found = ops.summary(x, percentiles=(t.lower, t.upper))
+    if (np.asarray(found.count) != x[0].size).any():
+        return None
+    done = [
+        _ranged(channel[np.newaxis], (float(ends[0]), float(ends[1])), (b_min, b_max), t.clip)
+        for channel, ends in zip(x, np.asarray(found.percentiles).reshape(len(x), 2))
+    ]
+    return None if any(d is None for d in done) else np.concatenate(done)  # type: ignore[arg-type]
+
+
+def _normalize_intensity(t: Any, pixels: Pixels) -> Pixels | None:
+    if t.channel_wise and pixels.ndim < 2:
+        return None
+    x = _groups(pixels, t.channel_wise)
+    if t.subtrahend is None and t.divisor is None:
+        if not t.nonzero:
+            return ops.standardize(x)
+        zero = x == 0
+        # What is NaN does not count.
+        result = ops.standardize(np.where(zero, np.float32(np.nan), x.astype(np.float32, copy=False)))
+        result[zero] = 0.0
+        return result
+    if t.nonzero or t.subtrahend is None or t.divisor is None:
+        return None
+    subs, divs = (v if isinstance(v, Sequence) else (v,) for v in (t.subtrahend, t.divisor))
+    if len(subs) != len(x) or len(divs) != len(x) or not _numbers(*subs, *divs):
+        return None  # arrays, tensors, and wrong numbers of them
+    lines = [(1.0 / (float(d) or 1.0), float(s)) for s, d in zip(subs, divs)]
+    parts = [ops.rescale(c[np.newaxis], slope=k, intercept=-s * k) for c, (k, s) in zip(x, lines)]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _in_space(t: Any, pixels: Pixels, values: Any) -> tuple[Any, ...] | None:
+    """One value for each axis in space, where there are two or three of them."""
+    space = pixels.ndim - 1
+    if space not in (2, 3):
+        return None
+    try:
+        return tuple(ensure_tuple_rep(values, space))
+    except ValueError:  # another number of values, which MONAI refuses
+        return None
+
+
+def _median_smooth(t: Any, pixels: Pixels) -> Pixels | None:
+    radii = _in_space(t, pixels, t.radius)
+    if radii is None or not all(type(r) is int and 0 <= r <= _MOST_RADIUS for r in radii):
+        return None
+    return ops.median_filter(pixels, tuple(2 * r + 1 for r in radii), mode="nearest").astype(np.float32, copy=False)
+
+
+def _gaussian_smooth(t: Any, pixels: Pixels) -> Pixels | None:
+    sigmas = _in_space(t, pixels, t.sigma)
+    if sigmas is None or not all(_numbers(s) and 0 < s < _MOST_RADIUS / 4 for s in sigmas):
+        return None
+    kernels = [gaussian_1d(torch.tensor(float(s)), truncated=4.0, approx=t.approx).double().tolist() for s in sigmas]
+    halves = tuple(tuple(k[len(k) // 2 :]) for k in kernels)
+    x = pixels.astype(np.float32, copy=False)
+    out = empty(x.shape, x.dtype)
+    gaussian_filter(x, out, sigma=halves, truncate=4.0, mode="constant", cval=0.0)
+    return out
+
+
+class ScaleIntensityRange(array.ScaleIntensityRange):  # type: ignore[misc]
+    """As ``monai.transforms.ScaleIntensityRange``: a line from ``(a_min, a_max)`` to ``(b_min, b_max)``."""
+
+    def __call__(self, img: Any) -> Any:
+        """Apply the transform to ``img``."""
+        return _served(self, array.ScaleIntensityRange, img, _scale_intensity_range)
+
+
+class ScaleIntensity(array.ScaleIntensity):  # type: ignore[misc]
+    """As ``monai.transforms.ScaleIntensity``: the image's own range to ``(minv, maxv)``."""
+
+    def __call__(self, img: Any) -> Any:
+        """Apply the transform to ``img``."""
+        return _served(self, array.ScaleIntensity, img, _scale_intensity)
+
+
+class ScaleIntensityRangePercentiles(array.ScaleIntensityRangePercentiles):  # type: ignore[misc]
+    """As ``monai.transforms.ScaleIntensityRangePercentiles``: the range between two percentiles."""
+
+    def __call__(self, img: Any) -> Any:
+        """Apply the transform to ``img``."""
+        return _served(self, array.ScaleIntensityRangePercentiles, img, _scale_intensity_range_percentiles)
+
+
+class NormalizeIntensity(array.NormalizeIntensity):  # type: ignore[misc]
+    """As ``monai.transforms.NormalizeIntensity``: less the mean, by the deviation, or by given numbers."""
+
+    def __call__(self, img: Any) -> Any:
+        """Apply the transform to ``img``."""
+        return _served(self, array.NormalizeIntensity, img, _normalize_intensity)
+
+
+class MedianSmooth(array.MedianSmooth):  # type: ignore[misc]
+    """As ``monai.transforms.MedianSmooth``."""
+
+    def __call__(self, img: Any) -> Any:
+        """Apply the transform to ``img``."""
+        return _served(self, array.MedianSmooth, img, _median_smooth)
+
+
+class GaussianSmooth(array.GaussianSmooth):  # type: ignore[misc]
+    """As ``monai.transforms.GaussianSmooth``."""
+
+    def __call__(self, img: Any) -> Any:
+        """Apply the transform to ``img``."""
+        return _served(self, array.GaussianSmooth, img, _gaussian_smooth)
+
+
+class RandGaussianSmooth(array.RandGaussianSmooth):  # type: ignore[misc]
+    """As ``monai.transforms.RandGaussianSmooth``, with the same random numbers."""
+
+    def __call__(self, img: Any, randomize: bool = True) -> Any:
+        """Apply the transform to ``img``."""
+        img = convert_to_tensor(img, track_meta=get_track_meta())
+        if randomize:
+            self.randomize()
+        if not self._do_transform:
+            return img
+        sigma = ensure_tuple_size(vals=(self.x, self.y, self.z), dim=getattr(img, "spatial_ndim", img.ndim - 1))
+        return GaussianSmooth(sigma=sigma, approx=self.approx)(img)
+
+
+def _each(transform: Any, data: Mapping[Hashable, Any], one: Callable[[Any], Any]) -> dict[Hashable, Any]:
+    done = dict(data)
+    for key in transform.key_iterator(done):
+        done[key] = one(done[key])
+    return done
+
+
+class ScaleIntensityRanged(dictionary.ScaleIntensityRanged):  # type: ignore[misc]
+    """Dictionary-based ``ScaleIntensityRange``."""
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Apply the transform to each of its keys."""
+        return _each(self, data, lambda img: ScaleIntensityRange.__call__(self.scaler, img))
+
+
+class ScaleIntensityd(dictionary.ScaleIntensityd):  # type: ignore[misc]
+    """Dictionary-based ``ScaleIntensity``."""
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Apply the transform to each of its keys."""
+        return _each(self, data, lambda img: ScaleIntensity.__call__(self.scaler, img))
+
+
+class ScaleIntensityRangePercentilesd(dictionary.ScaleIntensityRangePercentilesd):  # type: ignore[misc]
+    """Dictionary-based ``ScaleIntensityRangePercentiles``."""
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Apply the transform to each of its keys."""
+        return _each(self, data, lambda img: ScaleIntensityRangePercentiles.__call__(self.scaler, img))
+
+
+class NormalizeIntensityd(dictionary.NormalizeIntensityd):  # type: ignore[misc]
+    """Dictionary-based ``NormalizeIntensity``."""
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Apply the transform to each of its keys."""
+        return _each(self, data, lambda img: NormalizeIntensity.__call__(self.normalizer, img))
+
+
+class MedianSmoothd(dictionary.MedianSmoothd):  # type: ignore[misc]
+    """Dictionary-based ``MedianSmooth``."""
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Apply the transform to each of its keys."""
+        return _each(self, data, lambda img: MedianSmooth.__call__(self.converter, img))
+
+
+class GaussianSmoothd(dictionary.GaussianSmoothd):  # type: ignore[misc]
+    """Dictionary-based ``GaussianSmooth``."""
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Apply the transform to each of its keys."""
+        return _each(self, data, lambda img: GaussianSmooth.__call__(self.converter, img))
+
+
+class RandGaussianSmoothd(dictionary.RandGaussianSmoothd):  # type: ignore[misc]
+    """Dictionary-based ``RandGaussianSmooth``: all keys share the random sigma."""
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Apply the transform to each of its keys."""
+        self.randomize(None)
+        if not self._do_transform:
+            return _each(self, data, lambda img: convert_to_tensor(img, track_meta=get_track_meta()))
+        self.rand_smooth.randomize(None)
+        return _each(self, data, lambda img: RandGaussianSmooth.__call__(self.rand_smooth, img, randomize=False))
+
+
+ScaleIntensityRangeD = ScaleIntensityRangeDict = ScaleIntensityRanged
+ScaleIntensityD = ScaleIntensityDict = ScaleIntensityd
+ScaleIntensityRangePercentilesD = ScaleIntensityRangePercentilesDict = ScaleIntensityRangePercentilesd
+NormalizeIntensityD = NormalizeIntensityDict = NormalizeIntensityd
+MedianSmoothD = MedianSmoothDict = MedianSmoothd
+GaussianSmoothD = GaussianSmoothDict = GaussianSmoothd
+RandGaussianSmoothD = RandGaussianSmoothDict = RandGaussianSmoothd
