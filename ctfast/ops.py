@@ -234,7 +234,7 @@ def clahe(
     image: Any,
     *,
     clip_limit: float = 2.0,
-    tile_grid: int | tuple[int, int] = (8, 8),
+    tile_grid: int | tuple[int, int] | tuple[int, int, int] = (8, 8),
     nbins: int = 256,
     value_range: Range | None = None,
     out: Any = None,
@@ -242,15 +242,17 @@ def clahe(
 ) -> Any:
     """Contrast-limited adaptive histogram equalisation (Zuiderveld 1994), with the semantics of ``cv2.createCLAHE``.
 
-    uint8 with 256 bins and uint16 with ``nbins=65536`` are OpenCV's results bit for bit.
+    uint8 with 256 bins and uint16 with ``nbins=65536`` are OpenCV's results bit for bit. Three numbers as ``tile_grid``
+    equalise volumes: tiles are boxes, and a voxel is blended from those of the eight around it, OpenCV's rules along
+    one axis more. Slices are then equalised alike, and noise less than slice by slice.
 
     Args:
-        image: ``(..., H, W)``.
+        image: ``(..., H, W)``; images of a batch are never mixed, unless ``tile_grid`` has three numbers.
         clip_limit: highest bin, as a multiple of the mean bin height; 0 switches clipping off.
-        tile_grid: tiles as (rows, columns).
+        tile_grid: tiles as (rows, columns); (planes, rows, columns) for volumes ``(..., D, H, W)``.
         nbins: bins over ``value_range``, 2 to 65,536.
         value_range: the values that the bins and the result span, (low, high); values outside are clipped. Default:
-            all of the type for uint8 and uint16; each image's own minimum and maximum for int16 and floats.
+            all of the type for uint8 and uint16; each image's (volume's) own minimum and maximum for int16 and floats.
         out: array for the result, which has the dtype of the image.
         backend: see the module's documentation.
 

@@ -22,6 +22,8 @@ MAX_BINS: Final = 1 << 24
 MAX_CLAHE_BINS: Final = 1 << 16
 FREE_REACH: Final = 1024
 """Pixels to each side that a filter may look at however small the image is; else twice the image."""
+MAX_TABLES: Final = 1 << 28
+"""Levels in the tables of all tiles of a volume, up to 1 GB."""
 MAX_SIDE: Final = (1 << 16) - 1
 """Rows or columns of the largest DICOM image: a window or blur beyond it is a slip of the keyboard."""
 
@@ -96,13 +98,6 @@ def _pair(name: str, value: Any, allowed: str) -> tuple[Any, Any]:
     return first, second
 
 
-def _whole_pair(name: str, value: Any, allowed: str, ok: Callable[[int], bool]) -> tuple[int, int]:
-    both = (value, value) if _is_whole(value) else _pair(name, value, allowed)
-    if not all(_is_whole(v) and ok(int(v)) for v in both):
-        raise _fail(name, value, allowed)
-    return int(both[0]), int(both[1])
-
-
 def _sides(name: str, value: Any, one: bool, allowed: str, ok: Callable[[Any], bool]) -> tuple[Any, ...]:
     """One number for rows and columns (``one`` says that it is one), two, or three: planes, rows, columns."""
     try:
@@ -127,12 +122,17 @@ def odd_size(name: str, value: Any) -> tuple[int, ...]:
     return tuple(map(int, sides))
 
 
-def grid(name: str, value: Any) -> tuple[int, int]:
-    """Tile grid, (rows, columns)."""
-    allowed = "a pair (rows, columns) of whole numbers from 1 to 1,024 is allowed"
-    if isinstance(value, tuple) and len(value) == 3:
-        allowed += "; tiles have no planes: CLAHE works on the slices of a volume one by one"
-    return _whole_pair(name, value, allowed, lambda v: 1 <= v <= 1024)
+def grid(name: str, value: Any) -> tuple[int, ...]:
+    """Tile grid, one number, (rows, columns) or (planes, rows, columns)."""
+    sides = _sides(
+        name,
+        value,
+        _is_whole(value),
+        "a whole number from 1 to 1,024 is allowed, or (rows, columns) or, for volumes, (planes, rows, columns) of "
+        "them",
+        lambda v: _is_whole(v) and 1 <= v <= 1024,
+    )
+    return tuple(map(int, sides))
 
 
 def sigma(name: str, value: Any) -> tuple[float, ...]:
@@ -312,6 +312,13 @@ def check_params(operation: Operation, values: Mapping[str, Any]) -> dict[str, A
         result[param.name] = CHECKS[param.kind](param.name, _as_number(values.get(param.name, param.default)))
     if operation.name == "window" and result["function"] == "linear" and result["width"] < 1:
         raise _fail("width", result["width"], "at least 1 is allowed with function='linear' (DICOM PS3.3 C.11.2.1.2)")
+    if operation.name == "clahe" and len(result["tile_grid"]) == 3:
+        levels = math.prod(result["tile_grid"]) * result["nbins"]
+        if levels > MAX_TABLES:
+            raise ArgumentError(
+                f"tile_grid={result['tile_grid']!r} with nbins={result['nbins']:,}: tables of {levels:,} levels; tiles "
+                f"times bins up to {MAX_TABLES:,} are allowed: fewer tiles, or fewer bins"
+            )
     if operation.name == "normalize" and result["in_range"] is not None:
         other = next((n for n in ("percentiles", "value_range") if result[n] is not None), None)
         if other:

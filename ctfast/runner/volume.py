@@ -73,7 +73,7 @@ def compute(image: Image, task: Task, settings: Settings) -> PipelineResult:
 
     Raises:
         ArgumentError: a histogram of blocks needs its range, which is that of the whole volume else; ``mode="wrap"``
-            along three axes needs both ends of it, and ``axes=3`` all of it.
+            along three axes needs both ends of it, ``axes=3`` and CLAHE of boxes all of it.
     """
     pixels = image.pixels
     if pixels.nbytes <= settings.max_bytes:
@@ -100,10 +100,12 @@ def compute(image: Image, task: Task, settings: Settings) -> PipelineResult:
 def _reach(pipeline: Pipeline) -> int:
     """How many slices to each side the steps that filter along three axes look at, all together."""
     steps = [step for step in pipeline.steps if step.axes == 3]
-    if (whole := next((step for step in steps if step.spec.kind != "filter"), None)) is not None:
+    whole = next((step for step in steps if step.spec.kind != "filter" or not step.spec.local), None)
+    if whole is not None:
+        way = "three numbers" if whole.spec.kind == "filter" else "axes=3"
         raise ArgumentError(
-            f"{whole.operation} with axes=3 needs the whole volume, and this one is larger than a file may be in "
-            "memory: leave axes= away for slice by slice, or choose fewer --workers"
+            f"{whole.operation} with {way} needs the whole volume, and this one is larger than a file may be in "
+            "memory: leave that away for slice by slice, or choose fewer --workers"
         )
     if any(step.params["mode"] == "wrap" for step in steps):
         raise ArgumentError(

@@ -11,8 +11,8 @@ A backend is a package that has one module per operation, each with one function
 ``x`` is a C-contiguous, native-endian array of shape ``(N, H, W)``, all sizes at least 1, dtype in ``IMAGE_DTYPES``;
 ``out`` is C-contiguous, already allocated, of the shape that ``Operation.result_shape`` gives and never overlaps ``x``.
 Parameters arrive checked and in normal form (``size`` and ``sigma`` as pairs, ranges as pairs of floats or ``None``).
-Where ``size`` or ``sigma`` has three numbers, ``x`` and ``out`` are volumes, ``(N, D, H, W)``. ``axes`` never reaches
-a kernel: a volume taken as a whole is an image of ``D * H`` rows.
+Where ``size``, ``sigma`` or ``tile_grid`` has three numbers, ``x`` and ``out`` are volumes, ``(N, D, H, W)``.
+``axes`` never reaches a kernel: a volume taken as a whole is an image of ``D * H`` rows.
 ``histogram`` alone gets something else than it is called with: the bin ``edges`` that ``bins`` and ``value_range``
 mean, an array as ``numpy.histogram_bin_edges`` gives it (float32 for float32 images, else float64).
 """
@@ -81,6 +81,10 @@ def _no_halo_of_axes(params: Params) -> Halo:
     return (0, 0, 0) if params.get("axes") == 3 else (0, 0)
 
 
+def _no_halo_of_tiles(params: Params) -> Halo:
+    return (0, 0, 0) if len(params["tile_grid"]) == 3 else (0, 0)
+
+
 def _histogram_columns(params: Params) -> int:
     return len(params["edges"]) - 1
 
@@ -110,6 +114,8 @@ class Operation:
     needs_hu: bool = False
     """Whether its parameters are named in Hounsfield units, so that other images make no sense."""
     halo: Callable[[Params], Halo] = _no_halo
+    local: bool = True
+    """Of a filter: whether a pixel depends on those within its halo alone, so that a volume may be cut."""
     columns: Callable[[Params], int] | None = None
     """How many numbers an image a statistic writes, by the kernel's parameters; None where the result is an image."""
     oracles: tuple[str, ...] = ()
@@ -241,6 +247,8 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
             "filter",
             "display",
             ({"value_range": (0, 255)}, {}, {"nbins": 1024, "value_range": (0, 255)}),
+            halo=_no_halo_of_tiles,
+            local=False,
             oracles=("cv2.createCLAHE",),
         ),
         Operation(

@@ -283,59 +283,64 @@ def clahe_tile_lut(
     return np.minimum(np.rint(total * scale), np.float32(span))
 
 
+def clahe_padding(shape: Sequence[int], tile_grid: Sequence[int]) -> list[int]:
+    """By how much tiles reach over the end of each axis.
+
+    OpenCV pads rows and columns when either does not divide, the other by a whole grid row or column more. Planes are
+    padded for themselves, so that a grid of one tile along them makes no difference to the slices of one plane.
+    """
+    over = [tiles - n % tiles for n, tiles in zip(shape, tile_grid, strict=True)]
+    uneven = [n % tiles > 0 for n, tiles in zip(shape, tile_grid, strict=True)]
+    uneven[-2:] = [any(uneven[-2:])] * 2
+    return [pixels if needed else 0 for pixels, needed in zip(over, uneven, strict=True)]
+
+
 def clahe(
-    x: Array, out: Array, *, clip_limit: float, tile_grid: tuple[int, int], nbins: int, value_range: Pair | None
+    x: Array, out: Array, *, clip_limit: float, tile_grid: tuple[int, ...], nbins: int, value_range: Pair | None
 ) -> None:
     """Contrast-limited adaptive histogram equalisation (Zuiderveld 1994) with the semantics of ``cv2.createCLAHE``.
 
     The result spans the same range as the bins, in the dtype of the input, so that uint8 with 256 and uint16 with
     65,536 bins are OpenCV's results bit for bit. A range of no width gives its one value everywhere.
+
+    A grid of (planes, rows, columns) is the same with tiles that are boxes: each plane of a volume gets tables of its
+    own, blended linearly from those of the tiles before and behind it, and is blended from them as an image is.
     """
     for image, result in zip(x, out, strict=True):
         low, high = clahe_range(image, value_range)
         if low == high:
             result[...] = low
             continue
-        rows, columns = tile_grid
-        height, width = image.shape
         bins = clahe_bin_index(image, low, high, nbins)
-        if height % rows or width % columns:
-            # OpenCV pads both axes then, one that the grid divides by a whole grid row or column more.
-            wide = padded(bins, (rows, columns), "mirror", 0)
-            bins_padded = wide[
-                rows : 2 * rows + height - height % rows, columns : 2 * columns + width - width % columns
-            ]
-        else:
-            bins_padded = bins
-        tile_h, tile_w = bins_padded.shape[0] // rows, bins_padded.shape[1] // columns
-        whole = image.dtype.kind in "iu"
-        luts = np.array(
-            [
-                [
-                    clahe_tile_lut(
-                        bins_padded[j * tile_h : (j + 1) * tile_h, i * tile_w : (i + 1) * tile_w],
-                        nbins, clip_limit, high - low, whole,
-                    )
-                    for i in range(columns)
-                ]
-                for j in range(rows)
-            ]
-        )  # fmt: skip
-        result[...] = clahe_blend(bins, luts, tile_h, tile_w, (low, high), image.dtype)
+        padding = clahe_padding(image.shape, tile_grid)
+        wide = bins[np.ix_(*(extended(n, p, "mirror")[p:] for n, p in zip(image.shape, padding, strict=True)))]
+        tile = [n // tiles for n, tiles in zip(wide.shape, tile_grid, strict=True)]
+        luts = np.empty((*tile_grid, nbins), np.float32)
+        for place in np.ndindex(*tile_grid):
+            inside = tuple(slice(k * side, (k + 1) * side) for k, side in zip(place, tile, strict=True))
+            luts[place] = clahe_tile_lut(wide[inside], nbins, clip_limit, high - low, image.dtype.kind in "iu")
+        if len(tile_grid) == 2:
+            result[...] = clahe_blend(bins, luts, tile, (low, high), image.dtype)
+            continue
+        before, behind, weight = clahe_neighbours(image.shape[0], tile[0], tile_grid[0])
+        for z, w in enumerate(weight):
+            mixed = luts[before[z]] * (np.float32(1) - w) + luts[behind[z]] * w
+            result[z] = clahe_blend(bins[z], mixed, tile[1:], (low, high), image.dtype)
+
+
+def clahe_neighbours(n: int, tile: int, tiles: int) -> tuple[Array, Array, Array]:
+    """The tiles between whose centres each position of an axis lies, and the weight of the second."""
+    position = np.arange(n, dtype=np.float32) * (np.float32(1) / np.float32(tile)) - np.float32(0.5)
+    first = np.floor(position).astype(np.int64)
+    return np.maximum(first, 0), np.minimum(first + 1, tiles - 1), position - first.astype(np.float32)
 
 
 def clahe_blend(
-    bins: NDArray[np.int64], luts: NDArray[np.float32], tile_h: int, tile_w: int, ends: Pair, dtype: np.dtype[Any]
+    bins: NDArray[np.int64], luts: NDArray[np.float32], tile: Sequence[int], ends: Pair, dtype: np.dtype[Any]
 ) -> Array:
     """Bilinear blend of the four neighbouring tiles' tables, float32 in OpenCV's order of operations."""
-
-    def neighbours(n: int, tile: int, tiles: int) -> tuple[Array, Array, Array]:
-        position = np.arange(n, dtype=np.float32) * (np.float32(1) / np.float32(tile)) - np.float32(0.5)
-        first = np.floor(position).astype(np.int64)
-        return np.maximum(first, 0), np.minimum(first + 1, tiles - 1), position - first.astype(np.float32)
-
-    j1, j2, ya = neighbours(bins.shape[0], tile_h, luts.shape[0])
-    i1, i2, xa = neighbours(bins.shape[1], tile_w, luts.shape[1])
+    j1, j2, ya = clahe_neighbours(bins.shape[0], tile[0], luts.shape[0])
+    i1, i2, xa = clahe_neighbours(bins.shape[1], tile[1], luts.shape[1])
     j1, j2, ya = j1[:, None], j2[:, None], ya[:, None]
     one = np.float32(1)
     top = luts[j1, i1, bins] * (one - xa) + luts[j1, i2, bins] * xa

@@ -126,7 +126,6 @@ def test_three_numbers_mean_three_axes_in_batches_and_places() -> None:
         (lambda x: ctfast.gaussian_filter(x, (0, 1, 1)), ArgumentError, "above 0"),
         (lambda x: ctfast.gaussian_filter(x, (float("nan"), 1, 1)), ArgumentError, "above 0"),
         (lambda x: ctfast.median_filter(x, (4099, 1, 1)), ArgumentError, "2,049 pixels.*has 7"),
-        (lambda x: ctfast.clahe(x, tile_grid=(2, 2, 2)), ArgumentError, "slices of a volume one by one"),
     ],
 )
 def test_refused(call: Any, error: type[Exception], words: str) -> None:

@@ -63,7 +63,11 @@ def test_blocks_of_slices_equal_the_whole(tmp_path: Path, monkeypatch: pytest.Mo
     assert_exact(blocks.histogram.counts, whole.histogram.counts)
     for name in ("count", "mean", "std", "percentiles"):
         assert_exact(getattr(blocks.summary, name), getattr(whole.summary, name), name)
-    for step in (Step("median_filter", size=(3, 3, 3), mode="wrap"), Step("normalize", axes=3)):
+    for step in (
+        Step("median_filter", size=(3, 3, 3), mode="wrap"),
+        Step("normalize", axes=3),
+        Step("clahe", tile_grid=(2, 2, 2)),
+    ):
         with pytest.raises(ArgumentError, match="needs the whole volume"):
             volume.compute(image, task, Settings(Pipeline([step]), "cpu", max_bytes=1000))
 

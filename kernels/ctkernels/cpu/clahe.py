@@ -17,6 +17,7 @@ from ctkernels.cpu._clahe.band import PAD, bin_ranges, equalize
 from ctkernels.cpu._clahe.bins import bin_pixels, pixel_range
 from ctkernels.cpu._clahe.plan import Plan, plan
 from ctkernels.cpu._clahe.tables import BANKS
+from ctkernels.cpu._clahe.volume import equalize_volume
 from ctkernels.cpu._core.jit import one_type
 from ctkernels.cpu._core.parallel import Band, bands, get_num_threads, run
 from ctkernels.cpu._core.scratch import scratch
@@ -31,13 +32,19 @@ _NANOSECONDS = 1.2
 
 
 def clahe(
-    x: Array, out: Array, *, clip_limit: float, tile_grid: tuple[int, int], nbins: int, value_range: Pair | None
+    x: Array, out: Array, *, clip_limit: float, tile_grid: tuple[int, ...], nbins: int, value_range: Pair | None
 ) -> None:
-    """Equalise each image of ``x``, ``(N, H, W)``, into ``out``; see ``ctkernels.reference.clahe``."""
+    """Equalise each image ``(N, H, W)`` or volume ``(N, D, H, W)``; see ``ctkernels.reference.clahe``."""
+    x = one_type(x)
+    if len(tile_grid) == 3:
+        for volume, result in zip(x, out, strict=True):
+            equalize_volume(
+                volume, result, clip_limit=clip_limit, tile_grid=tile_grid, nbins=nbins, value_range=value_range
+            )
+        return
     images, height, width = x.shape
     p = plan(height, width, tile_grid)
     limit = clip_pixels(clip_limit, p.tile[0] * p.tile[1], nbins)
-    x = one_type(x)
     if x.dtype.kind == "u" and value_range is None and nbins == 256**x.itemsize:
         run(_bands(images, height, width, p), lambda band: _equalize(x, out, band, p, nbins, limit, 0, nbins - 1))
         return

@@ -12,7 +12,7 @@ Pair = tuple[float, float]
 
 
 class Axis(NamedTuple):
-    """Rows or columns of an image size cut into tiles."""
+    """Rows or columns of an image size, or planes of a volume, cut into tiles."""
 
     tile: int
     """Pixels of a tile."""
@@ -33,6 +33,12 @@ def tile_axes(height: int, width: int, grid: tuple[int, int]) -> tuple[Axis, Axi
         _axis(n, 0 if divides else tiles - n % tiles, tiles) for n, tiles in zip((height, width), grid, strict=True)
     )
     return rows, columns
+
+
+@lru_cache(maxsize=64)
+def plane_axis(depth: int, tiles: int) -> Axis:
+    """Planes of a volume, which are padded for themselves, and only where they don't divide."""
+    return _axis(depth, -depth % tiles, tiles)
 
 
 def _axis(n: int, padding: int, tiles: int) -> Axis:

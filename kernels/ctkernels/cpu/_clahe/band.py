@@ -17,7 +17,7 @@ PAD = 16
 
 
 @jit
-def _padded(last, first):
+def padded(last, first):
     """Bins from ``first`` to ``last``, rounded up."""
     return (last - first) // PAD * PAD + PAD
 
@@ -31,7 +31,7 @@ def bin_ranges(bins, i, j0, j1, plan, ranges):
     """
     for j in range(j0, j1):
         for c in range(plan[5]):
-            ranges[0, j, c, 0], ranges[0, j, c, 1] = _tile_range(bins, i, j, c, plan)
+            ranges[0, j, c, 0], ranges[0, j, c, 1] = tile_range(bins, i, j, c, plan)
     # Pixels of a block look up bins of four tiles in each of their tables: a table must span its neighbours' bins too.
     longest = 0
     for j in range(j0, j1):
@@ -49,7 +49,7 @@ def bin_ranges(bins, i, j0, j1, plan, ranges):
 
 
 @jit
-def _tile_range(bins, i, j, c, plan):
+def tile_range(bins, i, j, c, plan):
     """First and last bin of one tile."""
     height, width, tile_h, tile_w, tiles_y = plan[0], plan[1], plan[2], plan[3], plan[4]
     start = bins.ctypes.data + i * height * width * 2
@@ -127,7 +127,7 @@ def _count_outside(bins, start, rows, tile_h, step, plan, k0, k1, first, hist):
 
 
 @jit
-def _count_tile(bins, i, j, c, plan, first, bank, hist):
+def count_tile(bins, i, j, c, plan, first, bank, hist):
     """Histogram of a tile, of its padding too."""
     height, width, tile_h, tile_w, tiles_y = plan[0], plan[1], plan[2], plan[3], plan[4]
     step = width * bins.itemsize
@@ -141,7 +141,7 @@ def _count_tile(bins, i, j, c, plan, first, bank, hist):
 
 
 @jit
-def _redistribute(hist, first, n, cut, nbins):
+def redistribute(hist, first, n, cut, nbins):
     """Spread ``cut`` pixels over all bins as OpenCV does; what each of the ``n`` bins gets, and what bins before got.
 
     Every bin gets ``each``; the rest goes to bin 0 and from there to one bin in ``every``. The table begins with bin
@@ -174,13 +174,13 @@ def _build_tables(bins, i, j, setting, memory):
     counts = hist.ctypes.data
     for c in range(plan[5]):
         first = ranges[1, j, c, 0]
-        n = _padded(ranges[1, j, c, 1], first)
+        n = padded(ranges[1, j, c, 1], first)
         # Banks cost a pass over them all: only where that is less than a pass over the tile.
         bank = n if BANKS * n <= pixels else 0
-        _count_tile(bins, i, j, c, plan, first, bank, hist)
+        count_tile(bins, i, j, c, plan, first, bank, hist)
         # With all in one bank the others are clear wherever they are said to be.
         cut = merge_and_clip(counts, n, 4 * (bank if bank > 0 else hist.size // BANKS), limit)
-        each, before = _redistribute(hist, first, n, cut, nbins)
+        each, before = redistribute(hist, first, n, cut, nbins)
         accumulate(level, counts, n, before, each, pixels, span, _table(tables, plan, j, c))
 
 
@@ -191,10 +191,9 @@ def _entry(tables, plan, ranges, j, c, first):
 
 
 @jit
-def _blend_row(bins, out, i, b, setting, memory):
+def blend_row(bins, out, i, b, setting, tables, packed):
     """The pixels of block row ``b``, from the tables of the tile rows above and below it."""
     plan, weights, ranges, _, _, _, low, high = setting
-    _, tables, packed = memory
     height, width, tile_h, tile_w, tiles_y, tiles_x = plan[0], plan[1], plan[2], plan[3], plan[4], plan[5]
     starts_y = SOURCES + tile_h * tiles_y + tile_w * tiles_x
     starts_x = starts_y + tiles_y + 2
@@ -217,7 +216,7 @@ def _blend_row(bins, out, i, b, setting, memory):
         last = max(max(ranges[0, j1, c1, 1], ranges[0, j1, c2, 1]), max(ranges[0, j2, c1, 1], ranges[0, j2, c2, 1]))
         pack(
             level,
-            _padded(last, first),
+            padded(last, first),
             _entry(tables, plan, ranges, j1, c1, first),
             _entry(tables, plan, ranges, j1, c2, first),
             _entry(tables, plan, ranges, j2, c1, first),
@@ -240,6 +239,7 @@ def equalize(bins, out, band, setting, memory):
     ``memory``: cleared counters (left cleared), levels of two tile rows, the entries of one block.
     """
     i, b0, b1 = band
+    _, tables, packed = memory
     tiles_y = setting[0][4]
     built = max(b0 - 1, 0) - 1
     for b in range(b0, b1):
@@ -247,4 +247,4 @@ def equalize(bins, out, band, setting, memory):
         while built < min(b, tiles_y - 1):
             built += 1
             _build_tables(bins, i, built, setting, memory)
-        _blend_row(bins, out, i, b, setting, memory)
+        blend_row(bins, out, i, b, setting, tables, packed)

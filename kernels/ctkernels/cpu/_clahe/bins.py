@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctkernels.cpu._core.jit import jit
+from ctkernels.cpu._core.spread import in_bands
 from ctkernels.shared.clahe_tiles import Pair, known_range
 
 Array = NDArray[Any]
@@ -81,19 +82,28 @@ def _bins_of_floats(image, bins, low, high, scale, last):
 def pixel_range(image: Array, value_range: Pair | None) -> tuple[Any, Any]:
     """What the bins of an image span: ints for integer images, else numbers of the image's type."""
     number: Any = int if image.dtype.kind != "f" else image.dtype.type
-    low, high = known_range(image.dtype, value_range) or _extent(image.reshape(-1))
+    low, high = known_range(image.dtype, value_range) or _extent_of(image) or (0, 0)
     return number(low), number(high)
 
 
-def _extent(image: Array) -> tuple[Any, Any]:
-    """Minimum and maximum of the finite pixels of a flat image; 0 and 0 where there is none."""
+def _extent_of(image: Array) -> tuple[Any, Any] | None:
+    """The extent of an image or volume, in bands where threads pay."""
+    if image.ndim < 3 or image.shape[0] == 1:
+        return _extent(image.reshape(-1))
+    parts = in_bands(image.reshape(1, -1, image.shape[-1]), 0.15, lambda band: _extent(band.reshape(-1)))
+    ends = [part for part in parts if part is not None]
+    return (min(low for low, _ in ends), max(high for _, high in ends)) if ends else None
+
+
+def _extent(image: Array) -> tuple[Any, Any] | None:
+    """Minimum and maximum of the finite pixels of a flat image; None where there is none."""
     if image.dtype.kind != "f":
         return _whole_range(image)
     lanes = np.full((2, _LANES), np.inf, image.dtype)
     lanes[1] = -np.inf
     _finite_range(image, lanes[0], lanes[1])
     low, high = lanes[0].min(), lanes[1].max()
-    return (low, high) if low <= high else (0, 0)
+    return (low, high) if low <= high else None
 
 
 def bin_pixels(image: Array, bins: Array, low, high, nbins: int) -> None:
