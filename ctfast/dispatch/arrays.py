@@ -218,6 +218,12 @@ def dtype_of(x: Any) -> np.dtype[Any]:
         raise _refused(name) from error
 
 
+def check_dtype(dtype: np.dtype[Any]) -> None:
+    """Refuse what operations don't take."""
+    if dtype not in _ALLOWED:
+        raise _refused(dtype)
+
+
 def _refused(dtype: object) -> DTypeError:
     return DTypeError(f"image of dtype {dtype}: {', '.join(IMAGE_DTYPES)} are allowed; {_HINT}")
 

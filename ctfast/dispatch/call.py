@@ -17,7 +17,7 @@ from ctfast import backend
 from ctfast.dispatch import transfer
 from ctfast.dispatch.arrays import Images, as_images, as_tall, from_host, host_out, with_channel
 from ctfast.dispatch.checks import check_params, check_reach, for_kernel
-from ctfast.dispatch.containers import Task, container
+from ctfast.dispatch.containers import Call, Task, container
 from ctfast.dispatch.device_errors import device_errors
 from ctfast.errors import ArgumentError, BackendUnavailableError, DTypeError, ShapeError
 from ctfast.memory import empty
@@ -173,7 +173,7 @@ def call(
         again = partial(call, name, params=params, dtype=dtype, backend_name=backend_name)
         operation = OPERATIONS[name]
         axes = operation.axes(check_params(operation, params))
-        return apply(Task(again, (name,), writes=True, axes=axes), image, out)
+        return apply(Task(again, (Call(name, params, dtype),), backend_name, writes=True, axes=axes), image, out)
     images, compute = as_images(image), partial(_image, name, params, dtype)
     splits = params.get("axes", 2) == 2
     if not images.channel:

@@ -16,7 +16,7 @@ from ctfast import backend
 from ctfast.dispatch.arrays import Images, as_images, from_host, with_channel
 from ctfast.dispatch.call import call, dispatched, prepare
 from ctfast.dispatch.checks import check_reach
-from ctfast.dispatch.containers import Task, container
+from ctfast.dispatch.containers import Call, Task, container
 from ctfast.dispatch.statistics import RESULTS, kernel_params, needs_all_pixels, statistic
 from ctfast.dispatch.steps import Step, naming_step
 from ctfast.dispatch.transfer import gpu
@@ -95,7 +95,8 @@ def run_steps(image: Any, steps: Sequence[Step], backend_name: str | None) -> Pi
     """Run all steps: as one chain where the backend has one, else one by one."""
     if apply := container(image):
         again = partial(run_steps, steps=steps, backend_name=backend_name)
-        return apply(Task(again, tuple(step.operation for step in steps), axes=axes_of(steps)), image, None)
+        calls = tuple(Call(step.operation, step.params, step.dtype) for step in steps)
+        return apply(Task(again, calls, backend_name, axes=axes_of(steps)), image, None)
     with naming_step(1, steps[0]):
         images = as_images(image)
     check_steps(steps, images.shape)

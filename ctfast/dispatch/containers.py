@@ -7,10 +7,10 @@ when the first of its kind comes.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from ctkernels.contract import OPERATIONS
 _HOMES: Final = {
     ("SimpleITK", "Image"): "simpleitk_images",
     ("dask", "Array"): "dask_arrays",
+    ("jax", "Tracer"): "jax_calls",
     ("nibabel", "SpatialImage"): "nibabel_images",
     ("numpy", "MaskedArray"): "masked_arrays",
     ("torch", "Tensor"): "torch_subclasses",
@@ -30,17 +31,33 @@ _HOMES: Final = {
 _PLAIN: Final = {("torch", "Tensor"), ("torch", "Parameter")}
 
 
+class Call(NamedTuple):
+    """One operation as it was asked for."""
+
+    operation: str
+    params: Mapping[str, Any]
+    dtype: Any = None
+    """``dtype=`` of the caller."""
+
+
 @dataclass(frozen=True)
 class Task:
     """What is to be done to the array in a container."""
 
     run: Callable[..., Any]
     """Takes an array, and ``out=`` where ``writes``."""
-    operations: tuple[str, ...]
+    calls: tuple[Call, ...]
+    backend: str | None = None
+    """``backend=`` of the caller."""
     writes: bool = False
     """Whether it takes ``out=``."""
     axes: int = 2
     """How many trailing axes belong together: 3 where volumes are filtered."""
+
+    @property
+    def operations(self) -> list[str]:
+        """Their names."""
+        return [call.operation for call in self.calls]
 
     @property
     def keeps_units(self) -> bool:

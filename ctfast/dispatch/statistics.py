@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ctfast.dispatch.arrays import Images, as_images, as_tall
 from ctfast.dispatch.call import Params, Prepared, dispatched, prepare
 from ctfast.dispatch.checks import check_reach, for_kernel
-from ctfast.dispatch.containers import Task, container
+from ctfast.dispatch.containers import Call, Task, container
 from ctfast.dispatch.transfer import gpu, to_caller
 from ctfast.errors import ArgumentError, ValueRangeError
 from ctfast.results import Histogram, Summary
@@ -25,7 +25,7 @@ def statistic(name: str, image: Any, params: Params, *, backend_name: str | None
     """Run operation ``name``, whose result is numbers."""
     if apply := container(image):
         again = partial(statistic, name, params=params, backend_name=backend_name)
-        return apply(Task(again, (name,)), image, None)
+        return apply(Task(again, (Call(name, params),), backend_name), image, None)
     compute = partial(_statistic, name, params)
     splits = params.get("axes", 2) == 2 and not needs_all_pixels(name, params)
     return dispatched(as_images(image), backend_name, compute, splits=splits)
