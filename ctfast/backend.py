@@ -167,3 +167,10 @@ def chain_kernel(backend: str) -> Kernel | None:
         share_gpu_memory()
     function: Kernel = importlib.import_module(f"ctkernels.{backend}.chain").run
     return function
+
+
+@cache
+def image_chain_kernel() -> Kernel:
+    """The CPU's function that makes a function for one image of a kind after the other: ``cpu.chain.image_runner``."""
+    function: Kernel = importlib.import_module("ctkernels.cpu.chain").image_runner
+    return function

@@ -46,7 +46,13 @@ FORBIDDEN = {
     "ctfast/ops.py": HEAVY | FORMATS | ROOMS | KERNELS | {"ctfast.pipeline", "ctfast.presets"},
     "ctfast/pipeline.py": HEAVY | FORMATS | ROOMS | KERNELS,
     "ctfast/presets.py": HEAVY | FORMATS | ROOMS | KERNELS,
-    "ctfast/files": HEAVY | COMPUTING | {"ctkernels"} | (ROOMS - {"ctfast.files", "ctfast.batch"}),
+    # what files hold, compiled: bytes in, numbers out, no operation on images
+    "kernels/ctkernels/stored": (HEAVY - {"numba"}) | FORMATS | {"ctfast", "ctkernels.gpu", "ctkernels.reference"},
+    "ctfast/files": HEAVY
+    | COMPUTING
+    | KERNELS
+    | {"ctkernels.contract", "ctkernels.shared"}
+    | (ROOMS - {"ctfast.files", "ctfast.batch"}),
     "ctfast/batch": HEAVY | FORMATS | COMPUTING | {"numpy", "ctkernels"} | (ROOMS - {"ctfast.batch"}),
     "ctfast/runner": HEAVY | FORMATS | {"ctkernels"},
     "ctfast/analysis": (HEAVY - {"scipy", "matplotlib"}) | FORMATS | KERNELS | {"ctfast.cli", "ctfast.runner"},

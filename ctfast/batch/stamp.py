@@ -74,7 +74,7 @@ class Contents(NamedTuple):
     size: int
     modified: float
     hash: str
-    data: bytes | None
+    data: bytes | memoryview | None
 
 
 def read_once(path: str) -> Contents:

@@ -15,9 +15,9 @@ from ctfast.files._dicom_pixels import Layout
 from ctfast.files._dicom_tags import number_or_none
 
 _WORD: Final = 1 << 16
-_LOWEST_HU: Final = -1100.0
+LOWEST_HU: Final = -1100.0
 """Air is -1000: what lies below, at one single value, is no tissue."""
-_FEWEST: Final = 0.005
+FEWEST: Final = 0.005
 """Share of the pixels: a few are noise."""
 
 
@@ -48,8 +48,8 @@ def lost(pixels: np.ndarray, padding: float | None, units: str) -> float | None:
     """
     if padding is None or units not in ("hu", "US") or _holds(pixels, padding):
         return None
-    low = pixels[pixels < _LOWEST_HU]
-    return float(low[0]) if low.size > _FEWEST * pixels.size and bool((low == low[0]).all()) else None
+    low = pixels[pixels < LOWEST_HU]
+    return float(low[0]) if low.size > FEWEST * pixels.size and bool((low == low[0]).all()) else None
 
 
 def _holds(pixels: np.ndarray, value: float) -> bool:

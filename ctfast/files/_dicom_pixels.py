@@ -255,6 +255,11 @@ def _stored_bits(raw: np.ndarray, lay: Layout) -> np.ndarray:
     return (bits >> shift) & np.array((1 << lay.stored) - 1, word)
 
 
+def may_be_padding(value: int, lay: Layout) -> bool:
+    """Whether a padding value can stay what it is."""
+    return not _is_brightest(value, lay)
+
+
 def _is_brightest(value: int, lay: Layout) -> bool:
     """Whether a padding value is the brightest that can be stored, or lies beyond what can."""
     lowest = -(1 << (lay.stored - 1)) if lay.signed else 0

@@ -67,6 +67,13 @@ class PlainDataSet:
         return tag in self.elements
 
 
+def kind_of_wanted(tag: int) -> str:
+    """What a wanted element is to the walk: ``"pixels"``, ``"refused"`` wherever it is, ``"binary"`` or ``"text"``."""
+    if tag == _PIXELS:
+        return "pixels"
+    return "refused" if tag in _FOR_PYDICOM else "binary" if tag in _BINARY else "text"
+
+
 class _OddError(Exception):
     """Something that is better left to pydicom."""
 

@@ -128,8 +128,17 @@ def number(ds: Any, keyword: str) -> float | None:
 
 def numbers(ds: Any, keyword: str) -> tuple[float, ...]:
     """All values of an element as numbers; empty where it is missing or one of them is none."""
+    return _all_numbers(keyword, text(ds, keyword))
+
+
+def decimals(value: bytes) -> tuple[float, ...]:
+    """The same of an element's bytes, which are ASCII."""
+    return _all_numbers("", value.decode("ascii").replace("\0", "").strip().replace("\\", "/")[:_MAX_TEXT])
+
+
+def _all_numbers(keyword: str, words: str) -> tuple[float, ...]:
     try:
-        return tuple(_float(keyword, word) for word in text(ds, keyword).split("/"))
+        return tuple(_float(keyword, word) for word in words.split("/"))
     except ValueError:
         return ()
 

@@ -83,12 +83,17 @@ def read_dicom(request: Request) -> Image:
     image = Image(pixels, units, path, "dicom", _in_units(padding, lay, rescales, inverted), size, meta, affine)
     for fault in harmless_faults(ds):
         image = replace(image, meta=image.noted(fault))
-    return _noted(image, request.units)
+    return noted(image, request.units, pad.lost(image.pixels, image.padding, image.units))
 
 
-def _noted(image: Image, choice: UnitsChoice) -> Image:
-    """With notes on what other software left behind when it rewrote the file."""
-    found = pad.lost(image.pixels, image.padding, image.units)
+def noted(image: Image, choice: UnitsChoice, found: float | None) -> Image:
+    """With notes on what other software left behind when it rewrote the file.
+
+    Args:
+        image: as read.
+        choice: the units that were asked for.
+        found: what stands for padding in place of what is declared.
+    """
     if found is not None:
         note = f"the declared padding {image.padding:g} is in no pixel: {found:g} is taken for padding (rewritten?)"
         image = replace(image, padding=found, meta=image.noted(note))

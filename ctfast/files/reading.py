@@ -86,7 +86,7 @@ def read_image(
             image = _moved(image, added, own)
     if to_hu is not None:
         image = replace(image, units="hu")
-    return _with_units(image, units)
+    return with_units(image, units)
 
 
 def read_as(path: str | Path, values: Values, limits: Limits = _DEFAULT_LIMITS) -> Image:
@@ -101,7 +101,7 @@ def _moved(image: Image, offset: int, allocate: Allocate | None) -> Image:
     return replace(image, pixels=pixels, padding=padding, units=units, meta=image.noted(f"{offset} was added"))
 
 
-def _with_units(image: Image, choice: UnitsChoice) -> Image:
+def with_units(image: Image, choice: UnitsChoice) -> Image:
     """Units as the caller says, else as the file says, unless its values speak against it."""
     if choice == "stored":
         return replace(image, units="stored")

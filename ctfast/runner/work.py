@@ -17,7 +17,7 @@ from ctfast.batch.atomic import replacing, replacing_folder
 from ctfast.batch.held import remove
 from ctfast.batch.machine import computing, machine_error, writing
 from ctfast.batch.reasons import reason
-from ctfast.batch.stamp import read_once, sha256_of, stamp_of
+from ctfast.batch.stamp import Contents, read_once, sha256_of, stamp_of
 from ctfast.batch.workers import DIED
 from ctfast.dispatch.arrays import known_axes
 from ctfast.dispatch.padded import held_pixels
@@ -92,9 +92,14 @@ def died(task: Task, settings: Settings) -> Outcome:
     return failed(task, empty_row(task, settings), FileFormatError(DIED))
 
 
-def load(task: Task, settings: Settings, row: Row, allocate: Allocate | None = None) -> Image:
-    """Read the input, into what ``allocate`` gives where there is one, and note in ``row`` what it was."""
-    row["input_bytes"], row["input_mtime"], row["input_hash"], data = read_once(task.source)
+def load(
+    task: Task, settings: Settings, row: Row, allocate: Allocate | None = None, contents: Contents | None = None
+) -> Image:
+    """Read the input, into what ``allocate`` gives where there is one, and note in ``row`` what it was.
+
+    ``contents``: where it was read already.
+    """
+    row["input_bytes"], row["input_mtime"], row["input_hash"], data = contents or read_once(task.source)
     limits = Limits(max_bytes=settings.max_bytes)
     try:
         image = read_image(
@@ -106,7 +111,7 @@ def load(task: Task, settings: Settings, row: Row, allocate: Allocate | None = N
             axes=settings.axes,
             offset=settings.offset,
             dataset=settings.dataset,
-            data=data,
+            data=None if data is None else bytes(data),
         )
     except FileFormatError as error:
         if f"the limit is {settings.max_bytes}" in str(error):

@@ -61,10 +61,36 @@ def _bin_counts(counters, bin_of, counts):
 
 
 @jit
-def slices(x, out, counts, values, i0, i1, program, line, median, gaussian, clahe, histogram, planes):
+def _leave_out(x, image, low, high, counters):
+    """Take the pixels of ``image`` out of the counts that lie in ``low .. high`` in ``x``."""
+    pixels = x.reshape(-1)
+    results = image.reshape(-1)
+    first = x.dtype.type(low)
+    last = x.dtype.type(high)
+    value = np.uint8(0)  # padding lies in runs of one value; counting runs keeps stores from waiting for each other
+    run = np.uint32(0)
+    for start in range(0, pixels.size, 64):
+        stop = min(start + 64, pixels.size)
+        some = False
+        for i in range(start, stop):
+            some |= (pixels[i] >= first) & (pixels[i] <= last)
+        if some:
+            for i in range(start, stop):
+                if pixels[i] >= first and pixels[i] <= last:
+                    if results[i] != value:
+                        counters[value] -= run
+                        value = results[i]
+                        run = np.uint32(0)
+                    run += np.uint32(1)
+    counters[value] -= run
+
+
+@jit
+def slices(x, out, counts, values, i0, i1, program, line, median, gaussian, clahe, histogram, planes, padding):
     """Slices ``i0 .. i1 - 1`` of ``x`` through a window and then the ``program``; tuples hold each step's arguments.
 
-    ``counts`` gets the bins of a histogram step, ``values`` the counts of all 256 values for a summary step.
+    ``counts`` gets the bins of a histogram step, ``values`` the counts of all 256 values for a summary step. Both leave
+    out pixels that lie in the range ``padding`` of ``x``, if its first number is not above its second.
     """
     height = x.shape[1]
     filters = 0
@@ -82,6 +108,8 @@ def slices(x, out, counts, values, i0, i1, program, line, median, gaussian, clah
             if code >= _HISTOGRAM:
                 if not counted:
                     count_bytes(current, histogram[0])
+                    if padding[0] <= padding[1]:
+                        _leave_out(x[i], current, padding[0], padding[1], histogram[0])
                     counted = True
                 if code == _HISTOGRAM:
                     _bin_counts(histogram[0], histogram[1], counts[i])
@@ -119,34 +147,75 @@ def fits(x: Array, links: Sequence[Link]) -> bool:
     )
 
 
-def runner(x: Array, out: Array, links: Sequence[Link], statistics: Sequence[Array]) -> Callable[[int, int], None]:
-    """A function that does slices ``i0 .. i1 - 1`` on the thread that calls it."""
-    shape = (x.shape[1], x.shape[2])
-    pixels = one_type(x)
+Through = Callable[..., None]
+NO_PADDING = (1.0, 0.0)
+
+
+def through(shape: tuple[int, int], links: Sequence[Link]) -> Through:
+    """``slices`` with all arguments that do not depend on the images, for the thread that calls this.
+
+    It is called with ``x, out, counts, values, i0, i1, padding``.
+    """
     params = {link.operation: link.params for link in links[1:]}
     program = np.array([_CODES[link.operation] for link in links[1:]], np.int64)
     line = tuple(window_line(**links[0].params, dtype=_BYTE) or ())
+    planes = scratch("chain planes", 2 * shape[0] * shape[1], np.uint8).reshape(2, *shape)
+    # Steps that the program has not get arguments too, any will do: one compiled function serves all chains.
+    steps = (
+        _median_arguments(shape, params.get("median_filter", _ANY_MEDIAN)),
+        _gaussian_arguments(shape, params.get("gaussian_filter", _ANY_GAUSSIAN)),
+        _clahe_arguments(shape, params.get("clahe", _ANY_CLAHE)),
+        _histogram_arguments(params.get("histogram", _ANY_HISTOGRAM)),
+        planes,
+    )
+
+    def do(
+        x: Array, out: Array, counts: Array, values: Array, i0: int, i1: int, padding: tuple[float, float] = NO_PADDING
+    ) -> None:
+        slices(x, out, counts, values, i0, i1, program, line, *steps, padding)
+
+    return do
+
+
+def runner(x: Array, out: Array, links: Sequence[Link], statistics: Sequence[Array]) -> Callable[[int, int], None]:
+    """A function that does slices ``i0 .. i1 - 1`` on the thread that calls it."""
+    pixels = one_type(x)
     written = dict(zip((link.operation for link in links if link.is_statistic), statistics, strict=True))
     counts = written.get("histogram", np.zeros((x.shape[0], 0), np.int64))
     rows = written.get("summary")
     values = np.empty((0 if rows is None else x.shape[0], _BINS), np.uint32)
+    percentiles = _percentiles(links)
 
     def body(i0: int, i1: int) -> None:
-        planes = scratch("chain planes", 2 * shape[0] * shape[1], np.uint8).reshape(2, *shape)
-        # Steps that the program has not get arguments too, any will do: one compiled function serves all chains.
-        slices(
-            pixels, out, counts, values, i0, i1, program, line,
-            _median_arguments(shape, params.get("median_filter", _ANY_MEDIAN)),
-            _gaussian_arguments(shape, params.get("gaussian_filter", _ANY_GAUSSIAN)),
-            _clahe_arguments(shape, params.get("clahe", _ANY_CLAHE)),
-            _histogram_arguments(params.get("histogram", _ANY_HISTOGRAM)),
-            planes,
-        )  # fmt: skip
+        through((x.shape[1], x.shape[2]), links)(pixels, out, counts, values, i0, i1)
         if rows is not None:
             for i in range(i0, i1):
-                rows[i] = summary_of_counts(values[i], 0, params["summary"]["percentiles"])
+                rows[i] = summary_of_counts(values[i], 0, percentiles)
 
     return body
+
+
+def image_runner(shape: tuple[int, int], links: Sequence[Link]) -> Callable[..., None]:
+    """As ``runner``, for one image ``(1, H, W)`` of this shape after the other, and only on the thread that calls this.
+
+    It is called with ``x, out, statistics, padding``: a range of values of ``x``, which its type holds, that statistics
+    leave out, but not all of the image.
+    """
+    do, percentiles = through(shape, links), _percentiles(links)
+    names = [link.operation for link in links if link.is_statistic]
+    histogram, summary = (names.index(name) if name in names else -1 for name in ("histogram", "summary"))
+    no_counts, values = np.zeros((1, 0), np.int64), np.empty((0 if summary < 0 else 1, _BINS), np.uint32)
+
+    def body(x: Array, out: Array, statistics: Sequence[Array], padding: tuple[float, float] = NO_PADDING) -> None:
+        do(one_type(x), out, no_counts if histogram < 0 else statistics[histogram], values, 0, 1, padding)
+        if summary >= 0:
+            statistics[summary][0] = summary_of_counts(values[0], 0, percentiles)
+
+    return body
+
+
+def _percentiles(links: Sequence[Link]) -> tuple[float, ...]:
+    return next((link.params["percentiles"] for link in links if link.operation == "summary"), ())
 
 
 _ANY_MEDIAN = {"mode": "nearest", "cval": 0.0}

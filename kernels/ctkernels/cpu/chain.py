@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from ctkernels.contract import Link
@@ -61,6 +62,19 @@ def run(x: Array, out: Array | None, links: Sequence[Link], statistics: Sequence
             _through(x[part], None if out is None else out[part], chain, last, [s[part] for s in statistics])
 
     run_tasks(range(images), body)
+
+
+def image_runner(shape: tuple[int, int], dtype: Any, links: Sequence[Link]) -> Callable[..., None] | None:
+    """What ``run`` does with one image, with all that many of a kind have in common made once; None for other chains.
+
+    It is called with ``x, out, statistics`` as ``run`` is, for one image, on the thread that made it, and with the
+    range of values of ``x`` that are no data for statistics (``_chain_bytes.image_runner``).
+    """
+    kind = np.empty((1, *shape), dtype)
+    if all(link.is_statistic for link in links) or not _compiled().fits(kind, links):
+        return None
+    made: Callable[..., None] = _compiled().image_runner(shape, links)
+    return made
 
 
 @cache

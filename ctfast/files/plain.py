@@ -1,0 +1,197 @@
+"""Plain DICOM slices, many of them one after the other: bytes in, values and all that a run asks out, by compiled code.
+
+``read_image`` gives the same for the same file, in seven times the time; what is unusual about a file, from its header
+to the values of its pixels, leaves it to that.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, Final, NamedTuple, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctfast.batch.choices import UnitsChoice
+from ctfast.errors import FileFormatError
+from ctfast.files import _dicom_padding as pad
+from ctfast.files._dicom_tags import decimals
+from ctfast.files._plain_head import Head, Heads, Wanted
+from ctfast.files.dicom import noted
+from ctfast.files.geometry import Geometry, from_plane
+from ctfast.files.image import Image, Limits, MetaValue
+from ctfast.files.kaggle import parse_name
+from ctfast.files.reading import with_units
+from ctfast.files.recognize import HEAD_BYTES, check_format
+
+_ENDS: Final = (".dcm", ".DCM", ".ima", ".IMA", ".dicom")
+_INT16: Final = (-32768, 32767)
+
+
+class PlainSlice(NamedTuple):
+    """A slice that was read.
+
+    Attributes:
+        image: as ``read_image`` gives it, but for facts in ``meta`` that no run asks for.
+        padding: the range of values that are no data, where pixels have one; else None.
+        dark: whether no such pixel is brighter than any other.
+    """
+
+    image: Image
+    padding: tuple[float, float] | None
+    dark: bool
+
+
+class PlainReader:
+    """Reads slices into memory of its own, on the thread that makes it.
+
+    Args:
+        units: as for ``read_image``.
+        limits: as for ``read_image``.
+    """
+
+    def __init__(self, units: UnitsChoice, limits: Limits) -> None:
+        from ctkernels.stored import elements, pixels
+
+        self._units, self._limits = units, limits
+        self._walk: Any = elements.elements
+        self._tables, self._compiled = elements.TABLES, cast(Any, pixels)
+        kinds = elements.TEXT, elements.BINARY, elements.REFUSED, elements.PIXELS
+        self._wanted = Wanted(elements.ODD, *kinds)
+        self._heads = Heads(units, limits)
+        self._values = np.empty(0, np.uint8)
+
+    def read(self, path: str, data: NDArray[np.uint8], size: int) -> PlainSlice | None:
+        """The slice of a file whose bytes are the first ``size`` of ``data``; None for all that is not plain.
+
+        Its pixels lie in memory that the next one takes.
+        """
+        wanted, view = self._wanted, data.data
+        length = self._walk(
+            data, size, wanted.tags, wanted.kinds, wanted.in_key, wanted.found, wanted.key, *self._tables
+        )
+        if length < 0 or not _is_named_so(path, view[: min(size, HEAD_BYTES)]):
+            return None
+        head = self._heads.of(wanted.key[:length].tobytes(), wanted, view)
+        if head is None:
+            return None
+        start, there = wanted.found[wanted.pixels].tolist()
+        # As much as one slice needs, and less than two; shorter and longer ones are refused by name.
+        if not head.nbytes <= min(there, size - start) or there >= 2 * head.nbytes or start % 2:
+            return None
+        stored = np.frombuffer(data, head.dtype, head.nbytes // 2, start)
+        at, count = wanted.found[wanted.position].tolist()
+        return self._slice(path, head, stored, bytes(view[at : at + count]) if at >= 0 else b"")
+
+    def _slice(self, path: str, head: Head, stored: NDArray[Any], position: bytes) -> PlainSlice | None:
+        low, high = self._compiled.extent(stored)
+        if low < head.lowest or high > head.highest or b"," in position:
+            return None
+        ends = _value_of(low, head), _value_of(high, head)
+        if head.whole:
+            if not (_INT16[0] <= ends[0] and ends[1] <= _INT16[1]):
+                return None
+            pixels = self._room(stored.size, np.int16)
+            self._compiled.whole_line(stored, int(head.slope), int(head.intercept), pixels)
+        else:
+            pixels = self._room(stored.size, np.float32)
+            self._compiled.real_line(stored, head.slope, head.intercept, pixels)
+        meta: dict[str, MetaValue] = {}
+        if head.modality:
+            meta["modality"] = head.modality
+        meta["padding_range_limit"] = head.padding_limit
+        affine = _affine(head, position)
+        if affine is not None:
+            meta["orientation"] = affine.orientation
+        if head.notes:
+            meta["notes"] = "; ".join(head.notes)
+        looks = _Looks(self._compiled.split, head, stored, (low, high))
+        image = Image(
+            pixels.reshape(head.shape), head.units, Path(path), "dicom", head.padding, head.spacing, meta, affine
+        )
+        found = looks.lost(head.padding) if head.units in ("hu", "US") else None
+        image = with_units(noted(image, self._units, found), self._units)
+        padding, dark = looks.padding(image.padding_range)
+        return None if padding is not None and not looks.some_data else PlainSlice(image, padding, dark)
+
+    def _room(self, size: int, dtype: Any) -> NDArray[Any]:
+        if self._values.size < 4 * size:
+            self._values = np.empty(4 * size, np.uint8)
+        return self._values[: size * np.dtype(dtype).itemsize].view(dtype)
+
+
+class _Looks:
+    """Questions about rescaled pixels, answered by the stored ones: rescaling keeps their order."""
+
+    def __init__(self, split: Any, head: Head, stored: NDArray[Any], extent: tuple[int, int]) -> None:
+        self._split, self._head, self._stored, self._extent = split, head, stored, extent
+        self.some_data = True
+
+    def lost(self, padding: float | None) -> float | None:
+        """As ``_dicom_padding.lost``."""
+        if padding is None or _value_of(int(self._stored[0]), self._head) == padding:
+            return None
+        low, high = self._extent
+        first, last = self._stored_range(padding, padding)
+        if first <= last and self._split(self._stored, first, last)[0]:
+            return None
+        below = self._first_from(pad.LOWEST_HU) - 1
+        if below < low:
+            return None
+        count, least, most, *_ = self._split(self._stored, low, min(below, high))
+        one = _value_of(least, self._head)
+        return float(one) if count > pad.FEWEST * self._stored.size and one == _value_of(most, self._head) else None
+
+    def padding(self, values: tuple[float, float] | None) -> tuple[tuple[float, float] | None, bool]:
+        """The range, where any pixel lies in it, and whether these are the darkest."""
+        if values is None:
+            return None, True
+        first, last = self._stored_range(*values)
+        if first > last:
+            return None, True
+        count, _, brightest, darkest, _ = self._split(self._stored, first, last)
+        self.some_data = count < self._stored.size
+        return (values if count else None), brightest <= darkest
+
+    def _stored_range(self, low: float, high: float) -> tuple[int, int]:
+        """The stored values, as far as there are pixels, whose rescaled ones lie in a range."""
+        if not self._head.whole:  # as ``padded.held_pixels`` compares
+            low, high = float(np.float32(low)), float(np.float32(high))
+        return max(self._first_from(low), self._extent[0]), min(
+            self._first_from(math.nextafter(high, math.inf)) - 1, self._extent[1]
+        )
+
+    def _first_from(self, value: float) -> int:
+        """The least stored value whose rescaled one is not below ``value``."""
+        guess = math.floor((value - self._head.intercept) / self._head.slope)
+        guess = min(max(guess, -(1 << 17)), 1 << 17)
+        while guess > -(1 << 17) and _value_of(guess, self._head) >= value:
+            guess -= 1
+        while guess < 1 << 17 and _value_of(guess, self._head) < value:
+            guess += 1
+        return guess
+
+
+def _value_of(stored: int, head: Head) -> float:
+    """As the compiled line gives it."""
+    value = stored * head.slope + head.intercept
+    return value if head.whole else float(np.float32(value))
+
+
+def _affine(head: Head, position: bytes) -> Geometry | None:
+    place = decimals(position)
+    if head.spacing is None or not head.directions or len(place) != 3:
+        return None
+    return from_plane(head.directions, place, head.spacing, head.thickness)
+
+
+def _is_named_so(path: str, first: memoryview) -> bool:
+    """Whether the name of a file with these first bytes does not speak against DICOM."""
+    try:
+        name = path.rpartition("/")[2]
+        if name.startswith(("ID_", "id_", "Id_", "iD_")):
+            parse_name(name)
+        return path.endswith(_ENDS) or check_format(Path(path), bytes(first)).name == "dicom"
+    except FileFormatError:  # the ordinary reader says it
+        return False

@@ -1,0 +1,147 @@
+"""One file after the other of a kind that many are of: what does not depend on the file is done once.
+
+Plain files are read by ``files.plain``, images of a known kind go through a chain that is set up
+(``dispatch.one_kind``), all of it in memory that the next file takes. Rows, outputs and errors are those of
+``work.process``, which does whatever is unusual.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import threading
+import time
+from collections.abc import Sequence
+from math import prod
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctfast.batch.stamp import Contents
+from ctfast.dispatch.arrays import known_axes
+from ctfast.dispatch.chain import fits
+from ctfast.dispatch.one_kind import OneKind, one_kind
+from ctfast.errors import CTFastError
+from ctfast.files import Image, Limits
+from ctfast.files.asked import check_modality
+from ctfast.files.plain import PlainReader, PlainSlice
+from ctfast.results import PipelineResult
+from ctfast.runner.manifest import Row
+from ctfast.runner.planning import Settings, Task
+from ctfast.runner.work import Loaded, Outcome, carry_on, compute, empty_row, failed, load, note, store
+
+_SMALLEST: Final = 16
+_LARGEST: Final = 8 << 20
+"""Rows and columns, and bytes, of images that go through a chain; a short last axis would be taken for colours."""
+_MOST_KINDS: Final = 64
+
+
+class Quick:
+    """Does files for the thread that makes it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        as_stored = not settings.offset and settings.dataset == "none"
+        self._reader = PlainReader(settings.units, Limits(max_bytes=settings.max_bytes)) if as_stored else None
+        self._chains: dict[Any, OneKind | None] = {}
+        self._bytes = np.empty(1 << 20, np.uint8)
+        self._pixels = np.empty(0, np.uint8)
+
+    def process(self, task: Task) -> Outcome:
+        """As ``work.process``."""
+        row, start = empty_row(task, self.settings), time.perf_counter()
+        try:
+            contents = self._contents(task)
+            plain = None if contents is None else self._plain(task, row, contents)
+            image = plain.image if plain is not None else load(task, self.settings, row, self._allocate, contents)
+        except Exception as error:  # one bad file never stops a batch, whatever a decoder raises
+            return failed(task, row, error)
+        run = self._chain(image, plain)
+        return carry_on(Loaded(task, row, image, time.perf_counter() - start), self.settings, run or compute, store)
+
+    def _contents(self, task: Task) -> Contents | None:
+        """A file's bytes in memory that is kept, with their hash; None for what ``read_once`` has to look at."""
+        try:
+            status = os.stat(task.source)
+            if not stat.S_ISREG(status.st_mode) or not 0 < status.st_size < _LARGEST:
+                return None
+            if self._bytes.size <= status.st_size:
+                self._bytes = np.empty(2 * status.st_size, np.uint8)
+            view = self._bytes.data
+            with open(task.source, "rb", buffering=0) as file:
+                there = file.readinto(view[: status.st_size + 1])
+        except OSError:
+            return None
+        if there != status.st_size:
+            return None
+        data = view[:there]
+        return Contents(there, status.st_mtime, hashlib.sha256(data).hexdigest(), data)
+
+    def _plain(self, task: Task, row: Row, contents: Contents) -> PlainSlice | None:
+        if self._reader is None:
+            return None
+        plain = self._reader.read(task.source, self._bytes, contents.size)
+        if plain is None:
+            return None
+        check_modality(plain.image.meta.get("modality"), self.settings.modality)
+        row["input_bytes"], row["input_mtime"], row["input_hash"], _ = contents
+        note(row, plain.image, self.settings)
+        return plain
+
+    def _allocate(self, shape: tuple[int, ...], dtype: np.dtype) -> NDArray[Any]:
+        size = prod(shape) * dtype.itemsize
+        if size > _LARGEST:
+            return np.empty(shape, dtype)
+        if self._pixels.size < size:
+            self._pixels = np.empty(size, np.uint8)
+        return self._pixels[:size].view(dtype).reshape(shape)
+
+    def _chain(self, image: Image, plain: PlainSlice | None) -> Any:
+        """What computes in place of ``work.compute``; None where that has to."""
+        pixels = image.pixels
+        if pixels.ndim != 2 or min(pixels.shape) < _SMALLEST or pixels.nbytes > _LARGEST:
+            return None
+        padding = None if plain is None else plain.padding
+        if (plain is None and image.padding is not None) or (
+            padding is not None and plain is not None and not plain.dark
+        ):
+            return None
+        kind = pixels.shape, pixels.dtype
+        if kind not in self._chains:
+            if len(self._chains) >= _MOST_KINDS:
+                self._chains.clear()
+            self._chains[kind] = _chain_of(self.settings, pixels)
+        chain = self._chains[kind]
+        if chain is None:
+            return None
+
+        def run(image: Image, task: Task, settings: Settings) -> PipelineResult:
+            return chain.run(pixels, padding)
+
+        return run
+
+
+def _chain_of(settings: Settings, pixels: NDArray[Any]) -> OneKind | None:
+    try:
+        with known_axes():
+            return one_kind(settings.pipeline.steps, pixels.shape, pixels.dtype)
+    except CTFastError:  # for each file by itself, which says it
+        return None
+
+
+class _Kept(threading.local):
+    quick: Quick | None = None
+
+
+_kept = _Kept()
+
+
+def process_quickly(tasks: Sequence[Task], settings: Settings) -> list[Outcome] | None:
+    """The outcomes of all, in their order; None where nothing is gained."""
+    if settings.backend != "cpu" or not fits(settings.pipeline.steps, "cpu"):
+        return None
+    if _kept.quick is None or _kept.quick.settings != settings:
+        _kept.quick = Quick(settings)
+    return [_kept.quick.process(task) for task in tasks]

@@ -1,0 +1,184 @@
+"""Plain slices by compiled code: what ``read_image`` gives, in every bit, or left to it."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ctfast.errors import CTFastError
+from ctfast.files import read_image
+from ctfast.files._dicom_scan import scan
+from ctfast.files.image import Limits
+from ctfast.files.plain import PlainReader
+from tests.files.files_build import EXPLICIT, IMPLICIT, data_set, dicom, save, slice_hu
+
+KEPT = ("units", "padding", "spacing", "geometry", "padding_range")
+ASKED = ("notes", "orientation", "modality", "turned", "padding_range_limit")
+PLACE: dict[str, Any] = {
+    "PixelSpacing": [0.7, 0.8],
+    "ImageOrientationPatient": [1, 0, 0, 0, 1, 0],
+    "ImagePositionPatient": [-20.5, 3, 7],
+    "SliceThickness": "2.5",
+}
+
+
+def corner(value: int, signed: bool = True) -> np.ndarray:
+    pixels = slice_hu(40, 48).astype(np.int16 if signed else np.uint16)
+    pixels[:12, :12] = value
+    return pixels
+
+
+STORED = np.abs(slice_hu(40, 48)).astype(np.uint16)
+PLAIN: dict[str, tuple[np.ndarray, dict[str, Any]]] = {
+    "signed": (slice_hu(40, 48), PLACE),
+    "intercept": (STORED, {"RescaleIntercept": "-1024", **PLACE}),
+    "no place": (STORED, {"RescaleIntercept": "-1024"}),
+    "slope": (STORED, {"RescaleSlope": "1.7", "RescaleIntercept": "-1024.3"}),
+    "whole slope": (STORED // 4, {"RescaleSlope": "4", "RescaleIntercept": "-1000"}),
+    "twelve bits": (STORED % 4096, {"BitsStored": 12, "HighBit": 11, "RescaleIntercept": "-1024"}),
+    "padding": (corner(-2000), {"PixelPaddingValue": -2000}),
+    "padding of a real slope": (corner(-2000), {"PixelPaddingValue": -2000, "RescaleSlope": "1.1"}),
+    "padding range": (corner(-1990), {"PixelPaddingValue": -2000, "PixelPaddingRangeLimit": -1500}),
+    "padding in no pixel": (slice_hu(40, 48), {"PixelPaddingValue": -2000}),
+    "lost padding": (corner(-2048), {"PixelPaddingValue": -3024}),
+    "bright padding": (corner(3000), {"PixelPaddingValue": 3000}),
+    "all padding": (np.full((40, 48), -2000, np.int16), {"PixelPaddingValue": -2000}),
+    "not HU": (STORED + 20000, {"RescaleIntercept": "0"}),
+    "unspecified": (slice_hu(40, 48), {"RescaleType": "US"}),
+    "another modality": (slice_hu(40, 48), {"Modality": "MR"}),
+    "no thickness": (slice_hu(40, 48), {**PLACE, "SliceThickness": None}),
+}
+LEFT: dict[str, tuple[np.ndarray, dict[str, Any]]] = {
+    "no rescale": (slice_hu(40, 48), {"RescaleSlope": None, "RescaleIntercept": None}),
+    "eight bits": (STORED.astype(np.uint8), {}),
+    "white is low": (STORED % 4096, {"BitsStored": 12, "HighBit": 11, "PhotometricInterpretation": "MONOCHROME1"}),
+    "frames": (np.stack([slice_hu(), slice_hu()]), {"NumberOfFrames": 2}),
+    "bits beyond": (STORED | 0x8000, {"BitsStored": 12, "HighBit": 11}),
+    "beyond int16": (STORED, {"RescaleSlope": "40"}),
+    "falling slope": (STORED, {"RescaleSlope": "-1"}),
+    "brightest padding": (corner(63536, signed=False), {"PixelPaddingValue": 63536}),
+}
+
+
+def plainly(path: Path, units: str = "auto") -> Any:
+    data = np.frombuffer(bytearray(path.read_bytes()), np.uint8)
+    return PlainReader(units, Limits()).read(str(path), data, data.size)  # type: ignore[arg-type]
+
+
+def check(path: Path, units: str = "auto") -> bool:
+    """Whether the file is plain; what is read of it must be right then."""
+    found = plainly(path, units)
+    if found is None:
+        return False
+    image, expected = found.image, read_image(path, units=units)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(image.pixels, expected.pixels)
+    assert image.pixels.dtype == expected.pixels.dtype
+    assert [getattr(image, name) for name in KEPT] == [getattr(expected, name) for name in KEPT]
+    assert [image.meta.get(name) for name in ASKED] == [expected.meta.get(name) for name in ASKED]
+    limits = expected.padding_range
+    kind = expected.pixels.dtype.type
+    low, high = limits if limits is not None else (1, 0)
+    inside = (expected.pixels >= kind(low)) & (expected.pixels <= kind(high))
+    assert (found.padding == limits) if inside.any() else (found.padding is None)
+    assert found.dark == (not inside.any() or bool(expected.pixels[inside].max() <= expected.pixels[~inside].min()))
+    return True
+
+
+@pytest.mark.parametrize("name", PLAIN)
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT])
+def test_plain_slices_are_those_of_read_image(tmp_path: Path, name: str, syntax: str) -> None:
+    pixels, elements = PLAIN[name]
+    ds = data_set(pixels, **elements)
+    ds.file_meta.TransferSyntaxUID = syntax
+    path = save(ds, tmp_path / "x.dcm")
+    assert check(path) == (name != "all padding")
+    assert check(path, "hu") == (name != "all padding")
+    assert not check(path, "stored")
+
+
+@pytest.mark.parametrize("name", LEFT)
+def test_others_are_left_to_it(tmp_path: Path, name: str) -> None:
+    pixels, elements = LEFT[name]
+    assert not check(dicom(tmp_path / "x.dcm", pixels, **elements))
+
+
+def test_slices_of_one_header_keep_their_own_places_and_pixels(tmp_path: Path) -> None:
+    reader = PlainReader("auto", Limits())
+    for number in range(3):
+        place = {**PLACE, "ImagePositionPatient": [0, 0, number], "InstanceNumber": number}
+        path = dicom(tmp_path / f"{number}.dcm", slice_hu(seed=number), **place)
+        data = np.frombuffer(bytearray(path.read_bytes()), np.uint8)
+        found = reader.read(str(path), data, data.size)
+        expected = read_image(path)
+        assert found is not None
+        np.testing.assert_array_equal(found.image.pixels, expected.pixels)
+        assert found.image.geometry == expected.geometry
+
+
+def test_names_and_lengths_that_speak_against_it(tmp_path: Path) -> None:
+    path = dicom(tmp_path / "x.dcm", slice_hu())
+    whole = path.read_bytes()
+    for name, data in (("x.tif", whole), ("ID_0000_AGE_0999_CONTRAST_1_CT.dcm", whole), ("short.dcm", whole[:-9])):
+        other = tmp_path / name
+        other.write_bytes(data)
+        assert plainly(other) is None
+    unnamed = tmp_path / "IM0001"
+    unnamed.write_bytes(whole)
+    assert check(unnamed)
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT])
+def test_the_walk_gives_up_on_what_the_plain_one_gives_up_on(tmp_path: Path, syntax: str) -> None:
+    from ctfast.files._plain_head import Wanted
+    from ctkernels.stored import elements
+
+    ds = data_set(slice_hu(), PatientID="P1", **PLACE)
+    inner = data_set(slice_hu()[:2, :2])
+    inner.is_undefined_length_sequence_item = True
+    ds.ReferencedImageSequence = [inner]
+    ds["ReferencedImageSequence"].is_undefined_length = True
+    del inner.file_meta
+    ds.file_meta.TransferSyntaxUID = syntax
+    whole = save(ds, tmp_path / "x.dcm").read_bytes()
+    wanted = Wanted(elements.ODD, elements.TEXT, elements.BINARY, elements.REFUSED, elements.PIXELS)
+    rng = np.random.default_rng(3)
+    end = len(whole) - slice_hu().nbytes
+    odd = 0
+    for trial in range(3000):
+        data = bytearray(whole)
+        for place in rng.integers(128, end, trial % 3):
+            data[place] = rng.choice([data[place] ^ 1, rng.integers(256), 0xFF, 0])
+        data = data[: rng.integers(end)] if trial % 10 == 9 else data
+        found = elements.elements(
+            np.frombuffer(data, np.uint8) if data else np.zeros(1, np.uint8), len(data),
+            wanted.tags, wanted.kinds, wanted.in_key, wanted.found, wanted.key, *elements.TABLES,
+        )  # fmt: skip
+        expected = scan(bytes(data))
+        assert (found < 0) == (expected is None), trial
+        odd += expected is None
+        if expected is not None:
+            ours = wanted.data_set(memoryview(data))
+            assert ours.implicit == expected.implicit
+            assert {tag: bytes(item.value) for tag, item in ours.elements.items()} == {
+                tag: bytes(item.value) for tag, item in expected.elements.items()
+            }
+    assert 500 < odd < 2500
+
+
+@pytest.mark.real_data
+def test_real_slices(siim: Path, awkward: Path, bad: Path) -> None:
+    plain = 0
+    for folder in (siim, awkward, bad):
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and path.stat().st_size:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    try:
+                        plain += check(path)
+                    except CTFastError as error:
+                        raise AssertionError(f"{path} is refused by read_image alone") from error
+    assert plain > 60
