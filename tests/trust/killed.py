@@ -142,15 +142,17 @@ def evaluate_results(out: Path) -> Any:
     return names, *((out / name).read_bytes() for name in ("evaluation.json", "predictions.csv"))
 
 
-def kill_and_resume(command: Command, work: Path, out: Path, seconds: float, chance: random.Random) -> int:
-    """Start, kill once or twice at random moments within ``seconds``, call again until it ends; how many kills hit.
+def kill_and_resume(
+    command: Command, out: Path, seconds: float, chance: random.Random, kills_wanted: tuple[int, int]
+) -> int:
+    """Start, kill some times at random moments within ``seconds``, call again until it ends; how many kills hit.
 
     A call that ends before it is killed is made anew, and killed sooner.
 
     Raises:
         AssertionError: the last call failed.
     """
-    kills, wanted = 0, chance.choice((1, 1, 2))
+    kills, wanted = 0, chance.randint(*kills_wanted)
     for _ in range(4 * wanted):
         process = command.start(out, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         time.sleep(chance.uniform(0.05, 1.0) * seconds)
@@ -169,7 +171,9 @@ def kill_and_resume(command: Command, work: Path, out: Path, seconds: float, cha
     return kills
 
 
-def kills_survived(name: str, work: Path, trials: int, seed: int = 0) -> tuple[int, int]:
+def kills_survived(
+    name: str, work: Path, trials: int, seed: int = 0, kills_wanted: tuple[int, int] = (1, 2)
+) -> tuple[int, int]:
     """Trials whose results equal an undisturbed call's, and kills in all of them.
 
     Raises:
@@ -185,7 +189,7 @@ def kills_survived(name: str, work: Path, trials: int, seed: int = 0) -> tuple[i
     expected = command.results(work / f"{name}-alone")
     for trial in range(trials):
         out = work / f"{name}-{trial}"
-        kills += kill_and_resume(command, work, out, seconds, chance)
+        kills += kill_and_resume(command, out, seconds, chance, kills_wanted)
         expected_here = renamed(expected, f"{name}-alone", out.name)
         assert renamed(command.results(out), out.name, out.name) == expected_here, f"{name}, trial {trial}"
     return trials, kills

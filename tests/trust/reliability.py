@@ -47,12 +47,12 @@ def held(what: str, tried: str, attempt: Callable[[], str]) -> Row:
 
 
 def kills(work: Path, trials: int) -> Iterator[Row]:
-    """``run`` starts in a second, the others import JAX or Matplotlib: a fifth of its trials each."""
+    """Ten trials are some two hundred kills; ``run`` starts in a second, the others import JAX or Matplotlib."""
     for name in ("run", "report", "train", "predict", "evaluate"):
-        count = trials if name == "run" else max(2, trials // 5)
+        count = 2 * trials if name == "run" else trials
 
         def attempt(name: str = name, count: int = count) -> str:
-            equal, hits = kills_survived(name, work, count)
+            equal, hits = kills_survived(name, work, count, kills_wanted=(2, 5))
             return f"{equal} equal an undisturbed call, after {hits} kills that hit"
 
         yield held(f"`{name}` killed at random moments and called again", f"{count} trials", attempt)
