@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: demo test lint types format bench compat docs wheel fuzz reliability clean
+.PHONY: demo test lint types format bench compat docs wheel fuzz reliability lowest newest clean
 
 demo: $(VENV)/.demo
 	rm -rf demo-output
@@ -69,10 +69,24 @@ wheel:
 	touch .venv-wheel/pytest.ini # so that no setting of ours puts the sources before what is installed
 	cd .venv-wheel && bin/python -m pytest --import-mode=importlib -q tests
 
+# With the oldest packages that pyproject.toml allows, and with the newest there are, pre-releases among them. Kernels use
+# internals of Numba, so its upper bound is the newest that was tested; the network's packages have tests of their own.
+EDGE = --resolution lowest-direct
+EDGE_TESTS = tests/test_pipeline.py tests/test_arguments.py tests/test_relied_on.py tests/cpu tests/files tests/runner tests/batch
+lowest newest:
+	rm -rf .venv-$@
+	$(PYTHON) -m venv .venv-$@
+	.venv-$@/bin/python -m pip install --quiet uv
+	.venv-$@/bin/uv pip install --quiet --python .venv-$@/bin/python $(EDGE) --editable \
+		".[dicom,nifti,volumes,arrays,pictures,codecs,report]" "hypothesis>=6.100" "opencv-python-headless>=4.9" \
+		"pytest>=9.0" "pytest-benchmark>=5.1" "pytest-xdist>=3.6" "scikit-image>=0.24"
+	NUMBA_CACHE_DIR=$(CURDIR)/.venv-$@/numba .venv-$@/bin/python -m pytest -q -W default -n $(JOBS) --dist loadfile $(EDGE_TESTS)
+newest: EDGE = --prerelease allow
+
 # The peers' own tests with our drop-ins in place; see tests/compat/peers.py.
 compat: $(VENV)/.dev
 	$(BIN)/python tests/compat/peers.py
 
 clean:
-	rm -rf $(VENV) .venv-wheel build demo-output
+	rm -rf $(VENV) .venv-wheel .venv-lowest .venv-newest build demo-output
 	find kernels ctfast bench tests -name __pycache__ -prune -exec rm -rf {} +
