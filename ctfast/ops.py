@@ -28,12 +28,14 @@ from typing import Any, Literal
 from numpy.typing import DTypeLike
 
 from ctfast.dispatch.call import call
+from ctfast.dispatch.checks import in_pixels
 from ctfast.dispatch.statistics import statistic
 from ctfast.results import Histogram, Summary
 from ctkernels.contract import TISSUE_EDGES
 
 Mode = Literal["reflect", "mirror", "nearest", "wrap", "constant"]
 VOIFunction = Literal["linear", "linear_exact", "sigmoid"]
+Axes = Literal[2, 3] | tuple[int, int] | tuple[int, int, int]
 Range = tuple[float, float]
 OpenRange = tuple[float | None, float | None]
 
@@ -43,6 +45,7 @@ def rescale(
     *,
     slope: float = 1.0,
     intercept: float = 0.0,
+    axes: Axes | None = None,
     dtype: DTypeLike | None = None,
     out: Any = None,
     backend: str | None = None,
@@ -55,13 +58,22 @@ def rescale(
         image: ``(..., H, W)``.
         slope: output units per stored unit.
         intercept: output units at stored value 0, often -1024.
+        axes: which axes are rows and columns, where they are not the last; the result is the same.
         dtype: float32 (default), float64, or int16 (rounded half to even, saturated).
         out: array for the result.
         backend: see the module's documentation.
 
     NaN and inf go through; in an int16 result NaN becomes -32768 and inf saturates.
     """
-    return call("rescale", image, {"slope": slope, "intercept": intercept}, dtype=dtype, out=out, backend_name=backend)
+    return call(
+        "rescale",
+        image,
+        {"slope": slope, "intercept": intercept},
+        dtype=dtype,
+        out=out,
+        backend_name=backend,
+        axes=axes,
+    )
 
 
 def window(
@@ -73,6 +85,7 @@ def window(
     out_range: Range | None = None,
     slope: float = 1.0,
     intercept: float = 0.0,
+    axes: Axes | None = None,
     dtype: DTypeLike | None = None,
     out: Any = None,
     backend: str | None = None,
@@ -91,6 +104,7 @@ def window(
         out_range: what the window maps to; default 0..1 for float32, the whole type for uint8 and uint16.
         slope: Rescale Slope, applied first in the same pass, for images of stored values.
         intercept: Rescale Intercept.
+        axes: which axes are rows and columns, where they are not the last; the result is the same.
         dtype: float32 (default), uint8 or uint16 (rounded half to even).
         out: array for the result.
         backend: see the module's documentation.
@@ -105,7 +119,7 @@ def window(
         "slope": slope,
         "intercept": intercept,
     }
-    return call("window", image, params, dtype=dtype, out=out, backend_name=backend)
+    return call("window", image, params, dtype=dtype, out=out, backend_name=backend, axes=axes)
 
 
 def normalize(
@@ -115,7 +129,7 @@ def normalize(
     percentiles: Range | None = None,
     value_range: OpenRange | None = None,
     out_range: Range | None = None,
-    axes: Literal[2, 3] = 2,
+    axes: Axes = 2,
     dtype: DTypeLike | None = None,
     out: Any = None,
     backend: str | None = None,
@@ -131,7 +145,7 @@ def normalize(
         percentiles: (low, high) in percent, such as ``(1, 99)``.
         value_range: only pixels inside it count when the range is found; ``(-1100, None)`` leaves padding of -2000 out.
         out_range: default 0..1 for float32, the whole type for uint8 and uint16.
-        axes: 2 for a range for each image, 3 for one for each volume ``(D, H, W)``.
+        axes: 2 for a range for each image, 3 for one for each volume ``(D, H, W)``, or which axes these are.
         dtype: float32 (default), uint8 or uint16 (rounded half to even).
         out: array for the result.
         backend: see the module's documentation.
@@ -152,7 +166,7 @@ def standardize(
     image: Any,
     *,
     value_range: OpenRange | None = None,
-    axes: Literal[2, 3] = 2,
+    axes: Axes = 2,
     dtype: DTypeLike | None = None,
     out: Any = None,
     backend: str | None = None,
@@ -162,7 +176,8 @@ def standardize(
     Args:
         image: ``(..., H, W)``.
         value_range: only pixels inside it (both ends included) count for mean and sd; all pixels are transformed.
-        axes: 2 for each image's own mean and deviation, 3 for those of each volume ``(D, H, W)``.
+        axes: 2 for each image's own mean and deviation, 3 for those of each volume ``(D, H, W)``, or which axes these
+            are.
         dtype: float32 (default) or float64.
         out: array for the result.
         backend: see the module's documentation.
@@ -180,6 +195,7 @@ def median_filter(
     *,
     mode: Mode = "reflect",
     cval: float = 0.0,
+    axes: Axes | None = None,
     out: Any = None,
     backend: str | None = None,
 ) -> Any:
@@ -191,13 +207,14 @@ def median_filter(
             may be larger than the image.
         mode: how the border is extended (``scipy.ndimage``'s words; OpenCV's default REFLECT_101 is ``mirror``).
         cval: value outside the image for ``mode="constant"``.
+        axes: which axes ``size`` is of, where they are not the last: see the module's documentation.
         out: array for the result.
         backend: see the module's documentation.
 
     NaN counts as larger than every number.
     """
     params = {"size": size, "mode": mode, "cval": cval}
-    return call("median_filter", image, params, out=out, backend_name=backend)
+    return call("median_filter", image, params, out=out, backend_name=backend, axes=axes)
 
 
 def gaussian_filter(
@@ -207,6 +224,8 @@ def gaussian_filter(
     truncate: float = 4.0,
     mode: Mode = "reflect",
     cval: float = 0.0,
+    spacing: float | Sequence[float] | None = None,
+    axes: Axes | None = None,
     out: Any = None,
     backend: str | None = None,
 ) -> Any:
@@ -217,17 +236,23 @@ def gaussian_filter(
     Args:
         image: ``(..., H, W)``; images of a batch are never mixed, unless ``sigma`` has three numbers.
         sigma: standard deviation in pixels, above 0, or (rows, columns); (planes, rows, columns) for volumes
-            ``(..., D, H, W)``. Of a blur in mm: mm divided by the spacing along each axis.
+            ``(..., D, H, W)``.
         truncate: the kernel ends at this many standard deviations.
         mode: how the border is extended (``scipy.ndimage``'s words).
         cval: value outside the image for ``mode="constant"``.
+        spacing: distance of pixels along each axis in mm, as ``Image.spacing`` (rows, columns) or
+            ``Image.geometry.spacing`` (planes, rows, columns) of a file; ``sigma`` is in mm then, one number or one an
+            axis. All images of a batch have the same.
+        axes: which axes ``sigma`` is of, where they are not the last: see the module's documentation.
         out: array for the result.
         backend: see the module's documentation.
 
     NaN and inf spread to every pixel whose window holds them.
     """
+    if spacing is not None:
+        sigma = in_pixels(sigma, spacing)
     params = {"sigma": sigma, "truncate": truncate, "mode": mode, "cval": cval}
-    return call("gaussian_filter", image, params, out=out, backend_name=backend)
+    return call("gaussian_filter", image, params, out=out, backend_name=backend, axes=axes)
 
 
 def clahe(
@@ -237,6 +262,7 @@ def clahe(
     tile_grid: int | tuple[int, int] | tuple[int, int, int] = (8, 8),
     nbins: int = 256,
     value_range: Range | None = None,
+    axes: Axes | None = None,
     out: Any = None,
     backend: str | None = None,
 ) -> Any:
@@ -253,13 +279,14 @@ def clahe(
         nbins: bins over ``value_range``, 2 to 65,536.
         value_range: the values that the bins and the result span, (low, high); values outside are clipped. Default:
             all of the type for uint8 and uint16; each image's (volume's) own minimum and maximum for int16 and floats.
+        axes: which axes ``tile_grid`` is of, where they are not the last: see the module's documentation.
         out: array for the result, which has the dtype of the image.
         backend: see the module's documentation.
 
     NaN and -inf count as the low end, +inf as the high end; the result is always finite.
     """
     params = {"clip_limit": clip_limit, "tile_grid": tile_grid, "nbins": nbins, "value_range": value_range}
-    return call("clahe", image, params, out=out, backend_name=backend)
+    return call("clahe", image, params, out=out, backend_name=backend, axes=axes)
 
 
 def histogram(
@@ -267,7 +294,7 @@ def histogram(
     bins: int = 256,
     *,
     value_range: Range | None = None,
-    axes: Literal[2, 3] = 2,
+    axes: Axes = 2,
     backend: str | None = None,
 ) -> Histogram:
     """Pixel counts in equal bins by the rules of ``numpy.histogram``: the same counts and edges.
@@ -276,7 +303,7 @@ def histogram(
         image: ``(..., H, W)``; each image of a batch gets its own counts over shared edges.
         bins: number of bins.
         value_range: (low, high); values outside are not counted. Default: minimum and maximum of the whole array.
-        axes: 2 for the counts of each image, 3 for those of each volume ``(D, H, W)``.
+        axes: 2 for the counts of each image, 3 for those of each volume ``(D, H, W)``, or which axes these are.
         backend: see the module's documentation.
 
     Returns:
@@ -293,7 +320,7 @@ def summary(
     image: Any,
     *,
     percentiles: float | Sequence[float] = (25.0, 50.0, 75.0),
-    axes: Literal[2, 3] = 2,
+    axes: Axes = 2,
     backend: str | None = None,
 ) -> Summary:
     """The box-plot statistics of each image: count, mean, population sd, minimum, maximum and percentiles.
@@ -301,7 +328,7 @@ def summary(
     Args:
         image: ``(..., H, W)``.
         percentiles: in percent, by ``numpy.percentile``'s linear rule; the default gives the quartiles.
-        axes: 2 for the statistics of each image, 3 for those of each volume ``(D, H, W)``.
+        axes: 2 for the statistics of each image, 3 for those of each volume ``(D, H, W)``, or which axes these are.
         backend: see the module's documentation.
 
     NaN and inf are left out; ``count`` says how many pixels were used.
@@ -310,7 +337,12 @@ def summary(
 
 
 def label_tissue(
-    image: Any, *, edges: Sequence[float] = TISSUE_EDGES, out: Any = None, backend: str | None = None
+    image: Any,
+    *,
+    edges: Sequence[float] = TISSUE_EDGES,
+    axes: Axes | None = None,
+    out: Any = None,
+    backend: str | None = None,
 ) -> Any:
     """Label each pixel by the range of HU that it falls in: 0 below the first edge, then 1, 2, ... (uint8).
 
@@ -320,9 +352,10 @@ def label_tissue(
     Args:
         image: ``(..., H, W)`` in HU (the default edges mean nothing for other values).
         edges: 1 to 254 rising numbers; an edge belongs to the range above it.
+        axes: which axes are rows and columns, where they are not the last; the result is the same.
         out: uint8 array for the result.
         backend: see the module's documentation.
 
     NaN gets the label 255.
     """
-    return call("label_tissue", image, {"edges": edges}, out=out, backend_name=backend)
+    return call("label_tissue", image, {"edges": edges}, out=out, backend_name=backend, axes=axes)

@@ -23,11 +23,11 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Iterable, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ctfast.dispatch.chain import run_steps
+from ctfast.dispatch.chain import run_along, run_steps
 from ctfast.dispatch.steps import Step, as_step, parse_step
 from ctfast.errors import ArgumentError, CTFastError
 from ctfast.results import PipelineResult
@@ -76,12 +76,17 @@ class Pipeline:
         """Whether the result is in the units of the input: nothing but smoothing and statistics."""
         return all(step.spec.units in ("keeps", "statistic") for step in self.steps)
 
-    def __call__(self, image: Any, *, backend: str | None = None) -> Any:
+    def __call__(self, image: Any, *, backend: str | None = None, axes: tuple[int, ...] | None = None) -> Any:
         """The image after the last step."""
-        return self.run(image, backend=backend).image
+        return self.run(image, backend=backend, axes=axes).image
 
     def run(
-        self, image: Any, *, backend: str | None = None, padding: float | tuple[float, float] | None = None
+        self,
+        image: Any,
+        *,
+        backend: str | None = None,
+        padding: float | tuple[float, float] | None = None,
+        axes: tuple[int, ...] | None = None,
     ) -> PipelineResult:
         """Run all steps on an image ``(H, W)`` or a batch ``(..., H, W)``; what comes in is never changed.
 
@@ -93,7 +98,11 @@ class Pipeline:
             padding: value of pixels that are no data, or the range (low, high) of theirs, such as
                 ``Image.padding_range`` of a file. Statistics and ranges leave them out, and they are never bright: see
                 ``ctfast.dispatch.padded`` for the rules. The image is an array of NumPy then.
+            axes: which axes are rows and columns, or planes, rows and columns, where they are not the last:
+                ``(1, 2, 3)`` for ``(C, H, W, D)``. The image comes back in its order.
         """
+        if axes is not None:
+            return run_along(partial(self.run, backend=backend, padding=padding), self.steps, image, axes)
         if padding is None:
             return run_steps(image, self.steps, backend)
         from ctfast.dispatch.padded import run_padded

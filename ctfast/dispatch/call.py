@@ -19,6 +19,7 @@ from ctfast.dispatch.arrays import Images, as_images, as_tall, from_host, host_o
 from ctfast.dispatch.checks import check_params, check_reach, for_kernel
 from ctfast.dispatch.containers import Call, Task, container
 from ctfast.dispatch.device_errors import device_errors
+from ctfast.dispatch.named_axes import along, is_named
 from ctfast.errors import ArgumentError, BackendUnavailableError, DTypeError, ShapeError
 from ctfast.memory import empty
 from ctfast.threads import get_num_threads
@@ -167,8 +168,12 @@ def call(
     dtype: DTypeLike | None = None,
     out: Any = None,
     backend_name: str | None = None,
+    axes: Any = None,
 ) -> Any:
-    """Run operation ``name``, whose result is an image of the input's shape."""
+    """Run operation ``name``, whose result is an image of the input's shape; ``axes``: which axes, if not the last."""
+    if axes is not None or is_named(params):
+        again = partial(call, name, dtype=dtype, backend_name=backend_name)
+        return along(again, OPERATIONS[name], image, params, axes, out)
     if apply := container(image):
         again = partial(call, name, params=params, dtype=dtype, backend_name=backend_name)
         operation = OPERATIONS[name]

@@ -5,7 +5,7 @@ A backend keeps a slice in cache (or in registers) from step to step; results ar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -17,9 +17,11 @@ from ctfast.dispatch.arrays import Images, as_images, from_host, with_channel
 from ctfast.dispatch.call import call, dispatched, prepare
 from ctfast.dispatch.checks import check_reach
 from ctfast.dispatch.containers import Call, Task, container
+from ctfast.dispatch.named_axes import checked, moved
 from ctfast.dispatch.statistics import RESULTS, kernel_params, needs_all_pixels, statistic
 from ctfast.dispatch.steps import Step, naming_step
 from ctfast.dispatch.transfer import gpu
+from ctfast.errors import ArgumentError
 from ctfast.memory import empty
 from ctfast.results import PipelineResult
 from ctkernels.contract import OPERATIONS, Link
@@ -95,8 +97,7 @@ def run_steps(image: Any, steps: Sequence[Step], backend_name: str | None) -> Pi
     """Run all steps: as one chain where the backend has one, else one by one."""
     if apply := container(image):
         again = partial(run_steps, steps=steps, backend_name=backend_name)
-        calls = tuple(Call(step.operation, step.params, step.dtype) for step in steps)
-        return apply(Task(again, calls, backend_name, axes=axes_of(steps)), image, None)
+        return apply(Task(again, _calls(steps), backend_name, axes=axes_of(steps)), image, None)
     with naming_step(1, steps[0]):
         images = as_images(image)
     check_steps(steps, images.shape)
@@ -104,6 +105,25 @@ def run_steps(image: Any, steps: Sequence[Step], backend_name: str | None) -> Pi
     splits = axes_of(steps) == 2 and not _needs_all_pixels(steps)
     result: PipelineResult = dispatched(images, backend_name, partial(_run, steps), splits=splits)
     return replace(result, image=with_channel(result.image, images)) if images.channel else result
+
+
+def _calls(steps: Sequence[Step]) -> tuple[Call, ...]:
+    return tuple(Call(step.operation, step.params, step.dtype) for step in steps)
+
+
+def run_along(run: Callable[[Any], PipelineResult], steps: Sequence[Step], image: Any, axes: Any) -> PipelineResult:
+    """``run(image)`` with these axes of the image as its last, and the result in the image's order.
+
+    Raises:
+        ArgumentError: no axis numbers, or fewer than a step takes together.
+    """
+    named = checked(axes)
+    if isinstance(named, int):
+        raise ArgumentError(f"axes={axes!r}: which axes they are, a tuple of two or three axis numbers, is allowed")
+    if (needed := axes_of(steps)) > len(named):
+        raise ArgumentError(f"axes={axes!r}: a step takes {needed} axes together, (planes, rows, columns)")
+    result: PipelineResult = moved(run, image, named, _calls(steps))
+    return result
 
 
 def _run(steps: Sequence[Step], images: Images, chosen: str, _: Any) -> PipelineResult:

@@ -148,6 +148,32 @@ def sigma(name: str, value: Any) -> tuple[float, ...]:
     return tuple(map(float, sides))
 
 
+def in_pixels(sigma: Any, spacing: Any) -> Any:
+    """``sigma`` in mm as pixels: divided by the distance of pixels along each axis.
+
+    Raises:
+        ArgumentError: a spacing that is no distance, or other than two or three axes for all images.
+    """
+    allowed = (
+        "the distance of pixels in mm, a finite number above 0, is allowed, or (rows, columns) or (planes, rows, "
+        "columns) of them, the same for all images of a batch: images of different spacing go one by one"
+    )
+    sigma, spacing = _as_number(sigma), _as_number(spacing.tolist() if isinstance(spacing, np.ndarray) else spacing)
+    if _is_real(spacing):
+        spacing = (spacing, spacing) if _is_real(sigma) else (spacing,) * len(sigma)
+    sides = _sides("spacing", spacing, False, allowed, lambda v: _is_finite(v) and v > 0)
+    along = _sides(
+        "sigma",
+        (sigma,) * len(sides) if _is_real(sigma) else sigma,
+        False,
+        "a number in mm is allowed, or one for each axis",
+        _is_real,
+    )
+    if len(along) != len(sides):
+        raise _fail("sigma", sigma, f"{len(sides)} axes have a spacing: one number in mm, or one for each, is allowed")
+    return tuple(s / float(d) for s, d in zip(along, sides, strict=True))
+
+
 def _choice(options: tuple[str, ...]) -> Callable[[str, Any], str]:
     def check(name: str, value: Any) -> str:
         if value not in options:

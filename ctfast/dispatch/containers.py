@@ -53,6 +53,9 @@ class Task:
     """Whether it takes ``out=``."""
     axes: int = 2
     """How many trailing axes belong together: 3 where volumes are filtered."""
+    named: bool = False
+    """Whether the caller said which axes; then it is so many of them, wherever they are, and
+    only ``run`` knows which: ``calls`` says nothing of it."""
 
     @property
     def operations(self) -> list[str]:

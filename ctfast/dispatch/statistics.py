@@ -13,6 +13,7 @@ from ctfast.dispatch.arrays import Images, as_images, as_tall
 from ctfast.dispatch.call import Params, Prepared, dispatched, prepare
 from ctfast.dispatch.checks import check_reach, for_kernel
 from ctfast.dispatch.containers import Call, Task, container
+from ctfast.dispatch.named_axes import along, is_named
 from ctfast.dispatch.transfer import gpu, to_caller
 from ctfast.errors import ArgumentError, ValueRangeError
 from ctfast.results import Histogram, Summary
@@ -23,6 +24,8 @@ _COUNT, _MIN, _MAX = (SUMMARY_FIELDS.index(name) for name in ("count", "min", "m
 
 def statistic(name: str, image: Any, params: Params, *, backend_name: str | None = None) -> Any:
     """Run operation ``name``, whose result is numbers."""
+    if is_named(params):
+        return along(partial(statistic, name, backend_name=backend_name), OPERATIONS[name], image, params)
     if apply := container(image):
         again = partial(statistic, name, params=params, backend_name=backend_name)
         return apply(Task(again, (Call(name, params),), backend_name), image, None)

@@ -25,10 +25,10 @@ def apply(task: Task, x: Any, out: Any) -> Any:
             f"a {type(x).__name__} came in, which has no values: call ctfast outside of what torch.compile or vmap "
             "traces, or keep it out of the graph with torch.compiler.disable"
         )
-    if hasattr(x, "affine") and x.ndim == 4 and not getattr(x, "is_batch", False):
+    if not task.named and hasattr(x, "affine") and x.ndim == 4 and not getattr(x, "is_batch", False):
         raise ShapeError(
             f"a {type(x).__name__} of shape {tuple(x.shape)} is (channel, H, W, D), and the last two axes are taken as "
-            "rows and columns: move the slices forward, x.movedim(-1, 1), and the result back with .movedim(1, -1)"
+            "rows and columns: say which axes they are, axes=(1, 2, 3) for the volume or axes=(1, 2) for its slices"
         )
     plain = x.as_subclass(torch.Tensor)
     if out is None:
