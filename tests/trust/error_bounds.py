@@ -64,9 +64,8 @@ def rows(backend: str, dtypes: tuple[str, ...] = IMAGE_DTYPES) -> list[str]:
         if operation.is_statistic:
             continue
         if operation.parity == "exact":
-            lines.append(
-                f"| `{name}` | as the contract | {backend} | equal to the reference in every bit, all dtypes |"
-            )
+            equal = "equal to the reference in every bit, all dtypes"
+            lines.append(f"| `{name}` | as the contract | {backend} | {equal} |")
             continue
         for result in results_of(name):
             each = {dtype: measure(name, dtype, result, backend) for dtype in dtypes}
