@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: demo test lint types format bench compat docs wheel fuzz reliability lowest newest clean
+.PHONY: demo test lint types format bench compat docs wheel fuzz reliability lock lowest newest clean
 
 demo: $(VENV)/.demo
 	rm -rf demo-output
@@ -37,6 +37,16 @@ $(VENV)/.demo: $(VENV)/bin/python pyproject.toml
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"
 	touch $@
+
+# What CI installs, package by package with its hashes. Made anew after a change of dependencies: make lock.
+$(VENV)/.locked: $(VENV)/bin/python packaging/locked.txt
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement packaging/locked.txt
+	touch $@
+
+lock: $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+		--no-header --extra dev --output-file packaging/locked.txt pyproject.toml
 
 # Damaged files of every kind, with a new seed each time; a file that breaks something stays in fuzz-found.
 fuzz: $(VENV)/.dev

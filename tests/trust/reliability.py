@@ -1,6 +1,6 @@
 """``make reliability``: try what can go wrong, and write what held into docs/reliability.md.
 
-python -m tests.trust.reliability [--trials 10] [--fuzz 10000] [--files 200 2000 10000]
+python -m tests.trust.reliability [--trials 10] [--fuzz 10000] [--files 200 2000 10000] [--calls 100000]
 """
 
 from __future__ import annotations
@@ -143,6 +143,19 @@ def memory(work: Path, counts: list[int]) -> Iterator[Row]:
         yield held("memory of `run`, 48 x 48 pixels", f"{count:,} files", attempt)
 
 
+def calls(number: int) -> Iterator[Row]:
+    """Every operation, again and again."""
+
+    def attempt() -> str:
+        command = [sys.executable, "-m", "tests.trust.calls", str(number)]
+        done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=True)
+        grown = int(done.stdout.split("\t")[0])
+        assert grown < 8 << 20, done.stdout
+        return f"at most {grown / 1e6:.1f} MB more memory than after 300 calls"
+
+    yield held("every operation called again and again", f"{number:,} calls each", attempt)
+
+
 def page(rows: list[Row]) -> str:
     """The page with its table."""
     text = PAGE.read_text(encoding="utf-8")
@@ -156,11 +169,12 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=10)
     parser.add_argument("--fuzz", type=int, default=10_000)
     parser.add_argument("--files", type=int, nargs="*", default=[200, 2000, 10_000])
+    parser.add_argument("--calls", type=int, default=100_000)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         rows = [*kills(work, given.trials), *writers(work), *faults(work), *files(work, given.fuzz),
-                *memory(work, given.files)]  # fmt: skip
+                *memory(work, given.files), *calls(given.calls)]  # fmt: skip
     PAGE.write_text(page(rows), encoding="utf-8")
     raise SystemExit(any("failed" in row.held for row in rows))
 
