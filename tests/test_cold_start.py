@@ -182,3 +182,34 @@ def test_a_cache_that_fails_costs_no_result(monkeypatch: pytest.MonkeyPatch, rec
     told = [str(w.message) for w in recwarn if "compiled code" in str(w.message)]
     assert len(told) == 1
     assert twice._cache.cache_path in told[0]
+
+
+def test_compiled_code_depends_on_the_sources_that_it_is_made_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ctkernels.cpu._core import sources
+
+    assert {"cpu/_median/plan.py", "cpu/_median/emit.py", "shared/networks.py"} <= sources.sources_of(
+        "ctkernels.cpu._median.small"
+    )
+    assert "cpu/_median/small.py" in sources.sources_of("ctkernels.cpu._chain_bytes")
+    assert sources.fingerprint("tests.cases") == ""
+
+    monkeypatch.setattr(sources, "ROOT", tmp_path)
+    (tmp_path / "a.py").write_text("from ctkernels import b\n")
+    (tmp_path / "b.py").write_text("def f():\n    import ctkernels.a\n    from ctkernels.c.d import x, y\n")
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "d.py").write_text("x = y = 1\n")
+
+    def now() -> str:
+        for function in (sources.fingerprint, sources.sources_of, sources._imported, sources._digest):
+            function.cache_clear()
+        return sources.fingerprint("ctkernels.a")
+
+    before = now()
+    assert sources.sources_of("ctkernels.a") == {"a.py", "b.py", "c/d.py"}
+    assert now() == before
+    (tmp_path / "c" / "d.py").write_text("x = y = 2\n")
+    assert now() != before
+    monkeypatch.undo()
+    now()

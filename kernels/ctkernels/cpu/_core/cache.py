@@ -23,6 +23,8 @@ from numba.core import sigutils
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.ccallback import CFunc
 
+from ctkernels.cpu._core.sources import fingerprint
+
 _warned: set[str] = set()
 
 
@@ -105,7 +107,7 @@ class SafeCache(FunctionCache):  # type: ignore[misc] # Numba has no types
         self._cache_file = _NamedByKey(
             cache_path=self._cache_path,
             filename_base=self._impl.filename_base,
-            source_stamp=self._impl.locator.get_source_stamp(),
+            source_stamp=(self._impl.locator.get_source_stamp(), fingerprint(function.__module__)),
         )
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
