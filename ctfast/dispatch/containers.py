@@ -7,6 +7,7 @@ when the first of its kind comes.
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -23,6 +24,8 @@ _HOMES: Final = {
     ("jax", "Tracer"): "jax_calls",
     ("nibabel", "SpatialImage"): "nibabel_images",
     ("numpy", "MaskedArray"): "masked_arrays",
+    ("torch", "FakeTensor"): "torch_ops",
+    ("torch", "FunctionalTensor"): "torch_ops",
     ("torch", "Tensor"): "torch_subclasses",
     ("xarray", "DataArray"): "xarray_arrays",
     ("xarray", "Dataset"): "xarray_arrays",
@@ -89,7 +92,14 @@ Adapter = Callable[[Task, Any, Any], Any]
 def container(x: Any) -> Adapter | None:
     """What serves ``x``, or None where it is an array and nothing more."""
     cls: Any = type(x)
-    return None if cls is np.ndarray else _adapter(cls)
+    if cls is np.ndarray:
+        return None
+    if cls.__module__ == "torch" or hasattr(x, "requires_grad"):
+        # What asks for gradients, or is one of many under torch.vmap, shows it by no class of its own.
+        asks = getattr(sys.modules["torch"]._C, "_functorch", None)
+        if x.requires_grad or (asks is not None and asks.is_functorch_wrapped_tensor(x)):
+            return _imported("torch_ops")
+    return _adapter(cls)
 
 
 @lru_cache(maxsize=256)
@@ -100,6 +110,10 @@ def _adapter(cls: Any) -> Adapter | None:
     home = next((_HOMES[name] for name in names if name in _HOMES), None)
     if home is None:
         return None
+    return _imported(home)
+
+
+def _imported(home: str) -> Adapter:
     adapter: Adapter = importlib.import_module(f"ctfast.embed.{home}").apply
     return adapter
 

@@ -29,7 +29,7 @@ _OWN_ORDER: Final = {
 """What holds its axes in an order of its own, or reads some of them at a time, with the way out."""
 
 
-_TRACED: Final = ("jax_calls",)
+_TRACED: Final = ("jax_calls", "torch_ops")
 """Arrays without values, whose axes are moved within what is traced."""
 
 

@@ -209,6 +209,10 @@ def test_metatensor_keeps_affine_and_history(function: Callable[[Any], Any]) -> 
     np.testing.assert_array_equal(found.numpy(), function(HU))
     with pytest.raises(ShapeError, match=r"\(channel, H, W, D\).*axes=\(1, 2, 3\)"):
         function(x[None])
+    batch = x[None, None]
+    batch.is_batch = True
+    with pytest.raises(ShapeError, match="axes="):
+        function(batch)
     out = monai_data.MetaTensor(torch.empty_like(torch.from_numpy(HU)))
     assert ctfast.median_filter(x, 3, out=out) is out
     np.testing.assert_array_equal(out.numpy(), ctfast.median_filter(HU, 3))
@@ -229,12 +233,15 @@ def test_other_subclasses_of_tensors_and_parameters() -> None:
     assert type(ctfast.median_filter(parameter, 3)) is torch.Tensor
 
 
-def test_what_is_traced_by_torch_is_refused_by_name() -> None:
+def test_what_torch_traces_has_a_shape_and_no_numbers() -> None:
     torch = needs("torch")
     from torch._subclasses.fake_tensor import FakeTensorMode
 
-    with FakeTensorMode(), pytest.raises(ArgumentError, match="FakeTensor"):
-        ctfast.median_filter(torch.ones(4, 4), 3)
+    with FakeTensorMode():
+        x = torch.ones(4, 6)
+        assert ctfast.window(x, center=0, width=2, dtype="uint8").dtype == torch.uint8
+        with pytest.raises(ArgumentError, match=r"no values.*torch\.compile"):
+            ctfast.summary(x)
 
 
 def test_errors_name_the_type_that_came() -> None:

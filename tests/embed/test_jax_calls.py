@@ -182,3 +182,9 @@ def test_shards() -> None:
     function = jax.shard_map(lambda x: ctfast.gaussian_filter(x, 1.0), mesh=mesh, in_specs=spec, out_specs=spec)
     spread = jax.device_put(HU, jax.sharding.NamedSharding(mesh, spec))
     np.testing.assert_array_equal(jax.jit(function)(spread), ctfast.gaussian_filter(HU, 1.0))
+
+
+def test_named_axes() -> None:
+    x = np.moveaxis(HU, 0, -1)
+    found = jax.jit(lambda x: ctfast.median_filter(x, (3, 5), axes=(0, 1)))(jnp.asarray(x))
+    np.testing.assert_array_equal(found, np.moveaxis(ctfast.median_filter(HU, (3, 5)), 0, -1))
