@@ -19,9 +19,10 @@ def apply(task: Task, x: Any, out: Any) -> Any:
     """
     in_space = x.ndim - (2 if getattr(x, "is_batch", False) else 1)
     if not task.named and hasattr(x, "affine") and in_space > 2:
+        space = tuple(range(x.ndim - in_space, x.ndim))
         raise ShapeError(
             f"a {type(x).__name__} of shape {tuple(x.shape)} is (channel, H, W, D), and the last two axes are taken as "
-            "rows and columns: say which axes they are, axes=(-3, -2, -1) for the volume or axes=(-3, -2) for its "
+            f"rows and columns: say which axes they are, axes={space} for the volume or axes={space[:2]} for its "
             "slices; ctfast.embed.monai has transforms of MONAI that take it as it is"
         )
     plain = x.as_subclass(torch.Tensor)
