@@ -66,6 +66,14 @@ class JsonLines:
         return data if isinstance(data, dict) else None
 
 
+class EncodedLines(JsonLines):
+    """The same, where records are lines already: any number of them, each with its line end."""
+
+    def encode(self, record: Any) -> bytes:
+        """As it is."""
+        return record
+
+
 @dataclass(frozen=True)
 class CsvRows:
     """Rows of text under a header; cells may hold line ends, in quotation marks."""

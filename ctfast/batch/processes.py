@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from ctfast.batch.interrupts import GROUP_SIGNALS
 
@@ -24,7 +24,23 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 
-def process_pool(workers: int, work: Callable[..., object]) -> ProcessPoolExecutor:
+class Ahead(NamedTuple):
+    """What processes have done before they start: the server that forks them imports a module, with a text for it.
+
+    A server that runs already does not.
+
+    Attributes:
+        module: imported once, for all processes.
+        variable: of the environment, in which the module finds
+        text: what it is to prepare for.
+    """
+
+    module: str
+    variable: str
+    text: str
+
+
+def process_pool(workers: int, work: Callable[..., object], ahead: Ahead | None = None) -> ProcessPoolExecutor:
     """Processes that have imported ``work``, compute on one core each and end with this one."""
     if sys.platform == "win32":
         return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start)
@@ -36,9 +52,9 @@ def process_pool(workers: int, work: Callable[..., object]) -> ProcessPoolExecut
     context = in_fork_server.WorkerContext()
     # Imported once, for all of them.
     module = (work.func if isinstance(work, partial) else work).__module__
-    context.set_forkserver_preload([in_fork_server.__name__, module])
+    context.set_forkserver_preload([in_fork_server.__name__, module, *([ahead.module] if ahead else [])])
     resource_tracker.ensure_running()  # which would unblock them again
-    with _blocked():
+    with _blocked(), _environment(ahead):
         forkserver.ensure_running()
     return ProcessPoolExecutor(workers, mp_context=context, initializer=_start)
 
@@ -50,6 +66,17 @@ def _blocked() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _environment(ahead: Ahead | None) -> Iterator[None]:
+    if ahead is not None:
+        os.environ[ahead.variable] = ahead.text
+    try:
+        yield
+    finally:
+        if ahead is not None:
+            del os.environ[ahead.variable]
 
 
 def _start() -> None:

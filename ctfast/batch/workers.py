@@ -16,7 +16,7 @@ from itertools import islice
 from typing import Any, Final, TypeVar
 
 from ctfast.batch.choices import POOLS, check_choice
-from ctfast.batch.processes import in_worker, process_pool
+from ctfast.batch.processes import Ahead, in_worker, process_pool
 from ctfast.errors import MachineError
 
 DIED: Final = "the process that read this file died: out of memory, or a crash inside a decoder"
@@ -54,6 +54,7 @@ def bounded_map(
     split: Callable[[A], Iterable[A]] = lambda item: (item,),
     rehearse: Callable[[], object] = os.getpid,
     stopped: Callable[[], bool] = lambda: False,
+    ahead: Ahead | None = None,
 ) -> Iterator[B]:
     """``work(item)`` for every item; at most two items a worker are drawn and not yet given back.
 
@@ -68,6 +69,7 @@ def bounded_map(
         split: the parts of an item that is several, each of which may be the one that killed its process.
         rehearse: what a process must be able to do before it is given an item that may kill it. Picklable.
         stopped: whether somebody ended the work, and the processes with it: what they did not finish is left out then.
+        ahead: what processes have done before they start.
 
     Raises:
         RuntimeError: an item killed its process and ``died`` is not given; the text names the item.
@@ -79,7 +81,7 @@ def bounded_map(
         return
     while True:
         flight: Flight[B, A] = {}
-        pool = process_pool(workers, work)
+        pool = process_pool(workers, work, ahead)
         try:
             yield from _in_flight(pool, partial(in_worker, work=work), waiting, workers, ordered, flight)
             return

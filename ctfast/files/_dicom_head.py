@@ -5,6 +5,7 @@ Source: DICOM PS3.5 7.1 (data elements), PS3.10 7.1 (file meta information), PS3
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 # Explicit value representations of PS3.5 table 6.2-1.
@@ -51,7 +52,12 @@ def object_without_pixels(head: bytes) -> str | None:
     if start < 0:
         return None
     length = int.from_bytes(head[start + 6 : start + 8], "little")
-    kind = head[start + 8 : start + 8 + length].rstrip(b"\0 ").removeprefix(_ROOT)
+    return _name_of(head[start + 8 : start + 8 + length])
+
+
+@lru_cache(maxsize=64)
+def _name_of(uid: bytes) -> str | None:
+    kind = uid.rstrip(b"\0 ").removeprefix(_ROOT)
     for number, name in _WITHOUT_PIXELS.items():
         if kind.startswith(number) if number.endswith(b".") else kind == number or kind.startswith(number + b"."):
             return None if kind in _WITH_PIXELS else f"DICOM {name}"

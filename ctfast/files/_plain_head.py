@@ -114,11 +114,7 @@ class Wanted:
             if start >= 0:
                 value = data[start : start + length]
                 elements[TAGS[name]] = Element(value if name == "PixelData" else bytes(value), length)
-        from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
-
-        implicit = bool(self.key[0])
-        syntax = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
-        return PlainDataSet(implicit, {"TransferSyntaxUID": syntax}, elements)
+        return PlainDataSet(bool(self.key[0]), {}, elements)  # nobody asks for its transfer syntax
 
 
 class Heads:

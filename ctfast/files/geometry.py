@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import permutations
 from typing import Final
 
@@ -76,13 +77,7 @@ class Geometry:
     @property
     def directions(self) -> tuple[str, str, str]:
         """Letters that columns, rows and frames run to, the nearest ones where the axes are oblique."""
-        spacing = self.spacing
-        cosines = [[abs(row[k]) / spacing[k] for row in self.affine] for k in range(3)]
-        best = tuple(lengths.index(max(lengths)) for lengths in cosines)
-        if len(set(best)) < 3:  # each index axis takes another axis of the patient, so that together they are nearest
-            best = max(_ORDERS, key=lambda axes: sum(cosines[k][axis] for k, axis in enumerate(axes)))
-        frame, row, column = (_LETTERS[axis][self.affine[axis][k] < 0] for k, axis in enumerate(best))
-        return column, row, frame
+        return _directions(tuple(row[:3] for row in self.affine))
 
     @property
     def orientation(self) -> str:
@@ -136,6 +131,18 @@ class Geometry:
         except ValueError:
             return None
         return cls.of([numbers[0:4], numbers[4:8], numbers[8:12]]) if len(numbers) == 12 else None
+
+
+@lru_cache(maxsize=256)
+def _directions(axes: tuple[tuple[float, ...], ...]) -> tuple[str, str, str]:
+    """Of an affine's first three columns, which all slices of a series share."""
+    lengths = [math.hypot(*(row[k] for row in axes)) for k in range(3)]
+    cosines = [[abs(row[k]) / lengths[k] for row in axes] for k in range(3)]
+    best = tuple(of_one.index(max(of_one)) for of_one in cosines)
+    if len(set(best)) < 3:  # each index axis takes another axis of the patient, so that together they are nearest
+        best = max(_ORDERS, key=lambda order: sum(cosines[k][axis] for k, axis in enumerate(order)))
+    frame, row, column = (_LETTERS[axis][axes[axis][k] < 0] for k, axis in enumerate(best))
+    return column, row, frame
 
 
 def from_plane(

@@ -7,6 +7,7 @@ to the values of its pixels, leaves it to that.
 from __future__ import annotations
 
 import math
+import struct
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
 
@@ -195,3 +196,27 @@ def _is_named_so(path: str, first: memoryview) -> bool:
         return path.endswith(_ENDS) or check_format(Path(path), bytes(first)).name == "dicom"
     except FileFormatError:  # the ordinary reader says it
         return False
+
+
+def made_up_slice(side: int) -> bytes:
+    """A plain DICOM file of a square slice, some of whose pixels are padding: for trying whether slices can be read."""
+    half = struct.pack(f"<{side * side // 2}h", *range(side * side // 2))
+    elements = (
+        *(
+            (0x0002, 0x0010, b"UI", b"1.2.840.10008.1.2.1\0"),
+            (0x0008, 0x0060, b"CS", b"CT"),
+            (0x0020, 0x0032, b"DS", b""),
+        ),
+        *((0x0028, number, b"US", struct.pack("<H", side)) for number in (0x10, 0x11)),
+        *(
+            (0x0028, number, b"US", struct.pack("<H", value))
+            for number, value in ((0x100, 16), (0x101, 16), (0x102, 15))
+        ),
+        *((0x0028, 0x0103, b"US", b"\1\0"), (0x0028, 0x0120, b"SS", b"\0\0")),
+        *((0x0028, 0x1052, b"DS", b"0 "), (0x0028, 0x1053, b"DS", b"1 ")),
+    )
+    head = b"".join(
+        struct.pack("<HH2sH", group, number, vr, len(value)) + value for group, number, vr, value in elements
+    )
+    pixels = half + bytes(side * side * 2 - len(half))
+    return bytes(128) + b"DICM" + head + struct.pack("<HH2sHI", 0x7FE0, 0x10, b"OW", 0, len(pixels)) + pixels

@@ -71,6 +71,11 @@ def detect(head: bytes) -> tuple[Format, ...]:
     return fitting or tuple(row for row in READ if row.without_magic is not None and row.without_magic(head))
 
 
+def likeliest(head: bytes) -> Format | None:
+    """The first of them."""
+    return next((row for row in READ if row.fits(head)), None) or next(iter(detect(head)), None)
+
+
 def check_format(path: Path, head: bytes) -> Format:
     """The format of a file by content, in agreement with its extension.
 

@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -184,6 +184,7 @@ def make_plan(inputs: Sequence[str | Path], out: Path, settings: Settings, optio
 def _tasks(items: Sequence[FoundFile], out: Path, settings: Settings) -> tuple[list[Task], list[Ignored]]:
     """What is to be done, file by file or series by series, and copies that are left out."""
     suffix = written(settings.format).output
+    _folder.cache_clear()  # links may have changed since another run
     volumes: list[Named] = []
     copies: list[Ignored] = []
     if settings.series:
@@ -194,10 +195,20 @@ def _tasks(items: Sequence[FoundFile], out: Path, settings: Settings) -> tuple[l
 
 
 def _source(path: Path) -> str:
+    name = os.fspath(path)
     try:
+        if not os.path.islink(name):  # then only its folder, which many files share, may lie behind links
+            folder, _, last = name.rpartition(os.sep)
+            if last not in ("", ".", "..") and os.path.lexists(name):
+                return os.path.join(_folder(folder or (os.sep if name.startswith(os.sep) else "")), last)
         return os.path.realpath(path, strict=True)
     except OSError:  # a dead link, or no permission: failing under its own name says which file it is
         return os.path.abspath(path)
+
+
+@lru_cache(maxsize=64)
+def _folder(path: str) -> str:
+    return os.path.realpath(path, strict=True)
 
 
 def _stems(items: Sequence[FoundFile]) -> list[Path]:

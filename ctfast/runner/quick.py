@@ -26,7 +26,7 @@ from ctfast.dispatch.one_kind import OneKind, one_kind
 from ctfast.errors import CTFastError
 from ctfast.files import Image, Limits
 from ctfast.files.asked import check_modality
-from ctfast.files.plain import PlainReader, PlainSlice
+from ctfast.files.plain import PlainReader, PlainSlice, made_up_slice
 from ctfast.results import PipelineResult
 from ctfast.runner.manifest import Row
 from ctfast.runner.planning import Settings, Task
@@ -129,6 +129,20 @@ def _chain_of(settings: Settings, pixels: NDArray[Any]) -> OneKind | None:
             return one_kind(settings.pipeline.steps, pixels.shape, pixels.dtype)
     except CTFastError:  # for each file by itself, which says it
         return None
+
+
+def try_quickly(settings: Settings) -> bool:
+    """Load all that plain slices need, with one that is made up; False where they are not done so."""
+    if not fits(settings.pipeline.steps, "cpu"):
+        return False
+    data = np.frombuffer(bytearray(made_up_slice(_SMALLEST)), np.uint8)
+    plain = PlainReader("auto", Limits()).read("made_up.dcm", data, data.size)
+    assert plain is not None
+    chain = _chain_of(settings, plain.image.pixels)
+    if chain is None:
+        return False
+    chain.run(plain.image.pixels, plain.padding)
+    return True
 
 
 class _Kept(threading.local):

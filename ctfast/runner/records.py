@@ -24,7 +24,7 @@ from typing import Final
 from filelock import FileLock
 
 from ctfast.batch.held import left_alone, remove_leftovers
-from ctfast.batch.journal import Journal, JsonLines
+from ctfast.batch.journal import EncodedLines, Journal, JsonLines
 from ctfast.errors import UsageError
 from ctfast.runner.index import Index
 from ctfast.runner.manifest import Shard, close_manifest, manifests, part_name, read_rows, set_aside
@@ -47,7 +47,7 @@ def locked(out: Path) -> Iterator[None]:
 
 @contextmanager
 def open_records(plan: Plan) -> Iterator[tuple[Append, Append]]:
-    """Functions that append rows and lines of statistics, once nothing speaks against the run any more.
+    """Functions that append encoded rows and lines of statistics, once nothing speaks against the run any more.
 
     Raises:
         UsageError: another pipeline came into the folder since the plan was made, or is at work there.
@@ -62,7 +62,9 @@ def open_records(plan: Plan) -> Iterator[tuple[Append, Append]]:
                 _set_run_aside(out)
             write_run_file(plan)
             ending = f"{secrets.token_hex(8)}.jsonl"
-            parts = [Journal(out / part_name(stem, ending, shard), JsonLines()) for stem in ("manifest", "statistics")]
+            parts = [
+                Journal(out / part_name(stem, ending, shard), EncodedLines()) for stem in ("manifest", "statistics")
+            ]
             append_row, append_statistics = (
                 stack.enter_context(part.appending(durable=plan.options.durable)) for part in parts
             )

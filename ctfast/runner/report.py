@@ -89,10 +89,38 @@ class Report:
         """A sentence where files are seen from different sides; empty where they are not."""
         return mixed_orientation(self.seen_from)
 
+    def add(self, tally: Tally) -> None:
+        """Take some files in."""
+        for name in ("ok", "failed", "images", "input_bytes", "not_hu"):
+            setattr(self, name, getattr(self, name) + getattr(tally, name))
+        for name, seconds in tally.stage_seconds.items():
+            self.stage_seconds[name] += seconds
+        self.notes.update(tally.notes)
+        self.seen_from.update(tally.seen_from)
+        self.failures += tally.failures
+        if tally.left_out:
+            self.left_out = [*self.left_out, *tally.left_out]
+
+
+@dataclass
+class Tally:
+    """Some files, counted where they are done; see ``Report``."""
+
+    ok: int = 0
+    failed: int = 0
+    images: int = 0
+    input_bytes: int = 0
+    not_hu: int = 0
+    stage_seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("read", "compute", "write"), 0.0))
+    seen_from: Counter[str] = field(default_factory=Counter)
+    failures: list[Row] = field(default_factory=list)
+    notes: Counter[str] = field(default_factory=Counter)
+    left_out: list[Ignored] = field(default_factory=list)
+
     def count(self, row: Row, expects_hu: bool) -> None:
         """Take one file in."""
         if row["status"] == "skipped":
-            self.left_out = [*self.left_out, Ignored(Path(row["input"]), row["error"])]
+            self.left_out.append(Ignored(Path(row["input"]), row["error"]))
             return
         if row["status"] != "ok":
             self.failed += 1

@@ -10,7 +10,7 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import Any, TypeVar
 
 from ctfast.batch.interrupts import finishing
 from ctfast.batch.machine import described, is_no_thread
@@ -19,6 +19,8 @@ from ctfast.batch.workers import bounded_map, use_processes
 from ctfast.dispatch.chain import fits
 from ctfast.errors import MachineError
 from ctfast.pipeline import Pipeline
+from ctfast.runner.ahead import ahead_of
+from ctfast.runner.done import Done, line_of_row, process_and_encode
 from ctfast.runner.gpu.run import run_on_gpus
 from ctfast.runner.options import RunOptions
 from ctfast.runner.planning import Plan, Settings, Task, make_plan
@@ -27,6 +29,8 @@ from ctfast.runner.report import Report
 from ctfast.runner.several import alone, chunks, process_some, rehearse
 from ctfast.runner.work import Outcome, died, empty_row, left_out
 from ctfast.threads import get_num_threads
+
+Some = TypeVar("Some")
 
 
 def plan(
@@ -47,7 +51,7 @@ def execute(the_plan: Plan, *, progress: Progress = no_progress, **changes: Any)
 
     Args:
         the_plan: what ``plan`` gave.
-        progress: called after each file.
+        progress: called after each file, or after some.
         changes: ``workers``, ``pool`` or ``on_error``, where they are not to be those of the plan.
 
     Raises:
@@ -67,19 +71,19 @@ def execute(the_plan: Plan, *, progress: Progress = no_progress, **changes: Any)
         stop.set()
 
     with finishing(interrupt), _telling_what_is_safe(report), open_records(the_plan) as (append_row, append_statistics):
-        append_row(*(left_out(item.path, item.reason, settings) for item in the_plan.ignored))
+        append_row(b"".join(map(line_of_row, (left_out(it.path, it.reason, settings) for it in the_plan.ignored))))
         trouble = ""
-        for outcome in _outcomes(_until(stop, waiting), len(the_plan.tasks), settings, options, interrupted):
-            if outcome.machine:
-                trouble = trouble or outcome.machine
+        for some in _done(_until(stop, waiting), len(the_plan.tasks), settings, options, interrupted):
+            if some.machine:
+                trouble = trouble or some.machine
                 stop.set()  # files in flight are finished and recorded
-                continue
             # Statistics first: a line in the manifest says that everything of that file is there.
-            if outcome.statistics is not None:
-                append_statistics(outcome.statistics)
-            append_row(outcome.row)
-            report.count(outcome.row, settings.pipeline.expects_hu)
-            done += 1
+            if some.statistics:
+                append_statistics(some.statistics)
+            if some.rows:
+                append_row(some.rows)
+            report.add(some.tally)
+            done += some.files
             progress(done=done, failed=report.failed)
             if report.failed and options.on_error == "stop":
                 stop.set()
@@ -87,7 +91,7 @@ def execute(the_plan: Plan, *, progress: Progress = no_progress, **changes: Any)
             raise MachineError(trouble)
         if report.failed and options.on_error == "stop":
             for task in waiting:
-                append_row(empty_row(task, settings))
+                append_row(line_of_row(empty_row(task, settings)))
                 report.skipped += 1
     worked = time.perf_counter()
     with _telling_what_is_safe(report):
@@ -113,13 +117,18 @@ def _telling_what_is_safe(report: Report) -> Iterator[None]:
         ) from error
 
 
-def _outcomes(
+def _done(
     tasks: Iterator[Task], files: int, settings: Settings, options: RunOptions, interrupted: Event
-) -> Iterator[Outcome]:
+) -> Iterator[Done]:
     workers = _workers(options)
     processes = use_processes(files, workers, options.pool, settings.backend)
     together = 1 if options.on_error == "stop" else files  # then nothing is begun after a file that fails
-    return run_tasks(tasks, settings, workers, processes=processes, files=together, stopped=interrupted.is_set)
+    if _on_gpus(settings, processes):
+        outcomes = run_on_gpus(tasks, settings, workers, together)
+        return (Done.of([outcome], settings) for outcome in outcomes)
+    return _mapped(
+        process_and_encode, _died_and_encoded, tasks, settings, workers, processes, together, interrupted.is_set
+    )
 
 
 def _workers(options: RunOptions) -> int:
@@ -127,33 +136,48 @@ def _workers(options: RunOptions) -> int:
 
 
 def run_tasks(
+    tasks: Iterable[Task], settings: Settings, workers: int, *, processes: bool, files: int = 1
+) -> Iterator[Outcome]:
+    """Outcomes in the order they finish; ``tasks``, about ``files``, is drawn from only as workers become free."""
+    if _on_gpus(settings, processes):
+        return run_on_gpus(iter(tasks), settings, workers, files)
+    return chain.from_iterable(_mapped(process_some, _died, tasks, settings, workers, processes, files))
+
+
+def _on_gpus(settings: Settings, processes: bool) -> bool:
+    return settings.backend == "gpu" and not processes and not settings.series and fits(settings.pipeline.steps, "gpu")
+
+
+def _mapped(
+    work: Callable[..., Some],
+    died: Callable[..., Some],
     tasks: Iterable[Task],
     settings: Settings,
     workers: int,
-    *,
     processes: bool,
-    files: int = 1,
+    files: int,
     stopped: Callable[[], bool] = lambda: False,
-) -> Iterator[Outcome]:
-    """Outcomes in the order they finish; ``tasks``, about ``files``, is drawn from only as workers become free."""
-    if settings.backend == "gpu" and not processes and not settings.series and fits(settings.pipeline.steps, "gpu"):
-        return run_on_gpus(iter(tasks), settings, workers, files)
-    some = bounded_map(
-        partial(process_some, settings=settings),
+) -> Iterator[Some]:
+    return bounded_map(
+        partial(work, settings=settings),
         chunks(tasks, files, workers),
         workers,
         processes=processes,
         ordered=False,
-        died=partial(_died, settings=settings),
+        died=partial(died, settings=settings),
         split=alone,
         rehearse=partial(rehearse, settings),
         stopped=stopped,
+        ahead=ahead_of(settings),
     )
-    return chain.from_iterable(some)
 
 
 def _died(tasks: Sequence[Task], settings: Settings) -> list[Outcome]:
     return [died(task, settings) for task in tasks]
+
+
+def _died_and_encoded(tasks: Sequence[Task], settings: Settings) -> Done:
+    return Done.of(_died(tasks, settings), settings)
 
 
 def _until(stop: Event, tasks: Iterator[Task]) -> Iterator[Task]:
@@ -180,7 +204,7 @@ def run(
         out: folder for the outputs, ``manifest.jsonl``, ``failures.csv``, ``statistics.npz`` and ``summary.csv``.
         pipeline: what to do with each image.
         options: how; the defaults where there is none.
-        progress: called after each file.
+        progress: called after each file, or after some.
         changes: single options by name, such as ``format="npy"`` or ``workers=4``: see ``RunOptions`` for them all
             (``backend``, ``workers``, ``pool``, ``format``, ``compression``, ``units``, ``series``, ``shard``,
             ``resume``, ``overwrite``, ``verify``, ``durable``, ``on_error``).

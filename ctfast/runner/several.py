@@ -17,7 +17,7 @@ from ctfast.batch.stamp import stamp_of
 from ctfast.errors import CTFastError
 from ctfast.files import read_image, write_image
 from ctfast.runner.planning import Settings, Task
-from ctfast.runner.quick import process_quickly
+from ctfast.runner.quick import process_quickly, try_quickly
 from ctfast.runner.volume import process_any
 from ctfast.runner.work import Outcome, run_pipeline
 
@@ -70,4 +70,6 @@ def rehearse(settings: Settings) -> None:
     file = io.BytesIO()
     with suppress(CTFastError):  # not for such pixels
         write_image("made_up.tif", np.zeros((_SMALLEST, _SMALLEST), np.int16), into=file)
-        run_pipeline(read_image("made_up.tif", data=file.getvalue()).pixels, settings)
+        pixels = read_image("made_up.tif", data=file.getvalue()).pixels
+        if settings.backend != "cpu" or not try_quickly(settings):
+            run_pipeline(pixels, settings)

@@ -36,18 +36,22 @@ def close_statistics(out: Path, index: Index, shard: Shard = None) -> None:
     lines, longest = index.done()
     if not lines:
         return
-    with tempfile.TemporaryFile(dir=out) as counts, replacing(out / part_name("summary", "csv", shard)) as table:
-        columns = _Columns(counts, csv.writer(table))
+    with (
+        tempfile.TemporaryFile(dir=out) as counts,
+        tempfile.TemporaryFile(dir=out) as names,
+        replacing(out / part_name("summary", "csv", shard)) as table,
+    ):
+        columns = _Columns(counts, names, csv.writer(table))
         for line in index.statistics():
             columns.take(line)
-        _write_archive(out / part_name("statistics", "npz", shard), columns, _Names(index, longest))
+        _write_archive(out / part_name("statistics", "npz", shard), columns, _Names(names, longest))
 
 
 class _Columns:
-    """The columns of all images, their counts in a file; each image goes to the table as it comes."""
+    """The columns of all images, their counts and outputs in files; each image goes to the table as it comes."""
 
-    def __init__(self, counts: IO[bytes], table: Any) -> None:
-        self.counts, self._table = counts, table
+    def __init__(self, counts: IO[bytes], names: IO[bytes], table: Any) -> None:
+        self.counts, self._names, self._table = counts, names, table
         self.numbers: dict[str, array[Any]] = {}
         self.edges: list[list[float]] = []
         """One list, or one a line where they differ."""
@@ -61,7 +65,9 @@ class _Columns:
         if line.get("histogram"):
             self._take_edges(edges)
             self.counts.write(np.array(line["histogram"]["counts"], "<i8").tobytes())
-        for frame in range(_frames(line)):
+        frames = len(line["histogram"]["counts"] if line.get("histogram") else line["summary"]["count"])
+        self._names.write(json.dumps([line["output"], frames]).encode() + b"\n")
+        for frame in range(frames):
             image = {"frame": frame, **{name: column[frame] for name, column in summary.items()}}
             if not self.numbers:
                 self.numbers = {name: array("q" if isinstance(value, int) else "d") for name, value in image.items()}
@@ -91,10 +97,6 @@ def _parsed(text: bytes) -> tuple[dict[str, Any], bytes]:
     return json.loads(before + mark + end + behind), b"[" + edges + end
 
 
-def _frames(line: dict[str, Any]) -> int:
-    return len(line["histogram"]["counts"] if line.get("histogram") else line["summary"]["count"])
-
-
 def _write_archive(path: Path, columns: _Columns, names: _Names) -> None:
     images = len(columns.numbers["frame"])
     with replacing(path, "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
@@ -121,12 +123,12 @@ def _write_archive(path: Path, columns: _Columns, names: _Names) -> None:
 class _Names:
     """The output of each image, in pieces, as an array of text holds them."""
 
-    def __init__(self, index: Index, longest: int) -> None:
-        self._index = index
+    def __init__(self, names: IO[bytes], longest: int) -> None:
+        self._names = names
         self.descr = f"<U{max(longest, 1)}"
 
     def __iter__(self) -> Iterator[bytes]:
-        lines = (_parsed(text)[0] for text in self._index.statistics())
-        names = (name for line in lines for name in [line["output"]] * _frames(line))
+        self._names.seek(0)
+        names = (name for name, frames in map(json.loads, self._names) for _ in range(frames))
         while some := list(islice(names, _NAMES_AT_ONCE)):
             yield np.array(some, self.descr).tobytes()

@@ -284,4 +284,8 @@ def _summary_lists(summary: Summary) -> dict[str, Any]:
     columns = {name: getattr(summary, name) for name in ("count", "mean", "std", "min", "max")}
     for i, level in enumerate(summary.levels):
         columns[f"p{level:g}"] = summary.percentiles[..., i]
-    return {name: np.atleast_1d(column).tolist() for name, column in columns.items()}
+    return {name: _listed(column.tolist()) for name, column in columns.items()}
+
+
+def _listed(values: Any) -> list[Any]:
+    return values if isinstance(values, list) else [values]

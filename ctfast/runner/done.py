@@ -1,0 +1,75 @@
+"""What some files gave, as it is written down: encoded where they are done, so that nobody does it for all workers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+from ctfast.batch.journal import JsonLines
+from ctfast.runner.manifest import Row
+from ctfast.runner.planning import Settings, Task
+from ctfast.runner.report import Tally
+from ctfast.runner.several import process_some
+from ctfast.runner.work import Outcome
+
+_COMPACT: Final = (",", ":")
+
+
+class Done(NamedTuple):
+    """Some files.
+
+    Attributes:
+        files: how many.
+        rows: their lines of the manifest.
+        statistics: their lines of statistics.
+        tally: the same, counted.
+        machine: why the machine failed, and no file.
+    """
+
+    files: int
+    rows: bytes
+    statistics: bytes
+    tally: Tally
+    machine: str
+
+    @classmethod
+    def of(cls, outcomes: Sequence[Outcome], settings: Settings) -> Done:
+        """Encoded and counted; those that the machine failed are not done."""
+        tally, expects_hu = Tally(), settings.pipeline.expects_hu
+        done = [outcome for outcome in outcomes if not outcome.machine]
+        for outcome in done:
+            tally.count(outcome.row, expects_hu)
+        statistics = [line_of_statistics(outcome.statistics) for outcome in done if outcome.statistics is not None]
+        machine = next((outcome.machine for outcome in outcomes if outcome.machine), "")
+        return cls(len(done), b"".join(line_of_row(one.row) for one in done), b"".join(statistics), tally, machine)
+
+
+def process_and_encode(tasks: Sequence[Task], settings: Settings) -> Done:
+    """Do some files; never raises for a bad file."""
+    return Done.of(process_some(tasks, settings), settings)
+
+
+def line_of_row(row: Row) -> bytes:
+    """A line of the manifest."""
+    return JsonLines().encode(dict(row))
+
+
+def line_of_statistics(line: dict[str, Any]) -> bytes:
+    """A line of statistics; edges of a histogram, which are most of it, are mostly those of the line before."""
+    histogram = line.get("histogram")
+    if histogram is None:
+        return JsonLines().encode(line)
+    edges, rest = _edges(tuple(histogram["edges"])), {name: line[name] for name in line if name != "histogram"}
+    head = JsonLines().encode({name: rest.pop(name) for name in ("output", "started")})[:-2]
+    counts = json.dumps(histogram["counts"], separators=_COMPACT)
+    tail = JsonLines().encode(rest)[1:] if rest else b"}\n"
+    return b"".join(
+        [head, b',"histogram":{"edges":', edges, b',"counts":', counts.encode(), b"}", b"," if rest else b"", tail]
+    )
+
+
+@lru_cache(maxsize=8)
+def _edges(edges: tuple[float, ...]) -> bytes:
+    return json.dumps(edges, separators=_COMPACT).encode()
