@@ -127,6 +127,8 @@ def _submit(pool: Executor, work: Callable[[A], B], item: A) -> Future[B]:
         future: Future[B] = Future()
         future.set_exception(error)
         return future
+    except (EOFError, ConnectionError) as error:  # the server that forks processes ended while it got ready
+        raise _no_start() from error
 
 
 def _one_by_one(
@@ -167,9 +169,13 @@ def _check_start(pool: ProcessPoolExecutor, rehearse: Callable[[], object]) -> N
     try:
         pool.submit(rehearse).result()
     except (BrokenProcessPool, MemoryError, OSError, ImportError) as error:
-        raise MachineError(
-            "worker processes end before they read a file: leave them more memory (ulimit -v), or take --pool threads"
-        ) from error
+        raise _no_start() from error
+
+
+def _no_start() -> MachineError:
+    return MachineError(
+        "worker processes end before they read a file: leave them more memory (ulimit -v), or take --pool threads"
+    )
 
 
 def _raise_died(item: object) -> Any:

@@ -118,7 +118,7 @@ def run(
     computer failed (such as a full disk): what is done is kept, and the same command continues.
     """
     from ctfast import runner
-    from ctfast.batch.progress import progress_bar
+    from ctfast.batch.progress import KERNELS_FIRST, progress_bar
     from ctfast.runner.console import print_plan, print_report
     from ctfast.runner.options import RunOptions, parse_shard
 
@@ -149,7 +149,7 @@ def run(
         print_plan(plan, console())
         return
     shown = console(stderr=json)
-    with progress_bar(len(plan.tasks), shown) as progress:
+    with progress_bar(len(plan.tasks), shown, KERNELS_FIRST) as progress:
         report = runner.execute(plan, progress=progress)
     try:
         print_report(report, shown, profile=profile)

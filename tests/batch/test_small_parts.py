@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -101,3 +102,18 @@ def test_progress_is_shown(monkeypatch: pytest.MonkeyPatch, terminal: bool) -> N
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert "3/7" in text
     assert "1 failed" in text
+
+
+def test_a_run_that_gets_ready_says_so_and_does_not_count_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "_GETTING_READY_SECONDS", 0.0)
+    monkeypatch.setattr(progress, "_PLAIN_EVERY_SECONDS", 0.0)
+    out = io.StringIO()
+    with progress_bar(7, Console(file=out, width=120), "compiling") as show:
+        while "compiling" not in out.getvalue():
+            time.sleep(0.001)
+        show(done=1, failed=0)
+        show(done=3, failed=1)
+    first, second, third = out.getvalue().splitlines()
+    assert (first, second) == ("compiling", "1/7 files, 0 failed")
+    assert third.startswith("3/7 files, ")
+    assert third.endswith(" s left")

@@ -114,7 +114,8 @@ def slices(x, out, counts, values, i0, i1, program, line, median, gaussian, clah
                 if code == _HISTOGRAM:
                     _bin_counts(histogram[0], histogram[1], counts[i])
                 else:
-                    values[i] = histogram[0][:_BINS]
+                    for value in range(_BINS):  # a slice's assignment brings code for its error, seconds of compiling
+                        values[i, value] = histogram[0][value]
                 continue
             counted = False
             left -= 1

@@ -52,12 +52,12 @@ def _long(data, at):
     return _word(data, at) | _word(data, at + 2) << 16
 
 
-@jit_inline
+@jit
 def _tag(data, at):
     return _word(data, at) << 16 | _word(data, at + 2)
 
 
-@jit_inline
+@jit
 def _value(data, size, at, implicit, value_at):
     """Where the value of the element at ``at`` begins and how long it is; begins at ``ODD`` where that is not clear."""
     if at + 8 > size:
@@ -214,7 +214,8 @@ def elements(data, size, wanted, kinds, in_key, found, key, value_at, explicit_n
             key[written] = w
             for i in range(4):
                 key[written + 1 + i] = (length >> (8 * i)) & 255
-            key[written + 5 : written + 5 + length] = data[start:at]
+            for i in range(length):  # a slice's assignment brings code for its error, seconds of compiling
+                key[written + 5 + i] = data[start + i]
             written += 5 + length
     return np.int64(ODD)
 
