@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-_MAGIC: Final = b"II*\0"
+MAGIC: Final = b"II*\0"
 _LARGEST: Final = 64 << 20
 _SHORT, _LONG, _ASCII = 3, 4, 2
 _ONLY: Final = {254: 0, 259: 1, 262: 1, 274: 1, 277: 1, 284: 1}
@@ -45,12 +45,12 @@ class PlainPage(NamedTuple):
 
 def may_be_plain(head: bytes, size: int) -> bool:
     """Whether a file of these first bytes and this size is worth a look at all of it."""
-    return head.startswith(_MAGIC) and size <= _LARGEST
+    return head.startswith(MAGIC) and size <= _LARGEST
 
 
-def plain_page(data: bytes) -> PlainPage | None:
+def plain_page(data: bytes | memoryview) -> PlainPage | None:
     """The page of a file that is given whole; None for all but plain ones."""
-    if not may_be_plain(data, len(data)) or len(data) < 16:
+    if not may_be_plain(bytes(data[:4]), len(data)) or len(data) < 16:
         return None
     tags = _tags(data, _long(data, 4)[0])
     if tags is None or not tags.keys() >= _NEEDED or any(tags.get(tag, one) != one for tag, one in _ONLY.items()):
@@ -67,7 +67,7 @@ def plain_page(data: bytes) -> PlainPage | None:
     return PlainPage(np.frombuffer(data, dtype, width * height, offset).reshape(height, width), description)
 
 
-def _tags(data: bytes, start: int) -> dict[int, Any] | None:
+def _tags(data: bytes | memoryview, start: int) -> dict[int, Any] | None:
     """The values of the only directory's tags, numbers and text; None where there is anything unusual in it."""
     count = _short(data, start)[0] if start + 2 <= len(data) else 0
     end = start + 2 + 12 * count
@@ -81,7 +81,7 @@ def _tags(data: bytes, start: int) -> dict[int, Any] | None:
             return None
         if kind == _ASCII and tag == 270:
             at = _long(value)[0]
-            text = data[at : at + number] if number > 4 else value[:number]
+            text = bytes(data[at : at + number]) if number > 4 else value[:number]
             if (at + number > len(data) and number > 4) or not text.isascii():
                 return None
             tags[tag] = text.rstrip(b"\0").decode()

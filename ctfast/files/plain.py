@@ -1,7 +1,7 @@
-"""Plain DICOM slices, many of them one after the other: bytes in, values and all that a run asks out, by compiled code.
+"""Plain DICOM and TIFF slices, many of them one after the other, by compiled code: bytes in, all that a run asks out.
 
-``read_image`` gives the same for the same file, in seven times the time; what is unusual about a file, from its header
-to the values of its pixels, leaves it to that.
+``read_image`` gives the same for the same file; what is unusual about a file, from its header to the values of its
+pixels, leaves it to that.
 """
 
 from __future__ import annotations
@@ -19,14 +19,18 @@ from ctfast.errors import FileFormatError
 from ctfast.files import _dicom_padding as pad
 from ctfast.files._dicom_tags import decimals
 from ctfast.files._plain_head import Head, Heads, Wanted
+from ctfast.files._tiff_plain import MAGIC as TIFF
+from ctfast.files._tiff_plain import plain_page
 from ctfast.files.dicom import noted
 from ctfast.files.geometry import Geometry, from_plane
 from ctfast.files.image import Image, Limits, MetaValue
 from ctfast.files.kaggle import parse_name
 from ctfast.files.reading import with_units
 from ctfast.files.recognize import HEAD_BYTES, check_format
+from ctfast.files.tiff import plain_image
 
 _ENDS: Final = (".dcm", ".DCM", ".ima", ".IMA", ".dicom")
+_TIFF_ENDS: Final = (".tif", ".tiff", ".TIF", ".TIFF")
 _INT16: Final = (-32768, 32767)
 
 
@@ -69,10 +73,12 @@ class PlainReader:
         Its pixels lie in memory that the next one takes.
         """
         wanted, view = self._wanted, data.data
+        if size > 4 and bytes(view[:4]) == TIFF:
+            return self._tiff(path, view[:size])
         length = self._walk(
             data, size, wanted.tags, wanted.kinds, wanted.in_key, wanted.found, wanted.key, *self._tables
         )
-        if length < 0 or not _is_named_so(path, view[: min(size, HEAD_BYTES)]):
+        if length < 0 or not _is_named_so(path, view[: min(size, HEAD_BYTES)], _ENDS, "dicom"):
             return None
         head = self._heads.of(wanted.key[:length].tobytes(), wanted, view)
         if head is None:
@@ -115,6 +121,25 @@ class PlainReader:
         image = with_units(noted(image, self._units, found), self._units)
         padding, dark = looks.padding(image.padding_range)
         return None if padding is not None and not looks.some_data else PlainSlice(image, padding, dark)
+
+    def _tiff(self, path: str, view: memoryview) -> PlainSlice | None:
+        """Of int16, or of float64 whose values are whole, as in the Kaggle set; without padding."""
+        page = plain_page(view)
+        if page is None or page.pixels.nbytes > self._limits.max_bytes or not page.pixels.flags.aligned:
+            return None
+        stored = page.pixels
+        if not _is_named_so(path, view[:HEAD_BYTES], _TIFF_ENDS, "tiff"):
+            return None
+        if stored.dtype == np.float64:
+            pixels = self._room(stored.size, np.int16)
+            if not self._compiled.whole_floats(stored.reshape(-1), pixels):
+                return None
+        elif stored.dtype == np.int16:
+            pixels = stored
+        else:
+            return None
+        image = with_units(plain_image(Path(path), page, pixels.reshape(stored.shape)), self._units)
+        return PlainSlice(image, None, True) if image.padding is None else None
 
     def _room(self, size: int, dtype: Any) -> NDArray[Any]:
         if self._values.size < 4 * size:
@@ -187,13 +212,13 @@ def _affine(head: Head, position: bytes) -> Geometry | None:
     return from_plane(head.directions, place, head.spacing, head.thickness)
 
 
-def _is_named_so(path: str, first: memoryview) -> bool:
-    """Whether the name of a file with these first bytes does not speak against DICOM."""
+def _is_named_so(path: str, first: memoryview, ends: tuple[str, ...], kind: str) -> bool:
+    """Whether the name of a file with these first bytes does not speak against its format."""
     try:
         name = path.rpartition("/")[2]
         if name.startswith(("ID_", "id_", "Id_", "iD_")):
             parse_name(name)
-        return path.endswith(_ENDS) or check_format(Path(path), bytes(first)).name == "dicom"
+        return path.endswith(ends) or check_format(Path(path), bytes(first)).name == kind
     except FileFormatError:  # the ordinary reader says it
         return False
 

@@ -32,7 +32,7 @@ from ctfast.files import _tiff_check as check
 from ctfast.files import _tiff_stack as stack
 from ctfast.files._convert import count_nonfinite, linear, room, to_supported
 from ctfast.files._own_facts import facts_of_text, number, spacing_of, units_of
-from ctfast.files._tiff_plain import may_be_plain, plain_page
+from ctfast.files._tiff_plain import PlainPage, may_be_plain, plain_page
 from ctfast.files.geometry import Geometry
 from ctfast.files.image import KEPT_DTYPES, Allocate, Image, Limits, MetaValue, Request, Units
 from ctfast.files.kaggle import parse_name
@@ -109,12 +109,15 @@ def _plain(request: Request) -> Image | None:
     page = plain_page(request.whole())
     if page is None or page.pixels.nbytes > request.limits.max_bytes:
         return None
+    return plain_image(request.path, page, to_supported(page.pixels, request.allocate))
+
+
+def plain_image(path: Path, page: PlainPage, pixels: np.ndarray) -> Image:
+    """The image of a plain file whose stored pixels became ``pixels``."""
     facts = facts_of_text(page.description)
     name = page.pixels.dtype.newbyteorder("=").name
     meta = {"stored_dtype": name, "photometric": "MINISBLACK", "compression": "NONE", "inverted": False, **facts}
-    pixels = to_supported(page.pixels, request.allocate)
-    units = _units_of(request.path, page.pixels.dtype, facts)
-    return _image(request.path, pixels, units, number(meta.get("padding")), meta)
+    return _image(path, pixels, _units_of(path, page.pixels.dtype, facts), number(meta.get("padding")), meta)
 
 
 def _image(path: Path, pixels: np.ndarray, units: Units, padding: float | None, meta: dict[str, MetaValue]) -> Image:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 
 from ctfast.errors import CTFastError
-from ctfast.files import read_image
+from ctfast.files import read_image, write_image
 from ctfast.files._dicom_scan import scan
 from ctfast.files.image import Limits
 from ctfast.files.plain import PlainReader
@@ -117,6 +119,34 @@ def test_slices_of_one_header_keep_their_own_places_and_pixels(tmp_path: Path) -
         assert found is not None
         np.testing.assert_array_equal(found.image.pixels, expected.pixels)
         assert found.image.geometry == expected.geometry
+
+
+def tiff_of(pixels: np.ndarray, **facts: Any) -> Callable[[Path], None]:
+    return lambda path: write_image(path, pixels, **facts)
+
+
+HU = slice_hu(40, 48)
+TIFFS: dict[str, tuple[bool, Callable[[Path], None]]] = {
+    "whole floats": (True, tiff_of(HU.astype(np.float64))),
+    "ours": (True, tiff_of(HU, units="hu", spacing=(0.7, 0.8))),
+    "of tifffile": (True, lambda path: tifffile.imwrite(path, HU.astype(np.float64))),
+    "not HU": (True, tiff_of(np.full((40, 48), 5000, np.int16), units="hu")),
+    "fractions": (False, tiff_of(HU + 0.5)),
+    "not finite": (False, tiff_of(np.where(HU < -1000, np.nan, HU))),
+    "too large": (False, tiff_of(HU * 100.0)),
+    "padding": (False, tiff_of(HU, units="hu", padding=-1024.0)),
+    "single": (False, tiff_of(HU.astype(np.float32))),
+    "compressed": (False, tiff_of(HU, compression="zlib")),
+    "pages": (False, tiff_of(np.stack([HU, HU]))),
+}
+
+
+@pytest.mark.parametrize("name", TIFFS)
+def test_plain_tiffs(tmp_path: Path, name: str) -> None:
+    plain, write = TIFFS[name]
+    for file in ("ID_0001_AGE_0060_CONTRAST_1_CT.tif", "x.tif"):
+        write(tmp_path / file)
+        assert [check(tmp_path / file, units) for units in ("auto", "hu", "stored")] == [plain] * 3
 
 
 def test_names_and_lengths_that_speak_against_it(tmp_path: Path) -> None:

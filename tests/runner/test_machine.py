@@ -125,7 +125,7 @@ def test_an_output_folder_that_is_moved_ends_the_run(make_folder: Make, tmp_path
     folder, out = make_folder(20), tmp_path / "out"
 
     def progress(*, done: int, failed: int) -> None:
-        if done == 3:
+        if done >= 3 and out.exists():
             out.rename(tmp_path / "moved")
 
     with pytest.raises(MachineError, match="moved or removed"):

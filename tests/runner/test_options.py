@@ -19,7 +19,7 @@ REFUSED = [
     ({"pool": "proceses"}, UsageError, "pool='proceses': one of threads, processes, auto is allowed"),
     ({"on_error": "stopp"}, UsageError, "on_error='stopp': one of skip, stop is allowed"),
     ({"units": "water"}, UsageError, "units='water': one of auto, hu, stored is allowed"),
-    ({"format": "jpg"}, UsageError, "format='jpg'; tif, npy, nii"),
+    ({"format": "jpg"}, UsageError, "format='jpg'; tif, npy, zarr, nii"),
     ({"compression": "lzma"}, UsageError, "compression='lzma'; TIFF allows none, zlib, zstd, lzw"),
     ({"format": "npy", "compression": "zlib"}, UsageError, "allows none"),
     ({"backend": "cuda"}, ArgumentError, "backend='cuda': one of cpu, gpu, reference"),
