@@ -1,0 +1,174 @@
+"""Operations for a user's own compiled code: the kernels with their plans made by compiled code too, on one thread.
+
+The interpreter's entries (``median_filter`` and so on) look their plans up and use this package's threads; compiled
+code can do neither, and brings its own ``prange``. Images are ``(N, H, W)``, C-contiguous. Borders are given by number,
+``BORDERS``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+
+from ctkernels.cpu._core.jit import jit, jit_inline, jit_named
+from ctkernels.cpu._core.vectors import VECTOR_BYTES, round_up
+from ctkernels.cpu._gaussian.band import band as gaussian_band
+from ctkernels.cpu._gaussian.ir import BLOCK
+from ctkernels.cpu._gaussian.plan import SAFE_RADII
+from ctkernels.cpu._median import small
+from ctkernels.cpu._median.emit import scratch_size, vector_bytes
+from ctkernels.cpu._median.plan import plan as median_plan
+from ctkernels.cpu._median.rows import PIXELS, encode_row
+
+BORDERS: Final = {"reflect": 0, "mirror": 1, "nearest": 2, "wrap": 3, "constant": 4}
+_REFLECT, _MIRROR, _NEAREST, _WRAP, CONSTANT = range(5)
+
+
+@jit
+def border_table(n, reach, border):
+    """``shared.border.border_index(n, reach, reach, mode)``, compiled."""
+    table = np.empty(n + 2 * reach, np.int64)
+    for k in range(table.size):
+        i = k - reach
+        if border == _NEAREST:
+            table[k] = min(max(i, 0), n - 1)
+        elif border == _WRAP:
+            table[k] = i % n
+        elif border == _REFLECT:
+            i = i % (2 * n)
+            table[k] = min(i, 2 * n - 1 - i)
+        elif border == _MIRROR:
+            period = max(2 * n - 2, 1)
+            i = i % period
+            table[k] = min(i, period - i) if n > 1 else 0
+        else:
+            table[k] = i if 0 <= i < n else -1
+    return table
+
+
+@jit_inline
+def _aligned(count):
+    """So many bytes, 64-byte aligned as the emitted code expects."""
+    memory = np.empty(count + 64, np.uint8)
+    start = -memory.ctypes.data % 64
+    return memory[start : start + count]
+
+
+@lru_cache(maxsize=64)
+def median_images(rows: int, columns: int) -> Callable[..., bool]:
+    """The median of one window size, ``small.serves`` it; compiled once for each type of keys."""
+    kernel, made = small.kernel(rows, columns), median_plan(rows, columns)
+    reach, outputs, ring = columns // 2, made.outputs, made.sources_read
+    vector = vector_bytes(made)
+    lists = {size: scratch_size(made, size) for size in (1, 2, 4, 8)}
+    lists1, lists2, lists4, lists8 = lists[1], lists[2], lists[4], lists[8]
+
+    def images(x, out, border, cval, key, kind):
+        """False if some pixel has no key; ``key`` is an array of the type of keys, ``kind`` that of pixels."""
+        number, height, width = x.shape
+        size = key.itemsize
+        row_of, column_of = border_table(height, rows // 2, border), border_table(width, reach, border)
+        lane = vector // size
+        length = round_up(reach, lane) + round_up(width + reach, lane) + 2 * lane
+        room = lists1 if size == 1 else lists2 if size == 2 else lists4 if size == 4 else lists8
+        table = np.empty(2 * (row_of.size + outputs) + outputs, np.int64)
+        lines = _aligned(((ring + outputs) * length + room) * size).view(key.dtype)
+        outside = np.zeros(1, key.dtype)
+        if border == CONSTANT:
+            if kind == PIXELS:
+                outside[0] = np.int64(cval)
+            else:
+                pixel = np.empty(1, x.dtype)
+                pixel[0] = cval
+                if not encode_row(outside, 0, pixel.view(np.uint8), 0, 1, kind):
+                    return False
+        pixels, results = x.reshape(-1).view(np.uint8), out.reshape(-1).view(np.uint8)
+        for i in range(number):
+            if not kernel(pixels, results, i, 0, height, height, kind, row_of, column_of, outside, table, lines):
+                return False
+        return True
+
+    return jit_named(images, f"median_within_{rows}x{columns}")
+
+
+@jit
+def _half_kernel(sigma, truncate, n, work):
+    """``shared.gaussian_weights.half_kernel``, compiled, for kernels that reach no further than the image."""
+    radius = np.int64(truncate * sigma + 0.5)
+    if radius > n:
+        raise ValueError("a Gaussian that reaches further than the image: call ctfast outside of compiled code")
+    half = np.empty(radius + 1, np.float64)
+    total = 0.0
+    for k in range(radius + 1):
+        half[k] = math.exp(-0.5 * (k / sigma) ** 2)
+        total += half[k] if k == 0 else 2.0 * half[k]
+    weights = np.empty(radius + 1, work.dtype)
+    tiny = np.finfo(work.dtype).tiny
+    for k in range(radius + 1):
+        weight = half[k] / total
+        weights[k] = max(weight, tiny) if weight > 0 else 0.0
+    return weights
+
+
+@jit
+def gaussian_images(x, out, sigma_y, sigma_x, truncate, border, cval, exceeds, work):
+    """``gaussian_filter`` in the type of the array ``work``; ``exceeds`` as ``plan.exceeds_dtype`` says."""
+    number, height, width = x.shape
+    wy = _half_kernel(sigma_y, truncate, height, work)
+    wx = _half_kernel(sigma_x, truncate, width, work)
+    ry, rx = wy.size - 1, wx.size - 1
+    lanes = VECTOR_BYTES // work.itemsize
+    vectors = max(-(-width // lanes), lanes)
+    inner = min(rx, vectors * lanes - width)
+    rows, columns = border_table(height, ry, border), border_table(width, rx, border)
+    # As plan.Plan.border: rows, then the elements of a row in lane layout left of it, right of it, and beyond its end.
+    table = np.empty(rows.size + 2 * rx + 2 * inner, np.int64)
+    table[: rows.size] = rows
+    at = rows.size
+    for k in range(rx):
+        table[at + k] = _element(columns[rx - 1 - k], vectors, lanes)
+        table[at + rx + k] = _element(columns[rx + width + k], vectors, lanes)
+    at += 2 * rx
+    for k in range(inner):
+        table[at + k] = _element(0, vectors, lanes)
+        table[at + inner + k] = _element(width + k, vectors, lanes)
+    ring = 2 * ry + BLOCK
+    stride = (vectors | 1) * VECTOR_BYTES
+    halo_stride = ((vectors + 2 * rx) | 1) * VECTOR_BYTES
+    layout = np.empty(9, np.int64)
+    layout[0], layout[1], layout[2], layout[3], layout[4] = ry, rx, vectors, ring, inner
+    layout[5], layout[6], layout[7] = stride, halo_stride, np.int64(vectors * lanes == width)
+    layout[8] = np.int64(exceeds or ry + rx > SAFE_RADII)
+    weights = np.concatenate((wy, wx))
+    memory = _aligned(((ring + 3) * stride + BLOCK * halo_stride + 8 * (height + 2 * ry + BLOCK) + 63) // 64 * 64)
+    for i in range(number):
+        gaussian_band(x, out, i, 0, height, layout, table, weights, weights.dtype.type(cval), memory)
+
+
+@jit_inline
+def _element(pixel, vectors, lanes):
+    return pixel % vectors * lanes + pixel // vectors if pixel >= 0 else -1
+
+
+@jit_inline
+def narrowed(value):
+    """To the precision of float32."""
+    return np.float64(np.float32(value))
+
+
+@jit
+def check_line(zero, span, low, rise):
+    """Refuse lines that float32 can't hold, as ``shared.lines.fits`` does."""
+    steep = abs(rise) / abs(span) if span != 0.0 else np.inf
+    held = 1e-30 < abs(span) < 1e30 and 1e-30 < steep < 1e30 and abs(zero) < 1e30
+    if not (held and abs(zero) * steep < 1e30 and abs(low) < 1e30):
+        raise ValueError("a range of no width, or numbers beyond float32: call ctfast outside of compiled code")
+
+
+def place(image, out, kind):
+    """``out``, or a new array of the type of ``kind``; compiled code runs an overload of it."""
+    raise NotImplementedError("compiled code only")
