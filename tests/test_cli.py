@@ -122,7 +122,7 @@ def test_help_names_every_command() -> None:
     assert result.exit_code == 0
     shown = " ".join(result.output.split())
     network = ("train", "evaluate", "predict", "export")
-    for command in ("run", "presets", "doctor", "synth", "demo", "bench", "warm", "report", *network):
+    for command in ("run", "merge", "presets", "doctor", "synth", "demo", "bench", "warm", "report", *network):
         assert command in shown
     assert "Not a medical device" in shown
 

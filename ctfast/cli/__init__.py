@@ -11,16 +11,17 @@ import gc
 import os
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from io import TextIOWrapper
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from ctfast.batch.interrupts import raise_terminated
 from ctfast.batch.lines import one_line
 from ctfast.batch.machine import described
-from ctfast.cli import model, report, run, tools
+from ctfast.cli import merge, model, report, run, tools
 from ctfast.cli.help import Command
 from ctfast.cli.options import Commands
 from ctfast.errors import CTFastError, MachineError, missing_extra
@@ -52,12 +53,13 @@ def _main(
     """Normalise, denoise, enhance and bin CT images at the speed of the machine. Not a medical device."""
 
 
-for _panel, _commands in {
-    "Images": (run.run, report.report, tools.presets),
+_PANELS: Final[dict[str, tuple[Callable[..., None], ...]]] = {
+    "Images": (run.run, merge.merge, report.report, tools.presets),
     "Network": (model.train, model.evaluate, model.predict, model.export),
     "This machine": (tools.doctor, tools.warm, tools.bench),
     "To try": (tools.demo, tools.synth),
-}.items():
+}
+for _panel, _commands in _PANELS.items():
     for _command in _commands:
         app.command(cls=Command, rich_help_panel=_panel)(_command)
 

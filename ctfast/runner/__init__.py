@@ -1,7 +1,8 @@
 """Read, compute and write over many files: plan, overlap, resume, manifest, shards."""
 
+from ctfast.runner.merging import Merged, merge
 from ctfast.runner.options import RunOptions
 from ctfast.runner.report import Report
 from ctfast.runner.running import execute, plan, run
 
-__all__ = ["Report", "RunOptions", "execute", "plan", "run"]
+__all__ = ["Merged", "Report", "RunOptions", "execute", "merge", "plan", "run"]
