@@ -85,8 +85,8 @@ class Quick:
         plain = self._reader.read(task.source, self._bytes, contents.size)
         if plain is None:
             return None
-        check_modality(plain.image.meta.get("modality"), self.settings.modality)
         row["input_bytes"], row["input_mtime"], row["input_hash"], _ = contents
+        check_modality(plain.image.meta.get("modality"), self.settings.modality)
         note(row, plain.image, self.settings)
         return plain
 

@@ -19,6 +19,7 @@ from ctfast.runner.several import alone, chunks, process_some
 from ctfast.runner.statistics import close_statistics
 from ctfast.runner.volume import process_any
 from ctfast.runner.work import Outcome
+from tests.files.files_build import dicom, slice_hu
 
 Make = Callable[..., Path]
 CHAIN = Pipeline(
@@ -122,3 +123,36 @@ def test_statistics_of_changing_edges_and_of_frames(tmp_path: Path) -> None:
         assert archive["frame"].tolist() == [0, 0, 1, 0, 0]
         assert archive["counts"].tolist() == [[1], [2], [3], [4], [5]]
         assert archive["edges"].tolist() == [[0, 1], [0, 1], [0, 2], [0, 2]]
+
+
+def slices_with_padding(folder: Path) -> list[Path]:
+    """DICOM slices that declare dark, bright, lost and no padding, one of another modality, and headers of one kind."""
+    folder.mkdir()
+    paths = []
+    for number, (value, declared, more) in enumerate(
+        [
+            *((-2000, -2000, {}), (-2000, -2000, {"RescaleSlope": "1.1"}), (3000, 3000, {}), (-2048, -3024, {})),
+            *((None, None, {}), (None, -2000, {}), (None, None, {"Modality": "MR"})),
+            *((-1900, -2000, {"PixelPaddingRangeLimit": -1500}),),
+        ]
+    ):
+        pixels = slice_hu(48, 40, seed=number)
+        if value is not None:
+            pixels[:15, :15] = value
+        path = folder / f"{number}.dcm"
+        paths.append(dicom(path, pixels, **({} if declared is None else {"PixelPaddingValue": declared}), **more))
+    return paths
+
+
+def test_padding_is_left_out_as_it_is_of_a_file_by_itself(tmp_path: Path) -> None:
+    settings = Settings(CHAIN, "cpu")
+    sources = slices_with_padding(tmp_path / "in")
+    results = []
+    for name in ("alone", "together"):
+        folder = tmp_path / name
+        folder.mkdir()
+        tasks = [Task(str(path), str(folder / f"{path.stem}.tif")) for path in sources]
+        outcomes = [process_any(task, settings) for task in tasks] if name == "alone" else process_some(tasks, settings)
+        results.append((seen(outcomes, folder), [path.read_bytes() for path in sorted(folder.iterdir())]))
+    assert results[0] == results[1]
+    assert [outcome[0]["status"] for outcome in results[0][0]].count("ok") == len(sources) - 1
