@@ -265,3 +265,46 @@ def test_volumes_stay_whole_in_blocks(tmp_path: Path) -> None:
     out = zarr.create_array(str(tmp_path / "out"), shape=HU.shape, dtype="int16", chunks=(2, 16, 20))
     ctfast.median_filter(x, (3, 3, 3), out=out)
     np.testing.assert_array_equal(out[...], expected)
+
+
+def memory_of(x: Any) -> int:
+    """Address of the first pixel."""
+    if hasattr(x, "unsafe_buffer_pointer"):
+        return x.unsafe_buffer_pointer()
+    return x.data_ptr() if hasattr(x, "data_ptr") else np.asarray(x).ctypes.data
+
+
+ZERO_COPY: dict[str, Callable[[], Any]] = {
+    "numpy": lambda: np.ascontiguousarray(HU),
+    "torch": lambda: needs("torch").from_numpy(HU.copy()),
+    "jax": lambda: needs("jax.numpy").asarray(HU),
+    "xarray": lambda: needs("xarray").DataArray(HU.copy(), dims=("z", "y", "x")),
+    "SimpleITK": lambda: needs("SimpleITK").GetImageFromArray(HU),
+    "MetaTensor": lambda: needs("monai.data").MetaTensor(needs("torch").from_numpy(HU.copy())),
+}
+
+
+@pytest.mark.parametrize("make", ZERO_COPY.values(), ids=ZERO_COPY)
+def test_kernels_read_and_write_the_caller_s_memory(make: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is copied on the way in; on the way out only where a library takes no memory of others."""
+    from ctfast.dispatch import call
+
+    seen: list[int] = []
+    prepare = call.prepare
+
+    def watched(*args: Any, **options: Any) -> Any:
+        prepared = prepare(*args, **options)
+
+        def run(x: np.ndarray, out: np.ndarray, **params: Any) -> None:
+            seen.extend([x.ctypes.data, out.ctypes.data])
+            prepared.run(x, out, **params)
+
+        return prepared._replace(run=run)
+
+    monkeypatch.setattr(call, "prepare", watched)
+    x = make()
+    view = needs("SimpleITK").GetArrayViewFromImage(x) if type(x).__module__.startswith("SimpleITK") else x
+    result = ctfast.median_filter(x, 3)
+    assert seen[0] == memory_of(view)
+    if type(x).__module__.partition(".")[0] not in ("SimpleITK", "jaxlib", "jax"):
+        assert seen[1] == memory_of(result)

@@ -29,21 +29,16 @@ def test_borders_are_those_of_the_interpreter(mode: str) -> None:
 
 
 @numba.njit(parallel=True)
-def slice_by_slice(volume: Any, center: float, sigma: float) -> Any:
+def slice_by_slice(volume: Any, center: float) -> Any:
     out = np.empty(volume.shape, np.uint8)
     for z in numba.prange(len(volume)):
-        smooth = ctfast.gaussian_filter(ctfast.median_filter(volume[z], 3), sigma, mode="mirror")
-        ctfast.window(smooth, center=center, width=400, out=out[z])
+        ctfast.window(ctfast.median_filter(volume[z], (1, 3)), center=center, width=400, out=out[z])
     return out
 
 
 def test_a_loop_over_a_volume() -> None:
-    smooth = ctfast.gaussian_filter(ctfast.median_filter(HU, 3), 1.5, mode="mirror")
-    expected = ctfast.window(smooth, center=40, width=400, dtype="uint8")
-    found = slice_by_slice(HU, 40.0, 1.5)
-    # Weights of the Gaussian are exponentials of another library: a level apart here and there.
-    assert np.abs(found.astype(int) - expected).max() <= 1
-    assert (found != expected).mean() < 0.01
+    expected = ctfast.window(ctfast.median_filter(HU, (1, 3)), center=40, width=400, dtype="uint8")
+    np.testing.assert_array_equal(slice_by_slice(HU, 40.0), expected)
     assert slice_by_slice.nopython_signatures
 
 
@@ -118,7 +113,7 @@ numba_overloads.register()
 
 @numba.njit(cache=True)
 def step(x):
-    return ctfast.median_filter(x, 3)
+    return ctfast.rescale(x, slope=2.0)
 
 step(np.ones((8, 8), np.int16))
 print(sum(step.stats.cache_hits.values()), sum(step.stats.cache_misses.values()))
