@@ -11,7 +11,8 @@
 
 ``rescale``, ``window`` (lines), ``normalize`` with ``in_range``, ``median_filter`` (windows up to 15 x 15 or so) and
 ``gaussian_filter`` (two axes) are there; other operations, ``axes=`` and ``backend=`` are not. Images are C-contiguous.
-``size``, ``mode``, ``function`` and ``dtype`` are constants in the code; all else may be computed.
+``size``, ``mode``, ``function`` and ``dtype`` are constants in the code; all else may be computed. Numba forgets that a
+tuple in a ``prange`` is constant: a call with ``size=(3, 5)`` goes into a function of its own.
 """
 
 # mypy: disable-error-code="attr-defined,no-untyped-call,no-untyped-def"
@@ -51,7 +52,10 @@ def _constant(value: Any, name: str) -> Any:
     if isinstance(value, types.BaseTuple) and all(isinstance(v, types.Literal) for v in value):
         return tuple(v.literal_value for v in value)
     if isinstance(value, types.Type):
-        raise TypingError(f"ctfast: {name}= of type {value}: a constant in the code is needed, or {_OUTSIDE}")
+        raise TypingError(
+            f"ctfast: {name}= of type {value}: a constant in the code is needed (a tuple in a prange is none to Numba: "
+            f"put the call into a function of its own), or {_OUTSIDE}"
+        )
     return value  # a default
 
 
