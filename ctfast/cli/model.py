@@ -32,7 +32,7 @@ from ctfast.model.commands.options import EvaluateOptions, PredictOptions, Train
 from ctfast.model.config import EXPLAIN_METHODS, PATHS, PRECISIONS, SCHEDULES, TrainConfig
 
 if TYPE_CHECKING:
-    from ctfast.model.data.preprocessing import Preprocessing
+    from ctfast.pipeline import Pipeline
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a training run.")]
 Data = Annotated[
@@ -64,7 +64,18 @@ Options = TypeVar("Options")
 def train(
     data: Data,
     out: Annotated[Path, typer.Option("--out", "-o", help="Run folder: weights, metrics, plots.")],
-    resume: Annotated[bool, typer.Option(help="Continue the run in OUT, if there is one.")] = TrainOptions.resume,
+    recipe: Annotated[
+        str, typer.Option(help="auto: sizes, rates and networks by the number of slices; seed: plain.")
+    ] = TrainOptions.recipe,
+    resume: Annotated[
+        bool, typer.Option(help="Continue the run in OUT, if there is one; more --epochs go on with a finished one.")
+    ] = TrainOptions.resume,
+    init_from: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="Start from the weights of a run folder or a Keras file.")
+    ] = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write event files for TensorBoard into OUT/tensorboard.")
+    ] = TrainOptions.tensorboard,
     plots: Plots = TrainOptions.plots,
     labels: Labels = None,
     column: Column = None,
@@ -74,7 +85,7 @@ def train(
     dataset: Dataset = TrainOptions.dataset,
     modality: Modality = TrainOptions.modality,
     window: Annotated[
-        str | None, _preprocess(metavar="LOW,HIGH", help="HU that become 0 and 1; default: -200,1000.")
+        str | None, _preprocess(metavar="LOW,HIGH", help="HU that become 0 and 1; default: by the slices trained on.")
     ] = None,
     preset: Annotated[
         str | None,
@@ -84,15 +95,24 @@ def train(
     ] = None,
     pipeline: Annotated[Path | None, _preprocess(help="The same from a file (.toml or .json).")] = None,
     step: Annotated[list[str] | None, _preprocess(help="The same as single steps; repeat for more.")] = None,
-    size: Annotated[int, _preprocess(min=4, max=4096, help="Rows and columns of the network's input.")] = 256,
+    size: Annotated[
+        int | None,
+        _preprocess(min=4, max=4096, help="Rows and columns of the network's input. Default: by the recipe."),
+    ] = None,
     widths: Annotated[str, _network(help="Channels of each block.")] = ",".join(map(str, TrainOptions.widths)),
     dense: Annotated[int, _network(min=1, help="Units of the hidden layer.")] = TrainOptions.dense,
-    epochs: Annotated[int, _training(min=1, help="Passes over the slices, at most.")] = TrainConfig.epochs,
+    members: Annotated[
+        int | None,
+        _network(min=1, max=100, help="Networks of an ensemble; 1: a single one. Default: by the recipe."),
+    ] = None,
+    epochs: Annotated[
+        int | None, _training(min=1, help="Passes over the slices, at most. Default: by the recipe.")
+    ] = None,
     seed: Annotated[
         int, _training(min=0, help="Same seed, same result (same machine and devices).")
     ] = TrainConfig.seed,
     batch_size: Annotated[int, _training(min=1, help="Slices in a step.")] = TrainConfig.batch_size,
-    learning_rate: Annotated[float, _training(help="Of Adam, at its highest.")] = TrainConfig.learning_rate,
+    learning_rate: Annotated[float | None, _training(help="Of Adam, at its highest. Default: by the recipe.")] = None,
     schedule: Annotated[str, _training(help=f"Of the learning rate: {words(SCHEDULES)}.")] = TrainConfig.schedule,
     warmup: Annotated[
         float, _training(min=0, max=1, help="Share of the steps in which it rises.")
@@ -106,15 +126,28 @@ def train(
         float, _training(min=0, help="Share of a target spread over all classes.")
     ] = TrainConfig.label_smoothing,
     patience: Annotated[
-        int, _training(min=0, help="Stop after so many epochs without a lower validation loss; 0: never.")
-    ] = TrainConfig.patience,
+        int | None,
+        _training(
+            min=0, help="Stop after so many epochs without a lower validation loss; 0: never. Default: by the recipe."
+        ),
+    ] = None,
     augment: Annotated[
-        str,
-        _training(help="Random changes: none, mild (mirrored, rotated, shifted, brighter), or shift=0.06,rotation=10."),
-    ] = "none",
+        str | None,
+        _training(
+            help="Random changes: none, mild (mirrored, rotated, shifted, brighter), or shift=0.06,rotation=10. "
+            "Default: by the recipe."
+        ),
+    ] = None,
+    test: Annotated[
+        float | None,
+        _training(min=0, help="Share of slices, by patient, that is judged at the end and took no part. Default: 0.2."),
+    ] = None,
     validation: Annotated[
-        float, _training(min=0, help="Share of slices held out, by patient; 0: none.")
-    ] = TrainOptions.validation,
+        float | None,
+        _training(
+            min=0, help="Share of the others that chooses the epoch, of a single network; 0: none. Default: 0.2."
+        ),
+    ] = None,
     accumulate: Annotated[
         int, _computing(min=1, help="Parts that a batch is computed in, one after the other: less memory.")
     ] = TrainConfig.accumulate,
@@ -125,7 +158,7 @@ def train(
     path: Annotated[str, _computing(help=f"Convolutions: {words(PATHS)}.")] = TrainConfig.path,
     workers: Workers = None,
 ) -> None:
-    """Train the network on labelled slices.
+    """Train on labelled slices; with no options, as the number of slices asks for.
 
     The same command resumes a run that was stopped. All slices of a patient stay on one side: trained on, or held out.
     """
@@ -136,11 +169,13 @@ def train(
 
     given |= {
         "class_weights": _class_weights(class_weights),
-        "augmentation": Augmentation.parse(augment),
-        "preprocessing": _preprocessing(window, preset, pipeline, step, (size, size)),
+        "augmentation": None if augment is None else Augmentation.parse(augment),
+        "pipeline": _pipeline(window, preset, pipeline, step),
         "widths": tuple(_numbers("widths", widths, int)),
     }
-    options = _filled(TrainOptions, {**given, "config": _filled(TrainConfig, given)})
+    names = {f.name for f in dataclasses.fields(TrainConfig)}
+    config = {name: value for name, value in given.items() if name in names and value is not None}
+    options = _filled(TrainOptions, {**given, "config": config})
     screen = console()
     with TrainingDisplay(screen) as display:
         report = train_run(
@@ -258,20 +293,21 @@ def _filled(kind: type[Options], given: Mapping[str, Any]) -> Options:
     return kind(**{name: value for name, value in given.items() if name in names})
 
 
-def _preprocessing(
-    window: str | None, preset: str | None, pipeline: Path | None, step: list[str] | None, size: tuple[int, int]
-) -> Preprocessing:
+def _pipeline(window: str | None, preset: str | None, pipeline: Path | None, step: list[str] | None) -> Pipeline | None:
     from ctfast.errors import UsageError
-    from ctfast.model.data.preprocessing import Preprocessing
 
-    if not (preset or pipeline or step):
-        ends = _numbers("window", window, float) if window else []
-        if window and len(ends) != 2:
-            raise UsageError(f"--window {window!r}: two numbers are needed, such as --window 0,500 (HU)")
-        return Preprocessing.of_window(*ends, image_size=size) if ends else Preprocessing(image_size=size)
-    if window:
-        raise UsageError("--window is itself the preprocessing: leave it out, or --preset, --pipeline and --step")
-    return Preprocessing(chosen_pipeline(preset, pipeline, step), image_size=size)
+    if preset or pipeline or step:
+        if window:
+            raise UsageError("--window is itself the preprocessing: leave it out, or --preset, --pipeline and --step")
+        return chosen_pipeline(preset, pipeline, step)
+    if not window:
+        return None
+    from ctfast.model.data.preprocessing import window_pipeline
+
+    ends = _numbers("window", window, float)
+    if len(ends) != 2:
+        raise UsageError(f"--window {window!r}: two numbers are needed, such as --window 0,500 (HU)")
+    return window_pipeline(*ends)
 
 
 def _class_weights(text: str | None) -> str | tuple[float, ...] | None:

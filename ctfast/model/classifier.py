@@ -10,6 +10,7 @@ Not a medical device.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
@@ -19,9 +20,11 @@ from ctfast.errors import ArgumentError, ShapeError, missing_extra
 from ctfast.files.image import PIXEL_DTYPES
 from ctfast.model.config import Augmentation, ModelConfig, TrainConfig
 from ctfast.model.data.dataset import Dataset
-from ctfast.model.data.preprocessing import DEFAULT_WINDOW, Preprocessing
-from ctfast.model.run_folder import TrainedModel
-from ctfast.model.training.fit import fit
+from ctfast.model.data.decoding import hu_shares
+from ctfast.model.data.preprocessing import Preprocessing
+from ctfast.model.data.window_choice import choose_window
+from ctfast.model.recipe import Recipe
+from ctfast.model.training.members import fit_members, inner_folds
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from sklearn.utils import Tags
 
 _LIKE_CHANNELS: Final = 4
+_VALIDATION: Final = 0.2
 _LEAST_WIDTH: Final = 1e-6
 """Width of the window where all training values are equal."""
 
@@ -42,28 +46,34 @@ _LEAST_WIDTH: Final = 1e-6
 class CTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """The convolutional network ``Sequential4`` as a scikit-learn classifier.
 
+    What is not given follows the recipe of ``ctfast train`` (``ctfast.model.recipe``), by the number of images.
+
     Args:
-        image_size: Rows and columns that every image is resized to (area-averaged).
-        value_range: Values that become the network's 0 and 1; the default is the HU window in which contrast agent
-            shows. None: the least and the greatest value of the training images.
+        image_size: Rows and columns that every image is resized to (area-averaged); default: by the recipe.
+        value_range: Values that become the network's 0 and 1; the default, ``"auto"``, is the HU window in which the
+            classes of the training images differ (``choose_window``). None: the least and the greatest value of the
+            training images.
         image_shape: ``(H, W)`` of images that come flattened, one a row of ``X``; default: the most square shape with
             as many pixels.
         widths: Channels of each block of convolution and pooling.
         dense: Units of the hidden layer.
-        epochs: Passes over the training images.
+        members: Networks, an ensemble with more than one; each chooses its epoch by another part of the images.
+            Default: by the recipe.
+        epochs: Passes over the training images, at most; default: by the recipe.
         batch_size: Images in a step.
-        learning_rate: Of Adam, at its highest.
+        learning_rate: Of Adam, at its highest; default: by the recipe.
+        patience: Stop after so many epochs without a lower loss of the images that choose; 0 for never, which trains
+            a single network on all images. Default: by the recipe.
         augment: Random changes of the training images, in the words of ``ctfast train --augment``: ``none``, ``mild``,
-            or such as ``shift=0.06,rotation=10``; True is ``mild``, False ``none``.
+            or such as ``shift=0.06,rotation=10``; True is ``mild``, False ``none``. Default: by the recipe.
         random_state: Seed (or a NumPy generator of the old kind) of initialisation, order and augmentation.
 
     Attributes:
         classes_: Labels, sorted.
         n_features_in_: Pixels of an image.
-        history_: One dictionary per epoch, as ``ctfast.model.fit`` gives them.
-        n_iter_: Epochs that were run.
-
-    Defaults are those of ``ctfast train`` and ``ctfast.model.fit``.
+        history_: One dictionary per epoch (and network), as ``ctfast.model.fit`` gives them.
+        n_iter_: Epochs that were run, by the network that ran most.
+        window_: ``(low, high)``: the values that became 0 and 1.
 
     ``X`` holds gray images ``(N, H, W)`` or ``(N, H, W, 1)``, or flattened ``(N, H * W)``, in HU unless ``value_range``
     says otherwise.
@@ -72,15 +82,17 @@ class CTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
     def __init__(
         self,
         *,
-        image_size: tuple[int, int] = (256, 256),
-        value_range: tuple[float, float] | None = DEFAULT_WINDOW,
+        image_size: tuple[int, int] | None = None,
+        value_range: tuple[float, float] | str | None = "auto",
         image_shape: tuple[int, int] | None = None,
         widths: tuple[int, ...] = ModelConfig.widths,
         dense: int = ModelConfig.dense,
-        epochs: int = TrainConfig.epochs,
+        members: int | None = None,
+        epochs: int | None = None,
         batch_size: int = TrainConfig.batch_size,
-        learning_rate: float = TrainConfig.learning_rate,
-        augment: str | bool = "none",
+        learning_rate: float | None = None,
+        patience: int | None = None,
+        augment: str | bool | None = None,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.image_size = image_size
@@ -88,9 +100,11 @@ class CTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         self.image_shape = image_shape
         self.widths = widths
         self.dense = dense
+        self.members = members
         self.epochs = epochs
         self.batch_size = batch_size
         self.learning_rate = learning_rate
+        self.patience = patience
         self.augment = augment
         self.random_state = random_state
 
@@ -112,10 +126,14 @@ class CTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
             raise ValueError(f"only one class, {str(self.classes_[0])!r}: two or more classes are needed")
         images = self._as_images(data)
         seed = int(check_random_state(self.random_state).randint(1 << 31))
+        recipe = Recipe.for_set(len(images), side=None if self.image_size is None else self.image_size[0])
+        self.window_ = self._window(images, numbers)
+        size = (recipe.side, recipe.side) if self.image_size is None else (self.image_size[0], self.image_size[1])
+        preprocessing = Preprocessing.of_window(*self.window_, image_size=size, least_width=_LEAST_WIDTH)
         dataset = Dataset.from_arrays(
-            images, numbers, classes=[str(c) for c in self.classes_], preprocessing=self._preprocessing(images)
+            images, numbers, classes=[str(c) for c in self.classes_], preprocessing=preprocessing
         )
-        self._train(dataset, seed)
+        self._train(dataset, recipe, seed)
         self._fitted_shape = images.shape[1:]
         self.n_features_in_ = math.prod(data.shape[1:])
         return self
@@ -136,35 +154,48 @@ class CTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         probabilities = self.predict_proba(X)
         return self.classes_[probabilities.argmax(axis=1)]
 
-    def _augmentation(self) -> Augmentation:
-        if isinstance(self.augment, str):
-            return Augmentation.parse(self.augment)
+    def _augmentation(self) -> Augmentation | None:
+        if self.augment is None or isinstance(self.augment, str):
+            return None if self.augment is None else Augmentation.parse(self.augment)
         return Augmentation.mild() if self.augment else Augmentation()
 
-    def _train(self, dataset: Dataset, seed: int) -> None:
+    def _train(self, dataset: Dataset, recipe: Recipe, seed: int) -> None:
         model_config = ModelConfig(
-            image_size=(self.image_size[0], self.image_size[1]),
+            image_size=dataset.preprocessing.image_size,
             in_channels=1,
             widths=tuple(self.widths),
             dense=self.dense,
             classes=len(self.classes_),
         )
-        config = TrainConfig(
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
-            augmentation=self._augmentation(),
-            seed=seed,
-        )
-        result = fit(dataset, config=config, model_config=model_config)
+        given = {
+            "epochs": self.epochs,
+            "batch_size": self.batch_size,
+            "learning_rate": self.learning_rate,
+            "patience": self.patience,
+            "augmentation": self._augmentation(),
+            "seed": seed,
+        }
+        config = recipe.trained_as({name: value for name, value in given.items() if value is not None})
+        folds = [np.empty(0, np.intp)]
+        fewest = min(len(np.unique(dataset.groups[dataset.labels == k])) for k in range(len(dataset.classes)))
+        if config.patience and fewest > 1:
+            folds = inner_folds(dataset, self.members or recipe.members, _VALIDATION, seed)
+        elif config.patience:  # a class with a single image has none to choose by
+            config = replace(config, patience=0)
+        result = fit_members(dataset, folds, config=config, model_config=model_config)
         self.history_ = result.history
-        self.n_iter_ = len(result.history)
-        self._trained = TrainedModel.of(result.model, dataset.preprocessing, dataset.classes, config)
+        self.n_iter_ = max(len(member.history) for member in result.members or (result,))
+        self._trained = result.trained
 
-    def _preprocessing(self, images: NDArray[Any]) -> Preprocessing:
-        low, high = self.value_range if self.value_range is not None else (float(images.min()), float(images.max()))
-        size = (self.image_size[0], self.image_size[1])
-        return Preprocessing.of_window(low, high, image_size=size, least_width=_LEAST_WIDTH)
+    def _window(self, images: NDArray[Any], labels: NDArray[Any]) -> tuple[float, float]:
+        if self.value_range is None:
+            return float(images.min()), float(images.max())
+        if isinstance(self.value_range, str):
+            if self.value_range != "auto":
+                raise ArgumentError(f"value_range={self.value_range!r}: 'auto', (low, high) or None is allowed")
+            window = choose_window(hu_shares(images), labels)
+            return window.low, window.high
+        return float(self.value_range[0]), float(self.value_range[1])
 
     def _as_images(self, data: NDArray[Any]) -> NDArray[Any]:
         """``(N, H, W)`` in a dtype that the kernels take."""

@@ -1,7 +1,8 @@
 """The folder of a training run: what was trained, on what, how it went, and the weights.
 
 ``config.json`` (model, training, preprocessing, classes), ``environment.json``, ``data.json`` (which slices),
-``metrics.jsonl`` (a line per epoch), ``checkpoints/``, ``plots/``. ``load_run`` reads it back for prediction.
+``metrics.jsonl`` (a line per epoch), ``checkpoints/``, ``plots/``. An ensemble has no checkpoints of its own but a run
+folder for each network in ``members/``. ``load_run`` reads it back for prediction.
 """
 
 from __future__ import annotations
@@ -33,6 +34,13 @@ from ctfast.model.devices import Devices
 from ctfast.model.network.inputs import as_prepared_images
 from ctfast.model.network.sequential4 import Sequential4, empty_weights, model_from, weights_of
 
+MEMBERS: Final = "members"
+"""Folder of the run folders of an ensemble."""
+MOST_MEMBERS: Final = 100
+_FREE: Final = {
+    "devices", "path", "memory_limit", "steps_per_dispatch", "accumulate", "patience", "checkpoint_seconds", "epochs",
+}  # fmt: skip
+"""Settings of a training that may change when it is continued: the others would make it another training."""
 _PACKAGES: Final = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "numba")
 
 
@@ -47,6 +55,8 @@ class TrainedModel:
         classes: Names of its outputs.
         hash: 16 hex digits: the same for the same weights, preprocessing and classes.
         training: How it was trained, where that is known.
+        others: Further networks of the same shape: together with ``model`` they are an ensemble, whose probabilities
+            are the mean of its members'.
     """
 
     model: Sequential4
@@ -55,6 +65,12 @@ class TrainedModel:
     classes: tuple[str, ...]
     hash: str
     training: TrainConfig | None = None
+    others: tuple[Sequential4, ...] = ()
+
+    @property
+    def members(self) -> tuple[Sequential4, ...]:
+        """All networks; one, if it is no ensemble."""
+        return (self.model, *self.others)
 
     @classmethod
     def of(
@@ -63,20 +79,23 @@ class TrainedModel:
         preprocessing: Preprocessing,
         classes: Sequence[str],
         training: TrainConfig | None = None,
+        others: Sequence[Sequential4] = (),
     ) -> TrainedModel:
         """Put together, with its hash; also for a model of ``load_keras``.
 
         Raises:
             ArgumentError: If the parts do not fit each other.
         """
+        if odd := [m.config for m in others if m.config != model.config]:
+            raise ArgumentError(f"an ensemble of {model.config} and {odd[0]}: its networks must have one shape")
         if len(classes) != model.config.classes:
             raise ArgumentError(f"{len(classes)} class names for a model of {model.config.classes} classes")
         if preprocessing.image_size != model.config.image_size:
             raise ArgumentError(f"preprocessing to {preprocessing.image_size}, a model for {model.config.image_size}")
         if preprocessing.channels > model.config.in_channels:
             raise ArgumentError("RGB preprocessing needs a model with in_channels=3")
-        fingerprint = _hash(model, preprocessing, classes)
-        return cls(model, model.config, preprocessing, tuple(classes), fingerprint, training)
+        fingerprint = _hash((model, *others), preprocessing, classes)
+        return cls(model, model.config, preprocessing, tuple(classes), fingerprint, training, tuple(others))
 
     def predict_proba(self, images: NDArray[np.uint16], *, batch_size: int | None = None) -> NDArray[np.float32]:
         """Probabilities ``(N, classes)`` of images ``(N, H, W)`` or ``(N, H, W, 3)`` uint16, as ``Dataset.images``.
@@ -95,19 +114,19 @@ class TrainedModel:
         return Predictor(self, batch_size or batch_for(len(images))).all(images)
 
 
-def _hash(model: Sequential4, preprocessing: Preprocessing, classes: Sequence[str]) -> str:
-    settings = [model.config.to_dict(), preprocessing.hash, list(classes)]
+def _hash(models: Sequence[Sequential4], preprocessing: Preprocessing, classes: Sequence[str]) -> str:
+    settings = [models[0].config.to_dict(), preprocessing.hash, list(classes)]
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-    for array in jax.tree.leaves(weights_of(model)):
+    for array in jax.tree.leaves([weights_of(model) for model in models]):
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()[:16]
 
 
 def load_run(path: str | Path, which: str = "best") -> TrainedModel:
-    """The network of a training run, ready to predict.
+    """The network of a training run, or its ensemble of networks, ready to predict.
 
     Args:
-        path: The run folder.
+        path: The run folder; ``RUN/members/1`` is the first member of an ensemble alone.
         which: ``best`` (lowest validation loss) or ``last``.
 
     Raises:
@@ -127,8 +146,12 @@ def load_run(path: str | Path, which: str = "best") -> TrainedModel:
         training = TrainConfig.from_dict(data["training"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise FileFormatError(f"{run.config_file} is damaged ({error}): train again") from error
-    weights = run.checkpoints.read(which, "weights", empty_weights(config))
-    return TrainedModel.of(model_from(config, weights, training.path), preprocessing, classes, training)
+    folders = [run, *(RunFolder(path) for path in run.members(data))]
+    models = [
+        model_from(config, folder.checkpoints.read(which, "weights", empty_weights(config)), training.path)
+        for folder in (folders[1:] or folders)
+    ]
+    return TrainedModel.of(models[0], preprocessing, classes, training, models[1:])
 
 
 class RunFolder:
@@ -140,6 +163,13 @@ class RunFolder:
         self.metrics_file = path / "metrics.jsonl"
         self.data_file = path / "data.json"
         self.checkpoints = CheckpointStore(path / "checkpoints")
+
+    def members(self, config: Mapping[str, Any]) -> list[Path]:
+        """The run folders of an ensemble's networks, by its ``config.json``; none for a single network."""
+        number = config.get("members", 1)
+        if type(number) is not int or not 1 <= number <= MOST_MEMBERS:
+            raise FileFormatError(f"{self.config_file} is damaged (members {number!r}): train again")
+        return [] if number == 1 else [self.path / MEMBERS / str(k) for k in range(1, number + 1)]
 
     def read_config(self) -> dict[str, Any]:
         """What ``config.json`` holds.
@@ -173,16 +203,20 @@ class RunFolder:
             self._refuse_another_run(self.read_config(), data)
         else:
             self.path.mkdir(parents=True, exist_ok=True)
-            write_json(self.config_file, {"format": FORMAT, "ctfast": __version__, **data})
+            self.write_config(data)
         write_json(self.path / "environment.json", environment(devices))
         return self.checkpoints.exists()
 
+    def write_config(self, data: Mapping[str, Any]) -> None:
+        """Model, training, preprocessing and classes."""
+        write_json(self.config_file, {"format": FORMAT, "ctfast": __version__, **data})
+
     def _refuse_another_run(self, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
         fresh = json.loads(json.dumps(new))  # tuples become lists, as in the file
-        free = {"devices", "path", "memory_limit", "steps_per_dispatch", "accumulate", "patience", "checkpoint_seconds"}
         changed = [k for k in ("model", "preprocessing", "classes", "data") if old.get(k) != fresh.get(k)]
+        changed += ["members"] if old.get("members", 1) != fresh.get("members", 1) else []
         before, after = dict(old.get("training", {})), dict(fresh["training"])
-        changed += [f"training.{k}" for k in sorted(before | after) if k not in free and before.get(k) != after.get(k)]
+        changed += [f"training.{k}" for k in sorted(before | after) if k not in _FREE and before.get(k) != after.get(k)]
         if changed:
             raise UsageError(
                 f"{self.path} was trained otherwise: {', '.join(changed)} differ from its config.json; "

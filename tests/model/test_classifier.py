@@ -27,6 +27,8 @@ TABLE = CTClassifier(
     epochs=30,
     batch_size=16,
     learning_rate=0.03,
+    patience=0,
+    augment="none",
     random_state=0,
 )
 """Small, and on the range of its training values: what scikit-learn's checks give are no images in HU."""
@@ -51,6 +53,7 @@ def slices(number: int = 24, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 def small(**changed: Any) -> CTClassifier:
     words = {"image_size": (12, 14), "widths": (4,), "dense": 8, "epochs": 12, "learning_rate": 0.01, "batch_size": 8}
+    words |= {"members": 1, "patience": 0, "augment": "none", "value_range": (-200.0, 1000.0)}
     return CTClassifier(**{**words, "random_state": 0, **changed})
 
 
@@ -152,13 +155,29 @@ def test_defaults_are_those_of_the_command_line_and_of_fit() -> None:
     command: Any = typer.main.get_command(app)
     typed = {option.name: option.default for option in command.commands["train"].params}
     given = CTClassifier().get_params()
-    for name in ("epochs", "batch_size", "learning_rate", "dense", "augment"):
+    for name in ("epochs", "batch_size", "learning_rate", "patience", "members", "dense", "augment"):
         assert given[name] == typed[name], name
-    for name in ("epochs", "batch_size", "learning_rate"):
-        assert given[name] == getattr(TrainConfig(), name), name
+    assert given["epochs"] is given["learning_rate"] is given["image_size"] is typed["size"] is None, "by the recipe"
+    assert given["batch_size"] == TrainConfig().batch_size
     assert ",".join(map(str, given["widths"])) == typed["widths"]
-    assert given["image_size"] == (typed["size"],) * 2
-    assert Preprocessing.of_window(*given["value_range"]) == Preprocessing()
+    assert (given["value_range"], typed["window"]) == ("auto", None)
+
+
+def test_an_ensemble_on_the_window_that_tells_the_classes_apart() -> None:
+    images, labels = slices()
+    words = {"members": 2, "patience": 5, "value_range": "auto", "image_size": (12, 12), "epochs": 6}
+    classifier = small(**words).fit(images, labels)
+    low, high = classifier.window_
+    assert low <= 250 <= high, "the vessel lies in it"
+    assert high - low < 900, "narrower than the default"
+    assert len(classifier._trained.members) == 2
+    assert {row["member"] for row in classifier.history_} == {1, 2}
+    each = np.mean([m.probabilities(_unit(classifier, images)) for m in classifier._trained.members], axis=0)
+    np.testing.assert_allclose(classifier.predict_proba(images), each, atol=1e-6)
+
+
+def _unit(classifier: CTClassifier, images: np.ndarray) -> np.ndarray:
+    return classifier._trained.preprocessing(images).astype(np.float32) / 65535
 
 
 @pytest.mark.parametrize(

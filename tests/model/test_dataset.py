@@ -51,7 +51,7 @@ def test_values_with_a_documented_offset(tmp_path: Path) -> None:
 def test_shares_of_hu_are_counted_at_full_resolution(tmp_path: Path) -> None:
     found = load_dataset(two_classes(tmp_path), preprocessing=SMALL)
     assert found.hu_shares is not None
-    counts, _ = np.histogram(pixels(2), 120, (-200, 1000))
+    counts, _ = np.histogram(pixels(2), 200, (-1000, 1000))
     assert np.allclose(found.hu_shares[1], counts / 256, atol=1e-7)
     known = load_dataset(tmp_path, preprocessing=SMALL, units="stored")
     assert known.hu_shares is None

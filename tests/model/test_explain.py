@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,11 @@ import pytest
 from numpy.typing import NDArray
 
 from ctfast.errors import ArgumentError, UsageError
+from ctfast.files import Image as Picture
 from ctfast.model.commands.predict import predict_files
+from ctfast.model.data.reading import find_air
 from ctfast.model.network.explain import class_activation, enlarge
+from ctfast.model.prediction.faithfulness import deletion, highest
 from ctfast.model.prediction.overlay import blend, draw_overlay, save_overlay
 from ctfast.model.run_folder import TrainedModel
 from tests.model.serving_build import CLASSES, SIZE, tiny_run, weights_of, write_slices
@@ -195,3 +200,53 @@ def test_two_inputs_for_one_picture_are_refused(tmp_path: Path) -> None:
         predict_files(tiny_run(), folders[:1], tmp_path / "p.csv", explain_dir=tmp_path / "file")
     with pytest.raises(ArgumentError, match="method='x'"):
         predict_files(tiny_run(), folders[:1], tmp_path / "p.csv", explain_dir=tmp_path / "e", method="x")
+
+
+def test_the_deletion_test_hides_what_the_map_points_at() -> None:
+    """A network that only looks at the upper left corner: a map there passes, a map elsewhere does not."""
+    images = np.zeros((2, 20, 20), np.uint16)
+    images[:, :5, :8] = 65535
+    maps = np.zeros((2, 20, 20), np.float32)
+    maps[0, :5, :8], maps[1, 10:15, 5:13] = 1, 1
+
+    def probabilities(x: NDArray[np.uint16]) -> NDArray[np.float32]:
+        p = x[:, :5, :8].mean(axis=(1, 2)) / 65535
+        return np.stack([1 - p, p], axis=1).astype(np.float32)
+
+    right, wrong = deletion(images, maps, probabilities(images), probabilities)
+    assert (right.before, right.control) == (1, 1)
+    assert right.hidden < 0.1
+    assert right.explains
+    assert not wrong.explains
+    assert "Don't trust" in wrong.sentence()
+    assert "Don't" not in right.sentence()
+    assert highest(np.arange(100, dtype=np.float32).reshape(10, 10)).sum() == 10
+
+
+def test_pictures_have_a_scale_bar_and_say_where_a_map_is_in_air(tmp_path: Path) -> None:
+    hu = np.full((32, 30), -1000, np.int16)
+    hu[8:24, 8:22] = 60
+    image = Picture(hu, units="hu", spacing=(4.0, 4.0))
+    air = find_air(image, (16, 15))
+    assert air is not None
+    assert air.shape == (1, 16, 15)
+    assert air[0, 0, 0]
+    assert not air[0, 8, 8]
+    assert find_air(replace(image, units="stored"), (16, 15)) is None
+    prepared, heat, p = np.zeros(SIZE, np.uint16), np.zeros(SIZE, np.float32), np.array([0.2, 0.8], np.float32)
+    words = {"title": "a", "subtitle": "b"}
+    plain = np.asarray(draw_overlay(prepared, heat, p, CLASSES, **words))
+    scaled = np.asarray(draw_overlay(prepared, heat, p, CLASSES, **words, pixel_mm=(4.0, 4.0)))
+    assert scaled.shape[0] < plain.shape[0], "without a scale a line says so"
+    # 32 x 30 pixels of 4 mm, enlarged 8 times: the longest bar up to a third of 12 cm is 2 cm, 40 pixels.
+    left = scaled[48 : 48 + 256, 12 : 12 + 240]
+    rows = [[sum(run) for white, run in groupby((row == 255).all(axis=1).tolist()) if white] for row in left]
+    assert max(max(row, default=0) for row in rows) == 41
+
+
+def test_predict_says_how_far_the_maps_can_be_trusted(run: TrainedModel, tmp_path: Path) -> None:
+    files = write_slices(tmp_path / "in", ["a.tif", "b.tif"])
+    report = predict_files(run, files, tmp_path / "p.csv", explain_dir=tmp_path / "e")
+    assert report.doubtful_maps + report.maps_in_air >= 0
+    told = any("deletion test" in note for note in report.notes)
+    assert told == bool(report.doubtful_maps or report.maps_in_air)

@@ -26,7 +26,7 @@ from ctfast.model.data.preprocessing import Preprocessing
 from ctfast.tools.synth import write_set
 
 ROOT = Path(ctfast.__file__).parents[1]
-SMALL = ("--size", "24", "--widths", "4,8", "--dense", "8", "--no-plots")
+SMALL = ("--size", "24", "--widths", "4,8", "--dense", "8", "--no-plots", "--members", "1", "--test", "0")
 
 
 def typed(*words: str | Path) -> tuple[int, str]:
@@ -86,10 +86,11 @@ def test_the_command_line_is_the_function(run: Path, data: Path, tmp_path: Path)
     report = train_run(
         data,
         tmp_path / "run",
-        TrainOptions(widths=(4, 8), plots=False),
+        TrainOptions(widths=(4, 8), plots=False, size=24),
         dense=8,
-        preprocessing=Preprocessing(image_size=(24, 24)),
-        config=TrainConfig(epochs=3, seed=1, learning_rate=0.003),
+        members=1,
+        test=0,
+        config={"epochs": 3, "seed": 1, "learning_rate": 0.003},
     )
     assert report.result.trained.hash == load_run(run).hash
     assert (tmp_path / "run" / "validation.json").read_bytes() == (run / "validation.json").read_bytes()
@@ -118,6 +119,7 @@ def test_train_leaves_a_whole_run(run: Path, data: Path) -> None:
     assert json.loads((run / "validation.json").read_text())["count"] == len(record["validation"])
     again, said = typed("train", data, "--out", run, "--epochs", "3", "--seed", "1", "--learning-rate", "0.003", *SMALL)
     assert again == 0, said
+    assert "note: the run had ended" not in said
     refused, said = typed("train", data, "--out", run, "--epochs", "3", "--seed", "2", *SMALL)
     assert refused == 2
     assert "training.seed" in said

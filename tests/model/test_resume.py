@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +137,7 @@ def test_a_folder_that_is_taken(run: Path, tmp_path: Path) -> None:
     ("changes", "dataset", "told"),
     [
         ({"learning_rate": 1e-5}, easy_set(), "training.learning_rate"),
-        ({"epochs": 9}, easy_set(), "training.epochs"),
+        ({"epochs": 3}, easy_set(), "has 6 epochs, epochs=3 were asked for"),
         ({}, easy_set(seed=3), "data"),
     ],
 )
@@ -145,6 +146,32 @@ def test_another_run_is_not_gone_on_with(run: Path, changes: dict, dataset: Any,
     config = type(config).from_dict({**config.to_dict(), **changes})
     with pytest.raises(UsageError, match=told):
         fit(dataset, config=config, model_config=TINY, validation=range(6), run_dir=run, resume=True)
+
+
+def test_a_finished_run_goes_on_with_more_epochs(run: Path, finished: Any) -> None:
+    more = replace(CONFIG, epochs=8)
+    words: Any = {"model_config": TINY, "validation": range(6), "run_dir": run, "resume": True}
+    found = fit(easy_set(), config=more, **words)
+    assert numbers(found.history[:6]) == numbers(finished.history), "what was trained stays"
+    assert [row["epoch"] for row in found.history] == list(range(1, 9))
+    assert "goes on to 8" in " ".join(found.notes)
+    assert found.history[6]["learning_rate"] > finished.history[5]["learning_rate"]
+    assert found.trained.hash == load_run(run).hash
+    assert json.loads((run / "config.json").read_text())["training"]["epochs"] == 8
+    again = fit(easy_set(), config=more, **words)
+    assert again.trained.hash == found.trained.hash
+    assert not again.notes, "nothing is left to do"
+
+
+def test_a_run_that_stopped_early_goes_on_with_more_patience(tmp_path: Path) -> None:
+    config = quick(epochs=9, learning_rate=0.05, patience=1, schedule="constant", clip=0)
+    words: Any = {"model_config": TINY, "validation": range(6), "run_dir": tmp_path / "run", "resume": True}
+    first = fit(easy_set(), config=config, **words)
+    assert "no lower validation loss" in first.stopped, "else this test shows nothing"
+    same = fit(easy_set(), config=replace(config, epochs=12), **words)
+    assert len(same.history) == len(first.history), "more epochs don't help a run that has no patience left"
+    more = fit(easy_set(), config=replace(config, patience=0), **words)
+    assert len(more.history) == 9
 
 
 def largest(folder: Path) -> Path:

@@ -153,7 +153,9 @@ def _cross_validated(
     on_fold: OnFold | None,
 ) -> _Results:
     assert options.folds is not None
-    learner = NetworkLearner(_train_config(run), trained.config, name="the run's recipe")
+    config, facts = _recipe_of(run)
+    members, chooses = len(trained.members), facts.get("chooses_window") is True
+    learner = NetworkLearner(config, trained.config, members, chooses, name="the run's recipe")
     result = cross_validate(dataset, learner, folds=options.folds, seeds=options.seeds, on_fold=on_fold)
     report = EvaluationReport(result.evaluation(), result, describe(dataset), list(dataset.warnings), folder)
     return report, dataset.take(dataset.labelled), result.outcomes[0].probabilities.mean(axis=0)
@@ -185,7 +187,7 @@ def _numbered_folder(run: str | Path | None, options: EvaluateOptions) -> Path:
     return folder
 
 
-def _train_config(run: object) -> TrainConfig:
+def _recipe_of(run: object) -> tuple[TrainConfig, dict[str, Any]]:
     from ctfast.model.config import TrainConfig
     from ctfast.model.run_folder import RunFolder
 
@@ -193,8 +195,9 @@ def _train_config(run: object) -> TrainConfig:
         raise UsageError("folds= trains with the settings of a run anew: give the run as a folder, not only its model")
     folder = RunFolder(Path(run))
     try:
-        return TrainConfig.from_dict(folder.read_config()["training"])
-    except (KeyError, TypeError, ArgumentError) as error:
+        data = folder.read_config()
+        return TrainConfig.from_dict(data["training"]), dict(data.get("recipe") or {})
+    except (KeyError, TypeError, ValueError, ArgumentError) as error:
         raise FileFormatError(f"{folder.config_file} is damaged ({error}): train again") from error
 
 

@@ -42,6 +42,11 @@ def export_run(
 
     trained: TrainedModel = load_run(run) if isinstance(run, (str, Path)) else run
     if chosen == "keras":
+        if trained.others:
+            raise UsageError(
+                f"the run is an ensemble of {len(trained.members)} networks, a Keras file holds one: export one of "
+                "them (RUN/members/1), or as .onnx or .zip, which hold all"
+            )
         return save_keras(trained.model, path)
     if chosen == "onnx":
         from ctfast.model.exchange.onnx_export import export_onnx

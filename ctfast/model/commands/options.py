@@ -7,16 +7,17 @@ documentation and its check, and an option of the command line with the name of 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ctfast.batch.choices import POOLS, Pool, UnitsChoice, check_choice
 from ctfast.batch.choices import Dataset as DatasetName
 from ctfast.errors import ArgumentError, UsageError
 from ctfast.files.values import Values
 from ctfast.model.config import EXPLAIN_METHODS, ModelConfig, TrainConfig
+from ctfast.model.recipe import RECIPES
 from ctfast.model.settings import check_number, check_whole
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from ctfast.model.data.dataset import Dataset
     from ctfast.model.data.labels import Paths
     from ctfast.model.data.preprocessing import Preprocessing
+    from ctfast.pipeline import Pipeline
 
 
 @dataclass(frozen=True)
@@ -89,23 +91,41 @@ class DataOptions:
 
 @dataclass(frozen=True)
 class TrainOptions(DataOptions):
-    """How ``train_run`` reads, splits and trains.
+    """How ``train_run`` reads, splits and trains. What is None follows the recipe: ``ctfast.model.recipe``.
 
     Attributes:
-        config: How to train.
-        preprocessing: From HU to the network's input; default: HU -200..1000 at 256 x 256.
+        recipe: ``"auto"``: by the set's size; ``"seed"``: the plain training of the seed report.
+        config: How to train; a mapping changes only what it names, ``{"epochs": 10}``.
+        preprocessing: From HU to the network's input, all of it; instead of ``pipeline`` and ``size``.
+        pipeline: From HU to 16-bit values; default: a HU window that is chosen from the slices trained on.
+        size: Rows and columns of the network's input.
         widths: Channels of each block of the network.
         dense: Units of its hidden layer.
-        validation: Share of the slices that is held out; all slices of a patient stay on one side. 0: train on all.
-        resume: Continue the run in the folder, if there is one.
+        members: Networks: with more than one, an ensemble, in which each chooses its epoch by another part of the
+            slices; fewer where a class has fewer patients.
+        test: Share of the slices that takes no part in training or choosing and is judged at the end; all slices of a
+            patient stay on one side. 0: none.
+        validation: Share of the other slices that chooses the epoch of a single network (and makes it a single one
+            where ``members`` is not given). 0: train on all, the last epoch counts.
+        init_from: Weights to start from: a run folder, or a Keras file. Layers of another shape are drawn anew; the
+            preprocessing is that run's, unless it is given.
+        tensorboard: Write TensorBoard's event files (needs tensorboardX).
+        resume: Continue the run in the folder, if there is one; also a finished one, if there are more epochs now.
         plots: Draw the curves of the training and of the evaluation.
     """
 
-    config: TrainConfig = field(default_factory=TrainConfig)
+    recipe: str = RECIPES[0]
+    config: TrainConfig | Mapping[str, Any] | None = None
     preprocessing: Preprocessing | None = None
+    pipeline: Pipeline | None = None
+    size: int | None = None
     widths: tuple[int, ...] = ModelConfig.widths
     dense: int = ModelConfig.dense
-    validation: float = 0.2
+    members: int | None = None
+    test: float | None = None
+    validation: float | None = None
+    init_from: str | Path | None = None
+    tensorboard: bool = False
     resume: bool = True
     plots: bool = True
 
@@ -117,13 +137,32 @@ class TrainOptions(DataOptions):
             UsageError: Early stopping without held-out slices.
         """
         super().__post_init__()
-        check_number("validation", self.validation, 0, 1)
-        if self.validation == 1:
-            raise ArgumentError("validation=1: a share below 1 is allowed, or no slice is left to train on")
-        if self.config.patience and not self.validation:
+        check_choice("recipe", self.recipe, RECIPES, ArgumentError)
+        for name in ("validation", "test"):
+            share = getattr(self, name)
+            if share is not None:
+                check_number(name, share, 0, 1)
+            if share == 1:
+                raise ArgumentError(f"{name}=1: a share below 1 is allowed, or no slice is left to train on")
+        if self.size is not None:
+            check_whole("size", self.size, 4, 4096)
+        if self.members is not None:
+            check_whole("members", self.members, 1, 100)
+        if self.preprocessing is not None and (self.pipeline is not None or self.size is not None):
+            raise UsageError("preprocessing= is all of it: leave pipeline= and size= out")
+        patience = self.given_config().get("patience", 0)
+        if patience and self.validation == 0:
+            raise UsageError(f"patience={patience} stops by held-out slices: give validation= above 0, or patience=0")
+        if self.validation == 0 and (self.members or 1) > 1:
             raise UsageError(
-                f"patience={self.config.patience} stops by held-out slices: give validation= above 0, or patience=0"
+                f"members={self.members} choose their epochs by slices: leave validation= out, or members=1"
             )
+
+    def given_config(self) -> dict[str, Any]:
+        """What ``config`` says itself."""
+        if isinstance(self.config, TrainConfig):
+            return self.config.to_dict()
+        return dict(self.config or {})
 
 
 @dataclass(frozen=True)

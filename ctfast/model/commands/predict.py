@@ -133,7 +133,11 @@ def execute(plan: PredictionPlan, *, progress: Progress = no_progress) -> Predic
     )
     workers = options.workers or get_num_threads()
     reading = Reading(
-        trained.preprocessing, options.values, Limits(max_bytes=bytes_per_file(workers)), options.modality
+        trained.preprocessing,
+        options.values,
+        Limits(max_bytes=bytes_per_file(workers)),
+        options.modality,
+        explained is not None,
     )
     processes = use_processes(len(plan.todo), workers, options.pool)
     reads = read_all((task.path for task in plan.todo), reading, workers, processes=processes)
@@ -141,6 +145,12 @@ def execute(plan: PredictionPlan, *, progress: Progress = no_progress) -> Predic
         PredictionStream(predictor, append, report, progress, options.values, plan.started).run(plan.todo, reads)
     plan.table.sort([safe_cell(task.path) for task in plan.tasks])
     report.notes += predictor.notes
+    if report.doubtful_maps or report.maps_in_air:
+        report.notes.append(
+            f"of the explained images, {report.doubtful_maps} fail the deletion test (hiding what the map points at "
+            f"changes less than hiding something else) and {report.maps_in_air} have their map's peak in air: their "
+            "pictures say so"
+        )
     if mixed := mixed_orientation(report.seen_from):
         report.notes.append(mixed)
     report.seconds = time.perf_counter() - plan.started

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Final
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ctfast.model.commands.train import TrainReport
     from ctfast.model.data.dataset import Dataset
     from ctfast.model.prediction.batching import PredictionReport
+    from ctfast.model.training.fit import FitResult
     from ctfast.model.training.progress import TrainingProgress
 
 _MOST_FAILURES: Final = 10
@@ -94,16 +95,16 @@ class TrainingDisplay:
         if self._bar is not None:
             self._bar.update(
                 self._bar.task_ids[0],
-                description=f"epoch {event.epoch}/{event.epochs}",
-                total=event.epochs * event.steps,
-                completed=(event.epoch - 1) * event.steps + event.step,
+                description=f"{_member(event)}epoch {event.epoch}/{event.epochs}",
+                total=event.members * event.epochs * event.steps,
+                completed=((event.member - 1) * event.epochs + event.epoch - 1) * event.steps + event.step,
                 metrics=_metrics(event),
             )
         elif event.row is not None or event.note is not None:
             self._last = time.perf_counter()
         elif time.perf_counter() - self._last >= _PLAIN_EVERY_SECONDS:
             self._last = time.perf_counter()
-            step = f"epoch {event.epoch}/{event.epochs}, step {event.step}/{event.steps}"
+            step = f"{_member(event)}epoch {event.epoch}/{event.epochs}, step {event.step}/{event.steps}"
             print_line(f"{step}: {_metrics(event)}", self._console)
 
 
@@ -112,9 +113,13 @@ def _epoch_line(event: TrainingProgress, row: dict[str, float]) -> str:
     if "validation_loss" in row:
         validation = f", validation {row['validation_loss']:.4f} ({row['validation_accuracy']:.3f} right)"
     return (
-        f"epoch {event.epoch}/{event.epochs}: loss {row['loss']:.4f} ({row['accuracy']:.3f} right){validation}, "
-        f"{row['images_per_second']:.1f} images/s"
+        f"{_member(event)}epoch {event.epoch}/{event.epochs}: loss {row['loss']:.4f} ({row['accuracy']:.3f} right)"
+        f"{validation}, {row['images_per_second']:.1f} images/s"
     )
+
+
+def _member(event: TrainingProgress) -> str:
+    return f"network {event.member}/{event.members}, " if event.members > 1 else ""
 
 
 def _metrics(event: TrainingProgress) -> str:
@@ -143,14 +148,21 @@ def print_training(report: TrainReport, console: Console) -> None:
     """The closing lines of ``ctfast train``."""
     result = report.result
     if report.evaluation is not None:
-        console.print(report.evaluation.as_table("held-out slices (which also chose the best epoch)"))
+        chose = "slices that chose the epochs (so a little too good)"
+        console.print(report.evaluation.as_table(chose if report.chose else "test slices, which chose nothing"))
     for note in [*result.notes, *report.warnings[len(report.data["warnings"]) :]]:  # the others were printed before
         print_line(f"note: {note}", console)
-    epochs = f"{len(result.history)} epochs, best {result.best_epoch}"
-    print_line(f"{epochs}; {result.stopped}; model {result.trained.hash}", console)
+    members = result.members or (result,)
+    done, best = (", ".join(map(str, numbers)) for numbers in _epochs(members))
+    networks = f"{len(members)} networks, " if result.members else ""
+    print_line(f"{networks}{done} epochs, best {best}; {result.stopped}; model {result.trained.hash}", console)
     print_line(f"written: {result.run_dir}", console)
     if report.evaluation is None:  # else its table has said so
         print_line(NOT_A_DEVICE, console)
+
+
+def _epochs(members: Sequence[FitResult]) -> tuple[list[int], list[int]]:
+    return [len(m.history) for m in members], [m.best_epoch for m in members]
 
 
 def print_evaluation(report: EvaluationReport, console: Console) -> None:

@@ -7,10 +7,11 @@ one file and slices with equal pixels share a group, so that a split by group ne
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -50,10 +51,11 @@ class Dataset:
         preprocessing: What made ``images``.
         warnings: What a user must know before trusting results, in sentences.
         hashes: Equal for equal pixels, by slice; empty for arrays.
-        hu_shares: ``(N, 120)`` float32: share of all pixels in each 10 HU from -200 to 1000, at full resolution, for
-            the baseline; None where values are not HU.
+        hu_shares: ``(N, 200)`` float32: share of all pixels in each 10 HU from -1000 to 1000, at full resolution, for
+            the choice of a window and the baselines; None where values are not HU.
         unread: Files that could not be read, and why.
         left_out: Paths in the input folders that are no images or not asked for, and why.
+        source: Makes the same slices by another preprocessing; see ``prepared_by``.
     """
 
     images: NDArray[np.uint16]
@@ -67,6 +69,7 @@ class Dataset:
     hu_shares: NDArray[np.float32] | None = None
     unread: tuple[Unread, ...] = field(default=())
     left_out: tuple[Unread, ...] = field(default=())
+    source: Callable[[Preprocessing], Dataset] | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -127,6 +130,7 @@ class Dataset:
             preprocessing,
             tuple(warnings),
             tuple(d.hashes[0] for d in decoded),
+            source=_Again(partial(cls.from_arrays, images, labels, groups=groups, classes=classes)),
         )
 
     def take(self, indices: ArrayLike) -> Dataset:
@@ -141,7 +145,23 @@ class Dataset:
             files=tuple(self.files[k] for k in numbers),
             hashes=tuple(self.hashes[k] for k in numbers) if self.hashes else (),
             hu_shares=None if self.hu_shares is None else self.hu_shares[chosen],
+            source=partial(_taken_again, self, chosen),
         )
+
+    def prepared_by(self, preprocessing: Preprocessing) -> Dataset:
+        """The same slices, labels and groups through another preprocessing; files are read once more.
+
+        Raises:
+            UsageError: If the slices' source is not known, or no longer holds the same slices.
+        """
+        if preprocessing == self.preprocessing:
+            return self
+        if self.source is None:
+            raise UsageError("this Dataset does not know its source: make it by load_dataset or Dataset.from_arrays")
+        again = self.source(preprocessing)
+        if again.files != self.files:
+            raise UsageError("the files have changed while they were read: train again")
+        return replace(again, labels=self.labels, groups=self.groups, warnings=self.warnings)
 
 
 def load_dataset(
@@ -203,7 +223,39 @@ def load_dataset(
         reading = Reading(preprocessing, values, Limits(max_bytes=bytes_per_file(workers)), modality)
         kept = store.fill(decode_all(samples.items, reading, workers, pool), progress)
     images, decoded = kept
-    return _assemble(samples, preprocessing, images, decoded, fixed_classes=classes is not None)
+    found = _assemble(samples, preprocessing, images, decoded, fixed_classes=classes is not None)
+    words: dict[str, Any] = {
+        "labels": labels,
+        "column": column,
+        "groups": groups,
+        "units": units,
+        "workers": workers,
+        "pool": pool,
+    }
+    words |= {"classes": found.classes, "modality": modality, "cache": cache, "memory": memory}
+    return replace(found, source=_Again(partial(load_dataset, path, **words)))
+
+
+class _Again:
+    """The same slices by another preprocessing; the last two are kept, because folds ask for the same ones in turns."""
+
+    def __init__(self, make: Callable[..., Dataset]) -> None:
+        self._make = make
+        self._kept: dict[str, Dataset] = {}
+
+    def __call__(self, preprocessing: Preprocessing) -> Dataset:
+        key = preprocessing.hash
+        made = self._kept.pop(key, None)
+        if made is None:
+            made = self._make(preprocessing=preprocessing)
+            for old in list(self._kept)[:-1]:
+                del self._kept[old]
+        self._kept[key] = made
+        return made
+
+
+def _taken_again(whole: Dataset, chosen: NDArray[Any], preprocessing: Preprocessing) -> Dataset:
+    return whole.prepared_by(preprocessing).take(chosen)
 
 
 def _assemble(

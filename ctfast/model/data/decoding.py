@@ -22,8 +22,8 @@ from ctfast.model.data.labels import Sample
 from ctfast.model.data.reading import Reading, no_frames
 from ctfast.pipeline import Pipeline, Step
 
-HU_RANGE: Final = (-200, 1000)
-HU_BINS: Final = 120
+HU_RANGE: Final = (-1000, 1000)
+HU_BINS: Final = 200
 """Of 10 HU each."""
 _HISTOGRAM: Final = Pipeline([Step("histogram", bins=HU_BINS, value_range=HU_RANGE)])
 
@@ -125,7 +125,7 @@ def _identity_of(path: Path, limits: Limits) -> dict[str, str]:
 
 
 def hu_shares(pixels: NDArray[Any], padding: tuple[float, float] | None = None) -> NDArray[np.float32]:
-    """Share of all pixels in each 10 HU from -200 to 1000: ``(frames, 120)`` for ``(H, W)`` or ``(frames, H, W)``."""
+    """Share of all pixels in each 10 HU from -1000 to 1000: ``(frames, 200)`` for ``(H, W)`` or ``(frames, H, W)``."""
     with known_axes():
         histogram = _HISTOGRAM.run(pixels, padding=padding).histogram
     assert histogram is not None

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +17,13 @@ from ctfast.batch.workers import DIED, bounded_map
 from ctfast.files import Image, Limits
 from ctfast.files.asked import LeftOutError, in_plane
 from ctfast.files.values import Values
+from ctfast.model.data._area import area_resize
 from ctfast.model.data.preprocessing import Preprocessing
 
+AIR_HU: Final = -900.0
+"""Lung that holds much air is at -700 to -900 HU, air at -1000."""
+_LOWEST_HU: Final = -1024.0
+_HIGHEST_HU: Final = 3071.0
 _UNKNOWN_STAMP = Stamp(0, 0.0)
 """Of a file that is not there."""
 
@@ -31,6 +37,8 @@ class Reading:
     limits: Limits = field(default_factory=Limits)
     modality: str = "CT"
     """Which DICOM images are asked for; see ``check_modality``."""
+    with_air: bool = False
+    """Whether to find the air in each image, for explanations."""
 
     def read(self, path: str | Path) -> tuple[NDArray[np.uint16], Image]:
         """``Preprocessing.read``, as this says.
@@ -55,6 +63,8 @@ class Read:
         several: Whether it holds a stack.
         stamp: Of the file as it was read.
         in_plane: Letters that its columns and rows run to in the patient; see ``ctfast.files.asked.in_plane``.
+        pixel_mm: Height and width of a pixel of ``frames``, None where the file does not tell.
+        air: ``(frames, H, W)``: where there is nothing but air; None where that was not asked for, or is not known.
     """
 
     frames: NDArray[np.uint16]
@@ -65,6 +75,8 @@ class Read:
     several: bool = False
     stamp: Stamp = _UNKNOWN_STAMP
     in_plane: str = ""
+    pixel_mm: tuple[float, float] | None = None
+    air: NDArray[np.bool_] | None = None
 
 
 def read_all(paths: Iterable[str], reading: Reading, workers: int, *, processes: bool) -> Iterator[Read]:
@@ -92,7 +104,25 @@ def read_one(path: str, reading: Reading) -> Read:
         several=image.pixels.ndim == 3,
         stamp=stamp,
         in_plane=in_plane(image.meta.get("orientation"), image.meta.get("turned")),
+        pixel_mm=_pixel_mm(image, reading.preprocessing.image_size),
+        air=find_air(image, reading.preprocessing.image_size) if reading.with_air else None,
     )
+
+
+def _pixel_mm(image: Image, size: tuple[int, int]) -> tuple[float, float] | None:
+    if image.spacing is None:
+        return None
+    rows, columns = image.pixels.shape[-2:]
+    return image.spacing[0] * rows / size[0], image.spacing[1] * columns / size[1]
+
+
+def find_air(image: Image, size: tuple[int, int]) -> NDArray[np.bool_] | None:
+    """Where an image of HU, resized to ``size``, is below -900 HU: air, but not lung; None for other units."""
+    if image.units != "hu":
+        return None
+    hu = np.clip(np.nan_to_num(image.pixels.astype(np.float32), nan=_LOWEST_HU), _LOWEST_HU, _HIGHEST_HU)
+    resized = area_resize((hu - _LOWEST_HU).astype(np.uint16), size) < AIR_HU - _LOWEST_HU
+    return resized if resized.ndim == 3 else resized[np.newaxis]
 
 
 def no_frames(reading: Reading) -> NDArray[np.uint16]:

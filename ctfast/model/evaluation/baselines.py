@@ -19,6 +19,10 @@ from ctfast.model.data.decoding import HU_BINS, HU_RANGE
 from ctfast.model.data.preprocessing import HIGHEST
 
 CONTRAST_BAND: Final = (130, 400)
+_RANGE: Final = (-200, 1000)
+"""HU that the baselines look at: from below fat to dense bone."""
+_BIN_HU: Final = (HU_RANGE[1] - HU_RANGE[0]) // HU_BINS
+_BINS: Final = (_RANGE[1] - _RANGE[0]) // _BIN_HU
 _PENALTY: Final = 1.0
 _COARSE: Final = 5
 """Bins of 10 HU that are added up: 24 features of 50 HU for some tens of slices."""
@@ -61,8 +65,7 @@ class HistogramBaseline:
 
 def band_share(dataset: Dataset) -> NDArray[np.float64]:
     """``(N, 1)``: share of pixels from 130 to below 400 HU."""
-    width = (HU_RANGE[1] - HU_RANGE[0]) // HU_BINS
-    first, last = ((edge - HU_RANGE[0]) // width for edge in CONTRAST_BAND)
+    first, last = ((edge - _RANGE[0]) // _BIN_HU for edge in CONTRAST_BAND)
     return _shares(dataset)[:, first:last].sum(axis=1, keepdims=True)
 
 
@@ -75,9 +78,10 @@ def coarse_histogram(dataset: Dataset) -> NDArray[np.float64]:
 def _shares(dataset: Dataset) -> NDArray[np.float64]:
     """Shares by HU; where HU are not known, of the network's input in as many bins."""
     if dataset.hu_shares is not None:
-        return dataset.hu_shares.astype(np.float64)
+        first = (_RANGE[0] - HU_RANGE[0]) // _BIN_HU
+        return dataset.hu_shares[:, first : first + _BINS].astype(np.float64)
     flat = dataset.images.reshape(len(dataset), -1)
-    counts = [np.bincount(image.astype(np.int64) * HU_BINS // (HIGHEST + 1), minlength=HU_BINS) for image in flat]
+    counts = [np.bincount(image.astype(np.int64) * _BINS // (HIGHEST + 1), minlength=_BINS) for image in flat]
     return np.array(counts, np.float64) / flat.shape[1]
 
 

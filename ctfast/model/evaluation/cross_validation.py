@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from ctfast.batch.notice import NOT_A_DEVICE
 from ctfast.errors import ArgumentError
 from ctfast.model.data.dataset import Dataset
+from ctfast.model.data.preprocessing import window_pipeline
 from ctfast.model.data.split import group_folds, split_by_group
+from ctfast.model.data.window_choice import choose_window
 from ctfast.model.evaluation import metrics
 from ctfast.model.evaluation.baselines import BandBaseline, HistogramBaseline, Learner, Predict
 from ctfast.model.evaluation.metrics import Interval
@@ -39,17 +41,22 @@ class NetworkLearner:
     """``fit`` with a recipe.
 
     With early stopping (``config.patience``) a fifth of the training patients is held out of each fold to stop by; the
-    test fold never takes part in that choice. Without, all training slices are trained on for all epochs.
+    test fold never takes part in that choice. Without, all training slices are trained on for all epochs. An ensemble
+    and the window come from the training folds alone as well.
 
     Attributes:
         config: How to train; its seed is replaced by that of the cross-validation.
         model_config: Which network.
-        fit: Trains; default: ``ctfast.model.fit``.
+        members: Networks of an ensemble, each with another part of the training folds to choose its epoch by.
+        chooses_window: Choose the HU window from the training folds, see ``choose_window``.
+        fit: Trains a single network; default: ``ctfast.model.fit``.
         name: As tables call it.
     """
 
     config: TrainConfig
     model_config: ModelConfig
+    members: int = 1
+    chooses_window: bool = False
     fit: Callable[..., Any] | None = None
     name: str = "network"
 
@@ -57,11 +64,20 @@ class NetworkLearner:
         """See ``Learner``."""
         fit = self.fit or _fit
         config = replace(self.config, seed=seed)
-        inner = split_by_group(training, _INNER_FRACTION, seed)[1] if config.patience else None
-        result = fit(training, config=config, model_config=self.model_config, validation=inner)
+        if self.chooses_window:
+            window = choose_window(training.hu_shares, training.labels)
+            pipeline = window_pipeline(window.low, window.high)
+            training = training.prepared_by(replace(training.preprocessing, pipeline=pipeline))
+        preprocessing = training.preprocessing
+        if self.members > 1:
+            result = _fit_members(training, self.members, seed, config=config, model_config=self.model_config)
+        else:
+            inner = split_by_group(training, _INNER_FRACTION, seed)[1] if config.patience else None
+            result = fit(training, config=config, model_config=self.model_config, validation=inner)
 
         def predict(dataset: Dataset) -> NDArray[np.float64]:
-            return result.trained.predict_proba(dataset.images).astype(np.float64)
+            same = dataset.prepared_by(preprocessing)
+            return result.trained.predict_proba(same.images).astype(np.float64)
 
         return predict
 
@@ -70,6 +86,12 @@ def _fit(training: Dataset, **options: Any) -> FitResult:
     from ctfast.model.training.fit import fit  # imports JAX, which the baselines don't need
 
     return fit(training, **options)
+
+
+def _fit_members(training: Dataset, members: int, seed: int, **options: Any) -> FitResult:
+    from ctfast.model.training.members import fit_members, inner_folds
+
+    return fit_members(training, inner_folds(training, members, _INNER_FRACTION, seed), **options)
 
 
 @dataclass(frozen=True, eq=False)

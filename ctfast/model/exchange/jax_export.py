@@ -109,7 +109,7 @@ def export_jax(run: TrainedModel, path: str | Path, *, platforms: Sequence[str] 
 
 def exported_program(run: TrainedModel, *, platforms: Sequence[str] = PLATFORMS) -> jax.export.Exported:
     """The program with the weights in it: float32 images, 0 to 1, of any number to probabilities."""
-    graph, state = nnx.split(run.model.with_path("xla"))
+    parts = [nnx.split(member.with_path("xla")) for member in run.members]
 
     rows, columns = run.config.seen_size
 
@@ -117,7 +117,8 @@ def exported_program(run: TrainedModel, *, platforms: Sequence[str] = PLATFORMS)
         # XLA's maxima on a CPU may make any number of NaN, so none comes near them.
         broken = jnp.isnan(images[:, :rows, :columns]).reshape(images.shape[0], -1).any(axis=1)
         clean = jnp.where(jnp.isnan(images), 0.0, images)
-        return jnp.where(broken[:, None], jnp.nan, jax.nn.softmax(nnx.merge(graph, state)(clean)))
+        each = [jax.nn.softmax(nnx.merge(graph, state)(clean)) for graph, state in parts]
+        return jnp.where(broken[:, None], jnp.nan, sum(each[1:], each[0]) / len(each))
 
     size = run.preprocessing.image_size
     channels = (3,) if run.preprocessing.channels == 3 else ()

@@ -53,23 +53,18 @@ def onnx_model(run: TrainedModel) -> Any:
     size, channels = run.preprocessing.image_size, run.preprocessing.channels
     value = graph.channels_first("images", channels)
     broken = graph.sum_of_seen(value, run.config)
-    model = run.model
-    blocks, dense = model.block_names, model.layer_names[len(model.block_names) :]
-    for k, (kernel, bias) in enumerate(map(partial(_weights, model), blocks), 1):
-        kernel = kernel.sum(axis=2, keepdims=True) if k == 1 and channels == 1 else kernel
-        value = graph.block(value, kernel, bias, f"conv{k}")
-    value = graph.add("Flatten", [value], "flatten", axis=1)
-    for k, (kernel, bias) in enumerate(map(partial(_weights, model), dense), 1):
-        if k == 1:
-            kernel = _channels_first(kernel, *run.config.block_sizes[-1])
-        name = "output" if k == len(dense) else f"dense{k}"
-        value = graph.add(
-            "Gemm", [value, graph.constant(f"{name}_kernel", kernel), graph.constant(f"{name}_bias", bias)], name
-        )
-        if k < len(dense):
-            value = graph.add("Relu", [value], f"{name}_relu")
-    value = graph.nan_where_nan(value, broken)
-    graph.add("Softmax", [value], "probabilities", axis=1)
+    if not run.others:
+        value = graph.nan_where_nan(graph.network(value, run.model, channels), broken)
+        graph.add("Softmax", [value], "probabilities", axis=1)
+    else:
+        each = []
+        for k, member in enumerate(run.members, 1):
+            output = graph.network(value, member, channels, f"member{k}_")
+            each.append(graph.add("Softmax", [output], f"member{k}_probabilities", axis=1))
+        # Logits of an ensemble are what a softmax turns into its probabilities.
+        logits = graph.add("Log", [graph.add("Mean", each, "mean")], "log_mean")
+        value = graph.nan_where_nan(logits, broken)
+        graph.add("Softmax", [value], "probabilities", axis=1)
     shape = ["N", *size, *((3,) if channels == 3 else ())]
     outputs = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", len(run.classes)])
@@ -140,6 +135,23 @@ class _Graph:
         broken = self.add("IsNaN", [total], "is_broken")
         nan = self.constant("nan", np.array(np.nan, np.float32))
         return self.add("Where", [broken, nan, value], "logits")
+
+    def network(self, value: str, model: Sequential4, channels: int, prefix: str = "") -> str:
+        """All layers up to the logits."""
+        blocks, dense = model.block_names, model.layer_names[len(model.block_names) :]
+        for k, (kernel, bias) in enumerate(map(partial(_weights, model), blocks), 1):
+            kernel = kernel.sum(axis=2, keepdims=True) if k == 1 and channels == 1 else kernel
+            value = self.block(value, kernel, bias, f"{prefix}conv{k}")
+        value = self.add("Flatten", [value], f"{prefix}flatten", axis=1)
+        for k, (kernel, bias) in enumerate(map(partial(_weights, model), dense), 1):
+            if k == 1:
+                kernel = _channels_first(kernel, *model.config.block_sizes[-1])
+            name = f"{prefix}output" if k == len(dense) else f"{prefix}dense{k}"
+            weights = [self.constant(f"{name}_kernel", kernel), self.constant(f"{name}_bias", bias)]
+            value = self.add("Gemm", [value, *weights], name)
+            if k < len(dense):
+                value = self.add("Relu", [value], f"{name}_relu")
+        return value
 
     def block(self, value: str, kernel: NDArray[np.float32], bias: NDArray[np.float32], name: str) -> str:
         """Valid convolution, ReLU, 2 x 2 maximum (an odd last row or column is dropped, as everywhere here)."""

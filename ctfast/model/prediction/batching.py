@@ -20,6 +20,7 @@ from ctfast.batch.progress import Progress
 from ctfast.files import Ignored
 from ctfast.files.values import Values
 from ctfast.model.data.reading import Read
+from ctfast.model.prediction.faithfulness import Deletion, deletion
 from ctfast.model.prediction.predictions_csv import class_cells, stamp_cells
 from ctfast.model.prediction.resume import PredictionTask
 
@@ -46,6 +47,8 @@ class PredictionReport:
         failures: File and reason.
         notes: What the user should know.
         explained: Folder of the pictures.
+        doubtful_maps: Pictures whose map fails the deletion test (``prediction/faithfulness.py``).
+        maps_in_air: Pictures whose map is highest in air.
         seconds: All in all.
         first_seconds: Until the first prediction was known, loading and compiling included.
     """
@@ -64,6 +67,8 @@ class PredictionReport:
     failures: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     explained: Path | None = None
+    doubtful_maps: int = 0
+    maps_in_air: int = 0
     seconds: float = 0.0
     first_seconds: float = 0.0
 
@@ -81,6 +86,7 @@ class PendingFile:
     read: Read
     probabilities: list[NDArray[np.float32]] = field(default_factory=list)
     maps: list[NDArray[np.float32]] = field(default_factory=list)
+    tested: list[Deletion] = field(default_factory=list)
 
     @property
     def complete(self) -> bool:
@@ -143,10 +149,13 @@ class PredictionStream:
         owners, started = self._flight.popleft()
         probabilities, maps = self._predictor.finish(started)
         self._report.first_seconds = self._report.first_seconds or time.perf_counter() - self._start
+        # Of the whole batch, because a batch takes as long as one image.
+        tested = None if maps is None else deletion(started.images, maps, probabilities, self._predictor.all)
         for k, pending in enumerate(owners):
             pending.probabilities.append(probabilities[k])
-            if maps is not None:
+            if maps is not None and tested is not None:
                 pending.maps.append(maps[k])
+                pending.tested.append(tested[k])
 
     def _write_complete(self) -> None:
         rows: list[list[str]] = []
@@ -163,10 +172,15 @@ class PredictionStream:
     def _draw(self, pending: PendingFile) -> None:
         from ctfast.model.prediction.overlay import save_overlay
 
-        several = pending.read.several
+        several, air, tested = pending.read.several, pending.read.air, pending.tested
         for k, frame in enumerate(pending.read.frames):
             picture = pending.task.picture_of(k if several else None)
             assert picture is not None
+            remarks, peak = [tested[k].sentence()], np.unravel_index(pending.maps[k].argmax(), frame.shape[:2])
+            self._report.doubtful_maps += not tested[k].explains
+            if air is not None and air[k][peak]:
+                self._report.maps_in_air += 1
+                remarks.append("the map is highest in air, where nothing of the patient is: don't trust it")
             save_overlay(
                 picture,
                 frame,
@@ -175,6 +189,8 @@ class PredictionStream:
                 self._report.classes,
                 title=f"{Path(pending.task.path).name}{f' [{k}]' if several else ''}",
                 subtitle=f"{self._predictor.explain}, model {self._report.model}",
+                pixel_mm=pending.read.pixel_mm,
+                remarks=remarks,
             )
 
     def _rows(self, pending: PendingFile) -> list[list[str]]:

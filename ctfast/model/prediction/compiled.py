@@ -66,7 +66,11 @@ class Predictor:
         """What a user should know, in sentences."""
         self._size = run.preprocessing.image_size
         self._blocks = len(run.model.block_names)
-        self._graph, self._state = nnx.split(run.model)
+        self._graph, state = nnx.split(run.model)
+        # Of an ensemble, the members' weights lie along a first axis: one program, run for each in turn.
+        states = [nnx.split(member)[1] for member in run.members]
+        self._state = jax.tree.map(lambda *a: jnp.stack(a), *states) if run.others else state
+        self._several = bool(run.others)
 
     def start(self, images: NDArray[np.uint16]) -> Started:
         """Hand ``(n, H, W)`` or ``(n, H, W, 3)`` over, ``n`` at most ``batch_size``; does not wait."""
@@ -75,7 +79,8 @@ class Predictor:
             return Started(images, None)
         padded = np.pad(images, [(0, missing)] + [(0, 0)] * (images.ndim - 1)) if missing else images
         try:
-            return Started(images, predict_batch(self._graph, self.explain, at_a_time(), self._state, padded))
+            program = predict_by_members if self._several else predict_batch
+            return Started(images, program(self._graph, self.explain, at_a_time(), self._state, padded))
         except jax.errors.JaxRuntimeError as error:
             self._halve(error)
             return Started(images, None)
@@ -132,3 +137,25 @@ def predict_batch(
         return jax.nn.softmax(model(x, at_a_time=together)), None
     activation = class_activation(model, x, method=explain, at_a_time=together)
     return jax.nn.softmax(activation.logits), activation.maps
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def predict_by_members(
+    graph: Any, explain: str | None, together: int | None, states: Any, images: jax.Array
+) -> tuple[jax.Array, jax.Array | None]:
+    """Mean probabilities of an ensemble, and the mean of its members' maps for the class that they name together."""
+    x = images.astype(jnp.float32) / HIGHEST
+
+    def probabilities(state: Any) -> jax.Array:
+        return jax.nn.softmax(nnx.merge(graph, state)(x, at_a_time=together))
+
+    mean = jax.lax.map(probabilities, states).mean(axis=0)
+    if explain is None:
+        return mean, None
+    target = mean.argmax(axis=1)
+
+    def maps(state: Any) -> jax.Array:
+        model = nnx.merge(graph, state)
+        return class_activation(model, x, target=target, method=explain, at_a_time=together).maps
+
+    return mean, jax.lax.map(maps, states).mean(axis=0)

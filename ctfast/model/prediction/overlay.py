@@ -25,6 +25,7 @@ _STRONGEST: Final = 0.7
 """Share of the colour over the slice where the map is highest; where it is zero the slice shows as it is."""
 _SIDE: Final = 256
 _MARGIN: Final = 12
+_BARS_CM: Final = (10, 5, 2, 1, 0.5, 0.2)
 _LINE: Final = 18
 _BACK, _INK, _FAINT, _BAR = (255, 255, 255), (20, 20, 20), (110, 110, 110), (70, 110, 170)
 
@@ -38,6 +39,8 @@ def save_overlay(
     *,
     title: str,
     subtitle: str,
+    pixel_mm: tuple[float, float] | None = None,
+    remarks: Sequence[str] = (),
 ) -> None:
     """Write one PNG, whole or not at all.
 
@@ -49,11 +52,14 @@ def save_overlay(
         classes: Their names.
         title: First line, such as the file's name.
         subtitle: Second line, such as method and model.
+        pixel_mm: Height and width of a pixel, for the scale bar.
+        remarks: Further lines, such as how far the map can be trusted.
 
     Raises:
         MissingDependencyError: If Pillow is not installed.
     """
-    picture = draw_overlay(image, heat, probabilities, classes, title=title, subtitle=subtitle)
+    words = {"title": title, "subtitle": subtitle}
+    picture = draw_overlay(image, heat, probabilities, classes, **words, pixel_mm=pixel_mm, remarks=remarks)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path, "wb") as file:
         picture.save(file, "png", compress_level=3)  # level 6 is 4 % smaller and takes twice as long
@@ -67,6 +73,8 @@ def draw_overlay(
     *,
     title: str,
     subtitle: str,
+    pixel_mm: tuple[float, float] | None = None,
+    remarks: Sequence[str] = (),
 ) -> Picture:
     """The same as a Pillow picture."""
     try:
@@ -77,11 +85,14 @@ def draw_overlay(
     original = _enlarged(_as_rgb(image), factor)
     mixed = _enlarged(blend(image, heat), factor)
     height, width = original.shape[:2]
-    top, bottom = _MARGIN + 2 * _LINE, _LINE * (len(classes) + 2)
+    lines = [*remarks, *([] if pixel_mm else ["no scale bar: the file does not tell its pixel spacing"])]
+    top, bottom = _MARGIN + 2 * _LINE, _LINE * (len(classes) + 2 + len(lines))
     canvas = Image.new("RGB", (2 * width + 3 * _MARGIN, top + height + _MARGIN + bottom + _MARGIN), _BACK)
     for k, panel in enumerate((original, mixed)):
         canvas.paste(Image.fromarray(panel), (_MARGIN + k * (width + _MARGIN), top))
     draw = ImageDraw.Draw(canvas)
+    if pixel_mm is not None:
+        _scale_bar(draw, (_MARGIN, top), (height, width), pixel_mm[1] / factor)
     room = canvas.width - 2 * _MARGIN
     _text(draw, (_MARGIN, _MARGIN - 4), title, room, _INK)
     _text(draw, (_MARGIN, _MARGIN - 4 + _LINE), subtitle, room, _FAINT)
@@ -92,7 +103,9 @@ def draw_overlay(
         y += _LINE
     spoke = f"light: speaks most for {classes[best]}" if heat.max() > 0 else f"nothing speaks for {classes[best]}"
     _text(draw, (_MARGIN, y), f"left: the slice as the network sees it; right, {spoke}", room, _FAINT)
-    _text(draw, (_MARGIN, y + _LINE), NOT_A_DEVICE, room, _INK)
+    for line in (*lines, NOT_A_DEVICE):
+        y += _LINE
+        _text(draw, (_MARGIN, y), line, room, _INK)
     return canvas
 
 
@@ -124,6 +137,21 @@ def _bar(draw: ImageDraw, y: int, room: int, name: str, share: float, *, chosen:
     if round(share * length) > 0:
         draw.rectangle((left, y + 4, left + round(share * length), y + _LINE - 5), fill=_BAR if chosen else _FAINT)
     _text(draw, (left + length + 8, y), f"{share:.3f}", number, _INK if chosen else _FAINT)
+
+
+def _scale_bar(draw: ImageDraw, corner: tuple[int, int], size: tuple[int, int], mm: float) -> None:
+    """A bar of a round length in the left picture's lower left, at most a third of its width."""
+    length = next((cm for cm in _BARS_CM if 10 * cm / mm <= size[1] / 3), None)
+    if length is None:
+        return
+    pixels = round(10 * length / mm)
+    left, bottom = corner[0] + 8, corner[1] + size[0] - 8
+    draw.rectangle((left - 1, bottom - 4, left + pixels + 1, bottom + 1), fill=_INK)
+    draw.rectangle((left, bottom - 3, left + pixels, bottom), fill=_BACK)
+    font = _font().face
+    draw.text(
+        (left, bottom - 6), f"{length:g} cm", fill=_BACK, font=font, anchor="ls", stroke_width=1, stroke_fill=_INK
+    )
 
 
 def _text(draw: ImageDraw, corner: tuple[int, int], text: str, room: int, color: tuple[int, int, int]) -> None:

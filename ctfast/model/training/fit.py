@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from ctfast.model.config import ModelConfig, TrainConfig
 from ctfast.model.data.dataset import Dataset
 from ctfast.model.devices import choose_devices
 from ctfast.model.network.sequential4 import Sequential4
+from ctfast.model.recipe import Recipe
 from ctfast.model.run_folder import TrainedModel
 from ctfast.model.training.epoch import EpochResult, EpochTrainer, recipe_of
 from ctfast.model.training.inputs import FitInputs, prepare
@@ -43,6 +44,8 @@ class FitResult:
         stopped: Why the training ended.
         notes: What a user should know, in sentences.
         run_dir: Where all of it is kept, or None.
+        members: Of an ensemble (``fit_members``): what each of its networks gave; ``trained`` is all of them,
+            ``history`` has the rows of all, with the number of the ``member``. Empty for a single network.
     """
 
     trained: TrainedModel
@@ -51,10 +54,11 @@ class FitResult:
     stopped: str
     notes: tuple[str, ...]
     run_dir: Path | None
+    members: tuple[FitResult, ...] = ()
 
     @property
     def model(self) -> Sequential4:
-        """The best network."""
+        """The best network; of an ensemble, its first one."""
         return self.trained.model
 
 
@@ -69,20 +73,23 @@ def fit(
     initial: Sequential4 | None = None,
     plots: bool = True,
     progress: OnStep | None = None,
+    facts: Mapping[str, Any] | None = None,
 ) -> FitResult:
     """Train a network.
 
     Args:
         dataset: Slices without a label are left out.
-        config: How.
+        config: How; default: by the number of slices and the image size, as ``ctfast train`` does (``Recipe.for_set``).
         model_config: Which network; default: the seed's, for the data's image size and classes.
         validation: Indices into ``dataset``, which are then not trained on, or another data set. None: all slices are
             trained on, and the last epoch is the result.
         run_dir: Folder for configuration, metrics, checkpoints and plots; must be empty or new.
         resume: Continue the run in ``run_dir``, if there is one; it must have been started with the same arguments.
+            More epochs than before go on with a run that is finished.
         initial: Weights to start from, such as those of ``load_keras``.
         plots: Draw the curves of loss and accuracy in ``run_dir`` (needs matplotlib).
         progress: Called after every dispatch of steps, and at the end of an epoch.
+        facts: Further entries of the run folder's ``config.json``.
 
     A step that needs more memory than there is computes its batch in parts; a note says so.
 
@@ -93,13 +100,16 @@ def fit(
         DivergedError: A loss that became NaN or infinite; checkpoints of earlier epochs stay.
         FileFormatError: A checkpoint to resume from that is damaged or of another version.
     """
-    config = config or TrainConfig()
+    config = config or default_config(dataset, validation is not None)
     use_compilation_cache()
     devices = choose_devices(config.devices)
     data = prepare(dataset, validation, config, model_config, initial)
     notes = list(data.notes)
     with _claimed(run_dir):
-        state = RunState(None if run_dir is None else Path(run_dir), data, config, devices, resume=resume, plots=plots)
+        state = RunState(
+            None if run_dir is None else Path(run_dir), data, config, devices, resume=resume, plots=plots, facts=facts
+        )
+        notes += state.notes
         recipe = recipe_of(data, config, devices)
         trainer = EpochTrainer(data, config, devices, recipe, state.start_state(recipe, initial), notes)
         if state.stopped is None:
@@ -107,6 +117,12 @@ def fit(
         return FitResult(
             state.trained(), tuple(state.history), state.best_epoch, state.stopped or "", tuple(notes), state.path
         )
+
+
+def default_config(dataset: Dataset, validated: bool) -> TrainConfig:
+    """What ``Recipe.for_set`` has for this set; without validation nothing can stop it early."""
+    config = Recipe.for_set(len(dataset.labelled), side=dataset.images.shape[1]).config
+    return config if validated else replace(config, patience=0)
 
 
 def _claimed(run_dir: str | Path | None) -> AbstractContextManager[None]:

@@ -40,6 +40,9 @@ class TrainingProgress:
     seconds_left: float
     row: dict[str, Any] | None = None
     note: str | None = None
+    member: int = 1
+    """Of an ensemble, from 1."""
+    members: int = 1
 
 
 OnStep = Callable[[TrainingProgress], None]

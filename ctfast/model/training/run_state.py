@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +13,7 @@ import numpy as np
 from flax import nnx
 
 from ctfast.batch.atomic import write_json
-from ctfast.errors import ArgumentError, FileFormatError
+from ctfast.errors import ArgumentError, FileFormatError, UsageError
 from ctfast.model.config import ModelConfig, TrainConfig
 from ctfast.model.data.record import record_of
 from ctfast.model.devices import Devices, wait_for_all
@@ -36,6 +36,7 @@ class RunState:
         devices: On what.
         resume: Continue what the folder holds.
         plots: Draw the curves at the end.
+        facts: Further entries of ``config.json``.
 
     Raises:
         UsageError: A folder that is taken, or a run that was started otherwise.
@@ -51,6 +52,7 @@ class RunState:
         *,
         resume: bool,
         plots: bool = True,
+        facts: Mapping[str, Any] | None = None,
     ) -> None:
         if resume and path is None:
             raise ArgumentError("resume=True needs run_dir=")
@@ -58,7 +60,9 @@ class RunState:
         self.history: list[dict[str, Any]] = []
         self.best_epoch = 0
         self.stopped: str | None = None
-        self._data, self._config, self._plots = data, config, plots
+        self.notes: list[str] = []
+        """What a user should know, in sentences."""
+        self._data, self._config, self._plots, self._facts = data, config, plots, dict(facts or {})
         self._best_weights: Any = None
         self._best_saved: dict[str, Any] | None = None
         self._saved = time.monotonic()
@@ -70,6 +74,7 @@ class RunState:
 
     def _open(self, folder: RunFolder, devices: Devices, resume: bool) -> None:
         dataset = self._data.dataset
+        settings: dict[str, Any] = {}
         if self._writes:
             settings = {
                 "model": self._data.model.to_dict(),
@@ -77,6 +82,7 @@ class RunState:
                 "preprocessing": dataset.preprocessing.to_dict(),
                 "classes": list(dataset.classes),
                 "data": self._data.fingerprint(),
+                **self._facts,
             }
             folder.start(settings, devices, resume=resume)
             write_json(folder.data_file, self._record_of_data())
@@ -92,8 +98,27 @@ class RunState:
         except (KeyError, TypeError, ValueError) as error:
             raise FileFormatError(f"{folder.checkpoints.file} is damaged ({error!r}): train again") from error
         self._resumed = True
+        self._go_on(folder)
         if self._writes:
+            if folder.read_config().get("training", {}).get("epochs") != self._config.epochs:
+                folder.write_config(settings)
             folder.write_history(self.history)
+
+    def _go_on(self, folder: RunFolder) -> None:
+        """Whether there is more to train than when the run was stopped: more epochs, or more patience."""
+        done, config = len(self.history), self._config
+        if config.epochs < done:
+            raise UsageError(
+                f"{folder.path} has {done} epochs, epochs={config.epochs} were asked for: give {done} or more, or "
+                "another folder"
+            )
+        impatient = config.patience and done - self.best_epoch >= config.patience
+        if self.stopped is not None and done < config.epochs and not impatient:
+            self.stopped = None
+            self.notes.append(
+                f"the run had ended after epoch {done} and goes on to {config.epochs}; its learning rates are now "
+                f"those of a run of {config.epochs} epochs"
+            )
 
     def _record_of_data(self) -> dict[str, Any]:
         data = self._data
