@@ -1,6 +1,7 @@
 """The public names of ctfast: where each lives and what it needs, as ctfast.dispatch.lazy reads it."""
 
 from . import analysis as analysis
+from . import augment as augment
 from . import compat as compat
 from . import errors as errors
 from . import files as files

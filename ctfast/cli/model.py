@@ -123,8 +123,8 @@ def train(
         str | None, _training(help="balanced, or one weight per class, such as 1,2.5. Default: none.")
     ] = None,
     label_smoothing: Annotated[
-        float, _training(min=0, help="Share of a target spread over all classes.")
-    ] = TrainConfig.label_smoothing,
+        float | None, _training(min=0, help="Share of a target spread over all classes. Default: by the recipe.")
+    ] = None,
     patience: Annotated[
         int | None,
         _training(

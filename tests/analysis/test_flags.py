@@ -66,6 +66,15 @@ def test_a_cluster_says_when_the_spacing_was_assumed(slices: Make) -> None:
     assert "spacing unknown, 0.7 mm a pixel assumed" in flag.value
 
 
+def test_a_larger_dense_region_is_pointed_at(slices: Make) -> None:
+    hu = body(256)
+    y, x = np.mgrid[:256, :256]
+    hu[(y - 128) ** 2 + (x - 57) ** 2 <= 15**2] = 40
+    (flag,) = slices(hu, spacing=(1.0, 1.0)).flags
+    assert flag.rule.key == "dense_region"
+    assert flag.value.startswith("1, largest 2")
+
+
 def test_values_that_are_no_hu_are_flagged_and_not_judged(tmp_path: Path) -> None:
     write_image(tmp_path / "a.tif", np.full((9, 9), 4000, np.uint16) + np.arange(9, dtype=np.uint16), units="unknown")
     found = analyze(tmp_path)

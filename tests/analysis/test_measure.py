@@ -129,3 +129,33 @@ def test_noise(sd: float, rng: np.random.Generator) -> None:
     assert noise_sd(hu) == pytest.approx(sd, rel=0.12)
     assert noise_sd(np.full((64, 64), -1000, np.int16)) is None
     assert noise_sd(np.zeros((5, 5), np.int16)) is None
+
+
+def _disc(hu: np.ndarray, row: int, column: int, radius: int, value: int = 40) -> np.ndarray:
+    y, x = np.mgrid[: hu.shape[0], : hu.shape[1]]
+    made = hu.copy()
+    made[(y - row) ** 2 + (x - column) ** 2 <= radius**2] = value
+    return made
+
+
+def test_a_dense_region_at_the_wall_of_a_lung_is_found() -> None:
+    plain = body(256)  # 1 mm a pixel; the left lung is a disc of 36 mm about (128, 82)
+    assert find_regions(plain, (1.0, 1.0)).dense_mm == ()
+    (found,) = find_regions(_disc(plain, 128, 57, 15), (1.0, 1.0)).dense_mm
+    assert 20 <= found <= 31, "the part of 30 mm that lies within the outline"
+    inside = find_regions(_disc(plain, 128, 82, 16), (1.0, 1.0))
+    assert inside.dense_mm == pytest.approx((32,), abs=2), "also one that lung surrounds, too large for a cluster"
+    assert inside.clusters_mm == ()
+
+
+@pytest.mark.parametrize(
+    "hu",
+    [
+        _disc(body(256), 128, 50, 6),  # 12 mm across
+        _disc(body(256), 128, 20, 40),  # a wide, shallow hollow, as the heart makes
+        _disc(body(256), 128, 57, 15, value=-300),  # not dense
+    ],
+    ids=["small", "wide", "thin"],
+)
+def test_other_hollows_of_a_lung_are_left_alone(hu: np.ndarray) -> None:
+    assert find_regions(hu, (1.0, 1.0)).dense_mm == ()

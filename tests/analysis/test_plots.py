@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -91,3 +92,6 @@ def test_inline_figures_follow_the_theme(analysis: Analysis) -> None:
     assert "var(--ink)" in svg
     assert f'aria-label="{plan.title}"' in svg
     assert svg == inline(plan, analysis)
+    assert [name for name in ("desk", "phone") if f'<svg class="{name}"' in svg] == ["desk", "phone"]
+    ids = re.findall(r'\bid="([^"]+)"', svg)
+    assert len(ids) == len(set(ids)), "the two do not share clip paths"

@@ -226,7 +226,7 @@ def test_the_deletion_test_hides_what_the_map_points_at() -> None:
 def test_pictures_have_a_scale_bar_and_say_where_a_map_is_in_air(tmp_path: Path) -> None:
     hu = np.full((32, 30), -1000, np.int16)
     hu[8:24, 8:22] = 60
-    image = Picture(hu, units="hu", spacing=(4.0, 4.0))
+    image = Picture(hu, "hu", tmp_path / "a.tif", "tiff", spacing=(4.0, 4.0))
     air = find_air(image, (16, 15))
     assert air is not None
     assert air.shape == (1, 16, 15)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from ctfast.analysis.flags.rule import Flag, Records, Rule, each_hu_slice, each_slice
+from ctfast.analysis.scan.dense import CLOSING_MM, DENSE_HU, DENSE_MM, THINNEST_MM
 from ctfast.analysis.scan.records import SliceRecord
 from ctfast.analysis.scan.regions import ASSUMED_SPACING, CLUSTER_HU, CLUSTER_MM
 from ctfast.analysis.scan.statistics import HIGHEST_HU, LOWEST_HU, METAL_HU
@@ -210,7 +211,25 @@ LUNG_CLUSTER: Final = Rule(
     "et al., Radiology 246, 2008)",
 )  # fmt: skip
 
+
+def _dense_region(record: SliceRecord) -> str | None:
+    regions = record.stats.get("dense_regions")
+    if not regions:
+        return None
+    assumed = "" if record.spacing else f" (spacing unknown, {ASSUMED_SPACING[0]} mm a pixel assumed)"
+    return f"{regions}, largest {record.stats['largest_dense_mm']:.0f} mm across{assumed}"
+
+
+DENSE_REGION: Final = Rule(
+    "dense_region", "Larger dense region that reaches into a lung", "check", each_hu_slice(_dense_region),
+    threshold=f"a hollow of a lung's outline that a disc of {2 * CLOSING_MM:g} mm closes, above {DENSE_HU:g} HU, at "
+    f"least {DENSE_MM:g} mm across and {THINNEST_MM:g} mm thick",
+    explanation="A mass at the chest wall or mediastinum, consolidated lung, fluid, or a normal hilum: a person must "
+    "judge. Masses around which the lung's outline is even, and those beyond the lung, are not seen.",
+    source="closing and opening: Serra, Image Analysis and Mathematical Morphology, 1982; sizes are ctfast's choice",
+)  # fmt: skip
+
 SLICE_RULES: Final = (
     PADDING, PADDING_UNUSED, SATURATION, HU_RANGE, METAL, NEAR_CONSTANT, NO_AIR, NON_FINITE, WINDOW, NO_HU,
-    LUNG_CLUSTER,
+    LUNG_CLUSTER, DENSE_REGION,
 )  # fmt: skip

@@ -24,6 +24,11 @@ from ctfast.errors import missing_extra
 INK: Final = "#0a0b0c"
 GRID: Final = "#0d0e0f"
 _FORMATS: Final = ("png", "svg", "pdf")
+PHONE_INCHES: Final = 4.0
+"""At 72 points an inch a phone of 390 pixels shows it a little enlarged, with letters of 11 pixels."""
+_PHONE_LEAST_HEIGHT: Final = 3.6
+_MOST_NAMES_ON_PHONE: Final = 12
+_MOST_IN_A_COLUMN: Final = 4
 _STYLE: Final[dict[str, Any]] = {
     "font.size": 9.0,
     "axes.spines.top": False,
@@ -111,11 +116,34 @@ def inline(plan: FigurePlan, analysis: Analysis) -> str:
 
 
 def inline_axes(key: str, title: str, draw: Callable[[Any], Any], size: tuple[float, float]) -> str:
-    """What ``draw`` puts on one axes, as an ``<svg>`` element in the colours of the page."""
-    with styled(themed=True, salt=key), no_glyph_warnings():
-        out = io.BytesIO()
-        _figure(draw, size).savefig(out, format="svg", metadata={"Date": None})
-    return inline_svg(out.getvalue().decode(), key, title)
+    """What ``draw`` puts on one axes, in the colours of the page: an ``<svg>`` for desks, and one for phones.
+
+    A picture of a desk's width, shrunk to a phone's, has letters that nobody can read; the style sheet shows one.
+    """
+    parts = []
+    for name, shape, tidy in (("desk", size, None), ("phone", _phone_size(size), _tidy_for_phone)):
+        with styled(themed=True, salt=f"{key}-{name}"), no_glyph_warnings():
+            out = io.BytesIO()
+            _figure(draw, shape, tidy).savefig(out, format="svg", metadata={"Date": None})
+        svg = inline_svg(out.getvalue().decode(), f"{key}-{name}", title)
+        parts.append(svg.replace("<svg", f'<svg class="{name}"', 1))
+    return "".join(parts)
+
+
+def _phone_size(size: tuple[float, float]) -> tuple[float, float]:
+    return PHONE_INCHES, max(size[1], _PHONE_LEAST_HEIGHT)
+
+
+def _tidy_for_phone(axes: Any) -> None:
+    """Legends in two columns; no names below bars that are narrower than a letter."""
+    legend = axes.get_legend()
+    if legend is not None and len(legend.legend_handles) > _MOST_IN_A_COLUMN:
+        names = [text.get_text() for text in legend.get_texts()]
+        below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.25), "frameon": False, "fontsize": 8}
+        axes.legend(handles=legend.legend_handles, labels=names, ncols=2, **below)
+    if len(axes.get_xticklabels()) > _MOST_NAMES_ON_PHONE:
+        axes.set_xticks([])
+        axes.set_xlabel(f"{axes.get_xlabel()} (names: on a wider screen)".strip())
 
 
 @contextmanager
@@ -140,11 +168,14 @@ def inline_svg(text: str, key: str, title: str) -> str:
     return f'{head} role="img" aria-label="{name}"><title>{name}</title>{rest}'
 
 
-def _figure(draw: Callable[[Any], Any], size: tuple[float, float]) -> Any:
+def _figure(draw: Callable[[Any], Any], size: tuple[float, float], tidy: Callable[[Any], None] | None = None) -> Any:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=size, layout="constrained")
-    draw(figure.add_subplot())
+    axes = figure.add_subplot()
+    draw(axes)
+    if tidy is not None:
+        tidy(axes)
     return figure
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ctfast.analysis.scan.dense import dense_in_lung
 from ctfast.errors import missing_extra
 
 Mask = NDArray[np.bool_]
@@ -42,6 +43,8 @@ class Regions:
     every: int
     clusters_mm: tuple[float, ...]
     """Equivalent diameters of isolated dense clusters in lung, largest first, in mm."""
+    dense_mm: tuple[float, ...]
+    """Equivalent diameters of larger dense regions that reach into a lung, largest first; see ``dense_in_lung``."""
 
 
 def find_regions(hu: NDArray[Any], spacing: tuple[float, float] | None) -> Regions:
@@ -51,7 +54,8 @@ def find_regions(hu: NDArray[Any], spacing: tuple[float, float] | None) -> Regio
     body = body_mask(small)
     lung = _lungs(small, body)
     rows, columns = spacing or ASSUMED_SPACING
-    return Regions(body, lung, every, _clusters(small, lung, rows * every, columns * every))
+    distances = rows * every, columns * every
+    return Regions(body, lung, every, _clusters(small, lung, *distances), dense_in_lung(small, lung, *distances))
 
 
 def body_mask(hu: NDArray[Any]) -> Mask:

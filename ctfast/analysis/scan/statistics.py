@@ -137,6 +137,8 @@ def _region_statistics(pixels: NDArray[Any], spacing: tuple[float, float] | None
         **{f"body_{key}": share for key, share in shares.items() if key in BODY_TISSUES},
         "lung_clusters": len(regions.clusters_mm),
         "largest_cluster_mm": regions.clusters_mm[0] if regions.clusters_mm else None,
+        "dense_regions": len(regions.dense_mm),
+        "largest_dense_mm": regions.dense_mm[0] if regions.dense_mm else None,
     }
 
 

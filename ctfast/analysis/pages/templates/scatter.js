@@ -1,6 +1,7 @@
 (() => {
   if (!$("splot")) return;
-  const [width, height, left, bottom, top, right] = [960, 440, 70, 46, 14, 20];
+  const narrow = matchMedia("(max-width: 34rem)").matches; // a phone: as many pixels as there are, so that letters keep their size
+  const [width, height, left, bottom, top, right] = narrow ? [340, 360, 52, 46, 14, 8] : [960, 440, 70, 46, 14, 20];
   const most = 3000;
   const numeric = data.columns.map((column, c) => [c, column]).filter(([c, column]) => column.digits !== null && data.rows.some((row) => typeof row[c] === "number"));
   const svg = (tag, attributes, text) => {
@@ -24,7 +25,7 @@
   };
   const tick = (v, column) => (column.percent ? v * 100 : v).toLocaleString("en-US", { maximumFractionDigits: 3 }) + (column.percent ? "%" : "");
   const ticks = (low, high) => {
-    const rough = (high - low || 1) / 6;
+    const rough = (high - low || 1) / (narrow ? 3 : 6);
     const power = 10 ** Math.floor(Math.log10(rough));
     const step = [1, 2, 5, 10].map((k) => k * power).find((s) => s >= rough);
     const values = [];
@@ -51,7 +52,7 @@
       for (const v of ticks(x0, x1)) plot.append(svg("line", { class: "axis", x1: px(v), x2: px(v), y1: top, y2: height - bottom }), svg("text", { x: px(v), y: height - bottom + 16, "text-anchor": "middle" }, tick(v, x)));
       for (const v of ticks(y0, y1)) plot.append(svg("line", { class: "axis", x1: left, x2: width - right, y1: py(v), y2: py(v) }), svg("text", { x: left - 6, y: py(v) + 4, "text-anchor": "end" }, tick(v, y)));
     }
-    plot.append(svg("text", { x: (left + width - right) / 2, y: height - 8, "text-anchor": "middle" }, `${x.title} (${x.help})`));
+    plot.append(svg("text", { x: (left + width - right) / 2, y: height - 8, "text-anchor": "middle" }, narrow ? x.title : `${x.title} (${x.help})`));
     plot.append(svg("text", { x: 14, y: (top + height - bottom) / 2, "text-anchor": "middle", transform: `rotate(-90 14 ${(top + height - bottom) / 2})` }, y.title));
     const [zx, zy] = [zScores(xs), zScores(ys)];
     const far = indices.map((_, k) => k).filter((k) => Math.max(zx[k], zy[k]) > data.outliers.z).sort((a, b) => Math.max(zx[b], zy[b]) - Math.max(zx[a], zy[a])).slice(0, 12);
