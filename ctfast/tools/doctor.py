@@ -22,7 +22,7 @@ BASE: Final = ("numpy", "numba", "tifffile", "filelock", "rich", "typer")
 EXTRAS: Final = {
     **formats.extras(),
     "report": ("jinja2", "matplotlib", "pillow", "scipy"),
-    "nn": ("flatbuffers", "flax", "h5py", "jax", "onnx", "optax", "orbax-checkpoint", "scikit-learn"),
+    "nn": ("flatbuffers", "flax", "h5py", "jax", "onnx", "optax", "orbax-checkpoint", "scikit-learn", "tensorboardX"),
     "codecs": ("imagecodecs", "pylibjpeg", "pylibjpeg-libjpeg", "pylibjpeg-openjpeg", "pyjpegls"),
 }
 

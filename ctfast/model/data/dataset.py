@@ -232,6 +232,7 @@ def load_dataset(
         "workers": workers,
         "pool": pool,
     }
+    words |= {"offset": offset, "dataset": dataset}
     words |= {"classes": found.classes, "modality": modality, "cache": cache, "memory": memory}
     return replace(found, source=_Again(partial(load_dataset, path, **words)))
 
