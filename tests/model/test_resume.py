@@ -164,14 +164,14 @@ def test_a_finished_run_goes_on_with_more_epochs(run: Path, finished: Any) -> No
 
 
 def test_a_run_that_stopped_early_goes_on_with_more_patience(tmp_path: Path) -> None:
-    config = quick(epochs=9, learning_rate=0.05, patience=1, schedule="constant", clip=0)
+    config = quick(epochs=30, learning_rate=0.1, patience=1, schedule="constant", clip=0)
     words: Any = {"model_config": TINY, "validation": range(6), "run_dir": tmp_path / "run", "resume": True}
     first = fit(easy_set(), config=config, **words)
     assert "no lower validation loss" in first.stopped, "else this test shows nothing"
-    same = fit(easy_set(), config=replace(config, epochs=12), **words)
+    same = fit(easy_set(), config=replace(config, epochs=40), **words)
     assert len(same.history) == len(first.history), "more epochs don't help a run that has no patience left"
     more = fit(easy_set(), config=replace(config, patience=0), **words)
-    assert len(more.history) == 9
+    assert len(more.history) == 30
 
 
 def largest(folder: Path) -> Path:

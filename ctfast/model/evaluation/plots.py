@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ctfast.batch.atomic import replacing
 from ctfast.batch.notice import NOT_A_DEVICE
 from ctfast.errors import UsageError, missing_extra
-from ctfast.model.evaluation.metrics import formatted
+from ctfast.model.evaluation.metrics import formatted, wilson
 from ctfast.model.evaluation.scores import Evaluation
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 FORMATS: Final = ("png", "svg")
 _MOST_CLASSES: Final = 8
+_FEW: Final = 100
+"""Slices below which the points of a reliability curve are mostly chance."""
 
 
 def roc(evaluation: Evaluation, ax: Axes | None = None) -> Axes:
@@ -70,12 +72,17 @@ def reliability(evaluation: Evaluation, ax: Axes | None = None) -> Axes:
         color="lightgray",
         label="share of slices",
     )
-    ax.plot(curve.predicted[filled], curve.observed[filled], marker="o", label=f"{evaluation.count} slices")
+    spans = [wilson(seen * count, int(count)) for seen, count in zip(curve.observed[filled], curve.counts[filled])]
+    ends = np.array([[s.value - s.low, s.high - s.value] for s in spans]).clip(0).T
+    label = f"{evaluation.count} slices, 95 % interval of each share"
+    ax.errorbar(curve.predicted[filled], curve.observed[filled], ends, marker="o", capsize=2, label=label)
     ax.plot([0, 1], [0, 1], linestyle=":", color="gray", label="ideal")
     what = (
         f"probability of {evaluation.classes[1]}" if len(evaluation.classes) == 2 else "probability of the class named"
     )
     title = f"reliability (expected calibration error {evaluation.calibration_error:.3f})"
+    if evaluation.count < _FEW:
+        title += "\ntoo few slices: the line's turns mean nothing"
     return _finish(ax, title, what, "observed frequency")
 
 
