@@ -73,7 +73,8 @@ def measure(data: str, name: str, seeds: tuple[int, ...], results: dict[str, Any
     recipe = Recipe.for_set(60, words.pop("name", "auto"), **words)
     dataset = load_dataset(data, preprocessing=Preprocessing(image_size=(recipe.side, recipe.side)))
     network = ModelConfig(image_size=(recipe.side, recipe.side), classes=len(dataset.classes))
-    learner = NetworkLearner(recipe.config, network, members or recipe.members, recipe.chooses_window, name=name)
+    number = members or recipe.members
+    learner = NetworkLearner(recipe.config, network, name=name, members=number, chooses_window=recipe.chooses_window)
     recorded = Recorded(learner, results)
     found = cross_validate(dataset, recorded, folds=FOLDS, seeds=seeds, on_fold=lambda line: print(line, flush=True))
     made = found.to_dict()

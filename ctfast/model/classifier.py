@@ -130,9 +130,10 @@ class CTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         self.window_ = self._window(images, numbers)
         size = (recipe.side, recipe.side) if self.image_size is None else (self.image_size[0], self.image_size[1])
         preprocessing = Preprocessing.of_window(*self.window_, image_size=size, least_width=_LEAST_WIDTH)
-        dataset = Dataset.from_arrays(
-            images, numbers, classes=[str(c) for c in self.classes_], preprocessing=preprocessing
-        )
+        # Equal images are told by the wide window: in a narrow one, slices of different patients may look alike.
+        wide = Preprocessing(image_size=size) if isinstance(self.value_range, str) else preprocessing
+        names = [str(c) for c in self.classes_]
+        dataset = Dataset.from_arrays(images, numbers, classes=names, preprocessing=wide).prepared_by(preprocessing)
         self._train(dataset, recipe, seed)
         self._fitted_shape = images.shape[1:]
         self.n_features_in_ = math.prod(data.shape[1:])

@@ -155,7 +155,7 @@ def _cross_validated(
     assert options.folds is not None
     config, facts = _recipe_of(run)
     members, chooses = len(trained.members), facts.get("chooses_window") is True
-    learner = NetworkLearner(config, trained.config, members, chooses, name="the run's recipe")
+    learner = NetworkLearner(config, trained.config, name="the run's recipe", members=members, chooses_window=chooses)
     result = cross_validate(dataset, learner, folds=options.folds, seeds=options.seeds, on_fold=on_fold)
     report = EvaluationReport(result.evaluation(), result, describe(dataset), list(dataset.warnings), folder)
     return report, dataset.take(dataset.labelled), result.outcomes[0].probabilities.mean(axis=0)

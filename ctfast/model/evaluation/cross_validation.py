@@ -47,18 +47,18 @@ class NetworkLearner:
     Attributes:
         config: How to train; its seed is replaced by that of the cross-validation.
         model_config: Which network.
-        members: Networks of an ensemble, each with another part of the training folds to choose its epoch by.
-        chooses_window: Choose the HU window from the training folds, see ``choose_window``.
         fit: Trains a single network; default: ``ctfast.model.fit``.
         name: As tables call it.
+        members: Networks of an ensemble, each with another part of the training folds to choose its epoch by.
+        chooses_window: Choose the HU window from the training folds, see ``choose_window``.
     """
 
     config: TrainConfig
     model_config: ModelConfig
-    members: int = 1
-    chooses_window: bool = False
     fit: Callable[..., Any] | None = None
     name: str = "network"
+    members: int = 1
+    chooses_window: bool = False
 
     def learn(self, training: Dataset, seed: int) -> Predict:
         """See ``Learner``."""
