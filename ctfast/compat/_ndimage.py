@@ -73,7 +73,9 @@ def gaussian(
     radius: Any,
     axes: Any,
 ) -> Array | None:
-    """The Gaussian itself (no derivative), with one reach in sigmas for all axes."""
+    """The Gaussian itself (no derivative)."""
+    if isinstance(mode, tuple | list) or isinstance(radius, tuple | list):
+        return _one_by_one(image, sigma, order, output, mode, cval, truncate, radius, axes)
     x, border = _array(image), _mode(mode, cval)
     if x is None or border is None or x.dtype.name not in DTYPES or not _zero(order, axes, x.ndim):
         return None
@@ -91,6 +93,35 @@ def gaussian(
     return _run("gaussian_filter", "sigma", x, sigmas, 0.0, options, output, x.dtype)
 
 
+def _one_by_one(
+    image: Any,
+    sigma: Any,
+    order: Any,
+    output: Any,
+    mode: Any,
+    cval: Any,
+    truncate: Any,
+    radius: Any,
+    axes: Any,
+) -> Array | None:
+    """Axis by axis, each with its own border or reach; floats alone, as integers would be rounded each time."""
+    x = _array(image)
+    if x is None or x.dtype.kind != "f" or not _zero(order, axes, x.ndim):
+        return None
+    along = tuple(range(x.ndim)) if axes is None else axes
+    if not isinstance(along, tuple | list):
+        return None
+    each = [value if isinstance(value, tuple | list) else (value,) * len(along) for value in (sigma, mode, radius)]
+    if any(len(values) != len(along) for values in each):
+        return None
+    result: Array | None = x
+    for number, (axis, s, m, r) in enumerate(zip(along, *each), 1):
+        result = gaussian(result, s, 0, output if number == len(along) else None, m, cval, truncate, r, (axis,))
+        if result is None:
+            return None
+    return result
+
+
 def _array(x: Any) -> Array | None:
     """What SciPy would take it for, where that is an array of numbers with at least one."""
     if not isinstance(x, np.ndarray | list | tuple) or isinstance(x, np.ma.MaskedArray):
@@ -100,9 +131,7 @@ def _array(x: Any) -> Array | None:
 
 
 def _mode(mode: Any, cval: Any) -> str | None:
-    """Our word for a border, if it is one for all axes."""
-    if isinstance(mode, list | tuple) and mode and all(m == mode[0] for m in mode[1:]):
-        mode = mode[0] if len(mode) == 1 else None  # how many there must be is SciPy's to judge
+    """Our word for a border."""
     known = isinstance(mode, str) and isinstance(cval, int | float) and math.isfinite(cval)
     return _MODES.get(mode) if known else None
 
