@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _PLAIN_EVERY_SECONDS = 10.0
 _GETTING_READY_SECONDS = 3.0
-KERNELS_FIRST = "getting ready: kernels are compiled once a machine, which takes a while (`ctfast warm` does it ahead)"
+KERNELS_FIRST = "getting ready: kernels are loaded; a first run compiles them, once (`ctfast warm` does it ahead)"
 """What a first run waits for."""
 
 

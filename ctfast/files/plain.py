@@ -6,6 +6,7 @@ pixels, leaves it to that.
 
 from __future__ import annotations
 
+import io
 import math
 import struct
 from pathlib import Path
@@ -28,6 +29,7 @@ from ctfast.files.kaggle import parse_name
 from ctfast.files.reading import with_units
 from ctfast.files.recognize import HEAD_BYTES, check_format
 from ctfast.files.tiff import plain_image
+from ctfast.files.writing import write_image
 
 _ENDS: Final = (".dcm", ".DCM", ".ima", ".IMA", ".dicom")
 _TIFF_ENDS: Final = (".tif", ".tiff", ".TIF", ".TIFF")
@@ -223,7 +225,17 @@ def _is_named_so(path: str, first: memoryview, ends: tuple[str, ...], kind: str)
         return False
 
 
-def made_up_slice(side: int) -> bytes:
+def compile_reader(side: int = 16) -> None:
+    """Compile all that reading plain files takes, by reading some that are made up."""
+    reader, file = PlainReader("auto", Limits()), io.BytesIO()
+    write_image("made_up.tif", np.zeros((side, side)), into=file)
+    slices = [made_up_slice(side, signed=signed, slope=slope) for signed in (True, False) for slope in (b"1 ", b"1.5 ")]
+    for name, data in [("made_up.tif", file.getvalue()), *(("made_up.dcm", one) for one in slices)]:
+        if reader.read(name, np.frombuffer(bytearray(data), np.uint8), len(data)) is None:
+            raise AssertionError(f"a made-up {name} is not plain")
+
+
+def made_up_slice(side: int, *, signed: bool = True, slope: bytes = b"1 ") -> bytes:
     """A plain DICOM file of a square slice, some of whose pixels are padding: for trying whether slices can be read."""
     half = struct.pack(f"<{side * side // 2}h", *range(side * side // 2))
     elements = (
@@ -237,8 +249,8 @@ def made_up_slice(side: int) -> bytes:
             (0x0028, number, b"US", struct.pack("<H", value))
             for number, value in ((0x100, 16), (0x101, 16), (0x102, 15))
         ),
-        *((0x0028, 0x0103, b"US", b"\1\0"), (0x0028, 0x0120, b"SS", b"\0\0")),
-        *((0x0028, 0x1052, b"DS", b"0 "), (0x0028, 0x1053, b"DS", b"1 ")),
+        *((0x0028, 0x0103, b"US", bytes([signed, 0])), (0x0028, 0x0120, b"SS", b"\0\0")),
+        *((0x0028, 0x1052, b"DS", b"0 "), (0x0028, 0x1053, b"DS", slope)),
     )
     head = b"".join(
         struct.pack("<HH2sH", group, number, vr, len(value)) + value for group, number, vr, value in elements

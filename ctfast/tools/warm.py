@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from ctfast import ops
+from ctfast.files.plain import compile_reader
 from ctfast.pipeline import Pipeline
 from ctfast.presets import preset
 from ctfast.threads import get_num_threads
@@ -54,6 +55,8 @@ def compile_all(console: Console) -> float:
         chain = Pipeline(step for step in preset(name).steps if step.operation != "summary")
         for image_dtype in IMAGE_DTYPES:
             chain.run(batch.astype(image_dtype))
+    console.print(f"{time.perf_counter() - start:6.1f} s  plain files", highlight=False)
+    compile_reader()
     if find_spec("jax") is not None:
         from ctkernels.cpu.xla import targets
 

@@ -15,7 +15,7 @@ from ctfast.errors import CTFastError
 from ctfast.files import read_image, write_image
 from ctfast.files._dicom_scan import scan
 from ctfast.files.image import Limits
-from ctfast.files.plain import PlainReader
+from ctfast.files.plain import PlainReader, compile_reader
 from tests.files.files_build import EXPLICIT, IMPLICIT, data_set, dicom, save, slice_hu
 
 KEPT = ("units", "padding", "spacing", "geometry", "padding_range")
@@ -197,6 +197,10 @@ def test_the_walk_gives_up_on_what_the_plain_one_gives_up_on(tmp_path: Path, syn
                 tag: bytes(item.value) for tag, item in expected.elements.items()
             }
     assert 500 < odd < 2500
+
+
+def test_all_of_it_can_be_compiled_ahead() -> None:
+    compile_reader()
 
 
 @pytest.mark.real_data
