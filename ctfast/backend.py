@@ -11,11 +11,11 @@ import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any, Final
 
 from ctfast.errors import ArgumentError, BackendUnavailableError
@@ -127,8 +127,8 @@ def requested(name: str | None) -> str | None:
     if name is None or name == "auto":
         name = _requested.get()
     if name is None:
-        name, where = os.environ.get("CTFAST_BACKEND") or None, "CTFAST_BACKEND"
-    return None if name is None or name == "auto" else check_name(name, where)
+        name, where = os.environ.get("CTFAST_BACKEND"), "CTFAST_BACKEND"
+    return None if not name or name == "auto" else check_name(name, where)
 
 
 def select(name: str | None, device: int | None = None) -> str:
@@ -146,16 +146,33 @@ def share_gpu_memory() -> None:
 
 
 @cache
+def _module(backend: str, operation: str) -> Any:
+    if backend == "reference":
+        return importlib.import_module("ctkernels.reference")
+    if backend == "gpu":
+        share_gpu_memory()
+    return importlib.import_module(f"ctkernels.{backend}.{operation}")
+
+
+@cache
 def kernel(backend: str, operation: str) -> Kernel:
     """The function of ``backend`` that does ``operation`` (see :mod:`ctkernels.contract`)."""
-    if backend == "reference":
-        module: Any = importlib.import_module("ctkernels.reference")
-    else:
-        if backend == "gpu":
-            share_gpu_memory()
-        module = importlib.import_module(f"ctkernels.{backend}.{operation}")
-    function: Kernel = getattr(module, operation)
+    function: Kernel = getattr(_module(backend, operation), operation)
     return function
+
+
+def bound(
+    backend: str, operation: str, shape: tuple[int, ...], image: Any, result: Any, params: Mapping[str, Any]
+) -> Callable[[Any, Any], None]:
+    """``run(x, out)`` of an operation with its parameters, for batches of this shape and these dtypes.
+
+    A kernel's module may have a ``bind`` that does once what does not depend on the pixels.
+    """
+    bind = getattr(_module(backend, operation), "bind", None)
+    if bind is None:
+        return partial(kernel(backend, operation), **params)
+    run: Callable[[Any, Any], None] = bind(shape, image, result, **params)
+    return run
 
 
 @cache

@@ -242,6 +242,11 @@ def check_shape(shape: tuple[int, ...]) -> None:
         )
 
 
+def is_plain(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bool:
+    """Whether arrays of this kind in C order are images as they are, whatever is known of their axes."""
+    return dtype in _ALLOWED and len(shape) > 1 and 0 not in shape and (len(shape) == 2 or shape[-1] > _MOST_CHANNELS)
+
+
 def as_tall(images: Images) -> Images:
     """Volumes ``(..., D, H, W)`` as images of ``D * H`` rows, for operations to which all pixels are alike."""
     *lead, depth, height, width = images.shape

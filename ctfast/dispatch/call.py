@@ -6,9 +6,9 @@ brings everything else to one of the two.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import lru_cache, partial
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -16,121 +16,18 @@ from numpy.typing import DTypeLike
 from ctfast import backend
 from ctfast.dispatch import transfer
 from ctfast.dispatch.arrays import Images, as_images, as_tall, from_host, host_out, with_channel
-from ctfast.dispatch.checks import check_params, check_reach, for_kernel
+from ctfast.dispatch.checks import check_params, check_reach
 from ctfast.dispatch.containers import Call, Task, container
 from ctfast.dispatch.device_errors import device_errors
 from ctfast.dispatch.named_axes import along, is_named
-from ctfast.errors import ArgumentError, BackendUnavailableError, DTypeError, ShapeError
+from ctfast.dispatch.plain import plain_call
+from ctfast.dispatch.prepared import Params, prepare
+from ctfast.errors import DTypeError, ShapeError
 from ctfast.memory import empty
-from ctfast.threads import get_num_threads
-from ctkernels.contract import OPERATIONS, SAME, Operation, Param
+from ctkernels.contract import OPERATIONS
 
-Params = Mapping[str, Any]
 Compute = Callable[[Images, str, Any], Any]
 """Takes images, the backend to run on, and the array for the result or None."""
-
-
-def result_dtype(
-    operation: Operation, image: np.dtype[Any], dtype: DTypeLike | None, out: np.dtype[Any] | None
-) -> np.dtype[Any]:
-    """The dtype of the result: as asked for, else that of ``out``, else the operation's default."""
-    if operation.out_dtypes == SAME:
-        return image
-    if dtype is None:
-        dtype = out if out is not None else operation.out_dtypes[0]
-    try:
-        wanted = np.dtype(dtype)
-    except TypeError as error:
-        raise DTypeError(f"dtype={dtype!r}: {', '.join(operation.out_dtypes)} are allowed") from error
-    if wanted.name not in operation.out_dtypes:
-        raise DTypeError(f"{operation.name} to {wanted}: {', '.join(operation.out_dtypes)} are allowed")
-    return wanted
-
-
-def check_against_dtypes(operation: Operation, params: Params, image: np.dtype[Any], result: np.dtype[Any]) -> None:
-    """What can only be checked once the dtypes are known: values that the image or the result must be able to hold."""
-    for param in operation.params:
-        value = params[param.name]
-        unused = value is None or (param.name == "cval" and params["mode"] != "constant")
-        if param.fits and not unused:
-            _check_fits(param, value, image if param.fits == "image" else result)
-
-
-def _check_fits(param: Param, value: Any, dtype: np.dtype[Any]) -> None:
-    if dtype.kind == "f":
-        return
-    limits, whole = np.iinfo(dtype), param.fits == "image"
-    low, high = value if isinstance(value, tuple) else (value, value)
-    if low < limits.min or high > limits.max or (whole and not (low.is_integer() and high.is_integer())):
-        numbers = "whole numbers" if whole else "numbers"
-        raise ArgumentError(
-            f"{param.name}={value!r}: {numbers} from {limits.min} to {limits.max} are allowed for {dtype}"
-        )
-
-
-_SCALARS: Final = frozenset({bool, int, float, str, type(None)})
-"""Types whose equal values are told apart by type alone."""
-
-
-class Prepared(NamedTuple):
-    """A call with everything checked that does not depend on the pixels."""
-
-    run: backend.Kernel
-    dtype: np.dtype[Any]
-    """Of the result."""
-    params: Params
-    for_kernel: Params
-    """Those that the kernel takes."""
-    halo: tuple[int, ...]
-    """As far as it looks along each axis that it takes together."""
-
-
-@lru_cache(maxsize=512)
-def _prepared(
-    name: str,
-    backend_name: str,
-    image: np.dtype[Any],
-    out: np.dtype[Any] | None,
-    dtype: DTypeLike | None,
-    names: tuple[str, ...],
-    given: tuple[Any, ...],
-    _types: tuple[Any, ...],
-) -> Prepared:
-    operation = OPERATIONS[name]
-    if backend_name == "cpu":
-        get_num_threads()  # refuses a CTFAST_NUM_THREADS that means nothing before a kernel stumbles over it
-    wanted = result_dtype(operation, image, dtype, out)
-    params = check_params(operation, dict(zip(names, given, strict=True)))
-    check_against_dtypes(operation, params, image, wanted)
-    if backend_name == "gpu" and operation.kind == "filter" and operation.axes(params) == 3:
-        raise BackendUnavailableError(
-            f"{name} with three numbers is computed on the CPU: give backend='cpu' (arrays on a GPU are copied there "
-            "and back), or two numbers for the slices one by one"
-        )
-    return Prepared(
-        backend.kernel(backend_name, name), wanted, params, for_kernel(params), tuple(operation.halo(params))
-    )
-
-
-def prepare(
-    name: str,
-    image: np.dtype[Any],
-    params: Params,
-    *,
-    chosen: str,
-    dtype: DTypeLike | None = None,
-    out: np.dtype[Any] | None = None,
-) -> Prepared:
-    """Check a call, from memory where the same was checked before: checks cost more than the fastest kernels."""
-    given = tuple(params.values())
-    types: tuple[Any, ...] = tuple(map(type, given))
-    if not _SCALARS.issuperset(types):  # (5, 5) equals (5.0, 5.0), but is another size
-        types += tuple(tuple(map(type, v)) for v in given if isinstance(v, tuple))
-    key: Any = (name, chosen, image, out, dtype, tuple(params), given, types)
-    try:
-        return _prepared(*key)
-    except TypeError:  # unhashable, such as a range given as a list
-        return _prepared.__wrapped__(*key)
 
 
 def dispatched(
@@ -174,6 +71,10 @@ def call(
     if axes is not None or is_named(params):
         again = partial(call, name, dtype=dtype, backend_name=backend_name)
         return along(again, OPERATIONS[name], image, params, axes, out)
+    if type(image) is np.ndarray:
+        result = plain_call(name, image, params, dtype, out, backend_name)
+        if result is not None:
+            return result
     if apply := container(image):
         again = partial(call, name, params=params, dtype=dtype, backend_name=backend_name)
         operation = OPERATIONS[name]

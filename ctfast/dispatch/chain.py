@@ -14,10 +14,11 @@ import numpy as np
 
 from ctfast import backend
 from ctfast.dispatch.arrays import Images, as_images, from_host, with_channel
-from ctfast.dispatch.call import call, dispatched, prepare
+from ctfast.dispatch.call import call, dispatched
 from ctfast.dispatch.checks import check_reach
 from ctfast.dispatch.containers import Call, Task, container
 from ctfast.dispatch.named_axes import checked, moved
+from ctfast.dispatch.prepared import prepare
 from ctfast.dispatch.statistics import RESULTS, kernel_params, needs_all_pixels, statistic
 from ctfast.dispatch.steps import Step, naming_step
 from ctfast.dispatch.transfer import gpu

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
-from typing import Any, Final
+from math import prod
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ctfast.dispatch.arrays import Images, as_images, as_tall
-from ctfast.dispatch.call import Params, Prepared, dispatched, prepare
+from ctfast import backend
+from ctfast.dispatch.arrays import Images, as_images, as_tall, is_plain
+from ctfast.dispatch.call import dispatched
 from ctfast.dispatch.checks import check_reach, for_kernel
 from ctfast.dispatch.containers import Call, Task, container
 from ctfast.dispatch.named_axes import along, is_named
+from ctfast.dispatch.prepared import Params, Prepared, key_of, prepare, prepared
 from ctfast.dispatch.transfer import gpu, to_caller
 from ctfast.errors import ArgumentError, ValueRangeError
 from ctfast.results import Histogram, Summary
@@ -26,12 +29,56 @@ def statistic(name: str, image: Any, params: Params, *, backend_name: str | None
     """Run operation ``name``, whose result is numbers."""
     if is_named(params):
         return along(partial(statistic, name, backend_name=backend_name), OPERATIONS[name], image, params)
+    if type(image) is np.ndarray and image.flags.c_contiguous and not needs_all_pixels(name, params):
+        result = _plain(name, image, params, backend_name)
+        if result is not None:
+            return result
     if apply := container(image):
         again = partial(statistic, name, params=params, backend_name=backend_name)
         return apply(Task(again, (Call(name, params),), backend_name), image, None)
     compute = partial(_statistic, name, params)
     splits = params.get("axes", 2) == 2 and not needs_all_pixels(name, params)
     return dispatched(as_images(image), backend_name, compute, splits=splits)
+
+
+class _Known(NamedTuple):
+    """As ``dispatch.plain.Known``, with what the rows of a statistic need."""
+
+    run: Callable[[Any, Any], None]
+    batch: tuple[int, ...]
+    rows: tuple[int, ...]
+    dtype: np.dtype[Any]
+    params: Params
+
+
+@lru_cache(maxsize=256)
+def _known(key: tuple[Any, ...], shape: tuple[int, ...]) -> _Known | None:
+    name, chosen, image = key[:3]
+    if not is_plain(image, shape):
+        return None
+    made = prepared(*key)
+    if len(made.halo) > 2:
+        return None
+    batch = (prod(shape[:-2]), shape[-2], shape[-1])
+    params = kernel_params(name, image, made.params)
+    run = backend.bound(chosen, name, batch, image, made.dtype, params)
+    return _Known(run, batch, OPERATIONS[name].result_shape(batch, params), made.dtype, params)
+
+
+def _plain(name: str, image: NDArray[Any], params: Params, backend_name: str | None) -> Any:
+    """The short way (see ``dispatch.plain``); None where the call must go the long way."""
+    chosen = backend.select(backend_name)
+    if chosen == "gpu":
+        return None
+    try:
+        found = _known(key_of(name, chosen, image.dtype, params), image.shape)
+    except TypeError:  # an argument that can't be hashed
+        return None
+    if found is None:
+        return None
+    rows, batch = np.empty(found.rows, found.dtype), image.reshape(found.batch)
+    found.run(batch, rows)
+    return RESULTS[name](rows, found.params, Images(batch, image.shape, "numpy"))
 
 
 def needs_all_pixels(name: str, params: Params) -> bool:

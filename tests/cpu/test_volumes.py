@@ -135,7 +135,7 @@ def test_refused(call: Any, error: type[Exception], words: str) -> None:
 
 def test_gpu_refuses_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ctfast.backend.kernel", lambda backend, name: None)
-    from ctfast.dispatch.call import prepare
+    from ctfast.dispatch.prepared import prepare
 
     with pytest.raises(BackendUnavailableError, match="backend='cpu'"):
         prepare("median_filter", np.dtype("int16"), {"size": (3, 3, 3)}, chosen="gpu")

@@ -5,13 +5,16 @@ Any sigma runs through the same compiled code, one per image type: radii, weight
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ctkernels.cpu._core import parallel
 from ctkernels.cpu._core.jit import one_type
-from ctkernels.cpu._core.parallel import Band, bands, run
+from ctkernels.cpu._core.parallel import Band, bands, undivided
 from ctkernels.cpu._core.scratch import scratch
 from ctkernels.cpu._core.spread import in_row_bands
 from ctkernels.cpu._gaussian import volume
@@ -24,26 +27,46 @@ _SINGLE = np.dtype(np.float32)
 _DOUBLE = np.dtype(np.float64)
 
 
-def gaussian_filter(x: Array, out: Array, *, sigma: tuple[Any, ...], truncate: float, mode: str, cval: float) -> None:
-    """Smooth each image ``(N, H, W)`` or volume ``(N, D, H, W)``; see ``ctkernels.reference.gaussian_filter``.
+def bind(
+    shape: tuple[int, ...],
+    image: np.dtype[Any],
+    _: Any,
+    *,
+    sigma: tuple[Any, ...],
+    truncate: float,
+    mode: str,
+    cval: float,
+) -> Callable[[Array, Array], None]:
+    """``gaussian_filter`` for images of this shape and dtype, with its parameters.
 
     For an axis ``sigma`` may hold weights, centre first, as a tuple: the kernel of another library.
     """
-    work = _DOUBLE if x.dtype == _DOUBLE else _SINGLE
+    work = _DOUBLE if image == _DOUBLE else _SINGLE
     if len(sigma) == 3:
-        _volumes(x, out, work, sigma, truncate, mode, cval)
-        return
-    images, height, width = x.shape
-    p = plan(height, width, work, sigma, truncate, mode, exceeds_dtype(x.dtype, mode, cval))
-    fill = fill_value(x.dtype, work, cval)
-    x = one_type(x)
+        return partial(_volumes, work=work, sigma=sigma, truncate=truncate, mode=mode, cval=cval)
+    images, height, width = shape
+    p = plan(height, width, work, (sigma[0], sigma[1]), truncate, mode, exceeds_dtype(image, mode, cval))
+    settings = (p.layout, p.border, p.weights, fill_value(image, work, cval))
+    most = p.scratch_bytes(height)
 
-    def body(band: Band) -> None:
-        i, y0, y1 = band
-        memory = scratch("gaussian", p.scratch_bytes(y1 - y0), np.uint8)
-        kernel(x, out, i, y0, y1, p.layout, p.border, p.weights, fill, memory)
+    def run(x: Array, out: Array) -> None:
+        x = one_type(x)
+        if undivided(images, height * p.row_nanoseconds):
+            kernel(x, out, 0, 0, height, *settings, scratch("gaussian", most, np.uint8))
+            return
 
-    run(bands(images, height, p.row_nanoseconds, overlap_rows=p.rows_radius), body)
+        def body(band: Band) -> None:
+            i, y0, y1 = band
+            kernel(x, out, i, y0, y1, *settings, scratch("gaussian", p.scratch_bytes(y1 - y0), np.uint8))
+
+        parallel.run(bands(images, height, p.row_nanoseconds, overlap_rows=p.rows_radius), body)
+
+    return run
+
+
+def gaussian_filter(x: Array, out: Array, **params: Any) -> None:
+    """Smooth each image ``(N, H, W)`` or volume ``(N, D, H, W)``; see ``ctkernels.reference.gaussian_filter``."""
+    bind(x.shape, x.dtype, out.dtype, **params)(x, out)
 
 
 def _volumes(

@@ -7,6 +7,7 @@ Integers, and floats that are whole numbers (HU: such pixels lie on edges all th
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,13 @@ from numpy.typing import NDArray
 from ctkernels import reference
 from ctkernels.cpu._core.jit import jit, one_type
 from ctkernels.cpu._core.scratch import scratch
-from ctkernels.cpu._core.spread import LARGEST_BAND, each_image, in_bands, threads_pay
+from ctkernels.cpu._core.spread import each_image, in_bands, is_one_band
 from ctkernels.cpu._histogram import pairs
 from ctkernels.cpu._histogram.floats import BLOCK, count_floats
-from ctkernels.cpu._histogram.plan import FIRST_VALUE, plan_of
+from ctkernels.cpu._histogram.plan import FIRST_VALUE, Plan, plan_of
 from ctkernels.cpu._histogram.values import value_counts
+
+Array = NDArray[Any]
 
 _MANY = 16384
 """Bins; beyond, one bank: more would not stay in cache, and neighbours seldom share a bin."""
@@ -38,8 +41,7 @@ def sum_into_bins(values, table, counts):
             counts[k] += np.int64(c)
 
 
-def _count_image(image: NDArray[Any], edges: NDArray[Any], counts: NDArray[np.int64]) -> None:
-    plan = plan_of(edges, image.dtype)
+def _count_image(image: Array, plan: Plan, edges: Array, counts: NDArray[np.int64]) -> None:
     bins = edges.size - 1
     coded = value_counts(image)
     if coded is not None:
@@ -57,21 +59,34 @@ def _count_image(image: NDArray[Any], edges: NDArray[Any], counts: NDArray[np.in
         reference.histogram(image, counts[None], edges=edges)
 
 
-def histogram(x: NDArray[Any], out: NDArray[np.int64], *, edges: NDArray[Any]) -> None:
-    """See :func:`ctkernels.reference.histogram`."""
-    x = one_type(x)
+def bind(
+    shape: tuple[int, ...], image: np.dtype[Any], _: Any, *, edges: Array
+) -> Callable[[Array, NDArray[np.int64]], None]:
+    """``histogram`` for images of this shape and dtype, between these edges."""
     edges = one_type(edges)
+    plan = plan_of(edges, image)
 
-    def part(band: NDArray[Any]) -> NDArray[np.int64]:
+    def part(band: Array) -> NDArray[np.int64]:
         counts = np.empty(edges.size - 1, np.int64)
-        _count_image(band, edges, counts)
+        _count_image(band, plan, edges, counts)
         return counts
 
-    def body(i: int) -> None:
-        image = x[i : i + 1]
-        if image.size < LARGEST_BAND and not threads_pay(image.size, _PIXEL_NANOSECONDS):
-            _count_image(image, edges, out[i])
+    def one(x: Array, counts: NDArray[np.int64]) -> None:
+        if is_one_band(x, _PIXEL_NANOSECONDS):
+            _count_image(x, plan, edges, counts)
         else:
-            np.sum(in_bands(image, _PIXEL_NANOSECONDS, part), axis=0, out=out[i])
+            np.sum(in_bands(x, _PIXEL_NANOSECONDS, part), axis=0, out=counts)
 
-    each_image(x, _PIXEL_NANOSECONDS, body)
+    def run(x: Array, out: NDArray[np.int64]) -> None:
+        x = one_type(x)
+        if shape[0] == 1:
+            one(x, out[0])
+        else:
+            each_image(x, _PIXEL_NANOSECONDS, lambda i: one(x[i : i + 1], out[i]))
+
+    return run
+
+
+def histogram(x: Array, out: NDArray[np.int64], *, edges: Array) -> None:
+    """See :func:`ctkernels.reference.histogram`."""
+    bind(x.shape, x.dtype, out.dtype, edges=edges)(x, out)

@@ -6,9 +6,11 @@ go through both as images whose rows are those of several planes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from ctkernels.cpu._core import jit, parallel
@@ -19,29 +21,44 @@ from ctkernels.cpu._median.volume import median_of_volumes
 Array = NDArray[Any]
 
 
+def bind(
+    shape: tuple[int, ...], image: np.dtype[Any], _: Any, *, size: tuple[int, ...], mode: str, cval: float
+) -> Callable[[Array, Array], None]:
+    """``median_filter`` for images of this shape and dtype, with its parameters."""
+    if len(size) == 3:
+        return partial(_volumes, size=(size[0], size[1], size[2]), mode=mode, cval=cval)
+    window = (size[0], size[1])
+    small = small_module.serves(window)
+    # Rough, but within a factor of two for all but the largest windows of floats.
+    pixel_nanoseconds = image.itemsize * 0.00015 * (size[0] * size[1]) ** 2 + 0.1 if small else 20.0
+    row_nanoseconds = pixel_nanoseconds * shape[2]
+    overlap = 0 if small else size[0]
+    one_image = (0, 0, shape[1])
+    filter_band = small_module.bind(shape, image, window, mode, cval) if small else _large(window, mode, cval)
+
+    def run(x: Array, out: Array) -> None:
+        x = jit.one_type(x)
+        if parallel.undivided(shape[0], shape[1] * row_nanoseconds):
+            filter_band(x, out, one_image)
+            return
+        bands = parallel.bands(shape[0], shape[1], row_nanoseconds, overlap_rows=overlap)
+        parallel.run(bands, lambda band: filter_band(x, out, band))
+
+    return run
+
+
+def _large(size: tuple[int, int], mode: str, cval: float) -> Any:
+    return lambda x, out, band: large.filter_band(x, out, band, size, mode, cval)
+
+
+def _volumes(x: Array, out: Array, *, size: tuple[int, int, int], mode: str, cval: float) -> None:
+    if size[0] > 1:
+        median_of_volumes(jit.one_type(x), out, size, mode, cval)
+    else:
+        images, results = (v.reshape(-1, *v.shape[2:]) for v in (x, out))
+        median_filter(images, results, size=size[1:], mode=mode, cval=cval)
+
+
 def median_filter(x: Array, out: Array, *, size: tuple[int, ...], mode: str, cval: float) -> None:
     """The middle value of the ``size`` window around each pixel, as :func:`ctkernels.reference.median_filter`."""
-    x = jit.one_type(x)
-    if len(size) == 3:
-        if size[0] > 1:
-            median_of_volumes(x, out, (size[0], size[1], size[2]), mode, cval)
-            return
-        x, out = (v.reshape(-1, *v.shape[2:]) for v in (x, out))
-    _images(x, out, (size[-2], size[-1]), mode, cval)
-
-
-def _images(x: Array, out: Array, size: tuple[int, int], mode: str, cval: float) -> None:
-    small = small_module.serves(size)
-    images, height, width = x.shape
-    # Rough, but within a factor of two for all but the largest windows of floats.
-    pixel_nanoseconds = x.itemsize * 0.00015 * (size[0] * size[1]) ** 2 + 0.1 if small else 20.0
-    bands = parallel.bands(images, height, pixel_nanoseconds * width, overlap_rows=0 if small else size[0])
-    filter_band = small_module.filter_band if small else large.filter_band
-    if len(bands) == 1:
-        filter_band(x, out, bands[0], size, mode, cval)
-    else:
-        parallel.run(bands, partial(_run, filter_band, x, out, size, mode, cval))
-
-
-def _run(filter_band: Any, x: Array, out: Array, size: tuple[int, int], mode: str, cval: float, band: Any) -> None:
-    filter_band(x, out, band, size, mode, cval)
+    bind(x.shape, x.dtype, out.dtype, size=size, mode=mode, cval=cval)(x, out)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,46 +12,71 @@ from numpy.typing import NDArray
 from ctkernels import reference
 from ctkernels.cpu._core.jit import one_type
 from ctkernels.cpu._core.pointwise import base_of, line_kernel
-from ctkernels.cpu._core.spread import each_image, pointwise
+from ctkernels.cpu._core.spread import LARGEST_BAND, each_image, pointwise, threads_pay
 from ctkernels.cpu._select.ranges import extremes, percentile_range
-from ctkernels.shared.lines import Pair, clipped_line, fits
+from ctkernels.cpu._select.stretch import DONE, stretch
+from ctkernels.shared.keys import key_bounds, sortable
+from ctkernels.shared.lines import Pair, clip_ends, clipped_line, fits
+
+Array = NDArray[Any]
+_PIXEL_NANOSECONDS = 0.3
 
 
-def _map(x: NDArray[Any], out: NDArray[Any], in_range: Pair, out_range: Pair) -> None:
+def _map(x: Array, out: Array, in_range: Pair, out_range: Pair) -> None:
     low, high = in_range
     line = clipped_line(low, base_of(low, x.dtype), high - low, out_range, out.dtype)
     if fits(line):
-        pointwise(line_kernel(out), x, out, *line)
+        pointwise(line_kernel(out.dtype), x, out, *line)
     else:  # a step (one value in the image) or numbers that float32 cannot hold: the plain code
         unit = reference.scale_to_unit(x.astype(np.float64), low, high)
         reference.store_unit(unit, *out_range, out)
 
 
-def normalize(
-    x: NDArray[Any],
-    out: NDArray[Any],
+def bind(
+    shape: tuple[int, ...],
+    image: np.dtype[Any],
+    result: np.dtype[Any],
     *,
     in_range: Pair | None,
     percentiles: Pair | None,
     value_range: Pair | None,
     out_range: Pair | None,
-) -> None:
-    """See :func:`ctkernels.reference.normalize`."""
-    x = one_type(x)
-    ends = out_range or reference.default_out_range(out.dtype)
+) -> Callable[[Array, Array], None]:
+    """``normalize`` for images of this shape and these dtypes, with its parameters."""
+    ends = out_range or reference.default_out_range(result)
     if in_range is not None:
-        _map(x, out, in_range, ends)
-        return
+        return partial(_map, in_range=in_range, out_range=ends)
 
-    def body(i: int) -> None:
-        image, result = x[i : i + 1], out[i : i + 1]
+    def by_parts(x: Array, out: Array) -> None:
         if percentiles is None:
-            extent = extremes(image, value_range)
+            extent = extremes(x, value_range)
         else:
-            extent = percentile_range(image, value_range, percentiles)
+            extent = percentile_range(x, value_range, percentiles)
         if extent is None:
-            reference.store_unit(np.where(np.isnan(image), np.nan, 0.0), *ends, result)
+            reference.store_unit(np.where(np.isnan(x), np.nan, 0.0), *ends, out)
         else:
-            _map(image, result, extent, ends)
+            _map(x, out, extent, ends)
 
-    each_image(x, 0.3 if percentiles is None else 0.8, body)
+    line = (*key_bounds(image, value_range), ends[0], ends[1] - ends[0], *clip_ends(ends, result))
+    pixels = shape[-2] * shape[-1]
+
+    def whole(x: Array, out: Array) -> None:
+        if threads_pay(pixels, _PIXEL_NANOSECONDS) or stretch(x, sortable(x), out, *line) != DONE:
+            by_parts(x, out)
+
+    one = by_parts if percentiles is not None or pixels >= LARGEST_BAND else whole
+    cost = _PIXEL_NANOSECONDS if percentiles is None else 0.8
+
+    def run(x: Array, out: Array) -> None:
+        x = one_type(x)
+        if shape[0] == 1:
+            one(x, out)
+        else:
+            each_image(x, cost, lambda i: one(x[i : i + 1], out[i : i + 1]))
+
+    return run
+
+
+def normalize(x: Array, out: Array, **params: Any) -> None:
+    """See :func:`ctkernels.reference.normalize`."""
+    bind(x.shape, x.dtype, out.dtype, **params)(x, out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from ctkernels.cpu._core.moments import image_moments
 from ctkernels.cpu._core.pointwise import base_of, line_to_float
 from ctkernels.cpu._core.spread import each_image, pointwise
 from ctkernels.shared.lines import Line, fits
+
+Array = NDArray[Any]
 
 
 @jit
@@ -29,20 +32,33 @@ def scores(x, out, mean, sd):
         results[i] = (np.float64(pixels[i]) * part - center) / deviation
 
 
-def standardize(x: NDArray[Any], out: NDArray[Any], *, value_range: tuple[float, float] | None) -> None:
-    """See :func:`ctkernels.reference.standardize`."""
-    x = one_type(x)
+def bind(
+    shape: tuple[int, ...], image: np.dtype[Any], result: np.dtype[Any], *, value_range: tuple[float, float] | None
+) -> Callable[[Array, Array], None]:
+    """``standardize`` for images of this shape and these dtypes, with its parameters."""
+    single = result.char == "f"
 
-    def body(i: int) -> None:
-        image, result = x[i : i + 1], out[i : i + 1]
-        _, mean, sd = image_moments(image, value_range)
+    def one(x: Array, out: Array) -> None:
+        _, mean, sd = image_moments(x, value_range)
         if not sd > 0:  # NaN where no pixel counts
-            result[...] = np.where(np.isnan(image), np.nan, 0.0)
+            out[...] = np.where(np.isnan(x), np.nan, 0.0)
             return
-        line = Line(mean, base_of(mean, x.dtype), sd, 0.0, 1.0, -math.inf, math.inf)
-        if out.dtype == np.float32 and fits(line):
-            pointwise(line_to_float, image, result, *line)
+        line = Line(mean, base_of(mean, image), sd, 0.0, 1.0, -math.inf, math.inf)
+        if single and fits(line):
+            pointwise(line_to_float, x, out, *line)
         else:
-            pointwise(scores, image, result, mean, sd)
+            pointwise(scores, x, out, mean, sd)
 
-    each_image(x, 0.5, body)
+    def run(x: Array, out: Array) -> None:
+        x = one_type(x)
+        if shape[0] == 1:
+            one(x, out)
+        else:
+            each_image(x, 0.5, lambda i: one(x[i : i + 1], out[i : i + 1]))
+
+    return run
+
+
+def standardize(x: Array, out: Array, **params: Any) -> None:
+    """See :func:`ctkernels.reference.standardize`."""
+    bind(x.shape, x.dtype, out.dtype, **params)(x, out)

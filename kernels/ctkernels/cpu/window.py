@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from ctkernels import reference
 from ctkernels.cpu._core.pointwise import line_kernel
 from ctkernels.cpu._core.sigmoid import sigmoid_kernel
-from ctkernels.cpu._core.spread import pointwise
+from ctkernels.cpu._core.spread import bound_pointwise
 from ctkernels.shared.lines import Pair, window_line
 
+Array = NDArray[Any]
 
-def window(
-    x: NDArray[Any],
-    out: NDArray[Any],
+
+def bind(
+    shape: tuple[int, ...],
+    image: np.dtype[Any],
+    result: np.dtype[Any],
     *,
     center: float,
     width: float,
@@ -23,12 +29,22 @@ def window(
     out_range: Pair | None,
     slope: float,
     intercept: float,
-) -> None:
-    """See :func:`ctkernels.reference.window`."""
-    line = window_line(center, width, function, out_range, slope, intercept, out.dtype)
+) -> Callable[[Array, Array], None]:
+    """``window`` for images of these dtypes, with its parameters."""
+    line = window_line(center, width, function, out_range, slope, intercept, result)
     if line is None:
-        reference.window(
-            x, out, center=center, width=width, function=function, out_range=out_range, slope=slope, intercept=intercept
+        return partial(
+            reference.window,
+            center=center,
+            width=width,
+            function=function,
+            out_range=out_range,
+            slope=slope,
+            intercept=intercept,
         )
-        return
-    pointwise(sigmoid_kernel(out) if function == "sigmoid" else line_kernel(out), x, out, *line)
+    return bound_pointwise(sigmoid_kernel(result) if function == "sigmoid" else line_kernel(result), *line)
+
+
+def window(x: Array, out: Array, **params: Any) -> None:
+    """See :func:`ctkernels.reference.window`."""
+    bind(x.shape, x.dtype, out.dtype, **params)(x, out)

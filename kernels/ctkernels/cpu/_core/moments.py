@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ctkernels.cpu._core.jit import jit, jit_reassociate
 from ctkernels.cpu._core.parallel import get_num_threads, run
-from ctkernels.cpu._core.spread import in_bands
+from ctkernels.cpu._core.spread import in_bands, is_one_band
 from ctkernels.cpu._select.keys import key, key_extent
 from ctkernels.shared.keys import key_bounds, keys_of, sortable, unkey
 
@@ -158,6 +158,8 @@ def image_moments(image: NDArray[Any], value_range: tuple[float, float] | None) 
     """Moments of one image ``(1, H, W)`` over its finite pixels inside ``value_range`` (both ends included)."""
     first, last = key_bounds(image.dtype, value_range)
     if image.dtype.kind != "f":
+        if is_one_band(image, 0.1):
+            return moments_of_sums(*integer_sums(image, first, last))
         parts = in_bands(image, 0.1, lambda band: integer_sums(band, first, last))
         return moments_of_sums(*(sum(column) for column in zip(*parts, strict=True)))
     pixels = image.reshape(-1)

@@ -228,6 +228,12 @@ def run(tasks: Sequence[Any], body: Callable[[Any], None]) -> None:
         raise job.error
 
 
+def undivided(images: int, nanoseconds: float) -> bool:
+    """Whether ``bands`` leaves one image of so much work to its caller: one task of all its rows."""
+    small = nanoseconds < 2 * cutting.band_nanoseconds
+    return images == 1 and cutting.bands is None and (small or get_num_threads() == 1)
+
+
 def bands(images: int, rows: int, row_nanoseconds: float, *, overlap_rows: int = 0) -> list[Band]:
     """Cut a batch into tasks: whole images where there are enough of them, bands of rows otherwise.
 

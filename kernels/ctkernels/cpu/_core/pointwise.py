@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from numba.core import types
 from numba.extending import overload
-from numpy.typing import NDArray
 
 from ctkernels.cpu._core.jit import jit_contract, jit_inline
 from ctkernels.shared import lines
@@ -83,6 +82,6 @@ def line_to_integer(x, out, zero, base, span, low, rise, floor, ceiling):
         results[i] = np.int32(np.rint(v))
 
 
-def line_kernel(out: NDArray[Any]) -> Callable[..., None]:
-    """The kernel that writes ``out``'s kind of numbers."""
-    return line_to_float if out.dtype.kind == "f" else line_to_integer
+def line_kernel(result: np.dtype[Any]) -> Callable[..., None]:
+    """The kernel that writes this kind of numbers."""
+    return line_to_float if result.kind == "f" else line_to_integer

@@ -11,16 +11,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-_local = threading.local()
 _KEEP_BYTES = 64 << 20
 """A thread keeps no single buffer larger than this; larger ones are made anew for each call."""
 
 
+class _Local(threading.local):
+    def __init__(self) -> None:
+        self.buffers: dict[str, NDArray[np.uint8]] = {}
+        self.last: dict[str, tuple[int, DTypeLike, NDArray[Any]]] = {}
+        """What was given out last: most calls ask for the same again, and need no new view."""
+
+
+_local = _Local()
+
+
 def scratch(name: str, size: int, dtype: DTypeLike) -> NDArray[Any]:
     """A 1-D buffer of ``size`` elements, 64-byte aligned, contents arbitrary, this thread's own under ``name``."""
-    dtype = np.dtype(dtype)
-    nbytes = size * dtype.itemsize
-    buffers: dict[str, NDArray[np.uint8]] = _local.__dict__.setdefault("buffers", {})
+    last = _local.last.get(name)
+    if last is not None and last[0] == size and last[1] is dtype:
+        return last[2]
+    kind = np.dtype(dtype)
+    nbytes = size * kind.itemsize
+    buffers = _local.buffers
     raw = buffers.get(name)
     if raw is None or raw.size < nbytes:
         padded = np.empty(nbytes + 64, np.uint8)
@@ -28,4 +40,7 @@ def scratch(name: str, size: int, dtype: DTypeLike) -> NDArray[Any]:
         raw = padded[start : start + nbytes]
         if nbytes <= _KEEP_BYTES:
             buffers[name] = raw
-    return raw[:nbytes].view(dtype)
+    view = raw[:nbytes].view(kind)
+    if nbytes <= _KEEP_BYTES:
+        _local.last[name] = (size, dtype, view)
+    return view

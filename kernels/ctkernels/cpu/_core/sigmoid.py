@@ -14,7 +14,6 @@ import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba.core import types
 from numba.extending import intrinsic
-from numpy.typing import NDArray
 
 from ctkernels.cpu._core.jit import jit_contract, jit_inline
 from ctkernels.cpu._core.pointwise import difference, float32_line
@@ -82,6 +81,6 @@ def sigmoid_to_integer(x, out, zero, base, span, low, rise, floor, ceiling):
         results[i] = np.int32(np.rint(v))
 
 
-def sigmoid_kernel(out: NDArray[Any]) -> Callable[..., None]:
-    """The kernel that writes ``out``'s kind of numbers."""
-    return sigmoid_to_float if out.dtype.kind == "f" else sigmoid_to_integer
+def sigmoid_kernel(result: np.dtype[Any]) -> Callable[..., None]:
+    """The kernel that writes this kind of numbers."""
+    return sigmoid_to_float if result.kind == "f" else sigmoid_to_integer

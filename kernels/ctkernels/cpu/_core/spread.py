@@ -41,23 +41,36 @@ def pointwise(kernel: Callable[..., None], x: NDArray[Any], out: NDArray[Any], *
     run(tasks, body)
 
 
+def bound_pointwise(kernel: Callable[..., None], *arguments: Any) -> Callable[[NDArray[Any], NDArray[Any]], None]:
+    """``pointwise`` with all but its arrays."""
+    return lambda x, out: pointwise(kernel, x, out, *arguments)
+
+
 def each_image(x: NDArray[Any], pixel_nanoseconds: float, body: Callable[[int], None]) -> None:
     """Call ``body`` with each image's index; on several threads when there are images enough to keep them busy.
 
     A few large images are left to the bands that ``body`` cuts them into; of a few small ones bands would not pay.
     """
     count = x.shape[0]
+    if count == 1:
+        body(0)
+        return
     many = count >= 2 * get_num_threads() or x.size * pixel_nanoseconds < count * _LARGE_NANOSECONDS
-    if count > 1 and many and threads_pay(x.size, pixel_nanoseconds):
+    if many and threads_pay(x.size, pixel_nanoseconds):
         run(range(count), body)
     else:
         for i in range(count):
             body(i)
 
 
+def is_one_band(image: NDArray[Any], pixel_nanoseconds: float) -> bool:
+    """Whether ``in_bands`` leaves this image whole."""
+    return image.size < LARGEST_BAND and not threads_pay(image.size, pixel_nanoseconds)
+
+
 def in_bands(image: NDArray[Any], pixel_nanoseconds: float, part: Callable[[NDArray[Any]], T]) -> list[T]:
     """``part`` of each band of rows of one ``(1, H, W)`` image, in order; one band where threads don't pay."""
-    if image.size < LARGEST_BAND and not threads_pay(image.size, pixel_nanoseconds):
+    if is_one_band(image, pixel_nanoseconds):
         return [part(image)]
     rows = image.shape[1]
     tasks = bands(1, rows, image.shape[2] * pixel_nanoseconds)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ctkernels.cpu._core.jit import jit
 from ctkernels.cpu._core.scratch import scratch
-from ctkernels.cpu._core.spread import LARGEST_BAND, in_bands, threads_pay
+from ctkernels.cpu._core.spread import in_bands, is_one_band
 from ctkernels.cpu._histogram import pairs
 
 CELLS = 65536
@@ -146,7 +146,7 @@ def value_counts(image: NDArray[Any]) -> tuple[NDArray[Any], int] | None:
     For integers and for floats that are whole numbers which int16 holds; None for other images. The counts (uint32, or
     int64 where several threads counted) lie in this thread's scratch until the next call.
     """
-    if image.size < LARGEST_BAND and not threads_pay(image.size, 0.5):
+    if is_one_band(image, 0.5):
         return _band_counts(image)
     parts = in_bands(image, 0.5, _copied_band_counts)
     known = [part for part in parts if part is not None]

@@ -198,16 +198,25 @@ def memory(wanted: Setting, key: str) -> tuple[Array, Array]:
     return last[1], last[2]
 
 
-def filter_band(x: Array, out: Array, band: Band, size: Size, mode: str, cval: float) -> None:
-    """Write the rows of one band of ``out``, the median of ``size`` windows of ``x``; both ``(N, H, W)``."""
-    pixels, results = x.reshape(-1).view(np.uint8), out.reshape(-1).view(np.uint8)
-    for key, kind in KEYS[x.dtype.char]:
+def bind(
+    shape: tuple[int, ...], image: np.dtype[Any], size: Size, mode: str, cval: float
+) -> Callable[[Array, Array, Band], None]:
+    """What writes the rows of a band of ``out``, medians of ``size`` windows of ``x``; both ``(N, H, W)``."""
+    height, area = shape[1], (shape[1], shape[2])
+    tries = []
+    for key, kind in KEYS[image.char]:
         outside = border_key(mode, cval, key, kind)
-        if outside is None:
-            continue
-        s = setting(x.shape[1:], size, mode, key)
-        if s.kernel(pixels, results, *band, x.shape[1], kind, s.row_of, s.column_of, outside, *memory(s, key)):
-            return
+        if outside is not None:
+            s = setting(area, size, mode, key)
+            tries.append((s, key, (height, kind, s.row_of, s.column_of, outside)))
+
+    def filter_band(x: Array, out: Array, band: Band) -> None:
+        pixels, results = x.reshape(-1).view(np.uint8), out.reshape(-1).view(np.uint8)
+        for s, key, arguments in tries:
+            if s.kernel(pixels, results, *band, *arguments, *memory(s, key)):
+                return
+
+    return filter_band
 
 
 KEYS: dict[str, tuple[tuple[str, int], ...]] = {
