@@ -121,13 +121,27 @@ def use_backend(name: str | None) -> Iterator[None]:
         _requested.reset(token)
 
 
+_VARIABLE: Final = "CTFAST_BACKEND"
+_environ = os.environ
+_variables: Any = getattr(_environ, "_data", None)
+_key: Any = _environ.encodekey(_VARIABLE) if isinstance(_variables, dict) else None
+
+
+def _from_environment() -> str | None:
+    # A mapping that is asked for what it lacks raises twice, which takes longer than a small filter's checks (4 us with
+    # cold caches). Where the interpreter's own dictionary is at hand, it says at once that nothing is set.
+    if _key is not None and os.environ is _environ and _key not in _variables:
+        return None
+    return os.environ.get(_VARIABLE)
+
+
 def requested(name: str | None) -> str | None:
     """The backend that a caller, a ``with`` block or the environment asks for; None where nobody does (auto)."""
     where = "backend"
     if name is None or name == "auto":
         name = _requested.get()
     if name is None:
-        name, where = os.environ.get("CTFAST_BACKEND"), "CTFAST_BACKEND"
+        name, where = _from_environment(), _VARIABLE
     return None if not name or name == "auto" else check_name(name, where)
 
 

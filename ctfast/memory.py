@@ -57,7 +57,10 @@ class _Store:
         return self.limit
 
     def kept(self) -> int:
-        return sum(size * len(kind.free) for size, kind in list(self.sizes.items()))
+        total = 0
+        for size, kind in tuple(self.sizes.items()):
+            total += size * len(kind.free)
+        return total
 
     def size(self, size: int) -> _Size:
         kind = self.sizes.get(size)
@@ -77,12 +80,13 @@ class _Size:
 
 
 def _has_room(store: _Store, size: int) -> bool:
-    if store.kept() + size <= store.most():
-        return True
+    limit = store.limit  # asked for when the block was made
+    if limit is None or store.kept() + size <= limit:
+        return limit is not None
     for other, kind in list(store.sizes.items()):
         if other != size:  # what was asked for last is most likely asked for next
             kind.free.clear()
-    return store.kept() + size <= store.most()
+    return store.kept() + size <= limit
 
 
 def _block_type(size: int, free: deque[NDArray[np.uint8]], is_kept: Callable[[], bool]) -> type[Any]:
@@ -103,18 +107,25 @@ def empty(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
     """As ``numpy.empty``, C-contiguous, in memory of an earlier result where there is one of this size."""
     kind = np.dtype(dtype)
     size = prod(shape) * kind.itemsize
-    if not _LEAST_BYTES <= size <= _store.most():
+    store = _store
+    if not _LEAST_BYTES <= size <= store.most():
         return np.empty(shape, kind)
-    _store.taken += 1
-    blocks = _store.size(size)
+    store.taken += 1
+    blocks = store.sizes.get(size) or store.size(size)
     try:
         memory = blocks.free.pop()
-        _store.recycled += 1
+        store.recycled += 1
     except IndexError:
-        memory = np.empty(size + _ALIGNMENT, np.uint8)
-    block = blocks.block.from_buffer(memory, -memory.ctypes.data % _ALIGNMENT)
+        memory = _aligned(size)
+    block = blocks.block.from_buffer(memory)
     block.memory = memory
     return np.ndarray(shape, kind, block)
+
+
+def _aligned(size: int) -> NDArray[np.uint8]:
+    memory = np.empty(size + _ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % _ALIGNMENT
+    return memory[start : start + size]
 
 
 def set_recycled_memory(limit: int) -> None:

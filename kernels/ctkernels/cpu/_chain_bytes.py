@@ -25,7 +25,8 @@ from ctkernels.cpu._core.scratch import scratch
 from ctkernels.cpu._gaussian.band import band as gaussian_band
 from ctkernels.cpu._gaussian.plan import exceeds_dtype
 from ctkernels.cpu._gaussian.plan import plan as gaussian_plan
-from ctkernels.cpu._histogram.values import CELLS, count_bytes
+from ctkernels.cpu._histogram.codes import CELLS
+from ctkernels.cpu._histogram.values import count_bytes
 from ctkernels.cpu._median import small
 from ctkernels.cpu._median.rows import PIXELS
 from ctkernels.cpu.clahe import few_bins_memory

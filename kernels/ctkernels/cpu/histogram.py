@@ -31,14 +31,25 @@ _PIXEL_NANOSECONDS = 0.5
 
 
 @jit
-def sum_into_bins(values, table, counts):
-    """The count of each bin from that of each value."""
+def sum_into_bins(values, zero, table, span, counts):
+    """The count of each bin from that of each value, the first of which is entry ``zero`` of ``table``.
+
+    ``span`` is that of the plan: up to its second entry values are bins, and a copy is all.
+    """
     counts[:] = 0
-    for v in range(values.size):
-        c = values[v]
-        k = table[v]
-        if c and k >= 0:
-            counts[k] += np.int64(c)
+    first = max(span[0], zero)
+    end = min(span[2], zero + values.size)
+    alone = max(min(span[1], end), first)
+    if alone > first:
+        part = values[first - zero : alone - zero]
+        bins = counts[table[first] :]
+        for i in range(part.size):
+            bins[i] = np.int64(part[i])
+    if end > alone:
+        part = values[alone - zero : end - zero]
+        bin_of = table[alone:end]
+        for i in range(part.size):
+            counts[np.uint32(bin_of[i])] += np.int64(part[i])
 
 
 def _count_image(image: Array, plan: Plan, edges: Array, counts: NDArray[np.int64]) -> None:
@@ -46,7 +57,7 @@ def _count_image(image: Array, plan: Plan, edges: Array, counts: NDArray[np.int6
     coded = value_counts(image)
     if coded is not None:
         values, zero = coded
-        sum_into_bins(values, plan.table[zero - FIRST_VALUE :], counts)
+        sum_into_bins(values, zero - FIRST_VALUE, plan.table, plan.span, counts)
     elif plan.error < np.inf and bins <= pairs.MOST_BINS and pairs.pays(image.size):
         cells = scratch("pair counts", pairs.CELLS, np.uint32)
         index, flags = scratch("byte positions", BLOCK, np.uint8), scratch("flags", BLOCK, np.int8)

@@ -8,25 +8,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from llvmlite import binding
-from numba.core import config
-
+from ctkernels.cpu._core.target import has
 from ctkernels.cpu._core.vectors import Vectors
 
 
 def _register_bytes() -> int:
-    """64 with AVX-512, 32 with AVX2 and fused multiply-adds, 16 everywhere else (SSE, NEON).
-
-    A target chosen by hand (``NUMBA_CPU_NAME``) has what ``NUMBA_CPU_FEATURES`` lists, and nothing more is assumed.
-    """
-    if config.CPU_NAME:
-        listed = (config.CPU_FEATURES or "").split(",")
-        features = {name[1:]: name.startswith("+") for name in listed if name}
-    else:
-        features = dict(binding.get_host_cpu_features())
-    if features.get("avx512f"):
+    """64 with AVX-512, 32 with AVX2 and fused multiply-adds, 16 everywhere else (SSE, NEON)."""
+    if has("avx512f"):
         return 64
-    return 32 if features.get("avx2") and features.get("fma") else 16
+    return 32 if has("avx2") and has("fma") else 16
 
 
 REGISTER_BYTES: Final = _register_bytes()

@@ -10,14 +10,14 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, Final
 
-from llvmlite import binding, ir
-from numba.core import cgutils, config, types
+from llvmlite import ir
+from numba.core import cgutils, types
 from numba.extending import intrinsic as _numba_intrinsic
 from numba.extending import register_jitable
 
-# A target chosen by hand (NUMBA_CPU_NAME) may lack what this machine has.
-_WIDE: Final = bool(binding.get_host_cpu_features().get("avx512f")) and not config.CPU_NAME
-VECTOR_BYTES: Final = 64 if _WIDE else 32
+from ctkernels.cpu._core.target import has
+
+VECTOR_BYTES: Final = 64 if has("avx512f") else 32
 I32 = ir.IntType(32)
 I64 = ir.IntType(64)
 

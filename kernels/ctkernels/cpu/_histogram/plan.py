@@ -22,6 +22,8 @@ class Plan(NamedTuple):
     """``edges``: the left edge of each bin and two NaN, which no pixel reaches; ``ends``: see ``locate_bytes``."""
 
     table: NDArray[np.int32]
+    span: tuple[int, int, int]
+    """Of the table: first entry inside the edges, one past those that have a bin each, one past the last inside."""
     edges: NDArray[Any]
     ends: NDArray[Any]
     error: float
@@ -59,12 +61,13 @@ def plan_of(edges: NDArray[Any], image_dtype: np.dtype[Any]) -> Plan:
 def _new_plan(edges: NDArray[Any], image_dtype: np.dtype[Any]) -> Plan:
     table = np.empty(_VALUES, np.int32)
     fill_table(edges, table)
+    span = _span(table)
     left = np.concatenate([edges[:-1], np.full(2, np.nan, edges.dtype)])
     number = edges.dtype
     error = math.inf if image_dtype.kind in "iu" else position_error(edges, number)
     bins = edges.size - 1
     if error == math.inf:
-        return Plan(table, left, np.zeros(5, number), error)
+        return Plan(table, span, left, np.zeros(5, number), error)
     scale = bins / (float(edges[-1]) - float(edges[0]))
     ends = np.array([edges[0], edges[-1], scale, 0, bins - 1], number)
     # Positions rise with the values: right at every edge and just before it, they are right everywhere.
@@ -73,7 +76,17 @@ def _new_plan(edges: NDArray[Any], image_dtype: np.dtype[Any]) -> Plan:
     exact = bool((_bins_by_position(at, ends) == k).all() and (_bins_by_position(before, ends) == k - 1).all())
     error = 0.0 if exact else error
     ends[3] = error
-    return Plan(table, left, ends, error)
+    return Plan(table, span, left, ends, error)
+
+
+def _span(table: NDArray[np.int32]) -> tuple[int, int, int]:
+    inside = np.flatnonzero(table >= 0)
+    if not inside.size:
+        return 0, 0, 0
+    first, end = int(inside[0]), int(inside[-1]) + 1
+    shared = np.flatnonzero(np.diff(table[first:end]) != 1)
+    # The last bin holds its right edge too.
+    return first, first + int(shared[0]) + 1 if shared.size else end, end
 
 
 def _bins_by_position(values: NDArray[Any], ends: NDArray[Any]) -> NDArray[np.int64]:

@@ -11,11 +11,12 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from ctkernels.cpu._core.target import has
 from ctkernels.cpu._median.plan import IMAGE, OUT, Plan, Step, plan
 
 STRIP_BYTES = 512
@@ -30,8 +31,7 @@ def vector_bytes(made: Plan) -> int:
 
     On Zen 4, 64-byte vectors gained 25 % at 3 x 3, which waits for loads and stores, and lost up to 20 % above.
     """
-    wide = not made.buffers and binding.get_host_cpu_features().get("avx512bw")
-    return 64 if wide else 32
+    return 64 if not made.buffers and has("avx512bw") else 32
 
 
 def lanes(made: Plan, itemsize: int) -> int:

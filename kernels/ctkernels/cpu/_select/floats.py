@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from ctkernels.cpu._core.jit import jit
 from ctkernels.cpu._core.scratch import scratch
-from ctkernels.cpu._histogram.values import CELLS, count_codes
+from ctkernels.cpu._histogram.codes import counts_of
 from ctkernels.cpu._select.percentiles import between, percentile_ranks
 
 _BUCKETS = 16382
-"""With the one for pixels that do not count, four banks of counters fit the scratch."""
+"""With the one for pixels that do not count, so few that their counters stay in the second-level cache."""
 
 
 @jit
@@ -68,10 +68,11 @@ def percentiles_of_floats(
         ranks, fractions = percentile_ranks(inside.size, percentiles)
         return inside.size, [_between_ranks(inside, r, t) for r, t in zip(ranks, fractions, strict=True)]
     codes = scratch("codes", image.size, np.uint16)
-    banks = scratch("value counts", CELLS, np.uint32)
     bucket_codes(image, low, high, _BUCKETS, codes)
-    count_codes(codes, 0, 0, _BUCKETS, banks)
-    ends = np.cumsum(banks[:_BUCKETS], dtype=np.int64)
+    counts, first = counts_of(codes)
+    filled = np.zeros(_BUCKETS + 1, np.int64)
+    filled[first : first + counts.size] = counts
+    ends = np.cumsum(filled[:_BUCKETS])
     count = int(ends[-1])
     results = []
     for rank, fraction in zip(*percentile_ranks(count, percentiles), strict=True):
