@@ -140,22 +140,31 @@ class Vectors:
         self.loop(whole(0), last, width, body)
         body(last)
 
-    def transposed(self, rows: list[Any]) -> list[Any]:
-        """A square of ``lanes`` vectors, transposed; first inside 128-bit lanes (unpack), then whole 128-bit lanes."""
-        element = rows[0].type.element
+    def _lane(self, row) -> int:
+        """Elements in 128 bits."""
+        element = row.type.element
         bits = {"float": 32, "double": 64}.get(str(element)) or element.width
-        n, m = self.lanes, min(128 // bits, self.lanes)
+        return int(min(128 // bits, self.lanes))
 
+    def transposed_lanes(self, rows: list[Any]) -> list[Any]:
+        """Each 128-bit lane of every group of so many rows as a lane has elements, transposed by itself (unpack)."""
+        n, m = self.lanes, self._lane(rows[0])
         halves = [
             [lane + half * m // 2 + k // 2 + (n if k % 2 else 0) for lane in range(0, n, m) for k in range(m)]
             for half in (0, 1)
         ]
         for _ in range(m.bit_length() - 1):
             following = []
-            for group in range(0, n, m):
+            for group in range(0, len(rows), m):
                 for i in range(group, group + m // 2):
                     following += [self.shuffle(rows[i], rows[i + m // 2], mask) for mask in halves]
             rows = following
+        return rows
+
+    def transposed(self, rows: list[Any]) -> list[Any]:
+        """A square of ``lanes`` vectors, transposed; first inside 128-bit lanes (unpack), then whole 128-bit lanes."""
+        rows, m = self.transposed_lanes(rows), self._lane(rows[0])
+        n = self.lanes
         h = m
         while h < n:
             low = [k if not k & h else n + k - h for k in range(n)]
