@@ -76,13 +76,13 @@ def test_nothing_is_copied_where_the_layout_allows(monkeypatch: pytest.MonkeyPat
     def kernel(backend: str, name: str) -> Any:
         return lambda x, out, **params: seen.append((x.__array_interface__["data"][0], x.shape, out))
 
-    monkeypatch.setattr("ctfast.dispatch.call.backend.kernel", kernel)
-    from ctfast.dispatch.call import _prepared
+    monkeypatch.setattr("ctfast.backend.kernel", kernel)
+    from ctfast.dispatch.prepared import prepared
 
-    _prepared.cache_clear()
+    prepared.cache_clear()
     x = np.asfortranarray(X[0])  # (X, Y, Z) as nibabel has them
     result = ctfast.median_filter(x, 3, axes=(2, 1, 0))
-    _prepared.cache_clear()
+    prepared.cache_clear()
     (address, shape, out) = seen[0]
     assert (address, shape) == (x.ctypes.data, (1, *x.shape[::-1]))
     assert np.shares_memory(result, out)

@@ -15,9 +15,9 @@ import jax
 import numpy as np
 
 from ctfast.dispatch.arrays import check_dtype, check_shape, dtype_of, has_channel, jax_dtype
-from ctfast.dispatch.call import prepare
 from ctfast.dispatch.checks import check_reach
 from ctfast.dispatch.containers import Call, Task
+from ctfast.dispatch.prepared import prepare
 from ctfast.dispatch.statistics import kernel_params
 from ctfast.embed._jax_gradients import GRADIENTS
 from ctfast.embed._jax_handler import HANDLER, described

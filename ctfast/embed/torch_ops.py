@@ -18,9 +18,10 @@ import torch
 
 from ctfast import ops
 from ctfast.dispatch.arrays import check_dtype, check_shape, dtype_of, has_channel, known_axes
-from ctfast.dispatch.call import call, prepare
+from ctfast.dispatch.call import call
 from ctfast.dispatch.checks import check_reach
 from ctfast.dispatch.containers import Call, Task
+from ctfast.dispatch.prepared import prepare
 from ctfast.embed._torch_gradients import gradient, has_gradient
 from ctfast.errors import ArgumentError
 from ctfast.results import PipelineResult
