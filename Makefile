@@ -57,9 +57,10 @@ reliability: $(VENV)/.dev
 	$(BIN)/python -m tests.trust.reliability
 
 bench: $(VENV)/.dev
-	$(BIN)/python -m pytest bench --ignore=bench/bench_cnn.py --benchmark-enable --benchmark-only --benchmark-json=bench/results/cpu.json
+	$(BIN)/python -m pytest bench --ignore=bench/bench_cnn.py --ignore=bench/bench_volumes.py --benchmark-enable --benchmark-only --benchmark-json=bench/results/cpu.json
 	$(BIN)/python -m pytest bench/bench_cnn.py --benchmark-enable --benchmark-only --benchmark-json=bench/results/cnn.json
-	$(BIN)/python bench/report.py bench/results/cpu.json bench/results/cnn.json
+	$(BIN)/python -m pytest bench/bench_volumes.py --benchmark-enable --benchmark-only --benchmark-json=bench/results/volumes.json
+	$(BIN)/python bench/report.py bench/results/cpu.json bench/results/volumes.json bench/results/cnn.json
 
 docs: $(VENV)/.dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict

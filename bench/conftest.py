@@ -19,6 +19,7 @@ import pytest
 import ctfast
 from bench.images import bandwidth_seconds
 from bench.paired import paired_medians
+from ctkernels.cpu._core.vectors import VECTOR_BYTES
 
 Peers = Mapping[str, Callable[[], Any]]
 
@@ -83,9 +84,20 @@ def compare(benchmark: Any) -> Callable[..., None]:
 
 def pytest_benchmark_update_json(config: Any, benchmarks: Any, output_json: dict[str, Any]) -> None:
     """Note which versions were measured."""
-    packages = ("numba", "numpy", "opencv-python-headless", "scipy", "scikit-image", "torch", "ipp", "diplib")
+    packages = (
+        "numba",
+        "numpy",
+        "opencv-python-headless",
+        "scipy",
+        "scikit-image",
+        "torch",
+        "ipp",
+        "diplib",
+        "SimpleITK",
+    )
     if any("cnn" in b["extra_info"] for b in output_json["benchmarks"]):
         packages = ("jax", "flax", "keras", "tensorflow-cpu", "torch", "onnxruntime", "openvino")
+    output_json["ctfast_vector_bytes"] = VECTOR_BYTES
     output_json["ctfast_versions"] = {
         name: importlib.metadata.version(name) for name in packages if _is_installed(name)
     }

@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "kernels"), str(ROOT)]
 
 from bench.cnn_report import cnn_tables, rows_of  # noqa: E402
+from bench.volume_report import of_volumes, volume_table  # noqa: E402
 
 RATIOS = "best peer's time / ours"
 COLUMNS = ("uint8", "int16", "uint16", "float32", "float64")
@@ -34,12 +35,12 @@ def between(text: str, name: str, filling: str) -> str:
     return f"{before}{start}\n\n{filling}\n{end}{after}"
 
 
-def cells(results: dict[str, Any]) -> dict[tuple[str, str], Cell]:
-    """The comparisons by row and column."""
+def cells(results: dict[str, Any], *, volumes: bool = False) -> dict[tuple[str, str], Cell]:
+    """The comparisons by row and column, of slices or of ``volumes``."""
     by_column = {}
     for benchmark in results["benchmarks"]:
         extra = benchmark["extra_info"]
-        if "row" in extra:
+        if "row" in extra and of_volumes(extra["column"]) == volumes:
             by_column[extra["row"], extra["column"]] = extra
     return by_column
 
@@ -73,6 +74,12 @@ def where_measured(results: dict[str, Any]) -> str:
     cpu = machine.get("cpu", {}).get("brand_raw", machine.get("machine", "?"))
     versions = "".join(f", {k} {v}" for k, v in results.get("ctfast_versions", {}).items())
     return f"{results['datetime'][:10]}, {cpu}, Python {machine['python_version']}{versions}"
+
+
+def _vectors(results: dict[str, Any]) -> str:
+    """What the processor has of vectors."""
+    size = results["ctfast_vector_bytes"]
+    return f"vectors of {size} bytes ({'AVX-512' if size == 64 else 'AVX2 or its like'})"
 
 
 def benchmark_tables(results: dict[str, Any]) -> str:
@@ -225,6 +232,9 @@ def tables(paths: list[Path]) -> dict[str, dict[str, str]]:
         if cells(results):
             pages["README.md"]["ratios"] = ratio_table(results)
             pages["docs/measured.md"]["benchmark tables"] = benchmark_tables(results)
+        if cells(results, volumes=True):
+            text = f"{where_measured(results)}, {_vectors(results)}. {volume_table(cells(results, volumes=True))}"
+            pages["docs/measured.md"]["volume table"] = text
         if rows_of(results):
             text = f"{where_measured(results)}. {cnn_tables(results)}"
             pages["docs/measured.md"]["network tables"] = text

@@ -141,7 +141,7 @@ def test_gpu_refuses_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
         prepare("median_filter", np.dtype("int16"), {"size": (3, 3, 3)}, chosen="gpu")
 
 
-@pytest.mark.parametrize("size", [(5, 5, 5), (7, 7, 7), (9, 7, 11)])
+@pytest.mark.parametrize("size", [(5, 5, 5), (7, 7, 7), (9, 7, 11), (21, 13, 17)])
 def test_large_windows_on_volumes_of_other_sizes(size: tuple[int, int, int]) -> None:
     for shape in ((2, 3, 4), (11, 12, 41)):
         x = noise("int16", (1, *shape))

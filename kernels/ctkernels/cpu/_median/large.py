@@ -51,8 +51,9 @@ def filter_table(
 
 def _filter_ranks(ranks: Array, index: Array, rest: Array | None, window: Window, base: int) -> None:
     rows, columns, by = window
-    small = rows <= 255 and rows * columns <= 65535
-    column_type, window_type = ("uint8", "uint16") if small else ("uint32", "uint32")
+    # As narrow as the counts allow: all columns of a strip shall stay in cache.
+    window_type = "uint16" if rows * columns <= 65535 else "uint32"
+    column_type = window_type if window_type == "uint32" or rows > 255 else "uint8"
     strip = min(index.shape[1], _STRIP)
     reach = strip + columns - 1
     histogram.kernel(base)(
