@@ -18,7 +18,7 @@ import pytest
 
 import ctfast
 from bench.images import bandwidth_seconds
-from bench.paired import paired_medians
+from bench.paired import PROCESSOR, paired_medians
 from ctkernels.cpu._core.vectors import VECTOR_BYTES
 
 Peers = Mapping[str, Callable[[], Any]]
@@ -97,6 +97,7 @@ def pytest_benchmark_update_json(config: Any, benchmarks: Any, output_json: dict
     )
     if any("cnn" in b["extra_info"] for b in output_json["benchmarks"]):
         packages = ("jax", "flax", "keras", "tensorflow-cpu", "torch", "onnxruntime", "openvino")
+    output_json["ctfast_clock"] = "processor" if PROCESSOR else "wall"
     output_json["ctfast_vector_bytes"] = VECTOR_BYTES
     output_json["ctfast_versions"] = {
         name: importlib.metadata.version(name) for name in packages if _is_installed(name)

@@ -233,7 +233,8 @@ def tables(paths: list[Path]) -> dict[str, dict[str, str]]:
             pages["README.md"]["ratios"] = ratio_table(results)
             pages["docs/measured.md"]["benchmark tables"] = benchmark_tables(results)
         if cells(results, volumes=True):
-            text = f"{where_measured(results)}, {_vectors(results)}. {volume_table(cells(results, volumes=True))}"
+            table = volume_table(cells(results, volumes=True), results["ctfast_clock"])
+            text = f"{where_measured(results)}, {_vectors(results)}. {table}"
             pages["docs/measured.md"]["volume table"] = text
         if rows_of(results):
             text = f"{where_measured(results)}. {cnn_tables(results)}"
