@@ -15,12 +15,16 @@ def of_volumes(column: str) -> bool:
 
 def volume_table(table: dict[tuple[str, str], Cell], clock: str) -> str:
     """Our time and every peer's, ns a voxel, by operation, kind of voxels and threads."""
+    several = any(not column.endswith(", 1") for _, column in table)
     lines = [
         f"Nanoseconds a voxel ({clock} time), volumes of 24 x 192 x 192 (medians from 5 on: 24 x 96 x 96, CLAHE: 24 x "
         "384 x 384). SciPy and scikit-image have one thread only.",
         "",
-        "| | voxels | threads | ours | " + " | ".join(PEERS) + " | best peer / ours | of our time on one thread |",
-        "|---" * (len(PEERS) + 6) + "|",
+        "| | voxels | threads | ours | "
+        + " | ".join(PEERS)
+        + " | best peer / ours |"
+        + (" of our time on one thread |" if several else ""),
+        "|---" * (len(PEERS) + 5 + several) + "|",
     ]
     for (row, column), cell in sorted(table.items(), key=lambda item: (item[0][0], item[0][1])):
         _, kind, threads = column.split(", ")
@@ -31,7 +35,12 @@ def volume_table(table: dict[tuple[str, str], Cell], clock: str) -> str:
         best = f"**{min(seconds.values()) / ours:.3g}**" if seconds else ""
         alone = table.get((row, f"volume, {kind}, 1"))
         share = f"{ours / (alone['seconds']['ctfast'] * scale):.2f}" if threads != "1" and alone else ""
-        lines.append(f"| {row} | {kind} | {threads} | {ours:.3g} | " + " | ".join(shown) + f" | {best} | {share} |")
+        lines.append(
+            f"| {row} | {kind} | {threads} | {ours:.3g} | "
+            + " | ".join(shown)
+            + f" | {best} |"
+            + (f" {share} |" if several else "")
+        )
     absent = sorted({name for cell in table.values() for name in cell["absent"]})
     if absent:
         lines += ["", f"Not installed where this was measured: {', '.join(absent)}."]
