@@ -29,6 +29,8 @@ PHONE_INCHES: Final = 4.0
 _PHONE_LEAST_HEIGHT: Final = 3.6
 _MOST_NAMES_ON_PHONE: Final = 12
 _MOST_IN_A_COLUMN: Final = 4
+_LONGEST_NAME: Final = 30
+"""Letters left of an axes on a phone; longer names would leave no room for what they name."""
 _STYLE: Final[dict[str, Any]] = {
     "font.size": 9.0,
     "axes.spines.top": False,
@@ -141,6 +143,10 @@ def _tidy_for_phone(axes: Any) -> None:
         names = [text.get_text() for text in legend.get_texts()]
         below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.25), "frameon": False, "fontsize": 8}
         axes.legend(handles=legend.legend_handles, labels=names, ncols=2, **below)
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    if any(len(name) > _LONGEST_NAME for name in names):
+        short = [name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…" for name in names]
+        axes.set_yticks(axes.get_yticks(), short)
     if len(axes.get_xticklabels()) > _MOST_NAMES_ON_PHONE:
         axes.set_xticks([])
         axes.set_xlabel(f"{axes.get_xlabel()} (names: on a wider screen)".strip())

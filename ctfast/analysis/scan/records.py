@@ -59,8 +59,6 @@ class Collection:
     """All slices of a report, in the order of the files, with the counts of pixel values by class."""
 
     inputs: tuple[str, ...]
-    values: Values = field(default_factory=Values)
-    """How files were read, and are read again for pictures."""
     records: list[SliceRecord] = field(default_factory=list)
     unread: list[Unread] = field(default_factory=list)
     ignored: list[Unread] = field(default_factory=list)
@@ -69,6 +67,8 @@ class Collection:
     notes: list[str] = field(default_factory=list)
     """What a reader should know about how the set was read."""
     seconds: float = 0.0
+    values: Values = field(default_factory=Values)
+    """How files were read, and are read again for pictures."""
 
     @property
     def labels(self) -> list[str]:
