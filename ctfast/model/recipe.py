@@ -28,8 +28,8 @@ from ctfast.model.config import Augmentation, ModelConfig, TrainConfig
 RECIPES: Final = ("auto", "seed")
 AUGMENTATION: Final = Augmentation(flip_horizontal=True, rotation=10.0, shift=0.0625)
 LABEL_SMOOTHING: Final = 0.1
-"""Keeps networks from growing overconfident, which the validation loss punishes long before they stop learning. Measured
-on 60 slices it made no difference."""
+"""Keeps networks from growing overconfident, which the validation loss punishes long before they stop learning.
+Measured on 60 slices it made no difference."""
 _LEARNING_RATES: Final = (3e-4, 1e-3)
 _RATE_TIMES_SIDE: Final = 1e-3 * 64
 
