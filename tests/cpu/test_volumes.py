@@ -143,9 +143,13 @@ def test_gpu_refuses_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("size", [(5, 5, 5), (7, 7, 7), (9, 7, 11), (21, 13, 17)])
 def test_large_windows_on_volumes_of_other_sizes(size: tuple[int, int, int]) -> None:
-    for shape in ((2, 3, 4), (11, 12, 41)):
-        x = noise("int16", (1, *shape))
-        assert_exact(run(median_filter, x, size=size)[0], ndimage.median_filter(x[0], size), str(shape))
+    x = noise("int16", (1, 11, 12, 41))
+    assert_exact(run(median_filter, x, size=size)[0], ndimage.median_filter(x[0], size))
+    # NumPy here: SciPy 1.17.1 is wrong where a window reaches four times an axis of 2 or 4 pixels and more.
+    x = noise("int16", (1, 2, 3, 4))
+    wide = np.pad(x[0], [(side // 2, side // 2) for side in size], mode="symmetric")
+    windows = np.lib.stride_tricks.sliding_window_view(wide, size).reshape(*x[0].shape, -1)
+    assert_exact(run(median_filter, x, size=size)[0], np.sort(windows, axis=-1)[..., windows.shape[-1] // 2])
 
 
 def test_a_pipeline_takes_3d_steps_on_the_volume_and_others_slice_by_slice() -> None:
