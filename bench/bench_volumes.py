@@ -18,16 +18,24 @@ SMALL, LARGE, WHOLE = (24, 96, 96), (24, 192, 192), (24, 384, 384)
 THREADS = [1, 2]
 
 
-def volume(dtype: str, shape: tuple[int, int, int] = SMALL) -> np.ndarray:
-    """Neighbouring parts of a phantom slice as planes: noise and edges in all directions."""
-    x = image(dtype)
-    first = 100 if shape[1] < 300 else 40
-    return np.stack([x[first + 2 * z : first + 2 * z + shape[1], first : first + shape[2]] for z in range(shape[0])])
+@pytest.fixture
+def volume(benchmark: Any) -> Callable[..., np.ndarray]:
+    """Neighbouring parts of a phantom slice as planes, with edges in all directions; small where nothing is timed."""
+
+    def make(dtype: str, shape: tuple[int, int, int] = SMALL) -> np.ndarray:
+        x = image(dtype)
+        first = 100 if shape[1] < 300 else 40
+        side = 48 if benchmark.disabled else shape[1]
+        return np.stack([x[first + 2 * z : first + 2 * z + side, first : first + side] for z in range(shape[0])])
+
+    return make
 
 
 @pytest.fixture(params=THREADS, ids=lambda n: f"threads{n}")
-def threads(request: Any) -> Iterator[int]:
+def threads(request: Any, benchmark: Any) -> Iterator[int]:
     """So many for ours and for every peer that has threads."""
+    if benchmark.disabled and request.param > 1:
+        pytest.skip("the same results: a matter of time alone")
     ctfast.set_num_threads(request.param)
     there, _ = installed(simpleitk="SimpleITK", diplib="diplib")
     for number in (request.param, None):
@@ -64,7 +72,7 @@ def peers_of(scipy: Callable[[], Any], threads: int) -> tuple[dict[str, Callable
 
 @pytest.mark.parametrize("kind", ["int16", "float32", "float32 with fractions"])
 @pytest.mark.parametrize("size", ["3", "5", "7"])
-def bench_median(compare, threads: int, kind: str, size: str) -> None:
+def bench_median(compare, volume, threads: int, kind: str, size: str) -> None:
     if kind == "float32 with fractions" and (size != "3" or threads == 2):
         pytest.skip("one case tells what fractions cost")
     k = int(size)
@@ -102,7 +110,7 @@ def bench_median(compare, threads: int, kind: str, size: str) -> None:
 
 
 @pytest.mark.parametrize("sigma", ["1", "2"])
-def bench_gaussian(compare, threads: int, sigma: str) -> None:
+def bench_gaussian(compare, volume, threads: int, sigma: str) -> None:
     x, s = volume("float32", LARGE), float(sigma)
     out, theirs = np.empty_like(x), np.empty_like(x)
     there, _ = installed(simpleitk="SimpleITK", diplib="diplib")
@@ -142,7 +150,7 @@ def bench_gaussian(compare, threads: int, sigma: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["int16", "float32"])
-def bench_clahe(compare, threads: int, dtype: str) -> None:
+def bench_clahe(compare, volume, threads: int, dtype: str) -> None:
     x = volume(dtype, WHOLE)
     out = np.empty_like(x)
     unit = ((x.astype(np.float32) + 1024) / 4095).clip(0, 1)
