@@ -38,6 +38,7 @@ from numpy.typing import NDArray
 
 from ctfast import ops
 from ctfast.compat._calls import ours, theirs
+from ctfast.compat._ndimage import SHORT
 from ctfast.dispatch.arrays import known_axes
 from ctfast.memory import empty
 from ctkernels.cpu.gaussian_filter import gaussian_filter
@@ -184,9 +185,13 @@ def _gaussian_smooth(t: Any, pixels: Pixels) -> Pixels | None:
     kernels = [gaussian_1d(torch.tensor(float(s)), truncated=4.0, approx=t.approx).double().tolist() for s in sigmas]
     halves = tuple(tuple(k[len(k) // 2 :]) for k in kernels)
     x = pixels.astype(np.float32, copy=False)
+    order = list(range(1, x.ndim))
+    if x.shape[-1] < SHORT:  # as D of (C, H, W, D) often is
+        order.sort(key=lambda axis: x.shape[axis])
+    x = np.ascontiguousarray(x.transpose(0, *order))
     out = empty(x.shape, x.dtype)
-    gaussian_filter(x, out, sigma=halves, truncate=4.0, mode="constant", cval=0.0)
-    return out
+    gaussian_filter(x, out, sigma=tuple(halves[axis - 1] for axis in order), truncate=4.0, mode="constant", cval=0.0)
+    return np.ascontiguousarray(out.transpose(np.argsort([0, *order])))
 
 
 class ScaleIntensityRange(array.ScaleIntensityRange):  # type: ignore[misc]
