@@ -20,18 +20,19 @@ from ctfast.threads import get_num_threads, set_num_threads
 _VARIABLE: Final = "CTFAST_AHEAD"
 
 
-def ahead_of(settings: Settings) -> Ahead | None:
+def ahead_of(settings: Settings, *, quickly: bool) -> Ahead | None:
     """For worker processes of a run on the CPU."""
     if settings.backend != "cpu":
         return None
-    return Ahead(__name__, _VARIABLE, json.dumps(settings.pipeline.to_dict()))
+    return Ahead(__name__, _VARIABLE, json.dumps([settings.pipeline.to_dict(), quickly]))
 
 
 def _prepare(text: str) -> None:
     with suppress(Exception):  # a worker says what is wrong, where somebody hears it
         threads = get_num_threads()
         set_num_threads(1)  # a thread would not be there in what is forked
-        rehearse(Settings(Pipeline.from_dict(json.loads(text)), "cpu"))
+        pipeline, quickly = json.loads(text)
+        rehearse(Settings(Pipeline.from_dict(pipeline), "cpu"), quickly=quickly)
         set_num_threads(threads)
 
 

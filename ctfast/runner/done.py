@@ -46,9 +46,9 @@ class Done(NamedTuple):
         return cls(len(done), b"".join(line_of_row(one.row) for one in done), b"".join(statistics), tally, machine)
 
 
-def process_and_encode(tasks: Sequence[Task], settings: Settings) -> Done:
+def process_and_encode(tasks: Sequence[Task], settings: Settings, *, quickly: bool = True) -> Done:
     """Do some files; never raises for a bad file."""
-    return Done.of(process_some(tasks, settings), settings)
+    return Done.of(process_some(tasks, settings, quickly=quickly), settings)
 
 
 def line_of_row(row: Row) -> bytes:

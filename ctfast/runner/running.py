@@ -26,7 +26,7 @@ from ctfast.runner.options import RunOptions
 from ctfast.runner.planning import Plan, Settings, Task, make_plan
 from ctfast.runner.records import close_records, open_records
 from ctfast.runner.report import Report
-from ctfast.runner.several import alone, chunks, process_some, rehearse
+from ctfast.runner.several import QUICKLY_FROM, alone, chunks, process_some, rehearse
 from ctfast.runner.work import Outcome, died, empty_row, left_out
 from ctfast.threads import get_num_threads
 
@@ -158,17 +158,18 @@ def _mapped(
     files: int,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[Some]:
+    quickly = files >= QUICKLY_FROM
     return bounded_map(
-        partial(work, settings=settings),
+        partial(work, settings=settings, quickly=quickly),
         chunks(tasks, files, workers),
         workers,
         processes=processes,
         ordered=False,
         died=partial(died, settings=settings),
         split=alone,
-        rehearse=partial(rehearse, settings),
+        rehearse=partial(rehearse, settings, quickly=quickly),
         stopped=stopped,
-        ahead=ahead_of(settings),
+        ahead=ahead_of(settings, quickly=quickly),
     )
 
 

@@ -26,6 +26,8 @@ _MOST_BYTES: Final = 24 << 20
 _SHARES: Final = 8
 """Tasks a worker at least, so that all end together; a run of few files goes file by file."""
 _SMALLEST: Final = 16
+QUICKLY_FROM: Final = 300
+"""Files. Compiling the quick way costs a first run some 12 s of a core; a file that goes it saves some 3 ms."""
 
 
 def chunks(tasks: Iterable[Task], files: int, workers: int) -> Iterator[tuple[Task, ...]]:
@@ -56,20 +58,20 @@ def _bytes_of(task: Task) -> int:
         return 0
 
 
-def process_some(tasks: Sequence[Task], settings: Settings) -> list[Outcome]:
+def process_some(tasks: Sequence[Task], settings: Settings, *, quickly: bool = True) -> list[Outcome]:
     """The outcomes of all, in their order; never raises for a bad file."""
-    if len(tasks) > 1 and all(task.series is None for task in tasks):
+    if quickly and len(tasks) > 1 and all(task.series is None for task in tasks):
         outcomes = process_quickly(tasks, settings)
         if outcomes is not None:
             return outcomes
     return [process_any(task, settings) for task in tasks]
 
 
-def rehearse(settings: Settings) -> None:
+def rehearse(settings: Settings, *, quickly: bool = True) -> None:
     """Do all that a file needs with one that is made up, so that what can't be loaded is no file's fault."""
     file = io.BytesIO()
     with suppress(CTFastError):  # not for such pixels
         write_image("made_up.tif", np.zeros((_SMALLEST, _SMALLEST), np.int16), into=file)
         pixels = read_image("made_up.tif", data=file.getvalue()).pixels
-        if settings.backend != "cpu" or not try_quickly(settings):
+        if not quickly or settings.backend != "cpu" or not try_quickly(settings):
             run_pipeline(pixels, settings)
