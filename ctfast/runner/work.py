@@ -6,7 +6,8 @@ import hashlib
 import io
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -140,10 +141,8 @@ def store(task: Task, settings: Settings, image: Image, result: PipelineResult, 
     buffer = io.BytesIO()
     _write(buffer, task, settings, image, result)
     data = buffer.getbuffer()
-    with writing():
-        make_folder(task, settings)
-        with replacing(task.output, "wb", durable=settings.durable) as file:
-            file.write(data)
+    with _filling(task, settings), replacing(task.output, "wb", durable=settings.durable) as file:
+        file.write(data)
     row["output_bytes"], row["output_hash"] = len(data), hashlib.sha256(data).hexdigest()
     remove(task.output + STALE)
 
@@ -151,14 +150,13 @@ def store(task: Task, settings: Settings, image: Image, result: PipelineResult, 
 def store_streamed(task: Task, settings: Settings, image: Image, result: PipelineResult, row: Row) -> None:
     """The same for folders, and what may be larger than memory: the hash is that of what can be read again."""
     folder = written(settings.format).folder
-    with writing():
-        make_folder(task, settings)
-        with (
-            replacing_folder(task.output, durable=settings.durable)
-            if folder
-            else replacing(task.output, "w+b", durable=settings.durable)
-        ) as file:
-            _write(file, task, settings, image, result)
+    with (
+        _filling(task, settings),
+        replacing_folder(task.output, durable=settings.durable)
+        if folder
+        else replacing(task.output, "w+b", durable=settings.durable) as file,
+    ):
+        _write(file, task, settings, image, result)
     row["output_bytes"], row["output_hash"] = stamp_of(task.output).size, sha256_of(task.output)
     remove(task.output + STALE)
 
@@ -192,6 +190,17 @@ def _write(file: IO[bytes] | Path, task: Task, settings: Settings, image: Image,
         description={"pipeline": settings.pipeline.hash, "backend": settings.backend},
         into=file,
     )
+
+
+@contextmanager
+def _filling(task: Task, settings: Settings) -> Iterator[None]:
+    with writing():
+        make_folder(task, settings)
+        try:
+            yield
+        except FileNotFoundError:
+            make_folder(task, settings)  # moved since: that is what has to be said
+            raise
 
 
 def make_folder(task: Task, settings: Settings) -> None:
