@@ -73,8 +73,8 @@ def test_torch_arrays_come_back_as_torch_arrays() -> None:
     counts, edges = ctfast.histogram(tensor, 8)
     assert isinstance(counts, torch.Tensor)
     assert isinstance(edges, torch.Tensor)
-    with pytest.raises(ctfast.errors.DTypeError, match=r"requires_grad|grad"):
-        ctfast.gaussian_filter(tensor.clone().requires_grad_(), 1.0)
+    with pytest.raises(ctfast.errors.ArgumentError, match=r"asks for gradients.*detach"):
+        ctfast.median_filter(tensor.clone().requires_grad_(), 3)  # tests/embed has those that have gradients
     with pytest.raises(ctfast.errors.DTypeError):
         ctfast.gaussian_filter(tensor.to(torch.bfloat16), 1.0)
 

@@ -382,6 +382,7 @@ def _threads_here(_: int) -> int:
     return parallel.get_num_threads()
 
 
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning", "ignore:.*fork.*:RuntimeWarning")
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_worker_processes_leave_the_other_cores_to_their_siblings(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import multiprocessing
