@@ -17,6 +17,7 @@ import ctfast
 import ctfast.errors
 from ctfast.cli import app
 from ctfast.dispatch import call as dispatch_call
+from ctfast.dispatch import plain
 from ctfast.files.formats import READ, WRITTEN
 from ctfast.presets import PRESETS
 from ctkernels.contract import OPERATIONS, SAME
@@ -124,27 +125,29 @@ def containers() -> str:
 def _copied(x: Any) -> str:
     """Whether the kernel read the caller's memory and wrote that of the result, by their addresses."""
     seen: list[int] = []
-    prepare = dispatch_call.prepare
+    prepare, found = dispatch_call.prepare, plain._found
 
-    def watched(*args: Any, **options: Any) -> Any:
-        prepared = prepare(*args, **options)
-
+    def watched(made: Any) -> Any:
         def run(image: np.ndarray, out: np.ndarray, **params: Any) -> None:
             seen.extend([image.ctypes.data, out.ctypes.data])
-            prepared.run(image, out, **params)
+            made.run(image, out, **params)
 
-        return prepared._replace(run=run)
+        return made and made._replace(run=run)
 
-    dispatch_call.prepare = watched
+    # The long way of a call, and the short one of NumPy arrays.
+    dispatch_call.prepare = lambda *args, **options: watched(prepare(*args, **options))
+    plain._found = lambda *args: watched(found(*args))
     try:
         result = ctfast.median_filter(x, 3)
     except ctfast.errors.CTFastError:
         return ""
     finally:
-        dispatch_call.prepare = prepare
+        dispatch_call.prepare, plain._found = prepare, found
     if _address(x) is None:
         return "by block"
-    copied = [word for word, at, memory in zip(("in", "out"), seen, (x, result)) if at != _address(memory)]
+    copied = [
+        word for word, at, memory in zip(("in", "out"), seen[:2], (x, result), strict=True) if at != _address(memory)
+    ]
     return " and ".join(copied) or "no"
 
 

@@ -287,21 +287,21 @@ ZERO_COPY: dict[str, Callable[[], Any]] = {
 @pytest.mark.parametrize("make", ZERO_COPY.values(), ids=ZERO_COPY)
 def test_kernels_read_and_write_the_caller_s_memory(make: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is copied on the way in; on the way out only where a library takes no memory of others."""
-    from ctfast.dispatch import call
+    from ctfast.dispatch import call, plain
 
     seen: list[int] = []
-    prepare = call.prepare
+    prepare, found = call.prepare, plain._found
 
-    def watched(*args: Any, **options: Any) -> Any:
-        prepared = prepare(*args, **options)
-
+    def watched(made: Any) -> Any:
         def run(x: np.ndarray, out: np.ndarray, **params: Any) -> None:
             seen.extend([x.ctypes.data, out.ctypes.data])
-            prepared.run(x, out, **params)
+            made.run(x, out, **params)
 
-        return prepared._replace(run=run)
+        return made and made._replace(run=run)
 
-    monkeypatch.setattr(call, "prepare", watched)
+    # The long way of a call, and the short one of NumPy arrays.
+    monkeypatch.setattr(call, "prepare", lambda *args, **options: watched(prepare(*args, **options)))
+    monkeypatch.setattr(plain, "_found", lambda *args: watched(found(*args)))
     x = make()
     view = needs("SimpleITK").GetArrayViewFromImage(x) if type(x).__module__.startswith("SimpleITK") else x
     result = ctfast.median_filter(x, 3)
