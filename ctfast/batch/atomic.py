@@ -54,32 +54,35 @@ def replacing(path: str | Path, mode: str = "w", *, durable: bool = False, **ope
         with open(path, mode, **open_options) as file:
             yield file
         return
-    file, temporary = _new_file(path, mode.replace("w", "x"), open_options)
-    # Closed before it is renamed, because some file systems say only then that the disk is full; held until after it.
-    held = os.dup(file.fileno())
-    try:
-        with file:
-            yield file
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+    made: IO[Any] | None = None
+    temporary = _hidden_beside(path)
+    try:  # from here on, as SIGTERM may end a worker between any two steps
+        made = _new_file(temporary, mode.replace("w", "x"), open_options)
+        # Closed before it is renamed, because some file systems say only then that the disk is full; held until after.
+        held = os.dup(made.fileno())
+        try:
+            with made:
+                yield made
+                if durable:
+                    made.flush()
+                    os.fsync(made.fileno())
+            os.replace(temporary, path)
+        finally:
+            os.close(held)
+    except BaseException as error:
+        if made is not None or not isinstance(error, FileExistsError):  # then it is somebody else's
+            temporary.unlink(missing_ok=True)
         raise
-    finally:
-        os.close(held)
     if durable:
         _flush(path.parent)
 
 
-def _new_file(path: Path, mode: str, open_options: dict[str, Any]) -> tuple[IO[Any], Path]:
+def _new_file(temporary: Path, mode: str, open_options: dict[str, Any]) -> IO[Any]:
     """A temporary file that is held, so that nobody takes it for what a killed process left."""
     while True:
-        temporary = _hidden_beside(path)
         file = open(temporary, mode, **open_options)  # noqa: SIM115
         if hold(file):
-            return file, temporary
+            return file
         file.close()  # somebody cleaned up between the two lines above
 
 

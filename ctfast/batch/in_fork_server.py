@@ -1,4 +1,9 @@
-"""The fork server's children other than our workers get the signals back that the server has blocked.
+"""What happens in the fork server: it imports what its children need, and gives some of them signals back.
+
+Modules that can't be imported (no memory) are left to the children, who say so where somebody hears it; Python's own
+way of importing ahead prints a traceback.
+
+The server's children other than our workers get the signals back that the server has blocked.
 
 A process has one fork server. Were they left blocked, ``terminate()`` of a user's own pool would wait forever. The
 server imports this module (``processes``), and only there ``_restored`` is of use: it is called in each child.
@@ -6,11 +11,18 @@ server imports this module (``processes``), and only there ``_restored`` is of u
 
 from __future__ import annotations
 
+import importlib
+import os
 import signal
+from contextlib import suppress
 from multiprocessing import current_process, util
 from multiprocessing.context import ForkServerContext, ForkServerProcess
+from typing import Final
 
 from ctfast.batch.interrupts import GROUP_SIGNALS
+
+MODULES: Final = "CTFAST_IN_FORK_SERVER"
+"""Of the environment: their names."""
 
 
 class Worker(ForkServerProcess):
@@ -35,3 +47,7 @@ def _restored(_: _FromServer) -> None:
 
 _from_server = _FromServer()
 util.register_after_fork(_from_server, _restored)
+
+for _name in os.environ.pop(MODULES, "").split():
+    with suppress(Exception):
+        importlib.import_module(_name)

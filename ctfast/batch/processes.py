@@ -50,11 +50,13 @@ def process_pool(workers: int, work: Callable[..., object], ahead: Ahead | None 
     from ctfast.batch import in_fork_server
 
     context = in_fork_server.WorkerContext()
-    # Imported once, for all of them.
     module = (work.func if isinstance(work, partial) else work).__module__
-    context.set_forkserver_preload([in_fork_server.__name__, module, *([ahead.module] if ahead else [])])
+    context.set_forkserver_preload([in_fork_server.__name__])  # which imports the others, once for all of them
+    environment = {in_fork_server.MODULES: " ".join([module, *([ahead.module] if ahead else [])])}
+    if ahead is not None:
+        environment[ahead.variable] = ahead.text
     resource_tracker.ensure_running()  # which would unblock them again
-    with _blocked(), _environment(ahead):
+    with _blocked(), _environment(environment):
         forkserver.ensure_running()
     return ProcessPoolExecutor(workers, mp_context=context, initializer=_start)
 
@@ -69,14 +71,13 @@ def _blocked() -> Iterator[None]:
 
 
 @contextmanager
-def _environment(ahead: Ahead | None) -> Iterator[None]:
-    if ahead is not None:
-        os.environ[ahead.variable] = ahead.text
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    os.environ.update(variables)
     try:
         yield
     finally:
-        if ahead is not None:
-            del os.environ[ahead.variable]
+        for name in variables:
+            del os.environ[name]
 
 
 def _start() -> None:
@@ -92,6 +93,7 @@ def _start() -> None:
 
 def _end_quietly(*_: object) -> None:
     """A worker that is told to end takes back what it was writing, and leaves the rest to the parent."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # told again, by the pool, it must not stop taking back
     raise SystemExit(128 + signal.SIGTERM)
 
 

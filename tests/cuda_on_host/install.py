@@ -14,7 +14,11 @@ from tests.cuda_on_host.standin import pinned, state
 # All that this folder knows of the project whose kernels it runs:
 USER: Final = ("ctkernels", "gpu")
 """The package, and its part that imports ``cupy``: imported anew inside, so that it finds the stand-in."""
-CACHES: Final = ("ctfast.backend", "ctfast.dispatch.call", "ctfast.dispatch.chain")
+CACHES: Final = (
+    "ctfast.backend",
+    "ctfast.dispatch.chain",
+    *(f"ctfast.dispatch.{name}" for name in ("plain", "prepared", "statistics")),
+)
 """Modules with caches that remember which backends and functions there are."""
 
 

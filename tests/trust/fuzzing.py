@@ -113,8 +113,8 @@ def records(folder: Path) -> dict[str, bytes]:
         "config.json": json.dumps(settings).encode(),
         "checkpoints.json": json.dumps(checkpoints).encode(),
         "labels.csv": b"file,label,patient\na.tif,dark,1\nb.tif,bright,2\n",
-        "table.csv": b"file,prediction,p_a,p_b,model,error,frame,frames,units,bytes,modified\n"
-        b'"a\n.tif",a,1,0,0123456789abcdef,,,,hu,1,2.5\n',
+        "table.csv": b"file,prediction,p_a,p_b,model,error,frame,frames,units,read_as,bytes,modified\n"
+        b'"a\n.tif",a,1,0,0123456789abcdef,,,,hu,auto,1,2.5\n',
         **{name: (folder / name).read_bytes() for name in ("a.keras", "a.h5", "a.weights.h5")},
     }
 

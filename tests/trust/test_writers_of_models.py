@@ -28,7 +28,7 @@ def table_at(path: Path, model: str = MODEL) -> PredictionTable:
 
 
 def row(file: str, model: str = MODEL) -> list[str]:
-    return [file, CLASSES[0], "1", "0", model, "", "", "", "hu", "1", "2.000000"]
+    return [file, CLASSES[0], "1", "0", model, "", "", "", "hu", "auto", "1", "2.000000"]
 
 
 def names(writer: int) -> list[str]:
