@@ -14,9 +14,11 @@ from __future__ import annotations
 import importlib
 import os
 import signal
+import sys
 from contextlib import suppress
 from multiprocessing import current_process, util
 from multiprocessing.context import ForkServerContext, ForkServerProcess
+from types import TracebackType
 from typing import Final
 
 from ctfast.batch.interrupts import GROUP_SIGNALS
@@ -48,6 +50,14 @@ def _restored(_: _FromServer) -> None:
 _from_server = _FromServer()
 util.register_after_fork(_from_server, _restored)
 
-for _name in os.environ.pop(MODULES, "").split():
-    with suppress(Exception):
-        importlib.import_module(_name)
+
+def _quiet_without_memory(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if not issubclass(kind, MemoryError):  # the parent says it, in one line
+        sys.__excepthook__(kind, error, trace)
+
+
+if _names := os.environ.pop(MODULES, "").split():  # in the server, and what it forks
+    sys.excepthook = _quiet_without_memory
+    for _name in _names:
+        with suppress(Exception):
+            importlib.import_module(_name)

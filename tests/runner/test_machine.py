@@ -105,9 +105,7 @@ def test_too_little_memory(make_folder: Make, tmp_path: Path, pool: str) -> None
     folder, out = make_folder(4), tmp_path / "out"
     done = ended(command(folder, out, "--pool", pool, start=("-c", LIMITED, "RLIMIT_AS", str(300 << 20))))
     assert done.returncode == 3, done.stderr
-    # Of processes that can't start, Python itself may print what it died of; the last word is ours.
-    assert done.stderr.splitlines()[-1].startswith("ctfast: "), done.stderr
-    assert pool == "processes" or "Traceback" not in done.stderr
+    assert "Traceback" not in done.stderr
     if out.exists():
         assert not any(row["status"] == "failed" for row in read_rows(out))
 
