@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +68,8 @@ def test_simpleitk_agrees(tmp_path: Path, plane: str, sign: int) -> None:
 
 @pytest.mark.parametrize("plane", ORIENTATIONS)
 def test_dcm2niix_agrees(tmp_path: Path, plane: str) -> None:
-    program = shutil.which("dcm2niix")
+    beside = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])  # of no activated venv too
+    program = shutil.which("dcm2niix", path=beside)
     if program is None:
         pytest.skip("dcm2niix is not installed")
     slices(tmp_path / "in", orientation=ORIENTATIONS[plane], Manufacturer="Nobody")
