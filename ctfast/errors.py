@@ -40,7 +40,15 @@ class DeviceMemoryError(DeviceError, MemoryError):
 
 
 class FileFormatError(CTFastError, ValueError):
-    """A file that cannot be read as what it claims to be: truncated, foreign, malicious or unsupported."""
+    """A file that cannot be read as what it claims to be: truncated, foreign, malicious or unsupported.
+
+    Args:
+        problem: What is wrong: the field and its value.
+        then: What to do about it.
+    """
+
+    def __init__(self, problem: str, then: str = "") -> None:
+        super().__init__(f"{problem}; {then}" if then else problem)
 
 
 class MissingDependencyError(CTFastError, ImportError):

@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike
 
 from ctfast.errors import FileFormatError
 from ctfast.files.image import PIXEL_DTYPES, Allocate, MetaValue
+from ctfast.files.next_steps import SAVE_NUMBERS
 
 _CHUNK = 1 << 15  # elements; the pair (float64, int16) stays in the L2 cache between conversion and check
 _EXACT_FLOAT32 = 1 << 24
@@ -77,7 +78,8 @@ def to_supported(pixels: np.ndarray, allocate: Allocate | None = None) -> np.nda
     if name in ("int32", "uint32", "int64", "uint64"):
         return integers_to_supported(pixels, allocate)
     raise FileFormatError(
-        f"pixels of type {name} are not supported; integers of up to 64 bits and floats of up to 64 bits are"
+        f"pixels of type {name} are not supported; integers of up to 64 bits and floats of up to 64 bits are",
+        SAVE_NUMBERS,
     )
 
 
@@ -86,7 +88,10 @@ def integers_to_supported(pixels: np.ndarray, allocate: Allocate | None = None) 
     low, high = int(pixels.min()), int(pixels.max())
     dtype = _dtype_for(low, high)
     if dtype == np.float64 and max(-low, high) > _EXACT_FLOAT64:
-        raise FileFormatError(f"values from {low} to {high} fit no supported dtype without loss")
+        raise FileFormatError(
+            f"values from {low} to {high} fit no supported dtype without loss",
+            "scale the values, or save them as floats",
+        )
     return put(pixels, dtype, allocate)
 
 
@@ -165,5 +170,8 @@ def count_nonfinite(pixels: np.ndarray) -> dict[str, MetaValue]:
         return {}
     bad = pixels.size - int(np.count_nonzero(np.isfinite(pixels)))
     if bad == pixels.size:
-        raise FileFormatError("no pixel is a finite number (all NaN or infinite)")
+        raise FileFormatError(
+            "no pixel is a finite number (all NaN or infinite)",
+            "the software that wrote it lost the pixels: write it anew from the source",
+        )
     return {"nonfinite": bad} if bad else {}

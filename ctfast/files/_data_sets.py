@@ -11,6 +11,7 @@ from ctfast.errors import FileFormatError
 from ctfast.files._convert import count_nonfinite, to_supported
 from ctfast.files._volume import PIXEL_TYPES, check_declared, image_shape
 from ctfast.files.image import Image, MetaValue, Request
+from ctfast.files.next_steps import SAVE_NUMBERS
 from ctfast.files.npy import check_shape
 
 
@@ -28,9 +29,11 @@ def the_one(names: Sequence[str], request: Request) -> str:
     if len(names) == 1:
         return names[0]
     if not names:
-        raise FileFormatError("no array of two or three axes of numbers in it")
+        raise FileFormatError(
+            "no array of two or three axes of numbers in it", "name the data set that holds the image: FILE::/PATH"
+        )
     listed = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-    raise FileFormatError(f"{len(names)} arrays ({listed}); name one: {request.path}::/{names[0].strip('/')}")
+    raise FileFormatError(f"{len(names)} arrays ({listed})", f"name one: {request.path}::/{names[0].strip('/')}")
 
 
 def declared(
@@ -49,7 +52,7 @@ def declared(
         FileFormatError: for other ranks and dtypes, and sizes beyond the limits.
     """
     if dtype.name not in PIXEL_TYPES:
-        raise FileFormatError(f"holds {dtype}, not numbers")
+        raise FileFormatError(f"holds {dtype}, not numbers", SAVE_NUMBERS)
     kept = image_shape(shape)
     check_shape(kept, request.axes)
     check_declared(kept, dtype.itemsize, request.limits, stored=stored, compressed=True)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from ctfast.errors import CTFastError, FileFormatError
+from ctfast.files.next_steps import COPY_AGAIN, WRITE_AGAIN
 
 # Without any handler, Python prints a library's log records of level WARNING to stderr. A user's own handlers on the
 # root logger still get them.
@@ -100,7 +101,8 @@ def decoding(path: Path, what: str) -> Iterator[None]:
     except Exception as error:
         detail = " ".join(str(error).split())[:300]
         raise FileFormatError(
-            f"{path}: cannot be read as {what} ({type(error).__name__}{': ' + detail if detail else ''})"
+            f"{path}: cannot be read as {what} ({type(error).__name__}{': ' + detail if detail else ''})",
+            f"{COPY_AGAIN}, or {WRITE_AGAIN}",
         ) from error
     if outside is not None:
         raise outside

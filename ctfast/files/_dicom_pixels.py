@@ -17,6 +17,7 @@ from ctfast.files._convert import native
 from ctfast.files._dicom_tags import TAGS, has, number, text
 from ctfast.files._jpeg_header import declared_size, is_signed_jpeg2000
 from ctfast.files.image import Limits
+from ctfast.files.next_steps import COPY_AGAIN, HIGHER_RATIO, MORE_BYTES, WRITE_AGAIN
 
 _FLOATS = {"FloatPixelData": "<f4", "DoubleFloatPixelData": "<f8"}
 _UNDEFINED_LENGTH = 0xFFFFFFFF
@@ -63,12 +64,14 @@ def layout(ds: Any, limits: Limits) -> Layout:
     """
     keyword = next((name for name in ("PixelData", *_FLOATS) if has(ds, name)), None)
     if keyword is None:
-        raise FileFormatError("no pixel data (a DICOMDIR, a report, or a header alone?)")
+        raise FileFormatError(
+            "no pixel data (a DICOMDIR, a report, or a header alone?)", "give the files of the images themselves"
+        )
     photometric = text(ds, "PhotometricInterpretation").upper() or "MONOCHROME2"
     samples = _whole(ds, "SamplesPerPixel", 1)
     if samples != 1 or photometric not in ("MONOCHROME1", "MONOCHROME2"):
         raise FileFormatError(
-            f"{photometric} with {samples} samples a pixel is colour, not grey; export the original series instead"
+            f"{photometric} with {samples} samples a pixel is colour, not grey", "export the original series instead"
         )
     allocated = _whole(ds, "BitsAllocated", {"FloatPixelData": 32, "DoubleFloatPixelData": 64}.get(keyword))
     allowed = {"FloatPixelData": (32,), "DoubleFloatPixelData": (64,)}.get(keyword, (8, 16, 32))
@@ -76,7 +79,8 @@ def layout(ds: Any, limits: Limits) -> Layout:
     high_bit = _whole(ds, "HighBit", stored - 1)
     if allocated not in allowed or not stored - 1 <= high_bit < allocated or not 2 <= stored <= allocated:
         raise FileFormatError(
-            f"{allocated} bits allocated, {stored} stored, high bit {high_bit}: not supported; 8, 16 and 32 are"
+            f"{allocated} bits allocated, {stored} stored, high bit {high_bit}: not supported, 8, 16 and 32 are",
+            "export the original series instead",
         )
     result = Layout(
         frames=_whole(ds, "NumberOfFrames", 1) or 1,  # 0 beside pixels is one frame, as pydicom reads it
@@ -90,11 +94,12 @@ def layout(ds: Any, limits: Limits) -> Layout:
         keyword=keyword,
     )
     if min(result.rows, result.columns, result.frames) < 1:
-        raise FileFormatError(f"shape {(result.frames, result.rows, result.columns)} is empty")
+        raise FileFormatError(f"shape {(result.frames, result.rows, result.columns)} is empty", WRITE_AGAIN)
     if result.frames > limits.max_frames or result.nbytes > limits.max_bytes:
         raise FileFormatError(
             f"declares {result.frames} frames, {result.nbytes} bytes of pixels; "
-            f"the limits are {limits.max_frames} and {limits.max_bytes}"
+            f"the limits are {limits.max_frames} and {limits.max_bytes}",
+            f"{MORE_BYTES}, or max_frames=...",
         )
     return result
 
@@ -112,7 +117,7 @@ def decode(ds: Any, lay: Layout, limits: Limits) -> np.ndarray:
     element = ds.get_item(TAGS[lay.keyword])
     data = element.value
     if element.length == _UNDEFINED_LENGTH:
-        raise FileFormatError("compressed pixel data without a transfer syntax that says how")
+        raise FileFormatError("compressed pixel data without a transfer syntax that says how", WRITE_AGAIN)
     _check_length(len(data), lay)
     if not ds.original_encoding[1]:  # big-endian; pydicom knows about words of swapped bytes
         import pydicom.pixels
@@ -133,17 +138,20 @@ def _is_compressed(syntax: Any) -> bool:
     except ValueError:  # pydicom does not know it as a transfer syntax
         name = _UNKNOWN_TO_PYDICOM.get(str(syntax), "unknown")
         raise FileFormatError(
-            f"transfer syntax {syntax} ({name}) is not supported; rewrite the file uncompressed or as JPEG 2000"
+            f"transfer syntax {syntax} ({name}) is not supported", "rewrite the file uncompressed or as JPEG 2000"
         ) from None
 
 
 def _check_length(there: int, lay: Layout) -> None:
     frame = lay.nbytes // lay.frames
     if there < lay.nbytes:
-        raise FileFormatError(f"truncated: {lay.shape} needs {lay.nbytes} bytes of pixels, {there} are there")
+        raise FileFormatError(
+            f"truncated: {lay.shape} needs {lay.nbytes} bytes of pixels, {there} are there", COPY_AGAIN
+        )
     if there >= lay.nbytes + frame and frame > 64:
         raise FileFormatError(
-            f"{there} bytes of pixels for {lay.shape}, which needs {lay.nbytes}: rows, columns or frames are wrong"
+            f"{there} bytes of pixels for {lay.shape}, which needs {lay.nbytes}: rows, columns or frames are wrong",
+            WRITE_AGAIN,
         )
 
 
@@ -153,25 +161,31 @@ def _decode_compressed(ds: Any, lay: Layout, syntax: Any, limits: Limits) -> np.
 
     data = ds.PixelData
     if lay.nbytes > limits.ratio_from_bytes and lay.nbytes > len(data) * limits.max_ratio:
-        raise FileFormatError(f"{len(data)} compressed bytes declare {lay.nbytes} bytes of pixels")
+        raise FileFormatError(f"{len(data)} compressed bytes declare {lay.nbytes} bytes of pixels", HIGHER_RATIO)
     streams = list(generate_frames(data, number_of_frames=lay.frames))
     if len(streams) != lay.frames:
-        raise FileFormatError(f"{len(streams)} compressed frames are there, the header says {lay.frames}")
+        raise FileFormatError(f"{len(streams)} compressed frames are there, the header says {lay.frames}", COPY_AGAIN)
     for index, stream in enumerate(streams):
         size = declared_size(stream)
         if size is not None and size != (lay.rows, lay.columns):
-            raise FileFormatError(f"frame {index}: the stream is {size}, the header says {(lay.rows, lay.columns)}")
+            raise FileFormatError(
+                f"frame {index}: the stream is {size}, the header says {(lay.rows, lay.columns)}", WRITE_AGAIN
+            )
         if is_signed_jpeg2000(stream) and not lay.signed:
             raise FileFormatError(
                 f"frame {index}: the JPEG 2000 stream is signed, Pixel Representation says unsigned; decoders disagree "
-                "about the values of such files: correct the header or decompress it with the software that wrote it"
+                "about the values of such files",
+                "correct the header or decompress it with the software that wrote it",
             )
     if syntax in _JPEG_XL:
         return _decode_jpeg_xl(streams, lay)
     try:
         decoder = pydicom.pixels.get_decoder(syntax)
     except (NotImplementedError, ValueError) as error:
-        raise FileFormatError(f"transfer syntax {syntax.name} ({syntax}) is not supported") from error
+        raise FileFormatError(
+            f"transfer syntax {syntax.name} ({syntax}) is not supported",
+            "rewrite the file uncompressed or as JPEG 2000",
+        ) from error
     if not decoder.is_available:
         needs = "; ".join(decoder.missing_dependencies)
         raise missing_extra(f"transfer syntax {syntax.name} needs {needs}", "codecs")
@@ -182,7 +196,7 @@ def _decode_compressed(ds: Any, lay: Layout, syntax: Any, limits: Limits) -> np.
             raise
         pixels = _decode_lossy_jpeg(streams)
     if pixels.size != math.prod(lay.shape):
-        raise FileFormatError(f"decoded to {pixels.shape}, the header says {lay.shape}")
+        raise FileFormatError(f"decoded to {pixels.shape}, the header says {lay.shape}", WRITE_AGAIN)
     return native(pixels.reshape(lay.shape))
 
 
@@ -201,7 +215,7 @@ def _decode_jpeg_xl(streams: list[bytes], lay: Layout) -> np.ndarray:
     frames = [_jpeg_xl.decode(stream) for stream in streams]
     if any(frame.shape != (lay.rows, lay.columns) or frame.dtype != f"u{lay.allocated // 8}" for frame in frames):
         found = ", ".join(sorted({f"{frame.shape} {frame.dtype}" for frame in frames}))
-        raise FileFormatError(f"decoded to {found}, the header says {lay.shape} of {lay.allocated} bits")
+        raise FileFormatError(f"decoded to {found}, the header says {lay.shape} of {lay.allocated} bits", WRITE_AGAIN)
     return np.stack(frames).reshape(lay.shape)
 
 
@@ -271,11 +285,11 @@ def _whole(ds: Any, keyword: str, default: int | None) -> int:
     try:
         value = number(ds, keyword)
     except ValueError as error:
-        raise FileFormatError(f"{keyword} is no whole number") from error
+        raise FileFormatError(f"{keyword} is no whole number", f"correct {keyword}, or {WRITE_AGAIN}") from error
     if value is None:
         if default is None:
-            raise FileFormatError(f"{keyword} is missing")
+            raise FileFormatError(f"{keyword} is missing", f"add {keyword}, or {WRITE_AGAIN}")
         return default
     if not value.is_integer():
-        raise FileFormatError(f"{keyword} is {value:g}, no whole number")
+        raise FileFormatError(f"{keyword} is {value:g}, no whole number", f"correct {keyword}, or {WRITE_AGAIN}")
     return int(value)

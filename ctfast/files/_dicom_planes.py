@@ -91,7 +91,9 @@ def planes(path: Path, head: bytes, limits: Limits) -> list[Plane]:
     with decoding(path, "DICOM"):
         ds = read_header(path, head, limits, [*TAGS.values(), *_MORE])
         if not (number(ds, "Rows") and number(ds, "Columns")):
-            raise FileFormatError("no Rows and Columns: no image, or a damaged header")
+            raise FileFormatError(
+                "no Rows and Columns: no image, or a damaged header", "give the files of the images themselves"
+            )
         frames = int(number(ds, "NumberOfFrames") or 1)
         per_frame = (ds.get("PerFrameFunctionalGroupsSequence") or []) if _is_enhanced(ds) else []
         if per_frame and len(per_frame) == frames:

@@ -14,6 +14,7 @@ from ctfast.errors import FileFormatError
 from ctfast.files._convert import integers_to_supported, linear, put
 from ctfast.files._dicom_tags import has, number, text
 from ctfast.files.image import Allocate, Units
+from ctfast.files.next_steps import WRITE_AGAIN
 from ctfast.files.units import is_unit
 
 _CT_CLASSES: Final = tuple(f"1.2.840.10008.5.1.4.1.1.{number}" for number in ("2", "2.1", "2.2"))
@@ -53,7 +54,9 @@ def rescales(ds: Any, frames: int) -> list[Rescale]:
     given = [item for item in by_frame if item is not None]
     if given:
         if not len(given) == len(by_frame) == frames:
-            raise FileFormatError(f"{len(given)} of {len(by_frame)} frame groups have a rescale, for {frames} frames")
+            raise FileFormatError(
+                f"{len(given)} of {len(by_frame)} frame groups have a rescale, for {frames} frames", WRITE_AGAIN
+            )
         return given[:1] if all(item == given[0] for item in given) else given
     for group in shared:
         item = _of_group(group)
@@ -123,7 +126,10 @@ def _of_item(item: Any) -> Rescale | None:
     if slope is None and intercept is None:
         return None
     if slope == 0:
-        raise FileFormatError("rescale slope 0 leaves no image")
+        raise FileFormatError(
+            "rescale slope 0 leaves no image",
+            "correct Rescale Slope, or take the numbers as stored (--values stored, units='stored')",
+        )
     return Rescale(1.0 if slope is None else slope, intercept or 0.0, _kind(text(item, "RescaleType")))
 
 

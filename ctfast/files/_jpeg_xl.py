@@ -30,7 +30,9 @@ def declared_size(stream: bytes) -> tuple[int, int] | None:
         places = (stream.find(name, 0, _SEARCH) + ahead for name, ahead in _BOXES)
         start = next((place for place in places if stream[place : place + 2] == _CODESTREAM), -1)
         if start < 0:
-            raise FileFormatError("JPEG XL boxes that do not begin with the image are not read; save it without boxes")
+            raise FileFormatError(
+                "JPEG XL boxes that do not begin with the image are not read", "save it without boxes"
+            )
     if start < 0:
         return None
     bits = _Bits(stream[start + 2 : start + 2 + _HEADER])
@@ -75,8 +77,8 @@ def refuse_signed(signed: bool) -> None:
     """
     if signed:
         raise FileFormatError(
-            "Pixel Representation says signed, and JPEG XL has no signed pixels: rewrite the file uncompressed or as "
-            "JPEG 2000 with the software that wrote it"
+            "Pixel Representation says signed, and JPEG XL has no signed pixels",
+            "rewrite the file uncompressed or as JPEG 2000 with the software that wrote it",
         )
 
 

@@ -15,6 +15,7 @@ from ctfast.files._convert import count_nonfinite, linear, to_supported
 from ctfast.files._volume import PIXEL_TYPES, check_declared, for_display, image_shape
 from ctfast.files.geometry import Geometry
 from ctfast.files.image import Image, MetaValue, Request
+from ctfast.files.next_steps import COPY_AGAIN, SAVE_NUMBERS, WRITE_AGAIN
 from ctfast.files.units import is_unit
 
 UNITS_KEY: Final = "ctfast_units"
@@ -65,7 +66,9 @@ def read_by_sitk(request: Request, name: str, header: Header) -> Image:
         reader.ReadImageInformation()
     axes = reader.GetSize()
     if reader.GetNumberOfComponents() != 1:
-        raise FileFormatError(f"{reader.GetNumberOfComponents()} values a pixel (colour or vectors); save one channel")
+        raise FileFormatError(
+            f"{reader.GetNumberOfComponents()} values a pixel (colour or vectors)", "save one channel"
+        )
     shape = image_shape(tuple(axes[::-1]))
     dtype = _dtype(reader)
     check_declared(shape, dtype.itemsize, request.limits, stored=header.data_bytes, compressed=header.compressed)
@@ -102,7 +105,7 @@ def _dtype(reader: Any) -> np.dtype:
     match = re.fullmatch(r"(?:vector of )?(\d+)-bit (signed integer|unsigned integer|float)", text)
     name = "".join([{"s": "int", "u": "uint", "f": "float"}[match[2][0]], match[1]]) if match else text
     if name not in PIXEL_TYPES:
-        raise FileFormatError(f"pixels of type {text} are not supported; one number a pixel is needed")
+        raise FileFormatError(f"pixels of type {text} are not supported; one number a pixel is needed", SAVE_NUMBERS)
     return np.dtype(name)
 
 
@@ -128,7 +131,7 @@ def _short_errors() -> Iterator[None]:
         yield
     except RuntimeError as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        raise FileFormatError(f"SimpleITK cannot read it ({lines[-1]})") from error
+        raise FileFormatError(f"SimpleITK cannot read it ({lines[-1]})", f"{COPY_AGAIN}, or {WRITE_AGAIN}") from error
 
 
 def header_text(request: Request, ends: Callable[[bytes], int]) -> tuple[str, int]:

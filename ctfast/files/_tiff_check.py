@@ -14,6 +14,7 @@ from ctfast.errors import FileFormatError, missing_extra
 from ctfast.files import _jpeg_xl, _lerc
 from ctfast.files._jpeg_header import declared_size
 from ctfast.files.image import Limits
+from ctfast.files.next_steps import COPY_AGAIN, HIGHER_RATIO, MORE_BYTES, SAVE_AS_TIFF, WRITE_AGAIN
 
 _MINISWHITE, _MINISBLACK = 0, 1
 _COLOURS: Final = {2: "RGB", 3: "palette colour", 5: "CMYK", 6: "YCbCr", 8: "CIELab", 9: "ICCLab", 10: "ITULab"}
@@ -52,12 +53,12 @@ def check_page(page: Any, file_bytes: int) -> None:
     """
     for code, name in _TAGS.items():
         if code not in page.tags:
-            raise FileFormatError(f"page {page.index}: the {name} tag is missing")
+            raise FileFormatError(f"page {page.index}: the {name} tag is missing", WRITE_AGAIN)
     if not any(code in page.tags for code in _OFFSETS):
-        raise FileFormatError(f"page {page.index}: no strip or tile offsets")
+        raise FileFormatError(f"page {page.index}: no strip or tile offsets", WRITE_AGAIN)
     if page.imagewidth < 1 or page.imagelength < 1 or page.imagedepth != 1:
         size = f"{page.imagelength} x {page.imagewidth} x {page.imagedepth}"
-        raise FileFormatError(f"page {page.index}: size {size} is no image")
+        raise FileFormatError(f"page {page.index}: size {size} is no image", WRITE_AGAIN)
     _check_grey(page)
     _check_dtype(page)
     _check_codec(page)
@@ -77,12 +78,13 @@ def check_size(pages: list[Any], limits: Limits) -> None:
     """
     decoded = sum(decoded_bytes(page) for page in pages)
     if decoded > limits.max_bytes:
-        raise FileFormatError(f"declares {decoded} bytes of pixels; the limit is {limits.max_bytes}")
+        raise FileFormatError(f"declares {decoded} bytes of pixels; the limit is {limits.max_bytes}", MORE_BYTES)
     encoded = sum(sum(page.databytecounts) for page in pages)
     if decoded > limits.ratio_from_bytes and decoded > encoded * limits.max_ratio:
         raise FileFormatError(
             f"{encoded} compressed bytes declare {decoded} bytes of pixels, over {limits.max_ratio:g} times as many: "
-            "a decompression bomb, or an empty image"
+            "a decompression bomb, or an empty image",
+            HIGHER_RATIO,
         )
 
 
@@ -91,20 +93,23 @@ def _check_grey(page: Any) -> None:
     if kind in _COLOURS or page.samplesperpixel != 1:
         what = _COLOURS.get(kind, f"{page.samplesperpixel} samples a pixel")
         raise FileFormatError(
-            f"page {page.index}: {what}, not grey; save one grey channel, and no picture of a screen or display"
+            f"page {page.index}: {what}, not grey", "save one grey channel, and no picture of a screen or display"
         )
     if kind not in (_MINISWHITE, _MINISBLACK):
-        raise FileFormatError(f"page {page.index}: photometric interpretation {kind} is not grey")
+        raise FileFormatError(
+            f"page {page.index}: photometric interpretation {kind} is not grey", "save one grey channel"
+        )
 
 
 def _check_dtype(page: Any) -> None:
     bits = page.bitspersample
     if bits == 1:
-        raise FileFormatError(f"page {page.index}: 1 bit a pixel is a mask without intensities; save it as 8 bits")
+        raise FileFormatError(f"page {page.index}: 1 bit a pixel is a mask without intensities", "save it as 8 bits")
     if page.dtype is None or page.dtype.name not in _DTYPES or not (bits in _PLAIN_BITS or page.dtype.kind == "u"):
         raise FileFormatError(
             f"page {page.index}: {bits} bits of sample format {int(page.sampleformat)} are not supported; "
-            "integers of up to 32 bits and floats of 16, 32 and 64 bits are"
+            "integers of up to 32 bits and floats of 16, 32 and 64 bits are",
+            SAVE_AS_TIFF,
         )
 
 
@@ -112,7 +117,7 @@ def _check_codec(page: Any) -> None:
     compression = int(page.compression)
     if not any(compression in codes for codes in _CODECS.values()):
         raise FileFormatError(
-            f"page {page.index}: compression {compression} is not supported; {', '.join(_CODECS)} are"
+            f"page {page.index}: compression {compression} is not supported; {', '.join(_CODECS)} are", SAVE_AS_TIFF
         )
     if compression in _NO_CODEC_NEEDED and page.bitspersample in _PLAIN_BITS and page.predictor in (1, 2):
         return
@@ -134,7 +139,8 @@ def _check_segments(page: Any, file_bytes: int) -> None:
     expected = math.prod(page.chunked)
     if len(offsets) != expected or len(counts) != expected:
         raise FileFormatError(
-            f"page {page.index}: {len(offsets)} offsets and {len(counts)} byte counts for {expected} strips or tiles"
+            f"page {page.index}: {len(offsets)} offsets and {len(counts)} byte counts for {expected} strips or tiles",
+            WRITE_AGAIN,
         )
     # Only uncompressed strips say by their size that they are whole; of the others any byte will do here, and their
     # decoder says the rest.
@@ -142,13 +148,18 @@ def _check_segments(page: Any, file_bytes: int) -> None:
     needed = _plain_segment_bytes(page) if plain else [1] * expected
     for offset, count, least in zip(offsets, counts, needed, strict=True):
         if offset < 8 or count < 1:
-            raise FileFormatError(f"page {page.index}: a strip or tile has no data (offset {offset}, {count} bytes)")
+            raise FileFormatError(
+                f"page {page.index}: a strip or tile has no data (offset {offset}, {count} bytes)", COPY_AGAIN
+            )
         if offset + count > file_bytes:
             raise FileFormatError(
-                f"page {page.index}: truncated: pixel data up to byte {offset + count}, the file has {file_bytes}"
+                f"page {page.index}: truncated: pixel data up to byte {offset + count}, the file has {file_bytes}",
+                COPY_AGAIN,
             )
         if count < least:
-            raise FileFormatError(f"page {page.index}: a strip or tile has {count} bytes, {least} are needed")
+            raise FileFormatError(
+                f"page {page.index}: a strip or tile has {count} bytes, {least} are needed", COPY_AGAIN
+            )
 
 
 def _plain_segment_bytes(page: Any) -> list[int]:
@@ -185,7 +196,9 @@ def check_streams(page: Any, file: Any) -> None:
             size = _lerc.declared_size(stream) if compression == _LERC else declared_size(stream)
             bomb = size is not None and (size[0] > page.chunks[0] or size[1] > page.chunks[1])
         if bomb:
-            raise FileFormatError(f"page {page.index}: a strip or tile holds more than its {page.chunks} pixels")
+            raise FileFormatError(
+                f"page {page.index}: a strip or tile holds more than its {page.chunks} pixels", WRITE_AGAIN
+            )
 
 
 def _has_imagecodecs() -> bool:

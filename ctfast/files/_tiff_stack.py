@@ -16,6 +16,7 @@ import numpy as np
 from ctfast.errors import FileFormatError
 from ctfast.files._convert import room
 from ctfast.files.image import Allocate, Limits
+from ctfast.files.next_steps import COPY_AGAIN, MORE_BYTES
 
 _PIXELS: Final = re.compile(r"<(?:\w+:)?Pixels\b[^>]*>")
 _SIZE: Final = re.compile(r"""\bSize([ZCT])\s*=\s*["'](\d{1,9})["']""")
@@ -35,17 +36,20 @@ def images_behind(tif: Any, pages: list[Any], limits: Limits) -> int:
     plain = int(page.compression) == 1 and page.is_contiguous and page.bitspersample == 8 * page.dtype.itemsize
     if len(pages) > 1 or not plain:
         raise FileFormatError(
-            f"declares {declared} images in {len(pages)} pages; save the whole stack as pages of an ordinary TIFF"
+            f"declares {declared} images in {len(pages)} pages", "save the whole stack as pages of an ordinary TIFF"
         )
     size = declared * page.imagelength * page.imagewidth * page.dtype.itemsize
     if declared > limits.max_frames or size > limits.max_bytes:
         raise FileFormatError(
             f"declares {declared} images, {size} bytes of pixels; the limits are {limits.max_frames}, and "
-            f"the limit is {limits.max_bytes}"
+            f"the limit is {limits.max_bytes}",
+            f"{MORE_BYTES}, or max_frames=...",
         )
     there = tif.filehandle.size - page.dataoffsets[0]
     if there < size:
-        raise FileFormatError(f"truncated: declares {declared} images, which need {size} bytes; {there} are there")
+        raise FileFormatError(
+            f"truncated: declares {declared} images, which need {size} bytes; {there} are there", COPY_AGAIN
+        )
     return declared
 
 

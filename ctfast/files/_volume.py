@@ -13,6 +13,7 @@ import numpy as np
 from ctfast.errors import FileFormatError
 from ctfast.files.geometry import Geometry
 from ctfast.files.image import Limits, MetaValue, Request
+from ctfast.files.next_steps import COPY_AGAIN, HIGHER_RATIO, MORE_BYTES, MORE_FRAMES
 
 PIXEL_TYPES = frozenset(
     ["uint8", "int8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float16", "float32", "float64"]
@@ -29,7 +30,9 @@ def image_shape(shape: tuple[int, ...], *, trailing: bool = False) -> tuple[int,
     while len(kept) > 2 and kept[-1 if trailing else 0] == 1:
         kept = kept[:-1] if trailing else kept[1:]
     if len(kept) not in (2, 3) or min(kept) < 1:
-        raise FileFormatError(f"shape {shape} is no image; (H, W) and (frames, H, W) are read: save one volume a file")
+        raise FileFormatError(
+            f"shape {shape} is no image; (H, W) and (frames, H, W) are read", "save one volume a file"
+        )
     return kept
 
 
@@ -55,20 +58,21 @@ def check_declared(
     needed = math.prod(shape) * itemsize
     if needed > limits.max_bytes:
         raise FileFormatError(
-            f"{shape} of {itemsize} bytes a pixel needs {needed} bytes; the limit is {limits.max_bytes}"
+            f"{shape} of {itemsize} bytes a pixel needs {needed} bytes; the limit is {limits.max_bytes}", MORE_BYTES
         )
     if len(shape) > 2 and shape[0] > limits.max_frames:
-        raise FileFormatError(f"{shape[0]} frames; the limit is {limits.max_frames}")
+        raise FileFormatError(f"{shape[0]} frames; the limit is {limits.max_frames}", MORE_FRAMES)
     if stored is None:
         return
     if not compressed and stored < needed:
         raise FileFormatError(
-            f"truncated: {shape} of {itemsize} bytes a pixel needs {needed} bytes, {stored} are there"
+            f"truncated: {shape} of {itemsize} bytes a pixel needs {needed} bytes, {stored} are there", COPY_AGAIN
         )
     if compressed and needed > limits.ratio_from_bytes and needed > stored * limits.max_ratio:
         raise FileFormatError(
             f"{stored} compressed bytes declare {needed} bytes of pixels, over {limits.max_ratio:g} times as many: "
-            "a decompression bomb, or an empty image"
+            "a decompression bomb, or an empty image",
+            HIGHER_RATIO,
         )
 
 
@@ -116,7 +120,8 @@ def listed_bytes(header: Path, name: str, lines: Sequence[str]) -> int:
         numbers = range(int(pattern[2]), int(pattern[3]) + 1, max(int(pattern[4] or 1), 1)) if pattern else range(0)
         if pattern is None or len(numbers) > _MOST_FILES:
             raise FileFormatError(
-                f"pixels in {name!r}: a name with its first, last and next number is read, as a%d 1 9 1"
+                f"pixels in {name!r}: a name with its first, last and next number is read, as a%d 1 9 1",
+                "write it as one .mha file",
             )
         names = [pattern[1] % number for number in numbers]
     return sum(beside(header, each).stat().st_size for each in names)
@@ -130,5 +135,5 @@ def beside(header: Path, name: str) -> Path:
     """
     path = header.parent / name.replace("\\", "/")
     if not path.is_file():
-        raise FileFormatError(f"its pixels are in {name!r}, which is not beside it; copy both files to one folder")
+        raise FileFormatError(f"its pixels are in {name!r}, which is not beside it", "copy both files to one folder")
     return path

@@ -15,6 +15,7 @@ import numpy as np
 from ctfast.errors import FileFormatError
 from ctfast.files._data_sets import as_image, declared
 from ctfast.files.image import Image, Request
+from ctfast.files.next_steps import SAVE_NUMBERS
 
 
 def read_b2nd(request: Request) -> Image:
@@ -27,7 +28,7 @@ def read_b2nd(request: Request) -> Image:
 
     array = blosc2.open(str(request.path), mode="r")
     if not isinstance(array, blosc2.NDArray):
-        raise FileFormatError(f"holds {type(array).__name__}, not an array of numbers")
+        raise FileFormatError(f"holds {type(array).__name__}, not an array of numbers", SAVE_NUMBERS)
     stored = request.path.stat().st_size
     shape = declared(tuple(array.shape), array.dtype, request, stored=stored, chunks=array.chunks)
     values = np.asarray(array[...]).reshape(shape)

@@ -41,6 +41,7 @@ from ctfast.files._dicom_scan import scan
 from ctfast.files._dicom_tags import has
 from ctfast.files.image import Allocate, Image, Limits, Request, Units
 from ctfast.files.kaggle import parse_name
+from ctfast.files.next_steps import COPY_AGAIN, MORE_BYTES, WRITE_AGAIN
 from ctfast.files.units import UNSPECIFIED
 
 _DEFLATED: Final = b"1.2.840.10008.1.2.1.99"
@@ -116,7 +117,10 @@ def _data_set(request: Request) -> Any:
 
         ds = pydicom.dcmread(path, force=bare, specific_tags=wanted())
     if bare and not (has(ds, "Modality") or has(ds, "SOPClassUID")):
-        raise FileFormatError("no DICOM preamble, and no data set that names its kind")
+        raise FileFormatError(
+            "no DICOM preamble, and no data set that names its kind",
+            f"{COPY_AGAIN}, or give it the extension of its format",
+        )
     return ds
 
 
@@ -170,7 +174,7 @@ def _in_units(value: int | None, lay: bits.Layout, rescales: list[modality.Resca
 def _check_inflated_size(path: Path, head: bytes, limits: Limits) -> None:
     """Inflate a deflated data set in pieces and count, as pydicom inflates it whole."""
     if head[132:140] != b"\x02\0\0\0UL\x04\0":
-        raise FileFormatError("deflated, but without the group length that says where the data begin")
+        raise FileFormatError("deflated, but without the group length that says where the data begin", WRITE_AGAIN)
     inflate = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
     total = 0
     with path.open("rb") as file:
@@ -179,5 +183,5 @@ def _check_inflated_size(path: Path, head: bytes, limits: Limits) -> None:
             while piece:
                 total += len(inflate.decompress(piece, 1 << 22))
                 if total > limits.max_bytes:
-                    raise FileFormatError(f"inflates to over {limits.max_bytes} bytes")
+                    raise FileFormatError(f"inflates to over {limits.max_bytes} bytes", MORE_BYTES)
                 piece = inflate.unconsumed_tail

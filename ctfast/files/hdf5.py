@@ -18,6 +18,7 @@ import numpy as np
 from ctfast.errors import FileFormatError
 from ctfast.files._data_sets import as_image, can_be_image, declared, fill_note, the_one
 from ctfast.files.image import Image, Request
+from ctfast.files.next_steps import WRITE_AGAIN
 
 
 def read_hdf5(request: Request) -> Image:
@@ -35,7 +36,7 @@ def read_hdf5(request: Request) -> Image:
         stored = data.id.get_storage_size()
         shape = declared(data.shape, data.dtype, request, stored=stored if compressed else None, chunks=data.chunks)
         if not compressed and stored < math.prod(data.shape) * data.dtype.itemsize:
-            raise FileFormatError(f"{name} was never written: {stored} bytes of pixels are there")
+            raise FileFormatError(f"{name} was never written: {stored} bytes of pixels are there", WRITE_AGAIN)
         values = np.empty(data.shape, data.dtype)
         data.read_direct(values)
         note = {}
@@ -66,12 +67,18 @@ def _data_set(file: Any, name: str) -> Any:
     for part in filter(None, name.split("/")):
         link = group.get(part, getlink=True) if isinstance(group, h5py.Group) else None
         if link is None:
-            raise FileFormatError(f"no {name} in it; {', '.join(_images(file)[:5]) or 'no image'} is there")
+            raise FileFormatError(
+                f"no {name} in it; {', '.join(_images(file)[:5]) or 'no image'} is there",
+                "name one of these: FILE::/PATH",
+            )
         if isinstance(link, h5py.ExternalLink):
-            raise FileFormatError(f"{name} is a link to another file; give that file")
+            raise FileFormatError(f"{name} is a link to another file", "give that file")
         group = group[part]
     if not isinstance(group, h5py.Dataset) or group.shape is None:
-        raise FileFormatError(f"{name} is no array; {', '.join(_images(file)[:5]) or 'no image'} is there")
+        raise FileFormatError(
+            f"{name} is no array; {', '.join(_images(file)[:5]) or 'no image'} is there",
+            "name one of these: FILE::/PATH",
+        )
     if group.is_virtual or group.external:
-        raise FileFormatError(f"the pixels of {name} are in other files; copy them into one")
+        raise FileFormatError(f"the pixels of {name} are in other files", "copy them into one")
     return group

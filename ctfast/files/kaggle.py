@@ -7,8 +7,6 @@ from 0 to 120; a name that starts like the pattern but breaks it is an error, no
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -16,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from ctfast.errors import FileFormatError
+from ctfast.files.csv_table import read_table
 
 MAX_AGE: Final = 120
 CONTRAST: Final = {True: "contrast", False: "no contrast"}
@@ -66,11 +65,12 @@ def parse_name(name: str) -> KaggleName | None:
             return None
         raise FileFormatError(
             f"{name!r} is like a name of the Kaggle set but breaks its pattern "
-            "ID_<4 or more digits>_AGE_<4 digits>_CONTRAST_<0 or 1>_CT.tif"
+            "ID_<4 or more digits>_AGE_<4 digits>_CONTRAST_<0 or 1>_CT.tif",
+            "rename the file, or keep it out of the folder",
         )
     age = int(exact[2])
     if age > MAX_AGE:
-        raise FileFormatError(f"{name!r}: age {age} is over {MAX_AGE}")
+        raise FileFormatError(f"{name!r}: age {age} is over {MAX_AGE}", "correct the age in the name")
     return KaggleName(int(exact[1]), age, exact[3] == "1")
 
 
@@ -85,33 +85,13 @@ def read_overview(path: str | Path) -> list[OverviewRow]:
             contradict their row; says which row and why.
     """
     path = Path(path)
-    with path.open("rb") as file:
-        data = file.read(_MAX_CSV_BYTES + 1)
-    if len(data) > _MAX_CSV_BYTES:
-        raise FileFormatError(f"{path}: over {_MAX_CSV_BYTES} bytes, no overview.csv")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise FileFormatError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from error
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    try:
-        header = [name.strip() for name in next(reader, [])]
-        header = ["index" if name == "" else name for name in header]
-        missing = [name for name in ("index", *_REQUIRED) if name not in header]
-        if missing or len(set(header)) != len(header):
-            problem = f"columns missing: {', '.join(missing)}" if missing else "a column appears twice"
-            raise FileFormatError(f"{path}: {problem}")
-        rows = []
-        for cells in reader:
-            if not cells:
-                continue
-            where = f"{path}, line {reader.line_num}"
-            if len(cells) != len(header):
-                raise FileFormatError(f"{where}: {len(cells)} cells for {len(header)} columns")
-            rows.append(_row(where, dict(zip(header, cells))))
-    except csv.Error as error:
-        raise FileFormatError(f"{path}, line {reader.line_num}: {error}") from error
-    return rows
+    header, rows = read_table(path, most_bytes=_MAX_CSV_BYTES)
+    names = [name or "index" for name in header]
+    missing = [name for name in ("index", *_REQUIRED) if name not in names]
+    if missing or len(set(names)) != len(names):
+        problem = f"columns missing: {', '.join(missing)}" if missing else "a column appears twice"
+        raise FileFormatError(f"{path}: {problem}", "correct the first line")
+    return [_row(f"{path}, line {line}", dict(zip(names, cells.values()))) for line, cells in rows]
 
 
 def is_overview(path: str | Path) -> bool:
@@ -149,10 +129,10 @@ def find_overview(roots: Iterable[Path]) -> Overview:
 
 def _row(where: str, cell: dict[str, str]) -> OverviewRow:
     if any("\0" in value for value in cell.values()):
-        raise FileFormatError(f"{where}: a NUL character")
+        raise FileFormatError(f"{where}: a NUL character", "save the table as plain text")
     contrast = _TRUE.get(cell["Contrast"].strip().lower())
     if contrast is None:
-        raise FileFormatError(f"{where}: Contrast is {cell['Contrast']!r}; True or False is allowed")
+        raise FileFormatError(f"{where}: Contrast is {cell['Contrast']!r}", "True or False is allowed")
     row = OverviewRow(
         index=_whole(where, cell, "index", 10**9),
         age=_whole(where, cell, "Age", MAX_AGE),
@@ -172,15 +152,17 @@ def _check_name(where: str, column: str, name: str, row: OverviewRow) -> None:
     try:
         parsed = parse_name(name)
     except FileFormatError as error:
-        raise FileFormatError(f"{where}: {column}: {error}") from error
+        raise FileFormatError(f"{where}: {column}: {error}", "correct that line") from error
     if parsed is None:
-        raise FileFormatError(f"{where}: {column} is {name!r}; a plain file name of the data set is allowed")
+        raise FileFormatError(f"{where}: {column} is {name!r}", "a plain file name of the data set is allowed")
     if (parsed.id, parsed.age, parsed.contrast) != (row.id, row.age, row.contrast):
-        raise FileFormatError(f"{where}: {column} {name!r} contradicts id, Age or Contrast of its row")
+        raise FileFormatError(
+            f"{where}: {column} {name!r} contradicts id, Age or Contrast of its row", "correct the row or the name"
+        )
 
 
 def _whole(where: str, cell: dict[str, str], column: str, most: int) -> int:
     text = cell[column].strip()
     if not (text.isascii() and text.isdigit() and len(text) < 12) or int(text) > most:
-        raise FileFormatError(f"{where}: {column} is {cell[column]!r}; a whole number from 0 to {most} is allowed")
+        raise FileFormatError(f"{where}: {column} is {cell[column]!r}", f"a whole number from 0 to {most} is allowed")
     return int(text)

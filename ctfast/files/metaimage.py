@@ -32,6 +32,7 @@ from ctfast.files._convert import native
 from ctfast.files._sitk import HEADER_BYTES, UNITS_KEY, Header, header_text, read_by_sitk
 from ctfast.files._volume import as_stored, beside, listed_bytes
 from ctfast.files.image import Image, Request, WriteOptions
+from ctfast.files.next_steps import COPY_AGAIN
 
 _LAST: Final = re.compile(rb"^ElementDataFile\s*=\s*(\S[^\r\n]*)\r?\n", re.MULTILINE)
 _LOCAL: Final = ("LOCAL", "LOCALFILE")
@@ -54,12 +55,12 @@ def _header(request: Request) -> Header:
     pairs = (line.split("=", 1) for line in text.splitlines() if "=" in line)
     fields = {key.strip().lower(): value.strip() for key, value in pairs}
     if "elementdatafile" not in fields:
-        raise FileFormatError("no ElementDataFile: the header is cut off, copy the file again")
+        raise FileFormatError("no ElementDataFile: the header is cut off", COPY_AGAIN)
     compressed = _is_true(fields.get("compresseddata", "False"))
     binary = _is_true(fields.get("binarydata", "True"))
     if compressed and (_several(fields) or not binary or fields.get("headersize", "0") != "0"):
         raise FileFormatError(
-            "compressed data in a list of files, as text or behind a header; write it as one .mha file"
+            "compressed data in a list of files, as text or behind a header", "write it as one .mha file"
         )
     return Header(
         placed=any(key in fields for key in ("transformmatrix", "rotation", "orientation"))
@@ -88,7 +89,7 @@ def _inflated(path: Path, fields: dict[str, str], length: int, shape: tuple[int,
     needed = math.prod(shape) * dtype.itemsize
     pixels = zlib.decompressobj(wbits=47).decompress(data, needed)  # zlib or gzip, as MetaIO takes both
     if len(pixels) < needed:
-        raise FileFormatError(f"truncated: {needed} bytes of pixels are declared, {len(pixels)} are there")
+        raise FileFormatError(f"truncated: {needed} bytes of pixels are declared, {len(pixels)} are there", COPY_AGAIN)
     big = _is_true(fields.get("binarydatabyteordermsb", fields.get("elementbyteordermsb", "False")))
     return np.frombuffer(pixels, dtype.newbyteorder(">" if big else "<")).reshape(shape)
 
@@ -123,7 +124,7 @@ def _number(fields: dict[str, str], key: str, default: float) -> float:
     except ValueError:
         number = math.nan
     if not math.isfinite(number) or (number == 0 and default != 0):
-        raise FileFormatError(f"{key} = {text!r} is not usable; correct the header, or read with units='stored'")
+        raise FileFormatError(f"{key} = {text!r} is not usable", "correct the header, or read with units='stored'")
     return number
 
 

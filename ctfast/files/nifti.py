@@ -30,6 +30,7 @@ from ctfast.files._volume import as_stored, check_declared, for_display, image_s
 from ctfast.files.formats import inflated
 from ctfast.files.geometry import Geometry
 from ctfast.files.image import Image, MetaValue, Request, Units, WriteOptions
+from ctfast.files.next_steps import SAVE_NUMBERS
 from ctfast.files.units import is_unit
 
 _SCANNER: Final = 1  # NIFTI_XFORM_SCANNER_ANAT
@@ -50,11 +51,11 @@ def read_nifti(request: Request) -> Image:
     volume = _load(path, request.head)
     header = volume.header
     if not isinstance(volume, nibabel.Nifti1Image | nibabel.Nifti2Image):
-        raise FileFormatError(f"{type(volume).__name__} is not a single-file NIfTI image")
+        raise FileFormatError(f"{type(volume).__name__} is not a single-file NIfTI image", "save it as .nii or .nii.gz")
     shape = image_shape(tuple(int(size) for size in volume.shape), trailing=True)
     dtype = header.get_data_dtype()
     if dtype.name not in _DTYPES:
-        raise FileFormatError(f"pixels of type {dtype} are not supported; one number a pixel is needed")
+        raise FileFormatError(f"pixels of type {dtype} are not supported; one number a pixel is needed", SAVE_NUMBERS)
     _check_size(request, shape, dtype, int(volume.dataobj.offset))
     stored = np.asarray(volume.dataobj.get_unscaled()).reshape(shape, order="F").T
     zooms = [*map(float, header.get_zooms()[:3]), 0.0, 0.0][:3]
@@ -127,7 +128,10 @@ def _units_of(header: Any) -> Units:
 def _scaling(volume: Any) -> tuple[float, float]:
     slope, intercept = float(volume.dataobj.slope), float(volume.dataobj.inter)
     if not (math.isfinite(slope) and math.isfinite(intercept)) or slope == 0:
-        raise FileFormatError(f"scaling slope {slope:g} and intercept {intercept:g} are not usable")
+        raise FileFormatError(
+            f"scaling slope {slope:g} and intercept {intercept:g} are not usable",
+            "correct scl_slope and scl_inter, or take the numbers as stored (--values stored, units='stored')",
+        )
     return slope, intercept
 
 

@@ -16,6 +16,7 @@ from ctfast.batch.choices import Axes
 from ctfast.errors import FileFormatError
 from ctfast.files._convert import room, to_supported
 from ctfast.files.image import KEPT_DTYPES, Image, Request, WriteOptions
+from ctfast.files.next_steps import COPY_AGAIN, MORE_BYTES, SAVE_NUMBERS
 
 _MUCH_SHORTER: Final = 4
 
@@ -30,20 +31,20 @@ def read_npy(request: Request) -> Image:
     with path.open("rb") as file:
         shape, by_column, dtype = read_header(file)
         if dtype.hasobject or dtype.kind not in "iuf":
-            raise FileFormatError(f"holds {dtype}, not numbers; integers and floats are read")
+            raise FileFormatError(f"holds {dtype}, not numbers; integers and floats are read", SAVE_NUMBERS)
         check_shape(shape, request.axes)
         needed = math.prod(shape) * dtype.itemsize
         if needed > limits.max_bytes:
-            raise FileFormatError(f"{shape} {dtype} needs {needed} bytes; the limit is {limits.max_bytes}")
+            raise FileFormatError(f"{shape} {dtype} needs {needed} bytes; the limit is {limits.max_bytes}", MORE_BYTES)
         there = path.stat().st_size - file.tell()
         if there < needed:
-            raise FileFormatError(f"truncated: {shape} {dtype} needs {needed} bytes, {there} are there")
+            raise FileFormatError(f"truncated: {shape} {dtype} needs {needed} bytes, {there} are there", COPY_AGAIN)
         last = request.axes == "last" and len(shape) == 3
         if dtype.name in KEPT_DTYPES and dtype.isnative and not by_column and not last:
             pixels = room(shape, dtype, allocate)
             there = file.readinto(pixels.data)
             if there < needed:
-                raise FileFormatError(f"truncated while it was read: {there} of {needed} bytes")
+                raise FileFormatError(f"truncated while it was read: {there} of {needed} bytes", COPY_AGAIN)
         else:
             file.seek(0)
             array = np.lib.format.read_array(file, allow_pickle=False)
@@ -58,24 +59,27 @@ def read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
         return np.lib.format.read_array_header_1_0(file)
     if version == (2, 0):
         return np.lib.format.read_array_header_2_0(file)
-    raise FileFormatError(f".npy version {version} is not supported; versions 1 and 2 are")
+    raise FileFormatError(f".npy version {version} is not supported; versions 1 and 2 are", "save it with numpy.save")
 
 
 def check_shape(shape: tuple[int, ...], axes: Axes) -> None:
     """Refuse what is no image or stack of images."""
     if len(shape) not in (2, 3) or min(shape) < 1:
-        raise FileFormatError(f"shape {shape} is no image; (H, W) and (frames, H, W) are read")
+        raise FileFormatError(
+            f"shape {shape} is no image; (H, W) and (frames, H, W) are read", "save one image or one stack a file"
+        )
     if len(shape) == 2 or axes != "auto":
         return
     first, second, third = shape
     if third in (3, 4):
         raise FileFormatError(
-            f"shape {shape} may be colour or a stack of very narrow images; save one channel as (H, W)"
+            f"shape {shape} may be colour or a stack of very narrow images", "save one channel as (H, W)"
         )
     if first == second != third or third * _MUCH_SHORTER <= min(first, second):
         raise FileFormatError(
             f"shape {shape} may be {third} slices of {first} x {second}, slices last, or {first} frames of "
-            f"{second} x {third}; say which by axes='last' or axes='first' (--axes)"
+            f"{second} x {third}",
+            "say which by axes='last' or axes='first' (--axes)",
         )
 
 

@@ -32,7 +32,9 @@ def read_npz(request: Request) -> Image:
         images = [item for item, (shape, dtype) in headers.items() if len(shape) in (2, 3) and dtype.kind in "iuf"]
         if len(images) != 1:
             names = ", ".join(item.filename.removesuffix(".npy") for item in images or headers) or "no arrays"
-            raise FileFormatError(f"{len(images)} images in the archive ({names}); save one as .npy, or alone as .npz")
+            raise FileFormatError(
+                f"{len(images)} images in the archive ({names})", "save one as .npy, or alone as .npz"
+            )
         (item,) = images
         shape, dtype = headers[item]
         check_shape(shape, request.axes)

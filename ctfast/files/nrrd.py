@@ -56,11 +56,14 @@ def _header(request: Request) -> Header:
     fields = {key.strip().lower().replace(" ", ""): value.strip() for key, value in pairs}
     long = next((key for key, value in fields.items() if len(value) > _LONGEST and key not in _FREE), None)
     if long is not None:
-        raise FileFormatError(f"{long}: a field of {len(fields[long])} characters is not believed")
+        raise FileFormatError(
+            f"{long}: a field of {len(fields[long])} characters is not believed",
+            "shorten the field, or write the file anew",
+        )
     encoding = fields.get("encoding", "").lower()
     if encoding not in ("raw", *_GZIP, *_TEXT):
         raise FileFormatError(
-            f"encoding: {encoding or 'missing'}; raw, gzip and text are read: convert it ('unu save -e gzip')"
+            f"encoding: {encoding or 'missing'}", "raw, gzip and text are read: convert it ('unu save -e gzip')"
         )
     return Header(
         placed=fields.get("space", "").lower() in (*_SPACES, *_SHORT) and "spacedirections" in fields,

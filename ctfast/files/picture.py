@@ -23,6 +23,7 @@ from ctfast.errors import FileFormatError
 from ctfast.files._convert import to_supported
 from ctfast.files._volume import check_declared
 from ctfast.files.image import Image, MetaValue, Request
+from ctfast.files.next_steps import COPY_AGAIN
 
 _DEPTH, _COLOUR = 24, 25  # offsets in a PNG file
 _NEXT: Final = "save one gray channel of 8 or 16 bits"
@@ -37,11 +38,11 @@ def read_png(request: Request) -> Image:
         FileFormatError: See the policies above.
     """
     if len(request.head) <= _COLOUR:
-        raise FileFormatError("truncated PNG: the header is not whole, copy the file again")
+        raise FileFormatError("truncated PNG: the header is not whole", COPY_AGAIN)
     depth, colour = request.head[_DEPTH], request.head[_COLOUR]
     if (depth < 8 and colour != 3) or (depth > 8 and colour != 0):
         kind = "gray" if colour == 0 else "with several channels"
-        raise FileFormatError(f"PNG of {depth} bits, {kind}, is not read; {_NEXT}")
+        raise FileFormatError(f"PNG of {depth} bits, {kind}, is not read", f"{_NEXT}")
     return _read(request, "png")
 
 
@@ -60,13 +61,13 @@ def _read(request: Request, name: str) -> Image:
     with PIL.Image.open(request.path, formats=[name]) as picture:
         frames = getattr(picture, "n_frames", 1)
         if frames != 1:
-            raise FileFormatError(f"{frames} pictures in one file; save one image a file")
+            raise FileFormatError(f"{frames} pictures in one file", "save one image a file")
         columns, rows = picture.size
         check_declared((rows, columns), 8, request.limits, stored=request.path.stat().st_size, compressed=True)
         if picture.mode not in _GRAY and picture.mode not in _AS_COLOUR:
-            raise FileFormatError(f"pixels of mode {picture.mode} are not read; {_NEXT}")
+            raise FileFormatError(f"pixels of mode {picture.mode} are not read", f"{_NEXT}")
         if picture.mode in _GRAY and "transparency" in picture.info:
-            raise FileFormatError(f"one gray value stands for transparency; {_NEXT} without it")
+            raise FileFormatError("one gray value stands for transparency", f"{_NEXT} without it")
         stored = _gray(picture)
         meta: dict[str, MetaValue] = {"stored_dtype": stored.dtype.name}
         if picture.mode not in _GRAY:
@@ -81,8 +82,8 @@ def _gray(picture: Any) -> np.ndarray:
         return np.asarray(picture).astype(_GRAY[picture.mode], copy=False)
     channels = np.asarray(picture.convert(_AS_COLOUR[picture.mode]))
     if channels.shape[-1] == 4 and channels[..., 3].min() < 255:
-        raise FileFormatError(f"transparent pixels; {_NEXT}")
+        raise FileFormatError("transparent pixels", f"{_NEXT}")
     red = channels[..., 0]
     if not (np.array_equal(red, channels[..., 1]) and np.array_equal(red, channels[..., 2])):
-        raise FileFormatError(f"colour, not gray; {_NEXT}")
+        raise FileFormatError("colour, not gray", f"{_NEXT}")
     return red

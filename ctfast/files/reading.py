@@ -75,7 +75,7 @@ def read_image(
     head = data[:HEAD_BYTES] if data else read_head(path)
     kind = check_format(path, head)
     if inside and not kind.data_sets:
-        raise FileFormatError(f"{path}: {kind.title} holds one image: give it without ::{inside}")
+        raise FileFormatError(f"{path}: {kind.title} holds one image", f"give it without ::{inside}")
     to_hu = None if units == "stored" else hu_offset(dataset, kind.name, head)
     added = offset if to_hu is None else to_hu
     own = None if allocate is None else callers(_checked(allocate))

@@ -15,6 +15,7 @@ from typing import Final
 from ctfast.batch.inside import on_disk
 from ctfast.errors import FileFormatError
 from ctfast.files.formats import FORMATS, READ, STORE, Format, by_extension
+from ctfast.files.next_steps import COPY_AGAIN
 
 HEAD_BYTES: Final = 1024
 
@@ -47,21 +48,21 @@ def read_head(path: Path) -> bytes:
     try:
         mode = path.stat().st_mode
     except ValueError as error:  # a NUL in the name
-        raise FileFormatError(f"{str(path)!r}: not a file name ({error})") from error
+        raise FileFormatError(f"{str(path)!r}: not a file name ({error})", "rename the file") from error
     if stat.S_ISDIR(mode) and is_store(path):
         return STORE
     if not stat.S_ISREG(mode):
         kind = "a folder" if stat.S_ISDIR(mode) else "a pipe, socket or device"
         if stat.S_ISDIR(mode):
             os.scandir(path).close()  # one that can't be listed says so
-        raise FileFormatError(f"{path}: {kind}, not an image file")
+        raise FileFormatError(f"{path}: {kind}, not an image file", "give image files, or a folder of them")
     file = os.open(path, os.O_RDONLY)  # a third of the time of open(), which counts in folders of thousands of files
     try:
         head = os.read(file, HEAD_BYTES)
     finally:
         os.close(file)
     if not head:
-        raise FileFormatError(f"{path}: empty file (0 bytes)")
+        raise FileFormatError(f"{path}: empty file (0 bytes)", "copy it again")
     return head
 
 
@@ -91,13 +92,15 @@ def check_format(path: Path, head: bytes) -> Format:
     if fitting and claimed is None:
         return fitting[0]
     if fitting:
-        holds, advice = f"{fitting[0].title} data", "; rename it if that is what it is"
+        holds, advice = f"{fitting[0].title} data", "rename it if that is what it is"
     else:
-        holds, advice = foreign(head) or f"something else (it starts with {head[:8]!r})", ""
+        holds, advice = foreign(head) or f"something else (it starts with {head[:8]!r})", f"{COPY_AGAIN}, or convert it"
     if claimed is not None:
-        raise FileFormatError(f"{path}: named as {claimed.title} but holds {holds}{advice}")
+        raise FileFormatError(f"{path}: named as {claimed.title} but holds {holds}", advice)
     titles = [row.title for row in READ]
-    raise FileFormatError(f"{path}: holds {holds}; {', '.join(titles[:-1])} and {titles[-1]} are read")
+    raise FileFormatError(
+        f"{path}: holds {holds}; {', '.join(titles[:-1])} and {titles[-1]} are read", "convert it to one of these"
+    )
 
 
 def foreign(head: bytes) -> str | None:

@@ -25,6 +25,7 @@ from ctfast.files._series_order import Volume, same_bytes, volumes
 from ctfast.files.find import find_images
 from ctfast.files.geometry import Geometry
 from ctfast.files.image import Allocate, Image, Limits
+from ctfast.files.next_steps import COPY_AGAIN
 from ctfast.files.reading import read_image
 from ctfast.files.recognize import detect, read_head
 
@@ -98,7 +99,7 @@ class Series:
                 held = self._image(path)
             pixels = held.pixels.reshape(-1, *held.pixels.shape[-2:])[frame]
             if self.shape is not None and pixels.shape != self.shape[1:]:
-                raise FileFormatError(f"{path}: {pixels.shape}, its header said {self.shape[1:]}")
+                raise FileFormatError(f"{path}: {pixels.shape}, its header said {self.shape[1:]}", COPY_AGAIN)
             place = None if self.geometry is None else _moved(self.geometry, k)
             yield replace(held, pixels=pixels, geometry=place)
 

@@ -36,6 +36,7 @@ from ctfast.files._tiff_plain import PlainPage, may_be_plain, plain_page
 from ctfast.files.geometry import Geometry
 from ctfast.files.image import KEPT_DTYPES, Allocate, Image, Limits, MetaValue, Request, Units
 from ctfast.files.kaggle import parse_name
+from ctfast.files.next_steps import COPY_AGAIN, MORE_FRAMES
 
 _REDUCED_OR_MASK: Final = 1 | 4  # bits of NewSubfileType
 _NODATA_TAG: Final = 42113
@@ -134,8 +135,8 @@ def _equal_pages(tif: Any, limits: Limits) -> list[Any]:
         check.check_page(page, tif.filehandle.size)
         if _kind(page) != _kind(first):
             raise FileFormatError(
-                f"page {page.index} ({_describe(page)}) differs from the first ({_describe(first)}); "
-                "split the file, or keep the pages that belong together"
+                f"page {page.index} ({_describe(page)}) differs from the first ({_describe(first)})",
+                "split the file, or keep the pages that belong together",
             )
     check.check_size(pages, limits)
     return pages
@@ -143,10 +144,10 @@ def _equal_pages(tif: Any, limits: Limits) -> list[Any]:
 
 def _full_pages(tif: Any, limits: Limits) -> list[Any]:
     if len(tif.pages) > limits.max_frames:
-        raise FileFormatError(f"{len(tif.pages)} pages; the limit is {limits.max_frames}")
+        raise FileFormatError(f"{len(tif.pages)} pages; the limit is {limits.max_frames}", MORE_FRAMES)
     pages = list(tif.pages)
     if not pages:
-        raise FileFormatError("no page (image file directory) in the file")
+        raise FileFormatError("no page (image file directory) in the file", COPY_AGAIN)
     full = [page for page in pages if not (int(page.subfiletype) & _REDUCED_OR_MASK)]
     return full or pages
 
@@ -197,8 +198,8 @@ def _must_invert(page: Any, units: UnitsChoice) -> bool:
         return False
     if page.dtype.kind != "u":
         raise FileFormatError(
-            f"MINISWHITE with {page.dtype.name} values has no defined maximum to invert about; "
-            'give units="stored" or units="hu" to take the values as they are'
+            f"MINISWHITE with {page.dtype.name} values has no defined maximum to invert about",
+            'give units="stored" or units="hu" to take the values as they are',
         )
     return True
 

@@ -49,8 +49,8 @@ def check_display(image: Image, expects_hu: bool) -> None:
     """
     if expects_hu and image.units == "display":
         raise FileFormatError(
-            f"{image.source}: the brightness of a picture, not HU, which a window or tissue of this pipeline needs; "
-            "--units hu (units='hu') if its values are HU, else steps that name no HU"
+            f"{image.source}: the brightness of a picture, not HU, which a window or tissue of this pipeline needs",
+            "--units hu (units='hu') if its values are HU, else steps that name no HU",
         )
 
 

@@ -46,7 +46,7 @@ def read_zarr(request: Request) -> Image:
         inside = inside or the_one([name for name, array in _arrays(node)], request)
     array = node if not inside else node.get(inside)
     if not isinstance(array, zarr.Array):
-        raise FileFormatError(f"no array {inside} in it")
+        raise FileFormatError(f"no array {inside} in it", "name one that is there: STORE::/PATH")
     shape = declared(
         array.shape, array.dtype, request, stored=array.nbytes_stored(), chunks=array.shards or array.chunks
     )

@@ -21,8 +21,8 @@ import numpy as np
 
 from ctfast import __version__
 from ctfast.batch.atomic import write_json
-from ctfast.batch.parsing import parsed_json
 from ctfast.errors import FileFormatError
+from ctfast.model.records import read_record
 
 FORMAT: Final = 1
 NAMES: Final = ("last", "best")
@@ -80,22 +80,11 @@ class CheckpointStore:
         Raises:
             FileFormatError: If it is missing, damaged or of another version.
         """
-        try:
-            data = parsed_json(self.file.read_text(encoding="utf-8"))
-            version, checkpoints, facts = data["format"], data["checkpoints"], data["facts"]
-        except FileNotFoundError:
-            raise FileFormatError(
-                f"{self.file} is missing: this run has no finished checkpoint; resume it, or train again"
-            ) from None
-        except (ValueError, KeyError, TypeError, OSError) as error:
-            raise FileFormatError(f"{self.file} is damaged ({error}): train again") from error
-        if version != FORMAT:
-            raise FileFormatError(
-                f"{self.file} has format {version} (ctfast {data.get('ctfast')}), this ctfast {__version__} reads "
-                f"{FORMAT}: use that ctfast, or train again"
-            )
-        if not isinstance(facts, dict) or not _names_files(checkpoints):
-            raise FileFormatError(f"{self.file} is no record of checkpoints in {self.folder}: train again")
+        missing = FileFormatError(f"{self.file} is missing: no finished checkpoint", "resume it, or train again")
+        data = read_record(self.file, FORMAT, missing)
+        checkpoints, facts = data.get("checkpoints"), data.get("facts")
+        if not isinstance(facts, dict) or not isinstance(checkpoints, dict) or not _names_files(checkpoints):
+            raise FileFormatError(f"{self.file} is no record of checkpoints in {self.folder}", "train again")
         return Record(checkpoints, facts)
 
     def read(self, name: str, kind: str, like: Any) -> Any:
@@ -106,7 +95,7 @@ class CheckpointStore:
         """
         item = self.record().checkpoints.get(name, {}).get(kind)
         if item is None:
-            raise FileFormatError(f"{self.file} holds no {kind} of {name!r}: {_other(name)}, or train again")
+            raise FileFormatError(f"{self.file} holds no {kind} of {name!r}", f"{_other(name)}, or train again")
         folder = self.folder / item["folder"]
         for file, (size, checksum) in item["files"].items():
             self._check_file(folder / file, size, checksum, name)
@@ -115,12 +104,13 @@ class CheckpointStore:
             with _checkpointer() as checkpointer:
                 arrays = _restore(checkpointer, folder.absolute(), len(leaves))
         except Exception as error:  # Orbax and TensorStore raise many kinds
-            raise FileFormatError(f"{folder} can't be read ({error}): {_other(name)}, or train again") from error
+            raise FileFormatError(f"{folder} can't be read ({error})", f"{_other(name)}, or train again") from error
         for wanted, array in zip(leaves, arrays):
             if wanted.shape != array.shape or wanted.dtype != array.dtype:
                 raise FileFormatError(
                     f"{folder} holds an array {array.shape} {array.dtype} where {wanted.shape} {wanted.dtype} is "
-                    "needed: config.json belongs to another checkpoint"
+                    "needed: config.json belongs to another checkpoint",
+                    "train again",
                 )
         return jax.tree.unflatten(structure, arrays)
 
@@ -128,11 +118,11 @@ class CheckpointStore:
         try:
             actual = path.stat().st_size
         except OSError as error:
-            raise FileFormatError(f"{path} is missing: {_other(name)}, or train again") from error
+            raise FileFormatError(f"{path} is missing", f"{_other(name)}, or train again") from error
         if actual != size:
-            raise FileFormatError(f"{path} has {actual} bytes, {size} were written: {_other(name)}, or train again")
+            raise FileFormatError(f"{path} has {actual} bytes, {size} were written", f"{_other(name)}, or train again")
         if _checksum(path) != checksum:
-            raise FileFormatError(f"{path} was changed or damaged: {_other(name)}, or train again")
+            raise FileFormatError(f"{path} was changed or damaged", f"{_other(name)}, or train again")
 
 
 def _names_files(checkpoints: Any) -> bool:

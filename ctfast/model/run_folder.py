@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 from ctfast import __version__
 from ctfast.batch.atomic import write_json, write_text
 from ctfast.batch.held import contents
-from ctfast.batch.parsing import parsed_json
 from ctfast.errors import ArgumentError, FileFormatError, UsageError
 from ctfast.model.caching import use_compilation_cache
 from ctfast.model.checkpoint import FORMAT, NAMES, CheckpointStore
@@ -33,6 +32,7 @@ from ctfast.model.data.preprocessing import Preprocessing
 from ctfast.model.devices import Devices
 from ctfast.model.network.inputs import as_prepared_images
 from ctfast.model.network.sequential4 import Sequential4, empty_weights, model_from, weights_of
+from ctfast.model.records import damaged, read_record
 
 MEMBERS: Final = "members"
 """Folder of the run folders of an ensemble."""
@@ -145,7 +145,7 @@ def load_run(path: str | Path, which: str = "best") -> TrainedModel:
         classes = tuple(map(str, data["classes"]))
         training = TrainConfig.from_dict(data["training"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise FileFormatError(f"{run.config_file} is damaged ({error}): train again") from error
+        raise damaged(run.config_file, error) from error
     folders = [run, *(RunFolder(path) for path in run.members(data))]
     models = [
         model_from(config, folder.checkpoints.read(which, "weights", empty_weights(config)), training.path)
@@ -168,7 +168,7 @@ class RunFolder:
         """The run folders of an ensemble's networks, by its ``config.json``; none for a single network."""
         number = config.get("members", 1)
         if type(number) is not int or not 1 <= number <= MOST_MEMBERS:
-            raise FileFormatError(f"{self.config_file} is damaged (members {number!r}): train again")
+            raise damaged(self.config_file, f"members {number!r}")
         return [] if number == 1 else [self.path / MEMBERS / str(k) for k in range(1, number + 1)]
 
     def read_config(self) -> dict[str, Any]:
@@ -177,19 +177,8 @@ class RunFolder:
         Raises:
             FileFormatError: If it is missing, damaged or of another version.
         """
-        try:
-            data = parsed_json(self.config_file.read_text(encoding="utf-8"))
-            version = data["format"]
-        except (FileNotFoundError, NotADirectoryError):
-            raise FileFormatError(f"{self.path} is no run folder of ctfast: it has no config.json") from None
-        except (ValueError, KeyError, TypeError, OSError) as error:
-            raise FileFormatError(f"{self.config_file} is damaged ({error}): train again") from error
-        if version != FORMAT:
-            raise FileFormatError(
-                f"{self.config_file} has format {version} (ctfast {data.get('ctfast')}), this ctfast {__version__} "
-                f"reads {FORMAT}: use that ctfast, or train again"
-            )
-        return dict(data)
+        missing = FileFormatError(f"{self.path} is no run folder of ctfast: it has no config.json", "give one")
+        return read_record(self.config_file, FORMAT, missing)
 
     def start(self, data: Mapping[str, Any], devices: Devices, *, resume: bool) -> bool:
         """Make the folder, or check that the run in it can be resumed; True if it has a checkpoint.

@@ -90,7 +90,7 @@ def carry_on(loaded: Loaded, settings: Settings, compute: Compute, store: Store,
 
 def died(task: Task, settings: Settings) -> Outcome:
     """What a file gave that killed the process that read it."""
-    return failed(task, empty_row(task, settings), FileFormatError(DIED))
+    return failed(task, empty_row(task, settings), FileFormatError(DIED, "fewer --workers leave each more memory"))
 
 
 def load(

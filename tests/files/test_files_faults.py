@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import gzip
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import ctfast
 from ctfast.errors import FileFormatError
 from ctfast.files import read_image, write_image
 from ctfast.files.asked import LeftOutError, check_modality
@@ -67,3 +69,16 @@ def test_what_is_no_number_is_named(tmp_path: Path) -> None:
     path = dicom(tmp_path / "a.dcm", STORED, RescaleIntercept="-1024.50")
     with pytest.raises(FileFormatError, match=r"RescaleIntercept is '-1024\.5x', no number"):
         read_image(with_bytes(path, b"-1024.50", b"-1024.5x"))
+
+
+def test_every_refusal_of_a_file_says_what_to_do() -> None:
+    told_elsewhere = {"series.py"}  # a series' problem ends in its next step (`_series_order.py`)
+    calls = [
+        (path, node)
+        for path in sorted(Path(ctfast.__file__).parent.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", None) == "FileFormatError"
+    ]
+    assert len(calls) > 100
+    silent = {f"{path.name}:{node.lineno}" for path, node in calls if len(node.args) < 2}
+    assert {place.partition(":")[0] for place in silent} <= told_elsewhere, silent

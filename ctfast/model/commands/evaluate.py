@@ -22,7 +22,7 @@ from ctfast.batch.held import claimed, contents
 from ctfast.batch.notice import NOT_A_DEVICE
 from ctfast.batch.parsing import parsed_json
 from ctfast.batch.progress import Progress, no_progress
-from ctfast.errors import ArgumentError, FileFormatError, UsageError
+from ctfast.errors import ArgumentError, UsageError
 from ctfast.model.commands.options import EvaluateOptions
 from ctfast.model.commands.train import NO_PLOTS
 from ctfast.model.data.dataset import Dataset
@@ -30,6 +30,7 @@ from ctfast.model.data.labels import Paths, listed
 from ctfast.model.data.record import describe, seen_before
 from ctfast.model.evaluation.cross_validation import CrossValidation, NetworkLearner, OnFold, cross_validate
 from ctfast.model.evaluation.scores import Evaluation, evaluate
+from ctfast.model.records import damaged
 
 if TYPE_CHECKING:
     from ctfast.model.config import TrainConfig
@@ -198,7 +199,7 @@ def _recipe_of(run: object) -> tuple[TrainConfig, dict[str, Any]]:
         data = folder.read_config()
         return TrainConfig.from_dict(data["training"]), dict(data.get("recipe") or {})
     except (KeyError, TypeError, ValueError, ArgumentError) as error:
-        raise FileFormatError(f"{folder.config_file} is damaged ({error}): train again") from error
+        raise damaged(folder.config_file, error) from error
 
 
 def _training_warning(dataset: Dataset, run: Path) -> list[str]:

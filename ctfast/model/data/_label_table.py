@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, Final
+from typing import Final
 
 from ctfast.errors import FileFormatError, UsageError
+from ctfast.files.csv_table import read_table
 
 FILE_COLUMNS: Final = ("file", "path", "filename", "file_name", "image", "image_path", "tiff_name", "dicom_name")
 LABEL_COLUMNS: Final = ("label", "class", "target")
@@ -66,8 +65,8 @@ class LabelTable:
                 other = seen.setdefault((k, path.suffix.lower()), path)
                 if other != path:
                     raise FileFormatError(
-                        f"{self.path}, line {self.rows[k].line}: {self.rows[k].file!r} may be {other} or {path}; "
-                        "name files by their path below the input folder"
+                        f"{self.path}, line {self.rows[k].line}: {self.rows[k].file!r} may be {other} or {path}",
+                        "name files by their path below the input folder",
                     )
 
 
@@ -95,7 +94,9 @@ def read_label_table(path: str | Path, column: str | None, groups: str | None) -
         FileFormatError: For a file that is no table; says the line.
     """
     path = Path(path)
-    reader, header = _open(path)
+    header, rows = read_table(path, most_bytes=_MAX_BYTES, delimiters=_DELIMITERS)
+    if len(header) < 2 or len(set(header)) != len(header):
+        raise FileFormatError(f"{path}: its header is {header}", "two or more different columns are needed")
     files = [name for name in header if name.strip().lower() in FILE_COLUMNS]
     if not files:
         raise UsageError(f"{path}: no column names the files; call it 'file' (columns: {', '.join(header)})")
@@ -103,43 +104,15 @@ def read_label_table(path: str | Path, column: str | None, groups: str | None) -
     if groups is not None and groups not in header:
         raise UsageError(f"{path}: groups={groups!r} is no column of it ({', '.join(header)})")
     table = LabelTable(path, chosen, [])
-    try:
-        for cells in reader:
-            if not any(cells):
-                continue
-            if len(cells) != len(header):
-                raise FileFormatError(f"{path}, line {reader.line_num}: {len(cells)} cells for {len(header)} columns")
-            cell = dict(zip(header, (c.strip() for c in cells)))
-            for name in files:
-                if cell[name]:
-                    group = cell[groups] if groups is not None else None
-                    table.add(LabelRow(reader.line_num, cell[name], cell[chosen] or None, group or None))
-    except csv.Error as error:
-        raise FileFormatError(f"{path}, line {reader.line_num}: {error}") from error
+    for line, cells in rows:
+        cell = {name: text.strip() for name, text in cells.items()}
+        for name in files:
+            if cell[name]:
+                group = cell[groups] if groups is not None else None
+                table.add(LabelRow(line, cell[name], cell[chosen] or None, group or None))
     if not table.rows:
-        raise FileFormatError(f"{path}: a header and no rows that name a file")
+        raise FileFormatError(f"{path}: a header and no rows that name a file", "give the table of the data set")
     return table
-
-
-def _open(path: Path) -> tuple[Any, list[str]]:
-    with path.open("rb") as file:
-        data = file.read(_MAX_BYTES + 1)
-    if len(data) > _MAX_BYTES:
-        raise FileFormatError(f"{path}: over {_MAX_BYTES} bytes, no table of labels")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise FileFormatError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from error
-    first = text.partition("\n")[0]
-    delimiter = max(_DELIMITERS, key=first.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    try:
-        header = [name.strip() for name in next(reader, [])]
-    except csv.Error as error:
-        raise FileFormatError(f"{path}, line 1: {error}") from error
-    if len(header) < 2 or len(set(header)) != len(header):
-        raise FileFormatError(f"{path}: a header with two or more different columns is needed, found {header}")
-    return reader, header
 
 
 def _label_column(path: Path, header: list[str], files: list[str], column: str | None, groups: str | None) -> str:

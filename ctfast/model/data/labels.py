@@ -197,7 +197,9 @@ def _from_table(samples: Samples, table: LabelTable, roots: Sequence[Path]) -> N
         rows = {k for path in sample.paths for k in rows_of[path]}
         if len({table.rows[k].label for k in rows}) > 1 or len({table.rows[k].group for k in rows}) > 1:
             lines = ", ".join(str(table.rows[k].line) for k in sorted(rows))
-            raise FileFormatError(f"{table.path}: lines {lines} contradict each other about {sample.name}")
+            raise FileFormatError(
+                f"{table.path}: lines {lines} contradict each other about {sample.name}", "correct one of them"
+            )
         for k in rows:
             sample.label, sample.group = table.rows[k].label, table.rows[k].group
         used |= rows

@@ -152,7 +152,7 @@ class Preprocessing:
             with known_axes():
                 made = self._of_gray(image.pixels, image.padding_range)
         except ShapeError as error:
-            raise FileFormatError(f"{path}: {error}") from error
+            raise FileFormatError(f"{path}: {error}", "give grey images") from error
         return (made if image.pixels.ndim == 3 else made[np.newaxis]), image
 
     def trusts(self, image: Image) -> bool:

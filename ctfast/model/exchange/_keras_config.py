@@ -14,6 +14,8 @@ EXPECTED: Final = (
     "Sequential: blocks of Conv2D (3 x 3, valid, relu) and MaxPooling2D (2 x 2), then Flatten, Dense (relu), "
     "Dense (softmax)"
 )
+ONLY_THIS: Final = f"only this can be read: {EXPECTED}"
+SAVE_AGAIN: Final = "save the model again with Keras"
 _HARMLESS: Final = ("InputLayer", "Dropout")
 """Layers that change nothing in prediction."""
 _BOTH: Final = {"trainable": True, "dtype": "float32"}
@@ -37,7 +39,7 @@ def read_architecture(data: Any, file: str) -> Architecture:
         layers = [(layer["class_name"], layer["config"]) for layer in data["config"]["layers"]]
         kind = data["class_name"]
     except (KeyError, TypeError) as error:
-        raise FileFormatError(f"{file}: no Keras model: its configuration has no layers") from error
+        raise FileFormatError(f"{file}: no Keras model: its configuration has no layers", SAVE_AGAIN) from error
     try:
         if kind != "Sequential":
             raise _Other(f"a {kind} model")
@@ -45,7 +47,7 @@ def read_architecture(data: Any, file: str) -> Architecture:
     except (_Other, KeyError, TypeError, ValueError) as error:
         names = ", ".join(str(name) for name, _ in layers) or "none"
         why = str(error) if isinstance(error, (_Other, ArgumentError)) else f"unknown settings ({error!r})"
-        raise FileFormatError(f"{file}: {why}; its layers: {names}. Only this can be read: {EXPECTED}") from error
+        raise FileFormatError(f"{file}: {why}; its layers: {names}", ONLY_THIS) from error
 
 
 class _Other(Exception):

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctfast.errors import FileFormatError
-from ctfast.model.exchange._keras_config import EXPECTED, NAME
+from ctfast.files.next_steps import COPY_AGAIN
+from ctfast.model.exchange._keras_config import NAME, ONLY_THIS, SAVE_AGAIN
 
 Weights = tuple[NDArray[np.float32], NDArray[np.float32]]
 """Kernel and bias."""
@@ -85,25 +86,27 @@ def _pair_by_name(groups: Any, name: str, file: str) -> Weights:
         return _pair([arrays["kernel"], arrays["bias"], *(a for n, a in arrays.items() if n not in ("kernel", "bias"))],
                      name, file)  # fmt: skip
     except (KeyError, TypeError, AttributeError) as error:
-        raise FileFormatError(f"{file}: layer {name} has no kernel and bias: {error}") from error
+        raise FileFormatError(f"{file}: layer {name} has no kernel and bias: {error}", SAVE_AGAIN) from error
 
 
 def _pair(arrays: list[Any], name: str, file: str) -> Weights:
     if len(arrays) != 2 or not all(np.issubdtype(a.dtype, np.floating) for a in arrays):
         shapes = ", ".join(f"{a.shape} {a.dtype}" for a in arrays) or "nothing"
-        raise FileFormatError(f"{file}: layer {name} holds {shapes} where a float kernel and a bias are needed")
+        raise FileFormatError(
+            f"{file}: layer {name} holds {shapes} where a float kernel and a bias are needed", SAVE_AGAIN
+        )
     for array in arrays:
         stored = array.id.get_storage_size()
         if array.nbytes > max(_SMALL, _RATIO * stored):
-            raise FileFormatError(f"{file}: layer {name} declares {array.nbytes} bytes, {stored} are there")
+            raise FileFormatError(f"{file}: layer {name} declares {array.nbytes} bytes, {stored} are there", COPY_AGAIN)
     kernel, bias = (np.asarray(a[()], np.float32) for a in arrays)
     return kernel, bias
 
 
 def _foreign(file: str, layers: list[str]) -> FileFormatError:
     return FileFormatError(
-        f"{file}: these are not the weights of this architecture; its layers: {', '.join(layers) or 'none'}. "
-        f"Only this can be read: {EXPECTED}"
+        f"{file}: these are not the weights of this architecture; its layers: {', '.join(layers) or 'none'}",
+        ONLY_THIS,
     )
 
 

@@ -149,5 +149,7 @@ def load_jax(path: str | Path) -> ExportedModel:
     except OSError:
         raise
     except Exception as error:  # flatbuffers checks nothing and raises whatever it stumbles over
-        raise FileFormatError(f"{path} is no exported model of ctfast, or damaged: {error}") from error
-    raise FileFormatError(f"{path}: format {version}, this ctfast reads {FORMAT}; export it again")
+        raise FileFormatError(
+            f"{path} is no exported model of ctfast, or damaged: {error}", "export it again"
+        ) from error
+    raise FileFormatError(f"{path}: format {version}, this ctfast reads {FORMAT}", "export it again")

@@ -17,7 +17,7 @@ from ctfast.batch.atomic import write_bytes
 from ctfast.batch.parsing import parsed_json
 from ctfast.errors import ArgumentError, CTFastError, FileFormatError, missing_extra
 from ctfast.model.config import ModelConfig
-from ctfast.model.exchange._keras_config import NAME, architecture_json, read_architecture
+from ctfast.model.exchange._keras_config import NAME, ONLY_THIS, SAVE_AGAIN, architecture_json, read_architecture
 from ctfast.model.exchange._keras_weights import Weights, keras3_names, read_weights, write_by_name, write_keras3
 from ctfast.model.network.sequential4 import Sequential4, empty_weights, model_from
 
@@ -56,21 +56,25 @@ def load_keras(path: str | Path, *, image_size: tuple[int, int] | None = None) -
     except CTFastError:
         raise
     except Exception as error:  # a damaged HDF5 file or archive raises nearly everything
-        raise FileFormatError(f"{file} is no Keras file, or damaged: {error}") from error
+        raise FileFormatError(f"{file} is no Keras file, or damaged: {error}", SAVE_AGAIN) from error
 
 
 def _from_archive(file: str) -> Sequential4:
     with zipfile.ZipFile(file) as archive:
         missing = {_CONFIG, _WEIGHTS} - set(archive.namelist())
         if missing:
-            raise FileFormatError(f"{file} is no .keras file: it has no {' and no '.join(sorted(missing))}")
+            raise FileFormatError(f"{file} is no .keras file: it has no {' and no '.join(sorted(missing))}", SAVE_AGAIN)
         if archive.getinfo(_CONFIG).file_size > _MOST_JSON:
-            raise FileFormatError(f"{file}: a {_CONFIG} of {archive.getinfo(_CONFIG).file_size} bytes is not believed")
+            raise FileFormatError(
+                f"{file}: a {_CONFIG} of {archive.getinfo(_CONFIG).file_size} bytes is not believed", SAVE_AGAIN
+            )
         architecture = read_architecture(parsed_json(archive.read(_CONFIG)), file)
         most = 64 * _parameters(architecture.config) + (1 << 24)  # weights, an optimizer's state, and room to spare
         if archive.getinfo(_WEIGHTS).file_size > most:
             size = archive.getinfo(_WEIGHTS).file_size
-            raise FileFormatError(f"{file}: {_WEIGHTS} has {size} bytes, far more than the architecture needs")
+            raise FileFormatError(
+                f"{file}: {_WEIGHTS} has {size} bytes, far more than the architecture needs", SAVE_AGAIN
+            )
         with h5py.File(io.BytesIO(archive.read(_WEIGHTS)), "r") as h5:
             return _filled(architecture.config, read_weights(h5, architecture.layer_names, file), file)
 
@@ -79,7 +83,7 @@ def _from_h5(h5: Any, file: str, image_size: tuple[int, int] | None) -> Sequenti
     if "model_config" in h5.attrs:
         text = h5.attrs["model_config"]
         if not isinstance(text, str | bytes):
-            raise FileFormatError(f"{file}: its model_config is {type(text).__name__}, not text")
+            raise FileFormatError(f"{file}: its model_config is {type(text).__name__}, not text", SAVE_AGAIN)
         architecture = read_architecture(parsed_json(text), file)
         return _filled(architecture.config, read_weights(h5, architecture.layer_names, file), file)
     weights = read_weights(h5, None, file)
@@ -96,7 +100,7 @@ def _config_of(weights: list[Weights], image_size: tuple[int, int] | None, file:
     """The shape of the network, from the shapes of its weights."""
     shapes = [kernel.shape for kernel, _ in weights]
     if len(shapes) < 3 or any(len(s) != 4 for s in shapes[:-2]) or any(len(s) != 2 for s in shapes[-2:]):
-        raise FileFormatError(f"{file}: kernels of shapes {shapes} are not those of this architecture")
+        raise FileFormatError(f"{file}: kernels of shapes {shapes} are not those of this architecture", ONLY_THIS)
     config = ModelConfig(
         image_size=image_size or ModelConfig().image_size,
         in_channels=shapes[0][2],
@@ -107,8 +111,8 @@ def _config_of(weights: list[Weights], image_size: tuple[int, int] | None, file:
     flat = int(np.prod(config.feature_shape))
     if shapes[-2][0] != flat:
         raise FileFormatError(
-            f"{file}: its hidden layer has {shapes[-2][0]} inputs, images of {config.image_size} give {flat}; "
-            "give the right image_size=(rows, columns)"
+            f"{file}: its hidden layer has {shapes[-2][0]} inputs, images of {config.image_size} give {flat}",
+            "give the right image_size=(rows, columns)",
         )
     return config
 
@@ -129,9 +133,11 @@ def _filled(config: ModelConfig, weights: list[Weights], file: str) -> Sequentia
         for part, array in filled[name].items():
             if array.shape != wanted[name][part].shape:
                 shape = wanted[name][part].shape
-                raise FileFormatError(f"{file}: {part} of {name} has shape {array.shape}, not {shape}")
+                raise FileFormatError(f"{file}: {part} of {name} has shape {array.shape}, not {shape}", SAVE_AGAIN)
             if not np.isfinite(array).all():
-                raise FileFormatError(f"{file}: {part} of {name} holds NaN or infinite values")
+                raise FileFormatError(
+                    f"{file}: {part} of {name} holds NaN or infinite values", "train it anew: it diverged"
+                )
     return model_from(config, filled)
 
 

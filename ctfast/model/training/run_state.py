@@ -13,11 +13,12 @@ import numpy as np
 from flax import nnx
 
 from ctfast.batch.atomic import write_json
-from ctfast.errors import ArgumentError, FileFormatError, UsageError
+from ctfast.errors import ArgumentError, UsageError
 from ctfast.model.config import ModelConfig, TrainConfig
 from ctfast.model.data.record import record_of
 from ctfast.model.devices import Devices, wait_for_all
 from ctfast.model.network.sequential4 import Sequential4, empty_weights, model_from, weights_of
+from ctfast.model.records import damaged
 from ctfast.model.run_folder import RunFolder, TrainedModel
 from ctfast.model.training.epoch import EpochTrainer
 from ctfast.model.training.inputs import FitInputs
@@ -96,7 +97,7 @@ class RunState:
             self.stopped = record.facts["stopped"]
             self._best_saved = record.checkpoints["best"]["weights"]
         except (KeyError, TypeError, ValueError) as error:
-            raise FileFormatError(f"{folder.checkpoints.file} is damaged ({error!r}): train again") from error
+            raise damaged(folder.checkpoints.file, repr(error)) from error
         self._resumed = True
         self._go_on(folder)
         if self._writes:
