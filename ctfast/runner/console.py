@@ -12,8 +12,9 @@ from ctfast.files.find import by_reason
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ctfast.runner.planning import Plan, Task
+    from ctfast.runner.planning import Plan
     from ctfast.runner.report import Report
+    from ctfast.runner.task import Task
 
 
 _MOST_NOTES: Final = 8

@@ -8,10 +8,12 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from ctfast.batch.journal import JsonLines
-from ctfast.runner.manifest import Row
-from ctfast.runner.planning import Settings, Task
+from ctfast.batch.places import noted
+from ctfast.runner.manifest import Row, as_noted
+from ctfast.runner.planning import Settings
 from ctfast.runner.report import Tally
 from ctfast.runner.several import process_some
+from ctfast.runner.task import Task
 from ctfast.runner.work import Outcome
 
 _COMPACT: Final = (",", ":")
@@ -41,9 +43,16 @@ class Done(NamedTuple):
         done = [outcome for outcome in outcomes if not outcome.machine]
         for outcome in done:
             tally.count(outcome.row, expects_hu)
-        statistics = [line_of_statistics(outcome.statistics) for outcome in done if outcome.statistics is not None]
+        taken = [outcome.statistics for outcome in done if outcome.statistics is not None]
+        statistics = [line_of_statistics(line, settings.out) for line in taken]
         machine = next((outcome.machine for outcome in outcomes if outcome.machine), "")
-        return cls(len(done), b"".join(line_of_row(one.row) for one in done), b"".join(statistics), tally, machine)
+        return cls(
+            len(done),
+            b"".join(line_of_row(one.row, settings.out) for one in done),
+            b"".join(statistics),
+            tally,
+            machine,
+        )
 
 
 def process_and_encode(tasks: Sequence[Task], settings: Settings, *, quickly: bool = True) -> Done:
@@ -51,13 +60,14 @@ def process_and_encode(tasks: Sequence[Task], settings: Settings, *, quickly: bo
     return Done.of(process_some(tasks, settings, quickly=quickly), settings)
 
 
-def line_of_row(row: Row) -> bytes:
-    """A line of the manifest."""
-    return JsonLines().encode(dict(row))
+def line_of_row(row: Row, folder: str) -> bytes:
+    """A line of the manifest in ``folder``."""
+    return JsonLines().encode(dict(as_noted(row, folder)))
 
 
-def line_of_statistics(line: dict[str, Any]) -> bytes:
+def line_of_statistics(line: dict[str, Any], folder: str) -> bytes:
     """A line of statistics; edges of a histogram, which are most of it, are mostly those of the line before."""
+    line = {**line, "output": noted(line["output"], folder)}
     histogram = line.get("histogram")
     if histogram is None:
         return JsonLines().encode(line)

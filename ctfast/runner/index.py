@@ -7,6 +7,7 @@ million files closes in the memory of a small one. Names are kept as bytes, beca
 from __future__ import annotations
 
 import json
+import os
 import re
 import sqlite3
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
 from ctfast.batch.journal import Journal, JsonLines
+from ctfast.batch.places import noted
 from ctfast.runner.manifest import age, row_of
 
 _TABLES: Final = """
@@ -82,25 +84,25 @@ class Index:
         return files, longest
 
     def _located_rows(self, path: Path) -> Iterator[tuple[Any, ...]]:
-        file = len(self._files) - 1
+        file, folder = len(self._files) - 1, os.path.realpath(path.parent)
         for start, size, text in Journal(path, JsonLines()).whole_lines():
             line = JsonLines().decode(text)
             if line is None:
                 continue
-            noted = dict(line)
-            row = row_of(path, line)
+            before = dict(line)
+            row = row_of(path, line, folder)
             # What earlier versions left out is put in; a line of today is copied as it is.
-            kept = None if row == noted else JsonLines().encode(cast(dict[str, Any], row))
+            kept = None if row == before else JsonLines().encode(cast(dict[str, Any], row))
             output, given = _bytes(row["output"]), _bytes(row["input"])
             # What was left out has no output and is known by its input.
             yield (output or given, *age(row), output, given, file, start, size, kept)
 
     def _located_statistics(self, path: Path) -> Iterator[tuple[Any, ...]]:
-        file = len(self._files) - 1
+        file, folder = len(self._files) - 1, os.path.realpath(path.parent)
         for start, size, text in Journal(path, JsonLines()).whole_lines():
             key = _key_of(text)
             if key is not None:
-                yield (*key, file, start, size)
+                yield (_bytes(noted(key[0], folder)), key[1], file, start, size)
 
     def _lines(self, query: str) -> Iterator[bytes]:
         with ExitStack() as stack:
@@ -120,10 +122,10 @@ def _bytes(name: str) -> bytes:
     return name.encode(errors="surrogatepass")
 
 
-def _key_of(text: bytes) -> tuple[bytes, float] | None:
+def _key_of(text: bytes) -> tuple[str, float] | None:
     """Output and time of a line of statistics, by its first words; the counts behind them are not looked at."""
     found = _KEY.match(text)
     line = {"output": json.loads(found[1]), "started": float(found[2])} if found else JsonLines().decode(text)
     if line is None or not isinstance(line.get("output"), str) or not isinstance(line.get("started", 0.0), float):
         return None
-    return _bytes(line["output"]), line.get("started", 0.0)  # the first versions did not note it
+    return line["output"], line.get("started", 0.0)  # the first versions did not note it

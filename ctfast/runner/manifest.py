@@ -4,6 +4,9 @@ While runs are at work each appends to a part of its own (``manifest.0123456789a
 end a run puts the parts together into one line an input, and makes ``failures.csv`` from them. A file that was tried
 again has several lines; the latest counts. A shard has a manifest of its own (``manifest.2-of-8.jsonl``); a run without
 ``--shard`` over the same folder puts them together.
+
+Lines name files as they are seen from the folder (``batch.places``), so that a run can be moved; in memory, a ``Row``
+names them in full. Earlier versions wrote full names, which are read too.
 """
 
 from __future__ import annotations
@@ -11,7 +14,8 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypedDict, cast
 
@@ -19,9 +23,12 @@ from ctfast.batch.atomic import replacing
 from ctfast.batch.cells import safe_cell
 from ctfast.batch.held import remove
 from ctfast.batch.journal import Journal, JsonLines
+from ctfast.batch.places import found, noted
 from ctfast.errors import UsageError
 
 Shard = tuple[int, int] | None
+PART: Final = re.compile(r"\.[0-9a-f]{16}\.jsonl$")
+"""How names of files end to which one run appends."""
 _FAILED: Final = b'"status":"failed"'
 """In no other place of a line, as quotation marks in texts are escaped."""
 STALE: Final = ".stale"
@@ -95,29 +102,57 @@ def manifest_of(out: Path, shard: Shard) -> Journal[dict[str, Any]]:
     return Journal(out / part_name("manifest", "jsonl", shard), JsonLines())
 
 
-def read_rows(out: Path, shard: Shard = None) -> list[Row]:
-    """The latest line of each output, from all manifests in the folder or from those of one shard."""
+def read_rows(out: str | Path, shard: Shard = None) -> list[Row]:
+    """The latest line of each input of runs into a folder, while they go on too, with full names of files.
+
+    Args:
+        out: the folder.
+        shard: ``(i, n)``: those of one shard; all when None.
+
+    Raises:
+        UsageError: a manifest holds something else.
+    """
+    folder = os.path.realpath(out)
+    out = Path(out)
     while True:
         paths = manifests(out, shard)
         latest: dict[str, Row] = {}
         for path in paths:
-            for row in (row_of(path, line) for line in Journal(path, JsonLines()).records()):
+            for row in (row_of(path, line, folder) for line in Journal(path, JsonLines()).records()):
                 # What was left out has no output and is known by its input.
                 key = row["output"] or row["input"]
                 if key not in latest or age(row) >= age(latest[key]):
                     latest[key] = row
         if manifests(out, shard) == paths:  # else a run put parts together meanwhile
-            return list(latest.values())
+            return [in_full(row, folder) for row in latest.values()]
 
 
 def manifests(out: Path, shard: Shard) -> list[Path]:
-    """All manifests in the folder, parts too, or those of one shard."""
+    """All manifests in the folder, or those of one shard; parts last, as they may correct what was put together."""
     name = part_name("manifest", "jsonl", shard)
-    return sorted([*out.glob(name), *out.glob(name.replace(".jsonl", ".*.jsonl"))])
+    paths = [*out.glob(name), *out.glob(name.replace(".jsonl", ".*.jsonl"))]
+    return sorted(paths, key=lambda path: (PART.search(path.name) is not None, path))
 
 
-def row_of(path: Path, line: dict[str, Any]) -> Row:
-    """A line as it is written today; earlier versions called the units ``values`` and did not note the time.
+def in_full(row: Row, folder: str) -> Row:
+    """A line of a manifest in ``folder`` with full names, as in memory."""
+    return _renamed(row, found, folder)
+
+
+def as_noted(row: Row, folder: str) -> Row:
+    """The same as it is written in ``folder``."""
+    return _renamed(row, noted, folder)
+
+
+def _renamed(row: Row, name: Callable[[str, str], str], folder: str) -> Row:
+    inputs = [name(path, folder) for path in row["inputs"]]
+    return {**row, "input": name(row["input"], folder), "output": name(row["output"], folder), "inputs": inputs}
+
+
+def row_of(path: Path, line: dict[str, Any], folder: str) -> Row:
+    """A line of a manifest in ``folder`` as it is written today.
+
+    Earlier versions wrote full names, called the units ``values`` and did not note the time.
 
     Raises:
         UsageError: It is no line of a manifest.
@@ -130,7 +165,7 @@ def row_of(path: Path, line: dict[str, Any]) -> Row:
     line.setdefault("output_hash", "")
     if any(type(line.get(name)) not in kinds for name, kinds in _KINDS.items()):
         raise UsageError(f"{path} holds lines that are no rows of a run: choose another folder, or move the file away")
-    return cast(Row, line)
+    return as_noted(cast(Row, line), folder)
 
 
 def age(row: Row) -> tuple[float, bool]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,10 +17,8 @@ from ctfast.batch.choices import Axes, Dataset, Orient, UnitsChoice
 from ctfast.batch.inside import on_disk
 from ctfast.batch.limits import bytes_per_file
 from ctfast.batch.parsing import parsed_json
-from ctfast.batch.stamp import sha256_of, stamp_of, unchanged
-from ctfast.batch.workers import bounded_map
 from ctfast.errors import UsageError
-from ctfast.files import Compression, Series, find_images
+from ctfast.files import Compression, find_images
 from ctfast.files.find import FoundFile, Ignored
 from ctfast.files.formats import written
 from ctfast.files.twins import without_twins
@@ -28,7 +26,9 @@ from ctfast.pipeline import Pipeline
 from ctfast.runner.manifest import Row, read_rows
 from ctfast.runner.options import RunOptions
 from ctfast.runner.refusals import refuse_impossible
+from ctfast.runner.resuming import still_to_do
 from ctfast.runner.series import Named, group_files
+from ctfast.runner.task import Task
 from ctfast.threads import get_num_threads
 from ctfast.tools.benchmark import recommended_backend
 
@@ -93,31 +93,6 @@ class Settings:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
-    """One input and its output.
-
-    Attributes:
-        source: the file, or the folder of a series.
-        output: the file to write.
-        series: what is read, where it is a volume of several slices.
-    """
-
-    source: str
-    output: str
-    series: Series | None = None
-
-    @property
-    def files(self) -> tuple[str, ...]:
-        """The files that are read."""
-        return (self.source,) if self.series is None else tuple(map(str, self.series.files))
-
-    @property
-    def inputs(self) -> list[str]:
-        """The files of a series; none for a file, which is ``source``."""
-        return [] if self.series is None else list(self.files)
-
-
 @dataclass
 class Plan:
     """The tasks of one run.
@@ -129,6 +104,7 @@ class Plan:
         tasks: still to do.
         done: files that an earlier run of the same pipeline finished.
         gone: inputs of finished outputs that are no longer there.
+        moved: lines of finished outputs whose inputs, of the same bytes, lie elsewhere or have another time now.
         ignored: files in the input folders that are no images.
     """
 
@@ -139,6 +115,7 @@ class Plan:
     done: int
     ignored: Sequence[Ignored]
     gone: Sequence[str] = ()
+    moved: Sequence[Row] = ()
 
 
 def make_plan(inputs: Sequence[str | Path], out: Path, settings: Settings, options: RunOptions) -> Plan:
@@ -158,27 +135,24 @@ def make_plan(inputs: Sequence[str | Path], out: Path, settings: Settings, optio
     sources = (item.path for item in images.items)
     refuse_impossible(sources, settings.pipeline, written(settings.format), settings.backend)
     refuse_other_run(out, settings, tasks, overwrite=options.overwrite)
+    finished = {row["output"]: row for row in read_rows(out) if row["status"] == "ok"}
+    wanted = {task.output for task in tasks}
+    gone = [
+        row["input"]
+        for output, row in finished.items()
+        if output not in wanted and not os.path.lexists(on_disk(row["input"]))
+    ]
     if options.shard is not None:
         part, parts = options.shard
         tasks, left_out = tasks[part - 1 :: parts], left_out[part - 1 :: parts]
-    finished = {row["output"]: row for row in read_rows(out) if row["status"] == "ok"}
-    there = {task.source for task in tasks}
-    gone = [
-        row["input"]
-        for row in finished.values()
-        if not (row["input"] in there or os.path.lexists(on_disk(row["input"])))
-    ]
     workers = options.workers or get_num_threads()
-    todo = tasks
+    todo, moved = tasks, list[Row]()
     if options.resume and not options.overwrite:
-        done = partial(_is_done, finished=finished, settings=settings, verify=options.verify)
-        # A thread for each file is worth it only where files are read.
-        are_done = bounded_map(done, tasks, workers) if options.verify else map(done, tasks)
-        todo = [task for task, is_done in zip(tasks, are_done) if not is_done]
+        todo, moved = still_to_do(tasks, finished, settings.pipeline.hash, workers, verify=options.verify)
     # Memory is shared by the files at work, not by workers that have none.
     at_once = min(workers, max(len(todo), 1))
     settings = replace(settings, max_bytes=bytes_per_file(at_once), out=str(out), durable=options.durable)
-    return Plan(out, settings, options, todo, len(tasks) - len(todo), left_out, gone)
+    return Plan(out, settings, options, todo, len(tasks) - len(todo), left_out, gone, moved)
 
 
 def _tasks(items: Sequence[FoundFile], out: Path, settings: Settings) -> tuple[list[Task], list[Ignored]]:
@@ -264,28 +238,6 @@ def refuse_other_run(out: Path, settings: Settings, tasks: Sequence[Task], *, ov
         there = next((task.output for task in tasks if os.path.exists(task.output)), None)
         if there is not None:
             raise UsageError(f"{there} exists and is not ours; choose another --out or give --overwrite")
-
-
-def _is_done(task: Task, finished: Mapping[str, Row], settings: Settings, verify: bool) -> bool:
-    """Whether input and output are what the manifest says: by size and time, and by their hashes where asked for."""
-    row = finished.get(task.output)
-    if (
-        row is None
-        or row["pipeline"] != settings.pipeline.hash
-        or (row["input"], row["inputs"]) != (task.source, task.inputs)
-    ):
-        return False
-    if not unchanged(task.files, row["input_bytes"], row["input_mtime"]):
-        return False
-    try:
-        size = stamp_of(task.output).size
-        if not row["output_hash"]:  # of a version that did not note it
-            return not verify
-        if size != row["output_bytes"]:
-            return False
-        return not verify or (row["input_hash"], row["output_hash"]) == (sha256_of(*task.files), sha256_of(task.output))
-    except OSError:
-        return False
 
 
 def read_run_file(out: Path) -> dict[str, Any] | None:

@@ -14,7 +14,6 @@ missing altogether it falls back to a file whose existence is the lock. An NFS m
 from __future__ import annotations
 
 import os
-import re
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -27,13 +26,12 @@ from ctfast.batch.held import left_alone, remove_leftovers
 from ctfast.batch.journal import EncodedLines, Journal, JsonLines
 from ctfast.errors import UsageError
 from ctfast.runner.index import Index
-from ctfast.runner.manifest import Shard, close_manifest, manifests, part_name, read_rows, set_aside
+from ctfast.runner.manifest import PART, Shard, close_manifest, manifests, part_name, read_rows, set_aside
 from ctfast.runner.planning import Plan, holds_another_run, refuse_other_run, write_run_file
 from ctfast.runner.statistics import close_statistics
 
 LOCK: Final = "manifest.lock"
 _RECORDS: Final = ("manifest*.jsonl", "failures*.csv", "statistics*.jsonl", "statistics*.npz", "summary*.csv")
-_PART: Final = re.compile(r"\.[0-9a-f]{16}\.jsonl$")
 
 Append = Callable[..., None]
 
@@ -97,7 +95,7 @@ def _merge_statistics(out: Path, shard: Shard, durable: bool, parts: list[Path])
 
 def _parts(out: Path, shard: Shard) -> list[Path]:
     patterns = (part_name(stem, "jsonl", shard).replace(".jsonl", ".*.jsonl") for stem in ("manifest", "statistics"))
-    return [path for pattern in patterns for path in sorted(out.glob(pattern)) if _PART.search(path.name)]
+    return [path for pattern in patterns for path in sorted(out.glob(pattern)) if PART.search(path.name)]
 
 
 def _set_run_aside(out: Path) -> None:

@@ -23,10 +23,11 @@ from ctfast.runner.ahead import ahead_of
 from ctfast.runner.done import Done, line_of_row, process_and_encode
 from ctfast.runner.gpu.run import run_on_gpus
 from ctfast.runner.options import RunOptions
-from ctfast.runner.planning import Plan, Settings, Task, make_plan
+from ctfast.runner.planning import Plan, Settings, make_plan
 from ctfast.runner.records import close_records, open_records
 from ctfast.runner.report import Report
 from ctfast.runner.several import QUICKLY_FROM, alone, chunks, process_some, rehearse
+from ctfast.runner.task import Task
 from ctfast.runner.work import Outcome, died, empty_row, left_out
 from ctfast.threads import get_num_threads
 
@@ -71,7 +72,8 @@ def execute(the_plan: Plan, *, progress: Progress = no_progress, **changes: Any)
         stop.set()
 
     with finishing(interrupt), _telling_what_is_safe(report), open_records(the_plan) as (append_row, append_statistics):
-        append_row(b"".join(map(line_of_row, (left_out(it.path, it.reason, settings) for it in the_plan.ignored))))
+        ahead = [*(left_out(it.path, it.reason, settings) for it in the_plan.ignored), *the_plan.moved]
+        append_row(b"".join(line_of_row(row, settings.out) for row in ahead))
         trouble = ""
         for some in _done(_until(stop, waiting), len(the_plan.tasks), settings, options, interrupted):
             if some.machine:
@@ -91,7 +93,7 @@ def execute(the_plan: Plan, *, progress: Progress = no_progress, **changes: Any)
             raise MachineError(trouble)
         if report.failed and options.on_error == "stop":
             for task in waiting:
-                append_row(line_of_row(empty_row(task, settings)))
+                append_row(line_of_row(empty_row(task, settings), settings.out))
                 report.skipped += 1
     worked = time.perf_counter()
     with _telling_what_is_safe(report):

@@ -16,8 +16,9 @@ import numpy as np
 from ctfast.batch.stamp import stamp_of
 from ctfast.errors import CTFastError
 from ctfast.files import read_image, write_image
-from ctfast.runner.planning import Settings, Task
+from ctfast.runner.planning import Settings
 from ctfast.runner.quick import process_quickly, try_quickly
+from ctfast.runner.task import Task
 from ctfast.runner.volume import process_any
 from ctfast.runner.work import Outcome, run_pipeline
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import tempfile
 import zipfile
 from array import array
@@ -22,6 +23,7 @@ import numpy as np
 
 from ctfast.batch.atomic import replacing
 from ctfast.batch.cells import safe_cell
+from ctfast.batch.places import noted
 from ctfast.runner.index import Index
 from ctfast.runner.manifest import Shard, part_name
 
@@ -41,7 +43,7 @@ def close_statistics(out: Path, index: Index, shard: Shard = None) -> None:
         tempfile.TemporaryFile(dir=out) as names,
         replacing(out / part_name("summary", "csv", shard)) as table,
     ):
-        columns = _Columns(counts, names, csv.writer(table))
+        columns = _Columns(counts, names, csv.writer(table), os.path.realpath(out))
         for line in index.statistics():
             columns.take(line)
         _write_archive(out / part_name("statistics", "npz", shard), columns, _Names(names, longest))
@@ -50,8 +52,8 @@ def close_statistics(out: Path, index: Index, shard: Shard = None) -> None:
 class _Columns:
     """The columns of all images, their counts and outputs in files; each image goes to the table as it comes."""
 
-    def __init__(self, counts: IO[bytes], names: IO[bytes], table: Any) -> None:
-        self.counts, self._names, self._table = counts, names, table
+    def __init__(self, counts: IO[bytes], names: IO[bytes], table: Any, folder: str) -> None:
+        self.counts, self._names, self._table, self._folder = counts, names, table, folder
         self.numbers: dict[str, array[Any]] = {}
         self.edges: list[list[float]] = []
         """One list, or one a line where they differ."""
@@ -61,12 +63,13 @@ class _Columns:
     def take(self, text: bytes) -> None:
         """The images of one line."""
         line, edges = _parsed(text)
+        output = noted(line["output"], self._folder)
         summary = line.get("summary") or {}
         if line.get("histogram"):
             self._take_edges(edges)
             self.counts.write(np.array(line["histogram"]["counts"], "<i8").tobytes())
         frames = len(line["histogram"]["counts"] if line.get("histogram") else line["summary"]["count"])
-        self._names.write(json.dumps([line["output"], frames]).encode() + b"\n")
+        self._names.write(json.dumps([output, frames]).encode() + b"\n")
         for frame in range(frames):
             image = {"frame": frame, **{name: column[frame] for name, column in summary.items()}}
             if not self.numbers:
@@ -74,7 +77,7 @@ class _Columns:
                 self._table.writerow(["output", *image])
             for name, column in self.numbers.items():
                 column.append(image[name])
-            self._table.writerow([safe_cell(line["output"]), *image.values()])
+            self._table.writerow([safe_cell(output), *image.values()])
 
     def _take_edges(self, text: bytes) -> None:
         if text != self._edges_text:

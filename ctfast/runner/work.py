@@ -29,7 +29,8 @@ from ctfast.files.formats import written
 from ctfast.files.units import check_display
 from ctfast.results import Histogram, PipelineResult, Summary
 from ctfast.runner.manifest import STALE, Row, set_aside
-from ctfast.runner.planning import Settings, Task
+from ctfast.runner.planning import Settings
+from ctfast.runner.task import Task
 
 FAST_LEVEL = 1
 """CT hardly gets smaller at higher levels (0.51 of its size at zlib's 1 and 6) but takes three times as long."""
@@ -237,7 +238,7 @@ def failed(task: Task, row: Row, error: BaseException) -> Outcome:
 
 def left_out(path: Path, why: str, settings: Settings) -> Row:
     """The line of a path that was seen and is no image."""
-    row = empty_row(Task(str(path), ""), settings)
+    row = empty_row(Task(os.path.abspath(path), ""), settings)
     row["error"] = why
     return row
 

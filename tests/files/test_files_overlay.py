@@ -6,7 +6,6 @@ to float32 (a fractional rescale is kept so; SimpleITK has float64).
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ CLOSE_MM = 1e-3
 def overlaid(inputs: Any, out: Path) -> int:
     """Run, compare every volume with its inputs, and say how many of these were compared."""
     runner.run(inputs, out, KEEP, series=True, format="nii", modality="any", units="hu", orient="keep")
-    rows = [json.loads(line) for line in (out / "manifest.jsonl").read_text().splitlines()]
+    rows = runner.read_rows(out)
     compared = 0
     for row in rows:
         if row["status"] == "ok" and row["affine"]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 
 from ctfast import Pipeline, Step
 from ctfast.files import read_image, write_image
-from ctfast.runner import run
+from ctfast.runner import Row, read_rows, run
 
 WINDOWED = Pipeline(
     [Step("window", center=0, width=400, dtype="uint8"), Step("histogram", bins=32, value_range=(0, 256))]
@@ -46,8 +45,8 @@ def write_folder(folder: Path, count: int, sizes: tuple[tuple[int, int], ...] = 
     return folder
 
 
-def rows_of(out: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (out / "manifest.jsonl").read_text().splitlines()]
+def rows_of(out: Path) -> list[Row]:
+    return sorted(read_rows(out), key=lambda row: (row["output"], row["input"]))
 
 
 def assert_like_the_cpu(folder: Path, out: Path, pipeline: Pipeline) -> None:

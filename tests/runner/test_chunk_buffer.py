@@ -12,7 +12,7 @@ import pytest
 
 from ctfast.files import Image
 from ctfast.runner.gpu.chunks import Chunk, ChunkBuffer, Entry, Key, Output, Stopped
-from ctfast.runner.planning import Task
+from ctfast.runner.task import Task
 
 SMALL, LARGE = Key(2, 3, np.dtype(np.int16)), Key(4, 5, np.dtype(np.int16))
 CHAIN: Any = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ import pytest
 
 import ctfast
 from ctfast.files import read_image
-from ctfast.runner import run
+from ctfast.runner import read_rows, run
 
 
 @pytest.mark.real_data
@@ -22,7 +21,7 @@ def test_tiff_and_dicom_of_a_slice_give_equal_pixels(siim: Path, tmp_path: Path,
     for folder in ("tiff_images", "dicom_dir"):
         report = run(siim / folder, tmp_path / folder, pipeline)
         assert (report.ok, report.failed, report.not_hu) == (60, 0, 0)
-        rows = [json.loads(line) for line in (tmp_path / folder / "manifest.jsonl").read_text().splitlines()]
+        rows = read_rows(tmp_path / folder)
         outputs[folder] = {Path(row["input"]).stem: Path(row["output"]) for row in rows}
     assert set(outputs["tiff_images"]) == set(outputs["dicom_dir"])
     cut = set()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import os
 import subprocess
 import sys
@@ -18,9 +17,10 @@ import pytest
 import ctfast
 from ctfast import Pipeline, Step
 from ctfast.files import read_image, write_image
-from ctfast.runner import run
-from ctfast.runner.planning import Settings, Task
+from ctfast.runner import Row, read_rows, run
+from ctfast.runner.planning import Settings
 from ctfast.runner.running import run_tasks
+from ctfast.runner.task import Task
 
 Make = Callable[..., Path]
 
@@ -33,8 +33,8 @@ def table_of(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def rows_of(out: Path) -> list[dict[str, object]]:
-    return [json.loads(line) for line in (out / "manifest.jsonl").read_text().splitlines()]
+def rows_of(out: Path) -> list[Row]:
+    return read_rows(out)
 
 
 @pytest.mark.parametrize("pool", ["threads", "processes"])
@@ -71,7 +71,7 @@ def test_statistics_are_those_of_the_images(make_folder: Make, tmp_path: Path) -
     assert len(table) == 9 == len(archive["counts"])
     np.testing.assert_array_equal(archive["edges"], np.linspace(-1024, 3071, 65))
     for i, row in enumerate(table):
-        image = np.atleast_3d(read_image(row["output"]).pixels.T).T[int(row["frame"])]
+        image = np.atleast_3d(read_image(tmp_path / "out" / row["output"]).pixels.T).T[int(row["frame"])]
         np.testing.assert_array_equal(archive["counts"][i], np.histogram(image, 64, (-1024, 3071))[0])
         assert float(row["p50"]) == np.median(image) == archive["p50"][i]
         assert float(row["mean"]) == pytest.approx(image.mean())

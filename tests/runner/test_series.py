@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,8 +12,9 @@ import SimpleITK as sitk
 from ctfast import Pipeline, Step
 from ctfast.errors import UsageError
 from ctfast.files import read_image, read_series, write_image
-from ctfast.runner import plan, run
-from ctfast.runner.planning import Settings, Task
+from ctfast.runner import Row, plan, read_rows, run
+from ctfast.runner.planning import Settings
+from ctfast.runner.task import Task
 from ctfast.runner.volume import process_any
 from ctfast.tools.synth import phantom, write_set
 from tests.files.files_build import slice_hu, slices
@@ -23,9 +22,8 @@ from tests.files.files_build import slice_hu, slices
 STATISTICS = Pipeline([Step("median_filter", size=3), Step("histogram", value_range=(-1024, 3071)), Step("summary")])
 
 
-def rows_of(out: Path) -> dict[str, dict[str, Any]]:
-    rows = [json.loads(line) for line in (out / "manifest.jsonl").read_text().splitlines()]
-    return {Path(row["output"] or row["input"]).name: row for row in rows}
+def rows_of(out: Path) -> dict[str, Row]:
+    return {Path(row["output"] or row["input"]).name: row for row in read_rows(out)}
 
 
 def study(folder: Path) -> Path:
@@ -98,6 +96,8 @@ def test_a_series_that_is_done_is_left_alone_until_its_files_change(tmp_path: Pa
     assert next(iter(rows_of(out).values()))["shape"] == [7, 20, 24]
     assert run(folder, out, STATISTICS, series=True).done_before == 1
     paths[0].touch()
+    assert run(folder, out, STATISTICS, series=True).done_before == 1, "the same bytes"
+    paths[0].write_bytes(paths[0].read_bytes()[:-1] + b"x")
     assert run(folder, out, STATISTICS, series=True).ok == 1
     with pytest.raises(UsageError, match="series yes there, no now"):
         run(folder, out, STATISTICS)

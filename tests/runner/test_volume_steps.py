@@ -14,8 +14,9 @@ from ctfast.files import Image, read_image, read_series, write_image
 from ctfast.files.formats import written
 from ctfast.results import PipelineResult
 from ctfast.runner import run, volume
-from ctfast.runner.planning import Settings, Task
+from ctfast.runner.planning import Settings
 from ctfast.runner.refusals import refuse_impossible
+from ctfast.runner.task import Task
 from ctkernels.testing import assert_exact
 from tests.files.files_build import slices
 from tests.runner.test_series import rows_of

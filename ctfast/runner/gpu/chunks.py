@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ctfast.dispatch.chain import CheckedChain
 from ctfast.files import Image
 from ctfast.runner.manifest import Row
-from ctfast.runner.planning import Task
+from ctfast.runner.task import Task
 
 
 class Stopped(Exception):
