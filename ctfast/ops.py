@@ -129,6 +129,8 @@ def normalize(
     percentiles: Range | None = None,
     value_range: OpenRange | None = None,
     out_range: Range | None = None,
+    clip: bool = True,
+    where: Any = None,
     axes: Axes = 2,
     dtype: DTypeLike | None = None,
     out: Any = None,
@@ -145,6 +147,9 @@ def normalize(
         percentiles: (low, high) in percent, such as ``(1, 99)``.
         value_range: only pixels inside it count when the range is found; ``(-1100, None)`` leaves padding of -2000 out.
         out_range: default 0..1 for float32, the whole type for uint8 and uint16.
+        clip: False lets values outside the range go on along the line (integers end with their type). On the CPU.
+        where: a boolean array, or one that NumPy spreads over the image: only these pixels count when the range is
+            found; all are mapped. On the CPU.
         axes: 2 for a range for each image, 3 for one for each volume ``(D, H, W)``, or which axes these are.
         dtype: float32 (default), uint8 or uint16 (rounded half to even).
         out: array for the result.
@@ -157,36 +162,43 @@ def normalize(
         "percentiles": percentiles,
         "value_range": value_range,
         "out_range": out_range,
+        "clip": clip,
         "axes": axes,
     }
-    return call("normalize", image, params, dtype=dtype, out=out, backend_name=backend)
+    return call("normalize", image, params, dtype=dtype, out=out, backend_name=backend, where=where)
 
 
 def standardize(
     image: Any,
     *,
     value_range: OpenRange | None = None,
+    mean: float | None = None,
+    std: float | None = None,
+    where: Any = None,
     axes: Axes = 2,
     dtype: DTypeLike | None = None,
     out: Any = None,
     backend: str | None = None,
 ) -> Any:
-    """Z-score: ``(x - mean) / sd`` with each image's own mean and population standard deviation.
+    """Z-score: ``(x - mean) / sd`` with each image's own mean and population standard deviation, or given ones.
 
     Args:
         image: ``(..., H, W)``.
         value_range: only pixels inside it (both ends included) count for mean and sd; all pixels are transformed.
+        mean: instead of each image's own, such as that of a training set. On the CPU.
+        std: standard deviation, above 0, instead of each image's own. On the CPU.
+        where: a boolean array, or one that NumPy spreads over the image: only these pixels count for mean and sd; all
+            are transformed. On the CPU.
         axes: 2 for each image's own mean and deviation, 3 for those of each volume ``(D, H, W)``, or which axes these
             are.
         dtype: float32 (default) or float64.
         out: array for the result.
         backend: see the module's documentation.
 
-    NaN and inf don't count and stay what they are. A constant image becomes 0 everywhere.
+    NaN and inf don't count and stay what they are. A constant image becomes 0 everywhere, unless ``std`` is given.
     """
-    return call(
-        "standardize", image, {"value_range": value_range, "axes": axes}, dtype=dtype, out=out, backend_name=backend
-    )
+    params = {"value_range": value_range, "mean": mean, "std": std, "axes": axes}
+    return call("standardize", image, params, dtype=dtype, out=out, backend_name=backend, where=where)
 
 
 def median_filter(
@@ -294,6 +306,7 @@ def histogram(
     bins: int = 256,
     *,
     value_range: Range | None = None,
+    where: Any = None,
     axes: Axes = 2,
     backend: str | None = None,
 ) -> Histogram:
@@ -303,6 +316,7 @@ def histogram(
         image: ``(..., H, W)``; each image of a batch gets its own counts over shared edges.
         bins: number of bins.
         value_range: (low, high); values outside are not counted. Default: minimum and maximum of the whole array.
+        where: a boolean array, or one that NumPy spreads over the image: only these pixels are counted. On the CPU.
         axes: 2 for the counts of each image, 3 for those of each volume ``(D, H, W)``, or which axes these are.
         backend: see the module's documentation.
 
@@ -313,13 +327,14 @@ def histogram(
         ValueRangeError: no ``value_range`` and NaN or inf in the data. With a range, NaN is not counted.
     """
     params = {"bins": bins, "value_range": value_range, "axes": axes}
-    return statistic("histogram", image, params, backend_name=backend)
+    return statistic("histogram", image, params, backend_name=backend, where=where)
 
 
 def summary(
     image: Any,
     *,
     percentiles: float | Sequence[float] = (25.0, 50.0, 75.0),
+    where: Any = None,
     axes: Axes = 2,
     backend: str | None = None,
 ) -> Summary:
@@ -328,12 +343,14 @@ def summary(
     Args:
         image: ``(..., H, W)``.
         percentiles: in percent, by ``numpy.percentile``'s linear rule; the default gives the quartiles.
+        where: a boolean array, or one that NumPy spreads over the image: only these pixels count. On the CPU.
         axes: 2 for the statistics of each image, 3 for those of each volume ``(D, H, W)``, or which axes these are.
         backend: see the module's documentation.
 
     NaN and inf are left out; ``count`` says how many pixels were used.
     """
-    return statistic("summary", image, {"percentiles": percentiles, "axes": axes}, backend_name=backend)
+    params = {"percentiles": percentiles, "axes": axes}
+    return statistic("summary", image, params, backend_name=backend, where=where)
 
 
 def label_tissue(

@@ -19,6 +19,7 @@ from ctfast.dispatch.arrays import Images, as_images, as_tall, from_host, host_o
 from ctfast.dispatch.checks import check_params, check_reach
 from ctfast.dispatch.containers import Call, Task, container
 from ctfast.dispatch.device_errors import device_errors
+from ctfast.dispatch.masks import Mask, for_kernel, mask_of, masked
 from ctfast.dispatch.named_axes import along, is_named
 from ctfast.dispatch.plain import plain_call
 from ctfast.dispatch.prepared import Params, prepare
@@ -66,8 +67,19 @@ def call(
     out: Any = None,
     backend_name: str | None = None,
     axes: Any = None,
+    where: Any = None,
 ) -> Any:
-    """Run operation ``name``, whose result is an image of the input's shape; ``axes``: which axes, if not the last."""
+    """Run operation ``name``, whose result is an image of the input's shape.
+
+    ``axes``: which axes, if not the last. ``where``: the pixels that count (see ``dispatch.masks``).
+    """
+    if where is not None:
+
+        def leaf(x: Any, mask: Any, params: Params, out: Any) -> Any:
+            images = as_images(x)
+            return _on_images(name, images, params, dtype, out, backend_name, mask_of(mask, images))
+
+        return masked(leaf, Call(name, params, dtype), image, where, backend_name, out)
     if axes is not None or is_named(params):
         again = partial(call, name, dtype=dtype, backend_name=backend_name)
         return along(again, OPERATIONS[name], image, params, axes, out)
@@ -80,7 +92,19 @@ def call(
         operation = OPERATIONS[name]
         axes = operation.axes(check_params(operation, params))
         return apply(Task(again, (Call(name, params, dtype),), backend_name, writes=True, axes=axes), image, out)
-    images, compute = as_images(image), partial(_image, name, params, dtype)
+    return _on_images(name, as_images(image), params, dtype, out, backend_name)
+
+
+def _on_images(
+    name: str,
+    images: Images,
+    params: Params,
+    dtype: DTypeLike | None,
+    out: Any,
+    backend_name: str | None,
+    where: Mask | None = None,
+) -> Any:
+    compute = partial(_image, name, params, dtype, where)
     splits = params.get("axes", 2) == 2
     if not images.channel:
         return dispatched(images, backend_name, compute, out=out, splits=splits)
@@ -93,7 +117,15 @@ def call(
     return out
 
 
-def _image(name: str, params: Params, dtype: DTypeLike | None, images: Images, chosen: str, out: Any) -> Any:
+def _image(
+    name: str,
+    params: Params,
+    dtype: DTypeLike | None,
+    where: Mask | None,
+    images: Images,
+    chosen: str,
+    out: Any,
+) -> Any:
     batch, shape = images.batch, images.shape
     view = out if out is None or images.device is not None else host_out(out)
     run, wanted, _, checked, halo = prepare(
@@ -103,6 +135,8 @@ def _image(name: str, params: Params, dtype: DTypeLike | None, images: Images, c
     if len(halo) == 3:
         whole = OPERATIONS[name].kind != "filter"
         batch = as_tall(images).batch if whole else batch.reshape(-1, *shape[-3:])
+    if where is not None:
+        checked = {**checked, **for_kernel(name, where, batch.shape, chosen)}
     xp: Any = np if images.device is None else transfer.gpu()
     if view is None:
         result = (empty if xp is np else xp.empty)(batch.shape, wanted)

@@ -83,6 +83,23 @@ def positive(name: str, value: Any) -> float:
     return float(value)
 
 
+def optional_number(name: str, value: Any) -> float | None:
+    """A finite number, or None."""
+    return None if value is None else number(name, value)
+
+
+def optional_positive(name: str, value: Any) -> float | None:
+    """A finite number above 0, or None."""
+    return None if value is None else positive(name, value)
+
+
+def flag(name: str, value: Any) -> bool:
+    """True or False."""
+    if not isinstance(value, bool | np.bool_):
+        raise _fail(name, value, "True or False is allowed")
+    return bool(value)
+
+
 def not_negative(name: str, value: Any) -> float:
     """A finite number of at least 0."""
     if not _is_finite(value) or value < 0:
@@ -280,13 +297,16 @@ CHECKS: Final[Mapping[str, Callable[[str, Any], Any]]] = {
     "bins": bins,
     "clahe_bins": clahe_bins,
     "edges": edges,
+    "flag": flag,
     "grid": grid,
     "mode": _choice(MODES),
     "not_negative": not_negative,
     "number": number,
     "odd_size": odd_size,
     "optional_mask_range": optional_mask_range,
+    "optional_number": optional_number,
     "optional_percentile_pair": optional_percentile_pair,
+    "optional_positive": optional_positive,
     "optional_range": optional_range,
     "optional_wide_range": optional_wide_range,
     "percentiles": percentiles,
@@ -329,6 +349,11 @@ def check_params(operation: Operation, values: Mapping[str, Any]) -> dict[str, A
     """All parameters of ``operation`` in normal form, defaults filled in; unknown or missing names are errors."""
     known = [p.name for p in operation.params]
     for name in values:
+        if name == "where" and operation.masks:
+            raise ArgumentError(
+                f"{operation.name} in a pipeline has no where=: pipelines are data, masks are arrays; give it to "
+                f"ctfast.{operation.name}, or say which values count by value_range="
+            )
         if name not in known:
             raise ArgumentError(f"{operation.name} has no parameter {name!r}; it has {', '.join(known)}")
     result = {}

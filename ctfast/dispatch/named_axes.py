@@ -133,6 +133,11 @@ def moved(
         return out
 
 
+def order_with(axes: tuple[int, ...], ndim: int, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The order of axes that has ``axes`` last."""
+    return _orders(axes, ndim, shape)[0]
+
+
 def _module(apply: Adapter) -> str:
     return apply.__module__.rpartition(".")[2]
 

@@ -11,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctfast import backend
+from ctfast.dispatch import masks
 from ctfast.dispatch.arrays import Images, as_images, as_tall, is_plain
 from ctfast.dispatch.call import dispatched
 from ctfast.dispatch.checks import check_reach, for_kernel
 from ctfast.dispatch.containers import Call, Task, container
+from ctfast.dispatch.masks import Mask, mask_of, masked
 from ctfast.dispatch.named_axes import along, is_named
 from ctfast.dispatch.prepared import Params, Prepared, key_of, prepare, prepared
 from ctfast.dispatch.transfer import gpu, to_caller
@@ -25,8 +27,15 @@ from ctkernels.contract import OPERATIONS, SUMMARY_FIELDS
 _COUNT, _MIN, _MAX = (SUMMARY_FIELDS.index(name) for name in ("count", "min", "max"))
 
 
-def statistic(name: str, image: Any, params: Params, *, backend_name: str | None = None) -> Any:
-    """Run operation ``name``, whose result is numbers."""
+def statistic(name: str, image: Any, params: Params, *, backend_name: str | None = None, where: Any = None) -> Any:
+    """Run operation ``name``, whose result is numbers; ``where``: the pixels that count (see ``dispatch.masks``)."""
+    if where is not None:
+
+        def leaf(x: Any, mask: Any, params: Params, _: Any) -> Any:
+            images = as_images(x)
+            return dispatched(images, backend_name, partial(_statistic, name, params, mask_of(mask, images)))
+
+        return masked(leaf, Call(name, params), image, where, backend_name)
     if is_named(params):
         return along(partial(statistic, name, backend_name=backend_name), OPERATIONS[name], image, params)
     if type(image) is np.ndarray and image.flags.c_contiguous and not needs_all_pixels(name, params):
@@ -36,7 +45,7 @@ def statistic(name: str, image: Any, params: Params, *, backend_name: str | None
     if apply := container(image):
         again = partial(statistic, name, params=params, backend_name=backend_name)
         return apply(Task(again, (Call(name, params),), backend_name), image, None)
-    compute = partial(_statistic, name, params)
+    compute = partial(_statistic, name, params, None)
     splits = params.get("axes", 2) == 2 and not needs_all_pixels(name, params)
     return dispatched(as_images(image), backend_name, compute, splits=splits)
 
@@ -86,13 +95,15 @@ def needs_all_pixels(name: str, params: Params) -> bool:
     return name == "histogram" and params["value_range"] is None
 
 
-def _statistic(name: str, params: Params, images: Images, chosen: str, _: Any) -> Any:
+def _statistic(name: str, params: Params, where: Mask | None, images: Images, chosen: str, _: Any) -> Any:
     prepared = prepare(name, images.batch.dtype, params, chosen=chosen)
-    given = kernel_params(name, images.batch.dtype, prepared.params, images)
+    mask = masks.for_kernel(name, where, images.batch.shape, chosen)
+    given = kernel_params(name, images.batch.dtype, prepared.params, images, where)
     check_reach(OPERATIONS[name], prepared.halo, images.shape)
     if len(prepared.halo) == 3:
         images = as_tall(images)
-    return RESULTS[name](_rows(images, prepared, name, given), given, images)
+        mask = {word: part.reshape(images.batch.shape) for word, part in mask.items()}
+    return RESULTS[name](_rows(images, prepared, name, {**given, **mask}), given, images)
 
 
 def _rows(images: Images, prepared: Prepared, name: str, params: Params) -> Any:
@@ -102,22 +113,28 @@ def _rows(images: Images, prepared: Prepared, name: str, params: Params) -> Any:
     return rows
 
 
-def kernel_params(name: str, dtype: np.dtype[Any], params: Params, images: Images | None = None) -> Params:
+def kernel_params(
+    name: str, dtype: np.dtype[Any], params: Params, images: Images | None = None, where: Mask | None = None
+) -> Params:
     """Parameters in normal form as kernels take them: ``histogram`` gets its ``edges``.
 
-    ``images`` are looked at where a histogram has to find its range.
+    ``images`` are looked at where a histogram has to find its range, those of their pixels that are in the mask.
     """
     if name != "histogram":
         return for_kernel(params)
     value_range = params["value_range"]
     if value_range is None:
         assert images is not None, "needs_all_pixels() was not asked"
-        value_range = _finite_range(images)
+        value_range = _finite_range(images, where)
     return {"edges": _edges(dtype, params["bins"], value_range)}
 
 
-def _finite_range(images: Images) -> tuple[Any, Any]:
+def _finite_range(images: Images, where: Mask | None) -> tuple[Any, Any]:
     batch = images.batch
+    if where is not None:
+        batch = batch[where.reshape(batch.shape)]
+        if not batch.size:
+            return 0.0, 1.0  # NumPy's of nothing
     if images.device is None:
         low, high = batch.min(), batch.max()
         finite = bool(np.isfinite(low) and np.isfinite(high))

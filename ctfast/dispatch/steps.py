@@ -126,8 +126,9 @@ def parse_step(text: str) -> Step:
 
 
 def _parse_value(text: str) -> Any:
-    if text.lower() == "none":
-        return None
+    words = {"none": None, "true": True, "false": False}
+    if text.lower() in words:
+        return words[text.lower()]
     for kind in (int, float):
         try:
             return kind(text)

@@ -48,8 +48,10 @@ def _window(params: Params, _: int, x: Any) -> Any:
     return _line(value, center - width / 2, width, low, high)
 
 
-def _line(value: Any, start: Any, width: Any, low: float, high: float) -> Any:
+def _line(value: Any, start: Any, width: Any, low: float, high: float, clip: bool = True) -> Any:
     unit = (value - start) / width
+    if not clip:
+        return unit * (high - low)
     inside = (unit >= 0) & (unit <= 1)
     return jnp.where(inside, unit * (high - low), 0.0)
 
@@ -69,7 +71,7 @@ def _normalize(params: Params, axes: int, x: Any) -> Any:
     low, high = _ends(params)
     if params["in_range"] is not None:
         start, end = params["in_range"]
-        return _line(x, start, end - start, low, high)
+        return _line(x, start, end - start, low, high, params["clip"])
     over = tuple(range(-axes, 0))
     counted = _counted(params, x)
     if params["percentiles"] is None:
@@ -80,7 +82,7 @@ def _normalize(params: Params, axes: int, x: Any) -> Any:
         start, end = jnp.nanpercentile(values, jnp.array(params["percentiles"], x.dtype), axis=over, keepdims=True)
     width = end - start
     safe = jnp.where(width > 0, width, 1.0)
-    return jnp.where(width > 0, _line(x, start, safe, low, high), 0.0)
+    return jnp.where(width > 0, _line(x, start, safe, low, high, params["clip"]), 0.0)
 
 
 def _standardize(params: Params, axes: int, x: Any) -> Any:
@@ -89,6 +91,11 @@ def _standardize(params: Params, axes: int, x: Any) -> Any:
     number = jnp.sum(counted, axis=over, keepdims=True).astype(x.dtype)
     mean = jnp.sum(jnp.where(counted, x, 0.0), axis=over, keepdims=True) / number
     variance = jnp.sum(jnp.where(counted, (x - mean) ** 2, 0.0), axis=over, keepdims=True) / number
+    if params["mean"] is not None:
+        mean = jnp.where(number > 0, params["mean"], mean)
+    if params["std"] is not None:
+        known = (number > 0) | (params["mean"] is not None)
+        variance = jnp.where(known, params["std"] ** 2, 0.0)
     safe = jnp.where(variance > 0, variance, 1.0)
     return jnp.where(variance > 0, (x - mean) / jnp.sqrt(safe), 0.0)
 

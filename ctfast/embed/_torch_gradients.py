@@ -87,9 +87,10 @@ def _counted(params: Params, x: torch.Tensor) -> torch.Tensor:
 def _normalize(params: Params, over: tuple[int, ...], x: torch.Tensor, cotangent: torch.Tensor) -> torch.Tensor:
     low, high = _ends(params)
     rise = high - low
+    clip = params["clip"]
     if params["in_range"] is not None:
         start, end = params["in_range"]
-        inside = (x >= start) & (x <= end)
+        inside = (x >= start) & (x <= end) if clip else torch.ones_like(x, dtype=torch.bool)
         return torch.where(inside, cotangent * (rise / (end - start)), 0.0)
     counted = _counted(params, x)
     start = torch.where(counted, x, torch.inf).amin(over, keepdim=True)
@@ -97,14 +98,15 @@ def _normalize(params: Params, over: tuple[int, ...], x: torch.Tensor, cotangent
     width = end - start
     some = width > 0
     width = torch.where(some, width, 1.0)
-    moved = torch.where((x >= start) & (x <= end), cotangent * rise / width, 0.0)
+    inside = (x >= start) & (x <= end) if clip else torch.ones_like(x, dtype=torch.bool)
+    moved = torch.where(inside, cotangent * rise / width, 0.0)
     result = moved
     # The ends move with the pixels that they are; equal ones share.
     for pixels, weight in (
         ((x == start) & counted, (x - end) / width),
         ((x == end) & counted, (start - x) / width),
     ):
-        total = torch.where((x >= start) & (x <= end), moved * weight, 0.0).sum(over, keepdim=True)
+        total = torch.where(inside, moved * weight, 0.0).sum(over, keepdim=True)
         result = result + torch.where(pixels, total / pixels.sum(over, keepdim=True).clamp(min=1), 0.0)
     return torch.where(some, result, 0.0)
 
@@ -112,11 +114,19 @@ def _normalize(params: Params, over: tuple[int, ...], x: torch.Tensor, cotangent
 def _standardize(params: Params, over: tuple[int, ...], x: torch.Tensor, cotangent: torch.Tensor) -> torch.Tensor:
     counted = _counted(params, x)
     number = counted.sum(over, keepdim=True).clamp(min=1).to(x.dtype)
-    mean = torch.where(counted, x, 0.0).sum(over, keepdim=True) / number
-    variance = torch.where(counted, (x - mean) ** 2, 0.0).sum(over, keepdim=True) / number
+    own = torch.where(counted, x, 0.0).sum(over, keepdim=True) / number
+    mean = own if params["mean"] is None else params["mean"]
+    variance = torch.where(counted, (x - own) ** 2, 0.0).sum(over, keepdim=True) / number
+    if params["std"] is not None:
+        known = (counted.sum(over, keepdim=True) > 0) | (params["mean"] is not None)
+        variance = torch.where(known, params["std"] ** 2, 0.0)
     some = variance > 0
     deviation = torch.where(some, variance, 1.0).sqrt()
-    score = (x - mean) / deviation
-    all_, along = cotangent.sum(over, keepdim=True), (cotangent * score).sum(over, keepdim=True)
-    shared = torch.where(counted, (all_ + score * along) / number, 0.0)
+    # What an image's own mean and deviation share out among the pixels that count for them.
+    moved: Any = 0.0
+    if params["mean"] is None:
+        moved = cotangent.sum(over, keepdim=True)
+    if params["std"] is None:
+        moved = moved + (x - own) / deviation * (cotangent * (x - mean) / deviation).sum(over, keepdim=True)
+    shared = torch.where(counted, moved / number, 0.0)
     return torch.where(some, (cotangent - shared) / deviation, 0.0)

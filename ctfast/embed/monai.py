@@ -11,7 +11,7 @@ image, MONAI's own code does, with its results and errors; ``ctfast.compat.calls
 | ScaleIntensityRange | ``b_min`` and ``b_max`` given or both left out; rising with ``clip`` | 2e-6 of the range |
 | ScaleIntensity | ``minv`` below ``maxv`` | 2e-6 of the range |
 | ScaleIntensityRangePercentiles | as ScaleIntensityRange, of finite floats | 1e-5 of the range |
-| NormalizeIntensity | nothing given, or numbers (with ``channel_wise`` one a channel) for both; ``nonzero`` | 1e-5 |
+| NormalizeIntensity | nothing or numbers given (with ``channel_wise`` one a channel); ``nonzero`` | 1e-5 |
 | MedianSmooth | 2 and 3 axes in space | the same |
 | GaussianSmooth, RandGaussianSmooth | 2 and 3 axes in space, every ``approx`` | 2e-6 of the largest |
 
@@ -142,22 +142,30 @@ def _normalize_intensity(t: Any, pixels: Pixels) -> Pixels | None:
     if t.channel_wise and pixels.ndim < 2:
         return None
     x = _groups(pixels, t.channel_wise)
+    where = x != 0 if t.nonzero else None
+    means, sds = (_each_channel(v, len(x)) for v in (t.subtrahend, t.divisor))
+    if means is None or sds is None or any(d is not None and d < 0 for d in sds):
+        return None  # arrays, tensors, wrong numbers of them; a line that falls
+    if t.subtrahend is not None and t.divisor is None and any(c.min() == c.max() for c in x):
+        return None  # no deviation: MONAI still subtracts
+    result = empty(x.shape, np.dtype(np.float32))
     if t.subtrahend is None and t.divisor is None:
-        if not t.nonzero:
-            return ops.standardize(x)
-        zero = x == 0
-        # What is NaN does not count.
-        result = ops.standardize(np.where(zero, np.float32(np.nan), x.astype(np.float32, copy=False)))
-        result[zero] = 0.0
-        return result
-    if t.nonzero or t.subtrahend is None or t.divisor is None:
-        return None
-    subs, divs = (v if isinstance(v, Sequence) else (v,) for v in (t.subtrahend, t.divisor))
-    if len(subs) != len(x) or len(divs) != len(x) or not _numbers(*subs, *divs):
-        return None  # arrays, tensors, and wrong numbers of them
-    lines = [(1.0 / (float(d) or 1.0), float(s)) for s, d in zip(subs, divs)]
-    parts = [ops.rescale(c[np.newaxis], slope=k, intercept=-s * k) for c, (k, s) in zip(x, lines)]
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        ops.standardize(x, where=where, out=result)
+    else:
+        for k, (mean, sd) in enumerate(zip(means, sds)):
+            part = None if where is None else where[k]
+            ops.standardize(x[k], mean=mean, std=None if sd is None else sd or 1.0, where=part, out=result[k])
+    if where is not None:
+        result[~where] = 0.0
+    return result
+
+
+def _each_channel(value: Any, channels: int) -> list[float | None] | None:
+    """One number for each channel, or nothing for each; None for what MONAI has to judge."""
+    if value is None:
+        return [None] * channels
+    values = value if isinstance(value, Sequence) else (value,)
+    return [float(v) for v in values] if len(values) == channels and _numbers(*values) else None
 
 
 def _in_space(t: Any, pixels: Pixels, values: Any) -> tuple[Any, ...] | None:

@@ -209,13 +209,13 @@ def _window(
 
 def _normalize(
     image: Any, in_range: Any = None, percentiles: Any = None, value_range: Any = None, out_range: Any = None,
-    axes: Any = 2, dtype: Any = None, out: Any = None, backend: Any = None,
+    clip: Any = True, where: Any = None, axes: Any = 2, dtype: Any = None, out: Any = None, backend: Any = None,
 ) -> Any:  # fmt: skip
     pixel = _images(image, "normalize", axes, backend)
     if pixel is None:
         return None
-    if _is_none(in_range) or not _is_none(percentiles) or not _is_none(value_range):
-        raise TypingError(f"ctfast.normalize without in_range=(low, high): {_OUTSIDE}")
+    if _is_none(in_range) or not all(map(_is_none, (percentiles, value_range, where))):
+        raise TypingError(f"ctfast.normalize without in_range=(low, high), or with where=: {_OUTSIDE}")
     kernel, kind, whole, usual_low, usual_high, floor, ceiling = _line(
         "normalize", pixel, _result("normalize", pixel, dtype, out)
     )
@@ -227,6 +227,8 @@ def _normalize(
         percentiles=None,
         value_range=None,
         out_range=None,
+        clip=True,
+        where=None,
         axes=2,
         dtype=None,
         out=None,
@@ -238,7 +240,7 @@ def _normalize(
         within_jit.check_line(zero, span, low, high - low)
         base = zero if whole else within_jit.narrowed(zero)
         made = within_jit.place(image, out, kind)
-        ends = (min(max(low, floor), ceiling), min(max(high, floor), ceiling))
+        ends = (min(max(low, floor), ceiling), min(max(high, floor), ceiling)) if clip else (floor, ceiling)
         kernel(image, made, zero, base, span, low, high - low, ends[0], ends[1])
         return made
 

@@ -49,6 +49,8 @@ def compile_all(console: Console) -> float:
         getattr(ops, name)(pixels.astype(image_dtype), **params)
         if image_dtype.startswith("float"):  # whole numbers and others take different code
             getattr(ops, name)((pixels + 0.3).astype(image_dtype), **params)
+    for image_dtype in IMAGE_DTYPES:
+        ops.summary(pixels.astype(image_dtype), where=pixels > 0)
     console.print(f"{time.perf_counter() - start:6.1f} s  pipelines of uint8 windows, as one function", highlight=False)
     batch = np.repeat(pixels[None], max(_CHAIN_SLICES, get_num_threads()), axis=0)
     for name in _CHAINS:

@@ -13,6 +13,7 @@ A backend is a package that has one module per operation, each with one function
 Parameters arrive checked and in normal form (``size`` and ``sigma`` as pairs, ranges as pairs of floats or ``None``).
 Where ``size``, ``sigma`` or ``tile_grid`` has three numbers, ``x`` and ``out`` are volumes, ``(N, D, H, W)``.
 ``axes`` never reaches a kernel: a volume taken as a whole is an image of ``D * H`` rows.
+Where ``Operation.masks``, kernels of the CPU also take ``where=``: a boolean array of ``x``'s shape, or None.
 ``histogram`` alone gets something else than it is called with: the bin ``edges`` that ``bins`` and ``value_range``
 mean, an array as ``numpy.histogram_bin_edges`` gives it (float32 for float32 images, else float64).
 """
@@ -53,6 +54,8 @@ class Param:
     default: Any = REQUIRED
     fits: Literal["", "image", "result"] = ""
     """Whose dtype must hold the value: the image's (whole numbers, where that has them), or the result's."""
+    cpu_only: bool = False
+    """Whether GPUs compute with the default alone."""
 
     @property
     def required(self) -> bool:
@@ -118,6 +121,8 @@ class Operation:
     """Of a filter: whether a pixel depends on those within its halo alone, so that a volume may be cut."""
     columns: Callable[[Params], int] | None = None
     """How many numbers an image a statistic writes, by the kernel's parameters; None where the result is an image."""
+    masks: bool = False
+    """Whether a call may say by ``where=`` which pixels count. It is no parameter: pipelines are data, masks arrays."""
     oracles: tuple[str, ...] = ()
     """Functions of other libraries that the tests compare with."""
 
@@ -182,6 +187,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
                 Param("percentiles", "optional_percentile_pair", None),
                 Param("value_range", "optional_mask_range", None),
                 Param("out_range", "optional_range", None, fits="result"),
+                Param("clip", "flag", True, cpu_only=True),
                 Param("axes", "axes", 2),
             ),
             ("float32", "uint8", "uint16"),
@@ -190,18 +196,25 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
             "display",
             ({"percentiles": (1, 99)}, {}, {"in_range": (0, 255)}, {"value_range": (0, 255)}),
             halo=_no_halo_of_axes,
+            masks=True,
             oracles=("cv2.normalize", "skimage.exposure.rescale_intensity"),
         ),
         Operation(
             "standardize",
-            (Param("value_range", "optional_mask_range", None), Param("axes", "axes", 2)),
+            (
+                Param("value_range", "optional_mask_range", None),
+                Param("mean", "optional_number", None, cpu_only=True),
+                Param("std", "optional_positive", None, cpu_only=True),
+                Param("axes", "axes", 2),
+            ),
             ("float32", "float64"),
             "close",
             "range",
             "display",
             ({}, {"value_range": (0, 255)}),
             halo=_no_halo_of_axes,
-            oracles=("scipy.stats.zscore",),
+            masks=True,
+            oracles=("scipy.stats.zscore", "monai.transforms.NormalizeIntensity"),
         ),
         Operation(
             "median_filter",
@@ -261,6 +274,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
             ({"bins": 256, "value_range": (0, 256)}, {"bins": 1000}),
             halo=_no_halo_of_axes,
             columns=_histogram_columns,
+            masks=True,
             oracles=("numpy.histogram",),
         ),
         Operation(
@@ -273,6 +287,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
             ({},),
             halo=_no_halo_of_axes,
             columns=_summary_columns,
+            masks=True,
             oracles=("numpy.percentile",),
         ),
         Operation(

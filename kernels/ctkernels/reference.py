@@ -54,14 +54,18 @@ def default_out_range(dtype: np.dtype[Any]) -> Pair:
     return (float(limits.min), float(limits.max))
 
 
-def scale_to_unit(v: Array, low: float, high: float) -> Array:
-    """0 at ``low``, 1 at ``high``, clipped; where both are equal a step: 0 up to and at the value, 1 above it."""
+def scale_to_unit(v: Array, low: float, high: float, clip: bool = True) -> Array:
+    """0 at ``low``, 1 at ``high``, clipped; where both are equal a step: 0 up to and at the value, 1 above it.
+
+    Without ``clip`` the line goes on beyond its ends.
+    """
     if high == low:
         return np.where(np.isnan(v), np.nan, (v > high).astype(np.float64))
     # Halved first, where high - low could overflow.
     part = 0.5 if max(abs(low), abs(high)) > 1e300 else 1.0
     with np.errstate(over="ignore"):
-        return np.clip((v * part - low * part) / (high * part - low * part), 0.0, 1.0)
+        unit = (v * part - low * part) / (high * part - low * part)
+    return np.clip(unit, 0.0, 1.0) if clip else unit
 
 
 def rescale(x: Array, out: Array, *, slope: float, intercept: float) -> None:
@@ -107,9 +111,11 @@ def store_unit(unit: Array, low: float, high: float, out: Array) -> None:
     store(low + unit * (high - low), out)
 
 
-def counted(v: Array, value_range: Pair | None) -> Array:
-    """The pixels that statistics are taken from: finite, and inside ``value_range`` (both ends included)."""
+def counted(v: Array, value_range: Pair | None, where: Array | None = None) -> Array:
+    """The pixels that statistics are taken from: finite, inside ``value_range`` (ends included), and in the mask."""
     keep = np.isfinite(v)
+    if where is not None:
+        keep &= where
     if value_range is not None:
         keep &= (v >= value_range[0]) & (v <= value_range[1])
     return v[keep]
@@ -138,28 +144,48 @@ def normalize(
     percentiles: Pair | None,
     value_range: Pair | None,
     out_range: Pair | None,
+    clip: bool = True,
+    where: Array | None = None,
 ) -> None:
     """Map each image's range to ``out_range``; without a single counted pixel everything becomes its low end."""
     low_out, high_out = out_range or default_out_range(out.dtype)
-    for image, result in zip(x, out, strict=True):
+    for image, result, keep in zip(x, out, masks(x, where), strict=True):
         v = image.astype(np.float64)
         if in_range is not None:
             low, high = in_range
         else:
-            pixels = counted(v, value_range)
+            pixels = counted(v, value_range, keep)
             if pixels.size == 0:
                 store_unit(np.where(np.isnan(v), np.nan, 0.0), low_out, high_out, result)
                 continue
             low, high = percentile(pixels, percentiles or (0.0, 100.0))
-        store_unit(scale_to_unit(v, low, high), low_out, high_out, result)
+        store_unit(scale_to_unit(v, low, high, clip), low_out, high_out, result)
 
 
-def standardize(x: Array, out: Array, *, value_range: Pair | None) -> None:
-    """``(x - mean) / sd`` per image, population sd; zeros where sd is 0 or no pixel counts."""
-    for image, result in zip(x, out, strict=True):
+def masks(x: Array, where: Array | None) -> Sequence[Array | None]:
+    """The mask of each image."""
+    return [None] * len(x) if where is None else list(where)
+
+
+def standardize(
+    x: Array,
+    out: Array,
+    *,
+    value_range: Pair | None,
+    mean: float | None = None,
+    std: float | None = None,
+    where: Array | None = None,
+) -> None:
+    """``(x - mean) / sd`` per image, population sd; zeros where sd is 0 or, if one is looked for, no pixel counts."""
+    given = mean, std
+    for image, result, keep in zip(x, out, masks(x, where), strict=True):
         v = image.astype(np.float64)
-        pixels = counted(v, value_range)
-        mean, sd = mean_and_sd(pixels) if pixels.size else (0.0, 0.0)
+        pixels = counted(v, value_range, keep)
+        own = mean_and_sd(pixels) if pixels.size else (0.0, 0.0)
+        mean = own[0] if given[0] is None else given[0]
+        sd = own[1] if given[1] is None else given[1]
+        if pixels.size == 0 and None in given:
+            sd = 0.0
         if sd > 0:
             # Quartered first, where v - mean could overflow.
             part = 0.25 if abs(mean) > 1e300 else 1.0
@@ -353,16 +379,17 @@ def clahe_blend(
     return low * (dtype.type(1) - share) + high * share  # stays within the ends however large they are
 
 
-def histogram(x: Array, out: Array, *, edges: Array) -> None:
+def histogram(x: Array, out: Array, *, edges: Array, where: Array | None = None) -> None:
     """Counts per image between ``edges``, the last bin closed on the right, as ``numpy.histogram``."""
-    for image, counts in zip(x, out, strict=True):
-        counts[...] = np.histogram(image.astype(edges.dtype), edges)[0]
+    for image, counts, keep in zip(x, out, masks(x, where), strict=True):
+        pixels = image if keep is None else image[keep]
+        counts[...] = np.histogram(pixels.astype(edges.dtype), edges)[0]
 
 
-def summary(x: Array, out: Array, *, percentiles: tuple[float, ...]) -> None:
+def summary(x: Array, out: Array, *, percentiles: tuple[float, ...], where: Array | None = None) -> None:
     """Per image: count, mean, population sd, minimum, maximum of the finite pixels, then ``numpy.percentile``."""
-    for image, row in zip(x, out, strict=True):
-        pixels = counted(image.astype(np.float64), None)
+    for image, row, keep in zip(x, out, masks(x, where), strict=True):
+        pixels = counted(image.astype(np.float64), None, keep)
         if pixels.size == 0:
             row[...] = np.nan
             row[0] = 0

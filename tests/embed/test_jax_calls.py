@@ -78,6 +78,10 @@ GRADIENTS: dict[str, Callable[[Any], Any]] = {
     "normalize in_range": lambda x: ctfast.normalize(x, in_range=(-300, 500), out_range=(1, 3)),
     "standardize": lambda x: ctfast.standardize(x, dtype="float64"),
     "standardize value_range": lambda x: ctfast.standardize(x, value_range=(-400, None), dtype="float64"),
+    "standardize mean": lambda x: ctfast.standardize(x, mean=30.0, dtype="float64"),
+    "standardize std": lambda x: ctfast.standardize(x, std=90.0, dtype="float64"),
+    "standardize mean std": lambda x: ctfast.standardize(x, mean=30.0, std=90.0, dtype="float64"),
+    "normalize unclipped": lambda x: ctfast.normalize(x, in_range=(-300, 500), clip=False),
     **{
         f"gaussian_filter {mode}": lambda x, mode=mode: ctfast.gaussian_filter(x, (0.8, 1.5), mode=mode, cval=3.0)
         for mode in ("reflect", "mirror", "nearest", "wrap", "constant")

@@ -36,6 +36,9 @@ BOTH = [
     ("NormalizeIntensity", {"nonzero": True, "channel_wise": True}, 1e-5),
     ("NormalizeIntensity", {"subtrahend": 40.0, "divisor": 300.0}, 2e-6),
     ("NormalizeIntensity", {"subtrahend": [40.0, 1.0], "divisor": [300.0, 0.0], "channel_wise": True}, 2e-6),
+    ("NormalizeIntensity", {"subtrahend": 3.0}, 1e-5),
+    ("NormalizeIntensity", {"divisor": [3.0, 0.0], "channel_wise": True, "nonzero": True}, 1e-5),
+    ("NormalizeIntensity", {"subtrahend": 40.0, "divisor": 300.0, "nonzero": True}, 2e-6),
     ("MedianSmooth", {"radius": 1}, 0.0),
     ("MedianSmooth", {"radius": [1, 1, 0]}, 0.0),
     ("GaussianSmooth", {"sigma": 1.0}, 2e-6),
@@ -103,7 +106,7 @@ def test_arrays_of_other_types_and_two_axes(image: np.ndarray) -> None:
         ("ScaleIntensityRange", {"a_min": 0, "a_max": 1, "b_min": 0.0, "b_max": 1.0, "dtype": np.float64}),
         ("ScaleIntensity", {"minv": None, "maxv": None, "factor": 0.5}),
         ("NormalizeIntensity", {"subtrahend": HU, "divisor": np.abs(HU) + 1}),
-        ("NormalizeIntensity", {"subtrahend": 3.0}),
+        ("NormalizeIntensity", {"subtrahend": 3.0, "divisor": -2.0}),
         ("GaussianSmooth", {"sigma": [33.0, 0.5, 0.5]}),
     ],
 )

@@ -53,7 +53,7 @@ def lines(x: Any, low: float) -> Any:
         ctfast.rescale(x, slope=2.0, intercept=low),
         ctfast.rescale(x, slope=1.5, dtype="int16"),
         ctfast.window(x, center=40, width=400, function="linear_exact", slope=2.0),
-        ctfast.normalize(x, in_range=(low, 400), out_range=(-1, 1)),
+        ctfast.normalize(x, in_range=(low, 400), out_range=(-1, 1), clip=False),
         ctfast.normalize(x, in_range=(low, 400.0), dtype=np.uint8),
     )
 
@@ -63,7 +63,7 @@ def test_lines_have_the_bits_of_the_interpreter_s() -> None:
         ctfast.rescale(HU, slope=2.0, intercept=-300.0),
         ctfast.rescale(HU, slope=1.5, dtype="int16"),
         ctfast.window(HU, center=40, width=400, function="linear_exact", slope=2.0),
-        ctfast.normalize(HU, in_range=(-300.0, 400), out_range=(-1, 1)),
+        ctfast.normalize(HU, in_range=(-300.0, 400), out_range=(-1, 1), clip=False),
         ctfast.normalize(HU, in_range=(-300.0, 400), dtype="uint8"),
     )
     for found, value in zip(lines(HU, -300.0), expected, strict=True):
@@ -93,6 +93,7 @@ def test_floats_that_are_whole_and_that_are_not() -> None:
         (lambda x: ctfast.median_filter(x, 3, mode="round"), "mode='round'"),
         (lambda x: ctfast.window(x, center=0, width=9, function="sigmoid"), "outside of compiled code"),
         (lambda x: ctfast.normalize(x), "in_range"),
+        (lambda x: ctfast.normalize(x, in_range=(0, 1), where=x > 0), "where="),
         (lambda x: ctfast.gaussian_filter(x, (1.0, 1.0, 1.0)), "outside of compiled code"),
         (lambda x: ctfast.rescale(x[0, 0]), "1 axes of int16"),
     ],

@@ -27,9 +27,14 @@ SMOOTH: dict[str, Callable[[Any], Any]] = {
     "sigmoid": lambda x: ctfast.window(x, center=40, width=400, function="sigmoid"),
     "normalize in_range": lambda x: ctfast.normalize(x, in_range=(-300, 500)),
     "normalize": lambda x: ctfast.normalize(x, out_range=(1, 3)),
+    "normalize own unclipped": lambda x: ctfast.normalize(x, value_range=(-400, None), clip=False),
     "normalize value_range": lambda x: ctfast.normalize(x, value_range=(-400, None)),
     "standardize": lambda x: ctfast.standardize(x, dtype="float64"),
     "standardize value_range": lambda x: ctfast.standardize(x, value_range=(-400, None), dtype="float64"),
+    "standardize mean": lambda x: ctfast.standardize(x, mean=30.0, dtype="float64"),
+    "standardize std": lambda x: ctfast.standardize(x, std=90.0, dtype="float64"),
+    "standardize mean std": lambda x: ctfast.standardize(x, mean=30.0, std=90.0, dtype="float64"),
+    "normalize unclipped": lambda x: ctfast.normalize(x, in_range=(-300, 500), clip=False),
     **{
         f"gaussian {mode}": lambda x, mode=mode: ctfast.gaussian_filter(x, (0.8, 1.5), mode=mode, cval=3.0)
         for mode in ("reflect", "nearest", "constant")

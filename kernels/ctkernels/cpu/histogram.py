@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctkernels import reference
+from ctkernels.cpu._core.chosen import chosen
 from ctkernels.cpu._core.jit import jit, one_type
 from ctkernels.cpu._core.scratch import scratch
 from ctkernels.cpu._core.spread import each_image, in_bands, is_one_band
@@ -71,7 +72,7 @@ def _count_image(image: Array, plan: Plan, edges: Array, counts: NDArray[np.int6
 
 
 def bind(
-    shape: tuple[int, ...], image: np.dtype[Any], _: Any, *, edges: Array
+    shape: tuple[int, ...], image: np.dtype[Any], _: Any, *, edges: Array, where: Array | None = None
 ) -> Callable[[Array, NDArray[np.int64]], None]:
     """``histogram`` for images of this shape and dtype, between these edges."""
     edges = one_type(edges)
@@ -82,8 +83,12 @@ def bind(
         _count_image(band, plan, edges, counts)
         return counts
 
-    def one(x: Array, counts: NDArray[np.int64]) -> None:
-        if is_one_band(x, _PIXEL_NANOSECONDS):
+    def one(x: Array, counts: NDArray[np.int64], i: int) -> None:
+        if where is not None:
+            x = chosen(x, where[i])
+        if x.size == 0:
+            counts[...] = 0
+        elif is_one_band(x, _PIXEL_NANOSECONDS):
             _count_image(x, plan, edges, counts)
         else:
             np.sum(in_bands(x, _PIXEL_NANOSECONDS, part), axis=0, out=counts)
@@ -91,13 +96,13 @@ def bind(
     def run(x: Array, out: NDArray[np.int64]) -> None:
         x = one_type(x)
         if shape[0] == 1:
-            one(x, out[0])
+            one(x, out[0], 0)
         else:
-            each_image(x, _PIXEL_NANOSECONDS, lambda i: one(x[i : i + 1], out[i]))
+            each_image(x, _PIXEL_NANOSECONDS, lambda i: one(x[i : i + 1], out[i], i))
 
     return run
 
 
-def histogram(x: Array, out: NDArray[np.int64], *, edges: Array) -> None:
+def histogram(x: Array, out: NDArray[np.int64], *, edges: Array, where: Array | None = None) -> None:
     """See :func:`ctkernels.reference.histogram`."""
-    bind(x.shape, x.dtype, out.dtype, edges=edges)(x, out)
+    bind(x.shape, x.dtype, out.dtype, edges=edges, where=where)(x, out)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ctkernels.cpu._core.chosen import chosen
 from ctkernels.cpu._core.jit import jit, one_type
 from ctkernels.cpu._core.moments import image_moments
 from ctkernels.cpu._core.pointwise import base_of, line_to_float
@@ -33,28 +34,43 @@ def scores(x, out, mean, sd):
 
 
 def bind(
-    shape: tuple[int, ...], image: np.dtype[Any], result: np.dtype[Any], *, value_range: tuple[float, float] | None
+    shape: tuple[int, ...],
+    image: np.dtype[Any],
+    result: np.dtype[Any],
+    *,
+    value_range: tuple[float, float] | None,
+    mean: float | None = None,
+    std: float | None = None,
+    where: Array | None = None,
 ) -> Callable[[Array, Array], None]:
     """``standardize`` for images of this shape and these dtypes, with its parameters."""
     single = result.char == "f"
 
-    def one(x: Array, out: Array) -> None:
-        _, mean, sd = image_moments(x, value_range)
+    def draw(x: Array, out: Array, center: float, sd: float) -> None:
         if not sd > 0:  # NaN where no pixel counts
             out[...] = np.where(np.isnan(x), np.nan, 0.0)
             return
-        line = Line(mean, base_of(mean, image), sd, 0.0, 1.0, -math.inf, math.inf)
+        line = Line(center, base_of(center, image), sd, 0.0, 1.0, -math.inf, math.inf)
         if single and fits(line):
             pointwise(line_to_float, x, out, *line)
         else:
-            pointwise(scores, x, out, mean, sd)
+            pointwise(scores, x, out, center, sd)
+
+    if mean is not None and std is not None:
+        return lambda x, out: draw(x, out, mean, std)
+
+    def one(x: Array, out: Array, i: int) -> None:
+        own = image_moments(x if where is None else chosen(x, where[i]), value_range)
+        known = own.pixels > 0
+        center = own.mean if mean is None or not known else mean
+        draw(x, out, center, own.sd if std is None or not known else std)
 
     def run(x: Array, out: Array) -> None:
         x = one_type(x)
         if shape[0] == 1:
-            one(x, out)
+            one(x, out, 0)
         else:
-            each_image(x, 0.5, lambda i: one(x[i : i + 1], out[i : i + 1]))
+            each_image(x, 0.5, lambda i: one(x[i : i + 1], out[i : i + 1], i))
 
     return run
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ctkernels.cpu._core.chosen import chosen
 from ctkernels.cpu._core.jit import jit, one_type
 from ctkernels.cpu._core.moments import image_moments, moments_of_sums
 from ctkernels.cpu._core.spread import each_image
@@ -47,7 +48,7 @@ def summary_of_counts(counts: NDArray[Any], zero: int, percentiles: tuple[float,
 
 
 def _summarize(image: NDArray[Any], percentiles: tuple[float, ...]) -> list[float]:
-    coded = value_counts(image)
+    coded = value_counts(image) if image.size else None
     if coded is not None:
         return summary_of_counts(*coded, percentiles)
     extent = extremes(image, None)
@@ -58,11 +59,14 @@ def _summarize(image: NDArray[Any], percentiles: tuple[float, ...]) -> list[floa
     return [moments.pixels, moments.mean, moments.sd, *extent, *values]
 
 
-def summary(x: NDArray[Any], out: NDArray[Any], *, percentiles: tuple[float, ...]) -> None:
+def summary(
+    x: NDArray[Any], out: NDArray[Any], *, percentiles: tuple[float, ...], where: NDArray[Any] | None = None
+) -> None:
     """See :func:`ctkernels.reference.summary`."""
     x = one_type(x)
 
     def body(i: int) -> None:
-        out[i] = _summarize(x[i : i + 1], percentiles)
+        image = x[i : i + 1]
+        out[i] = _summarize(image if where is None else chosen(image, where[i]), percentiles)
 
     each_image(x, 1.0, body)

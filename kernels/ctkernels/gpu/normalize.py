@@ -87,9 +87,10 @@ def normalize(
     percentiles: Pair | None,
     value_range: Pair | None,
     out_range: Pair | None,
+    clip: bool = True,
     workspace: device.DeviceArray | None = None,
 ) -> None:
-    """See :func:`ctkernels.reference.normalize`."""
+    """See :func:`ctkernels.reference.normalize`; ``clip`` is True, see ``contract.Param.cpu_only``."""
     device.check_image_arrays("normalize", x, out)
     needed = workspace_bytes(x.shape, x.dtype, in_range=in_range, percentiles=percentiles)
     scratch = device.Scratch(needed, workspace)
@@ -103,7 +104,7 @@ def normalize(
     defines, plan = {"CTK_IN": geometry.c_type(x.dtype)}, geometry.warp_plan(x.shape[0])
     launch("normalize", defines, "ctk_normalize_range", plan, (*source, *tables, *line))
     with np.errstate(over="ignore"):
-        clip = tuple(np.float32(end) for end in clip_ends(ends, out.dtype))
+        limits = tuple(np.float32(end) for end in clip_ends(ends, out.dtype))
     plan = geometry.map_plan(geometry.lanes(x.dtype, out.dtype), 4, int(pixels), x.shape[0])
-    arguments = (x, out, pixels, images, parameters, np.float64(ends[0]), np.float64(ends[1]), *clip)
+    arguments = (x, out, pixels, images, parameters, np.float64(ends[0]), np.float64(ends[1]), *limits)
     launch("normalize", defines, f"ctk_normalize_map_{out.dtype}", plan, arguments)

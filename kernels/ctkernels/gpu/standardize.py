@@ -22,9 +22,11 @@ def standardize(
     out: device.DeviceArray,
     *,
     value_range: Pair | None,
+    mean: float | None = None,
+    std: float | None = None,
     workspace: device.DeviceArray | None = None,
 ) -> None:
-    """See :func:`ctkernels.reference.standardize`."""
+    """See :func:`ctkernels.reference.standardize`; ``mean`` and ``std`` are None, see ``contract.Param.cpu_only``."""
     device.check_image_arrays("standardize", x, out)
     scratch = device.Scratch(workspace_bytes(x.shape, x.dtype), workspace)
     images, pixels = x.shape[0], x.shape[1] * x.shape[2]

@@ -8,6 +8,7 @@ digits where a narrow window sits at a high value, and ``offset`` carries what `
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -18,6 +19,8 @@ from ctkernels.reference import default_out_range
 Pair = tuple[float, float]
 
 _TINY, _HUGE = 1e-30, 1e30
+ENDLESS: Pair = (-math.inf, math.inf)
+"""Of a line that is not clipped."""
 
 
 class Line(NamedTuple):
