@@ -15,7 +15,42 @@ from ctfast.runner.profile import Profile
 
 
 @dataclass
-class Report:
+class Tally:
+    """Some files, counted where they are done."""
+
+    ok: int = 0
+    failed: int = 0
+    images: int = 0
+    input_bytes: int = 0
+    not_hu: int = 0
+    stage_seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("read", "compute", "write"), 0.0))
+    seen_from: Counter[str] = field(default_factory=Counter)
+    failures: list[Row] = field(default_factory=list)
+    notes: Counter[str] = field(default_factory=Counter)
+    left_out: list[Ignored] = field(default_factory=list)
+
+    def count(self, row: Row, expects_hu: bool) -> None:
+        """Take one file in."""
+        if row["status"] == "skipped":
+            self.left_out.append(Ignored(Path(row["input"]), row["error"]))
+            return
+        if row["status"] != "ok":
+            self.failed += 1
+            self.failures.append(row)
+            return
+        self.ok += 1
+        self.images += row["shape"][0] if len(row["shape"]) == 3 else 1
+        self.input_bytes += row["input_bytes"]
+        self.notes.update(filter(None, row["notes"].split("; ")))
+        self.seen_from[in_plane(row["orientation"], row["turned"])] += 1
+        self.not_hu += expects_hu and row["units"] != "hu"
+        self.stage_seconds["read"] += row["read_seconds"]
+        self.stage_seconds["compute"] += row["compute_seconds"]
+        self.stage_seconds["write"] += row["write_seconds"]
+
+
+@dataclass(kw_only=True)
+class Report(Tally):
     """What a run did.
 
     Attributes:
@@ -46,22 +81,12 @@ class Report:
     pipeline: str
     backend: str
     done_before: int = 0
-    left_out: Sequence[Ignored] = ()
     gone: Sequence[str] = ()
-    ok: int = 0
-    failed: int = 0
     skipped: int = 0
-    images: int = 0
-    input_bytes: int = 0
-    not_hu: int = 0
     seconds: float = 0.0
     closing_seconds: float = 0.0
     workers: int = 1
-    stage_seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("read", "compute", "write"), 0.0))
     statistics: bool = True
-    seen_from: Counter[str] = field(default_factory=Counter)
-    failures: list[Row] = field(default_factory=list)
-    notes: Counter[str] = field(default_factory=Counter)
 
     @property
     def ignored(self) -> int:
@@ -98,40 +123,4 @@ class Report:
         self.notes.update(tally.notes)
         self.seen_from.update(tally.seen_from)
         self.failures += tally.failures
-        if tally.left_out:
-            self.left_out = [*self.left_out, *tally.left_out]
-
-
-@dataclass
-class Tally:
-    """Some files, counted where they are done; see ``Report``."""
-
-    ok: int = 0
-    failed: int = 0
-    images: int = 0
-    input_bytes: int = 0
-    not_hu: int = 0
-    stage_seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("read", "compute", "write"), 0.0))
-    seen_from: Counter[str] = field(default_factory=Counter)
-    failures: list[Row] = field(default_factory=list)
-    notes: Counter[str] = field(default_factory=Counter)
-    left_out: list[Ignored] = field(default_factory=list)
-
-    def count(self, row: Row, expects_hu: bool) -> None:
-        """Take one file in."""
-        if row["status"] == "skipped":
-            self.left_out.append(Ignored(Path(row["input"]), row["error"]))
-            return
-        if row["status"] != "ok":
-            self.failed += 1
-            self.failures.append(row)
-            return
-        self.ok += 1
-        self.images += row["shape"][0] if len(row["shape"]) == 3 else 1
-        self.input_bytes += row["input_bytes"]
-        self.notes.update(filter(None, row["notes"].split("; ")))
-        self.seen_from[in_plane(row["orientation"], row["turned"])] += 1
-        self.not_hu += expects_hu and row["units"] != "hu"
-        self.stage_seconds["read"] += row["read_seconds"]
-        self.stage_seconds["compute"] += row["compute_seconds"]
-        self.stage_seconds["write"] += row["write_seconds"]
+        self.left_out += tally.left_out

@@ -63,7 +63,14 @@ def execute(the_plan: Plan, *, progress: Progress = no_progress, **changes: Any)
     """
     start = time.perf_counter()
     options, settings, out = replace(the_plan.options, **changes), the_plan.settings, the_plan.out
-    report = Report(out, settings.pipeline.hash, settings.backend, the_plan.done, the_plan.ignored, the_plan.gone)
+    report = Report(
+        out=out,
+        pipeline=settings.pipeline.hash,
+        backend=settings.backend,
+        done_before=the_plan.done,
+        left_out=list(the_plan.ignored),
+        gone=the_plan.gone,
+    )
     report.statistics = any(step.is_statistic for step in settings.pipeline.steps)
     stop, interrupted, waiting, done = Event(), Event(), iter(the_plan.tasks), 0
 

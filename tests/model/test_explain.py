@@ -139,7 +139,7 @@ def test_the_picture_shows_the_slice_and_the_overlay(shape: tuple[int, ...], tmp
     p = np.array([0.25, 0.75], np.float32)
     words = {"title": "a name that is far too long for the picture " * 9 + "スライス.dcm", "subtitle": "grad-cam"}
     path = tmp_path / "deep" / "er" / "x.png"
-    save_overlay(path, image, heat, p, CLASSES, **words)
+    save_overlay(path, draw_overlay(image, heat, p, CLASSES, **words))
     assert [q.name for q in path.parent.iterdir()] == ["x.png"], "no temporary file is left"
     drawn = np.asarray(Image.open(path))
     np.testing.assert_array_equal(drawn, np.asarray(draw_overlay(image, heat, p, CLASSES, **words)))

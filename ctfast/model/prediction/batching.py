@@ -170,7 +170,7 @@ class PredictionStream:
             self._progress(done=self._report.ok + self._report.failed, failed=self._report.failed)
 
     def _draw(self, pending: PendingFile) -> None:
-        from ctfast.model.prediction.overlay import save_overlay
+        from ctfast.model.prediction.overlay import draw_overlay, save_overlay
 
         several, air, tested = pending.read.several, pending.read.air, pending.tested
         for k, frame in enumerate(pending.read.frames):
@@ -181,8 +181,7 @@ class PredictionStream:
             if air is not None and air[k][peak]:
                 self._report.maps_in_air += 1
                 remarks.append("the map is highest in air, where nothing of the patient is: don't trust it")
-            save_overlay(
-                picture,
+            drawn = draw_overlay(
                 frame,
                 pending.maps[k],
                 pending.probabilities[k],
@@ -192,6 +191,7 @@ class PredictionStream:
                 pixel_mm=pending.read.pixel_mm,
                 remarks=remarks,
             )
+            save_overlay(picture, drawn)
 
     def _rows(self, pending: PendingFile) -> list[list[str]]:
         read, model = pending.read, self._report.model

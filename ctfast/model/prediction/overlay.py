@@ -30,8 +30,7 @@ _LINE: Final = 18
 _BACK, _INK, _FAINT, _BAR = (255, 255, 255), (20, 20, 20), (110, 110, 110), (70, 110, 170)
 
 
-def save_overlay(
-    path: Path,
+def draw_overlay(
     image: NDArray[np.uint16],
     heat: NDArray[np.float32],
     probabilities: NDArray[np.float32],
@@ -41,11 +40,10 @@ def save_overlay(
     subtitle: str,
     pixel_mm: tuple[float, float] | None = None,
     remarks: Sequence[str] = (),
-) -> None:
-    """Write one PNG, whole or not at all.
+) -> Picture:
+    """A picture of two panels with its words.
 
     Args:
-        path: Where to; folders are made.
         image: ``(H, W)`` or ``(H, W, 3)``: the slice as the network sees it.
         heat: ``(H, W)``, 0 and above; scaled to its own highest value.
         probabilities: ``(classes,)``.
@@ -58,25 +56,6 @@ def save_overlay(
     Raises:
         MissingDependencyError: If Pillow is not installed.
     """
-    words = {"title": title, "subtitle": subtitle}
-    picture = draw_overlay(image, heat, probabilities, classes, **words, pixel_mm=pixel_mm, remarks=remarks)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path, "wb") as file:
-        picture.save(file, "png", compress_level=3)  # level 6 is 4 % smaller and takes twice as long
-
-
-def draw_overlay(
-    image: NDArray[np.uint16],
-    heat: NDArray[np.float32],
-    probabilities: NDArray[np.float32],
-    classes: Sequence[str],
-    *,
-    title: str,
-    subtitle: str,
-    pixel_mm: tuple[float, float] | None = None,
-    remarks: Sequence[str] = (),
-) -> Picture:
-    """The same as a Pillow picture."""
     try:
         from PIL import Image, ImageDraw
     except ImportError as error:
@@ -107,6 +86,13 @@ def draw_overlay(
         y += _LINE
         _text(draw, (_MARGIN, y), line, room, _INK)
     return canvas
+
+
+def save_overlay(path: Path, picture: Picture) -> None:
+    """Write a picture as PNG, whole or not at all; folders are made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path, "wb") as file:
+        picture.save(file, "png", compress_level=3)  # level 6 is 4 % smaller and takes twice as long
 
 
 def blend(image: NDArray[np.uint16], heat: NDArray[np.float32]) -> NDArray[np.uint8]:
