@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -32,6 +32,7 @@ class Header:
         data_bytes: Bytes of pixel data; None where only decoding tells.
         compressed: Whether they are compressed.
         text: Whether they are numbers as text, at least a digit and a space each.
+        elsewhere: The name of the files that hold the pixels, where the file itself does not.
         inflate: Gives the pixels of a shape and dtype where SimpleITK is not to decode them.
         slope, intercept: What turns stored values into those that are meant.
     """
@@ -41,22 +42,32 @@ class Header:
     data_bytes: int | None
     compressed: bool
     text: bool = False
+    elsewhere: str = ""
     inflate: Callable[[tuple[int, ...], np.dtype], np.ndarray] | None = None
     slope: float = 1.0
     intercept: float = 0.0
 
 
-def read_by_sitk(request: Request, name: str, header: Header) -> Image:
-    """Read a volume whose header is known to be harmless.
+def read_by_sitk(request: Request, name: str, look: Callable[[Request], Header]) -> Image:
+    """Read a volume whose header is harmless.
 
     Args:
         request: What is asked for.
         name: Of the format; SimpleITK's is made of it.
-        header: The format's own look at it.
+        look: The format's own look at the header.
 
     Raises:
-        FileFormatError: For time series, colour, damaged data, sizes beyond the limits.
+        FileFormatError: For time series, colour, damaged data, sizes beyond the limits, and for bytes in memory whose
+            pixels lie in other files, which they must not choose.
     """
+    with request.on_disk() as file:
+        header = look(file)
+        if request.apart and header.elsewhere:
+            raise FileFormatError(f"its pixels are in {header.elsewhere!r}", "give the file by its name")
+        return replace(_read(file, name, header), source=request.path)
+
+
+def _read(request: Request, name: str, header: Header) -> Image:
     import SimpleITK as sitk
 
     reader = sitk.ImageFileReader()
@@ -73,7 +84,7 @@ def read_by_sitk(request: Request, name: str, header: Header) -> Image:
     dtype = _dtype(reader)
     check_declared(shape, dtype.itemsize, request.limits, stored=header.data_bytes, compressed=header.compressed)
     if header.text:
-        check_declared(shape, 2, request.limits, stored=request.path.stat().st_size)
+        check_declared(shape, 2, request.limits, stored=request.size())
     if header.inflate is None:
         with _short_errors():
             volume = reader.Execute()  # by name, because the view below does not keep it
@@ -143,7 +154,7 @@ def header_text(request: Request, ends: Callable[[bytes], int]) -> tuple[str, in
     """
     head, end = request.head, ends(request.head)
     if end < 0:
-        with request.path.open("rb") as file:
+        with request.open() as file:
             head = file.read(HEADER_BYTES)
         end = ends(head)
     if end < 0:

@@ -10,6 +10,8 @@ Policies, each tested:
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ctfast.errors import FileFormatError
@@ -26,10 +28,16 @@ def read_b2nd(request: Request) -> Image:
     """
     import blosc2
 
-    array = blosc2.open(str(request.path), mode="r")
+    with request.on_disk() as file:
+        return _read(blosc2.open(str(file.path), mode="r"), request)
+
+
+def _read(array: Any, request: Request) -> Image:
+    import blosc2
+
     if not isinstance(array, blosc2.NDArray):
         raise FileFormatError(f"holds {type(array).__name__}, not an array of numbers", SAVE_NUMBERS)
-    stored = request.path.stat().st_size
+    stored = request.size()
     shape = declared(tuple(array.shape), array.dtype, request, stored=stored, chunks=array.chunks)
     values = np.asarray(array[...]).reshape(shape)
     return as_image(values, request, "b2nd", {})

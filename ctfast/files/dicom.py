@@ -24,7 +24,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import numpy as np
 
@@ -106,16 +106,17 @@ def noted(image: Image, choice: UnitsChoice, found: float | None) -> Image:
 
 def _data_set(request: Request) -> Any:
     """The wanted elements, by the quick look where it will do, else by pydicom."""
-    path, head = request.path, request.head
+    head = request.head
     if _DEFLATED in head:
-        _check_inflated_size(path, head, request.limits)
+        with request.open() as file:
+            _check_inflated_size(file, head, request.limits)
     bare = head[128:132] != b"DICM"
-    plain = not bare and (request.data is not None or path.stat().st_size <= _SCAN_BYTES)
+    plain = not bare and (request.data is not None or request.size() <= _SCAN_BYTES)
     ds: Any = scan(request.whole()) if plain else None
     if ds is None:
         import pydicom
 
-        ds = pydicom.dcmread(path, force=bare, specific_tags=wanted())
+        ds = pydicom.dcmread(request.source(), force=bare, specific_tags=wanted())
     if bare and not (has(ds, "Modality") or has(ds, "SOPClassUID")):
         raise FileFormatError(
             "no DICOM preamble, and no data set that names its kind",
@@ -133,7 +134,8 @@ def read_header(path: Path, head: bytes, limits: Limits, tags: Sequence[str | in
     import pydicom
 
     if _DEFLATED in head:
-        _check_inflated_size(path, head, limits)
+        with path.open("rb") as file:
+            _check_inflated_size(file, head, limits)
     return pydicom.dcmread(path, force=head[128:132] != b"DICM", specific_tags=list(tags), stop_before_pixels=True)
 
 
@@ -171,17 +173,16 @@ def _in_units(value: int | None, lay: bits.Layout, rescales: list[modality.Resca
     return value * rescales[0].slope + rescales[0].intercept if rescales else float(value)
 
 
-def _check_inflated_size(path: Path, head: bytes, limits: Limits) -> None:
+def _check_inflated_size(file: IO[bytes], head: bytes, limits: Limits) -> None:
     """Inflate a deflated data set in pieces and count, as pydicom inflates it whole."""
     if head[132:140] != b"\x02\0\0\0UL\x04\0":
         raise FileFormatError("deflated, but without the group length that says where the data begin", WRITE_AGAIN)
     inflate = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
     total = 0
-    with path.open("rb") as file:
-        file.seek(144 + int.from_bytes(head[140:144], "little"))
-        while piece := file.read(1 << 16):
-            while piece:
-                total += len(inflate.decompress(piece, 1 << 22))
-                if total > limits.max_bytes:
-                    raise FileFormatError(f"inflates to over {limits.max_bytes} bytes", MORE_BYTES)
-                piece = inflate.unconsumed_tail
+    file.seek(144 + int.from_bytes(head[140:144], "little"))
+    while piece := file.read(1 << 16):
+        while piece:
+            total += len(inflate.decompress(piece, 1 << 22))
+            if total > limits.max_bytes:
+                raise FileFormatError(f"inflates to over {limits.max_bytes} bytes", MORE_BYTES)
+            piece = inflate.unconsumed_tail

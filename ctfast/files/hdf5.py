@@ -29,7 +29,7 @@ def read_hdf5(request: Request) -> Image:
     """
     import h5py
 
-    with h5py.File(request.path, "r") as file:
+    with h5py.File(request.source(), "r") as file:
         name = request.inside or the_one(_images(file), request)
         data = _data_set(file, name)
         compressed = data.chunks is not None

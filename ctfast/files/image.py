@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+import io
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -55,6 +59,7 @@ class Request:
         axes: Where slices lie in plain arrays.
         inside: The path of a data set inside of the file; empty where none is named.
         data: All bytes of the file, where somebody has read them.
+        apart: Whether these bytes are all there is: ``path`` names them, and nothing lies there.
     """
 
     path: Path
@@ -66,10 +71,34 @@ class Request:
     axes: Axes = "auto"
     inside: str = ""
     data: bytes | None = None
+    apart: bool = False
 
     def whole(self) -> bytes:
         """All bytes of the file."""
         return self.path.read_bytes() if self.data is None else self.data
+
+    def size(self) -> int:
+        """Their number."""
+        return self.path.stat().st_size if self.data is None else len(self.data)
+
+    def open(self) -> IO[bytes]:
+        """The file, opened."""
+        return self.path.open("rb") if self.data is None else io.BytesIO(self.data)
+
+    def source(self) -> Path | IO[bytes]:
+        """What a library takes that reads names and open files."""
+        return self.open() if self.apart else self.path
+
+    @contextmanager
+    def on_disk(self) -> Iterator[Request]:
+        """The same of a file on the disk, for libraries that read nothing else."""
+        if not self.apart:
+            yield self
+            return
+        with tempfile.NamedTemporaryFile(prefix="ctfast-", suffix=self.path.suffix) as file:
+            file.write(self.whole())
+            file.flush()
+            yield replace(self, path=Path(file.name), data=None, apart=False)
 
 
 @dataclass(frozen=True, slots=True)

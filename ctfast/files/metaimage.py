@@ -47,7 +47,7 @@ def read_metaimage(request: Request) -> Image:
     Raises:
         FileFormatError: See the policies above.
     """
-    return read_by_sitk(request, "metaimage", _header(request))
+    return read_by_sitk(request, "metaimage", _header)
 
 
 def _header(request: Request) -> Header:
@@ -69,6 +69,7 @@ def _header(request: Request) -> Header:
         data_bytes=_data_bytes(request.path, fields, length) if binary else None,  # text has no fixed size
         compressed=compressed,
         text=not binary,
+        elsewhere="" if fields["elementdatafile"].upper() in _LOCAL else fields["elementdatafile"],
         inflate=partial(_inflated, request.path, fields, length) if compressed else None,
         slope=_number(fields, "elementtointensityfunctionslope", 1.0),
         intercept=_number(fields, "elementtointensityfunctionoffset", 0.0),

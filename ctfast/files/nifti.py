@@ -17,9 +17,7 @@ Policies, each tested:
 from __future__ import annotations
 
 import gzip
-import io
 import math
-from pathlib import Path
 from typing import IO, Any, Final
 
 import numpy as np
@@ -48,7 +46,7 @@ def read_nifti(request: Request) -> Image:
     import nibabel
 
     path, allocate = request.path, request.allocate
-    volume = _load(path, request.head)
+    volume = _load(request)
     header = volume.header
     if not isinstance(volume, nibabel.Nifti1Image | nibabel.Nifti2Image):
         raise FileFormatError(f"{type(volume).__name__} is not a single-file NIfTI image", "save it as .nii or .nii.gz")
@@ -74,7 +72,7 @@ def read_nifti(request: Request) -> Image:
         **facts,
     }
     meta.update(count_nonfinite(pixels))
-    if request.head.startswith(b"\x1f\x8b") and not path.name.lower().endswith(".gz"):
+    if request.head.startswith(b"\x1f\x8b") and not request.apart and not path.name.lower().endswith(".gz"):
         meta["notes"] = "compressed by gzip, which its name does not say"
     spacing = None
     if geometry is not None:
@@ -86,7 +84,7 @@ def read_nifti(request: Request) -> Image:
 
 def _check_size(request: Request, shape: tuple[int, ...], dtype: np.dtype, offset: int) -> None:
     """nibabel takes the memory for all pixels before it reads the first, and inflates all that lies before them."""
-    size = request.path.stat().st_size
+    size = request.size()
     check_declared(shape[::-1], dtype.itemsize, request.limits)
     if request.head.startswith(b"\x1f\x8b"):
         check_declared((offset + math.prod(shape) * dtype.itemsize,), 1, request.limits, stored=size, compressed=True)
@@ -105,16 +103,17 @@ def _geometry(header: Any, scale: float) -> Geometry | None:
     return Geometry.of(np.diag([-scale, -scale, scale]) @ affine[:3][:, [2, 1, 0, 3]])
 
 
-def _load(path: Path, head: bytes) -> Any:
+def _load(request: Request) -> Any:
     import nibabel
 
+    path, head = request.path, request.head
     packed = head.startswith(b"\x1f\x8b")
-    if packed == path.name.lower().endswith(".gz"):
+    if not request.apart and packed == path.name.lower().endswith(".gz"):
         return nibabel.load(path, mmap=False)
     # nibabel goes by the name alone; one that says something else than the content needs the stream itself.
     start = inflated(head)
     kind = nibabel.Nifti2Image if start[4:8] in (b"n+2\0", b"ni2\0") else nibabel.Nifti1Image
-    file = gzip.open(path) if packed else io.BytesIO(path.read_bytes())  # noqa: SIM115  closed with the image
+    file = gzip.open(request.source()) if packed else request.open()  # noqa: SIM115  closed with the image
     return kind.from_file_map(kind.make_file_map({"image": file, "header": file}))
 
 

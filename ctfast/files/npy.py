@@ -28,7 +28,7 @@ def read_npy(request: Request) -> Image:
         FileFormatError: For pickled objects, other ranks or dtypes, truncated files, sizes beyond ``limits``.
     """
     path, limits, allocate = request.path, request.limits, request.allocate
-    with path.open("rb") as file:
+    with request.open() as file:
         shape, by_column, dtype = read_header(file)
         if dtype.hasobject or dtype.kind not in "iuf":
             raise FileFormatError(f"holds {dtype}, not numbers; integers and floats are read", SAVE_NUMBERS)
@@ -36,13 +36,13 @@ def read_npy(request: Request) -> Image:
         needed = math.prod(shape) * dtype.itemsize
         if needed > limits.max_bytes:
             raise FileFormatError(f"{shape} {dtype} needs {needed} bytes; the limit is {limits.max_bytes}", MORE_BYTES)
-        there = path.stat().st_size - file.tell()
+        there = request.size() - file.tell()
         if there < needed:
             raise FileFormatError(f"truncated: {shape} {dtype} needs {needed} bytes, {there} are there", COPY_AGAIN)
         last = request.axes == "last" and len(shape) == 3
         if dtype.name in KEPT_DTYPES and dtype.isnative and not by_column and not last:
             pixels = room(shape, dtype, allocate)
-            there = file.readinto(pixels.data)
+            there = file.readinto(pixels.data)  # type: ignore[attr-defined]  # both kinds of files have it
             if there < needed:
                 raise FileFormatError(f"truncated while it was read: {there} of {needed} bytes", COPY_AGAIN)
         else:

@@ -27,7 +27,7 @@ def read_npz(request: Request) -> Image:
     Raises:
         FileFormatError: For no or several images, pickled objects, truncated members, sizes beyond the limits.
     """
-    with zipfile.ZipFile(request.path) as archive:
+    with zipfile.ZipFile(request.source()) as archive:
         headers = {item: _header(archive, item) for item in archive.infolist() if item.filename.endswith(".npy")}
         images = [item for item, (shape, dtype) in headers.items() if len(shape) in (2, 3) and dtype.kind in "iuf"]
         if len(images) != 1:

@@ -47,7 +47,7 @@ def read_nrrd(request: Request) -> Image:
     Raises:
         FileFormatError: See the policies above.
     """
-    return read_by_sitk(request, "nrrd", _header(request))
+    return read_by_sitk(request, "nrrd", _header)
 
 
 def _header(request: Request) -> Header:
@@ -71,6 +71,7 @@ def _header(request: Request) -> Header:
         data_bytes=None if encoding in _TEXT else _data_bytes(request.path, fields, text, length),
         compressed=encoding in _GZIP,
         text=encoding in _TEXT and "datafile" not in fields,
+        elsewhere=fields.get("datafile", ""),
     )
 
 

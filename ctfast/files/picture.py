@@ -58,12 +58,12 @@ def read_jpeg(request: Request) -> Image:
 def _read(request: Request, name: str) -> Image:
     import PIL.Image
 
-    with PIL.Image.open(request.path, formats=[name]) as picture:
+    with PIL.Image.open(request.source(), formats=[name]) as picture:
         frames = getattr(picture, "n_frames", 1)
         if frames != 1:
             raise FileFormatError(f"{frames} pictures in one file", "save one image a file")
         columns, rows = picture.size
-        check_declared((rows, columns), 8, request.limits, stored=request.path.stat().st_size, compressed=True)
+        check_declared((rows, columns), 8, request.limits, stored=request.size(), compressed=True)
         if picture.mode not in _GRAY and picture.mode not in _AS_COLOUR:
             raise FileFormatError(f"pixels of mode {picture.mode} are not read", f"{_NEXT}")
         if picture.mode in _GRAY and "transparency" in picture.info:

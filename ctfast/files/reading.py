@@ -14,7 +14,8 @@ from ctfast.files._convert import linear
 from ctfast.files._decoder_errors import callers, decoding
 from ctfast.files.datasets import hu_offset
 from ctfast.files.image import Allocate, Image, Limits, Request
-from ctfast.files.recognize import HEAD_BYTES, check_format, read_head
+from ctfast.files.in_memory import Bytes, Readable, in_memory
+from ctfast.files.recognize import HEAD_BYTES, check_format, format_of, read_head
 from ctfast.files.units import doubt, is_another_unit
 from ctfast.files.values import Values
 
@@ -22,7 +23,7 @@ _DEFAULT_LIMITS = Limits()
 
 
 def read_image(
-    path: str | Path,
+    path: str | Path | Bytes | Readable,
     *,
     units: UnitsChoice = "auto",
     limits: Limits = _DEFAULT_LIMITS,
@@ -37,7 +38,9 @@ def read_image(
 
     Args:
         path: The file; ``FILE::/PATH`` names a data set inside of an HDF5 file or a Zarr store. Its content decides on
-            the format; a known extension must agree.
+            the format; a known extension must agree. Or its bytes, or a file that is open for them (by
+            ``open(..., "rb")``, ``io.BytesIO``, of fsspec), which is read from where it stands to its end: their
+            content alone decides.
         units: ``"auto"``: HU where the file (or the Kaggle name) says so and the values can be HU; ``"hu"``: the caller
             knows that they are (a DICOM rescale is still applied; a file that names another unit keeps it);
             ``"stored"``: the numbers as stored, nothing applied.
@@ -65,15 +68,21 @@ def read_image(
         OSError: If the file is not there or cannot be opened.
         FileFormatError: If it cannot be read as what it claims to be; names the file and the reason.
         MissingDependencyError: If an optional package is needed; names the pip command.
-        ArgumentError: For other ``units``, for both ``offset`` and ``dataset``, and for another array from ``allocate``
-            than was asked for.
+        ArgumentError: For what is no path, bytes or open binary file; for other ``units``; for both ``offset`` and
+            ``dataset``; for another array from ``allocate`` than was asked for.
     """
     Values(units, offset, dataset)
     check_choice("orient", orient, ORIENT, ArgumentError)
     check_choice("axes", axes, AXES, ArgumentError)
-    path, inside = split(path)
-    head = data[:HEAD_BYTES] if data else read_head(path)
-    kind = check_format(path, head)
+    apart = not isinstance(path, str | Path)
+    if isinstance(path, str | Path):
+        path, inside = split(path)
+        head = data[:HEAD_BYTES] if data else read_head(path)
+        kind = check_format(path, head)
+    else:
+        path, data = in_memory(path, limits)
+        inside, head = "", data[:HEAD_BYTES]
+        kind = format_of(path, head)
     if inside and not kind.data_sets:
         raise FileFormatError(f"{path}: {kind.title} holds one image", f"give it without ::{inside}")
     to_hu = None if units == "stored" else hu_offset(dataset, kind.name, head)
@@ -81,7 +90,7 @@ def read_image(
     own = None if allocate is None else callers(_checked(allocate))
     with decoding(path, kind.title):
         place = None if added else own
-        image = kind.read(Request(path, head, units, limits, place, orient, axes, inside, data or None))
+        image = kind.read(Request(path, head, units, limits, place, orient, axes, inside, data or None, apart))
         if added:
             image = _moved(image, added, own)
     if to_hu is not None:

@@ -84,23 +84,38 @@ def check_format(path: Path, head: bytes) -> Format:
         FileFormatError: For unknown content, or content that contradicts the extension.
     """
     claimed = by_extension(path)
-    if claimed is not None and claimed.fits(head):
+    if claimed is None:
+        return format_of(path, head)
+    if claimed.fits(head):
         return claimed  # nearly every file, so the others are not asked
     fitting = detect(head)
-    if claimed is not None and claimed in fitting:
+    if claimed in fitting:
         return claimed
-    if fitting and claimed is None:
-        return fitting[0]
     if fitting:
         holds, advice = f"{fitting[0].title} data", "rename it if that is what it is"
     else:
-        holds, advice = foreign(head) or f"something else (it starts with {head[:8]!r})", f"{COPY_AGAIN}, or convert it"
-    if claimed is not None:
-        raise FileFormatError(f"{path}: named as {claimed.title} but holds {holds}", advice)
+        holds, advice = _other(head), f"{COPY_AGAIN}, or convert it"
+    raise FileFormatError(f"{path}: named as {claimed.title} but holds {holds}", advice)
+
+
+def format_of(path: Path, head: bytes) -> Format:
+    """The format of a file by content alone, whatever its name.
+
+    Raises:
+        FileFormatError: For unknown content.
+    """
+    fitting = detect(head)
+    if fitting:
+        return fitting[0]
     titles = [row.title for row in READ]
     raise FileFormatError(
-        f"{path}: holds {holds}; {', '.join(titles[:-1])} and {titles[-1]} are read", "convert it to one of these"
+        f"{path}: holds {_other(head)}; {', '.join(titles[:-1])} and {titles[-1]} are read",
+        "convert it to one of these",
     )
+
+
+def _other(head: bytes) -> str:
+    return foreign(head) or f"something else (it starts with {head[:8]!r})"
 
 
 def foreign(head: bytes) -> str | None:

@@ -65,7 +65,7 @@ def read_tiff(request: Request) -> Image:
         return image
     import tifffile
 
-    with tifffile.TiffFile(path) as tif:
+    with tifffile.TiffFile(request.source()) as tif:
         pages = _equal_pages(tif, request.limits)
         first = pages[0]
         calibration = None if units == "stored" else _imagej_calibration(tif)
@@ -105,7 +105,7 @@ def read_tiff(request: Request) -> Image:
 
 def _plain(request: Request) -> Image | None:
     """The image of a plain file; None where tifffile has to look."""
-    if request.data is None and not may_be_plain(request.head, request.path.stat().st_size):
+    if request.data is None and not may_be_plain(request.head, request.size()):
         return None
     page = plain_page(request.whole())
     if page is None or page.pixels.nbytes > request.limits.max_bytes:
