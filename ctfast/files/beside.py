@@ -22,11 +22,16 @@ def pictures_beside_images(paths: Iterable[Path]) -> dict[Path, str]:
         folders[path.parent].append(path)
     left_out = {}
     for files in folders.values():
-        pictures = [path for path in files if _claims(path) in _PICTURES]
+        pictures = [path for path in files if is_picture(path)]
         if pictures and (beside := {_format(path) for path in files}.intersection(_IMAGES)):
             kind = "DICOM" if "dicom" in beside else "TIFF"
             left_out.update(dict.fromkeys(pictures, f"picture beside {kind} files (named by itself, it is taken)"))
     return left_out
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a file's name claims that it is a PNG or JPEG."""
+    return _claims(path) in _PICTURES
 
 
 def _claims(path: Path) -> str:

@@ -22,7 +22,7 @@ from typing import Final
 
 from ctfast.batch.inside import on_disk, split
 from ctfast.errors import FileFormatError, UsageError
-from ctfast.files.beside import pictures_beside_images
+from ctfast.files.beside import is_picture, pictures_beside_images
 from ctfast.files.formats import READ, by_extension, extension
 from ctfast.files.recognize import foreign, is_store, likeliest, read_head
 
@@ -35,16 +35,21 @@ SPLITS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class FoundFile:
-    """An image file, and where its output belongs.
+    """An image file, and where its output belongs; kept as text, because a set may have a million."""
 
-    Attributes:
-        path: The file as the user would name it.
-        stem: Relative output path without extension: the path below the input folder (or the fixed part of the
-            pattern); the bare name for a file that was named.
-    """
+    source: str
+    output: str
 
-    path: Path
-    stem: Path
+    @property
+    def path(self) -> Path:
+        """The file as the user would name it."""
+        return Path(self.source)
+
+    @property
+    def stem(self) -> Path:
+        """Relative output path without extension: the path below the input folder (or the fixed part of the pattern);
+        the bare name for a file that was named."""
+        return Path(self.output)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +97,15 @@ class _Search:
         self.take(path, file.parent)
         if inside:
             name = "_".join([_without_extension(Path(file.name)).name, *filter(None, inside.split("/"))])
-            self.items[os.path.abspath(path)] = FoundFile(path, Path(name))
+            self.items[os.path.abspath(path)] = FoundFile(str(path), name)
 
     def take(self, path: Path, base: Path) -> None:
         key = os.path.abspath(path)
         if key not in self.items:
-            self.items[key] = FoundFile(path, _without_extension(path.relative_to(base)))
+            self._add(key, str(path), str(_without_extension(path.relative_to(base))))
+
+    def _add(self, key: str, source: str, output: str) -> None:
+        self.items[key] = FoundFile(key if key == source else source, output)  # one text where both are equal
 
     def leave(self, path: Path, reason: str) -> None:
         self.ignored.append(Ignored(path, reason))
@@ -112,7 +120,12 @@ class _Search:
 
     def leave_pictures(self) -> None:
         """Leave out the pictures beside images."""
-        offered = {key: item.path for key, item in self.items.items() if key not in self.named}
+        folders = {item.path.parent for item in self.items.values() if is_picture(item.path)}
+        offered = {
+            key: item.path
+            for key, item in self.items.items()
+            if folders and key not in self.named and item.path.parent in folders
+        }
         reasons = pictures_beside_images(offered.values())
         for key, path in offered.items():
             if path in reasons:
@@ -137,7 +150,7 @@ class _Search:
             for name in [name for name in folders if is_store(os.path.join(here, name))]:
                 folders.remove(name)
                 self.take(Path(here, name), base)
-            place, parent = os.path.abspath(here), Path(here).relative_to(base)
+            place, parent = os.path.abspath(here), str(Path(here).relative_to(base))
             for name in sorted(files):
                 # As ``offer``, in a third of its time: what the files of a folder share is found once.
                 path = Path(here, name)
@@ -145,7 +158,8 @@ class _Search:
                     self.leave(path, reason)
                 elif (key := os.path.join(place, name)) not in self.items:
                     known = extension(path)
-                    self.items[key] = FoundFile(path, parent / (name[: -len(known)] or name if known else name))
+                    stem = name[: -len(known)] or name if known else name
+                    self._add(key, str(path), stem if parent == "." else os.path.join(parent, stem))
         for path in unreadable:  # taken, because nobody knows what is lost: reading it gives the reason
             self.take(path, base)
 

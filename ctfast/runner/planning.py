@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -163,21 +163,23 @@ def _tasks(items: Sequence[FoundFile], out: Path, settings: Settings) -> tuple[l
     copies: list[Ignored] = []
     if settings.series:
         volumes, items, copies = group_files(items, settings.units, settings.orient, settings.axes)
-    tasks = [Task(_source(item.path), str(out / f"{stem}{suffix}")) for item, stem in zip(items, _stems(items))]
-    tasks += [Task(_source(series.folder), str(out / f"{stem}{suffix}"), series) for series, stem in volumes]
+    tasks = [
+        Task(_source(item.source), os.path.join(out, f"{stem}{suffix}")) for item, stem in zip(items, _stems(items))
+    ]
+    tasks += [Task(_source(str(series.folder)), str(out / f"{stem}{suffix}"), series) for series, stem in volumes]
     return tasks, copies
 
 
-def _source(path: Path) -> str:
-    name = os.fspath(path)
+def _source(name: str) -> str:
     try:
         if not os.path.islink(name):  # then only its folder, which many files share, may lie behind links
             folder, _, last = name.rpartition(os.sep)
             if last not in ("", ".", "..") and os.path.lexists(name):
-                return os.path.join(_folder(folder or (os.sep if name.startswith(os.sep) else "")), last)
-        return os.path.realpath(path, strict=True)
+                real = os.path.join(_folder(folder or (os.sep if name.startswith(os.sep) else "")), last)
+                return name if real == name else real  # one text for both
+        return os.path.realpath(name, strict=True)
     except OSError:  # a dead link, or no permission: failing under its own name says which file it is
-        return os.path.abspath(path)
+        return os.path.abspath(name)
 
 
 @lru_cache(maxsize=64)
@@ -185,12 +187,22 @@ def _folder(path: str) -> str:
     return os.path.realpath(path, strict=True)
 
 
-def _stems(items: Sequence[FoundFile]) -> list[Path]:
+def _stems(items: Sequence[FoundFile]) -> list[str]:
     """Output paths without extension; inputs that differ in theirs alone (``v.nii``, ``v.nii.gz``) keep it."""
-    alike = Counter(str(item.stem).casefold() for item in items)
+    alike = _repeated(lambda: (item.output.casefold() for item in items))
     return [
-        item.stem if alike[str(item.stem).casefold()] == 1 else item.stem.with_name(item.path.name) for item in items
+        str(item.stem.with_name(item.path.name)) if item.output.casefold() in alike else item.output for item in items
     ]
+
+
+def _repeated(names: Callable[[], Iterator[str]]) -> set[str]:
+    """Names that occur more than once but for case: found by their hashes first, as there may be a million."""
+    seen: set[int] = set()
+    twice: set[int] = set()
+    for key in map(hash, names()):
+        (twice if key in seen else seen).add(key)
+    counts = Counter(name for name in names() if hash(name) in twice) if twice else Counter[str]()
+    return {name for name, count in counts.items() if count > 1}
 
 
 def _refuse_out_inside_inputs(inputs: Sequence[str | Path], out: Path) -> None:
@@ -202,16 +214,14 @@ def _refuse_out_inside_inputs(inputs: Sequence[str | Path], out: Path) -> None:
 
 def _refuse_collisions(tasks: Sequence[Task]) -> None:
     # Case is ignored because a case-insensitive disk would let one output overwrite the other.
-    seen: dict[str, str] = {}
+    for output in _repeated(lambda: (task.output.casefold() for task in tasks)):
+        task, other = [task for task in tasks if task.output.casefold() == output][:2]
+        raise UsageError(
+            f"two inputs for one output {other.output}: {task.source} and {other.source}; "
+            "run them into different --out folders"
+        )
     sources = {task.source for task in tasks}
     for task in tasks:
-        key = task.output.casefold()
-        if key in seen:
-            raise UsageError(
-                f"two inputs for one output {task.output}: {seen[key]} and {task.source}; "
-                "run them into different --out folders"
-            )
-        seen[key] = task.source
         if task.output in sources:
             raise UsageError(f"the output {task.output} is an input too; choose another --out")
 
