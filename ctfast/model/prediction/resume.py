@@ -56,7 +56,7 @@ def find_tasks(
         if explain_dir is not None:
             picture = explain_dir / item.stem.with_name(f"{item.path.name}.png")
             other = pictures.setdefault(str(picture).casefold(), item.path)
-            if other is not item.path:
+            if other != item.path:
                 raise UsageError(
                     f"two inputs for one picture {picture}: {other} and {item.path}; predict them with different "
                     "--csv and --explain"
