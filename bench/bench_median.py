@@ -67,3 +67,47 @@ def bench_median(compare, dtype: str, size: str) -> None:
         moved_bytes=2 * x.nbytes,
         absent=absent,
     )
+
+
+def disk(radius: int) -> np.ndarray:
+    """A round window."""
+    place = np.indices((2 * radius + 1,) * 2) - radius
+    return ((place**2).sum(axis=0) <= radius**2).astype(np.uint8)
+
+
+FOOTPRINTS = {
+    "cross 3": disk(1),
+    "disk 5": disk(2),
+    "disk 7": disk(3),
+    "disk 15": disk(7),
+    "scattered 15": (np.random.default_rng(0).random((15, 15)) < 0.5).astype(np.uint8),
+    "even 4": np.ones((4, 4), np.uint8),
+}
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "uint16", "float32", "float64"])
+@pytest.mark.parametrize("window", FOOTPRINTS)
+def bench_footprint(compare, dtype: str, window: str) -> None:
+    x, footprint = image(dtype), FOOTPRINTS[window]
+    out, theirs = np.empty_like(x), np.empty_like(x)
+    there, absent = installed(skimage="skimage")
+    peers = {"scipy": lambda: ndi.median_filter(x, footprint=footprint, mode="nearest", output=theirs)}
+    if there["skimage"] and dtype in ("uint8", "uint16") and all(n % 2 for n in footprint.shape):
+        from skimage.filters import rank
+
+        peers["skimage"] = lambda: rank.median(x, footprint, out=theirs)
+    expected = ndi.median_filter(x[:96, :96], footprint=footprint, mode="nearest")
+
+    def oracle(result: np.ndarray) -> None:
+        assert_exact(result[:80, :80], expected[:80, :80])
+
+    compare(
+        f"median {window}",
+        dtype,
+        lambda: ctfast.median_filter(x, footprint=footprint, mode="nearest", out=out),
+        peers,
+        oracle=oracle,
+        same=interior_equal(8),
+        moved_bytes=2 * x.nbytes,
+        absent=absent,
+    )

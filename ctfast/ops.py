@@ -205,6 +205,7 @@ def median_filter(
     image: Any,
     size: int | tuple[int, int] | tuple[int, int, int] = 3,
     *,
+    footprint: Any = None,
     mode: Mode = "reflect",
     cval: float = 0.0,
     axes: Axes | None = None,
@@ -217,6 +218,9 @@ def median_filter(
         image: ``(..., H, W)``; images of a batch are never mixed, unless ``size`` has three numbers.
         size: odd window size in pixels, or (rows, columns); (planes, rows, columns) for volumes ``(..., D, H, W)``. It
             may be larger than the image.
+        footprint: instead of ``size``, a window of any shape: an array (rows, columns) or (planes, rows, columns) of 0
+            and 1, such as ``skimage.morphology.disk(3)`` or ``ball(2)``. Its middle is at half of each side, rounded
+            down; of an even number of ones the upper of the middle two values is taken, as in SciPy. On the CPU.
         mode: how the border is extended (``scipy.ndimage``'s words; OpenCV's default REFLECT_101 is ``mirror``).
         cval: value outside the image for ``mode="constant"``.
         axes: which axes ``size`` is of, where they are not the last: see the module's documentation.
@@ -225,7 +229,7 @@ def median_filter(
 
     NaN counts as larger than every number.
     """
-    params = {"size": size, "mode": mode, "cval": cval}
+    params = {"size": size, "footprint": footprint, "mode": mode, "cval": cval}
     return call("median_filter", image, params, out=out, backend_name=backend, axes=axes)
 
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ctfast import ops
 from ctfast.dispatch.arrays import known_axes
+from ctfast.memory import empty
+from ctkernels.cpu._median.footprints import pixel_of, rank_filter
 
 Array = NDArray[Any]
 DTYPES: Final = ("uint8", "int16", "uint16", "float32", "float64")
@@ -32,10 +34,13 @@ SHORT: Final = 64
 """Rows of fewer pixels leave vectors empty: 256 x 256 x 32 took 3.5 times as long as 32 x 256 x 256."""
 _LONGEST: Final = 255
 """Windows and kernels beyond this are left to SciPy."""
+_MOST_PIXELS: Final = 4096
+"""Of a window; making the program of a larger one would take seconds."""
 
 
-def median(
+def ranked(
     image: Any,
+    rank_of: Callable[[int], int | None],
     size: Any,
     footprint: Any,
     output: Any,
@@ -43,25 +48,73 @@ def median(
     cval: Any,
     origin: Any,
     axes: Any,
-    is_middle: Callable[[int], bool] = lambda _: True,
 ) -> Array | None:
-    """The median, where the window is a box of odd sides and ``is_middle`` takes its number of pixels."""
+    """One rank of a window of any shape.
+
+    ``rank_of`` gives the rank for the window's number of pixels, 0 for the smallest; None where SciPy has to judge.
+    """
     x, border = _array(image), _mode(mode, cval)
-    if x is None or border is None or not _zero(origin, axes, x.ndim) or not _rising(axes, x.ndim):
+    if x is None or border is None or not _rising(axes, x.ndim) or (footprint is not None and size is not None):
         return None
-    if footprint is not None:
-        whole = np.asarray(footprint)
-        if size is not None or not whole.size or not whole.all():
+    window = _window(x, size, footprint, origin, axes)
+    if window is None or not 1 <= (ones := int(window.mask.sum())) <= _MOST_PIXELS:
+        return None
+    rank, narrow = rank_of(ones), _narrow(x)
+    if rank is None or not 0 <= rank < ones or narrow is None:
+        return None
+    if border == "constant" and not (_holds(narrow.dtype, cval) and _holds(x.dtype, cval)):
+        return None
+    used = [axis for axis, n in enumerate(window.mask.shape) if n > 1]
+    sides = window.mask.shape
+    kind: Any = border
+    odd = window.mask.all() and all(n % 2 and b == n // 2 for n, b in zip(window.mask.shape, window.before))
+
+    def run(batch: Array, behind: list[int], out: Array) -> None:
+        if odd and rank == ones // 2:
+            box: Any = tuple(window.mask.shape[a] for a in behind)
+            ops.median_filter(batch, box, mode=kind, cval=float(cval), out=out)
+            return
+        others = [a for a in range(window.mask.ndim) if a not in behind]
+        mask = window.mask.transpose(*others, *behind).reshape([window.mask.shape[a] for a in behind])
+        middle = [window.before[a] for a in behind]
+        pixels = [pixel_of(tuple(int(k) - m for k, m in zip(place, middle))) for place in np.argwhere(mask)]
+        rank_filter(batch, out, pixels, rank, kind, float(cval))
+
+    return _moved(run, narrow, used, output, x.dtype) if max(sides) <= _LONGEST else None
+
+
+class _Window(NamedTuple):
+    mask: NDArray[np.bool_]
+    """Which pixels count, an axis for each of the image's, and one in front for lines."""
+    before: tuple[int, ...]
+    """Pixels of the window before the one that it is the window of, along each axis."""
+
+
+def _window(x: Array, size: Any, footprint: Any, origin: Any, axes: Any) -> _Window | None:
+    """SciPy's window; None for what it has to judge."""
+    if footprint is None:
+        sizes = _an_axis(size, axes, x.ndim, 1, int | np.integer)
+        if not sizes or not all(1 <= n <= _LONGEST for n in sizes) or math.prod(map(int, sizes)) > _LONGEST**2:
             return None
-        size = whole.shape
-    sizes = _an_axis(size, axes, x.ndim, 1, int | np.integer)
-    if not sizes or not all(1 <= n <= _LONGEST and n % 2 for n in sizes):
+        mask = np.ones(tuple(map(int, sizes)), bool)
+    else:
+        mask = np.asarray(footprint).astype(bool)
+        along = tuple(range(x.ndim)) if axes is None else axes
+        if not isinstance(along, tuple | list) or not all(type(a) is int and -x.ndim <= a < x.ndim for a in along):
+            return None
+        places = [a % x.ndim for a in along]
+        if mask.ndim != len(places) or len(set(places)) != len(places) or not mask.size:
+            return None
+        if x.ndim == 1 and not mask.all():
+            return None  # SciPy does not see the holes
+        mask = mask.reshape([mask.shape[places.index(a)] if a in places else 1 for a in range(x.ndim)])
+    shifts = _an_axis(origin, axes, x.ndim, 0, int | np.integer)
+    if not shifts:
         return None
-    narrow = _narrow(x) if is_middle(math.prod(int(n) for n in sizes)) else None
-    if narrow is None or (border == "constant" and not (_holds(narrow.dtype, cval) and _holds(x.dtype, cval))):
-        return None
-    options = {"mode": border, "cval": float(cval)}
-    return _run("median_filter", "size", narrow, tuple(map(int, sizes)), 1, options, output, x.dtype)
+    before = tuple(n // 2 + int(s) for n, s in zip(mask.shape, shifts))
+    if x.ndim == 1:
+        mask, before = mask[np.newaxis], (0, *before)
+    return _Window(mask, before) if all(0 <= b < n for b, n in zip(before, mask.shape)) else None
 
 
 def gaussian(
@@ -214,26 +267,42 @@ def _run(
         output: SciPy's ``output``.
         dtype: of the result.
     """
-    used = [axis for axis, n in enumerate(numbers) if n != none]
-    if len(used) > 3 or not _writable(output, x.shape, dtype):
-        return None
-    shape = x.shape
     if x.ndim == 1:
-        x, numbers, used = x[np.newaxis], (none, *numbers), [axis + 1 for axis in used]
-    spare = [axis for axis in range(x.ndim - 1, -1, -1) if axis not in used]
-    behind = sorted(used + spare[: max(0, 2 - len(used))])
-    if x.shape[behind[-1]] < SHORT:  # rows are what is fast; boxes and Gaussians are the same in any order of axes
-        behind.sort(key=lambda axis: x.shape[axis])
+        numbers = (none, *numbers)
     # A Gaussian of no width is one whose kernel is the pixel itself.
     alone = 0.25 / options["truncate"] if word == "sigma" else none
-    options = {**options, word: tuple(alone if numbers[a] == none else numbers[a] for a in behind)}
+
+    def run(batch: Array, behind: list[int], out: Array) -> None:
+        sides = tuple(alone if numbers[a] == none else numbers[a] for a in behind)
+        getattr(ops, name)(batch, out=out, **options, **{word: sides})
+
+    return _moved(run, x, [axis for axis, n in enumerate(numbers) if n != none], output, dtype)
+
+
+def _moved(
+    run: Callable[[Array, list[int], Array], None], x: Array, used: list[int], output: Any, dtype: np.dtype[Any]
+) -> Array | None:
+    """``run(batch, axes, out)`` with the ``used`` axes of ``x`` (and others, so that there are two) as its last.
+
+    A line has an axis in front. ``axes`` says which axes of ``x`` these are; they have an order of their own where rows
+    would be short. ``dtype`` is that of the result.
+    """
+    if len(used) > 3 or not _writable(output, x.shape, dtype):
+        return None
+    shape, x = x.shape, np.atleast_2d(x)
+    spare = [axis for axis in range(x.ndim - 1, -1, -1) if axis not in used]
+    behind = sorted(used + spare[: max(0, 2 - len(used))])
+    if x.shape[behind[-1]] < SHORT:  # rows are what is fast
+        behind.sort(key=lambda axis: x.shape[axis])
     moved = np.moveaxis(x, behind, range(-len(behind), 0))
     batch = np.ascontiguousarray(moved).reshape(-1, *moved.shape[-len(behind) :])
     in_place = output if isinstance(output, np.ndarray) and output.flags.c_contiguous else None
-    if behind != list(range(x.ndim - len(behind), x.ndim)) or dtype != x.dtype:
+    in_order = behind == list(range(x.ndim - len(behind), x.ndim)) and dtype == x.dtype
+    if not in_order or (in_place is not None and np.may_share_memory(in_place, batch)):
         in_place = None
+    done = empty(batch.shape, x.dtype) if in_place is None else in_place.reshape(batch.shape)
     with known_axes():  # so that three or four columns are never taken for channels
-        done = getattr(ops, name)(batch, out=None if in_place is None else in_place.reshape(batch.shape), **options)
+        run(batch, behind, done)
     if in_place is not None:
         return in_place
     result = np.moveaxis(done.reshape(moved.shape), range(-len(behind), 0), behind).reshape(shape)

@@ -4,8 +4,8 @@ Everything else is SciPy's own.
 
 | function | our kernel serves | values |
 |---|---|---|
-| median_filter | odd windows without holes, longer than 1 along three axes at most, no ``origin`` | the same |
-| rank_filter, percentile_filter | the same, where they ask for the median | the same |
+| median_filter | windows of any shape, up to 4,096 pixels, longer than 1 along three axes at most | the same |
+| rank_filter, percentile_filter | the same, any rank | the same |
 | gaussian_filter | sigma above 0, ``order=0``, one mode, or floats; along three axes at most | see below |
 | gaussian_filter1d | the same along its axis | see below |
 
@@ -47,7 +47,7 @@ def median_filter(
     axes: Any = None,
 ) -> NDArray[Any]:
     """Median of the window around each pixel, as ``scipy.ndimage.median_filter``."""
-    done = _ndimage.median(input, size, footprint, output, mode, cval, origin, axes)
+    done = _ndimage.ranked(input, lambda n: n // 2, size, footprint, output, mode, cval, origin, axes)
     return _served("median_filter", done, (input, size, footprint, output, mode, cval, origin), {"axes": axes})
 
 
@@ -65,10 +65,10 @@ def rank_filter(
 ) -> NDArray[Any]:
     """The value of one rank in the window around each pixel, as ``scipy.ndimage.rank_filter``."""
 
-    def middle(pixels: int) -> bool:
-        return isinstance(rank, int | np.integer) and rank in (pixels // 2, pixels // 2 - pixels)
+    def of(pixels: int) -> int | None:
+        return int(rank) + (pixels if rank < 0 else 0) if isinstance(rank, int | np.integer) else None
 
-    done = _ndimage.median(input, size, footprint, output, mode, cval, origin, axes, middle)
+    done = _ndimage.ranked(input, of, size, footprint, output, mode, cval, origin, axes)
     return _served("rank_filter", done, (input, rank, size, footprint, output, mode, cval, origin), {"axes": axes})
 
 
@@ -86,10 +86,13 @@ def percentile_filter(
 ) -> NDArray[Any]:
     """A percentile of the window around each pixel, as ``scipy.ndimage.percentile_filter``."""
 
-    def middle(pixels: int) -> bool:
-        return isinstance(percentile, int | float) and percentile in (50, -50)
+    def of(pixels: int) -> int | None:
+        if not isinstance(percentile, int | float) or not -100 <= percentile <= 100:
+            return None
+        share = percentile + 100.0 if percentile < 0 else percentile
+        return pixels - 1 if share == 100 else int(pixels * share / 100.0)
 
-    done = _ndimage.median(input, size, footprint, output, mode, cval, origin, axes, middle)
+    done = _ndimage.ranked(input, of, size, footprint, output, mode, cval, origin, axes)
     arguments = (input, percentile, size, footprint, output, mode, cval, origin)
     return _served("percentile_filter", done, arguments, {"axes": axes})
 

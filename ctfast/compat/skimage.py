@@ -199,7 +199,7 @@ def median(
     done = None
     if behavior == "ndimage" and type(image) is np.ndarray:
         size = 3 if footprint is None else None
-        done = _ndimage.median(image, size, footprint, out, mode, cval, 0, None)
+        done = _ndimage.ranked(image, lambda n: n // 2, size, footprint, out, mode, cval, 0, None)
     if done is None:
         return theirs("skimage.filters.median", _ORIGINALS["median"], image, footprint, out, mode, cval, behavior)
     ours("skimage.filters.median")

@@ -24,6 +24,8 @@ FREE_REACH: Final = 1024
 """Pixels to each side that a filter may look at however small the image is; else twice the image."""
 MAX_TABLES: Final = 1 << 28
 """Levels in the tables of all tiles of a volume, up to 1 GB."""
+MAX_FOOTPRINT: Final = 4096
+"""Pixels of a window that is no box: a disk 72 pixels across."""
 MAX_SIDE: Final = (1 << 16) - 1
 """Rows or columns of the largest DICOM image: a window or blur beyond it is a slip of the keyboard."""
 
@@ -137,6 +139,29 @@ def odd_size(name: str, value: Any) -> tuple[int, ...]:
         lambda v: _is_whole(v) and 1 <= v <= MAX_SIDE and int(v) % 2 == 1,
     )
     return tuple(map(int, sides))
+
+
+def footprint(name: str, value: Any) -> Any:
+    """A window of any shape, (rows, columns) or (planes, rows, columns) of 0 and 1, as tuples in a tuple; or None."""
+    if value is None:
+        return None
+    allowed = (
+        f"an array (rows, columns) or, for volumes, (planes, rows, columns) of 0 and 1, with 1 to {MAX_FOOTPRINT:,} "
+        "ones, is allowed, such as skimage.morphology.disk(3)"
+    )
+    try:
+        mask = np.asarray(value)
+    except ValueError:  # lists of uneven length
+        raise _fail(name, value, allowed) from None
+    if mask.dtype.kind not in "biuf" or mask.ndim not in (2, 3) or not np.isin(mask, (0, 1)).all():
+        raise _fail(name, value, allowed)
+    if not 1 <= (ones := int(mask.sum())) <= MAX_FOOTPRINT:
+        raise _fail(name, value, f"it has {ones:,} ones; {allowed}")
+    return _tuples(mask.astype(int).tolist())
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def grid(name: str, value: Any) -> tuple[int, ...]:
@@ -298,6 +323,7 @@ CHECKS: Final[Mapping[str, Callable[[str, Any], Any]]] = {
     "clahe_bins": clahe_bins,
     "edges": edges,
     "flag": flag,
+    "footprint": footprint,
     "grid": grid,
     "mode": _choice(MODES),
     "not_negative": not_negative,
@@ -363,6 +389,10 @@ def check_params(operation: Operation, values: Mapping[str, Any]) -> dict[str, A
         result[param.name] = CHECKS[param.kind](param.name, _as_number(values.get(param.name, param.default)))
     if operation.name == "window" and result["function"] == "linear" and result["width"] < 1:
         raise _fail("width", result["width"], "at least 1 is allowed with function='linear' (DICOM PS3.3 C.11.2.1.2)")
+    if operation.name == "median_filter" and result["footprint"] is not None and set(result["size"]) != {3}:
+        raise ArgumentError(
+            f"size={result['size']!r} and footprint=: give one of them, the footprint has its own sides"
+        )
     if operation.name == "clahe" and len(result["tile_grid"]) == 3:
         levels = math.prod(result["tile_grid"]) * result["nbins"]
         if levels > MAX_TABLES:

@@ -64,6 +64,8 @@ def fitted(operation: Operation, params: Mapping[str, Any], together: int) -> di
     result = dict(params)
     for param in operation.params:
         value = result.get(param.name)
+        if param.kind == "footprint" and value is not None and np.ndim(value) != together:
+            raise ArgumentError(f"{param.name}= has {np.ndim(value)} axes, axes= names {together}: as many are needed")
         if param.kind == "axes":
             result[param.name] = together
         elif param.kind in _SIDES:

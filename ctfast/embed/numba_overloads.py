@@ -255,14 +255,16 @@ def _border(name: str, mode: Any, cval: Any, dtype: np.dtype[Any]) -> int:
 
 
 def _median_filter(
-    image: Any, size: Any = 3, mode: Any = "reflect", cval: Any = 0.0, axes: Any = None, out: Any = None,
-    backend: Any = None,
+    image: Any, size: Any = 3, footprint: Any = None, mode: Any = "reflect", cval: Any = 0.0, axes: Any = None,
+    out: Any = None, backend: Any = None,
 ) -> Any:  # fmt: skip
     pixel = _images(image, "median_filter", axes, backend)
     if pixel is None:
         return None
     if _result("median_filter", pixel, None, out) != pixel:
         raise TypingError(f"ctfast.median_filter: out= of {out}: {pixel} is needed")
+    if not _is_none(footprint):
+        raise TypingError(f"ctfast.median_filter with footprint=: {_OUTSIDE}")
     sides = _constant(size, "size")
     window = sides if isinstance(sides, tuple) else (sides, sides)
     odd = len(window) == 2 and all(isinstance(n, int) and n > 0 and n % 2 for n in window)
@@ -278,7 +280,7 @@ def _median_filter(
 
     if len(ways) == 1:
 
-        def run(image, size=3, mode="reflect", cval=0.0, axes=None, out=None, backend=None):
+        def run(image, size=3, footprint=None, mode="reflect", cval=0.0, axes=None, out=None, backend=None):
             made = within_jit.place(image, out, kind)
             shape = (-1, image.shape[-2], image.shape[-1])
             images(image.reshape(shape), made.reshape(shape), border, cval, first_keys, first)
@@ -286,7 +288,7 @@ def _median_filter(
 
         return run
 
-    def run_floats(image, size=3, mode="reflect", cval=0.0, axes=None, out=None, backend=None):
+    def run_floats(image, size=3, footprint=None, mode="reflect", cval=0.0, axes=None, out=None, backend=None):
         made = within_jit.place(image, out, kind)
         shape = (-1, image.shape[-2], image.shape[-1])
         x, result = image.reshape(shape), made.reshape(shape)

@@ -51,6 +51,7 @@ def compile_all(console: Console) -> float:
             getattr(ops, name)((pixels + 0.3).astype(image_dtype), **params)
     for image_dtype in IMAGE_DTYPES:
         ops.summary(pixels.astype(image_dtype), where=pixels > 0)
+        ops.median_filter(pixels.astype(image_dtype), footprint=[[0, 1, 0], [1, 1, 1], [0, 1, 0]])
     console.print(f"{time.perf_counter() - start:6.1f} s  pipelines of uint8 windows, as one function", highlight=False)
     batch = np.repeat(pixels[None], max(_CHAIN_SLICES, get_num_threads()), axis=0)
     for name in _CHAINS:

@@ -11,7 +11,9 @@ A backend is a package that has one module per operation, each with one function
 ``x`` is a C-contiguous, native-endian array of shape ``(N, H, W)``, all sizes at least 1, dtype in ``IMAGE_DTYPES``;
 ``out`` is C-contiguous, already allocated, of the shape that ``Operation.result_shape`` gives and never overlaps ``x``.
 Parameters arrive checked and in normal form (``size`` and ``sigma`` as pairs, ranges as pairs of floats or ``None``).
-Where ``size``, ``sigma`` or ``tile_grid`` has three numbers, ``x`` and ``out`` are volumes, ``(N, D, H, W)``.
+Where ``size``, ``sigma`` or ``tile_grid`` has three numbers, or ``footprint`` three axes, ``x`` and ``out`` are
+volumes, ``(N, D, H, W)``.
+A ``footprint`` stands instead of ``size``: rows (or planes of rows) of 0 and 1, tuples in a tuple.
 ``axes`` never reaches a kernel: a volume taken as a whole is an image of ``D * H`` rows.
 Where ``Operation.masks``, kernels of the CPU also take ``where=``: a boolean array of ``x``'s shape, or None.
 ``histogram`` alone gets something else than it is called with: the bin ``edges`` that ``bins`` and ``value_range``
@@ -68,7 +70,17 @@ def _no_halo(_: Params) -> Halo:
 
 
 def _median_halo(params: Params) -> Halo:
-    return tuple(side // 2 for side in params["size"])
+    sides = footprint_shape(params.get("footprint")) or params["size"]
+    return tuple(side // 2 for side in sides)  # type: ignore[return-value]
+
+
+def footprint_shape(footprint: Any) -> tuple[int, ...]:
+    """Sides of a footprint in normal form, tuples in tuples of 0 and 1; () for None."""
+    shape = []
+    while isinstance(footprint, tuple):
+        shape.append(len(footprint))
+        footprint = footprint[0]
+    return tuple(shape)
 
 
 def gaussian_radius(sigma: float, truncate: float) -> int:
@@ -220,6 +232,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
             "median_filter",
             (
                 Param("size", "odd_size", 3),
+                Param("footprint", "footprint", None, cpu_only=True),
                 Param("mode", "mode", "reflect"),
                 Param("cval", "number", 0.0, fits="image"),
             ),

@@ -24,7 +24,6 @@ label_tissue      NaN gets the label 255, which no value has; inf counts as larg
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -223,13 +222,21 @@ def padded(image: Array, reach: Sequence[int], mode: str, cval: float) -> Array:
     return wide
 
 
-def median_filter(x: Array, out: Array, *, size: tuple[int, ...], mode: str, cval: float) -> None:
-    """The middle value of the ``size`` window around each pixel, as ``scipy.ndimage.median_filter``."""
-    reach = [side // 2 for side in size]
+def median_filter(
+    x: Array, out: Array, *, size: tuple[int, ...], footprint: Any = None, mode: str, cval: float
+) -> None:
+    """The middle value of the ``size`` window around each pixel, as ``scipy.ndimage.median_filter``.
+
+    A ``footprint`` says by ones which pixels of a window count; its middle is at half of each side, rounded down, and
+    of an even number of pixels the upper of the middle two is taken.
+    """
+    mask = np.ones(size, bool) if footprint is None else np.array(footprint, bool)
+    reach = [side // 2 for side in mask.shape]
     for image, result in zip(x, out, strict=True):
         wide = padded(image, reach, mode, cval)
-        windows = np.lib.stride_tricks.sliding_window_view(wide, size)
-        result[...] = np.sort(windows.reshape(*image.shape, -1), axis=-1)[..., math.prod(size) // 2]
+        windows = np.lib.stride_tricks.sliding_window_view(wide, mask.shape)
+        windows = windows[tuple(slice(n) for n in image.shape)]
+        result[...] = np.sort(windows[..., mask], axis=-1)[..., mask.sum() // 2]
 
 
 def gaussian_weights(sigma: float, truncate: float) -> NDArray[np.float64]:

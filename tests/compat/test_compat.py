@@ -130,22 +130,70 @@ def test_volumes_lines_and_axes_in_front() -> None:
     assert ours.median_filter(volume, 3, axes=(0,)).flags.c_contiguous
 
 
+WINDOWS: dict[str, dict[str, Any]] = {
+    "even": {"size": 4},
+    "even by odd": {"size": (2, 5), "origin": (0, -2)},
+    "origin": {"size": 3, "origin": 1},
+    "diagonal": {"footprint": np.eye(5)},
+    "ring": {"footprint": [[1, 1, 1], [1, 0, 1], [1, 1, 1]], "origin": (-1, 1)},
+    "scattered": {"footprint": np.random.default_rng(4).random((6, 9)) < 0.4},
+    "one axis": {"size": 4, "axes": (0,)},
+    "one pixel": {"footprint": [[0, 0], [1, 0]]},
+}
+
+
+@pytest.mark.parametrize("options", WINDOWS.values(), ids=WINDOWS)
+def test_ranks_of_windows_of_any_shape_are_scipy_s(options: dict[str, Any]) -> None:
+    whole = {
+        "float32": HU.astype(np.float32),
+        "int8": (HU / 10).astype(np.int8),
+        "uint16": np.abs(HU).astype(np.uint16),
+    }
+    for x in whole.values():
+        for mode in ("mirror", "constant"):
+            same(ours.median_filter(x, mode=mode, **options), ndimage.median_filter(x, mode=mode, **options))
+            for share in (0, 20, -10, 100):
+                found = ours.percentile_filter(x, share, mode=mode, **options)
+                same(found, ndimage.percentile_filter(x, share, mode=mode, **options))
+        if options.get("footprint") is None or np.sum(options["footprint"]) > 2:
+            for rank in (0, 1, -2):
+                same(ours.rank_filter(x, rank, **options), ndimage.rank_filter(x, rank, **options))
+    assert all(c.original == 0 for c in compat.calls().values())
+
+
+def test_ranks_of_volumes_lines_and_axes_that_are_not_the_last() -> None:
+    rng = np.random.default_rng(5)
+    volume = rng.normal(0, 90, (7, 20, 11)).astype(np.int16)
+    ball = ndimage.generate_binary_structure(3, 1)
+    for x, options in (
+        (volume, {"footprint": ball}),
+        (volume, {"footprint": rng.random((2, 3, 4)) < 0.5, "origin": (0, 1, -1), "mode": "wrap"}),
+        (volume, {"footprint": np.eye(3), "axes": (0, 2)}),
+        (volume, {"size": (2, 2), "axes": (0, 1), "origin": -1}),
+        (np.stack([volume, volume[::-1]]), {"footprint": ball[None], "mode": "constant", "cval": 5}),
+        (volume[2, :, 1], {"size": 4, "origin": 1}),
+    ):
+        expected = ndimage.median_filter(x, **options)
+        same(ours.median_filter(x, **options), expected)
+        again = x.copy()
+        assert ours.median_filter(again, output=again, **options) is again
+        same(again, expected)
+    assert served("scipy.ndimage.median_filter")[1] == 0
+
+
 @pytest.mark.parametrize(
     "call",
     [
-        lambda n: n.median_filter(HU, 4),
         lambda n: n.median_filter(HU, (5, 3), axes=(1, 0)),  # size[0] goes to axis 0
-        lambda n: n.median_filter(HU, 3, origin=1),
-        lambda n: n.median_filter(HU, footprint=np.eye(3)),
         lambda n: n.gaussian_filter(HU.astype(np.int16), 1.0, mode=["reflect", "wrap"]),
         lambda n: n.median_filter((HU * 1e6).astype(np.int64), 3),
         lambda n: n.median_filter(HU, 3, output=np.float32),
-        lambda n: n.rank_filter(HU, 1, 3),
-        lambda n: n.percentile_filter(HU, 20, 3),
         lambda n: n.gaussian_filter(HU, 1.0, order=1),
         lambda n: n.gaussian_filter(HU, (1.0, 2.0), radius=2),
         lambda n: n.gaussian_filter(HU, 0.0),
         lambda n: n.median_filter(np.zeros((4, 4, 4, 4)), 3),
+        lambda n: n.median_filter(HU[0], footprint=[1, 0, 1]),
+        lambda n: n.median_filter(HU, (70, 70)),
         lambda n: n.median_filter(HU.astype(np.int8), 3, mode="constant", cval=100.5),
         lambda n: n.gaussian_filter(HU + 1j, 1.0),
         lambda n: n.median_filter(np.empty((0, 4)), 3),
@@ -166,6 +214,10 @@ def test_what_we_cannot_serve_scipy_does_and_it_is_counted(call: Callable[[Any],
         lambda n: n.median_filter(HU, 3, mode=["reflect", "reflect", "reflect"]),
         lambda n: n.median_filter(HU, 3, mode="round"),
         lambda n: n.rank_filter(HU, 9, 3),
+        lambda n: n.median_filter(HU, 3, origin=2),
+        lambda n: n.percentile_filter(HU, 101, 3),
+        lambda n: n.median_filter(HU, footprint=np.zeros((3, 3))),
+        lambda n: n.median_filter(HU, footprint=np.ones(3)),
         lambda n: n.gaussian_filter(HU, (1.0, 2.0, 3.0)),
         lambda n: n.gaussian_filter(HU, 1.0, axes=(0, 0)),
         lambda n: n.gaussian_filter(HU, 1.0, order=(0, 0, 0)),

@@ -1,6 +1,7 @@
 """Median filter on the CPU, equal to ``scipy.ndimage.median_filter`` in every bit; NaN sorts last.
 
-Small windows run sorting networks over vectors of neighbouring pixels, large ones column histograms of ranks; volumes
+Windows of any other shape run lists of minima and maxima (``_median/footprints``). Of boxes,
+small ones run sorting networks over vectors of neighbouring pixels, large ones column histograms of ranks; volumes
 go through both as images whose rows are those of several planes.
 """
 
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctkernels.cpu._core import jit, parallel
-from ctkernels.cpu._median import large
+from ctkernels.cpu._median import footprints, large
 from ctkernels.cpu._median import small as small_module
 from ctkernels.cpu._median.volume import median_of_volumes
 
@@ -22,9 +23,22 @@ Array = NDArray[Any]
 
 
 def bind(
-    shape: tuple[int, ...], image: np.dtype[Any], _: Any, *, size: tuple[int, ...], mode: str, cval: float
+    shape: tuple[int, ...],
+    image: np.dtype[Any],
+    _: Any,
+    *,
+    size: tuple[int, ...],
+    footprint: Any = None,
+    mode: str,
+    cval: float,
 ) -> Callable[[Array, Array], None]:
     """``median_filter`` for images of this shape and dtype, with its parameters."""
+    if footprint is not None:
+        mask = np.array(footprint, bool)
+        if not mask.all() or any(n % 2 == 0 for n in mask.shape):
+            pixels = footprints.window_of(mask)
+            return partial(footprints.rank_filter, pixels=pixels, rank=len(pixels) // 2, mode=mode, cval=cval)
+        size = mask.shape
     if len(size) == 3:
         return partial(_volumes, size=(size[0], size[1], size[2]), mode=mode, cval=cval)
     window = (size[0], size[1])
@@ -59,6 +73,8 @@ def _volumes(x: Array, out: Array, *, size: tuple[int, int, int], mode: str, cva
         median_filter(images, results, size=size[1:], mode=mode, cval=cval)
 
 
-def median_filter(x: Array, out: Array, *, size: tuple[int, ...], mode: str, cval: float) -> None:
+def median_filter(
+    x: Array, out: Array, *, size: tuple[int, ...], footprint: Any = None, mode: str, cval: float
+) -> None:
     """The middle value of the ``size`` window around each pixel, as :func:`ctkernels.reference.median_filter`."""
-    bind(x.shape, x.dtype, out.dtype, size=size, mode=mode, cval=cval)(x, out)
+    bind(x.shape, x.dtype, out.dtype, size=size, footprint=footprint, mode=mode, cval=cval)(x, out)

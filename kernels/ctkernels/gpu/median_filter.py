@@ -21,19 +21,22 @@ def median_filter(
     out: device.DeviceArray,
     *,
     size: tuple[int, int],
+    footprint: None = None,
     mode: str,
     cval: float,
     workspace: device.DeviceArray | None = None,
 ) -> None:
-    """See :func:`ctkernels.reference.median_filter`. Needs no workspace."""
+    """See :func:`ctkernels.reference.median_filter`. No footprint (``Param.cpu_only``). Needs no workspace."""
     device.check_image_arrays("median_filter", x, out)
-    medians(x, out, size, mode, cval)
+    medians(x, out, size=size, mode=mode, cval=cval)
 
 
 def medians(
     x: device.DeviceArray,
     out: device.DeviceArray,
+    *,
     size: tuple[int, int],
+    footprint: None = None,
     mode: str,
     cval: float,
     line: tuple[Any, ...] | None = None,
