@@ -143,7 +143,7 @@ def fits(x: Array, links: Sequence[Link]) -> bool:
         return False
     median, clahe = params.get("median_filter"), params.get("clahe")
     return (
-        (median is None or (median["size"] == (3, 3) and median["footprint"] is None))
+        (median is None or (median["size"] == (3, 3) and median.get("footprint") is None))
         and (clahe is None or (clahe["nbins"] == _BINS and clahe["value_range"] is None))
         and x[0].size < 1 << 30  # counters have 32 bits
     )
