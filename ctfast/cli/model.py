@@ -131,6 +131,9 @@ def train(
             min=0, help="Stop after so many epochs without a lower validation loss; 0: never. Default: by the recipe."
         ),
     ] = None,
+    start_from_epoch: Annotated[
+        int | None, _training(min=0, help="Epochs of which none is chosen. Default: the first two thirds.")
+    ] = None,
     augment: Annotated[
         str | None,
         _training(

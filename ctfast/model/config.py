@@ -192,6 +192,8 @@ class TrainConfig(Stored):
         class_weights: ``balanced`` (as in scikit-learn: classes count alike), one weight per class, or none.
         label_smoothing: Share of each target that is spread over all classes.
         patience: Stop after so many epochs without a lower validation loss; 0 for never.
+        start_from_epoch: Epochs after which validation losses begin to choose and patience to count, as in Keras's
+            ``EarlyStopping``; of runs that end before, the last epoch is taken.
         seed: Of initialisation, order and augmentation; equal seeds give equal bits on the same machine and devices.
         augmentation: Changes of training images.
         precision: ``float32``, ``bfloat16`` (parameters and sums stay float32), or ``auto``: bfloat16 on GPU and TPU.
@@ -215,6 +217,7 @@ class TrainConfig(Stored):
     class_weights: str | tuple[float, ...] | None = None
     label_smoothing: float = 0.0
     patience: int = 0
+    start_from_epoch: int = 0
     seed: int = 0
     augmentation: Augmentation = field(default_factory=Augmentation)
     precision: str = "auto"
@@ -238,6 +241,7 @@ class TrainConfig(Stored):
         check_whole("batch_size", self.batch_size, 1)
         check_whole("accumulate", self.accumulate, 1, self.batch_size)
         check_whole("patience", self.patience, 0)
+        check_whole("start_from_epoch", self.start_from_epoch, 0)
         check_whole("seed", self.seed, 0, (1 << 31) - 1)
         check_whole("steps_per_dispatch", self.steps_per_dispatch, 0, 1024)
         check_whole("memory_limit", self.memory_limit, 0, 1 << 60)

@@ -39,6 +39,7 @@ MEMBERS: Final = "members"
 MOST_MEMBERS: Final = 100
 _FREE: Final = {
     "devices", "path", "memory_limit", "steps_per_dispatch", "accumulate", "patience", "checkpoint_seconds", "epochs",
+    "start_from_epoch",
 }  # fmt: skip
 """Settings of a training that may change when it is continued: the others would make it another training."""
 _PACKAGES: Final = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "numba")

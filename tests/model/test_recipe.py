@@ -44,6 +44,8 @@ def test_the_rule() -> None:
     changed = few.trained_as({"epochs": 3, "augmentation": Augmentation(shift=0.1)})
     assert (changed.epochs, changed.augmentation.shift, changed.patience) == (3, 0.1, few.config.patience)
     assert few.trained_as(TrainConfig()) == TrainConfig()
+    assert (few.config.start_from_epoch, changed.start_from_epoch) == (20, 2), "the last third chooses"
+    assert few.trained_as({"epochs": 3, "start_from_epoch": 0}).start_from_epoch == 0
 
 
 def shares(low: int, high: int, number: int = 30, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

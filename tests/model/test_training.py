@@ -169,6 +169,18 @@ def test_early_stopping_keeps_the_best() -> None:
     assert found == pytest.approx(min(losses), rel=1e-4)
 
 
+def test_epochs_that_do_not_choose() -> None:
+    held_out = easy_set().take(range(6))
+    wrong = replace(held_out, labels=1 - held_out.labels)  # the better it learns, the higher the loss
+    config = quick(epochs=6, learning_rate=0.02, patience=2, start_from_epoch=2, schedule="constant", clip=0)
+    result = train(config, validation=wrong)
+    losses = [row["validation_loss"] for row in result.history]
+    assert min(losses) < min(losses[2:]), "an epoch that does not choose is better"
+    assert result.best_epoch == 3 + int(np.argmin(losses[2:]))
+    assert len(losses) == result.best_epoch + 2, "patience counts from there"
+    assert train(replace(config, start_from_epoch=9), validation=wrong).best_epoch == 6, "no epoch chooses: the last"
+
+
 def test_a_loss_that_is_not_a_number(tmp_path: Path) -> None:
     config = quick(learning_rate=1e20, clip=0, warmup=0, schedule="constant")
     with pytest.raises(DivergedError, match=r"epoch 1, step \d, at .*image \d+.*no checkpoint.*lower learning rate"):

@@ -153,7 +153,8 @@ class RunState:
         self.history.append(row)
         epoch = len(self.history)
         loss = row.get("validation_loss")
-        if loss is None or not self.best_epoch or loss < self.history[self.best_epoch - 1]["validation_loss"]:
+        first = epoch <= self._config.start_from_epoch + 1
+        if loss is None or first or loss < self.history[self.best_epoch - 1]["validation_loss"]:
             self.best_epoch, self._best_saved = epoch, None
             self._best_weights = trainer.host_weights() if loss is not None or epoch == self._config.epochs else None
         patience = self._config.patience
