@@ -14,15 +14,19 @@ after it; it costs a disk some milliseconds a file. It is for records that other
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import secrets
+import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, Literal, overload
+from typing import IO, Any, Literal, cast, overload
 
+from ctfast.batch import remote
 from ctfast.batch.held import TEMPORARY, OpenFolder, hold, remove
+from ctfast.batch.urls import is_url
 
 
 @overload
@@ -38,7 +42,7 @@ def replacing(path: str | Path, mode: str = "w", *, durable: bool = False, **ope
     """A new file that takes the place of ``path`` at the end of the ``with`` block, and vanishes if anything fails.
 
     Args:
-        path: the file; its folder must exist. A device or a pipe is written to as it is.
+        path: the file; its folder must exist. A device or a pipe is written to as it is, a URL when it is complete.
         mode: ``"w"`` (UTF-8, line ends as written), ``"wb"`` or ``"w+b"`` (for libraries that read back).
         durable: flush to the disk, see above.
         open_options: as for ``open``.
@@ -46,6 +50,10 @@ def replacing(path: str | Path, mode: str = "w", *, durable: bool = False, **ope
     Raises:
         OSError: the folder is not there, or writing fails; nothing is left behind.
     """
+    if is_url(path):
+        with _uploading(path) as remote_file:
+            yield remote_file if "b" in mode else io.TextIOWrapper(remote_file, "utf-8", newline="", write_through=True)
+        return
     path = Path(path)
     if "b" not in mode:
         open_options = {"encoding": "utf-8", "newline": "", **open_options}
@@ -75,6 +83,14 @@ def replacing(path: str | Path, mode: str = "w", *, durable: bool = False, **ope
         raise
     if durable:
         _flush(path.parent)
+
+
+@contextmanager
+def _uploading(url: str | Path) -> Iterator[IO[bytes]]:
+    """A file of the disk that is sent when it is complete."""
+    with tempfile.NamedTemporaryFile("w+b", prefix="ctfast-") as file:
+        yield cast(IO[bytes], file)
+        remote.write(url, cast(IO[bytes], file))
 
 
 def _new_file(temporary: Path, mode: str, open_options: dict[str, Any]) -> IO[Any]:
@@ -138,6 +154,9 @@ def write_text(path: str | Path, text: str, *, durable: bool = False) -> None:
 
 def write_bytes(path: str | Path, data: bytes | memoryview, *, durable: bool = False) -> None:
     """Replace a file; its folder is made where it is missing."""
+    if is_url(path):
+        remote.write(path, data)
+        return
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     with replacing(path, "wb", durable=durable) as file:
         file.write(data)

@@ -6,13 +6,15 @@ import os
 from pathlib import Path
 from typing import Final
 
+from ctfast.batch.urls import place
+
 _MARK: Final = "::"
 
 
 def split(path: str | Path) -> tuple[Path, str]:
     """The file, and the path inside of it; empty where none is named, or a file is really called so."""
     file, mark, inside = os.fspath(path).partition(_MARK)
-    return (Path(file), inside) if mark and not os.path.lexists(path) else (Path(path), "")
+    return (place(file), inside) if mark and not os.path.lexists(path) else (place(path), "")
 
 
 def on_disk(path: str | Path) -> str:

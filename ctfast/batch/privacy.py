@@ -7,17 +7,20 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path
 
+from ctfast.batch.urls import is_url
+
 _OTHERS = stat.S_IRWXO
 
 
 def keep_private(inputs: Iterable[str | Path]) -> int | None:
-    """Where other users can't get at one of these inputs, take all their rights from what this process makes from now
-    on; beyond that, the user's umask decides. For commands alone: a process has one umask.
+    """Where other users can't get at one of these inputs (what lies in a storage needs credentials), take all their
+    rights from what this process makes from now on; beyond that, the user's umask decides. For commands alone: a
+    process has one umask.
 
     Returns:
         The umask before; None where it stays.
     """
-    if all(_is_open_to_others(Path(given)) for given in inputs):
+    if all(not is_url(given) and _is_open_to_others(Path(given)) for given in inputs):
         return None
     before = os.umask(0o077)
     os.umask(before | _OTHERS)

@@ -6,28 +6,19 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from ctfast.batch import remote
 from ctfast.batch.inside import on_disk
+from ctfast.batch.remote import Stamp as Stamp
+from ctfast.batch.urls import is_url
 
 _SECONDS = 1e-6
 """Times differ by less than this when only the way differs in which they were kept (a float, text of six digits)."""
 
 _HELD_BYTES = 64 << 20
-
-
-class Stamp(NamedTuple):
-    """What a file looked like from outside.
-
-    Attributes:
-        size: in bytes.
-        modified: seconds since the epoch.
-    """
-
-    size: int
-    modified: float
 
 
 def stamp_of(*paths: str | Path) -> Stamp:
@@ -36,9 +27,16 @@ def stamp_of(*paths: str | Path) -> Stamp:
     Raises:
         OSError: one is not there.
     """
+    if is_url(paths[0]):
+        return _remote_stamp(*paths)
     every = [os.stat(file) for path in paths for file in _files(path)]
     size = sum(status.st_size for status in every if not stat.S_ISDIR(status.st_mode))
     return Stamp(size, max(status.st_mtime for status in every))
+
+
+def _remote_stamp(*urls: str | Path) -> Stamp:
+    stamps = [remote.stamp(url) for url in urls]
+    return Stamp(sum(size for size, _ in stamps), max(modified for _, modified in stamps))
 
 
 def _files(path: str | Path) -> list[str]:
@@ -54,8 +52,13 @@ def unchanged(paths: str | Path | Sequence[str], size: int | str, modified: floa
 
     False where one is not there.
     """
+    return unchanged_since(lambda: stamp_of(*([paths] if isinstance(paths, str | Path) else paths)), size, modified)
+
+
+def unchanged_since(look: Callable[[], Stamp], size: int | str, modified: float | str) -> bool:
+    """The same of what ``look`` finds."""
     try:
-        now = stamp_of(*([paths] if isinstance(paths, str | Path) else paths))
+        now = look()
         return now.size == int(size) and abs(now.modified - float(modified)) < _SECONDS
     except (OSError, ValueError):
         return False
@@ -77,12 +80,16 @@ class Contents(NamedTuple):
     data: bytes | memoryview | None
 
 
-def read_once(path: str) -> Contents:
+def read_once(path: str, seen: Stamp | None = None) -> Contents:
     """Stamp, hash and bytes of one file, of which every byte is fetched once where it is not large.
+
+    ``seen``: the stamp of a URL, where somebody asked for it.
 
     Raises:
         OSError: it can't be read.
     """
+    if is_url(path):
+        return _read_remote(path, seen)
     where = on_disk(path)
     status = os.stat(where)
     if not stat.S_ISREG(status.st_mode) or status.st_size > _HELD_BYTES:
@@ -99,6 +106,13 @@ def read_once(path: str) -> Contents:
     return Contents(status.st_size, status.st_mtime, hashlib.sha256(data).hexdigest(), data)
 
 
+def _read_remote(url: str, seen: Stamp | None) -> Contents:
+    data = remote.read(url)
+    if seen is None or len(data) != seen.size:  # it changed
+        seen = remote.stamp(url)
+    return Contents(len(data), seen.modified, hashlib.sha256(data).hexdigest(), data)
+
+
 def sha256_of(*paths: str | Path) -> str:
     """SHA-256 of a file's contents, or of several one after the other, in hexadecimal digits.
 
@@ -106,6 +120,10 @@ def sha256_of(*paths: str | Path) -> str:
         OSError: one can't be read.
     """
     digest = hashlib.sha256()
+    if is_url(paths[0]):
+        for path in paths:
+            digest.update(_read_remote(str(path), None).data or b"")
+        return digest.hexdigest()
     for name in (name for path in paths for name in _files(path)):
         if os.path.isdir(name):
             continue

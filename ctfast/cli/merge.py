@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from json import dumps
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,7 +12,7 @@ from ctfast.cli.options import console
 
 
 def merge(
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder that the shards filled.")],
+    out: Annotated[str, typer.Argument(metavar="OUT", help="The folder that the shards filled.")],
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Put the records of all shards of a run (--shard I/N) together, and name those that are missing.

@@ -15,8 +15,9 @@ from typer.core import TyperGroup, TyperOption
 from ctfast.batch.choices import DATASETS, UNITS
 from ctfast.batch.interrupts import Terminated
 from ctfast.batch.privacy import keep_private
+from ctfast.batch.urls import is_url
 from ctfast.cli.help import format_commands
-from ctfast.errors import CTFastError
+from ctfast.errors import CTFastError, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,6 +35,7 @@ def preset_names() -> list[str]:
     return list(PRESETS)
 
 
+_TO_URLS: Final = ("run", "merge")
 READING: Final = "Reading"
 """Group of the help for options about the inputs."""
 
@@ -47,7 +49,10 @@ def _keep_private(context: typer.Context, inputs: list[str]) -> list[str]:
 
 
 inputs_argument = partial(typer.Argument, callback=_keep_private)
-Inputs = Annotated[list[str], inputs_argument(metavar="IN", help="Folders (searched recursively), globs or files.")]
+Inputs = Annotated[
+    list[str],
+    inputs_argument(metavar="IN", help="Folders (searched recursively), globs, files or URLs of these (s3://)."),
+]
 Units = Annotated[
     str,
     typer.Option(
@@ -95,6 +100,15 @@ class Commands(TyperGroup):
             terminated = isinstance(error, Terminated)
             typer.echo(f"ctfast: {'terminated' if terminated else 'interrupted'}{again}", err=True)
             raise typer.Exit(143 if terminated else 130) from None
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that was asked for; only some write to URLs, the others would make a local folder named s3:."""
+        resolved = super().resolve_command(ctx, args)
+        for option, value in zip(resolved[2], [*resolved[2][1:], ""]):
+            option, _, joined = option.partition("=")
+            if option.startswith("-") and is_url(joined or value) and resolved[0] not in _TO_URLS:
+                raise UsageError(f"{option} {joined or value}: {resolved[0]} writes to disks alone; name a local path")
+        return resolved
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """By panel, and never cut."""

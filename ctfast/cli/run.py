@@ -37,7 +37,12 @@ _COMPRESSIONS: Final = "; ".join(
 
 def run(
     inputs: Inputs,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the outputs.", rich_help_panel=_OUTPUTS)],
+    out: Annotated[
+        str,
+        typer.Option(
+            "--out", "-o", metavar="OUT", help="Folder for the outputs, or its URL (s3://).", rich_help_panel=_OUTPUTS
+        ),
+    ],
     preset: Annotated[
         str | None,
         typer.Option(

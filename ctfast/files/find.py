@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Final
 
 from ctfast.batch.inside import on_disk, split
+from ctfast.batch.stamp import Stamp
+from ctfast.batch.urls import Url, place
 from ctfast.errors import FileFormatError, UsageError
 from ctfast.files.beside import is_picture, pictures_beside_images
 from ctfast.files.formats import READ, by_extension, extension
@@ -39,11 +41,13 @@ class FoundFile:
 
     source: str
     output: str
+    stamp: Stamp | None = None
+    """Size and time, where they were seen (of a URL)."""
 
     @property
     def path(self) -> Path:
         """The file as the user would name it."""
-        return Path(self.source)
+        return place(self.source)
 
     @property
     def stem(self) -> Path:
@@ -118,6 +122,20 @@ class _Search:
         else:
             self.leave(path, reason)
 
+    def look_at(self, url: Url) -> None:
+        """Take or leave the files that a URL stands for."""
+        from ctfast.files.find_remote import remote_files
+
+        root, offered = remote_files(url)
+        self.roots += [] if root is None else [root]
+        for path, below, stamp, reason in offered:
+            if reason:
+                self.leave(path, reason)
+            elif (key := str(path)) not in self.items:
+                self.items[key] = FoundFile(key, str(_without_extension(below)), stamp)
+            if root is None:
+                self.named.add(str(path))
+
     def leave_pictures(self) -> None:
         """Leave out the pictures beside images."""
         folders = {item.path.parent for item in self.items.values() if is_picture(item.path)}
@@ -168,26 +186,30 @@ def find_images(inputs: Sequence[str | Path]) -> Found:
     """Find the image files that folders (searched to any depth), glob patterns and single files stand for.
 
     Args:
-        inputs: Paths or patterns (``*``, ``?``, ``[...]``, ``**``); an existing path is never read as a pattern.
+        inputs: Paths or patterns (``*``, ``?``, ``[...]``, ``**``); an existing path is never read as a pattern. URLs
+            (``s3://bucket/folder``) are taken as paths are.
 
     Raises:
         UsageError: If there is no input, one does not exist, a pattern matches nothing, or no image is found.
+        MachineError: If the storage of a URL can't be asked.
     """
     if isinstance(inputs, str | Path) or not inputs:
         raise UsageError(f"inputs={inputs!r}; a sequence of one or more folders, patterns or files is needed")
     search = _Search()
     for item in inputs:
         text = os.fspath(item)
-        path = Path(text)
+        path = place(text)
         if not text or "\0" in text:
             raise UsageError(f"input {text!r} is no path")
-        if path.is_dir() and not is_store(path):
+        if isinstance(path, Url):
+            search.look_at(path)
+        elif path.is_dir() and not is_store(path):
             search.roots.append(path)
             search.walk(path, path)
         elif os.path.lexists(on_disk(path)):
             search.name(path)
-        elif glob.has_magic(text):
-            _expand(text, search)
+        elif glob.has_magic(str(path)):
+            _expand(str(path), search)
         else:
             raise UsageError(f"input {text!r} does not exist")
     search.leave_pictures()

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from ctfast.batch import remote
+from ctfast.batch.urls import Url
 from ctfast.errors import ArgumentError, FileFormatError
 from ctfast.files.formats import STORE
 from ctfast.files.image import Limits
-from ctfast.files.next_steps import MORE_BYTES
+from ctfast.files.next_steps import COPY_AGAIN, MORE_BYTES
 
 Bytes = bytes | bytearray | memoryview
 UNNAMED: Final = "<bytes>"
@@ -47,6 +49,19 @@ def in_memory(source: Bytes | Readable, limits: Limits) -> tuple[Path, bytes]:
     if data.startswith(STORE):
         raise FileFormatError(f"{name}: no image", "name the folder of a Zarr store")
     return Path(name), data
+
+
+def remote_bytes(url: Url) -> bytes:
+    """All bytes of a file that a URL names.
+
+    Raises:
+        OSError: It is not there, or the storage can't be asked (``MachineError``).
+        FileFormatError: It is empty.
+    """
+    data = remote.read(url)
+    if not data:
+        raise FileFormatError(f"{url}: empty file (0 bytes)", COPY_AGAIN)
+    return data
 
 
 def _name_of(file: Any) -> str:

@@ -9,12 +9,13 @@ import numpy as np
 
 from ctfast.batch.choices import AXES, ORIENT, Axes, Dataset, Orient, UnitsChoice, check_choice
 from ctfast.batch.inside import split
+from ctfast.batch.urls import Url
 from ctfast.errors import ArgumentError, FileFormatError
 from ctfast.files._convert import linear
 from ctfast.files._decoder_errors import callers, decoding
 from ctfast.files.datasets import hu_offset
 from ctfast.files.image import Allocate, Image, Limits, Request
-from ctfast.files.in_memory import Bytes, Readable, in_memory
+from ctfast.files.in_memory import Bytes, Readable, in_memory, remote_bytes
 from ctfast.files.recognize import HEAD_BYTES, check_format, format_of, read_head
 from ctfast.files.units import doubt, is_another_unit
 from ctfast.files.values import Values
@@ -38,9 +39,9 @@ def read_image(
 
     Args:
         path: The file; ``FILE::/PATH`` names a data set inside of an HDF5 file or a Zarr store. Its content decides on
-            the format; a known extension must agree. Or its bytes, or a file that is open for them (by
-            ``open(..., "rb")``, ``io.BytesIO``, of fsspec), which is read from where it stands to its end: their
-            content alone decides.
+            the format; a known extension must agree. A URL (``s3://bucket/slice.dcm``) is taken as a path is. Or its
+            bytes, or a file that is open for them (by ``open(..., "rb")``, ``io.BytesIO``, of fsspec), which is read
+            from where it stands to its end: their content alone decides.
         units: ``"auto"``: HU where the file (or the Kaggle name) says so and the values can be HU; ``"hu"``: the caller
             knows that they are (a DICOM rescale is still applied; a file that names another unit keeps it);
             ``"stored"``: the numbers as stored, nothing applied.
@@ -77,6 +78,8 @@ def read_image(
     apart = not isinstance(path, str | Path)
     if isinstance(path, str | Path):
         path, inside = split(path)
+        if isinstance(path, Url):
+            data, apart = data or remote_bytes(path), True
         head = data[:HEAD_BYTES] if data else read_head(path)
         kind = check_format(path, head)
     else:

@@ -12,7 +12,9 @@ import stat
 from pathlib import Path
 from typing import Final
 
+from ctfast.batch import remote
 from ctfast.batch.inside import on_disk
+from ctfast.batch.urls import Url, place
 from ctfast.errors import FileFormatError
 from ctfast.files.formats import FORMATS, READ, STORE, Format, by_extension
 from ctfast.files.next_steps import COPY_AGAIN
@@ -44,7 +46,9 @@ def read_head(path: Path) -> bytes:
         OSError: If it cannot be opened.
         FileFormatError: For a folder, a named pipe (which would wait forever), a device, or an empty file.
     """
-    path = Path(on_disk(path))
+    path = place(on_disk(path))
+    if isinstance(path, Url):
+        return _read_remote_head(path)
     try:
         mode = path.stat().st_mode
     except ValueError as error:  # a NUL in the name
@@ -63,6 +67,15 @@ def read_head(path: Path) -> bytes:
         os.close(file)
     if not head:
         raise FileFormatError(f"{path}: empty file (0 bytes)", "copy it again")
+    return head
+
+
+def _read_remote_head(url: Url) -> bytes:
+    (head,) = remote.heads([url], HEAD_BYTES)
+    if isinstance(head, OSError):
+        raise head
+    if not head:
+        raise FileFormatError(f"{url}: empty file (0 bytes)", COPY_AGAIN)
     return head
 
 

@@ -10,6 +10,7 @@ from typing import IO, Final
 import numpy as np
 
 from ctfast.batch.atomic import replacing, replacing_folder
+from ctfast.batch.urls import place
 from ctfast.errors import ArgumentError, DTypeError, ShapeError
 from ctfast.files.formats import WRITTEN_ENDS, Compression, Format, by_extension, check_compression, written
 from ctfast.files.geometry import Geometry
@@ -37,7 +38,7 @@ def write_image(
     """Write an image or a stack.
 
     Args:
-        path: Where to; an existing file is replaced.
+        path: Where to, or a URL; an existing file is replaced.
         pixels: ``(H, W)`` or ``(frames, H, W)`` of uint8, int16, uint16, float32 or float64, any layout. PNG: one
             image of uint8 or uint16.
         format: Name of a row in ``ctfast.files.formats``, such as ``"tiff"`` or ``"tif"``; by the extension when None.
@@ -58,7 +59,7 @@ def write_image(
         MissingDependencyError: If a package is needed; names the pip command.
         OSError: If the folder is not there or writing fails; nothing is left behind.
     """
-    path = Path(path)
+    path = place(path)
     kind = output_format(path) if format is None else written(format)
     check_compression(kind, compression)
     if pixels.dtype.name not in PIXEL_DTYPES:

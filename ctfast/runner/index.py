@@ -7,7 +7,6 @@ million files closes in the memory of a small one. Names are kept as bytes, beca
 from __future__ import annotations
 
 import json
-import os
 import re
 import sqlite3
 from collections.abc import Iterator
@@ -44,9 +43,14 @@ _KEY: Final = re.compile(rb'\{"output":("(?:[^"\\]|\\.)*"),"started":([0-9.e+-]+
 
 
 class Index:
-    """Which line of which file is the latest of an output, and which statistics belong to it."""
+    """Which line of which file is the latest of an output, and which statistics belong to it.
 
-    def __init__(self) -> None:
+    Args:
+        folder: what the folder of the records is called in full.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
         self._files: list[Path] = []
         self._database = sqlite3.connect("", isolation_level=None)
         self._database.executescript(_TABLES)
@@ -84,7 +88,7 @@ class Index:
         return files, longest
 
     def _located_rows(self, path: Path) -> Iterator[tuple[Any, ...]]:
-        file, folder = len(self._files) - 1, os.path.realpath(path.parent)
+        file, folder = len(self._files) - 1, self._folder
         for start, size, text in Journal(path, JsonLines()).whole_lines():
             line = JsonLines().decode(text)
             if line is None:
@@ -98,7 +102,7 @@ class Index:
             yield (output or given, *age(row), output, given, file, start, size, kept)
 
     def _located_statistics(self, path: Path) -> Iterator[tuple[Any, ...]]:
-        file, folder = len(self._files) - 1, os.path.realpath(path.parent)
+        file, folder = len(self._files) - 1, self._folder
         for start, size, text in Journal(path, JsonLines()).whole_lines():
             key = _key_of(text)
             if key is not None:

@@ -19,16 +19,20 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypedDict, cast
 
+from ctfast.batch import remote
 from ctfast.batch.atomic import replacing
 from ctfast.batch.cells import safe_cell
 from ctfast.batch.held import remove
 from ctfast.batch.journal import Journal, JsonLines
 from ctfast.batch.places import found, noted
+from ctfast.batch.urls import is_url
 from ctfast.errors import UsageError
 
 Shard = tuple[int, int] | None
 PART: Final = re.compile(r"\.[0-9a-f]{16}\.jsonl$")
 """How names of files end to which one run appends."""
+RECORDS: Final = ("manifest*.jsonl", "failures*.csv", "statistics*.jsonl", "statistics*.npz", "summary*.csv")
+DONE: Final = b'"status":"ok"'
 _FAILED: Final = b'"status":"failed"'
 """In no other place of a line, as quotation marks in texts are escaped."""
 STALE: Final = ".stale"
@@ -102,17 +106,18 @@ def manifest_of(out: Path, shard: Shard) -> Journal[dict[str, Any]]:
     return Journal(out / part_name("manifest", "jsonl", shard), JsonLines())
 
 
-def read_rows(out: str | Path, shard: Shard = None) -> list[Row]:
+def read_rows(out: str | Path, shard: Shard = None, *, folder: str = "") -> list[Row]:
     """The latest line of each input of runs into a folder, while they go on too, with full names of files.
 
     Args:
         out: the folder.
         shard: ``(i, n)``: those of one shard; all when None.
+        folder: what the folder is called in full, where ``out`` holds a copy of its records.
 
     Raises:
         UsageError: a manifest holds something else.
     """
-    folder = os.path.realpath(out)
+    folder = folder or os.path.realpath(out)
     out = Path(out)
     while True:
         paths = manifests(out, shard)
@@ -176,11 +181,20 @@ def age(row: Row) -> tuple[float, bool]:
 
 def set_aside(output: str) -> bool:
     """Give an output a name under which nobody collects it; False where there is none."""
+    if is_url(output):
+        return _set_remote_aside(output)
     if not os.path.exists(output):
         return False
     if os.path.isdir(output):
         remove(output + STALE)  # a folder takes no other's place
     os.replace(output, output + STALE)
+    return True
+
+
+def _set_remote_aside(output: str) -> bool:
+    if not remote.exists(output):
+        return False
+    remote.rename(output, output + STALE)
     return True
 
 

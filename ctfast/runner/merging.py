@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from ctfast.batch.journal import Journal, JsonLines
+from ctfast.batch.urls import Url, place
 from ctfast.errors import UsageError
 from ctfast.runner.manifest import manifest_of, manifests, part_name
+from ctfast.runner.mirror import Mirror
 from ctfast.runner.planning import RUN_FILE, read_run_file
-from ctfast.runner.records import close_records
+from ctfast.runner.records import close_mirror, close_records
 
 _SHARD: Final = re.compile(r"manifest\.(\d+)-of-(\d+)\.jsonl")
 
@@ -56,16 +58,22 @@ def merge(out: str | Path) -> Merged:
     What a killed shard recorded is taken in; it counts as missing until it has ended. Merging again is allowed.
 
     Args:
-        out: the folder that the shards share.
+        out: the folder that the shards share, or its URL.
 
     Raises:
         UsageError: no run's folder; shards of several divisions, or of another pipeline than the folder's.
     """
-    out = Path(out)
-    about = read_run_file(out)
+    out = place(out)
+    mirror = Mirror(out) if isinstance(out, Url) else None
+    merged = _merged(out if mirror is None else mirror.folder, out, mirror)
+    return replace(merged, out=out)
+
+
+def _merged(records: Path, out: Path, mirror: Mirror | None) -> Merged:
+    about = read_run_file(records)
     if about is None:
         raise UsageError(f"{out} holds no {RUN_FILE}: give the folder that `ctfast run --out` filled")
-    shards = sorted(_shards(out))
+    shards = sorted(_shards(records))
     divisions = sorted({parts for _, parts in shards})
     if len(divisions) > 1:
         listed = " and ".join(f"1/{parts} to {parts}/{parts}" for parts in divisions)
@@ -73,10 +81,13 @@ def merge(out: str | Path) -> Merged:
             f"{out} holds shards of several divisions ({listed}), whose files overlap: move the manifests of one away, "
             "or run without --shard, which asks each file"
         )
-    _refuse_other_pipelines(out, str(about.get("pipeline")))
-    close_records(out.resolve(), None)
+    _refuse_other_pipelines(records, str(about.get("pipeline")))
+    if mirror is None:
+        close_records(out.resolve(), None)
+    else:
+        close_mirror(mirror, None)
     files: dict[str, int] = {}
-    for row in manifest_of(out, None).records():
+    for row in manifest_of(records, None).records():
         files[row["status"]] = files.get(row["status"], 0) + 1
     return Merged(out, files, tuple(number for number, _ in shards), divisions[0] if divisions else 0)
 

@@ -12,11 +12,13 @@ from typing import Any, cast
 
 from ctfast import __version__
 from ctfast import backend as backends
+from ctfast.batch import remote
 from ctfast.batch.atomic import write_json
 from ctfast.batch.choices import Axes, Dataset, Orient, UnitsChoice
 from ctfast.batch.inside import on_disk
 from ctfast.batch.limits import bytes_per_file
 from ctfast.batch.parsing import parsed_json
+from ctfast.batch.urls import Url, is_url, place
 from ctfast.errors import UsageError
 from ctfast.files import Compression, find_images
 from ctfast.files.find import FoundFile, Ignored
@@ -24,11 +26,13 @@ from ctfast.files.formats import written
 from ctfast.files.twins import without_twins
 from ctfast.pipeline import Pipeline
 from ctfast.runner.manifest import Row, read_rows
+from ctfast.runner.mirror import Mirror
 from ctfast.runner.options import RunOptions
-from ctfast.runner.refusals import refuse_impossible
+from ctfast.runner.outputs import Outputs
+from ctfast.runner.refusals import refuse_impossible, refuse_urls
 from ctfast.runner.resuming import still_to_do
 from ctfast.runner.series import Named, group_files
-from ctfast.runner.task import Task
+from ctfast.runner.task import AT_ONCE, Task, is_remote
 from ctfast.threads import get_num_threads
 from ctfast.tools.benchmark import recommended_backend
 
@@ -104,6 +108,7 @@ class Plan:
         tasks: still to do.
         done: files that an earlier run of the same pipeline finished.
         gone: inputs of finished outputs that are no longer there.
+        mirror: the copy of the records, where the outputs go to a storage.
         moved: lines of finished outputs whose inputs, of the same bytes, lie elsewhere or have another time now.
         ignored: files in the input folders that are no images.
     """
@@ -116,6 +121,12 @@ class Plan:
     ignored: Sequence[Ignored]
     gone: Sequence[str] = ()
     moved: Sequence[Row] = ()
+    mirror: Mirror | None = None
+
+    @property
+    def records(self) -> Path:
+        """The folder of manifest, statistics and run.json on this machine."""
+        return self.out if self.mirror is None else self.mirror.folder
 
 
 def make_plan(inputs: Sequence[str | Path], out: Path, settings: Settings, options: RunOptions) -> Plan:
@@ -126,7 +137,10 @@ def make_plan(inputs: Sequence[str | Path], out: Path, settings: Settings, optio
             format that can't hold what the pipeline gives.
         MissingDependencyError: inputs or outputs need a package that is not installed.
     """
-    out = out.resolve()
+    refuse_urls(inputs, out, settings, options.pool)
+    mirror = Mirror(out) if isinstance(out, Url) else None
+    out = out if mirror else out.resolve()
+    outputs, records = (Outputs(), out) if mirror is None else (Outputs(mirror.listed), mirror.folder)
     _refuse_out_inside_inputs(inputs, out)
     images = without_twins(find_images(inputs), keep_dicom=settings.series)
     tasks, copies = _tasks(images.items, out, settings)
@@ -134,25 +148,21 @@ def make_plan(inputs: Sequence[str | Path], out: Path, settings: Settings, optio
     _refuse_collisions(tasks)
     sources = (item.path for item in images.items)
     refuse_impossible(sources, settings.pipeline, written(settings.format), settings.backend)
-    refuse_other_run(out, settings, tasks, overwrite=options.overwrite)
-    finished = {row["output"]: row for row in read_rows(out) if row["status"] == "ok"}
+    refuse_other_run(records, outputs, settings, tasks, overwrite=options.overwrite)
+    finished = {row["output"]: row for row in read_rows(records, folder=str(out)) if row["status"] == "ok"}
     wanted = {task.output for task in tasks}
-    gone = [
-        row["input"]
-        for output, row in finished.items()
-        if output not in wanted and not os.path.lexists(on_disk(row["input"]))
-    ]
+    gone = [row["input"] for output, row in finished.items() if output not in wanted and not _is_there(row["input"])]
     if options.shard is not None:
         part, parts = options.shard
         tasks, left_out = tasks[part - 1 :: parts], left_out[part - 1 :: parts]
     workers = options.workers or get_num_threads()
     todo, moved = tasks, list[Row]()
     if options.resume and not options.overwrite:
-        todo, moved = still_to_do(tasks, finished, settings.pipeline.hash, workers, verify=options.verify)
+        todo, moved = still_to_do(tasks, finished, outputs, settings.pipeline.hash, workers, verify=options.verify)
     # Memory is shared by the files at work, not by workers that have none.
-    at_once = min(workers, max(len(todo), 1))
+    at_once = min(workers * (AT_ONCE if any(map(is_remote, todo[:1])) else 1), max(len(todo), 1))
     settings = replace(settings, max_bytes=bytes_per_file(at_once), out=str(out), durable=options.durable)
-    return Plan(out, settings, options, todo, len(tasks) - len(todo), left_out, gone, moved)
+    return Plan(out, settings, options, todo, len(tasks) - len(todo), left_out, gone, moved, mirror)
 
 
 def _tasks(items: Sequence[FoundFile], out: Path, settings: Settings) -> tuple[list[Task], list[Ignored]]:
@@ -164,13 +174,22 @@ def _tasks(items: Sequence[FoundFile], out: Path, settings: Settings) -> tuple[l
     if settings.series:
         volumes, items, copies = group_files(items, settings.units, settings.orient, settings.axes)
     tasks = [
-        Task(_source(item.source), os.path.join(out, f"{stem}{suffix}")) for item, stem in zip(items, _stems(items))
+        Task(_source(item.source), os.path.join(out, f"{stem}{suffix}"), seen=item.stamp)
+        for item, stem in zip(items, _stems(items))
     ]
     tasks += [Task(_source(str(series.folder)), str(out / f"{stem}{suffix}"), series) for series, stem in volumes]
     return tasks, copies
 
 
+def _is_there(path: str) -> bool:
+    if is_url(path):
+        return remote.exists(path)
+    return os.path.lexists(on_disk(path))
+
+
 def _source(name: str) -> str:
+    if is_url(name):
+        return name
     try:
         if not os.path.islink(name):  # then only its folder, which many files share, may lie behind links
             folder, _, last = name.rpartition(os.sep)
@@ -207,9 +226,18 @@ def _repeated(names: Callable[[], Iterator[str]]) -> set[str]:
 
 def _refuse_out_inside_inputs(inputs: Sequence[str | Path], out: Path) -> None:
     for given in inputs:
-        folder = Path(given).resolve()
+        folder = place(given)
+        if isinstance(folder, Url) or isinstance(out, Url):
+            if type(folder) is type(out) and (out == folder or folder in out.parents):
+                raise _inside(out, folder)
+            continue
+        folder = folder.resolve()
         if folder.is_dir() and (out == folder or folder in out.parents):
-            raise UsageError(f"--out {out} lies inside the input {folder}: outputs would become inputs; choose another")
+            raise _inside(out, folder)
+
+
+def _inside(out: Path, folder: Path) -> UsageError:
+    return UsageError(f"--out {out} lies inside the input {folder}: outputs would become inputs; choose another")
 
 
 def _refuse_collisions(tasks: Sequence[Task]) -> None:
@@ -226,8 +254,16 @@ def _refuse_collisions(tasks: Sequence[Task]) -> None:
             raise UsageError(f"the output {task.output} is an input too; choose another --out")
 
 
-def refuse_other_run(out: Path, settings: Settings, tasks: Sequence[Task], *, overwrite: bool) -> None:
+def refuse_other_run(
+    out: Path, outputs: Outputs, settings: Settings, tasks: Sequence[Task], *, overwrite: bool
+) -> None:
     """Refuse a folder that holds another pipeline's outputs, or files of the same names that are not ours.
+
+    Args:
+        out: the folder of the records.
+        outputs: what is there.
+        settings, tasks: of the run.
+        overwrite: whether all that may be.
 
     Raises:
         UsageError: with what is there and what to do.
@@ -245,7 +281,7 @@ def refuse_other_run(out: Path, settings: Settings, tasks: Sequence[Task], *, ov
                 f"{out} holds the outputs of another run ({listed}); choose another --out or give --overwrite"
             )
     else:
-        there = next((task.output for task in tasks if os.path.exists(task.output)), None)
+        there = next((task.output for task in tasks if outputs.there(task.output)), None)
         if there is not None:
             raise UsageError(f"{there} exists and is not ours; choose another --out or give --overwrite")
 
@@ -272,4 +308,6 @@ def holds_another_run(out: Path, settings: Settings) -> bool:
 def write_run_file(plan: Plan) -> None:
     """Say in the output folder which pipeline fills it; the same text from every shard."""
     steps, durable = plan.settings.pipeline.to_dict()["steps"], plan.options.durable
-    write_json(plan.out / RUN_FILE, {**plan.settings.identity, "version": __version__, "steps": steps}, durable=durable)
+    write_json(
+        plan.records / RUN_FILE, {**plan.settings.identity, "version": __version__, "steps": steps}, durable=durable
+    )

@@ -17,6 +17,7 @@ import os
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -26,12 +27,13 @@ from ctfast.batch.held import left_alone, remove_leftovers
 from ctfast.batch.journal import EncodedLines, Journal, JsonLines
 from ctfast.errors import UsageError
 from ctfast.runner.index import Index
-from ctfast.runner.manifest import PART, Shard, close_manifest, manifests, part_name, read_rows, set_aside
-from ctfast.runner.planning import Plan, holds_another_run, refuse_other_run, write_run_file
+from ctfast.runner.manifest import PART, RECORDS, Shard, close_manifest, manifests, part_name, read_rows, set_aside
+from ctfast.runner.mirror import Mirror
+from ctfast.runner.outputs import Outputs
+from ctfast.runner.planning import RUN_FILE, Plan, holds_another_run, refuse_other_run, write_run_file
 from ctfast.runner.statistics import close_statistics
 
 LOCK: Final = "manifest.lock"
-_RECORDS: Final = ("manifest*.jsonl", "failures*.csv", "statistics*.jsonl", "statistics*.npz", "summary*.csv")
 
 Append = Callable[..., None]
 
@@ -50,14 +52,20 @@ def open_records(plan: Plan) -> Iterator[tuple[Append, Append]]:
     Raises:
         UsageError: another pipeline came into the folder since the plan was made, or is at work there.
     """
+    if plan.mirror is not None:
+        with _open_remote(plan, plan.mirror) as append:
+            yield append
+        return
     out, shard = plan.out, plan.options.shard
     out.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         with locked(out):
-            refuse_other_run(out, plan.settings, plan.tasks, overwrite=plan.options.overwrite)
+            refuse_other_run(out, Outputs(), plan.settings, plan.tasks, overwrite=plan.options.overwrite)
             if plan.options.overwrite and holds_another_run(out, plan.settings):
                 _refuse_parts_at_work(out)
-                _set_run_aside(out)
+                _set_aside(out, str(out))
+                for path in (path for pattern in RECORDS for path in out.glob(pattern)):
+                    path.unlink()
             write_run_file(plan)
             ending = f"{secrets.token_hex(8)}.jsonl"
             parts = [
@@ -71,9 +79,39 @@ def open_records(plan: Plan) -> Iterator[tuple[Append, Append]]:
         yield append_row, append_statistics
 
 
-def close_records(out: Path, shard: Shard, *, durable: bool = False) -> None:
-    """Put together what nobody appends to any more, in the memory of a small run however many rows there are."""
-    with locked(out), Index() as index, ExitStack() as stack:
+@contextmanager
+def _open_remote(plan: Plan, mirror: Mirror) -> Iterator[tuple[Append, Append]]:
+    if plan.options.overwrite and holds_another_run(mirror.folder, plan.settings):
+        _set_aside(mirror.folder, str(mirror.out))
+        for pattern in RECORDS:
+            mirror.remove(pattern)
+    write_run_file(plan)
+    mirror.send(RUN_FILE)
+    with mirror.sending(plan.options.shard) as append:
+        yield append
+
+
+def close_run(plan: Plan) -> None:
+    """Put together what runs into the folder of this one left in it."""
+    shard = plan.options.shard
+    if plan.mirror is None:
+        close_records(plan.out, shard, durable=plan.options.durable)
+    else:
+        close_mirror(plan.mirror, shard)
+
+
+def close_mirror(mirror: Mirror, shard: Shard) -> None:
+    """The same for a folder of a storage."""
+    mirror.close(shard, partial(close_records, mirror.folder, shard, folder=str(mirror.out)))
+
+
+def close_records(out: Path, shard: Shard, *, durable: bool = False, folder: str = "") -> None:
+    """Put together what nobody appends to any more, in the memory of a small run however many rows there are.
+
+    ``folder``: what ``out`` is called in full, where it is a copy.
+    """
+    folder = folder or os.path.realpath(out)
+    with locked(out), Index(folder) as index, ExitStack() as stack:
         parts = [path for path in _parts(out, shard) if stack.enter_context(left_alone(path))]
         _merge_statistics(out, shard, durable, [path for path in parts if path.name.startswith("statistics")])
         for path in manifests(out, shard):
@@ -81,7 +119,7 @@ def close_records(out: Path, shard: Shard, *, durable: bool = False) -> None:
         close_manifest(out, shard, index.rows(), durable=durable)
         for path in parts:
             path.unlink()
-        close_statistics(out, index, shard)
+        close_statistics(out, index, shard, folder=folder)
 
 
 def _merge_statistics(out: Path, shard: Shard, durable: bool, parts: list[Path]) -> None:
@@ -98,14 +136,11 @@ def _parts(out: Path, shard: Shard) -> list[Path]:
     return [path for pattern in patterns for path in sorted(out.glob(pattern)) if PART.search(path.name)]
 
 
-def _set_run_aside(out: Path) -> None:
-    """Another pipeline's outputs get other names, and nothing speaks of them any more; run.json is written next."""
-    for row in read_rows(out):
+def _set_aside(records: Path, folder: str) -> None:
+    """Another pipeline's outputs get other names; its records are removed and run.json is written next."""
+    for row in read_rows(records, folder=folder):
         if row["status"] == "ok":
             set_aside(row["output"])
-    for pattern in _RECORDS:
-        for path in out.glob(pattern):
-            path.unlink()
 
 
 def _refuse_parts_at_work(out: Path) -> None:

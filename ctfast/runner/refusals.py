@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ctfast.batch import remote
+from ctfast.batch.urls import Url, place, scheme_of
 from ctfast.dispatch.chain import check_chain
 from ctfast.errors import CTFastError, UsageError
-from ctfast.files.formats import Format, by_extension
+from ctfast.files.formats import Format, by_extension, written
 from ctfast.files.image import PIXEL_DTYPES
 from ctfast.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from ctfast.runner.planning import Settings
 
 _PNG = ("uint8", "uint16")
 
@@ -35,6 +41,25 @@ def refuse_impossible(sources: Iterable[Path], pipeline: Pipeline, output: Forma
             f"format='png' holds {' and '.join(_PNG)}; this pipeline gives {', '.join(sorted(results))}: choose "
             "another format, or end with a window step with dtype=uint8"
         )
+
+
+def refuse_urls(inputs: Sequence[str | Path], out: Path, settings: Settings, pool: str) -> None:
+    """What URLs can't do: their packages, series, outputs that are folders, memory that processes do not share.
+
+    Raises:
+        MissingDependencyError: names the pip command.
+        UsageError: with what to do.
+    """
+    urls = [path for path in (*map(place, inputs), out) if isinstance(path, Url)]
+    for url in urls:
+        remote.check(url)
+    if settings.series and any(path is not out for path in urls):
+        raise UsageError("series=True: slices of a volume are read from disks alone; copy them to one")
+    kind = written(settings.format)
+    if kind.folder and isinstance(out, Url):
+        raise UsageError(f"format={kind.word!r}: folders are written to disks alone; choose another format or out")
+    if pool == "processes" and any(scheme_of(url) == "memory" for url in urls):
+        raise UsageError("pool='processes': memory:// is seen by one process alone; choose pool='threads'")
 
 
 def _result_dtypes(pipeline: Pipeline) -> set[str]:

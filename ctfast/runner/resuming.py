@@ -9,25 +9,27 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 
-from ctfast.batch.stamp import sha256_of, stamp_of, unchanged
+from ctfast.batch.stamp import sha256_of, unchanged_since
 from ctfast.batch.workers import bounded_map
 from ctfast.runner.manifest import Row
+from ctfast.runner.outputs import Outputs
 from ctfast.runner.task import Task
 
 
 def still_to_do(
-    tasks: Sequence[Task], finished: Mapping[str, Row], pipeline: str, workers: int, *, verify: bool
+    tasks: Sequence[Task], finished: Mapping[str, Row], outputs: Outputs, pipeline: str, workers: int, *, verify: bool
 ) -> tuple[list[Task], list[Row]]:
     """The tasks that are left, and corrected lines of those that are done from an input that is elsewhere now.
 
     Args:
         tasks: all.
         finished: lines of the manifest by their outputs.
+        outputs: what is there.
         pipeline: hash of the one that must have done them.
         workers: files that are read at once, where some have to be.
         verify: read all, inputs and outputs, and compare their hashes.
     """
-    rows = [_row_of(task, finished.get(task.output), pipeline) for task in tasks]
+    rows = [_row_of(task, finished.get(task.output), outputs, pipeline) for task in tasks]
     sure = [row is not None and not verify and _looks_as_then(task, row) for task, row in zip(tasks, rows)]
     unsure = [(task, row, verify) for task, row, is_sure in zip(tasks, rows, sure) if row is not None and not is_sure]
     read = bounded_map(_with_same_bytes, unsure, workers) if unsure else iter(())
@@ -44,29 +46,28 @@ def still_to_do(
     return todo, moved
 
 
-def _row_of(task: Task, row: Row | None, pipeline: str) -> Row | None:
+def _row_of(task: Task, row: Row | None, outputs: Outputs, pipeline: str) -> Row | None:
     """The line that may be about this task: of the same pipeline, names of inputs and size of the output."""
     if row is None or row["pipeline"] != pipeline:
         return None
     if _names(row["input"], row["inputs"]) != _names(task.source, task.inputs):
         return None
-    try:
-        size = stamp_of(row["output"]).size
-    except OSError:
+    size = outputs.size(row["output"])
+    if size is None:
         return None
     return row if size == row["output_bytes"] or not row["output_hash"] else None  # first versions did not note it
 
 
 def _looks_as_then(task: Task, row: Row) -> bool:
     same_place = (row["input"], row["inputs"]) == (task.source, task.inputs)
-    return same_place and unchanged(task.files, row["input_bytes"], row["input_mtime"])
+    return same_place and unchanged_since(task.stamp, row["input_bytes"], row["input_mtime"])
 
 
 def _with_same_bytes(item: tuple[Task, Row, bool]) -> Row | None:
     """The line with the input's name and time of today, if its bytes (and where asked for the output's) are those."""
     task, row, verify = item
     try:
-        size, modified = stamp_of(*task.files)
+        size, modified = task.stamp()
         if size != row["input_bytes"] or sha256_of(*task.files) != row["input_hash"]:
             return None
         if verify and row["output_hash"] != sha256_of(row["output"]):

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from ctfast.batch.interrupts import finishing
 from ctfast.batch.machine import described, is_no_thread
 from ctfast.batch.progress import Progress, no_progress
+from ctfast.batch.urls import place
 from ctfast.batch.workers import bounded_map, use_processes
 from ctfast.dispatch.chain import fits
 from ctfast.errors import MachineError
@@ -24,10 +25,10 @@ from ctfast.runner.done import Done, line_of_row, process_and_encode
 from ctfast.runner.gpu.run import run_on_gpus
 from ctfast.runner.options import RunOptions
 from ctfast.runner.planning import Plan, Settings, make_plan
-from ctfast.runner.records import close_records, open_records
+from ctfast.runner.records import close_run, open_records
 from ctfast.runner.report import Report
 from ctfast.runner.several import QUICKLY_FROM, alone, chunks, process_some, rehearse
-from ctfast.runner.task import Task
+from ctfast.runner.task import Task, in_one_process
 from ctfast.runner.work import Outcome, died, empty_row, left_out
 from ctfast.threads import get_num_threads
 
@@ -44,7 +45,7 @@ def plan(
     """Decide and check what ``run`` would do, without doing it; see ``run`` for the parameters."""
     options = replace(options or RunOptions(), **changes)
     listed = [inputs] if isinstance(inputs, (str, Path)) else list(inputs)
-    return make_plan(listed, Path(out), Settings.of(pipeline, options), options)
+    return make_plan(listed, place(out), Settings.of(pipeline, options), options)
 
 
 def execute(the_plan: Plan, *, progress: Progress = no_progress, **changes: Any) -> Report:
@@ -63,6 +64,8 @@ def execute(the_plan: Plan, *, progress: Progress = no_progress, **changes: Any)
     """
     start = time.perf_counter()
     options, settings, out = replace(the_plan.options, **changes), the_plan.settings, the_plan.out
+    if any(map(in_one_process, the_plan.tasks[:1])):
+        options = replace(options, pool="threads")
     report = Report(
         out=out,
         pipeline=settings.pipeline.hash,
@@ -78,7 +81,14 @@ def execute(the_plan: Plan, *, progress: Progress = no_progress, **changes: Any)
         interrupted.set()
         stop.set()
 
-    with finishing(interrupt), _telling_what_is_safe(report), open_records(the_plan) as (append_row, append_statistics):
+    def recorded() -> int:
+        return report.ok if the_plan.mirror is None else the_plan.mirror.recorded
+
+    with (
+        finishing(interrupt),
+        _telling_what_is_safe(recorded),
+        open_records(the_plan) as (append_row, append_statistics),
+    ):
         ahead = [*(left_out(it.path, it.reason, settings) for it in the_plan.ignored), *the_plan.moved]
         append_row(b"".join(line_of_row(row, settings.out) for row in ahead))
         trouble = ""
@@ -103,15 +113,15 @@ def execute(the_plan: Plan, *, progress: Progress = no_progress, **changes: Any)
                 append_row(line_of_row(empty_row(task, settings), settings.out))
                 report.skipped += 1
     worked = time.perf_counter()
-    with _telling_what_is_safe(report):
-        close_records(out, options.shard, durable=options.durable)
+    with _telling_what_is_safe(recorded):
+        close_run(the_plan)
     report.seconds, report.closing_seconds = time.perf_counter() - start, time.perf_counter() - worked
     report.workers = _workers(options)
     return report
 
 
 @contextmanager
-def _telling_what_is_safe(report: Report) -> Iterator[None]:
+def _telling_what_is_safe(recorded: Callable[[], int]) -> Iterator[None]:
     """Errors of the machine say what is done; its records lie in a part, which the next run takes in."""
     try:
         yield
@@ -121,7 +131,7 @@ def _telling_what_is_safe(report: Report) -> Iterator[None]:
         if isinstance(error, RuntimeError) and not is_no_thread(error):
             raise
         raise MachineError(
-            f"{described(error)}. {report.ok} files of this run are done and recorded; "
+            f"{described(error)}. {recorded()} files of this run are done and recorded; "
             "then run the same command again to continue"
         ) from error
 

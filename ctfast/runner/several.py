@@ -8,17 +8,18 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import islice
 from typing import Final
 
 import numpy as np
 
-from ctfast.batch.stamp import stamp_of
+from ctfast.batch.workers import bounded_map
 from ctfast.errors import CTFastError
 from ctfast.files import read_image, write_image
 from ctfast.runner.planning import Settings
 from ctfast.runner.quick import process_quickly, try_quickly
-from ctfast.runner.task import Task
+from ctfast.runner.task import AT_ONCE, Task, is_remote
 from ctfast.runner.volume import process_any
 from ctfast.runner.work import Outcome, run_pipeline
 
@@ -54,13 +55,15 @@ def _some(waiting: Iterator[Task], most: int) -> Iterator[Task]:
 
 def _bytes_of(task: Task) -> int:
     try:
-        return stamp_of(task.source).size if task.series is None else _MOST_BYTES
+        return task.stamp().size if task.series is None else _MOST_BYTES
     except OSError:  # reading it will say so
         return 0
 
 
 def process_some(tasks: Sequence[Task], settings: Settings, *, quickly: bool = True) -> list[Outcome]:
     """The outcomes of all, in their order; never raises for a bad file."""
+    if len(tasks) > 1 and any(map(is_remote, tasks)):
+        return list(bounded_map(partial(process_any, settings=settings), tasks, AT_ONCE))
     if quickly and len(tasks) > 1 and all(task.series is None for task in tasks):
         outcomes = process_quickly(tasks, settings)
         if outcomes is not None:

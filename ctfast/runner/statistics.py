@@ -31,8 +31,11 @@ _EDGES: Final = b'"edges":['
 _NAMES_AT_ONCE: Final = 4096
 
 
-def close_statistics(out: Path, index: Index, shard: Shard = None) -> None:
-    """Write the archive and the table for the rows that are done, in their order, where there are any."""
+def close_statistics(out: Path, index: Index, shard: Shard = None, *, folder: str = "") -> None:
+    """Write the archive and the table for the rows that are done, in their order, where there are any.
+
+    ``folder``: what ``out`` is called in full, where it is a copy.
+    """
     for path in sorted(out.glob("statistics*.jsonl")):
         index.add_statistics(path)
     lines, longest = index.done()
@@ -43,7 +46,7 @@ def close_statistics(out: Path, index: Index, shard: Shard = None) -> None:
         tempfile.TemporaryFile(dir=out) as names,
         replacing(out / part_name("summary", "csv", shard)) as table,
     ):
-        columns = _Columns(counts, names, csv.writer(table), os.path.realpath(out))
+        columns = _Columns(counts, names, csv.writer(table), folder or os.path.realpath(out))
         for line in index.statistics():
             columns.take(line)
         _write_archive(out / part_name("statistics", "npz", shard), columns, _Names(names, longest))

@@ -19,6 +19,7 @@ from ctfast.batch.held import remove
 from ctfast.batch.machine import computing, machine_error, writing
 from ctfast.batch.reasons import reason
 from ctfast.batch.stamp import Contents, read_once, sha256_of, stamp_of
+from ctfast.batch.urls import is_url
 from ctfast.batch.workers import DIED
 from ctfast.dispatch.arrays import known_axes
 from ctfast.dispatch.padded import held_pixels
@@ -26,6 +27,7 @@ from ctfast.errors import FileFormatError, MachineError
 from ctfast.files import Allocate, Image, Limits, read_image, write_image
 from ctfast.files.asked import LeftOutError, check_modality
 from ctfast.files.formats import written
+from ctfast.files.recognize import HEAD_BYTES, likeliest
 from ctfast.files.units import check_display
 from ctfast.results import Histogram, PipelineResult, Summary
 from ctfast.runner.manifest import STALE, Row, set_aside
@@ -101,8 +103,10 @@ def load(
 
     ``contents``: where it was read already.
     """
-    row["input_bytes"], row["input_mtime"], row["input_hash"], data = contents or read_once(task.source)
+    row["input_bytes"], row["input_mtime"], row["input_hash"], data = contents or read_once(task.source, task.seen)
     limits = Limits(max_bytes=settings.max_bytes)
+    if task.seen is not None and data is not None:
+        _leave_out_without_pixels(bytes(data[:HEAD_BYTES]))
     try:
         image = read_image(
             task.source,
@@ -122,6 +126,14 @@ def load(
     check_modality(image.meta.get("modality"), settings.modality)
     note(row, image, settings)
     return image
+
+
+def _leave_out_without_pixels(head: bytes) -> None:
+    """What a folder's search finds out of files on a disk, and not of URLs, where each look is a request."""
+    kind = likeliest(head)
+    why = None if kind is None or kind.without_pixels is None else kind.without_pixels(head)
+    if why is not None:
+        raise LeftOutError(why)
 
 
 def note(row: Row, image: Image, settings: Settings) -> None:
@@ -145,7 +157,7 @@ def store(task: Task, settings: Settings, image: Image, result: PipelineResult, 
     with _filling(task, settings), replacing(task.output, "wb", durable=settings.durable) as file:
         file.write(data)
     row["output_bytes"], row["output_hash"] = len(data), hashlib.sha256(data).hexdigest()
-    remove(task.output + STALE)
+    _remove_stale(task)
 
 
 def store_streamed(task: Task, settings: Settings, image: Image, result: PipelineResult, row: Row) -> None:
@@ -159,7 +171,12 @@ def store_streamed(task: Task, settings: Settings, image: Image, result: Pipelin
     ):
         _write(file, task, settings, image, result)
     row["output_bytes"], row["output_hash"] = stamp_of(task.output).size, sha256_of(task.output)
-    remove(task.output + STALE)
+    _remove_stale(task)
+
+
+def _remove_stale(task: Task) -> None:
+    if not is_url(task.output):  # there it would be a request for each; the run does it when it closes
+        remove(task.output + STALE)
 
 
 def compute(image: Image, task: Task, settings: Settings) -> PipelineResult:
@@ -210,6 +227,8 @@ def make_folder(task: Task, settings: Settings) -> None:
     Raises:
         MachineError: that one is gone.
     """
+    if is_url(task.output):
+        return
     out, folder = settings.out, os.path.dirname(task.output)
     if out and not os.path.isdir(out):  # made anew it would hold a part, and nobody would know of the others
         raise MachineError(f"{out} was moved or removed while it was being filled: put it back")
@@ -232,13 +251,13 @@ def failed(task: Task, row: Row, error: BaseException) -> Outcome:
     row["status"] = "skipped" if isinstance(error, LeftOutError) else "failed"
     row["error"] = reason(error, task.source)
     if set_aside(task.output):
-        row["error"] += f"; its earlier output is now {Path(task.output).name}{STALE}"
+        row["error"] += f"; its earlier output is now {os.path.basename(task.output)}{STALE}"
     return Outcome(row, None)
 
 
 def left_out(path: Path, why: str, settings: Settings) -> Row:
     """The line of a path that was seen and is no image."""
-    row = empty_row(Task(os.path.abspath(path), ""), settings)
+    row = empty_row(Task(str(path) if is_url(path) else os.path.abspath(path), ""), settings)
     row["error"] = why
     return row
 

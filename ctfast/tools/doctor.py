@@ -23,6 +23,7 @@ EXTRAS: Final = {
     **formats.extras(),
     "report": ("jinja2", "matplotlib", "pillow", "scipy"),
     "nn": ("flatbuffers", "flax", "h5py", "jax", "onnx", "optax", "orbax-checkpoint", "scikit-learn", "tensorboardX"),
+    "remote": ("fsspec", "s3fs"),
     "codecs": ("imagecodecs", "pylibjpeg", "pylibjpeg-libjpeg", "pylibjpeg-openjpeg", "pyjpegls"),
 }
 

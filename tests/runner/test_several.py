@@ -116,7 +116,7 @@ def test_statistics_of_changing_edges_and_of_frames(tmp_path: Path) -> None:
     }
     rows = [{**row, "output": line["output"]} for line in reversed(lines)]
     (tmp_path / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    with Index() as index:
+    with Index(str(tmp_path)) as index:
         index.add_rows(tmp_path / "manifest.jsonl")
         close_statistics(tmp_path, index)
     with np.load(tmp_path / "statistics.npz") as archive:
