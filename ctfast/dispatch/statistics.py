@@ -156,6 +156,8 @@ def _edges(dtype: np.dtype[Any], bins: int, value_range: tuple[Any, Any]) -> NDA
         edges = np.histogram_bin_edges(np.empty(0, dtype), bins, value_range)
     except ValueError as error:
         raise ArgumentError(f"bins={bins}, value_range={value_range}: {error}") from error
+    if not (edges[:-1] < edges[1:]).all():  # NumPy says so from 2.0 on
+        raise ArgumentError(f"bins={bins}, value_range={value_range}: {dtype} holds fewer numbers than bins there")
     edges.flags.writeable = False
     return edges
 

@@ -11,8 +11,9 @@ of slices, 14.8 million parameters at 256 x 256 learn noise by heart, while aver
 
 An epoch of the last third is chosen: the learning rate has nearly fallen to 0 there, and the few slices that choose do
 it badly. The learning rate is 1e-3 at 64 x 64 and falls with the side of the input to 3e-4 at 256 x 256. Augmentation:
-mirrored, turned by up to 10 degrees, moved by up to a sixteenth; HU are calibrated, so brightness and contrast stay. Labels are
-smoothed by a tenth, so that the validation loss, which chooses the epoch, does not punish late epochs for confidence.
+mirrored, turned by up to 10 degrees, moved by up to a sixteenth; HU are calibrated, so brightness and contrast stay.
+Labels are smoothed by a tenth, so that the validation loss, which chooses the epoch, does not punish late epochs for
+confidence.
 ``docs/network.md`` has the measurements. ``recipe="seed"`` is the seed report's plain training instead.
 """
 
