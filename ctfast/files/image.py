@@ -153,6 +153,8 @@ class Image:
 
     def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:
         """The pixels: an image is taken where an array is."""
+        if copy is None:  # as far as it needs one; NumPy 1.26 does not know None
+            return np.asarray(self.pixels, dtype)
         return np.array(self.pixels, dtype, copy=copy)
 
     @property
