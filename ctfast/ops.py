@@ -28,6 +28,7 @@ from typing import Any, Literal
 from numpy.typing import DTypeLike
 
 from ctfast.dispatch.call import call
+from ctfast.dispatch.checks import footprint as checked_footprint
 from ctfast.dispatch.checks import in_pixels
 from ctfast.dispatch.statistics import statistic
 from ctfast.results import Histogram, Summary
@@ -229,6 +230,8 @@ def median_filter(
 
     NaN counts as larger than every number.
     """
+    if footprint is not None:
+        footprint = checked_footprint("footprint", footprint)  # tuples, so that the call can be remembered
     params = {"size": size, "footprint": footprint, "mode": mode, "cval": cval}
     return call("median_filter", image, params, out=out, backend_name=backend, axes=axes)
 

@@ -10,6 +10,7 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from functools import lru_cache
 from numbers import Integral, Real
 from typing import Any, Final
 
@@ -153,11 +154,16 @@ def footprint(name: str, value: Any) -> Any:
         mask = np.asarray(value)
     except ValueError:  # lists of uneven length
         raise _fail(name, value, allowed) from None
-    if mask.dtype.kind not in "biuf" or mask.ndim not in (2, 3) or not np.isin(mask, (0, 1)).all():
+    if mask.dtype.kind not in "biuf" or mask.ndim not in (2, 3) or not (mask == mask.astype(bool)).all():
         raise _fail(name, value, allowed)
     if not 1 <= (ones := int(mask.sum())) <= MAX_FOOTPRINT:
         raise _fail(name, value, f"it has {ones:,} ones; {allowed}")
-    return _tuples(mask.astype(int).tolist())
+    return _kept(mask.astype(bool).tobytes(), mask.shape)
+
+
+@lru_cache(maxsize=256)
+def _kept(ones: bytes, shape: tuple[int, ...]) -> Any:
+    return _tuples(np.frombuffer(ones, np.uint8).reshape(shape).tolist())
 
 
 def _tuples(value: Any) -> Any:

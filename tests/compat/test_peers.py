@@ -1,4 +1,4 @@
-"""A sample of SciPy's own tests against our drop-ins; ``make compat`` runs them all, and scikit-image's."""
+"""A sample of SciPy's and scikit-image's own tests against our drop-ins; ``make compat`` runs them all."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SAMPLE = "test_gauss or test_median or test_valid_origins or test_multiple_modes
 
 
 def test_scipy_s_own_tests_pass_with_drop_ins_in_place(tmp_path: Path) -> None:
-    paths = peers.scipy_tests(tmp_path)
+    paths = peers.scipy_tests(tmp_path, None)
     if not Path(paths[0]).exists():
         pytest.skip("SciPy's tests are not installed with it")
     result = peers.run("scipy.ndimage", [*paths, "-k", SAMPLE], tmp_path)
@@ -24,3 +24,15 @@ def test_scipy_s_own_tests_pass_with_drop_ins_in_place(tmp_path: Path) -> None:
     assert len(called) >= 30
     assert not [name for name, outcome in called.items() if outcome == "failed"]
     assert sum(by_us for by_us, _ in result["calls"].values()) >= 20
+
+
+def test_scikit_image_s_own_tests_pass_with_drop_ins_in_place(tmp_path: Path) -> None:
+    pytest.importorskip("skimage", reason="scikit-image is not installed")
+    paths = peers.skimage_tests(tmp_path, None)
+    if not paths:
+        pytest.skip("scikit-image's tests come from its source distribution, which pip could not fetch here")
+    result = peers.run("skimage", [*paths, "-k", "adapthist or test_median or TestMedian or gaussian"], tmp_path)
+    called = [name for name, test in result["tests"].items() if test.get("calls")]
+    assert len(called) >= 60
+    assert not peers.failing(result)
+    assert sum(by_us for by_us, _ in result["calls"].values()) >= 40

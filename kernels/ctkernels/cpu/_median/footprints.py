@@ -97,14 +97,16 @@ def filter_rows(
 ):
     """Rows ``top .. top + rows - 1`` of ``out``; False if some pixel has no key.
 
-    ``image`` and ``out`` are flat bytes; ``row_of`` is the source row of each row of ``keys``, -1 for outside, and
-    ``stride`` their distance. Half of an operand of ``code`` is a number of bytes, from the block's first pixel on
-    where the operand is odd, else from the first temporary on; so are ``outputs``.
+    ``image`` and ``out`` are flat bytes; ``row_of`` is the source row of each row of ``keys``, -1 for outside, -2 for
+    rows that no window sees, and ``stride`` their distance. Half of an operand of ``code`` is a number of bytes, from
+    the block's first pixel on where the operand is odd, else from the first temporary on; so are ``outputs``.
     """
     size = keys.itemsize
     width = column_of.size - 2 * reach
     row_bytes = width * (4 if kind == 1 else 8 if kind == 2 else size)
     for r in range(row_of.size):
+        if row_of[r] < -1:
+            continue
         at = row_of[r] * row_bytes
         if not _fill(keys, r * stride, width, reach, column_of, image, at, kind, outside):
             return False
@@ -169,7 +171,7 @@ class Layout(NamedTuple):
 
 
 @lru_cache(maxsize=128)
-def layout(pixels: tuple[Pixel, ...], rank: int, width: int, itemsize: int) -> Layout:
+def layout(pixels: tuple[Pixel, ...], rank: int, height: int, width: int, itemsize: int) -> Layout:
     """``pixels`` are planes, rows and columns counted from the window's centre."""
     first = tuple(min(p[axis] for p in pixels) for axis in range(3))
     last = tuple(max(p[axis] for p in pixels) for axis in range(3))
@@ -181,7 +183,7 @@ def layout(pixels: tuple[Pixel, ...], rank: int, width: int, itemsize: int) -> L
     planes = last[0] - first[0] + 1
     outputs = len(made.outputs)
     rows = max(_BAND_BYTES // (stride * itemsize * planes) - span, 4 * outputs)
-    rows = int(round_up(rows, outputs))
+    rows = int(round_up(min(rows, height), outputs))
     # The last rows of a group may lie below the band: they see the rows of the next plane, and nobody sees them.
     high = rows + span - 1
     places = np.array([((z * high + y) * stride + x) * itemsize for z, y, x in made.pixels] or [0])
@@ -244,7 +246,7 @@ def _band(
     plane, begin, end = band
     volume, z = divmod(plane, depth)
     itemsize = int(key[1:])
-    made = layout(pixels, rank, width, itemsize)
+    made = layout(pixels, rank, height, width, itemsize)
     low, high = made.planes
     beyond = max(-low, high, 0)
     shown = border_index(depth, beyond, beyond, mode)[z + beyond + low : z + beyond + high + 1]
@@ -261,7 +263,7 @@ def _band(
     for first in range(begin, end, made.rows):
         last = min(first + made.rows, end)
         seen = table[first + reach - made.above : last + reach - made.above + made.span - 1]
-        row_of = np.full((shown.size, rows), -1, np.int64)
+        row_of = np.full((shown.size, rows), -2, np.int64)
         source = (volume * depth + shown[:, np.newaxis]) * height + seen
         row_of[:, : seen.size] = np.where((shown[:, np.newaxis] >= 0) & (seen >= 0), source, -1)
         done = filter_rows(
