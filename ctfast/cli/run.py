@@ -104,6 +104,10 @@ def run(
     backend: Annotated[str, typer.Option(metavar="WORD", help=f"{words(('auto', *NAMES))}.")] = "auto",
     workers: Workers = None,
     pool: Annotated[str, typer.Option(metavar="WORD", help=f"Kind of workers: {words(POOLS)}.")] = "auto",
+    cluster: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Of a dask scheduler, tcp://host:8786; or local."),
+    ] = None,
     shard: Annotated[str | None, typer.Option(metavar="I/N", help="Only the i-th of n parts, such as 2/8.")] = None,
     allow_large: Annotated[
         bool,
@@ -142,6 +146,7 @@ def run(
         orient=orient,
         modality=modality,
         series=series,
+        cluster=cluster,
         shard=parse_shard(shard),
         resume=resume,
         overwrite=overwrite,

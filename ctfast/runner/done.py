@@ -37,6 +37,11 @@ class Done(NamedTuple):
     machine: str
 
     @classmethod
+    def by_machine(cls, why: str) -> Done:
+        """No files, because the machine failed."""
+        return cls(0, b"", b"", Tally(), why)
+
+    @classmethod
     def of(cls, outcomes: Sequence[Outcome], settings: Settings) -> Done:
         """Encoded and counted; those that the machine failed are not done."""
         tally, expects_hu = Tally(), settings.pipeline.expects_hu

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ctfast import backend as backends
 from ctfast.batch.choices import AXES, DATASETS, ON_ERROR, ORIENT, POOLS, UNITS, check_choice
+from ctfast.batch.urls import is_url
 from ctfast.errors import ArgumentError, UsageError
 from ctfast.files.formats import check_compression, written
 
@@ -29,6 +30,8 @@ class RunOptions:
         modality: which DICOM images are taken, such as ``"CT"`` or ``"CT,PT"``; ``"any"`` takes all. Files that do not
             name their modality are always taken.
         series: one output a series: DICOM slices become volumes, other files are done as ever.
+        cluster: ``"local"``, or the address of a scheduler of dask.distributed, such as ``"tcp://host:8786"``: its
+            workers do the files. A calling script needs the ``if __name__ == "__main__"`` guard for ``"local"``.
         shard: ``(i, n)``: only the i-th of n parts, for n machines on one folder.
         resume: leave finished outputs of an earlier run of the same pipeline alone.
         overwrite: replace what the output folder holds. Outputs of another pipeline that this run does not replace
@@ -55,6 +58,7 @@ class RunOptions:
     orient: str = "display"
     modality: str = "CT"
     series: bool = False
+    cluster: str | None = None
     shard: tuple[int, int] | None = None
     resume: bool = True
     overwrite: bool = False
@@ -64,6 +68,8 @@ class RunOptions:
 
     def __post_init__(self) -> None:
         check_choice("pool", self.pool, POOLS)
+        if self.cluster not in (None, "local") and not is_url(str(self.cluster)):
+            raise UsageError(f"cluster={self.cluster!r}: local, or an address such as tcp://host:8786, is allowed")
         check_choice("on_error", self.on_error, ON_ERROR)
         check_choice("units", self.units, UNITS)
         check_choice("axes", self.axes, AXES)

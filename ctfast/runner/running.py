@@ -21,6 +21,7 @@ from ctfast.dispatch.chain import fits
 from ctfast.errors import MachineError
 from ctfast.pipeline import Pipeline
 from ctfast.runner.ahead import ahead_of
+from ctfast.runner.cluster import Cluster, connected
 from ctfast.runner.done import Done, line_of_row, process_and_encode
 from ctfast.runner.gpu.run import run_on_gpus
 from ctfast.runner.options import RunOptions
@@ -86,13 +87,14 @@ def execute(the_plan: Plan, *, progress: Progress = no_progress, **changes: Any)
 
     with (
         finishing(interrupt),
+        connected(options.cluster, _workers(options), settings, the_plan.tasks) as cluster,
         _telling_what_is_safe(recorded),
         open_records(the_plan) as (append_row, append_statistics),
     ):
         ahead = [*(left_out(it.path, it.reason, settings) for it in the_plan.ignored), *the_plan.moved]
         append_row(b"".join(line_of_row(row, settings.out) for row in ahead))
         trouble = ""
-        for some in _done(_until(stop, waiting), len(the_plan.tasks), settings, options, interrupted):
+        for some in _done(_until(stop, waiting), len(the_plan.tasks), settings, options, interrupted, cluster):
             if some.machine:
                 trouble = trouble or some.machine
                 stop.set()  # files in flight are finished and recorded
@@ -116,7 +118,7 @@ def execute(the_plan: Plan, *, progress: Progress = no_progress, **changes: Any)
     with _telling_what_is_safe(recorded):
         close_run(the_plan)
     report.seconds, report.closing_seconds = time.perf_counter() - start, time.perf_counter() - worked
-    report.workers = _workers(options)
+    report.workers = _workers(options) if cluster is None else cluster.threads
     return report
 
 
@@ -137,11 +139,18 @@ def _telling_what_is_safe(recorded: Callable[[], int]) -> Iterator[None]:
 
 
 def _done(
-    tasks: Iterator[Task], files: int, settings: Settings, options: RunOptions, interrupted: Event
+    tasks: Iterator[Task],
+    files: int,
+    settings: Settings,
+    options: RunOptions,
+    interrupted: Event,
+    cluster: Cluster | None,
 ) -> Iterator[Done]:
     workers = _workers(options)
     processes = use_processes(files, workers, options.pool, settings.backend)
     together = 1 if options.on_error == "stop" else files  # then nothing is begun after a file that fails
+    if cluster is not None:
+        return cluster.done(tasks, together, settings, _died_and_encoded)
     if _on_gpus(settings, processes):
         outcomes = run_on_gpus(tasks, settings, workers, together)
         return (Done.of([outcome], settings) for outcome in outcomes)

@@ -24,6 +24,7 @@ EXTRAS: Final = {
     "report": ("jinja2", "matplotlib", "pillow", "scipy"),
     "nn": ("flatbuffers", "flax", "h5py", "jax", "onnx", "optax", "orbax-checkpoint", "scikit-learn", "tensorboardX"),
     "remote": ("fsspec", "s3fs"),
+    "cluster": ("distributed",),
     "codecs": ("imagecodecs", "pylibjpeg", "pylibjpeg-libjpeg", "pylibjpeg-openjpeg", "pyjpegls"),
 }
 
