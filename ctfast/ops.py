@@ -255,7 +255,7 @@ def gaussian_filter(
     Args:
         image: ``(..., H, W)``; images of a batch are never mixed, unless ``sigma`` has three numbers.
         sigma: standard deviation in pixels, above 0, or (rows, columns); (planes, rows, columns) for volumes
-            ``(..., D, H, W)``.
+            ``(..., D, H, W)``. Of several, 0 leaves an axis alone.
         truncate: the kernel ends at this many standard deviations.
         mode: how the border is extended (``scipy.ndimage``'s words).
         cval: value outside the image for ``mode="constant"``.

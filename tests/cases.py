@@ -28,6 +28,7 @@ EDGES: dict[str, list[dict[str, Any]]] = {
     "gaussian_filter": [
         *({"sigma": 1.2, "mode": mode, "cval": 9} for mode in MODES),
         {"sigma": (3.0, 0.4)},
+        {"sigma": (0, 1.5)},
         {"sigma": 8.0, "truncate": 2.0},
     ],
     "clahe": [{"clip_limit": 0.0, "tile_grid": (3, 2)}, {"nbins": 1000, "value_range": (10, 200)}],

@@ -33,7 +33,7 @@ IMAGE = np.arange(80, dtype=np.int16).reshape(8, 10)
         ("gaussian_filter", {"sigma": 0}, "sigma=0: a number above 0"),
         ("gaussian_filter", {"sigma": -1.0}, "sigma=-1.0"),
         ("gaussian_filter", {"sigma": float("nan")}, "sigma=nan"),
-        ("gaussian_filter", {"sigma": (1.0, 0.0)}, "sigma"),
+        ("gaussian_filter", {"sigma": (0.0, 0.0)}, "sigma"),
         ("gaussian_filter", {"truncate": 0}, "truncate=0"),
         ("gaussian_filter", {"cval": float("inf")}, "cval=inf"),
         ("window", {"center": 40, "width": 0}, "width=0"),

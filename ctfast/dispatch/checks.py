@@ -25,6 +25,7 @@ FREE_REACH: Final = 1024
 """Pixels to each side that a filter may look at however small the image is; else twice the image."""
 MAX_TABLES: Final = 1 << 28
 """Levels in the tables of all tiles of a volume, up to 1 GB."""
+_NO_WIDTH: Final = 1e-300
 MAX_FOOTPRINT: Final = 4096
 """Pixels of a window that is no box: a disk 72 pixels across."""
 MAX_SIDE: Final = (1 << 16) - 1
@@ -184,15 +185,17 @@ def grid(name: str, value: Any) -> tuple[int, ...]:
 
 
 def sigma(name: str, value: Any) -> tuple[float, ...]:
-    """Standard deviation in pixels, one number, (rows, columns) or (planes, rows, columns)."""
+    """Standard deviation in pixels, one number, (rows, columns) or (planes, rows, columns); 0 leaves an axis alone."""
     sides = _sides(
         name,
         value,
         _is_real(value),
         f"a number above 0 and up to {MAX_SIDE:,}, in pixels, is allowed, or (rows, columns) or, for volumes, (planes, "
-        "rows, columns) of them",
-        lambda v: _is_finite(v) and 0 < v <= MAX_SIDE,
+        "rows, columns) of them, where 0 leaves an axis alone",
+        lambda v: _is_finite(v) and 0 <= v <= MAX_SIDE,
     )
+    if not any(sides):
+        raise _fail(name, value, "a number above 0 is allowed, in pixels; 0 leaves an axis alone, and one must be left")
     return tuple(map(float, sides))
 
 
@@ -414,5 +417,12 @@ def check_params(operation: Operation, values: Mapping[str, Any]) -> dict[str, A
 
 
 def for_kernel(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters in normal form without ``axes``, which kernels see in the shape that they get."""
-    return {name: value for name, value in params.items() if name != "axes"}
+    """Parameters in normal form as kernels take them.
+
+    Without ``axes``, which they see in the shape that they get; an axis that a Gaussian leaves alone has a width of
+    next to nothing, whose only weight is 1.
+    """
+    given = {name: value for name, value in params.items() if name != "axes"}
+    if 0.0 in given.get("sigma", ()):
+        given["sigma"] = tuple(s or _NO_WIDTH for s in given["sigma"])
+    return given

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
+import ctfast
 from ctkernels import reference
 from ctkernels.contract import MODES
 from ctkernels.cpu._core.parallel import bands
@@ -138,3 +139,12 @@ def test_read_only_input() -> None:
     x = noise("float32", (1, 30, 30))
     x.flags.writeable = False
     check(x, (1.0, 1.0))
+
+
+@pytest.mark.parametrize("sigma", [(0, 1.5), (2, 0), (0, 1, 2), (1, 0, 0)])
+def test_a_sigma_of_0_leaves_an_axis_alone_as_in_scipy(sigma: tuple[float, ...]) -> None:
+    x = np.random.default_rng(3).normal(0, 100, (5, 30, 40))
+    expected = ndimage.gaussian_filter(x, (0,) * (3 - len(sigma)) + sigma)
+    for backend in ("cpu", "reference"):
+        np.testing.assert_allclose(ctfast.gaussian_filter(x, sigma, backend=backend), expected, atol=1e-11)
+    assert ctfast.Step("gaussian_filter", sigma=sigma).to_dict()["sigma"] == [float(s) for s in sigma]
