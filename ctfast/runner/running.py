@@ -29,7 +29,7 @@ from ctfast.runner.planning import Plan, Settings, make_plan
 from ctfast.runner.records import close_run, open_records
 from ctfast.runner.report import Report
 from ctfast.runner.several import QUICKLY_FROM, alone, chunks, process_some, rehearse
-from ctfast.runner.task import Task, in_one_process
+from ctfast.runner.task import AT_ONCE, Task, in_one_process, is_remote
 from ctfast.runner.work import Outcome, died, empty_row, left_out
 from ctfast.threads import get_num_threads
 
@@ -118,7 +118,8 @@ def execute(the_plan: Plan, *, progress: Progress = no_progress, **changes: Any)
     with _telling_what_is_safe(recorded):
         close_run(the_plan)
     report.seconds, report.closing_seconds = time.perf_counter() - start, time.perf_counter() - worked
-    report.workers = _workers(options) if cluster is None else cluster.threads
+    at_once = AT_ONCE if any(map(is_remote, the_plan.tasks[:1])) else 1
+    report.workers = (_workers(options) if cluster is None else cluster.threads) * at_once
     return report
 
 

@@ -110,6 +110,15 @@ def test_another_pipeline_is_refused_or_set_aside(memory: Any, folder: Path) -> 
         run(folder, "memory://scans/other", PIPELINE)
 
 
+def test_a_report_reads_urls(memory: Any, folder: Path, tmp_path: Path) -> None:
+    from ctfast.analysis.scan.scan_set import collect
+
+    fill(memory, folder)
+    there, local = (collect([source]) for source in ("memory://scans/in", folder))
+    assert [record.name for record in there.records] == [record.name for record in local.records]
+    assert len(there.unread) == len(local.unread) == 1
+
+
 def test_what_is_refused(memory: Any, folder: Path, tmp_path: Path) -> None:
     fill(memory, folder)
     for inputs, out, options, words in (
