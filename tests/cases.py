@@ -83,7 +83,7 @@ def exact_of(name: str, image: np.ndarray, params: dict[str, Any]) -> np.ndarray
     if wanted.kind == "u" and any(p.name == "out_range" for p in OPERATIONS[name].params):
         given.setdefault("out_range", reference.default_out_range(wanted))
     checked = for_kernel(check_params(OPERATIONS[name], given))
-    batch = image.reshape(-1, *image.shape[-2:])
+    batch = image.reshape(-1, *image.shape[-OPERATIONS[name].axes(checked) :])
     out = np.empty(batch.shape)
     getattr(reference, name)(batch, out, **checked)
     if wanted.kind in "iu":

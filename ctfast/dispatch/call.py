@@ -32,7 +32,12 @@ Compute = Callable[[Images, str, Any], Any]
 
 
 def dispatched(
-    images: Images, backend_name: str | None, compute: Compute, *, out: Any = None, splits: bool = True
+    images: Images,
+    backend_name: str | None,
+    compute: Compute,
+    *,
+    out: Any = None,
+    splits: Callable[[], bool] = lambda: True,
 ) -> Any:
     """Run ``compute(images, backend, out)`` on the backend that is asked for; the result goes where the images are.
 
@@ -105,7 +110,7 @@ def _on_images(
     where: Mask | None = None,
 ) -> Any:
     compute = partial(_image, name, params, dtype, where)
-    splits = params.get("axes", 2) == 2
+    splits = partial(_splits, name, params)
     if not images.channel:
         return dispatched(images, backend_name, compute, out=out, splits=splits)
     if out is None:
@@ -115,6 +120,12 @@ def _on_images(
         raise ShapeError(f"out= has shape {tuple(shape)}: {(*images.shape, 1)} is needed")
     dispatched(images, backend_name, compute, out=out[..., 0], splits=splits)
     return out
+
+
+def _splits(name: str, params: Params) -> bool:
+    """Whether images of a batch may be computed one by one: not those of a volume that is taken as a whole."""
+    operation = OPERATIONS[name]
+    return operation.axes(check_params(operation, params)) == 2
 
 
 def _image(

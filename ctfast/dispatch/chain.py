@@ -67,6 +67,10 @@ def axes_of(steps: Sequence[Step]) -> int:
     return max(step.axes for step in steps)
 
 
+def _splits(steps: Sequence[Step]) -> bool:
+    return axes_of(steps) == 2 and not _needs_all_pixels(steps)
+
+
 def _needs_all_pixels(steps: Sequence[Step]) -> bool:
     return any(needs_all_pixels(step.operation, step.params) for step in steps)
 
@@ -103,8 +107,7 @@ def run_steps(image: Any, steps: Sequence[Step], backend_name: str | None) -> Pi
         images = as_images(image)
     check_steps(steps, images.shape)
     # Taken to the device once and back once, not at every step.
-    splits = axes_of(steps) == 2 and not _needs_all_pixels(steps)
-    result: PipelineResult = dispatched(images, backend_name, partial(_run, steps), splits=splits)
+    result: PipelineResult = dispatched(images, backend_name, partial(_run, steps), splits=partial(_splits, steps))
     return replace(result, image=with_channel(result.image, images)) if images.channel else result
 
 

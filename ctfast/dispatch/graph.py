@@ -32,7 +32,7 @@ class PipelineGraph:
             raise ArgumentError("a recording is for (H, W) or (..., H, W): give x[..., 0], the same memory")
         _check_place(images, out)
         if axes_of(steps) == 3:
-            raise ArgumentError("steps along three axes can't be recorded: use run(x), with backend='cpu' for filters")
+            raise ArgumentError("steps along three axes can't be recorded: use run(x)")
         if not fits(steps, "gpu"):
             raise ArgumentError("a histogram without value_range must wait for the pixels, which can't be recorded")
         check_steps(steps, images.shape)

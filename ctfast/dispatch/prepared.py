@@ -91,11 +91,6 @@ def prepared(
     wanted = result_dtype(operation, image, dtype, out)
     params = check_params(operation, dict(zip(names, given, strict=True)))
     check_against_dtypes(operation, params, image, wanted)
-    if backend_name == "gpu" and operation.kind == "filter" and operation.axes(params) == 3:
-        raise BackendUnavailableError(
-            f"{name} with three numbers is computed on the CPU: give backend='cpu' (arrays on a GPU are copied there "
-            "and back), or two numbers for the slices one by one"
-        )
     for param in operation.params if backend_name == "gpu" else ():
         if param.cpu_only and params[param.name] != param.default:
             raise BackendUnavailableError(

@@ -47,7 +47,7 @@ def statistic(name: str, image: Any, params: Params, *, backend_name: str | None
         return apply(Task(again, (Call(name, params),), backend_name), image, None)
     compute = partial(_statistic, name, params, None)
     splits = params.get("axes", 2) == 2 and not needs_all_pixels(name, params)
-    return dispatched(as_images(image), backend_name, compute, splits=splits)
+    return dispatched(as_images(image), backend_name, compute, splits=lambda: splits)
 
 
 class _Known(NamedTuple):

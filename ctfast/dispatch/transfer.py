@@ -44,7 +44,9 @@ def runs_here(images: Images, chosen: str, out: Any = None) -> bool:
     return out is None or _same_device(out, images) == "cupy"
 
 
-def run_elsewhere(function: Function, images: Images, chosen: str, *, out: Any = None, splits: bool = True) -> Any:
+def run_elsewhere(
+    function: Function, images: Images, chosen: str, *, out: Any = None, splits: Callable[[], bool]
+) -> Any:
     """Run ``function(x)``, or ``function(x, out=...)``, where backend ``chosen`` computes; results come back.
 
     Args:
@@ -80,7 +82,7 @@ def to_caller(array: Any, images: Images) -> Any:
     return gpu().upload(array)
 
 
-def _host_on_gpu(function: Function, images: Images, view: NDArray[Any] | None, splits: bool) -> Any:
+def _host_on_gpu(function: Function, images: Images, view: NDArray[Any] | None, splits: Callable[[], bool]) -> Any:
     batch, shape = images.batch, images.shape
     number = batch.shape[0]
     part, start, results = number, 0, []
@@ -95,7 +97,7 @@ def _host_on_gpu(function: Function, images: Images, view: NDArray[Any] | None, 
             results.append(_round_trip(function, some, stands))
         except DeviceMemoryError:
             # For the rest of the batch too; the parts are equal in what they need.
-            if part == 1 or not splits:
+            if part == 1 or not splits():
                 raise
             part = -(-part // 2)
             continue

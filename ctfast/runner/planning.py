@@ -147,7 +147,7 @@ def make_plan(inputs: Sequence[str | Path], out: Path, settings: Settings, optio
     left_out = [*images.ignored, *copies]
     _refuse_collisions(tasks)
     sources = (item.path for item in images.items)
-    refuse_impossible(sources, settings.pipeline, written(settings.format), settings.backend)
+    refuse_impossible(sources, settings.pipeline, written(settings.format))
     refuse_other_run(records, outputs, settings, tasks, overwrite=options.overwrite)
     finished = {row["output"]: row for row in read_rows(records, folder=str(out)) if row["status"] == "ok"}
     wanted = {task.output for task in tasks}

@@ -22,16 +22,13 @@ if TYPE_CHECKING:
 _PNG = ("uint8", "uint16")
 
 
-def refuse_impossible(sources: Iterable[Path], pipeline: Pipeline, output: Format, backend: str) -> None:
-    """Check the packages that inputs and outputs need, whether the outputs' format holds what the pipeline gives, and
-    whether the backend does.
+def refuse_impossible(sources: Iterable[Path], pipeline: Pipeline, output: Format) -> None:
+    """Check the packages that inputs and outputs need, and whether the outputs' format holds what the pipeline gives.
 
     Raises:
         MissingDependencyError: names the pip command.
-        UsageError: no input gives pixels that the format holds, or a GPU is to filter along three axes.
+        UsageError: no input gives pixels that the format holds.
     """
-    if backend == "gpu" and any(step.axes == 3 and step.spec.kind == "filter" for step in pipeline.steps):
-        raise UsageError("backend='gpu': steps with three numbers are computed on the CPU; choose backend='cpu'")
     needed = {kind for kind in map(by_extension, sources) if kind is not None}
     for kind in needed if output.writer_alone else {*needed, output}:
         kind.check_package()

@@ -63,10 +63,14 @@ def room_for(task: Task, settings: Settings) -> Allocate:
     def allocate(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         if math.prod(shape) * dtype.itemsize <= settings.max_bytes:
             return np.empty(shape, dtype)
-        with tempfile.TemporaryFile(dir=Path(task.output).parent) as file:
-            return np.asarray(np.memmap(file, dtype, "w+", shape=shape))
+        return _in_a_file(shape, dtype, task)
 
     return allocate
+
+
+def _in_a_file(shape: tuple[int, ...], dtype: np.dtype, task: Task) -> np.ndarray:
+    with tempfile.TemporaryFile(dir=Path(task.output).parent) as file:
+        return np.asarray(np.memmap(file, dtype, "w+", shape=shape))
 
 
 def compute(image: Image, task: Task, settings: Settings) -> PipelineResult:
@@ -88,7 +92,8 @@ def compute(image: Image, task: Task, settings: Settings) -> PipelineResult:
         part = run_pipeline(pixels[first : start + size + reach], settings, image.padding_range)
         part = _only(part, slice(start - first, start - first + size))
         if out is None:
-            out = room_for(task, settings)((len(pixels), *part.image.shape[1:]), part.image.dtype)
+            # In a file whatever its size: half of a volume that is too large would be twice what a block takes.
+            out = _in_a_file((len(pixels), *part.image.shape[1:]), part.image.dtype, task)
         out[start : start + size] = part.image
         parts.append(replace(part, image=None))
     return PipelineResult(

@@ -9,7 +9,7 @@ import pytest
 from scipy import ndimage
 
 import ctfast
-from ctfast.errors import ArgumentError, BackendUnavailableError, ShapeError
+from ctfast.errors import ArgumentError, ShapeError
 from ctfast.pipeline import parse_step
 from ctkernels import reference
 from ctkernels.contract import IMAGE_DTYPES, MODES
@@ -131,14 +131,6 @@ def test_three_numbers_mean_three_axes_in_batches_and_places() -> None:
 def test_refused(call: Any, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         call(noise("int16", (7, 9, 8)))
-
-
-def test_gpu_refuses_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ctfast.backend.kernel", lambda backend, name: None)
-    from ctfast.dispatch.prepared import prepare
-
-    with pytest.raises(BackendUnavailableError, match="backend='cpu'"):
-        prepare("median_filter", np.dtype("int16"), {"size": (3, 3, 3)}, chosen="gpu")
 
 
 @pytest.mark.parametrize("size", [(5, 5, 5), (7, 7, 7), (9, 7, 11), (21, 13, 17)])

@@ -65,6 +65,36 @@ MORE: dict[str, list[dict[str, Any]]] = {
 """Parameters beyond those of all backends, for code paths that the GPU alone has."""
 
 
+VOLUMES: dict[str, list[dict[str, Any]]] = {
+    # Networks of every border mode, of one column and of one row; histograms in a tile, and beside it.
+    "median_filter": [
+        *({"size": (3, 3, 3), "mode": mode, "cval": 3} for mode in MODES),
+        {"size": (5, 3, 1)},
+        {"size": (1, 3, 3)},
+        {"size": (7, 1, 13), "mode": "mirror"},
+        *({"size": (3, 13, 5), "mode": mode, "cval": 3} for mode in ("reflect", "wrap", "constant")),
+        {"size": (3, *HUGE), "mode": "constant", "cval": 3},
+    ],
+    "gaussian_filter": [
+        *({"sigma": (1.2, 0.8, 1.0), "mode": mode, "cval": -7} for mode in MODES),
+        {"sigma": (0.1, 2.0, 0.3)},
+        {"sigma": (9.0, 0.1, 0.1), "mode": "wrap"},
+    ],
+    # A range that is found, more bins than entries of a block, than are counted at a time; one box.
+    "clahe": [
+        {"tile_grid": (2, 3, 2), "value_range": (0, 255), "clip_limit": 40.0},
+        {"tile_grid": (3, 2, 2), "clip_limit": 0.0},
+        {"tile_grid": (2, 1, 3), "nbins": 3000},
+        {"tile_grid": (2, 2, 1), "nbins": 65536},
+        {"tile_grid": (1, 1, 1), "nbins": 2},
+    ],
+}
+"""Parameters of three numbers, for volumes."""
+
+VOLUME_SHAPES = [(1, 5, 9, 13), (2, 3, 33, 40), (1, 1, 1, 1), (3, 2, 6, 20), (1, 9, 5, 2), (1, 4, 7, 133)]
+"""(N, D, H, W)"""
+
+
 def plainest(name: str) -> dict[str, Any]:
     """The defaults; where something is required, the contract's first example."""
     operation = OPERATIONS[name]
@@ -78,7 +108,7 @@ class Case(NamedTuple):
 
     name: str
     image: Array
-    """(N, H, W)"""
+    """(N, H, W), or (N, D, H, W) where a parameter has three numbers."""
     params: dict[str, Any]
     """As a user gives them, ``dtype`` among them where the operation lets one choose."""
     kind: str
@@ -120,6 +150,21 @@ def cases(name: str, dtype: str, picks: int = 2) -> Iterator[Case]:
             shape, kind = SHAPES[n % len(SHAPES)], kinds[(n + n // len(SHAPES)) % len(kinds)]
             given = values if result is None else {**values, "dtype": result}
             shape = (2, 6, 5) if values.get("size") == HUGE else shape
+            case = Case(name, pictures(shape, dtype)[kind], given, kind, (0, 0, 1, 0, 2)[n % 5])
+            if _allowed(case) and comparable(name, case.image, given):
+                yield case
+    yield from volumes(name, dtype, picks)
+
+
+def volumes(name: str, dtype: str, picks: int = 2) -> Iterator[Case]:
+    """The variants for volumes, as ``cases`` has them for images."""
+    kinds = list(pictures((1, 1, 1), dtype))
+    turn = itertools.count()
+    for given in VOLUMES.get(name, []):
+        for _ in range(picks):
+            n = next(turn)
+            shape, kind = VOLUME_SHAPES[n % len(VOLUME_SHAPES)], kinds[(n + n // len(VOLUME_SHAPES)) % len(kinds)]
+            shape = (1, 3, 4, 5) if given.get("size", ())[1:] == HUGE else shape
             case = Case(name, pictures(shape, dtype)[kind], given, kind, (0, 0, 1, 0, 2)[n % 5])
             if _allowed(case) and comparable(name, case.image, given):
                 yield case
@@ -171,7 +216,8 @@ def run(case: Case, backend: str = "gpu") -> Array:
     from tests.cuda_on_host.simulation import sim
 
     # Batches of 3 and more go through launches that are made for 2 images: each block does several, as from 65,536 on.
-    most = geometry.lowered(images_a_launch=2) if 2 < len(case.image) < 100 else nullcontext()
+    several = case.image.ndim == 4 or 2 < len(case.image) < 100
+    most = geometry.lowered(images_a_launch=2) if several else nullcontext()
     operation = getattr(importlib.import_module(f"ctkernels.gpu.{case.name}"), case.name)
     x = _part(cp.empty(case.image.size + case.shift, case.image.dtype), case.shift, case.image.shape)
     result = _part(cp.empty(int(np.prod(shape)) + case.shift, dtype), case.shift, shape)

@@ -37,7 +37,11 @@ BY_HAND: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
     "rescale": (("the rest of a row forgotten", "«i < (head - start) + (end - tail)»", "i < head - start"),),
     "window": (("the first pixels forgotten", "«start + i» : tail + (i - (head - start))", "tail"),),
     "median_filter": (
-        ("halo one row short", "«CTK_ROWS - 1»; r += CTK_WARPS", "CTK_ROWS - 2"),
+        (
+            "halo one row short",
+            "«(word_rows + CTK_ROWS - 1) * CTK_PLANES»; r += CTK_WARPS",
+            "(word_rows + CTK_ROWS - 2) * CTK_PLANES",
+        ),
         ("mirror taken for reflect", "«period - 1 - j» : period - j", "period - j"),
         ("store beyond the row", "«column + k < width»", "column + k <= width"),
     ),
@@ -53,6 +57,35 @@ BY_HAND: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
             "«__fadd_rn(__fmul_rn(above, up), __fmul_rn(below, down))»",
             "__fadd_rn(__fmul_rn(above, down), __fmul_rn(below, up))",
         ),
+    ),
+    "median_volume": (
+        (
+            "a plane too far",
+            "ctk_border(«plane - CTK_PLANES / 2 + r % CTK_PLANES», depth",
+            "plane - CTK_PLANES / 2 + 1 + r % CTK_PLANES",
+        ),
+        ("planes of another volume", "x + «(image - plane)» * height * width", "image"),
+        ("windows of the row above", "&tile[«row * CTK_PLANES»][4", "max(row - 1, 0) * CTK_PLANES"),
+    ),
+    "median_volume_large": (
+        ("one row for all planes", "const int r = «VOLUME ? row / planes : row»;", "row"),
+        ("planes of another volume", "source = {x + «(image - plane)» * height", "image"),
+        ("a step of one row", "walk.step = «planes», walk.lane = lane;", "1"),
+        ("rows of the first plane alone", "for (int r = 0; r < rows; r += «step») count", "step + 1"),
+    ),
+    "gaussian_volume": (
+        ("a band that begins one row off", "«first_row + y0», mode", "first_row + y0 + 1"),
+        ("beyond the last plane", "if («z0 + k < depth») result", "true"),
+        ("planes not mirrored", "const int z = «ctk_border(z0 + k, depth, mode)»;", "min(max(z0 + k, 0), depth - 1)"),
+        ("sums of another volume", "sums + «volume * depth * pixels» + at", "at"),
+        ("cval forgotten", "return z < 0 ? «cval» : source", "ctk_sum(0)"),
+    ),
+    "clahe_volume": (
+        ("layers swapped", "__fadd_rn(__fmul_rn(p, «kept_share»)", "behind"),
+        ("no mirror beyond the last plane", "«ctk_border(z + k, depth, CTK_MIRROR)»", "min(z + k, depth - 1)"),
+        ("the layer behind taken twice", "first_box + «max(before, 0)» * layer", "min(before + 1, tiles_z - 1)"),
+        ("pixels of one plane counted", "«tile_d * tile_h * tile_w», ctk_level_span", "tile_h * tile_w"),
+        ("neighbours of the same layer alone", "int c = «max(k - 1, 0)»;", "k"),
     ),
     "histogram": (
         ("a copy of the counters forgotten", "«c < copies»; c++", "c < copies - 1"),
@@ -120,7 +153,8 @@ def bugs(unit: str) -> tuple[planting.Bug, ...]:
 def _excused(unit: str, bug: planting.Bug, lines: list[str]) -> bool:
     above = (line.strip() for line in reversed(lines[: bug.line(source.inlined(unit)) - 1]))
     before = next(line for line in above if re.search(r"\w", line) and not line.startswith("//"))
-    return any((u, w) == (unit, bug.what) and before.startswith(b) for u, w, b in NO_DIFFERENCE)
+    images = unit.replace("_volume", "")  # the same headers
+    return any(u in (unit, images) and w == bug.what and before.startswith(b) for u, w, b in NO_DIFFERENCE)
 
 
 def edited(unit: str, text: str) -> str:

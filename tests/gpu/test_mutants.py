@@ -7,35 +7,45 @@ from functools import partial
 
 import pytest
 
-from ctkernels.contract import OPERATIONS
 from ctkernels.gpu._core.geometry_filters import network_serves
+from ctkernels.gpu._core.geometry_volumes import network_serves_volumes
 from tests.cuda_on_host.counts import counted
 from tests.cuda_on_host.simulation import Simulation
 from tests.gpu import mutations
-from tests.gpu.gpu_cases import HUGE, Case, cases, check, pictures, prepared, run
+from tests.gpu.gpu_cases import HUGE, VOLUMES, Case, cases, check, pictures, prepared, run, volumes
 
 MUTANTS = mutations.everything()
 ORDERS = ((2, 30), (0, 0), (1, 0), (3, 0), (2, 5))
 FEW = ("int16", "float32")
 BATCH = (3, 33, 41)
+VOLUMES_BATCH = (2, 5, 17, 21)
 
 
 def runs(unit: str, case: Case) -> bool:
     """Whether the call's launches are of the unit; of medians by networks, those that g++ compiles fast."""
+    if unit.endswith("_volume") and case.name != "median_filter":
+        return True
+    if case.image.ndim == 4 and "volume" not in unit:
+        return False
     if case.name != "median_filter":
         return True
     params, dtype = prepared(case)
+    if "volume" in unit:
+        small = params["size"][0] == 1 or network_serves_volumes(params["size"], dtype)
+        return (params["size"] == (3, 3, 3)) if unit == "median_volume" else not small
     return case.params.get("size") in (3, 5) if unit == "median_filter" else not network_serves(params["size"], dtype)
 
 
 def calls(unit: str) -> list[Case]:
     """Calls that run everything in the unit: every variant, and each on a batch whose images share blocks, too."""
     made = []
-    name = unit if unit in OPERATIONS else "median_filter"
+    name = next((name for name in VOLUMES if name.startswith(unit.split("_")[0])), unit)
+    of, shape = (volumes, VOLUMES_BATCH) if "volume" in unit else (cases, BATCH)
     for dtype in FEW:
-        batches = itertools.cycle(pictures(BATCH, dtype).values())
-        for case in cases(name, dtype, picks=1):
-            batch = pictures((3, 6, 5), dtype)["values"] if case.params.get("size") == HUGE else next(batches)
+        batches = itertools.cycle(pictures(shape, dtype).values())
+        for case in of(name, dtype, picks=1):
+            huge = case.params.get("size") in (HUGE, (3, *HUGE))
+            batch = pictures((3, *shape[1:-2], 6, 5), dtype)["values"] if huge else next(batches)
             made += [case, case._replace(image=batch, kind="batch")]
     return [case for case in made if case.image.size > 1 and runs(unit, case)]
 

@@ -22,9 +22,8 @@ EVERYWHERE = bool(os.environ.get("CTFAST_ALL_ARCHITECTURES"))
 
 
 def architectures(number: int) -> tuple[str, ...]:
-    if EVERYWHERE:
-        return nvrtc.ARCHITECTURES
-    return (nvrtc.ARCHITECTURES[number % len(nvrtc.ARCHITECTURES)],)
+    allowed = tuple(name for name in nvrtc.ARCHITECTURES if int(name) >= UNITS[number].least_architecture)
+    return allowed if EVERYWHERE else (allowed[number % len(allowed)],)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -13,6 +13,7 @@ from ctkernels.contract import IMAGE_DTYPES
 from ctkernels.gpu._core import source
 from ctkernels.gpu._core.geometry import c_type
 from ctkernels.gpu._core.geometry_filters import PACKING_CAPABILITY, Defines, network_defines
+from ctkernels.gpu._core.geometry_volumes import volume_network_defines
 
 SOURCES: Final = tuple(sorted(path.stem for path in Path(source.__file__).parents[1].glob("*.cu")))
 
@@ -24,6 +25,15 @@ NETWORKS: Final = {
     "float64": ((3, 3), (5, 5), (7, 7)),
 }
 """Sizes of the 36 that each dtype has: square and not, the largest, one of every number of rows a thread."""
+
+VOLUME_NETWORKS: Final = {
+    "uint8": ((3, 3, 3), (13, 3, 3)),
+    "int16": ((3, 3, 3), (3, 7, 7)),
+    "uint16": ((5, 5, 5),),
+    "float32": ((3, 3, 3), (3, 5, 9), (13, 3, 3)),
+    "float64": ((3, 3, 3), (5, 5, 3)),
+}
+"""The smallest, and those that take most registers."""
 
 CAPABILITIES: Final = (PACKING_CAPABILITY - 1, PACKING_CAPABILITY)
 """On both sides of the only one that makes a difference."""
@@ -39,6 +49,12 @@ class Unit(NamedTuple):
     def text(self) -> str:
         """What the compiler is given."""
         return source.source(self.name, self.defines)
+
+    @property
+    def least_architecture(self) -> int:
+        """Large networks of packed voxels take too many registers where comparing two at once takes several steps."""
+        packed = self.defines.get("CTK_LANES") == 2 and "CTK_PLANES" in self.defines
+        return PACKING_CAPABILITY if packed else 0
 
     def __str__(self) -> str:
         return "-".join([self.name, *(str(value).replace(" ", "_") for value in self.defines.values())])
@@ -57,6 +73,18 @@ def _networks(_: str) -> Iterator[Defines]:
             yield from variants[: 1 if variants[0] == variants[1] else 2]
 
 
+def _volume_networks(_: str) -> Iterator[Defines]:
+    for dtype, sizes in VOLUME_NETWORKS.items():
+        for size in sizes:
+            variants = [volume_network_defines(size, dtype, capability) for capability in CAPABILITIES]
+            yield from variants[: 1 if variants[0] == variants[1] else 2]
+
+
+def _volumes_and_gaussians(_: str) -> Iterator[Defines]:
+    for dtype in IMAGE_DTYPES:
+        yield {"CTK_IN": c_type(dtype), "CTK_PIXEL": c_type("float64" if dtype == "float64" else "float32")}
+
+
 def _windows_and_medians(_: str) -> Iterator[Defines]:
     for dtype in ("int16", "uint16", "float64"):
         for capability in CAPABILITIES if dtype == "int16" else CAPABILITIES[1:]:
@@ -70,6 +98,8 @@ def _windows_and_gaussians(_: str) -> Iterator[Defines]:
 
 SPECIAL: Final[Mapping[str, Callable[[str], Iterator[Defines]]]] = {
     "median_filter": _networks,
+    "median_volume": _volume_networks,
+    "gaussian_volume": _volumes_and_gaussians,
     "window_median": _windows_and_medians,
     "window_gaussian": _windows_and_gaussians,
     "clahe_histogram": lambda _: iter([{}]),

@@ -9,13 +9,11 @@ import numpy as np
 import pytest
 
 from ctfast import Pipeline, Step
-from ctfast.errors import ArgumentError, UsageError
+from ctfast.errors import ArgumentError
 from ctfast.files import Image, read_image, read_series, write_image
-from ctfast.files.formats import written
 from ctfast.results import PipelineResult
 from ctfast.runner import run, volume
 from ctfast.runner.planning import Settings
-from ctfast.runner.refusals import refuse_impossible
 from ctfast.runner.task import Task
 from ctkernels.testing import assert_exact
 from tests.files.files_build import slices
@@ -85,8 +83,3 @@ def test_a_series_taken_as_a_whole_has_one_line_of_statistics(tmp_path: Path) ->
     with (out / "summary.csv").open(newline="") as file:
         (line,) = csv.DictReader(file)
     assert int(line["count"]) == pixels.size
-
-
-def test_a_gpu_run_is_refused_before_any_work() -> None:
-    with pytest.raises(UsageError, match="choose backend='cpu'"):
-        refuse_impossible([], STEPS, written("tif"), "gpu")

@@ -144,7 +144,7 @@ def gaussian_images(x, out, sigma_y, sigma_x, truncate, border, cval, exceeds, w
     layout[5], layout[6], layout[7] = stride, halo_stride, np.int64(vectors * lanes == width)
     layout[8] = np.int64(exceeds or ry + rx > SAFE_RADII)
     weights = np.concatenate((wy, wx))
-    memory = _aligned(((ring + 3) * stride + BLOCK * halo_stride + 8 * (height + 2 * ry + BLOCK) + 63) // 64 * 64)
+    memory = _aligned(((ring + 4) * stride + BLOCK * halo_stride + 8 * (height + 2 * ry + BLOCK) + 63) // 64 * 64)
     for i in range(number):
         gaussian_band(x, out, i, 0, height, layout, table, weights, weights.dtype.type(cval), memory)
 

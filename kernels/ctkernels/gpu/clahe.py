@@ -2,7 +2,7 @@
 
 Two launches: tables of levels for each tile, then lookup, blend and cast. Before them one that finds the range an image
 spans, where it is not known (int16 and floats without ``value_range``), and one that finds which bins occur in each
-tile, where there are more than 4096: only those are written and read.
+tile, where there are more than 4096: only those are written and read. Volumes: ``clahe_volume.py``.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from ctkernels.gpu._core.geometry import Plan, c_type
 from ctkernels.gpu._core.geometry_filters import ClahePlan, clahe_plan
 from ctkernels.gpu._core.keys import key_dtype
 from ctkernels.gpu._core.launch import launch
+from ctkernels.gpu.clahe_volume import equalize_volumes, volume_bytes
 from ctkernels.shared.clahe_tiles import Pair, clip_pixels, known_range, tile_axes
 
 
@@ -27,16 +28,19 @@ def _plan(
 
 
 def workspace_bytes(
-    shape: tuple[int, int, int],
+    shape: tuple[int, ...],
     dtype: Any,
     *,
     clip_limit: float,
-    tile_grid: tuple[int, int],
+    tile_grid: tuple[int, ...],
     nbins: int,
     value_range: Pair | None,
 ) -> int:
     """Scratch memory that a call takes: mostly tables, a level for each bin of each tile."""
-    return sum(device.padded_bytes(size) for size in _plan(shape, dtype, tile_grid, nbins, value_range).scratch)
+    if len(tile_grid) == 3:
+        return volume_bytes(shape, dtype, tile_grid, nbins, value_range)  # type: ignore[arg-type]
+    plan = _plan((shape[0], shape[1], shape[2]), dtype, (tile_grid[0], tile_grid[1]), nbins, value_range)
+    return sum(device.padded_bytes(size) for size in plan.scratch)
 
 
 def clahe(
@@ -44,14 +48,18 @@ def clahe(
     out: device.DeviceArray,
     *,
     clip_limit: float,
-    tile_grid: tuple[int, int],
+    tile_grid: tuple[int, ...],
     nbins: int,
     value_range: Pair | None,
     workspace: device.DeviceArray | None = None,
 ) -> None:
     """See :func:`ctkernels.reference.clahe`; ``workspace`` as ``workspace_bytes`` says."""
     device.check_image_arrays("clahe", x, out)
-    equalized(x, out, clip_limit, tile_grid, nbins, value_range, workspace)
+    if len(tile_grid) == 3:
+        boxes = (tile_grid[0], tile_grid[1], tile_grid[2])
+        equalize_volumes(x, out, clip_limit, boxes, nbins, value_range, workspace)
+    else:
+        equalized(x, out, clip_limit, (tile_grid[0], tile_grid[1]), nbins, value_range, workspace)
 
 
 class Counted(NamedTuple):

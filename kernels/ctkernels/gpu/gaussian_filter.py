@@ -1,7 +1,8 @@
 """Gaussian smoothing on the GPU: ``scipy.ndimage.gaussian_filter`` in float32 (float64 images: in float64).
 
 One launch through shared memory, whatever sigma: weights and radii are arguments. Where no tile with its halo fits
-(radii of some hundred pixels) two launches with the sums of the columns in scratch memory between them.
+(radii of some hundred pixels) two launches with the sums of the columns in scratch memory between them. Volumes:
+``gaussian_volume.py``.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from ctkernels.gpu._core import device
 from ctkernels.gpu._core.geometry import c_type
 from ctkernels.gpu._core.geometry_filters import MODES, smooth_chunk, smooth_fits, smooth_passes, smooth_plan
 from ctkernels.gpu._core.launch import launch
+from ctkernels.gpu.gaussian_volume import smooth_volumes, volume_bytes
 from ctkernels.shared.gaussian_weights import half_kernel, half_kernel_size
 
 Pair = tuple[float, float]
@@ -26,13 +28,16 @@ def radii_of(shape: tuple[int, int, int], sigma: Pair, truncate: float, mode: st
 
 
 def workspace_bytes(
-    shape: tuple[int, int, int], dtype: Any, *, sigma: Pair, truncate: float, mode: str, cval: float
+    shape: tuple[int, ...], dtype: Any, *, sigma: tuple[float, ...], truncate: float, mode: str, cval: float
 ) -> int:
-    """Scratch memory that a call takes: none unless the radii are too large for shared memory."""
-    radii = radii_of(shape, sigma, truncate, mode)
+    """Scratch memory that a call takes: of images none unless the radii are too large for shared memory."""
+    if len(sigma) == 3:
+        return volume_bytes(shape, dtype, sigma, truncate, mode)  # type: ignore[arg-type]
+    images = (shape[0], shape[1], shape[2])
+    radii = radii_of(images, (sigma[0], sigma[1]), truncate, mode)
     if smooth_fits(radii, dtype, device.device_limits().shared_bytes):
         return 0
-    return smooth_chunk(shape, dtype)[1]
+    return smooth_chunk(images, dtype)[1]
 
 
 def weights_on_device(
@@ -51,7 +56,7 @@ def gaussian_filter(
     x: device.DeviceArray,
     out: device.DeviceArray,
     *,
-    sigma: Pair,
+    sigma: tuple[float, ...],
     truncate: float,
     mode: str,
     cval: float,
@@ -59,6 +64,21 @@ def gaussian_filter(
 ) -> None:
     """See :func:`ctkernels.reference.gaussian_filter`; ``workspace`` as ``workspace_bytes`` says."""
     device.check_image_arrays("gaussian_filter", x, out)
+    if len(sigma) == 3:
+        smooth_volumes(x, out, (sigma[0], sigma[1], sigma[2]), truncate, mode, cval, workspace)
+    else:
+        _smooth_images(x, out, (sigma[0], sigma[1]), truncate, mode, cval, workspace)
+
+
+def _smooth_images(
+    x: device.DeviceArray,
+    out: device.DeviceArray,
+    sigma: Pair,
+    truncate: float,
+    mode: str,
+    cval: float,
+    workspace: device.DeviceArray | None,
+) -> None:
     if smoothed(x, out, sigma, truncate, mode, cval):
         return
     work = _work(x.dtype)

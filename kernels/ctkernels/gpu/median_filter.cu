@@ -11,5 +11,5 @@
 extern "C" __global__ void __launch_bounds__(32 * CTK_WARPS)
 ctk_median_network(const ctk_pixel* __restrict__ x, ctk_pixel* __restrict__ out, long long images, int height, int width,
                    int mode, double outside, int word_rows) {
-    ctk_median_batch(x, out, images, height, width, mode, outside, word_rows, [](ctk_pixel v) { return v; });
+    ctk_median_batch(x, out, images, 1, height, width, mode, outside, word_rows, [](ctk_pixel v) { return v; });
 }

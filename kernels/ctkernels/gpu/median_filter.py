@@ -1,7 +1,7 @@
 """Median filter on the GPU, equal to ``scipy.ndimage.median_filter`` in every bit; NaN sorts last.
 
 Windows up to 11 x 11 run as networks in registers (``median_filter.cu``), larger ones by histograms of the keys' bytes
-(``median_large.cu``). No memory but the result is written; there is no workspace.
+(``median_large.cu``); volumes: ``median_volume.py``. No memory but the result is written; there is no workspace.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from ctkernels.gpu._core import device
 from ctkernels.gpu._core.geometry import c_type
 from ctkernels.gpu._core.geometry_filters import MODES, median_plan
 from ctkernels.gpu._core.launch import launch
+from ctkernels.gpu.median_volume import volume_medians
 
 
 def median_filter(
     x: device.DeviceArray,
     out: device.DeviceArray,
     *,
-    size: tuple[int, int],
+    size: tuple[int, ...],
     footprint: None = None,
     mode: str,
     cval: float,
@@ -28,7 +29,13 @@ def median_filter(
 ) -> None:
     """See :func:`ctkernels.reference.median_filter`. No footprint (``Param.cpu_only``). Needs no workspace."""
     device.check_image_arrays("median_filter", x, out)
-    medians(x, out, size=size, mode=mode, cval=cval)
+    if len(size) == 2:
+        medians(x, out, size=(size[0], size[1]), mode=mode, cval=cval)
+    elif size[0] > 1:
+        volume_medians(x, out, (size[0], size[1], size[2]), mode, cval)
+    else:
+        images, results = (volumes.reshape(-1, *volumes.shape[2:]) for volumes in (x, out))
+        medians(images, results, size=(size[1], size[2]), mode=mode, cval=cval)
 
 
 def medians(

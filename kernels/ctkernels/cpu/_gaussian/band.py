@@ -67,13 +67,20 @@ def smooth(
     weights_y = weights.ctypes.data
     weights_x = weights_y + (ry + 1) * weights.itemsize
     border_x = border.ctypes.data + (height + 2 * ry) * 8
-    # Memory: the ring, a row of ``cval``, BLOCK rows with their halo, sums of a row, a row of pixels, addresses.
+    # Memory: the ring, a row of ``cval``, BLOCK rows with their halo, sums of a row, a row of pixels on the way out and
+    # one on the way in, addresses.
     rows = memory.ctypes.data
     constant = rows + ring * stride
     halo_rows = constant + stride
     sums = halo_rows + BLOCK * halo_stride
     stage = sums + stride
-    table = stage + stride
+    entry = stage + stride
+    table = entry + stride
+    if not whole_segments:
+        # What is read beyond the row is never seen, but arbitrary bytes may be subnormal numbers, with which sums took
+        # fifteen times as long.
+        for k in range(entry - rows + row_bytes, table - rows):
+            memory[k] = 0
     fill = memory.view(weights.dtype)
     for k in range(ring * stride // weights.itemsize, (ring + 1) * stride // weights.itemsize):
         fill[k] = cval
@@ -89,7 +96,7 @@ def smooth(
             if shown >= 0:
                 pointers[filled] = rows + filled % ring * stride
                 row = source + shown * row_bytes
-                _enter(kind, pixel, row, row_bytes, whole_segments, stage, vectors, pointers[filled])
+                _enter(kind, pixel, row, row_bytes, whole_segments, entry, vectors, pointers[filled])
             filled += 1
         # Columns first, BLOCK rows at a time: their windows of rows overlap, so that each row is loaded once for all.
         body = halo_rows + rx * VECTOR_BYTES

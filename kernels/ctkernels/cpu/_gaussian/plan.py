@@ -95,6 +95,6 @@ def plan(
         layout=np.array([ry, rx, vectors, ring, inner, stride, halo_stride, exact, may_leave], np.int64),
         border=border,
         weights=np.concatenate([wy, wx]),
-        fixed_bytes=(ring + 3) * stride + BLOCK * halo_stride,
+        fixed_bytes=(ring + 4) * stride + BLOCK * halo_stride,
         row_nanoseconds=width * (0.3 + 0.03 * (ry + rx)) * work.itemsize / 4,
     )

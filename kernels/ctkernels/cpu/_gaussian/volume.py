@@ -2,7 +2,8 @@
 
 The smoothed rows of a plane wait in lane layout in a ring of ``2 * radius + BLOCK`` planes; a band has as few rows as
 keep that ring in cache, so that each voxel is read from memory once and written once. The pass along the planes is the
-vertical pass over rows of neighbouring planes.
+vertical pass over rows of neighbouring planes. A plane that the border shows again is not smoothed again: what is in
+view are neighbouring planes, except around the ends of ``mode="wrap"``, so that each has its place in the ring.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ class Plan:
     """One per shape, working type and parameters, kept between calls."""
 
     planes_layout: NDArray[np.int64]
-    """Radius along the planes, planes of the ring, bytes of a plane's band, of what ``smooth`` needs."""
+    """Radius along the planes, planes of the ring, bytes of a plane's band, of what ``smooth`` needs; whether planes in
+    view are neighbours."""
     planes: NDArray[np.int64]
     """Source plane of each extended plane (-1: ``cval``)."""
     layout: NDArray[np.int64]
@@ -70,9 +72,9 @@ def plan(
     rows = max(_RING_BYTES // (ring * stride), int(layout[0]), BLOCK)
     rows = min(height, rows // BLOCK * BLOCK)
     plane_bytes = plane.scratch_bytes(rows)
-    addresses = depth + 2 * radius + BLOCK + ring
+    addresses = depth + 2 * radius + BLOCK + 2 * ring
     return Plan(
-        planes_layout=np.array([radius, ring, rows * stride, plane_bytes], np.int64),
+        planes_layout=np.array([radius, ring, rows * stride, plane_bytes, mode != "wrap"], np.int64),
         planes=border_index(depth, radius, radius, mode),
         layout=layout,
         border=plane.border,
@@ -98,26 +100,32 @@ def band(x, out, n, y0, y1, planes_layout, planes, layout, border, weights, cval
     lanes = VECTOR_BYTES // weights.itemsize
     weights_z = weights.ctypes.data + (layout[0] + layout[1] + 2) * weights.itemsize
     # Memory: what ``smooth`` needs (its row of ``cval`` after its ring), the ring of planes, BLOCK rows of sums, a row
-    # of pixels, addresses of planes, addresses of the rows that are summed.
+    # of pixels, addresses of the rows that are summed, the planes that the ring holds, addresses of planes.
     constant = memory.ctypes.data + layout[3] * stride
     slabs = memory.ctypes.data + smooth_bytes
     sums = slabs + ring * slab
     stage = sums + BLOCK * stride
     table = stage + stride
     window = memory[table - memory.ctypes.data :].view(np.int64)
-    pointers = window[ring:]
+    held = window[ring : 2 * ring]
+    held[:] = -1
+    pointers = window[2 * ring :]
     filled = 0
     for z in range(0, depth, BLOCK):
         while filled < z + ring:
             shown = planes[filled] if filled < planes.size else -1
             pointers[filled] = 0
             if shown >= 0:
-                place = slabs + filled % ring * slab
+                turn = (shown if planes_layout[4] else filled) % ring
+                place = slabs + turn * slab
                 pointers[filled] = place
-                plane = source + shown * plane_bytes
-                smooth(
-                    pixel, plane, place, stride, True, height, row_bytes, y0, y1, layout, border, weights, cval, memory
-                )
+                if held[turn] != shown:
+                    held[turn] = shown
+                    plane = source + shown * plane_bytes
+                    smooth(
+                        pixel, plane, place, stride, True, height, row_bytes, y0, y1, layout, border, weights, cval,
+                        memory,
+                    )  # fmt: skip
             filled += 1
         for q in range(y1 - y0):
             for k in range(ring):

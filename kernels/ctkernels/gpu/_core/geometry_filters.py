@@ -64,10 +64,11 @@ def network_plan(shape: Shape, lanes: int) -> tuple[Plan, int]:
     return Plan((across * ceil_div(height, rows * lanes), images_axis(images), 1), (32, _WARPS, 1)), rows
 
 
-def large_median_bytes(size: tuple[int, int], dtype: Any, tile_rows: int) -> int:
+def large_median_bytes(size: tuple[int, int], dtype: Any, tile_rows: int, *, planes: int = 1) -> int:
     """Shared memory of ``ctk_median_tiles``: histograms, results, keys."""
     item = pixel_bytes(dtype)
-    return _WARPS * item * 256 * 4 + item * (tile_rows * 32 + (tile_rows + size[0] - 1) * (31 + size[1]))
+    keys = planes * (tile_rows + size[0] - 1) * (31 + size[1])
+    return _WARPS * item * 256 * 4 + item * (tile_rows * 32 + keys)
 
 
 def median_plan(shape: Shape, size: tuple[int, int], dtype: Any, capability: int, shared: int) -> MedianPlan:

@@ -59,5 +59,6 @@ def source(unit: str, defines: Mapping[str, str | int]) -> str:
     text = inlined(unit)
     if NETWORK_LINE in text:
         rows, columns, thread_rows = (int(defines[f"CTK_{name}"]) for name in ("ROWS", "COLUMNS", "THREAD_ROWS"))
-        text = text.replace(NETWORK_LINE, network_text(rows, columns, thread_rows))
+        planes = int(defines.get("CTK_PLANES", 1))
+        text = text.replace(NETWORK_LINE, network_text(planes * rows, columns, thread_rows))
     return head + text

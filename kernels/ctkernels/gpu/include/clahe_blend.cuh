@@ -40,9 +40,10 @@ __device__ __forceinline__ double ctk_finished(const ctk_binner<double>& b, floa
     return __dadd_rn(__dmul_rn(b.low, __dsub_rn(1.0, share)), __dmul_rn(b.high, share));
 }
 
-// Weights of the left and right, upper and lower tables.
-__device__ __forceinline__ ctk_pixel ctk_blended(const ctk_binner<ctk_pixel>& binner, ctk_entry e, float left, float right,
-                                                 float up, float down) {
+// Weights of the left and right, upper and lower tables. E: ctk_entry, or float4 where levels are no whole numbers.
+template <typename E>
+__device__ __forceinline__ ctk_pixel ctk_blended(const ctk_binner<ctk_pixel>& binner, const E& e, float left, float right, float up,
+                                                 float down) {
     const float4 l = ctk_levels_of(e);
     const float above = __fadd_rn(__fmul_rn(l.x, left), __fmul_rn(l.y, right));
     const float below = __fadd_rn(__fmul_rn(l.z, left), __fmul_rn(l.w, right));

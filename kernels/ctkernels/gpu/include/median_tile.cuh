@@ -1,14 +1,23 @@
 // A tile of medians by the network of _core/median_network.py, for the kernels that only filter and those that do more.
 // See median_filter.cu for the specialisations. `enter` makes a pixel from what the image holds.
+//
+// Of volumes a tile holds the rows of CTK_PLANES neighbouring planes, which take turns: a window of (planes, rows, columns)
+// is then one of CTK_PLANES * CTK_ROWS neighbouring rows, and the one below begins CTK_PLANES rows further on.
 #pragma once
 #include "border.cuh"
 #include "common.cuh"
 #include "median_keys.cuh"
 #include "quads.cuh"
 
+#ifndef CTK_PLANES
+#define CTK_PLANES 1
+#endif
+#ifndef CTK_WORD_ROWS
+#define CTK_WORD_ROWS 32                                // most rows of words of a tile
+#endif
+
 typedef CTK_PIXEL ctk_pixel;
 #define CTK_TILE 128                                    // columns of a tile
-#define CTK_WORD_ROWS 32                                // most rows of words of a tile
 #define CTK_WARPS 4
 #define CTK_REACH_Y (CTK_ROWS / 2)
 #define CTK_REACH_X (CTK_COLUMNS / 2)
@@ -51,26 +60,29 @@ __device__ __forceinline__ void ctk_median_run(const ctk_sort* corner, ctk_sort 
 #undef CTK_PUT
 }
 
-// The whole batch; the kernel's arguments and geometry are those of ctk_median_network.
+// The whole batch; the kernel's arguments and geometry are those of ctk_median_network. `depth`: planes of a volume, which
+// are images like any others but for what the windows see of their neighbours.
 template <typename T, typename F>
-__device__ __forceinline__ void ctk_median_batch(const T* __restrict__ x, ctk_pixel* __restrict__ out, long long images, int height,
-                                                 int width, int mode, double outside, int word_rows, F enter) {
-    __shared__ __align__(16) ctk_sort tile[CTK_WORD_ROWS + CTK_ROWS - 1][CTK_PITCH];
+__device__ __forceinline__ void ctk_median_batch(const T* __restrict__ x, ctk_pixel* __restrict__ out, long long images, int depth,
+                                                 int height, int width, int mode, double outside, int word_rows, F enter) {
+    __shared__ __align__(16) ctk_sort tile[(CTK_WORD_ROWS + CTK_ROWS - 1) * CTK_PLANES][CTK_PITCH];
     const int lane = int(threadIdx.x), warp = int(threadIdx.y);
     const int tiles_x = (width + CTK_TILE - 1) / CTK_TILE;
     const int x0 = int(blockIdx.x) % tiles_x * CTK_TILE, y0 = int(blockIdx.x) / tiles_x * word_rows * CTK_LANES;
     const ctk_pixel cval = ctk_pixel(outside);
     const bool whole = ctk_quads_fit(x, width), whole_out = ctk_quads_fit(out, width);
     for (long long image = blockIdx.y; image < images; image += gridDim.y) {
-        const T* source = x + image * height * width;
+        const int plane = CTK_PLANES == 1 ? 0 : int(image % depth);
+        const T* source = x + (image - plane) * height * width;
         ctk_pixel* result = out + image * height * width;
         // Fill the tile, halo included; with two lanes a word holds one pixel of the upper and one of the lower half.
-        for (int r = warp; r < word_rows + CTK_ROWS - 1; r += CTK_WARPS) {
+        for (int r = warp; r < (word_rows + CTK_ROWS - 1) * CTK_PLANES; r += CTK_WARPS) {
+            const int z = CTK_PLANES == 1 ? 0 : ctk_border(plane - CTK_PLANES / 2 + r % CTK_PLANES, depth, mode);
             const T* rows[2];
 #pragma unroll
             for (int half = 0; half < CTK_LANES; ++half) {
-                const int y = ctk_border(y0 - CTK_REACH_Y + r + half * word_rows, height, mode);
-                rows[half] = y < 0 ? nullptr : source + (long long)y * width;
+                const int y = ctk_border(y0 - CTK_REACH_Y + r / CTK_PLANES + half * word_rows, height, mode);
+                rows[half] = y < 0 || z < 0 ? nullptr : source + ((long long)z * height + y) * width;
             }
             const T *upper = rows[0], *lower = rows[CTK_LANES - 1];
             const ctk_quad<ctk_pixel> a = ctk_quad_of(upper, x0 + 4 * lane, width, mode, cval, whole, enter);
@@ -88,7 +100,7 @@ __device__ __forceinline__ void ctk_median_batch(const T* __restrict__ x, ctk_pi
         __syncthreads();
         for (int row = warp * CTK_THREAD_ROWS; row < word_rows; row += CTK_WARPS * CTK_THREAD_ROWS) {
             ctk_sort median[CTK_THREAD_ROWS][4];
-            const ctk_sort* corner = &tile[row][4 * lane + CTK_PAD - CTK_REACH_X];
+            const ctk_sort* corner = &tile[row * CTK_PLANES][4 * lane + CTK_PAD - CTK_REACH_X];
             ctk_median_run(corner, median);
 #pragma unroll
             for (int half = 0; half < CTK_LANES; ++half) {
