@@ -6,7 +6,7 @@ Everything else is SciPy's own.
 |---|---|---|
 | median_filter | windows of any shape, up to 4,096 pixels, longer than 1 along three axes at most | the same |
 | rank_filter, percentile_filter | the same, any rank | the same |
-| gaussian_filter | sigma above 0, ``order=0``, one mode, or floats; along three axes at most | see below |
+| gaussian_filter | sigma above 0, one mode, or floats; along three axes at most; of floats, any ``order`` | see below |
 | gaussian_filter1d | the same along its axis | see below |
 
 All take uint8, int16, uint16, float32 and float64; medians also bool, int8, and wider integers whose values fit into 16

@@ -181,6 +181,32 @@ def test_ranks_of_volumes_lines_and_axes_that_are_not_the_last() -> None:
     assert served("scipy.ndimage.median_filter")[1] == 0
 
 
+@pytest.mark.parametrize(("dtype", "close"), [("float32", 2e-6), ("float64", 1e-12)])
+def test_derivatives_of_gaussians_are_scipy_s(dtype: str, close: float) -> None:
+    rng = np.random.default_rng(6)
+    volume, wide = rng.normal(0, 90, (2, 7, 12, 20)).astype(dtype), rng.normal(500, 90, (9, 1200)).astype(dtype)
+    for mode in MODES:
+        for options in ({"order": 1}, {"order": (0, 2), "sigma": (1.0, 2.5)}, {"order": (3, 1), "truncate": 2.5}):
+            given = {"sigma": 1.5, "cval": 30.0, **options}
+            for x in (HU.astype(dtype), wide):
+                same(ours.gaussian_filter(x, mode=mode, **given), ndimage.gaussian_filter(x, mode=mode, **given), close)
+    for options in (
+        {"sigma": 1.2, "order": 1, "mode": ["wrap", "nearest", "mirror", "reflect"]},
+        {"sigma": (0, 1, 0, 2), "order": (1, 1, 0, 0)},
+        {"sigma": 1, "order": (2, 1), "axes": (-1, 1), "radius": (3, 5)},
+        {"sigma": 0.8, "order": 8, "axes": (2,)},
+    ):
+        same(ours.gaussian_filter(volume, **options), ndimage.gaussian_filter(volume, **options), close)
+    for axis in (0, 1, -1):
+        same(ours.gaussian_filter1d(volume, 1.5, axis, 1), ndimage.gaussian_filter1d(volume, 1.5, axis, 1), close)
+    assert not ours.gaussian_filter(np.full((20, 30), 1000.1, dtype), 1.5, order=1).any()
+    out = np.asfortranarray(volume)
+    expected = ndimage.gaussian_filter(volume, 1.0, order=1)
+    assert ours.gaussian_filter(out, 1.0, order=1, output=out) is out
+    same(out, expected, close)
+    assert all(c.original == 0 for c in compat.calls().values())
+
+
 @pytest.mark.parametrize(
     "call",
     [
@@ -188,7 +214,8 @@ def test_ranks_of_volumes_lines_and_axes_that_are_not_the_last() -> None:
         lambda n: n.gaussian_filter(HU.astype(np.int16), 1.0, mode=["reflect", "wrap"]),
         lambda n: n.median_filter((HU * 1e6).astype(np.int64), 3),
         lambda n: n.median_filter(HU, 3, output=np.float32),
-        lambda n: n.gaussian_filter(HU, 1.0, order=1),
+        lambda n: n.gaussian_filter(HU.astype(np.int16), 1.0, order=1),
+        lambda n: n.gaussian_filter(HU, 1.0, order=9),
         lambda n: n.gaussian_filter(HU, (1.0, 2.0), radius=2),
         lambda n: n.gaussian_filter(HU, 0.0),
         lambda n: n.median_filter(np.zeros((4, 4, 4, 4)), 3),
@@ -221,6 +248,7 @@ def test_what_we_cannot_serve_scipy_does_and_it_is_counted(call: Callable[[Any],
         lambda n: n.gaussian_filter(HU, (1.0, 2.0, 3.0)),
         lambda n: n.gaussian_filter(HU, 1.0, axes=(0, 0)),
         lambda n: n.gaussian_filter(HU, 1.0, order=(0, 0, 0)),
+        lambda n: n.gaussian_filter(HU, 1.0, order=-1),
         lambda n: n.gaussian_filter(HU, 1.0, mode=["reflect"]),
         lambda n: n.gaussian_filter(HU, 1.0, radius=[2]),
     ],
