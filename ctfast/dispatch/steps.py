@@ -44,6 +44,12 @@ class Step:
         """How many trailing axes of an image belong together: 3 where a parameter has three numbers, else 2."""
         return self.spec.axes(self.params)
 
+    @property
+    def cpu_only(self) -> str | None:
+        """The parameter that GPUs don't compute, if there is one."""
+        params = self.spec.params
+        return next((p.name for p in params if p.cpu_only and self.params[p.name] != p.default), None)
+
     def to_dict(self) -> dict[str, Any]:
         """Operation, dtype and the parameters that differ from their defaults, as JSON-able values."""
         data: dict[str, Any] = {"operation": self.operation}

@@ -65,8 +65,15 @@ class Settings:
 
         Raises:
             BackendUnavailableError: the backend that was asked for cannot be used.
+            UsageError: a GPU was asked for, and a step has a parameter that GPUs don't compute.
         """
         backend = backends.requested(options.backend)
+        refused = next((step for step in pipeline.steps if step.cpu_only), None)
+        if refused is not None and backend == "gpu":
+            what = f"{refused.operation} with {refused.cpu_only}="
+            raise UsageError(f"backend='gpu': {what} is computed on the CPU; choose backend='cpu'")
+        if refused is not None and backend is None:
+            backend = "cpu"
         return cls(
             pipeline,
             backends.select(backend if backend is not None else recommended_backend()),

@@ -56,7 +56,7 @@ def operations() -> str:
     for op in OPERATIONS.values():
         result = "as the input" if op.out_dtypes == SAME else ", ".join(op.out_dtypes)
         how = "equal to" if op.parity == "exact" else "within float32 rounding of"
-        params = ", ".join(f"`{p.name}`" for p in op.params)
+        params = ", ".join(f"`{name}`" for name in [*(p.name for p in op.params), *(["where"] if op.masks else [])])
         oracles = ", ".join(f"`{o}`" for o in op.oracles) or "the reference"
         lines.append(f"| `{op.name}` | {result} | {how} {oracles} | {params} |")
     return "\n".join(lines)

@@ -11,6 +11,7 @@ import pytest
 from ctfast import Pipeline, Step
 from ctfast.errors import MissingDependencyError, UsageError
 from ctfast.runner import run
+from ctfast.runner.planning import RunOptions, Settings
 
 Make = Callable[..., Path]
 
@@ -44,3 +45,11 @@ def test_packages_that_are_not_there(
     with pytest.raises(MissingDependencyError, match=f"need {package}: pip install"):
         run(folder, tmp_path / "out", pipeline, format=format)
     assert not (tmp_path / "out").exists()
+
+
+def test_steps_that_gpus_do_not_compute(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = Pipeline([Step("median_filter", size=3), Step("standardize", mean=40.0, std=200.0)])
+    monkeypatch.setattr("ctfast.runner.planning.recommended_backend", lambda: "gpu")
+    assert Settings.of(steps, RunOptions()).backend == "cpu"
+    with pytest.raises(UsageError, match="standardize with mean=.*backend='cpu'"):
+        Settings.of(steps, RunOptions(backend="gpu"))
