@@ -51,5 +51,5 @@ def test_steps_that_gpus_do_not_compute(monkeypatch: pytest.MonkeyPatch) -> None
     steps = Pipeline([Step("median_filter", size=3), Step("standardize", mean=40.0, std=200.0)])
     monkeypatch.setattr("ctfast.runner.planning.recommended_backend", lambda: "gpu")
     assert Settings.of(steps, RunOptions()).backend == "cpu"
-    with pytest.raises(UsageError, match="standardize with mean=.*backend='cpu'"):
+    with pytest.raises(UsageError, match=r"standardize with mean=.*backend='cpu'"):
         Settings.of(steps, RunOptions(backend="gpu"))
