@@ -6,6 +6,9 @@ not know ctfast still catches the right thing.
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class CTFastError(Exception):
     """Base of all errors of ctfast."""
@@ -53,6 +56,13 @@ class FileFormatError(CTFastError, ValueError):
 
 class MissingDependencyError(CTFastError, ImportError):
     """An optional package is needed; says which command installs it."""
+
+
+def one_of(word: object, allowed: Iterable[object]) -> str:
+    """What is allowed in place of a word that is not, and which of it was probably meant."""
+    words = [str(each) for each in allowed]
+    close = difflib.get_close_matches(str(word), words, n=1)
+    return f"one of {', '.join(words)} is allowed" + (f"; did you mean {close[0]}?" if close else "")
 
 
 def missing_extra(need: str, extra: str) -> MissingDependencyError:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from ctfast.errors import ArgumentError
+from ctfast.errors import ArgumentError, one_of
 from ctfast.pipeline import Pipeline, Step
 
 _RADIOPAEDIA: Final = 'Radiopaedia, article "Windowing (CT)", https://radiopaedia.org/articles/windowing-ct'
@@ -41,6 +41,12 @@ class Preset:
     source: str
     use: str
     limits: str
+
+    @property
+    def window(self) -> str:
+        """Center and width in HU, such as ``"50, 350"``; empty where it stays in HU."""
+        steps = [step.params for step in self.pipeline.steps if step.operation == "window"]
+        return f"{steps[0]['center']:g}, {steps[0]['width']:g}" if steps else ""
 
 
 def _window_chain(name: str, center: float, width: float, use: str, *, clahe: bool) -> Preset:
@@ -109,5 +115,5 @@ def preset(name: str) -> Pipeline:
         ArgumentError: an unknown name; lists the known ones.
     """
     if name not in PRESETS:
-        raise ArgumentError(f"preset {name!r}: one of {', '.join(PRESETS)} is allowed")
+        raise ArgumentError(f"preset {name!r}: {one_of(name, PRESETS)}")
     return PRESETS[name].pipeline

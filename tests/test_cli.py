@@ -179,8 +179,12 @@ def test_version_and_presets() -> None:
     assert ctfast_command("--version").stdout.strip() == f"ctfast {ctfast.__version__}"
     shown = ctfast_command("presets").stdout
     for name, preset in ctfast.PRESETS.items():
-        assert name in shown
-        assert preset.source in shown
+        assert f"\n{name} " in shown
+        assert preset.use in shown
+    one = ctfast_command("presets", "liver").stdout
+    assert ctfast.PRESETS["liver"].source in one
+    assert ctfast.PRESETS["liver"].limits in one
+    assert "did you mean mediastinum-plain?" in ctfast_command("presets", "mediastinum-plane").stderr
 
 
 def test_doctor_tells_every_backend_and_extra() -> None:

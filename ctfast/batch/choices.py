@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, Literal, get_args
 
-from ctfast.errors import CTFastError, UsageError
+from ctfast.errors import CTFastError, UsageError, one_of
 
 UnitsChoice = Literal["auto", "hu", "stored"]
 """What the values of files are: as each file says, HU, or numbers as they are stored."""
@@ -37,4 +37,4 @@ def check_choice(name: str, value: object, allowed: Iterable[object], error: typ
     """
     words = tuple(allowed)
     if value not in words:
-        raise error(f"{name}={value!r}: one of {', '.join(map(str, words))} is allowed")
+        raise error(f"{name}={value!r}: {one_of(value, words)}")

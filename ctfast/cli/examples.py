@@ -32,7 +32,7 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
         "ctfast predict run scans --csv predictions.csv",
         "ctfast predict run scans --csv p.csv --explain pictures",
     ),
-    "export": ("ctfast export run model.onnx", "ctfast export run model.keras"),
+    "export": ("ctfast export run model.onnx", "ctfast export run/members/1 model.keras"),
     "presets": ("ctfast presets", "ctfast presets lung --toml > lung.toml"),
     "bench": (
         "ctfast bench",

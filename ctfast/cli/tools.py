@@ -16,7 +16,7 @@ def presets(
     ] = None,
     toml: Annotated[bool, typer.Option("--toml", help="NAME as a file for --pipeline.")] = False,
 ) -> None:
-    """List the ready pipelines: what each is for, its limits, its steps and where its numbers come from."""
+    """List the ready pipelines, or show one: what it is for, its limits, its steps and where its numbers come from."""
     from ctfast.errors import UsageError
     from ctfast.presets import PRESETS, preset
 
@@ -25,13 +25,20 @@ def presets(
     if toml and name is not None:
         typer.echo(preset(name).to_toml(), nl=False)
         return
-    for p in PRESETS.values() if name is None else [PRESETS[preset(name).name]]:
-        typer.echo(f"{p.name}: {p.use}")
-        typer.echo(f"    limits: {p.limits}")
-        for step in p.pipeline.steps:
-            parts = [f"{k}={v}" for k, v in step.to_dict().items() if k != "operation"]
-            typer.echo(f"    {' '.join([step.operation, *parts])}")
-        typer.echo(f"    source: {p.source}")
+    if name is None:
+        typer.echo(f"{'':<18}{'center, width':<15}{'CLAHE':<7}for")
+        for p in PRESETS.values():
+            clahe = "yes" if any(step.operation == "clahe" for step in p.pipeline.steps) else "no"
+            typer.echo(f"{p.name:<18}{p.window or 'stays in HU':<15}{clahe:<7}{p.use}")
+        typer.echo("\nctfast presets NAME: steps, limits and source; with --toml as a file to change")
+        return
+    p = PRESETS[preset(name).name]
+    typer.echo(f"{p.name}: {p.use}")
+    typer.echo(f"    limits: {p.limits}")
+    for step in p.pipeline.steps:
+        parts = [f"{k}={v}" for k, v in step.to_dict().items() if k != "operation"]
+        typer.echo(f"    {' '.join([step.operation, *parts])}")
+    typer.echo(f"    source: {p.source}")
 
 
 def doctor() -> None:

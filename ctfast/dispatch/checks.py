@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from ctfast.errors import ArgumentError, ShapeError
+from ctfast.errors import ArgumentError, ShapeError, one_of
 from ctkernels.contract import MODES, VOI_FUNCTIONS, Operation
 
 MAX_BINS: Final = 1 << 24
@@ -390,7 +390,7 @@ def check_params(operation: Operation, values: Mapping[str, Any]) -> dict[str, A
                 f"ctfast.{operation.name}, or say which values count by value_range="
             )
         if name not in known:
-            raise ArgumentError(f"{operation.name} has no parameter {name!r}; it has {', '.join(known)}")
+            raise ArgumentError(f"{operation.name} has no parameter {name!r}: {one_of(name, known)}")
     result = {}
     for param in operation.params:
         if param.required and param.name not in values:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ctfast.dispatch.checks import CHECKS, check_params
-from ctfast.errors import ArgumentError, CTFastError
+from ctfast.errors import ArgumentError, CTFastError, one_of
 from ctkernels.contract import OPERATIONS, Operation
 
 
@@ -21,7 +21,7 @@ class Step:
 
     def __init__(self, operation: str, *, dtype: str | None = None, **params: Any) -> None:
         if operation not in OPERATIONS:
-            raise ArgumentError(f"operation={operation!r}: one of {', '.join(OPERATIONS)} is allowed")
+            raise ArgumentError(f"operation={operation!r}: {one_of(operation, OPERATIONS)}")
         spec = OPERATIONS[operation]
         if dtype is not None:
             dtype = _checked_dtype(spec, dtype)

@@ -10,8 +10,8 @@ from ctfast.files.find import Found, FoundFile, Ignored
 from ctfast.files.kaggle import parse_name
 
 _REASONS: Final = {
-    False: "the same slice as a TIFF that was taken",
-    True: "the same slice as a DICOM file that was taken",
+    False: "a DICOM file of a slice whose TIFF was taken (orientation, spacing and padding are in DICOM alone)",
+    True: "a TIFF of a slice whose DICOM file was taken",
 }
 """By whether the file that was kept is DICOM."""
 

@@ -25,13 +25,13 @@ def print_report(report: Report, console: Console, *, profile: bool = False) -> 
     from rich.table import Table
 
     table = Table(title=one_line(f"ctfast run: {report.out}"), title_justify="left")
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     table.add_column("files", justify="right")
     table.add_column("MB/s in", justify="right")
     table.add_column("images/s", justify="right")
     table.add_column("seconds", justify="right")
     for name, seconds in report.stage_seconds.items():
-        table.add_row(f"{name} (one worker)", "", *_rates(report, seconds))
+        table.add_row(f"{name}, one worker", "", *_rates(report, seconds))
     table.add_row("whole run", f"{report.ok}", *_rates(report, report.seconds))
     console.print(table)
     console.print(
@@ -39,6 +39,12 @@ def print_report(report: Report, console: Console, *, profile: bool = False) -> 
         f"{report.ignored} other files ignored; pipeline {report.pipeline}, backend {report.backend}",
         highlight=False,
     )
+    if report.compiled:
+        print_line(
+            f"computing waited {report.longest_compute:.0f} s for kernels, which are compiled or loaded once: the next "
+            "run's figures tell more",
+            console,
+        )
     if report.ignored:
         print_line(f"left out: {by_reason(report.left_out)} (the manifest lists each)", console)
     if profile:

@@ -244,7 +244,8 @@ def _refuse_out_inside_inputs(inputs: Sequence[str | Path], out: Path) -> None:
 
 
 def _inside(out: Path, folder: Path) -> UsageError:
-    return UsageError(f"--out {out} lies inside the input {folder}: outputs would become inputs; choose another")
+    where = "is the input" if out == folder else f"lies inside the input {folder}"
+    return UsageError(f"--out {out} {where}: outputs would become inputs; choose another")
 
 
 def _refuse_collisions(tasks: Sequence[Task]) -> None:

@@ -23,6 +23,7 @@ class Tally:
     images: int = 0
     input_bytes: int = 0
     not_hu: int = 0
+    longest_compute: float = 0.0
     stage_seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("read", "compute", "write"), 0.0))
     seen_from: Counter[str] = field(default_factory=Counter)
     failures: list[Row] = field(default_factory=list)
@@ -44,6 +45,7 @@ class Tally:
         self.notes.update(filter(None, row["notes"].split("; ")))
         self.seen_from[in_plane(row["orientation"], row["turned"])] += 1
         self.not_hu += expects_hu and row["units"] != "hu"
+        self.longest_compute = max(self.longest_compute, row["compute_seconds"])
         self.stage_seconds["read"] += row["read_seconds"]
         self.stage_seconds["compute"] += row["compute_seconds"]
         self.stage_seconds["write"] += row["write_seconds"]
@@ -65,6 +67,7 @@ class Report(Tally):
         skipped: files that were not started, because the run stopped at an error.
         images: slices in the files that are done.
         input_bytes: size of these files.
+        longest_compute: seconds of the file that was computed longest, which is the one that waited for kernels.
         not_hu: files windowed in HU whose values are not known to be HU.
         seconds: of the whole run.
         closing_seconds: of these, of putting manifest and statistics together at its end.
@@ -110,6 +113,11 @@ class Report(Tally):
         return Profile.of(self.stage_seconds, self.workers, self.seconds, self.closing_seconds)
 
     @property
+    def compiled(self) -> bool:
+        """Whether kernels were compiled or loaded meanwhile: one file took over a second, and most of all time."""
+        return self.longest_compute > max(1.0, self.stage_seconds["compute"] / 4)
+
+    @property
     def mixed_orientation(self) -> str:
         """A sentence where files are seen from different sides; empty where they are not."""
         return mixed_orientation(self.seen_from)
@@ -120,6 +128,7 @@ class Report(Tally):
             setattr(self, name, getattr(self, name) + getattr(tally, name))
         for name, seconds in tally.stage_seconds.items():
             self.stage_seconds[name] += seconds
+        self.longest_compute = max(self.longest_compute, tally.longest_compute)
         self.notes.update(tally.notes)
         self.seen_from.update(tally.seen_from)
         self.failures += tally.failures

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "kernels"), str(ROOT), str(Path(__file__).parent)]
 
 from pictures import draw  # noqa: E402
-from tables import TABLES  # noqa: E402
+from tables import filled  # noqa: E402
 
 
 def on_config(config: Any) -> Any:
@@ -29,5 +28,5 @@ def on_pre_build(config: Any) -> None:
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """``{{ name }}`` on a line of its own becomes that table; another name is an error."""
-    return re.sub(r"^\{\{ (\w+) \}\}$", lambda match: TABLES[match[1]](), markdown, flags=re.M)
+    """Tables are always of the present code."""
+    return filled(markdown, site=True)

@@ -1,9 +1,14 @@
-"""Parts of pages that are made of the program itself: ``{{ name }}`` in a page stands for one of them."""
+"""Parts of pages that are made of the program itself, between ``<!-- made: NAME -->`` and ``<!-- end: NAME -->``.
+
+``python docs/site/tables.py`` writes them into the pages, so that these can be read without the site. Pictures and the
+help of all commands are on the site alone.
+"""
 
 from __future__ import annotations
 
 import importlib
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -25,10 +30,14 @@ from ctkernels.contract import OPERATIONS, SAME
 
 def presets() -> str:
     """What each preset is for."""
-    rows = [f"| `{p.name}` | {p.use} | {p.limits} |" for p in PRESETS.values() if not p.name.endswith("-plain")]
+    rows = [
+        f"| `{p.name}` | {p.window or 'none'} | {p.use} | {p.limits} |"
+        for p in PRESETS.values()
+        if not p.name.endswith("-plain")
+    ]
     plain = PRESETS["lung-plain"]
-    rows.append(f"| `{plain.name}`, and so on | the same without CLAHE | {plain.limits} |")
-    return "\n".join(["| preset | for | limits |", "|---|---|---|", *rows])
+    rows.append(f"| `{plain.name}`, and so on | as above | the same without CLAHE | {plain.limits} |")
+    return "\n".join(["| preset | window (center, width in HU) | for | limits |", "|---|---|---|---|", *rows])
 
 
 def formats() -> str:
@@ -181,3 +190,22 @@ TABLES: Final[dict[str, Callable[[], str]]] = {
     "commands": commands,
     "containers": containers,
 }
+ON_THE_SITE: Final = ("gallery", "commands")
+_MADE: Final = re.compile(r"<!-- made: (\w+) -->\n.*?<!-- end: \1 -->", re.DOTALL)
+
+
+def filled(text: str, *, site: bool) -> str:
+    """A page with its parts made anew; ``site``: those too that only the site has."""
+
+    def part(match: re.Match[str]) -> str:
+        name = match[1]
+        if name in ON_THE_SITE and not site:
+            return match[0]
+        return f"<!-- made: {name} -->\n\n{TABLES[name]()}\n\n<!-- end: {name} -->"
+
+    return _MADE.sub(part, text)
+
+
+if __name__ == "__main__":
+    for page in Path(__file__).parents[1].glob("*.md"):
+        page.write_text(filled(page.read_text(encoding="utf-8"), site=False), encoding="utf-8")

@@ -328,3 +328,13 @@ def test_the_tiff_and_the_dicom_file_of_a_slice_are_the_same_to_the_network(
     # The TIFFs are truncated where the rescale slope is no whole number: less than 1 of 1200 HU.
     np.testing.assert_allclose(p[:6], p[6:], atol=2e-3)
     assert np.ptp(p) > 1e-3
+
+
+def test_twins_are_predicted_once(run: TrainedModel, tmp_path: Path) -> None:
+    name = "ID_0000_AGE_0060_CONTRAST_1_CT"
+    write_slices(tmp_path / "set" / "tiff_images", [f"{name}.tif"])
+    (tmp_path / "set" / "dicom_dir").mkdir()
+    (tmp_path / "set" / "dicom_dir" / f"{name}.dcm").write_bytes(b"not looked at")
+    report = predict_files(run, tmp_path / "set", tmp_path / "p.csv")
+    assert [Path(row["file"]).name for row in rows_of(tmp_path / "p.csv")] == [f"{name}.tif"]
+    assert ["whose TIFF was taken" in left.reason for left in report.left_out] == [True]

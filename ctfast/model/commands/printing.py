@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ctfast.model.commands.evaluate import EvaluationReport
     from ctfast.model.commands.train import TrainReport
     from ctfast.model.data.dataset import Dataset
+    from ctfast.model.evaluation.cross_validation import CrossValidation
     from ctfast.model.prediction.batching import PredictionReport
     from ctfast.model.training.fit import FitResult
     from ctfast.model.training.progress import TrainingProgress
@@ -172,10 +173,21 @@ def print_evaluation(report: EvaluationReport, console: Console) -> None:
     title = "evaluation"
     if report.cross_validation is not None:
         console.print(report.cross_validation.as_table())
+        _tell_if_baselines_win(report.cross_validation, console)
         title = f"seed {report.cross_validation.seeds[0]}, all folds"
     console.print(report.evaluation.as_table(title))
     console.print(report.evaluation.confusion_table())
     print_line(f"written: {report.out}", console)
+
+
+def _tell_if_baselines_win(found: CrossValidation, console: Console) -> None:
+    best, gain = found.best_baseline, found.outcomes[0].gain
+    if best is not None and gain is not None and gain.value <= 0:
+        print_line(
+            f"the network does not beat the baseline {best.name} ({gain.value:+.3f}, {gain.low:+.3f} to "
+            f"{gain.high:+.3f}): it has learned no more than a histogram tells",
+            console,
+        )
 
 
 def print_predictions(report: PredictionReport, console: Console) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-_MOST_NAMED = 5
+_MOST_NAMED = 2
 
 
 def group_slices(patients: Sequence[str], hashes: Sequence[str]) -> NDArray[np.int32]:

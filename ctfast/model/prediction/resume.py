@@ -13,6 +13,7 @@ from ctfast.batch.cells import safe_cell
 from ctfast.batch.stamp import unchanged
 from ctfast.errors import UsageError
 from ctfast.files import Ignored, find_images
+from ctfast.files.twins import without_twins
 from ctfast.files.values import Values
 from ctfast.model.prediction.predictions_csv import PredictionTable, Record
 
@@ -44,7 +45,7 @@ def find_tasks(
     Raises:
         UsageError: No images, or an output that would replace an input or another output.
     """
-    images = find_images(inputs)
+    images = without_twins(find_images(inputs), keep_dicom=False)  # as training takes them
     if explain_dir is not None and explain_dir.exists() and not explain_dir.is_dir():
         raise UsageError(f"--explain {explain_dir} is a file: a folder is needed")
     tasks = []
