@@ -1,6 +1,7 @@
 """OpenCV and ctfast as users call them: 16 slices in turns and one hot slice, with ``out=`` and without, one thread.
 
-python bench/turns.py [FOLDER OF TIFFS]     # seconds a slice as JSON, ns a pixel meanwhile; else phantom slices
+python bench/turns.py [FOLDER OF TIFFS] > bench/results/turns.json   # ns a pixel meanwhile; else phantom slices
+python bench/report.py bench/results/turns.json                      # its table in docs/measured.md
 
 Where there is AVX-512, AVX2 alone for both sides (IPP too): NUMBA_CPU_NAME=znver3 NUMBA_CPU_FEATURES=+avx2,+fma
 OPENCV_CPU_DISABLE=AVX512-SKX OPENCV_IPP=avx2. Every result is compared with the peer's before anything is timed.
@@ -8,12 +9,15 @@ OPENCV_CPU_DISABLE=AVX512-SKX OPENCV_IPP=avx2. Every result is compared with the
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
+import platform
 import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +30,7 @@ import cv2  # noqa: E402
 import numpy as np  # noqa: E402
 
 import ctfast  # noqa: E402
+from bench.whole_job import machine  # noqa: E402
 from ctfast.files import read_image  # noqa: E402
 from ctfast.tools.synth import phantom  # noqa: E402
 
@@ -125,5 +130,38 @@ def measure(folder: str | None) -> list[dict[str, Any]]:
     return rows
 
 
+def processor() -> str:
+    """Its name, as the system has it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+
+
+def where() -> dict[str, Any]:
+    """The machine, what of it was used, and whose code."""
+    from ctkernels.cpu._core.vectors import VECTOR_BYTES
+
+    forced = os.environ.get("NUMBA_CPU_FEATURES") and os.environ.get("OPENCV_CPU_DISABLE")
+    wide = "AVX-512" if VECTOR_BYTES == 64 else "AVX2"
+    return {
+        "date": datetime.date.today().isoformat(),
+        "machine": machine(),
+        "cpu": processor(),
+        "instructions": f"{wide}, the rest switched off for both sides" if forced else wide,
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in ("numba", "numpy", "opencv-python-headless")},
+    }
+
+
+def main() -> None:
+    """Measure, and print what ``bench/report.py`` takes."""
+    folder = sys.argv[1] if len(sys.argv) > 1 else None
+    shape = next(iter(slices(folder).values())).shape[1:]
+    found = {"images": "real slices" if folder else "phantom slices", "slices": SLICES, "shape": shape}
+    print(json.dumps({**where(), **found, "turns": measure(folder)}, indent=1))
+
+
 if __name__ == "__main__":
-    print(json.dumps(measure(sys.argv[1] if len(sys.argv) > 1 else None)))
+    main()

@@ -14,6 +14,9 @@ import ctfast
 from ctkernels import reference
 from ctkernels.contract import MODES
 from ctkernels.cpu._core.parallel import bands
+from ctkernels.cpu._core.scratch import scratch
+from ctkernels.cpu._core.vectors import VECTOR_BYTES
+from ctkernels.cpu._gaussian.plan import plan
 from ctkernels.cpu.gaussian_filter import gaussian_filter
 from ctkernels.shared.gaussian_weights import half_kernel
 from ctkernels.testing import assert_close, assert_exact, force_bands, ordinary_error
@@ -148,3 +151,16 @@ def test_a_sigma_of_0_leaves_an_axis_alone_as_in_scipy(sigma: tuple[float, ...])
     for backend in ("cpu", "reference"):
         np.testing.assert_allclose(ctfast.gaussian_filter(x, sigma, backend=backend), expected, atol=1e-11)
     assert ctfast.Step("gaussian_filter", sigma=sigma).to_dict()["sigma"] == [float(s) for s in sigma]
+
+
+def test_nothing_arbitrary_is_computed_on() -> None:
+    """What scratch memory holds beyond a row might be subnormal numbers, with which sums take many times as long."""
+    x = noise("float32", (1, 40, 150))
+    before = smooth(x, (1.0, 1.0))
+    p = plan(40, 150, np.dtype(np.float32), (1.0, 1.0), 4.0, "reflect")
+    memory = scratch("gaussian", p.scratch_bytes(40), np.uint8)
+    memory.fill(255)  # NaN
+    assert_exact(smooth(x, (1.0, 1.0)), before)
+    vectors, ring, stride = (int(p.layout[k]) for k in (2, 3, 5))
+    rows = memory[: ring * stride].reshape(ring, stride)[:, : vectors * VECTOR_BYTES]
+    assert np.isfinite(np.ascontiguousarray(rows).view(np.float32)).all()
