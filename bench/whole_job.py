@@ -21,8 +21,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -63,13 +65,20 @@ def adopt_orphans() -> None:
         ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
 
 
-def cost(words: list[str], checkout: Path, out: Path, files: int) -> Cost:
-    """Of a command; all its outputs must be there."""
+class Spent(NamedTuple):
+    """Seconds by the clock, and of the processor over all processes."""
+
+    wall: float
+    processor: float
+
+
+def spent(words: list[str], checkout: Path, folder: Path, more: Mapping[str, str] = MappingProxyType({})) -> Spent:
+    """What a command takes that runs in a folder, with the sources of a checkout and more in its environment."""
     path = os.pathsep.join([str(checkout), str(checkout / "kernels")])
     # Kept bytecode is what users have.
-    environment = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": ""}
+    environment = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "", **more}
     start, processor, wall = time.perf_counter(), 0.0, 0.0
-    command = subprocess.Popen(words, cwd=out.parent, env=environment, stdout=subprocess.DEVNULL)
+    command = subprocess.Popen(words, cwd=folder, env=environment, stdout=subprocess.DEVNULL)
     while True:
         try:
             child, status, usage = os.wait4(-1, 0)
@@ -80,6 +89,12 @@ def cost(words: list[str], checkout: Path, out: Path, files: int) -> Cost:
             wall = time.perf_counter() - start
             if status:
                 raise SystemExit(f"{' '.join(words)} ended with status {status}")
+    return Spent(wall, processor)
+
+
+def cost(words: list[str], checkout: Path, out: Path, files: int) -> Cost:
+    """Of a command; all its outputs must be there."""
+    wall, processor = spent(words, checkout, out.parent)
     written = sorted(out.rglob("*.tif"))
     if len(written) != files:
         raise SystemExit(f"{' '.join(words)}: {len(written)} outputs for {files} files")
