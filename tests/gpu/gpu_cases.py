@@ -78,6 +78,7 @@ VOLUMES: dict[str, list[dict[str, Any]]] = {
     "gaussian_filter": [
         *({"sigma": (1.2, 0.8, 1.0), "mode": mode, "cval": -7} for mode in MODES),
         {"sigma": (0.1, 2.0, 0.3)},
+        {"sigma": (0.0, 1.0, 0.0), "mode": "mirror"},
         {"sigma": (9.0, 0.1, 0.1), "mode": "wrap"},
     ],
     # A range that is found, more bins than entries of a block, than are counted at a time; one box.
