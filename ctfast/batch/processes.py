@@ -91,16 +91,27 @@ def _start() -> None:
     threading.Thread(target=_exit_with_parent, daemon=True).start()
 
 
+_at_work = False
+"""Whether this process has an item: what it writes would have to be taken back."""
+
+
 def _end_quietly(*_: object) -> None:
     """A worker that is told to end takes back what it was writing, and leaves the rest to the parent."""
+    if not _at_work:  # but waits for one, or sends a result that nobody may read any more: the pool would try again
+        os._exit(128 + signal.SIGTERM)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # told again, by the pool, it must not stop taking back
     raise SystemExit(128 + signal.SIGTERM)
 
 
 def in_worker(item: A, work: Callable[[A], B]) -> B:
     """``work(item)`` in a worker."""
+    global _at_work
     try:
-        return work(item)
+        try:
+            _at_work = True
+            return work(item)
+        finally:
+            _at_work = False
     except SystemExit:  # else the pool would hand it to the parent as this item's error, and go on
         os._exit(128 + signal.SIGTERM)
 

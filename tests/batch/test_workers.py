@@ -185,3 +185,27 @@ def test_a_users_own_pool_can_still_be_ended(tmp_path: Path) -> None:
     env = {**os.environ, "PYTHONPATH": str(Path(workers.__file__).parents[2])}
     done = subprocess.run([sys.executable, str(script)], env=env, capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.stderr) == ("[[], []]\nended\n", "")
+
+
+SENDING = """
+import signal, sys
+from concurrent.futures.process import _sendback_result
+from multiprocessing import SimpleQueue
+from ctfast.batch import processes
+
+signal.signal(signal.SIGTERM, processes._end_quietly)
+print("ready", flush=True)
+_sendback_result(SimpleQueue(), 1, result=bytes(1 << 20))  # more than a pipe holds, and nobody reads
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGTERM on Windows")
+def test_a_worker_that_sends_to_nobody_ends_when_it_is_told() -> None:
+    """The pool tries again whatever is raised while it sends, and the run then waited for ever."""
+    worker = subprocess.Popen([sys.executable, "-c", SENDING], stdout=subprocess.PIPE, text=True)
+    assert worker.stdout is not None
+    assert worker.stdout.readline() == "ready\n"
+    time.sleep(0.3)  # so that it is sending
+    worker.terminate()
+    assert worker.wait(timeout=60) == 128 + signal.SIGTERM
+    worker.stdout.close()
