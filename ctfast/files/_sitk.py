@@ -48,6 +48,13 @@ class Header:
     intercept: float = 0.0
 
 
+def version() -> tuple[int, ...]:
+    """SimpleITK's, such as ``(2, 5, 6)``."""
+    import SimpleITK as sitk
+
+    return tuple(int(part) for part in sitk.__version__.split(".")[:3] if part.isdigit())
+
+
 def read_by_sitk(request: Request, name: str, look: Callable[[Request], Header]) -> Image:
     """Read a volume whose header is harmless.
 

@@ -25,7 +25,7 @@ import numpy as np
 
 from ctfast.errors import ArgumentError, FileFormatError
 from ctfast.files._convert import native
-from ctfast.files._sitk import UNITS_KEY, Header, header_text, read_by_sitk
+from ctfast.files._sitk import UNITS_KEY, Header, header_text, read_by_sitk, version
 from ctfast.files._volume import as_stored, beside, listed_bytes
 from ctfast.files.image import Image, Request, WriteOptions
 
@@ -33,6 +33,9 @@ _SPACES: Final = tuple(
     f"{x}-{y}-superior" for x, y in (("left", "posterior"), ("right", "anterior"), ("left", "anterior"))
 )
 _SHORT: Final = ("lps", "ras", "las")
+_MIRRORED: Final = ("left-anterior-superior", "las")
+_RIGHT: Final = (2, 5, 6)
+"""The first SimpleITK that does not mirror these: findings/simpleitk_nrrd_las.sh."""
 _GZIP: Final = ("gz", "gzip")
 _TEXT: Final = ("txt", "text", "ascii", "hex")
 _LONGEST: Final = 500
@@ -65,8 +68,12 @@ def _header(request: Request) -> Header:
         raise FileFormatError(
             f"encoding: {encoding or 'missing'}", "raw, gzip and text are read: convert it ('unu save -e gzip')"
         )
+    space = fields.get("space", "").lower()
+    if space in _MIRRORED and version() < _RIGHT:
+        here = ".".join(map(str, version()))
+        raise FileFormatError(f"space: {space}: SimpleITK {here} mirrors it", 'pip install "SimpleITK>=2.5.6"')
     return Header(
-        placed=fields.get("space", "").lower() in (*_SPACES, *_SHORT) and "spacedirections" in fields,
+        placed=space in (*_SPACES, *_SHORT) and "spacedirections" in fields,
         spaced="spacings" in fields or "spacedirections" in fields,
         data_bytes=None if encoding in _TEXT else _data_bytes(request.path, fields, text, length),
         compressed=encoding in _GZIP,

@@ -14,6 +14,7 @@ import SimpleITK as sitk
 
 from ctfast.errors import ArgumentError, FileFormatError
 from ctfast.files import Limits, find_images, read_image, write_image
+from ctfast.files import nrrd as nrrd_reader
 from ctfast.files.geometry import Geometry
 from tests.files.files_build import slice_hu
 
@@ -235,6 +236,16 @@ class TestNrrd:
         assert image.geometry is not None
         expected = [[0, 0, 0.5 * x, x], [0.1 * y, 0.6 * y, 0, 2 * y], [2, 0, 0, 3]]
         np.testing.assert_allclose(image.geometry.affine, expected, atol=1e-9)
+
+    def test_a_simpleitk_that_mirrors_las_is_not_believed(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        place = {"space_directions": "(1,0,0) (0,1,0) (0,0,1)", "space_origin": "(1,2,3)"}
+        monkeypatch.setattr(nrrd_reader, "version", lambda: (2, 5, 5))
+        for space in ("left-anterior-superior", "LAS"):
+            with pytest.raises(FileFormatError, match=r"SimpleITK 2\.5\.5 mirrors it; pip install"):
+                read_image(nrrd(tmp_path / "x.nrrd", space=space, **place))
+        assert read_image(nrrd(tmp_path / "x.nrrd", space="RAS", **place)).geometry is not None
 
     def test_spacings_alone(self, tmp_path: Path) -> None:
         image = read_image(nrrd(tmp_path / "x.nrrd", spacings="0.5 0.6 2"))
