@@ -10,6 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
+
 from ctfast import __version__
 from ctfast import backend as backends
 from ctfast.batch import remote
@@ -152,12 +154,12 @@ def make_plan(inputs: Sequence[str | Path], out: Path, settings: Settings, optio
     images = without_twins(find_images(inputs), keep_dicom=settings.series)
     tasks, copies = _tasks(images.items, out, settings)
     left_out = [*images.ignored, *copies]
-    _refuse_collisions(tasks)
-    sources = (item.path for item in images.items)
-    refuse_impossible(sources, settings.pipeline, written(settings.format))
+    refuse_impossible((item.path for item in images.items), settings.pipeline, written(settings.format))
+    del images  # a million files take their memory
+    _refuse_collisions(tasks, out)
     refuse_other_run(records, outputs, settings, tasks, overwrite=options.overwrite)
     finished = {row["output"]: row for row in read_rows(records, folder=str(out)) if row["status"] == "ok"}
-    wanted = {task.output for task in tasks}
+    wanted = {task.output for task in tasks} if finished else set()
     gone = [row["input"] for output, row in finished.items() if output not in wanted and not _is_there(row["input"])]
     if options.shard is not None:
         part, parts = options.shard
@@ -223,10 +225,8 @@ def _stems(items: Sequence[FoundFile]) -> list[str]:
 
 def _repeated(names: Callable[[], Iterator[str]]) -> set[str]:
     """Names that occur more than once but for case: found by their hashes first, as there may be a million."""
-    seen: set[int] = set()
-    twice: set[int] = set()
-    for key in map(hash, names()):
-        (twice if key in seen else seen).add(key)
+    hashes = np.sort(np.fromiter(map(hash, names()), np.int64))
+    twice = set(hashes[1:][hashes[1:] == hashes[:-1]].tolist())
     counts = Counter(name for name in names() if hash(name) in twice) if twice else Counter[str]()
     return {name for name, count in counts.items() if count > 1}
 
@@ -248,7 +248,7 @@ def _inside(out: Path, folder: Path) -> UsageError:
     return UsageError(f"--out {out} {where}: outputs would become inputs; choose another")
 
 
-def _refuse_collisions(tasks: Sequence[Task]) -> None:
+def _refuse_collisions(tasks: Sequence[Task], out: Path) -> None:
     # Case is ignored because a case-insensitive disk would let one output overwrite the other.
     for output in _repeated(lambda: (task.output.casefold() for task in tasks)):
         task, other = [task for task in tasks if task.output.casefold() == output][:2]
@@ -256,7 +256,8 @@ def _refuse_collisions(tasks: Sequence[Task]) -> None:
             f"two inputs for one output {other.output}: {task.source} and {other.source}; "
             "run them into different --out folders"
         )
-    sources = {task.source for task in tasks}
+    inside = os.path.join(out, "")
+    sources = {task.source for task in tasks if task.source.startswith(inside)}
     for task in tasks:
         if task.output in sources:
             raise UsageError(f"the output {task.output} is an input too; choose another --out")
