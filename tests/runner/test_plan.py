@@ -31,7 +31,7 @@ KILLED = 150
 def test_out_inside_an_input_is_refused(make_folder: Make, pipeline: Pipeline) -> None:
     folder = make_folder(2)
     for out in (folder, folder / "out", folder / "a" / "b"):
-        with pytest.raises(UsageError, match="is the input|lies inside the input"):
+        with pytest.raises(UsageError, match=r"is the input|lies inside the input"):
             run(folder, out, pipeline)
     assert len(list(folder.iterdir())) == 2
 
