@@ -98,7 +98,10 @@ def test_any_pipeline_survives_json(sigma: float, size: int, dtype: str) -> None
         ([{"size": 3}], "step 1: 'operation' is missing"),
         ([Step("summary"), {"operation": "blur"}], "step 2: operation='blur': one of rescale"),
         ([{"operation": "median_filter", "size": 4}], "step 1: size=4"),
-        ([{"operation": "median_filter", "sigma": 4}], "no parameter 'sigma'; it has size, footprint, mode, cval"),
+        (
+            [{"operation": "median_filter", "sigma": 4}],
+            "no parameter 'sigma': one of size, footprint, mode, cval is allowed",
+        ),
         ([{"operation": "window", "center": 4}], "window needs width="),
         ([{"operation": "window", "center": 4, "width": 9, "dtype": "int8"}], "float32, uint8, uint16 are allowed"),
         ([{"operation": "median_filter", "dtype": "uint8"}], "has no dtype="),

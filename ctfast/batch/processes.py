@@ -42,8 +42,11 @@ class Ahead(NamedTuple):
 
 def process_pool(workers: int, work: Callable[..., object], ahead: Ahead | None = None) -> ProcessPoolExecutor:
     """Processes that have imported ``work``, compute on one core each and end with this one."""
+    environ = (dict(os.environ),)
     if sys.platform == "win32":
-        return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start)
+        return ProcessPoolExecutor(
+            workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start, initargs=environ
+        )
     # Not fork: it copies locks that threads of ours and of JAX hold.
     from multiprocessing import forkserver, resource_tracker  # neither is there on Windows
 
@@ -58,7 +61,7 @@ def process_pool(workers: int, work: Callable[..., object], ahead: Ahead | None 
     resource_tracker.ensure_running()  # which would unblock them again
     with _blocked(), _environment(environment):
         forkserver.ensure_running()
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_start)
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=environ)
 
 
 @contextmanager
@@ -80,9 +83,11 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
             del os.environ[name]
 
 
-def _start() -> None:
+def _start(environment: dict[str, str]) -> None:
     from ctfast.threads import set_num_threads
 
+    os.environ.clear()  # it was that of the server's start: credentials may have come since
+    os.environ.update(environment)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _end_quietly)
     if hasattr(signal, "pthread_sigmask"):

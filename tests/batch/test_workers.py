@@ -209,3 +209,16 @@ def test_a_worker_that_sends_to_nobody_ends_when_it_is_told() -> None:
     worker.terminate()
     assert worker.wait(timeout=60) == 128 + signal.SIGTERM
     worker.stdout.close()
+
+
+def variable_of(name: str) -> str | None:
+    return os.environ.get(name)
+
+
+def test_processes_have_the_environment_of_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server that forks them may have been started before, when there were no credentials yet."""
+    for value in ("before", "after"):
+        monkeypatch.setenv("CTFAST_TEST_VARIABLE", value)
+        assert list(bounded_map(variable_of, ["CTFAST_TEST_VARIABLE"], 1, processes=True)) == [value]
+    monkeypatch.delenv("CTFAST_TEST_VARIABLE")
+    assert list(bounded_map(variable_of, ["CTFAST_TEST_VARIABLE"], 1, processes=True)) == [None]
