@@ -39,10 +39,10 @@ def print_report(report: Report, console: Console, *, profile: bool = False) -> 
         f"{report.ignored} other files ignored; pipeline {report.pipeline}, backend {report.backend}",
         highlight=False,
     )
-    if report.compiled:
+    if report.waited_for_kernels:
         print_line(
-            f"computing waited {report.longest_compute:.0f} s for kernels, which are compiled or loaded once: the next "
-            "run's figures tell more",
+            f"one image took {report.slowest_image:.0f} s to compute, most likely because kernels were compiled or "
+            "loaded, which happens once: the next run's figures tell more",
             console,
         )
     if report.ignored:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -23,7 +24,8 @@ class Tally:
     images: int = 0
     input_bytes: int = 0
     not_hu: int = 0
-    longest_compute: float = 0.0
+    slowest_image: float = 0.0
+    fastest_image: float = math.inf
     stage_seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("read", "compute", "write"), 0.0))
     seen_from: Counter[str] = field(default_factory=Counter)
     failures: list[Row] = field(default_factory=list)
@@ -40,12 +42,14 @@ class Tally:
             self.failures.append(row)
             return
         self.ok += 1
-        self.images += row["shape"][0] if len(row["shape"]) == 3 else 1
+        images = row["shape"][0] if len(row["shape"]) == 3 else 1
+        self.images += images
         self.input_bytes += row["input_bytes"]
         self.notes.update(filter(None, row["notes"].split("; ")))
         self.seen_from[in_plane(row["orientation"], row["turned"])] += 1
         self.not_hu += expects_hu and row["units"] != "hu"
-        self.longest_compute = max(self.longest_compute, row["compute_seconds"])
+        each = row["compute_seconds"] / images
+        self.slowest_image, self.fastest_image = max(self.slowest_image, each), min(self.fastest_image, each)
         self.stage_seconds["read"] += row["read_seconds"]
         self.stage_seconds["compute"] += row["compute_seconds"]
         self.stage_seconds["write"] += row["write_seconds"]
@@ -67,7 +71,9 @@ class Report(Tally):
         skipped: files that were not started, because the run stopped at an error.
         images: slices in the files that are done.
         input_bytes: size of these files.
-        longest_compute: seconds of the file that was computed longest, which is the one that waited for kernels.
+        slowest_image: seconds that it was computed, of a volume the mean over its images; with kernels to compile it is
+            the one that waited for them.
+        fastest_image: the same.
         not_hu: files windowed in HU whose values are not known to be HU.
         seconds: of the whole run.
         closing_seconds: of these, of putting manifest and statistics together at its end.
@@ -98,7 +104,7 @@ class Report(Tally):
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as JSON holds it; of failures the inputs and reasons, of what was left out the number."""
-        apart = ("left_out", "failures", "notes", "seen_from")
+        apart = ("left_out", "failures", "notes", "seen_from", "slowest_image", "fastest_image")
         plain = {name: value for name, value in vars(self).items() if name not in apart}
         failures = [{"input": row["input"], "error": row["error"]} for row in self.failures]
         return {**plain, "out": str(self.out), "gone": list(self.gone), "ignored": self.ignored} | {
@@ -113,9 +119,9 @@ class Report(Tally):
         return Profile.of(self.stage_seconds, self.workers, self.seconds, self.closing_seconds)
 
     @property
-    def compiled(self) -> bool:
-        """Whether kernels were compiled or loaded meanwhile: one file took over a second, and most of all time."""
-        return self.longest_compute > max(1.0, self.stage_seconds["compute"] / 4)
+    def waited_for_kernels(self) -> bool:
+        """Whether an image took over a second, and many times as long as another: kernels were compiled or loaded."""
+        return self.slowest_image > max(1.0, 20 * self.fastest_image)
 
     @property
     def mixed_orientation(self) -> str:
@@ -128,7 +134,8 @@ class Report(Tally):
             setattr(self, name, getattr(self, name) + getattr(tally, name))
         for name, seconds in tally.stage_seconds.items():
             self.stage_seconds[name] += seconds
-        self.longest_compute = max(self.longest_compute, tally.longest_compute)
+        self.slowest_image = max(self.slowest_image, tally.slowest_image)
+        self.fastest_image = min(self.fastest_image, tally.fastest_image)
         self.notes.update(tally.notes)
         self.seen_from.update(tally.seen_from)
         self.failures += tally.failures
