@@ -7,6 +7,7 @@ import io
 import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from ctfast.batch.notice import NOT_A_DEVICE
 from ctfast.errors import FileFormatError, UsageError
 from ctfast.files import write_image
 from ctfast.model import EvaluateOptions, ModelConfig, TrainConfig, fit
+from ctfast.model.commands import printing
 from ctfast.model.commands.evaluate import evaluate_run
 from ctfast.model.commands.printing import print_evaluation
 from ctfast.model.data.dataset import Dataset, load_dataset
@@ -27,6 +29,7 @@ from ctfast.model.data.preprocessing import Preprocessing
 from ctfast.model.data.record import record_of, seen_before
 from ctfast.model.data.split import split_by_group
 from ctfast.model.evaluation.cross_validation import NetworkLearner
+from ctfast.model.evaluation.metrics import Interval
 from tests.model.data_build import SMALL
 
 
@@ -201,3 +204,13 @@ def test_folds_need_the_folder_of_a_run(run: Path, tmp_path: Path) -> None:
         evaluate_run(Bright(), folder, folds=2, out=tmp_path / "out")  # type: ignore[arg-type]
     with pytest.raises(FileFormatError, match=r"no config\.json"):
         evaluate_run(run, folder, folds=2)
+
+
+@pytest.mark.parametrize(("gain", "told"), [(-0.15, True), (0.0, True), (0.05, False), (None, False)])
+def test_a_network_that_does_not_beat_the_baselines_is_told(gain: float | None, told: bool) -> None:
+    interval = None if gain is None else Interval(gain, -0.3, 0.1)
+    best = SimpleNamespace(name="HU histogram")
+    found: Any = SimpleNamespace(best_baseline=best, outcomes=[SimpleNamespace(gain=interval), best])
+    shown = io.StringIO()
+    printing._tell_if_baselines_win(found, Console(file=shown, width=200))
+    assert ("does not beat the baseline HU histogram" in shown.getvalue()) is told
