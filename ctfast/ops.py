@@ -28,8 +28,8 @@ from typing import Any, Literal
 from numpy.typing import DTypeLike
 
 from ctfast.dispatch.call import call
-from ctfast.dispatch.checks import footprint as checked_footprint
-from ctfast.dispatch.checks import in_pixels
+from ctfast.dispatch.kinds import footprint as checked_footprint
+from ctfast.dispatch.kinds import in_pixels
 from ctfast.dispatch.statistics import statistic
 from ctfast.results import Histogram, Summary
 from ctkernels.contract import TISSUE_EDGES

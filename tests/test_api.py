@@ -10,7 +10,7 @@ import pytest
 
 import ctfast
 from ctfast import ops
-from ctfast.dispatch.checks import CHECKS
+from ctfast.dispatch.kinds import CHECKS
 from ctkernels import reference
 from ctkernels.contract import IMAGE_DTYPES, OPERATIONS, SAME
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ctfast.dispatch.checks import CHECKS, check_params
+from ctfast.dispatch.checks import check_params
+from ctfast.dispatch.kinds import CHECKS
 from ctfast.errors import ArgumentError, CTFastError, one_of
 from ctkernels.contract import OPERATIONS, Operation
 
