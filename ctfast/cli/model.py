@@ -6,10 +6,9 @@ An option whose name is that of a field of the command's option object (or of ``
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -23,6 +22,7 @@ from ctfast.cli.options import (
     Units,
     Workers,
     console,
+    filled,
     inputs_argument,
     preset_names,
     words,
@@ -58,7 +58,6 @@ _training = partial(typer.Option, rich_help_panel="Training")
 _computing = partial(typer.Option, rich_help_panel="Computing")
 
 N = TypeVar("N", int, float)
-Options = TypeVar("Options")
 
 
 def train(
@@ -178,7 +177,7 @@ def train(
     }
     names = {f.name for f in dataclasses.fields(TrainConfig)}
     config = {name: value for name, value in given.items() if name in names and value is not None}
-    options = _filled(TrainOptions, {**given, "config": config})
+    options = filled(TrainOptions, {**given, "config": config})
     screen = console()
     with TrainingDisplay(screen) as display:
         report = train_run(
@@ -223,7 +222,7 @@ def evaluate(
     from ctfast.model.commands.evaluate import evaluate_run
     from ctfast.model.commands.printing import counting, print_evaluation
 
-    options = _filled(EvaluateOptions, {**given, "seeds": tuple(seed or (0,))})
+    options = filled(EvaluateOptions, {**given, "seeds": tuple(seed or (0,))})
     screen = console()
     with counting(screen, "reading") as progress:
         report = evaluate_run(run, data, options, progress=progress, on_fold=lambda line: print_line(line, screen))
@@ -267,7 +266,7 @@ def predict(
     from ctfast.model.commands.printing import print_predictions
 
     screen = console()
-    plan = plan_predictions(run, inputs, csv, _filled(PredictOptions, {**given, "explain_dir": explain}))
+    plan = plan_predictions(run, inputs, csv, filled(PredictOptions, {**given, "explain_dir": explain}))
     with progress_bar(len(plan.todo), screen) as progress:
         report = execute(plan, progress=progress)
     print_predictions(report, screen)
@@ -288,12 +287,6 @@ def export(
 
     written = export_run(run, out, format=format, overwrite=overwrite)
     typer.echo(f"written: {one_line(str(written))}")
-
-
-def _filled(kind: type[Options], given: Mapping[str, Any]) -> Options:
-    """An option object with whatever of its fields was given."""
-    names = {f.name for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    return kind(**{name: value for name, value in given.items() if name in names})
 
 
 def _pipeline(window: str | None, preset: str | None, pipeline: Path | None, step: list[str] | None) -> Pipeline | None:

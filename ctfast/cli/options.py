@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import typer
 from typer.core import TyperGroup, TyperOption
@@ -19,8 +20,16 @@ from ctfast.batch.urls import is_url
 from ctfast.cli.help import format_commands
 from ctfast.errors import CTFastError, UsageError
 
+Options = TypeVar("Options")
+
 if TYPE_CHECKING:
     from rich.console import Console
+
+
+def filled(kind: type[Options], given: Mapping[str, Any]) -> Options:
+    """An option object with whatever of its fields was given."""
+    names = {f.name for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    return kind(**{name: value for name, value in given.items() if name in names})
 
 
 def words(allowed: Sequence[str]) -> str:

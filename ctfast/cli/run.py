@@ -20,6 +20,7 @@ from ctfast.cli.options import (
     Units,
     Workers,
     console,
+    filled,
     preset_names,
     words,
 )
@@ -126,6 +127,7 @@ def run(
     runs of one pipeline may fill one folder at once. Exit codes: 0 done, 1 some files failed, 2 wrong usage, 3 the
     computer failed (such as a full disk): what is done is kept, and the same command continues.
     """
+    given = dict(locals())
     from ctfast import runner
     from ctfast.batch.progress import KERNELS_FIRST, progress_bar
     from ctfast.runner.console import print_plan, print_report
@@ -133,27 +135,7 @@ def run(
 
     if allow_large:
         os.environ["CTFAST_ALLOW_LARGE"] = "1"  # for worker processes too
-    options = RunOptions(
-        backend=backend,
-        workers=workers,
-        pool=pool,
-        format=format,
-        compression=compression,
-        units=units,
-        axes=axes,
-        offset=offset,
-        dataset=dataset,
-        orient=orient,
-        modality=modality,
-        series=series,
-        cluster=cluster,
-        shard=parse_shard(shard),
-        resume=resume,
-        overwrite=overwrite,
-        verify=verify,
-        durable=durable,
-        on_error=on_error,
-    )
+    options = filled(RunOptions, {**given, "shard": parse_shard(shard)})
     plan = runner.plan(inputs, out, chosen_pipeline(preset, pipeline, step), options)
     if dry_run:
         print_plan(plan, console())

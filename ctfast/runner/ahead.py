@@ -13,7 +13,7 @@ from typing import Final
 
 from ctfast.batch.processes import Ahead
 from ctfast.pipeline import Pipeline
-from ctfast.runner.planning import Settings
+from ctfast.runner.settings import Settings
 from ctfast.runner.several import rehearse
 from ctfast.threads import get_num_threads, set_num_threads
 

@@ -24,7 +24,7 @@ from ctfast.batch.urls import is_url
 from ctfast.errors import CTFastError, MachineError, UsageError, missing_extra
 from ctfast.files.formats import by_extension, written
 from ctfast.runner.done import Done, process_and_encode
-from ctfast.runner.planning import Settings
+from ctfast.runner.settings import Settings
 from ctfast.runner.several import QUICKLY_FROM
 from ctfast.runner.task import Task, in_one_process
 from ctfast.threads import set_num_threads

@@ -5,14 +5,44 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ctfast import backend as backends
-from ctfast.batch.choices import AXES, DATASETS, ON_ERROR, ORIENT, POOLS, UNITS, check_choice
+from ctfast.batch.choices import (
+    AXES,
+    DATASETS,
+    ON_ERROR,
+    ORIENT,
+    POOLS,
+    UNITS,
+    Axes,
+    Dataset,
+    OnError,
+    Orient,
+    Pool,
+    UnitsChoice,
+    check_choice,
+)
 from ctfast.batch.urls import is_url
 from ctfast.errors import ArgumentError, UsageError
-from ctfast.files.formats import check_compression, written
+from ctfast.files.formats import Compression, check_compression, written
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunOptions:
+class FileOptions:
+    """How inputs are read and outputs written, whoever does it: see ``RunOptions``."""
+
+    format: str = "tif"
+    compression: Compression = "none"
+    units: UnitsChoice = "auto"
+    axes: Axes = "auto"
+    offset: int = 0
+    dataset: Dataset = "none"
+    orient: Orient = "display"
+    modality: str = "CT"
+    series: bool = False
+    durable: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(FileOptions):
     """The options of ``run``, ``plan`` and ``execute``.
 
     Attributes:
@@ -48,23 +78,13 @@ class RunOptions:
 
     backend: str | None = None
     workers: int | None = None
-    pool: str = "threads"
-    format: str = "tif"
-    compression: str = "none"
-    units: str = "auto"
-    axes: str = "auto"
-    offset: int = 0
-    dataset: str = "none"
-    orient: str = "display"
-    modality: str = "CT"
-    series: bool = False
+    pool: Pool = "threads"
     cluster: str | None = None
     shard: tuple[int, int] | None = None
     resume: bool = True
     overwrite: bool = False
     verify: bool = False
-    durable: bool = False
-    on_error: str = "skip"
+    on_error: OnError = "skip"
 
     def __post_init__(self) -> None:
         check_choice("pool", self.pool, POOLS)

@@ -8,25 +8,22 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from ctfast import __version__
-from ctfast import backend as backends
 from ctfast.batch import remote
 from ctfast.batch.atomic import write_json
-from ctfast.batch.choices import Axes, Dataset, Orient, UnitsChoice
 from ctfast.batch.inside import on_disk
 from ctfast.batch.limits import bytes_per_file
 from ctfast.batch.parsing import parsed_json
 from ctfast.batch.urls import Url, is_url, place
 from ctfast.errors import UsageError
-from ctfast.files import Compression, find_images
+from ctfast.files import find_images
 from ctfast.files.find import FoundFile, Ignored
 from ctfast.files.formats import written
 from ctfast.files.twins import without_twins
-from ctfast.pipeline import Pipeline
 from ctfast.runner.manifest import Row, read_rows
 from ctfast.runner.mirror import Mirror
 from ctfast.runner.options import RunOptions
@@ -34,76 +31,11 @@ from ctfast.runner.outputs import Outputs
 from ctfast.runner.refusals import refuse_impossible, refuse_urls
 from ctfast.runner.resuming import still_to_do
 from ctfast.runner.series import Named, group_files
+from ctfast.runner.settings import Settings
 from ctfast.runner.task import AT_ONCE, Task, is_remote
 from ctfast.threads import get_num_threads
-from ctfast.tools.benchmark import recommended_backend
 
 RUN_FILE = "run.json"
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What the workers need to know: everything that decides what an output looks like, how inputs are read and
-    outputs written; ``out`` must exist where it is given."""
-
-    pipeline: Pipeline
-    backend: str
-    format: str = "tif"
-    compression: Compression = "none"
-    units: UnitsChoice = "auto"
-    axes: Axes = "auto"
-    offset: int = 0
-    dataset: Dataset = "none"
-    orient: Orient = "display"
-    modality: str = "CT"
-    series: bool = False
-    max_bytes: int = 2 << 30
-    out: str = ""
-    durable: bool = False
-
-    @classmethod
-    def of(cls, pipeline: Pipeline, options: RunOptions) -> Settings:
-        """For this machine: with a backend that is usable.
-
-        Raises:
-            BackendUnavailableError: the backend that was asked for cannot be used.
-            UsageError: a GPU was asked for, and a step has a parameter that GPUs don't compute.
-        """
-        backend = backends.requested(options.backend)
-        refused = next((step for step in pipeline.steps if step.cpu_only), None)
-        if refused is not None and backend == "gpu":
-            what = f"{refused.operation} with {refused.cpu_only}="
-            raise UsageError(f"backend='gpu': {what} is computed on the CPU; choose backend='cpu'")
-        if refused is not None and backend is None:
-            backend = "cpu"
-        return cls(
-            pipeline,
-            backends.select(backend if backend is not None else recommended_backend()),
-            written(options.format).word,
-            cast(Compression, options.compression),
-            cast(UnitsChoice, options.units),
-            cast(Axes, options.axes),
-            options.offset,
-            cast(Dataset, options.dataset),
-            cast(Orient, options.orient),
-            options.modality,
-            options.series,
-        )
-
-    @property
-    def identity(self) -> dict[str, str]:
-        """What must be equal for two runs to share an output folder."""
-        return {
-            "pipeline": self.pipeline.hash,
-            "format": self.format,
-            "compression": self.compression,
-            "units": self.units,
-            "axes": self.axes,
-            "offset": str(self.offset),
-            "dataset": self.dataset,
-            "orient": self.orient,
-            "series": "yes" if self.series else "no",
-        }
 
 
 @dataclass
@@ -170,7 +102,7 @@ def make_plan(inputs: Sequence[str | Path], out: Path, settings: Settings, optio
         todo, moved = still_to_do(tasks, finished, outputs, settings.pipeline.hash, workers, verify=options.verify)
     # Memory is shared by the files at work, not by workers that have none.
     at_once = min(workers * (AT_ONCE if any(map(is_remote, todo[:1])) else 1), max(len(todo), 1))
-    settings = replace(settings, max_bytes=bytes_per_file(at_once), out=str(out), durable=options.durable)
+    settings = replace(settings, max_bytes=bytes_per_file(at_once), out=str(out))
     return Plan(out, settings, options, todo, len(tasks) - len(todo), left_out, gone, moved, mirror)
 
 

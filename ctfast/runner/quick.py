@@ -29,7 +29,7 @@ from ctfast.files.asked import check_modality
 from ctfast.files.plain import PlainReader, PlainSlice, made_up_slice
 from ctfast.results import PipelineResult
 from ctfast.runner.manifest import Row
-from ctfast.runner.planning import Settings
+from ctfast.runner.settings import Settings
 from ctfast.runner.task import Task
 from ctfast.runner.work import Loaded, Outcome, carry_on, compute, empty_row, failed, load, note, store
 

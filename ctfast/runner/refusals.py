@@ -17,7 +17,7 @@ from ctfast.files.image import PIXEL_DTYPES
 from ctfast.pipeline import Pipeline
 
 if TYPE_CHECKING:
-    from ctfast.runner.planning import Settings
+    from ctfast.runner.settings import Settings
 
 _PNG = ("uint8", "uint16")
 

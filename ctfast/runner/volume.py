@@ -22,7 +22,7 @@ from ctfast.files.asked import check_modality
 from ctfast.pipeline import Pipeline
 from ctfast.results import Histogram, PipelineResult, Summary
 from ctfast.runner.manifest import Row
-from ctfast.runner.planning import Settings
+from ctfast.runner.settings import Settings
 from ctfast.runner.task import Task
 from ctfast.runner.work import (
     Outcome,

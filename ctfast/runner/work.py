@@ -31,7 +31,7 @@ from ctfast.files.recognize import HEAD_BYTES, likeliest
 from ctfast.files.units import check_display
 from ctfast.results import Histogram, PipelineResult, Summary
 from ctfast.runner.manifest import STALE, Row, set_aside
-from ctfast.runner.planning import Settings
+from ctfast.runner.settings import Settings
 from ctfast.runner.task import Task
 
 FAST_LEVEL = 1

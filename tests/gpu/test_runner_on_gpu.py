@@ -18,8 +18,8 @@ from ctfast.errors import DeviceMemoryError
 from ctfast.files import write_image
 from ctfast.runner import run
 from ctfast.runner.gpu.sizes import resized
-from ctfast.runner.planning import Settings
 from ctfast.runner.running import run_tasks
+from ctfast.runner.settings import Settings
 from ctfast.runner.task import Task
 from tests.cuda_on_host.simulation import Simulation
 from tests.gpu.runs import LONG, WINDOWED, assert_like_the_cpu, rows_of, write_folder

@@ -18,7 +18,7 @@ import ctfast
 from ctfast import Pipeline, Step
 from ctfast.errors import MachineError, MissingDependencyError, UsageError
 from ctfast.runner import RunOptions, cluster, run
-from ctfast.runner.planning import Settings
+from ctfast.runner.settings import Settings
 from ctfast.runner.task import Task
 
 Make = Callable[..., Path]

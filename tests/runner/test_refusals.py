@@ -11,7 +11,8 @@ import pytest
 from ctfast import Pipeline, Step
 from ctfast.errors import MissingDependencyError, UsageError
 from ctfast.runner import run
-from ctfast.runner.planning import RunOptions, Settings
+from ctfast.runner.options import RunOptions
+from ctfast.runner.settings import Settings
 
 Make = Callable[..., Path]
 
@@ -49,7 +50,7 @@ def test_packages_that_are_not_there(
 
 def test_steps_that_gpus_do_not_compute(monkeypatch: pytest.MonkeyPatch) -> None:
     steps = Pipeline([Step("median_filter", size=3), Step("standardize", mean=40.0, std=200.0)])
-    monkeypatch.setattr("ctfast.runner.planning.recommended_backend", lambda: "gpu")
+    monkeypatch.setattr("ctfast.runner.settings.recommended_backend", lambda: "gpu")
     assert Settings.of(steps, RunOptions()).backend == "cpu"
     with pytest.raises(UsageError, match=r"standardize with mean=.*backend='cpu'"):
         Settings.of(steps, RunOptions(backend="gpu"))

@@ -18,8 +18,8 @@ import ctfast
 from ctfast import Pipeline, Step
 from ctfast.files import read_image, write_image
 from ctfast.runner import Row, read_rows, run
-from ctfast.runner.planning import Settings
 from ctfast.runner.running import run_tasks
+from ctfast.runner.settings import Settings
 from ctfast.runner.task import Task
 
 Make = Callable[..., Path]

@@ -13,7 +13,7 @@ from ctfast import Pipeline, Step
 from ctfast.errors import UsageError
 from ctfast.files import read_image, read_series, write_image
 from ctfast.runner import Row, plan, read_rows, run
-from ctfast.runner.planning import Settings
+from ctfast.runner.settings import Settings
 from ctfast.runner.task import Task
 from ctfast.runner.volume import process_any
 from ctfast.tools.synth import phantom, write_set

@@ -14,7 +14,7 @@ import pytest
 from ctfast import Pipeline, Step
 from ctfast.files import write_image
 from ctfast.runner.index import Index
-from ctfast.runner.planning import Settings
+from ctfast.runner.settings import Settings
 from ctfast.runner.several import alone, chunks, process_some
 from ctfast.runner.statistics import close_statistics
 from ctfast.runner.task import Task

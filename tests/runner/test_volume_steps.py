@@ -13,7 +13,7 @@ from ctfast.errors import ArgumentError
 from ctfast.files import Image, read_image, read_series, write_image
 from ctfast.results import PipelineResult
 from ctfast.runner import run, volume
-from ctfast.runner.planning import Settings
+from ctfast.runner.settings import Settings
 from ctfast.runner.task import Task
 from ctkernels.testing import assert_exact
 from tests.files.files_build import slices

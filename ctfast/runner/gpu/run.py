@@ -28,7 +28,7 @@ from ctfast.runner.gpu.chunks import Chunk, ChunkBuffer, Entry, Key, Output, Sto
 from ctfast.runner.gpu.device import DeviceWorker
 from ctfast.runner.gpu.sizes import sizes
 from ctfast.runner.manifest import Row
-from ctfast.runner.planning import Settings
+from ctfast.runner.settings import Settings
 from ctfast.runner.task import Task
 from ctfast.runner.work import Outcome, empty_row, failed, finished, load, minds_padding, run_pipeline, store
 
