@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 from ctfast.analysis.flags.rule import Flag, Records, Rule, each_hu_slice, each_slice
@@ -193,16 +194,16 @@ NO_HU: Final = Rule(
 )  # fmt: skip
 
 
-def _lung_cluster(record: SliceRecord) -> str | None:
-    clusters = record.stats.get("lung_clusters")
-    if not clusters:
+def _regions(number: str, largest: str, digits: int, record: SliceRecord) -> str | None:
+    if not record.stats.get(number):
         return None
     assumed = "" if record.spacing else f" (spacing unknown, {ASSUMED_SPACING[0]} mm a pixel assumed)"
-    return f"{clusters}, largest {record.stats['largest_cluster_mm']:.1f} mm across{assumed}"
+    return f"{record.stats[number]}, largest {record.stats[largest]:.{digits}f} mm across{assumed}"
 
 
 LUNG_CLUSTER: Final = Rule(
-    "lung_cluster", "Isolated dense cluster in lung", "check", each_hu_slice(_lung_cluster),
+    "lung_cluster", "Isolated dense cluster in lung", "check",
+    each_hu_slice(partial(_regions, "lung_clusters", "largest_cluster_mm", 1)),
     threshold=f"{CLUSTER_MM[0]:g} to {CLUSTER_MM[1]:g} mm across, mean above {CLUSTER_HU:g} HU, surrounded by lung in "
     "this slice, compact",
     explanation="A round dense spot inside aerated lung: a vessel cut across, a nodule or anything else. A person must "
@@ -212,16 +213,9 @@ LUNG_CLUSTER: Final = Rule(
 )  # fmt: skip
 
 
-def _dense_region(record: SliceRecord) -> str | None:
-    regions = record.stats.get("dense_regions")
-    if not regions:
-        return None
-    assumed = "" if record.spacing else f" (spacing unknown, {ASSUMED_SPACING[0]} mm a pixel assumed)"
-    return f"{regions}, largest {record.stats['largest_dense_mm']:.0f} mm across{assumed}"
-
-
 DENSE_REGION: Final = Rule(
-    "dense_region", "Larger dense region that reaches into a lung", "check", each_hu_slice(_dense_region),
+    "dense_region", "Larger dense region that reaches into a lung", "check",
+    each_hu_slice(partial(_regions, "dense_regions", "largest_dense_mm", 0)),
     threshold=f"a hollow of a lung's outline that a disc of {2 * CLOSING_MM:g} mm closes, above {DENSE_HU:g} HU, at "
     f"least {DENSE_MM:g} mm across and {THINNEST_MM:g} mm thick",
     explanation="A mass at the chest wall or mediastinum, consolidated lung, fluid, or a normal hilum: a person must "
