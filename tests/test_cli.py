@@ -23,6 +23,7 @@ from ctfast.cli.examples import EXAMPLES
 from ctfast.cli.options import in_words_of_options, words
 from ctfast.files import read_image, read_overview, write_image
 from ctfast.files.formats import WRITTEN
+from ctfast.tools.doctor import Finding, verdict
 
 ROOT = Path(ctfast.__file__).parents[1]
 
@@ -193,6 +194,13 @@ def test_doctor_tells_every_backend_and_extra() -> None:
     for word in ("backend cpu", "backend gpu", "extra dicom", "extra codecs", "cores", "thread pool", "numba"):
         assert word in done.stdout, word
     assert "differs" not in done.stdout
+    assert done.stdout.splitlines()[-1].startswith("ctfast can be used here, on the CPU")
+
+
+def test_the_doctor_names_what_ctfast_cannot_do_without() -> None:
+    found = [Finding("numba", False, "not installed"), Finding("extra nn", False, "missing jax")]
+    assert verdict(found) == "ctfast can't be used here as it should: numba, see above"
+    assert verdict([*found[1:], Finding("backend gpu", True, "")]).startswith("ctfast can be used here, on the CPU and")
 
 
 def test_synth_makes_the_kaggle_layout(tmp_path: Path) -> None:

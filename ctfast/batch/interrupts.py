@@ -22,8 +22,10 @@ def raise_terminated(*_: object) -> NoReturn:
 
 
 @contextmanager
-def finishing(stop: Callable[[], None]) -> Iterator[None]:
+def finishing(stop: Callable[[], None], message: Callable[[], str]) -> Iterator[None]:
     """Call ``stop`` at the first Ctrl-C or SIGTERM, let the block end by itself, and then raise; a second one ends it.
+
+    ``message`` is asked at the end: what is done, for whoever reads the error.
 
     Outside the main thread, and where the caller handles the signals, they stay as they are.
 
@@ -53,8 +55,8 @@ def finishing(stop: Callable[[], None]) -> Iterator[None]:
             if handler is not None:
                 signal.signal(number, handler)
     if came:
-        _raise(came[0])
+        _raise(came[0], message())
 
 
-def _raise(number: int) -> NoReturn:
-    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+def _raise(number: int, *message: str) -> NoReturn:
+    raise Terminated(*message) if number == signal.SIGTERM else KeyboardInterrupt(*message)

@@ -107,7 +107,8 @@ class Commands(TyperGroup):
             resumes = any(option.name == "resume" for option in self._parameters(ctx))
             again = "; run the same command again to continue" if resumes else ""
             terminated = isinstance(error, Terminated)
-            typer.echo(f"ctfast: {'terminated' if terminated else 'interrupted'}{again}", err=True)
+            done = f": {error}" if str(error) else ""
+            typer.echo(f"ctfast: {'terminated' if terminated else 'interrupted'}{done}{again}", err=True)
             raise typer.Exit(143 if terminated else 130) from None
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:

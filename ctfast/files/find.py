@@ -219,9 +219,9 @@ def find_images(inputs: Sequence[str | Path]) -> Found:
 
 
 def by_reason(ignored: Sequence[Ignored | Unread], most: int = 8) -> str:
-    """What was left out, counted by reason: ``"2 PNG image, 1 hidden file"``; empty for nothing."""
+    """What was left out, counted by reason: ``"2 x PNG image, 1 x hidden file"``; empty for nothing."""
     counts = Counter(item.reason for item in ignored).most_common()
-    listed = [f"{number} {reason}" for reason, number in counts[:most]]
+    listed = [f"{number} x {reason}" for reason, number in counts[:most]]
     rest = sum(number for _, number in counts[most:])
     return ", ".join([*listed, f"{rest} for other reasons"] if rest else listed)
 

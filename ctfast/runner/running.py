@@ -62,7 +62,8 @@ def execute(the_plan: Plan, *, progress: Progress = no_progress, **changes: Any)
         UsageError: a value that is not allowed, or another pipeline came into the folder since the plan was made.
         MachineError: the disk is full, the folder can't be written, there are too few open files or too little memory;
             what was done is recorded.
-        KeyboardInterrupt: after Ctrl-C or SIGTERM, when the files in flight are finished and recorded.
+        KeyboardInterrupt: after Ctrl-C or SIGTERM, when the files in flight are finished and recorded: how many
+            are done.
     """
     start = time.perf_counter()
     options, settings, out = replace(the_plan.options, **changes), the_plan.settings, the_plan.out
@@ -86,8 +87,12 @@ def execute(the_plan: Plan, *, progress: Progress = no_progress, **changes: Any)
     def recorded() -> int:
         return report.ok if the_plan.mirror is None else the_plan.mirror.recorded
 
+    def said() -> str:
+        before = the_plan.done
+        return f"{before + recorded():,} of {before + len(the_plan.tasks):,} files are done"
+
     with (
-        finishing(interrupt),
+        finishing(interrupt, said),
         connected(options.cluster, _workers(options), settings, the_plan.tasks) as cluster,
         _telling_what_is_safe(recorded),
         open_records(the_plan) as (append_row, append_statistics),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -27,6 +27,7 @@ EXTRAS: Final = {
     "cluster": ("distributed",),
     "codecs": ("imagecodecs", "pylibjpeg", "pylibjpeg-libjpeg", "pylibjpeg-openjpeg", "pyjpegls"),
 }
+_NEEDED: Final = ("machine", "packages", "backends", *BASE, "backend cpu", "thread pool")
 
 
 @dataclass(frozen=True)
@@ -106,8 +107,20 @@ def print_findings(console: Console) -> None:
     # Folded, because a command that is cut can't be typed.
     folded = [Column(name, overflow="fold") for name in ("", "state", "found", "fix it with")]
     table = Table(*folded, title="ctfast doctor", title_justify="left")
-    for finding in findings():
+    found = list(findings())
+    for finding in found:
         state = "ok" if finding.good else "no"
         # As Text: in plain strings rich takes the brackets of an extra, ctfast[dicom], for markup and drops them.
         table.add_row(finding.subject, state, Text(finding.message), Text(finding.remedy))
     console.print(table)
+    console.print(verdict(found), soft_wrap=True, highlight=False)
+
+
+def verdict(found: Sequence[Finding]) -> str:
+    """One sentence: whether ctfast can be used here, and what of its needs is not met."""
+    missing = [finding.subject for finding in found if not finding.good and finding.subject in _NEEDED]
+    if missing:
+        return f"ctfast can't be used here as it should: {', '.join(missing)}, see above"
+    gpu = any(finding.subject == "backend gpu" and finding.good for finding in found)
+    where = "the CPU and the GPU" if gpu else "the CPU alone"
+    return f"ctfast can be used here, on {where}; extras marked no are for some uses"

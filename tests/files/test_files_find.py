@@ -140,7 +140,7 @@ def test_nothing_found_says_what_was_left_out_and_what_is_read(tmp_path: Path) -
     (tmp_path / "a.gif").write_bytes(b"GIF89a")
     (tmp_path / "b.gif").write_bytes(b"GIF89a")
     (tmp_path / "c.txt").write_text("text")
-    with pytest.raises(UsageError, match=r"2 a GIF image \(.gif\), 1 no image \(.txt\).*NIfTI \(.nii .nii.gz\)"):
+    with pytest.raises(UsageError, match=r"2 x a GIF image \(.gif\), 1 x no image \(.txt\).*NIfTI \(.nii .nii.gz\)"):
         find_images([tmp_path])
 
 

@@ -65,7 +65,7 @@ def test_the_screen_counts_what_is_left_out(make_folder: Make, tmp_path: Path) -
         command = ["run", str(folder), "--out", str(tmp_path / "out"), "--step", "median_filter size=3", *more]
         result = CliRunner().invoke(app, command, env={"COLUMNS": "200"})
         assert result.exit_code == 0
-        assert "left out: 2 no image (.txt)" in result.output
+        assert "left out: 2 x no image (.txt)" in result.output
 
 
 @pytest.mark.parametrize("pool", ["threads", "processes"])

@@ -89,7 +89,7 @@ def test_files_that_are_not_ours_are_never_replaced(make_folder: Make, tmp_path:
 def test_nothing_to_do_is_said(tmp_path: Path, pipeline: Pipeline) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "notes.txt").write_text("x")
-    with pytest.raises(UsageError, match=r"no images found.*1 no image"):
+    with pytest.raises(UsageError, match=r"no images found.*1 x no image"):
         run(tmp_path / "in", tmp_path / "out", pipeline)
     with pytest.raises(UsageError, match="does not exist"):
         run(tmp_path / "nowhere", tmp_path / "out", pipeline)
