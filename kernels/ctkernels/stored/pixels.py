@@ -48,8 +48,10 @@ def split(stored, low, high):
     The extent of nothing is the largest and the smallest of the type. ``low`` and ``high`` must be of the type.
     """
     number = stored.dtype.type
-    top = number(np.iinfo(stored.dtype).max)
-    bottom = number(np.iinfo(stored.dtype).min)
+    # Numba's own np.iinfo brings its module, and with it SciPy's linear algebra, into every process that loads this.
+    all_ones = number(-1)
+    bottom = number(0) if all_ones > 0 else number(-1 << 15)
+    top = number(65535) if all_ones > 0 else number(32767)
     first = number(low)
     last = number(high)
     inside = np.int64(0)

@@ -22,6 +22,7 @@ import numba
 from numba.core import sigutils
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.ccallback import CFunc
+from numba.core.runtime.nrt import rtsys
 
 from ctkernels.cpu._core.sources import fingerprint
 
@@ -112,7 +113,11 @@ class SafeCache(FunctionCache):  # type: ignore[misc] # Numba has no types
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
-            return super().load_overload(sig, target_context)
+            # Numba gets ready to compile first (it imports SciPy's linear algebra among others), .4 s of every process.
+            # Code from the disk needs Numba's runtime alone; whatever is compiled later gets ready by itself.
+            rtsys.initialize(target_context)
+            with self._guard_against_spurious_io_errors():
+                return self._load_overload(sig, target_context)
         except Exception as error:  # a damaged pickle raises anything
             self._tell("read", error)
             return None
