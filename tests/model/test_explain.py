@@ -236,6 +236,10 @@ def test_pictures_have_a_scale_bar_and_say_where_a_map_is_in_air(tmp_path: Path)
     prepared, heat, p = np.zeros(SIZE, np.uint16), np.zeros(SIZE, np.float32), np.array([0.2, 0.8], np.float32)
     words = {"title": "a", "subtitle": "b"}
     plain = np.asarray(draw_overlay(prepared, heat, p, CLASSES, **words))
+    sides = np.asarray(draw_overlay(prepared, heat, p, CLASSES, **words, in_plane="LP"))
+    assert sides.shape[0] < plain.shape[0], "a line says that nobody knows the sides"
+    lit = [(sides[48:304, 12:252] == 255).all(axis=2)[part].any() for part in (np.s_[:20], np.s_[-20:], np.s_[:, :16])]
+    assert lit == [True, True, True], "letters at the edges: front, back, right"
     scaled = np.asarray(draw_overlay(prepared, heat, p, CLASSES, **words, pixel_mm=(4.0, 4.0)))
     assert scaled.shape[0] < plain.shape[0], "without a scale a line says so"
     # 32 x 30 pixels of 4 mm, enlarged 8 times: the longest bar up to a third of 12 cm is 2 cm, 40 pixels.

@@ -160,6 +160,11 @@ class Preprocessing:
         return image.units == "hu" or not self.pipeline.expects_hu
 
     @property
+    def summary(self) -> str:
+        """In a few words: ``"window -200 to 1000, 256 x 256 pixels"``."""
+        return ", ".join([*map(_briefly, self.pipeline.steps), f"{self.image_size[0]} x {self.image_size[1]} pixels"])
+
+    @property
     def hash(self) -> str:
         """16 hex digits, the same for the same computation."""
         data = {**self.to_dict(), "pipeline": self.pipeline.hash}
@@ -185,3 +190,10 @@ class Preprocessing:
                 f"a preprocessing holds pipeline, image_size and channels; found {', '.join(sorted(data)) or 'nothing'}"
             )
         return cls(Pipeline.from_dict(data["pipeline"]), tuple(data["image_size"]), data["channels"])
+
+
+def _briefly(step: Step) -> str:
+    if step.operation != "window":
+        return step.operation
+    low, high = (step.params["center"] + half * step.params["width"] for half in (-0.5, 0.5))
+    return f"window {low:g} to {high:g}"

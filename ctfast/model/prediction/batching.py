@@ -187,8 +187,9 @@ class PredictionStream:
                 pending.probabilities[k],
                 self._report.classes,
                 title=f"{Path(pending.task.path).name}{f' [{k}]' if several else ''}",
-                subtitle=f"{self._predictor.explain}, model {self._report.model}",
+                subtitle=f"{self._predictor.explain}, model {self._report.model}; {self._predictor.seen_as}",
                 pixel_mm=pending.read.pixel_mm,
+                in_plane=pending.read.in_plane,
                 remarks=remarks,
             )
             save_overlay(picture, drawn)

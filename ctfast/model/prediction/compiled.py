@@ -64,6 +64,8 @@ class Predictor:
         """Batches to hand over before the oldest is waited for."""
         self.notes: list[str] = []
         """What a user should know, in sentences."""
+        self.seen_as = run.preprocessing.summary
+        """What is done to a slice before the network sees it."""
         self._size = run.preprocessing.image_size
         self._blocks = len(run.model.block_names)
         self._graph, state = nnx.split(run.model)

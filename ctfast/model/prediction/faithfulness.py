@@ -39,7 +39,7 @@ class Deletion:
     def sentence(self) -> str:
         """For the picture."""
         text = (
-            f"lightest tenth hidden: {self.before:.2f} to {self.hidden:.2f}; same shape elsewhere: {self.control:.2f}"
+            f"lightest tenth hidden: {self.before:.2f} to {self.hidden:.2f}; turned by half, hidden: {self.control:.2f}"
         )
         return text if self.explains else f"{text}. Don't trust this map"
 

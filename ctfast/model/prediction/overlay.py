@@ -27,6 +27,7 @@ _SIDE: Final = 256
 _MARGIN: Final = 12
 _BARS_CM: Final = (10, 5, 2, 1, 0.5, 0.2)
 _LINE: Final = 18
+_OPPOSITE: Final = dict(zip("LRAPSI", "RLPAIS", strict=True))
 _BACK, _INK, _FAINT, _BAR = (255, 255, 255), (20, 20, 20), (110, 110, 110), (70, 110, 170)
 
 
@@ -39,6 +40,7 @@ def draw_overlay(
     title: str,
     subtitle: str,
     pixel_mm: tuple[float, float] | None = None,
+    in_plane: str = "",
     remarks: Sequence[str] = (),
 ) -> Picture:
     """A picture of two panels with its words.
@@ -51,6 +53,7 @@ def draw_overlay(
         title: First line, such as the file's name.
         subtitle: Second line, such as method and model.
         pixel_mm: Height and width of a pixel, for the scale bar.
+        in_plane: Letters that columns and rows run to in the patient, such as ``"LP"``.
         remarks: Further lines, such as how far the map can be trusted.
 
     Raises:
@@ -65,6 +68,7 @@ def draw_overlay(
     mixed = _enlarged(blend(image, heat), factor)
     height, width = original.shape[:2]
     lines = [*remarks, *([] if pixel_mm else ["no scale bar: the file does not tell its pixel spacing"])]
+    lines += [] if in_plane else ["which side is the patient's left is not known: the file does not tell"]
     top, bottom = _MARGIN + 2 * _LINE, _LINE * (len(classes) + 2 + len(lines))
     canvas = Image.new("RGB", (2 * width + 3 * _MARGIN, top + height + _MARGIN + bottom + _MARGIN), _BACK)
     for k, panel in enumerate((original, mixed)):
@@ -72,6 +76,7 @@ def draw_overlay(
     draw = ImageDraw.Draw(canvas)
     if pixel_mm is not None:
         _scale_bar(draw, (_MARGIN, top), (height, width), pixel_mm[1] / factor)
+    _letters(draw, (_MARGIN, top), (height, width), in_plane)
     room = canvas.width - 2 * _MARGIN
     _text(draw, (_MARGIN, _MARGIN - 4), title, room, _INK)
     _text(draw, (_MARGIN, _MARGIN - 4 + _LINE), subtitle, room, _FAINT)
@@ -134,10 +139,23 @@ def _scale_bar(draw: ImageDraw, corner: tuple[int, int], size: tuple[int, int], 
     left, bottom = corner[0] + 8, corner[1] + size[0] - 8
     draw.rectangle((left - 1, bottom - 4, left + pixels + 1, bottom + 1), fill=_INK)
     draw.rectangle((left, bottom - 3, left + pixels, bottom), fill=_BACK)
-    font = _font().face
-    draw.text(
-        (left, bottom - 6), f"{length:g} cm", fill=_BACK, font=font, anchor="ls", stroke_width=1, stroke_fill=_INK
-    )
+    _on_slice(draw, (left, bottom - 6), f"{length:g} cm", "ls")
+
+
+def _letters(draw: ImageDraw, corner: tuple[int, int], size: tuple[int, int], in_plane: str) -> None:
+    """Where the left picture's right and lower edge lie in the patient, and opposite."""
+    if len(in_plane) != 2:
+        return
+    (left, top), (height, width) = corner, size
+    columns, rows = in_plane[0], in_plane[1]
+    _on_slice(draw, (left + width - 4, top + height // 2), columns, "rm")
+    _on_slice(draw, (left + 4, top + height // 2), _OPPOSITE[columns], "lm")
+    _on_slice(draw, (left + width // 2, top + height - 4), rows, "ms")
+    _on_slice(draw, (left + width // 2, top + 4), _OPPOSITE[rows], "mt")
+
+
+def _on_slice(draw: ImageDraw, place: tuple[int, int], text: str, anchor: str) -> None:
+    draw.text(place, text, fill=_BACK, font=_font().face, anchor=anchor, stroke_width=1, stroke_fill=_INK)
 
 
 def _text(draw: ImageDraw, corner: tuple[int, int], text: str, room: int, color: tuple[int, int, int]) -> None:
