@@ -185,6 +185,7 @@ def test_a_real_run_and_its_recipe(tmp_path: Path) -> None:
     found = evaluate_run(tmp_path / "run", folder, plots=False)
     assert found.evaluation.accuracy.value >= 0.9
     assert any("trained on 24 files" in w for w in found.warnings)
+    assert found.seen == found.to_dict()["seen"] == 24
     lines: list[str] = []
     crossed = evaluate_run(tmp_path / "run", folder, folds=2, seeds=(3,), plots=False, on_fold=lines.append)
     assert crossed.cross_validation is not None

@@ -208,7 +208,7 @@ def test_wrong_usage_is_exit_code_2(
 def test_evaluate(run: Path, data: Path, tmp_path: Path) -> None:
     code, said = typed("evaluate", run, data, "--out", tmp_path / "e", "--no-plots")
     assert code == 0, said
-    for words in ("accuracy", "AUC", "confusion matrix", "the run was trained on"):
+    for words in ("accuracy", "AUC", "confusion matrix", "the run was trained on", "NOT of new patients"):
         assert words in said, words
     assert json.loads((tmp_path / "e" / "evaluation.json").read_text())["evaluation"]["count"] == 24
 

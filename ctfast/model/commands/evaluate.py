@@ -48,6 +48,7 @@ class EvaluationReport:
         warnings: What the user should know.
         out: The folder.
         files: What was written.
+        seen: Slices of the set that the run was trained on, or chose its epoch by.
     """
 
     evaluation: Evaluation
@@ -56,6 +57,7 @@ class EvaluationReport:
     warnings: list[str]
     out: Path
     files: list[Path] = field(default_factory=list)
+    seen: int = 0
 
     @property
     def unread(self) -> int:
@@ -70,6 +72,7 @@ class EvaluationReport:
             "cross_validation": None if self.cross_validation is None else self.cross_validation.to_dict(),
             "data": self.data,
             "warnings": self.warnings,
+            "seen": self.seen,
         }
 
 
@@ -141,8 +144,9 @@ _Results = tuple[EvaluationReport, Dataset, NDArray[np.float64]]
 def _evaluated(run: object, trained: TrainedModel, dataset: Dataset, folder: Path) -> _Results:
     probabilities = np.asarray(trained.predict_proba(dataset.images), np.float64)
     scores = evaluate(probabilities, dataset.labels, dataset.classes, dataset.groups)
-    warnings = [*dataset.warnings, *(_training_warning(dataset, Path(run)) if isinstance(run, str | Path) else ())]
-    return EvaluationReport(scores, None, describe(dataset), warnings, folder), dataset, probabilities
+    seen, warning = _training_warning(dataset, Path(run)) if isinstance(run, str | Path) else (0, [])
+    report = EvaluationReport(scores, None, describe(dataset), [*dataset.warnings, *warning], folder, seen=seen)
+    return report, dataset, probabilities
 
 
 def _cross_validated(
@@ -202,16 +206,16 @@ def _recipe_of(run: object) -> tuple[TrainConfig, dict[str, Any]]:
         raise damaged(folder.config_file, error) from error
 
 
-def _training_warning(dataset: Dataset, run: Path) -> list[str]:
+def _training_warning(dataset: Dataset, run: Path) -> tuple[int, list[str]]:
     from ctfast.model.run_folder import RunFolder
 
     try:
         seen = seen_before(dataset, parsed_json(RunFolder(run).data_file.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return [f"{run} does not say which slices it was trained on: make sure that these are others"]
+        return 0, [f"{run} does not say which slices it was trained on: make sure that these are others"]
     if not seen:
-        return []
-    return [
+        return 0, []
+    return len(seen), [
         f"the run was trained on {listed(seen)} of this set: the metrics say nothing about new patients; "
         "give other slices, or cross-validate (--folds 5)"
     ]

@@ -170,7 +170,7 @@ def print_evaluation(report: EvaluationReport, console: Console) -> None:
     """Warnings, tables of metrics and where the rest lies."""
     for warning in report.warnings:
         print_line(f"warning: {warning}", console)
-    title = "evaluation"
+    title = "evaluation" if not report.seen else f"NOT of new patients, {report.seen} were trained on"
     if report.cross_validation is not None:
         console.print(report.cross_validation.as_table())
         _tell_if_baselines_win(report.cross_validation, console)
