@@ -19,6 +19,7 @@ from .ops import clahe as clahe
 from .ops import gaussian_filter as gaussian_filter
 from .ops import histogram as histogram
 from .ops import label_tissue as label_tissue
+from .ops import match_histogram as match_histogram
 from .ops import median_filter as median_filter
 from .ops import normalize as normalize
 from .ops import rescale as rescale
@@ -29,6 +30,7 @@ from .pipeline import Pipeline as Pipeline
 from .pipeline import Step as Step
 from .presets import PRESETS as PRESETS
 from .presets import preset as preset
+from .reference_histogram import ReferenceHistogram as ReferenceHistogram
 from .results import Histogram as Histogram
 from .results import Summary as Summary
 from .threads import get_num_threads as get_num_threads

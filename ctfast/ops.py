@@ -10,8 +10,9 @@ obvious argument. ``out=`` takes an array of the result's shape and dtype in the
 copied there and the result back.
 
 Filters take one number for rows and columns, two (rows, columns), or three (planes, rows, columns). Three filter
-volumes ``(..., D, H, W)``, on the CPU; with one or two, slices of a volume are images like any others. So they are to
-``normalize``, ``standardize``, ``histogram`` and ``summary``, unless ``axes=3`` takes each volume as a whole.
+volumes ``(..., D, H, W)``; with one or two, slices of a volume are images like any others. So they are to
+``normalize``, ``standardize``, ``match_histogram``, ``histogram`` and ``summary``, unless ``axes=3`` takes each volume
+as a whole.
 
 On a GPU the work is put on the current stream (CuPy's; for torch arrays, torch's) and the call returns at once. Calls
 with JAX arrays wait for their result, as JAX can't be told to keep its memory until then.
@@ -30,6 +31,7 @@ from numpy.typing import DTypeLike
 from ctfast.dispatch.call import call
 from ctfast.dispatch.kinds import footprint as checked_footprint
 from ctfast.dispatch.kinds import in_pixels
+from ctfast.dispatch.kinds import reference_histogram as checked_reference
 from ctfast.dispatch.statistics import statistic
 from ctfast.results import Histogram, Summary
 from ctkernels.contract import TISSUE_EDGES
@@ -200,6 +202,44 @@ def standardize(
     """
     params = {"value_range": value_range, "mean": mean, "std": std, "axes": axes}
     return call("standardize", image, params, dtype=dtype, out=out, backend_name=backend, where=where)
+
+
+def match_histogram(
+    image: Any,
+    reference: Any,
+    *,
+    value_range: OpenRange | None = None,
+    where: Any = None,
+    axes: Axes = 2,
+    dtype: DTypeLike | None = None,
+    out: Any = None,
+    backend: str | None = None,
+) -> Any:
+    """Give each image the histogram of a reference, as ``skimage.exposure.match_histograms``.
+
+    A pixel that has some share of its image's pixels at or below it becomes the value that has this share in the
+    reference; between the reference's values a straight line. Only the order of an image's values matters, so stored
+    values and HU give the same. The result is in the reference's units, but no measurement any more. On the CPU.
+
+    Args:
+        image: ``(..., H, W)``.
+        reference: a :class:`ctfast.ReferenceHistogram`, the file of one, or ``(values, counts)`` as
+            ``numpy.unique(images, return_counts=True)`` gives them.
+        value_range: only pixels inside it (both ends included) count for the shares; all are mapped, those below to the
+            reference's lowest value and those above to its highest. ``(-1100, None)`` leaves padding of -2000 out.
+        where: a boolean array, or one that NumPy spreads over the image: only these pixels count for the shares; all
+            are mapped.
+        axes: 2 for each image's own shares, 3 for those of each volume ``(D, H, W)``, or which axes these are.
+        dtype: float32 (default), float64, or int16, uint8 or uint16 (rounded half to even, saturated).
+        out: array for the result.
+        backend: see the module's documentation; GPUs are refused.
+
+    NaN and inf don't count; NaN stays NaN (integers: the reference's lowest value), inf becomes the reference's highest
+    value and -inf its lowest.
+    """
+    reference = checked_reference("reference", reference)  # so that a file is read once, and the call remembered
+    params = {"reference": reference, "value_range": value_range, "axes": axes}
+    return call("match_histogram", image, params, dtype=dtype, out=out, backend_name=backend, where=where)
 
 
 def median_filter(

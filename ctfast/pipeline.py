@@ -63,7 +63,7 @@ class Pipeline:
     @cached_property
     def hash(self) -> str:
         """16 hex digits, the same for the same computation, whatever machine, version, or way of writing it."""
-        text = json.dumps([s.to_dict() for s in self.steps], sort_keys=True, separators=(",", ":"))
+        text = json.dumps([s.identity() for s in self.steps], sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @cached_property
@@ -157,7 +157,10 @@ class Pipeline:
 
     @classmethod
     def from_file(cls, path: str | Path) -> Pipeline:
-        """From a ``.toml`` or ``.json`` file; errors name the file and the step."""
+        """From a ``.toml`` or ``.json`` file; errors name the file and the step.
+
+        Files that steps name, such as a reference histogram, lie beside it unless their path is absolute.
+        """
         path = Path(path)
         try:
             text = path.read_text(encoding="utf-8")
@@ -169,7 +172,7 @@ class Pipeline:
         if not isinstance(data, dict):
             raise ArgumentError(f"pipeline file {path}: a table with 'steps' is needed")
         try:
-            return cls.from_dict(data)
+            return cls.from_dict(_with_files_beside(path, data))
         except CTFastError as error:
             raise ArgumentError(f"pipeline file {path}: {error}") from error
 
@@ -181,3 +184,20 @@ class Pipeline:
 
     def __hash__(self) -> int:
         return hash(self.steps)
+
+
+def _with_files_beside(path: Path, data: dict[str, Any]) -> dict[str, Any]:
+    """The pipeline with the names of files as seen from here."""
+
+    def seen(name: Any) -> Any:
+        if isinstance(name, list) and len(name) == 2 and isinstance(name[0], str):
+            return [seen(name[0]), name[1]]
+        return str(path.parent / name) if isinstance(name, str) else name
+
+    steps = data.get("steps")
+    for step in steps if isinstance(steps, list) else ():
+        spec = OPERATIONS.get(str(step.get("operation"))) if isinstance(step, dict) else None
+        for param in spec.params if spec else ():
+            if param.kind == "reference_histogram" and param.name in step:
+                step[param.name] = seen(step[param.name])
+    return data

@@ -43,6 +43,7 @@ FORBIDDEN = {
     "ctfast/results.py": HEAVY | KERNELS | {"ctfast"},
     "ctfast/backend.py": HEAVY | ROOMS | KERNELS | {"ctfast.ops", "ctfast.pipeline", "ctfast.dispatch"},
     "ctfast/dispatch": HEAVY | FORMATS | ROOMS | KERNELS | {"ctfast.ops", "ctfast.pipeline", "ctfast.presets"},
+    "ctfast/reference_histogram.py": HEAVY | FORMATS | COMPUTING | KERNELS | (ROOMS - {"ctfast.batch"}),
     "ctfast/ops.py": HEAVY | FORMATS | ROOMS | KERNELS | {"ctfast.pipeline", "ctfast.presets"},
     "ctfast/pipeline.py": HEAVY | FORMATS | ROOMS | KERNELS,
     "ctfast/presets.py": HEAVY | FORMATS | ROOMS | KERNELS,

@@ -23,6 +23,7 @@ PARAMS: dict[str, dict[str, Any]] = {
     "median_filter": {"size": 3},
     "gaussian_filter": {"sigma": 1.0},
     "clahe": {"tile_grid": 2},
+    "match_histogram": {"reference": ((-900, 0, 60, 1500), (3, 1, 4, 1))},
     "histogram": {"bins": 10, "value_range": (-900, 1500)},
 }
 

@@ -7,7 +7,7 @@ Everything else is scikit-image's own.
 | exposure.equalize_adapthist | images and volumes, gray or colour, floats or whole numbers | the same bits |
 | exposure.rescale_intensity | float32 to float32 with two numbers or "image" as range | 1e-6 of the range |
 | exposure.histogram | uint8, int16, uint16, float32, float64, of any shape; range "image" | the same |
-| exposure.match_histograms | int16 (by scikit-image's way for uint16) | 1e-9 of the values |
+| exposure.match_histograms | finite uint8, int16, uint16, float32, float64, also by channel | the same |
 | filters.median | what ``ctfast.compat.scipy_ndimage`` serves | the same |
 | filters.gaussian | what ``ctfast.compat.scipy_ndimage`` serves, no channels, no ``out`` | 2e-6 of the largest |
 
@@ -29,6 +29,7 @@ from ctfast import ops
 from ctfast.compat import _ndimage
 from ctfast.compat._calls import ours, theirs
 from ctfast.memory import empty
+from ctfast.reference_histogram import ReferenceHistogram
 from ctkernels.cpu import equalize_adapthist as kernels
 
 _ORIGINALS: Final = {
@@ -178,13 +179,36 @@ def histogram(
 def match_histograms(image: NDArray[Any], reference: NDArray[Any], *, channel_axis: int | None = None) -> NDArray[Any]:
     """Give an image the cumulative histogram of another, as ``skimage.exposure.match_histograms``."""
     name, original = "skimage.exposure.match_histograms", _ORIGINALS["match_histograms"]
-    int16 = all(type(x) is np.ndarray and x.dtype == np.int16 for x in (image, reference))
-    if not int16 or channel_axis is not None:
+    if not _matches(image, reference) or (channel_axis is not None and not _channels(image, reference, channel_axis)):
         return theirs(name, original, image, reference, channel_axis=channel_axis)
-    ours(name)  # counted in bins, which scikit-image does for unsigned numbers only
-    result = original((image ^ -32768).view(np.uint16), (reference ^ -32768).view(np.uint16))
-    result -= 32768
-    return result
+    ours(name)
+    if channel_axis is None:
+        return _matched(image, reference, np.float32 if image.dtype == np.float32 else np.float64)
+    out = np.empty(image.shape, image.dtype)  # which cuts fractions, as the original does
+    parts = (np.moveaxis(x, channel_axis, 0) for x in (image, reference, out))
+    for one, other, result in zip(*parts, strict=True):
+        result[...] = _matched(one, other, np.float64)
+    return out
+
+
+def _matches(image: NDArray[Any], reference: NDArray[Any]) -> bool:
+    """Whether scikit-image would sort both, or count both in bins, and all values are finite."""
+    for x in (image, reference):
+        if type(x) is not np.ndarray or x.dtype.name not in _IMAGES or not x.size:
+            return False
+        if x.dtype.kind == "f" and not float(np.abs(x).max()) < 1e290:  # or NaN
+            return False
+    return image.ndim == reference.ndim > 0 and (image.dtype.kind != "u" or reference.dtype.kind == "u")
+
+
+def _channels(image: NDArray[Any], reference: NDArray[Any], axis: Any) -> bool:
+    inside = isinstance(axis, int) and -image.ndim <= axis < image.ndim and image.ndim > 1
+    return inside and bool(image.shape[axis] == reference.shape[axis])
+
+
+def _matched(image: NDArray[Any], reference: NDArray[Any], dtype: Any) -> NDArray[Any]:
+    flat = np.ascontiguousarray(image).reshape(1, -1)
+    return ops.match_histogram(flat, ReferenceHistogram.of(reference), dtype=dtype).reshape(image.shape)
 
 
 def median(

@@ -87,9 +87,11 @@ def for_kernel(params: Mapping[str, Any]) -> dict[str, Any]:
     """Parameters in normal form as kernels take them.
 
     Without ``axes``, which they see in the shape that they get; an axis that a Gaussian leaves alone has a width of
-    next to nothing, whose only weight is 1.
+    next to nothing, whose only weight is 1; a reference histogram is its values and the shares up to each.
     """
     given = {name: value for name, value in params.items() if name != "axes"}
     if 0.0 in given.get("sigma", ()):
         given["sigma"] = tuple(s or _NO_WIDTH for s in given["sigma"])
+    if "reference" in given:
+        given["reference"] = (given["reference"].values, given["reference"].shares)
     return given

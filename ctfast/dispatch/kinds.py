@@ -11,11 +11,13 @@ from decimal import Decimal
 from functools import lru_cache
 from itertools import pairwise
 from numbers import Integral, Real
+from os import PathLike
 from typing import Any, Final
 
 import numpy as np
 
 from ctfast.errors import ArgumentError
+from ctfast.reference_histogram import ReferenceHistogram
 from ctkernels.contract import MODES, VOI_FUNCTIONS
 
 MAX_BINS: Final = 1 << 24
@@ -223,6 +225,22 @@ def _sigma(name: str, value: Any) -> Any:
 _number: Final = _one("a finite number", _is_finite)
 _positive: Final = _one("a finite number above 0", lambda v: _is_finite(v) and v > 0)
 
+
+def reference_histogram(name: str, value: Any) -> ReferenceHistogram:
+    """A reference histogram, its file, its file with the digest that it must have, or its values and counts."""
+    if isinstance(value, ReferenceHistogram):
+        return value
+    if isinstance(value, str | PathLike):
+        return ReferenceHistogram.load(value)
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        allowed = "the file of one (see its save()), or (values, counts) as numpy.unique(images, return_counts=True)"
+        raise failure(name, value, f"a ctfast.ReferenceHistogram, {allowed} gives them, is allowed")
+    first, second = value
+    if isinstance(first, str) and isinstance(second, str):
+        return ReferenceHistogram.load(first, digest=second)
+    return ReferenceHistogram(first, second)
+
+
 CHECKS: Final[Mapping[str, Check]] = {
     "axes": _one(
         "2 (each image by itself) or 3 (each volume (D, H, W) as a whole)", lambda v: _is_whole(v) and v in (2, 3), int
@@ -266,6 +284,7 @@ CHECKS: Final[Mapping[str, Check]] = {
         "numbers from 0 to 100 are allowed", lambda *v: all(_is_real(p) and 0 <= p <= 100 for p in v)
     ),
     "positive": _positive,
+    "reference_histogram": reference_histogram,
     "sigma": _sigma,
     "voi_function": _choice(VOI_FUNCTIONS),
 }

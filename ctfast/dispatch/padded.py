@@ -26,7 +26,7 @@ from ctfast.errors import ArgumentError
 from ctfast.results import PipelineResult
 
 Range = tuple[float, float]
-_MASKED: Final = ("normalize", "standardize")
+_MASKED: Final = ("match_histogram", "normalize", "standardize")
 """Operations whose ``value_range`` says which pixels count."""
 
 

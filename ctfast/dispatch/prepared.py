@@ -91,6 +91,10 @@ def prepared(
     wanted = result_dtype(operation, image, dtype, out)
     params = check_params(operation, dict(zip(names, given, strict=True)))
     check_against_dtypes(operation, params, image, wanted)
+    if backend_name == "gpu" and not operation.gpu:
+        raise BackendUnavailableError(
+            f"{name} is computed on the CPU: give backend='cpu' (arrays on a GPU are copied there and back)"
+        )
     for param in operation.params if backend_name == "gpu" else ():
         if param.cpu_only and params[param.name] != param.default:
             raise BackendUnavailableError(

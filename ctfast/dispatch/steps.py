@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from ctfast.dispatch.checks import check_params
 from ctfast.dispatch.kinds import CHECKS
 from ctfast.errors import ArgumentError, CTFastError, one_of
+from ctfast.reference_histogram import ReferenceHistogram
 from ctkernels.contract import OPERATIONS, Operation
 
 
@@ -47,31 +48,41 @@ class Step:
 
     @property
     def cpu_only(self) -> str | None:
-        """The parameter that GPUs don't compute, if there is one."""
+        """What of it GPUs don't compute, as errors say it; None where they compute it."""
+        if not self.spec.gpu:
+            return self.operation
         params = self.spec.params
-        return next((p.name for p in params if p.cpu_only and self.params[p.name] != p.default), None)
+        found = (p.name for p in params if p.cpu_only and self.params[p.name] != p.default)
+        return next((f"{self.operation} with {name}=" for name in found), None)
 
     def to_dict(self) -> dict[str, Any]:
         """Operation, dtype and the parameters that differ from their defaults, as JSON-able values."""
+        return self._written(plain)
+
+    def identity(self) -> dict[str, Any]:
+        """As ``to_dict``, but of a file its content and not its name."""
+        return self._written(lambda value: value.digest if isinstance(value, ReferenceHistogram) else plain(value))
+
+    def _written(self, write: Callable[[Any], Any]) -> dict[str, Any]:
         data: dict[str, Any] = {"operation": self.operation}
         if self.dtype is not None:
             data["dtype"] = self.dtype
         for param in self.spec.params:
             value = self.params[param.name]
             if param.required or value != CHECKS[param.kind](param.name, param.default):
-                data[param.name] = _plain(value)
+                data[param.name] = write(value)
         return data
 
     def __repr__(self) -> str:
-        data = self.to_dict()
+        data = self._written(lambda value: value if isinstance(value, ReferenceHistogram) else plain(value))
         parts = [repr(data.pop("operation")), *(f"{k}={v!r}" for k, v in data.items())]
         return f"Step({', '.join(parts)})"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Step) and self.to_dict() == other.to_dict()
+        return isinstance(other, Step) and self.identity() == other.identity()
 
     def __hash__(self) -> int:
-        return hash(json.dumps(self.to_dict(), sort_keys=True))
+        return hash(json.dumps(self.identity(), sort_keys=True))
 
 
 def _checked_dtype(spec: Operation, dtype: str) -> str:
@@ -87,18 +98,21 @@ def _checked_dtype(spec: Operation, dtype: str) -> str:
     return name
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Normal-form values as JSON and TOML hold them; an open end of a range is "inf" or "-inf"."""
+    if isinstance(value, ReferenceHistogram):
+        return value.plain()
     if isinstance(value, tuple):
-        return [_plain(v) for v in value]
+        return [plain(v) for v in value]
     if isinstance(value, float) and value in (float("inf"), float("-inf")):
         return "inf" if value > 0 else "-inf"
     return value
 
 
-def _from_plain(value: Any) -> Any:
+def from_plain(value: Any) -> Any:
+    """Values as Python code has them, of those that JSON and TOML hold."""
     if isinstance(value, list):
-        return tuple(_from_plain(v) for v in value)
+        return tuple(from_plain(v) for v in value)
     return float(value) if value in ("inf", "-inf") else value
 
 
@@ -107,7 +121,7 @@ def as_step(number: int, step: Step | Mapping[str, Any]) -> Step:
     if isinstance(step, Step):
         return step
     try:
-        params = {str(k): _from_plain(v) for k, v in dict(step).items()}
+        params = {str(k): from_plain(v) for k, v in dict(step).items()}
         operation = params.pop("operation", None)
         if operation is None:
             raise ArgumentError("'operation' is missing")

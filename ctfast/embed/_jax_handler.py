@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ctfast.dispatch.arrays import known_axes
 from ctfast.dispatch.call import call
 from ctfast.dispatch.statistics import statistic
+from ctfast.dispatch.steps import from_plain, plain
 
 Array = NDArray[Any]
 _DTYPES: Final = {3: "int16", 4: "int32", 5: "int64", 6: "uint8", 7: "uint16", 11: "float32", 12: "float64"}
@@ -28,13 +29,13 @@ _INVALID_ARGUMENT: Final = 3
 
 def described(name: str, params: dict[str, Any], dtype: str | None, backend: str | None) -> str:
     """An operation as text, the same for equal calls."""
-    return json.dumps([name, params, dtype, backend], sort_keys=True)
+    return json.dumps([name, params, dtype, backend], sort_keys=True, default=plain)
 
 
 @lru_cache(maxsize=512)
 def _read(text: bytes) -> tuple[str, dict[str, Any], str | None, str | None]:
     name, params, dtype, backend = json.loads(text)
-    return name, {k: tuple(v) if isinstance(v, list) else v for k, v in params.items()}, dtype, backend
+    return name, {k: from_plain(v) for k, v in params.items()}, dtype, backend
 
 
 def compute(text: bytes, x: Array, results: list[Array]) -> None:

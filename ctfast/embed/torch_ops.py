@@ -22,6 +22,7 @@ from ctfast.dispatch.call import call
 from ctfast.dispatch.checks import check_reach
 from ctfast.dispatch.containers import Call, Task
 from ctfast.dispatch.prepared import prepare
+from ctfast.dispatch.steps import from_plain, plain
 from ctfast.embed._torch_gradients import gradient, has_gradient
 from ctfast.errors import ArgumentError
 from ctfast.results import PipelineResult
@@ -70,7 +71,9 @@ def _one(each: Call, x: Any, backend: str | None) -> Any:
     prepared = prepare(each.operation, dtype, each.params, chosen=backend or "cpu", dtype=each.dtype)
     check_reach(spec, prepared.halo, tuple(x.shape))
     wanted = prepared.dtype.name
-    text = json.dumps([each.operation, dict(prepared.params), wanted if spec.chooses_dtype else None, backend])
+    text = json.dumps(
+        [each.operation, dict(prepared.params), wanted if spec.chooses_dtype else None, backend], default=plain
+    )
     result = image(x, text, wanted, len(prepared.halo))
     return result[..., None] if channel else result
 
@@ -78,7 +81,7 @@ def _one(each: Call, x: Any, backend: str | None) -> Any:
 def described(text: str) -> tuple[str, dict[str, Any], str | None, str | None]:
     """Operation, parameters, ``dtype=``, ``backend=``."""
     name, params, dtype, backend = json.loads(text)
-    return name, {k: tuple(v) if isinstance(v, list) else v for k, v in params.items()}, dtype, backend
+    return name, {k: from_plain(v) for k, v in params.items()}, dtype, backend
 
 
 @torch.library.custom_op("ctfast::image", mutates_args=())  # type: ignore[untyped-decorator]
@@ -109,7 +112,7 @@ def _backward(ctx: Any, cotangent: torch.Tensor) -> tuple[Any, ...]:
     name, params, _, backend = described(ctx.text)
 
     def filtered(y: torch.Tensor, **changed: Any) -> torch.Tensor:
-        text = json.dumps([name, {**params, **changed}, None, backend])
+        text = json.dumps([name, {**params, **changed}, None, backend], default=plain)
         return image(y, text, str(y.dtype).removeprefix("torch."), ctx.axes)
 
     return gradient(name, params, ctx.axes, x, cotangent, filtered).to(x.dtype), None, None, None

@@ -35,8 +35,7 @@ class Settings(FileOptions):
         backend = backends.requested(options.backend)
         refused = next((step for step in pipeline.steps if step.cpu_only), None)
         if refused is not None and backend == "gpu":
-            what = f"{refused.operation} with {refused.cpu_only}="
-            raise UsageError(f"backend='gpu': {what} is computed on the CPU; choose backend='cpu'")
+            raise UsageError(f"backend='gpu': {refused.cpu_only} is computed on the CPU; choose backend='cpu'")
         if refused is not None and backend is None:
             backend = "cpu"
         backend = backends.select(backend if backend is not None else recommended_backend())

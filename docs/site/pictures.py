@@ -24,6 +24,7 @@ SHOWN: Final[dict[str, dict[str, Any]]] = {
     "window": {"center": -600, "width": 1500},
     "normalize": {"percentiles": (1, 99)},
     "standardize": {},
+    "match_histogram": {"reference": ((-1000, -100, 0, 100, 300), (5, 1, 1, 9, 3))},
     "median_filter": {"size": 5},
     "gaussian_filter": {"sigma": 1.5},
     "clahe": {"clip_limit": 2.0, "nbins": 4096},

@@ -16,8 +16,9 @@ volumes, ``(N, D, H, W)``.
 A ``footprint`` stands instead of ``size``: rows (or planes of rows) of 0 and 1, tuples in a tuple.
 ``axes`` never reaches a kernel: a volume taken as a whole is an image of ``D * H`` rows.
 Where ``Operation.masks``, kernels of the CPU also take ``where=``: a boolean array of ``x``'s shape, or None.
-``histogram`` alone gets something else than it is called with: the bin ``edges`` that ``bins`` and ``value_range``
-mean, an array as ``numpy.histogram_bin_edges`` gives it (float32 for float32 images, else float64).
+``histogram`` gets something else than it is called with: the bin ``edges`` that ``bins`` and ``value_range`` mean, an
+array as ``numpy.histogram_bin_edges`` gives it (float32 for float32 images, else float64). ``match_histogram`` gets
+``reference`` as two float64 arrays: rising values, and the share of the reference's pixels up to each, rising to 1.
 """
 
 from __future__ import annotations
@@ -135,6 +136,8 @@ class Operation:
     """How many numbers an image a statistic writes, by the kernel's parameters; None where the result is an image."""
     masks: bool = False
     """Whether a call may say by ``where=`` which pixels count. It is no parameter: pipelines are data, masks arrays."""
+    gpu: bool = True
+    """Whether GPUs compute it; ``ctkernels.gpu`` has no module of its name otherwise."""
     oracles: tuple[str, ...] = ()
     """Functions of other libraries that the tests compare with."""
 
@@ -229,6 +232,23 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
             oracles=("scipy.stats.zscore", "monai.transforms.NormalizeIntensity"),
         ),
         Operation(
+            "match_histogram",
+            (
+                Param("reference", "reference_histogram"),
+                Param("value_range", "optional_mask_range", None),
+                Param("axes", "axes", 2),
+            ),
+            ("float32", "float64", "int16", "uint8", "uint16"),
+            "close",
+            "range",
+            "display",
+            ({"reference": ((-1000.0, -100.0, 40.0, 60.0, 900.0), (4, 2, 5, 3, 1))},),
+            halo=_no_halo_of_axes,
+            masks=True,
+            gpu=False,
+            oracles=("skimage.exposure.match_histograms",),
+        ),
+        Operation(
             "median_filter",
             (
                 Param("size", "odd_size", 3),
@@ -316,6 +336,10 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         ),
     )
 }
+
+
+GPU_OPERATIONS: Final = tuple(name for name, operation in OPERATIONS.items() if operation.gpu)
+"""Those that GPUs compute."""
 
 
 class Link(NamedTuple):

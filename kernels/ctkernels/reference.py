@@ -12,6 +12,8 @@ rescale           NaN and inf go through; into an integer type NaN becomes the t
 window            NaN stays NaN in float results, becomes the low end in integer ones; inf saturates
 normalize         the range comes from finite pixels; NaN as in window; inf saturates
 standardize       mean and deviation come from finite pixels; NaN stays NaN, inf stays inf
+match_histogram   the shares come from finite pixels; NaN stays NaN in float results, becomes the reference's lowest
+                  value in integer ones; inf becomes the reference's highest value, -inf its lowest
 median_filter     NaN counts as larger than every number, +inf included, as in ``numpy.sort``
 gaussian_filter   NaN and inf spread to every pixel whose window holds them, as in SciPy
 clahe             NaN and -inf count as the low end of the range, +inf as the high end; the result is always finite
@@ -192,6 +194,23 @@ def standardize(
                 store((v * part - mean * part) / (sd * part), result)
         else:
             store(np.where(np.isnan(v), np.nan, 0.0), result)
+
+
+def match_histogram(
+    x: Array, out: Array, *, reference: tuple[Array, Array], value_range: Pair | None, where: Array | None = None
+) -> None:
+    """The value that has in the reference the share of pixels at or below it that each pixel has in its image.
+
+    Between values of the reference a straight line, as ``skimage.exposure.match_histograms``. Shares are of the pixels
+    that count; without any, all pixels have the share 0. Without ``value_range`` and mask that is scikit-image's.
+    """
+    values, shares = reference
+    for image, result, keep in zip(x, out, masks(x, where), strict=True):
+        v = image.astype(np.float64)
+        pixels = np.sort(counted(v, value_range, keep))
+        share = np.searchsorted(pixels, v, side="right") / max(pixels.size, 1)
+        nothing = values[0] if result.dtype.kind in "iu" else np.nan
+        store(np.where(np.isnan(v), nothing, np.interp(share, shares, values)), result)
 
 
 def extended(n: int, reach: int, mode: str) -> NDArray[np.int64]:

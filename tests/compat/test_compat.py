@@ -307,7 +307,12 @@ def test_skimage_ranges_histograms_and_filters() -> None:
             for found, expected in zip(our_skimage.histogram(x, **options), exposure.histogram(x, **options)):
                 same(found, expected)
     a, b = HU.astype(np.int16), (HU[::-1] * 1.5).astype(np.int16)
-    same(our_skimage.match_histograms(a, b), exposure.match_histograms(a, b), 1e-9)
+    unsigned = (HU + 3000).astype(np.uint16)
+    for x, y in ((a, b), (BYTES, BYTES[::-1] // 2), (single, single[::-1] * 3), (a, HU), (HU, a), (BYTES, unsigned)):
+        same(our_skimage.match_histograms(x, y), exposure.match_histograms(x, y))
+        for axis in (0, -1):
+            options = {"channel_axis": axis}
+            same(our_skimage.match_histograms(x, y, **options), exposure.match_histograms(x, y, **options))
     for x in (BYTES, a, single / 4096, HU / 4096):
         same(our_skimage.median(x), filters.median(x))
         for options in ({}, {"preserve_range": True}, {"sigma": 2.5, "mode": "reflect"}):

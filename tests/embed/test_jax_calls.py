@@ -21,6 +21,7 @@ IMAGES: dict[str, Callable[[Any], Any]] = {
     "window": lambda x: ctfast.window(x, center=40, width=400, dtype="uint8"),
     "normalize": lambda x: ctfast.normalize(x, percentiles=(1, 99)),
     "standardize": ctfast.standardize,
+    "match_histogram": lambda x: ctfast.match_histogram(x, ((-5.5, 0, 90), (1, 7, 2))),
     "median_filter": lambda x: ctfast.median_filter(x, 3),
     "gaussian_filter": lambda x: ctfast.gaussian_filter(x, (1.0, 2.0), mode="mirror"),
     "clahe": lambda x: ctfast.clahe(x, tile_grid=(2, 2)),

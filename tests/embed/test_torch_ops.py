@@ -18,6 +18,7 @@ HU = torch.from_numpy(np.random.default_rng(8).normal(40, 300, (3, 20, 17)).asty
 IMAGES: dict[str, Callable[[Any], Any]] = {
     "window": lambda x: ctfast.window(x, center=40, width=400, dtype="uint8"),
     "normalize": lambda x: ctfast.normalize(x, percentiles=(1, 99)),
+    "match_histogram": lambda x: ctfast.match_histogram(x, ((-5.5, 0, 90), (1, 7, 2))),
     "median_filter": lambda x: ctfast.median_filter(x, 3),
     "clahe": lambda x: ctfast.clahe(x, tile_grid=(2, 2)),
 }
