@@ -18,6 +18,7 @@ import io
 import json
 import os
 import secrets
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -54,16 +55,16 @@ def replacing(path: str | Path, mode: str = "w", *, durable: bool = False, **ope
         with _uploading(path) as remote_file:
             yield remote_file if "b" in mode else io.TextIOWrapper(remote_file, "utf-8", newline="", write_through=True)
         return
-    path = Path(path)
+    path = os.fspath(path)
     if "b" not in mode:
         open_options = {"encoding": "utf-8", "newline": "", **open_options}
-    if path.exists() and not path.is_file():
+    if _is_special(path):
         # A device or a pipe, such as /dev/null, can't be replaced: as root a file would take its place for everybody.
         with open(path, mode, **open_options) as file:
             yield file
         return
     made: IO[Any] | None = None
-    temporary = _hidden_beside(path)
+    temporary = os.path.join(os.path.dirname(path), _hidden())
     try:  # from here on, as SIGTERM may end a worker between any two steps
         made = _new_file(temporary, mode.replace("w", "x"), open_options)
         # Closed before it is renamed, because some file systems say only then that the disk is full; held until after.
@@ -79,10 +80,18 @@ def replacing(path: str | Path, mode: str = "w", *, durable: bool = False, **ope
             os.close(held)
     except BaseException as error:
         if made is not None or not isinstance(error, FileExistsError):  # then it is somebody else's
-            temporary.unlink(missing_ok=True)
+            Path(temporary).unlink(missing_ok=True)
         raise
     if durable:
-        _flush(path.parent)
+        _flush(Path(path).parent)
+
+
+def _is_special(path: str) -> bool:
+    """Whether something is there that is no file."""
+    try:
+        return not stat.S_ISREG(os.stat(path).st_mode)
+    except OSError:
+        return False
 
 
 @contextmanager
@@ -93,7 +102,7 @@ def _uploading(url: str | Path) -> Iterator[IO[bytes]]:
         remote.write(url, cast(IO[bytes], file))
 
 
-def _new_file(temporary: Path, mode: str, open_options: dict[str, Any]) -> IO[Any]:
+def _new_file(temporary: str, mode: str, open_options: dict[str, Any]) -> IO[Any]:
     """A temporary file that is held, so that nobody takes it for what a killed process left."""
     while True:
         file = open(temporary, mode, **open_options)  # noqa: SIM115
@@ -143,8 +152,12 @@ def _new_folder(path: Path) -> tuple[OpenFolder, Path]:
 
 
 def _hidden_beside(path: Path) -> Path:
+    return path.with_name(_hidden())
+
+
+def _hidden() -> str:
     # Not made of the file's own name, which may be as long as the file system allows.
-    return path.with_name(TEMPORARY.replace("*", secrets.token_hex(8)))
+    return TEMPORARY.replace("*", secrets.token_hex(8))
 
 
 def write_text(path: str | Path, text: str, *, durable: bool = False) -> None:

@@ -114,10 +114,14 @@ def remove_leftovers(folder: Path) -> int:
 
 def remove(path: str | Path) -> None:
     """Remove a file, or a folder with what is in it; there or not."""
-    if os.path.isdir(path) and not os.path.islink(path):
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return
+    except OSError:  # systems differ in what they say of a folder
+        if os.path.islink(path) or not os.path.isdir(path):
+            raise
         shutil.rmtree(path)
-    else:
-        Path(path).unlink(missing_ok=True)
 
 
 def _can_lock(file: IO[bytes] | OpenFolder) -> bool:

@@ -37,10 +37,14 @@ _short = struct.Struct("<H").unpack_from
 
 
 class PlainPage(NamedTuple):
-    """The only page of a plain file: its stored pixels, a view of the file's bytes, and its description."""
+    """The only page of a plain file: its stored pixels, a view of the file's bytes, and its description.
+
+    ``start`` is the byte where the pixels begin.
+    """
 
     pixels: np.ndarray
     description: str
+    start: int
 
 
 def may_be_plain(head: bytes, size: int) -> bool:
@@ -64,7 +68,33 @@ def plain_page(data: bytes | memoryview) -> PlainPage | None:
     description = tags.get(270, "")
     if not _is_ordinary(description, height, width):
         return None
-    return PlainPage(np.frombuffer(data, dtype, width * height, offset).reshape(height, width), description)
+    return PlainPage(np.frombuffer(data, dtype, width * height, offset).reshape(height, width), description, offset)
+
+
+class PlainPages:
+    """Pages of one file after the other, most of which say what the one before says, byte by byte."""
+
+    def __init__(self) -> None:
+        self._size, self._head = 0, b""
+        self._shape: tuple[int, ...] = ()
+        self._dtype, self._description = np.dtype(np.uint8), ""
+
+    def of(self, data: memoryview) -> PlainPage | None:
+        """As ``plain_page``."""
+        start = len(self._head)
+        if start and len(data) == self._size and data[:start] == self._head:
+            pixels = np.frombuffer(data, self._dtype, self._shape[0] * self._shape[1], start).reshape(self._shape)
+            return PlainPage(pixels, self._description, start)
+        page = plain_page(data)
+        if page is None:
+            return None
+        start = page.start
+        # Where nothing is said behind or within the pixels, a file with the same bytes before them says the same.
+        ends_with_pixels = start + page.pixels.nbytes == len(data)
+        if ends_with_pixels and _tags(data[:start], _long(data, 4)[0]) is not None:
+            self._size, self._head = len(data), bytes(data[:start])
+            self._shape, self._dtype, self._description = page.pixels.shape, page.pixels.dtype, page.description
+        return page
 
 
 def _tags(data: bytes | memoryview, start: int) -> dict[int, Any] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import IO, Any, Final
 
 import numpy as np
@@ -24,33 +25,49 @@ def write_tiff(file: IO[bytes], pixels: np.ndarray, options: WriteOptions) -> No
     """
     import tifffile
 
-    compression, level = options.compression, options.level
-    _check_codec(compression, level)
-    common: dict[str, Any] = {
-        "photometric": "minisblack",
-        "metadata": None,
-        "software": f"ctfast {options.facts['ctfast']}",
-        "compression": None if compression == "none" else compression,
-        "compressionargs": None if level is None else {"level": level},
-        "predictor": _predictor(compression, pixels.dtype),
-        "maxworkers": 1,
-    }
-    resolution = None
-    if options.spacing is not None:
-        row, column = options.spacing
-        resolution = (10 / column, 10 / row)
+    _check_codec(options.compression, options.level)
     text = json.dumps(options.facts, allow_nan=False)
-    if compression == "none" and pixels.ndim == 2 and pixels.nbytes <= _LARGEST_PLAIN and pixels.dtype.isnative:
-        header = plain_header(pixels.shape, pixels.dtype, text, resolution, common)
-        if header is not None:
-            file.write(header)
+    if pixels.ndim == 2:
+        head = plain_head(pixels.shape, pixels.dtype, text, options)
+        if head is not None:
+            file.write(head)
             file.write(np.ascontiguousarray(pixels).data)
             return
+    common, resolution = _common(options, pixels.dtype), _resolution(options)
     if resolution is not None:
         common["resolution"], common["resolutionunit"] = resolution, "CENTIMETER"
     with tifffile.TiffWriter(file, bigtiff=pixels.nbytes > _BIG) as writer:
         for number, frame in enumerate(pixels.reshape(-1, *pixels.shape[-2:])):
             writer.write(np.ascontiguousarray(frame), description=text if number == 0 else None, **common)
+
+
+def plain_head(shape: tuple[int, ...], dtype: np.dtype, text: str, options: WriteOptions) -> bytes | None:
+    """What stands in front of the pixels of an image ``(H, W)``, with a description; None where it is not so simple."""
+    if options.compression != "none" or math.prod(shape) * dtype.itemsize > _LARGEST_PLAIN or not dtype.isnative:
+        return None
+    return plain_header(shape, dtype, text, _resolution(options), _common(options, dtype))
+
+
+def _common(options: WriteOptions, dtype: np.dtype) -> dict[str, Any]:
+    """What ``TiffWriter.write`` is told of each page."""
+    compression, level = options.compression, options.level
+    return {
+        "photometric": "minisblack",
+        "metadata": None,
+        "software": f"ctfast {options.facts['ctfast']}",
+        "compression": None if compression == "none" else compression,
+        "compressionargs": None if level is None else {"level": level},
+        "predictor": _predictor(compression, dtype),
+        "maxworkers": 1,
+    }
+
+
+def _resolution(options: WriteOptions) -> tuple[float, float] | None:
+    """Pixels per centimetre, columns first."""
+    if options.spacing is None:
+        return None
+    row, column = options.spacing
+    return 10 / column, 10 / row
 
 
 def _predictor(compression: str, dtype: np.dtype) -> int | None:

@@ -21,7 +21,7 @@ from ctfast.files import _dicom_padding as pad
 from ctfast.files._dicom_tags import decimals
 from ctfast.files._plain_head import Head, Heads, Wanted
 from ctfast.files._tiff_plain import MAGIC as TIFF
-from ctfast.files._tiff_plain import plain_page
+from ctfast.files._tiff_plain import PlainPages
 from ctfast.files.dicom import noted
 from ctfast.files.geometry import Geometry, from_plane
 from ctfast.files.image import Image, Limits, MetaValue
@@ -68,6 +68,10 @@ class PlainReader:
         self._wanted = Wanted(elements.ODD, *kinds)
         self._heads = Heads(units, limits)
         self._values = np.empty(0, np.uint8)
+        self._pages = PlainPages()
+        self.before = 0
+        """Bytes that a file is best read behind, from a multiple of 8 on: then its pixels lie as numbers should, if it
+        is like the last one. TIFFs begin their pixels anywhere."""
 
     def read(self, path: str, data: NDArray[np.uint8], size: int) -> PlainSlice | None:
         """The slice of a file whose bytes are the first ``size`` of ``data``; None for all that is not plain.
@@ -126,10 +130,13 @@ class PlainReader:
 
     def _tiff(self, path: str, view: memoryview) -> PlainSlice | None:
         """Of int16, or of float64 whose values are whole, as in the Kaggle set; without padding."""
-        page = plain_page(view)
-        if page is None or page.pixels.nbytes > self._limits.max_bytes or not page.pixels.flags.aligned:
+        page = self._pages.of(view)
+        if page is None or page.pixels.nbytes > self._limits.max_bytes:
             return None
         stored = page.pixels
+        self.before = -page.start % 8
+        if not stored.flags.aligned:
+            return None
         if not _is_named_so(path, view[:HEAD_BYTES], _TIFF_ENDS, "tiff"):
             return None
         if stored.dtype == np.float64:

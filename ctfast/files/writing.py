@@ -61,6 +61,42 @@ def write_image(
     """
     path = place(path)
     kind = output_format(path) if format is None else written(format)
+    options = checked_options(
+        path,
+        kind,
+        pixels,
+        compression=compression,
+        level=level,
+        units=units,
+        spacing=spacing,
+        padding=padding,
+        geometry=geometry,
+        description=description,
+    )
+    if into is not None:
+        kind.write(into, pixels, options)
+    elif kind.folder:
+        with replacing_folder(path) as folder:
+            kind.write(folder, pixels, options)
+    else:
+        with replacing(path, "wb") as file:
+            kind.write(file, pixels, options)
+
+
+def checked_options(
+    path: Path,
+    kind: Format,
+    pixels: np.ndarray,
+    *,
+    compression: Compression = "none",
+    level: int | None = None,
+    units: Units = "unknown",
+    spacing: tuple[float, float] | None = None,
+    padding: float | None = None,
+    geometry: Geometry | None = None,
+    description: Mapping[str, MetaValue] | None = None,
+) -> WriteOptions:
+    """What a writer of this format is asked for; see ``write_image`` for the parameters and what is raised."""
     check_compression(kind, compression)
     if pixels.dtype.name not in PIXEL_DTYPES:
         raise DTypeError(f"pixels of {pixels.dtype.name} for {kind.title}; {', '.join(PIXEL_DTYPES)} are allowed")
@@ -70,15 +106,7 @@ def write_image(
     if geometry is not None and spacing is None:
         spacing = geometry.spacing[1:]
     facts = _facts(units, spacing, padding, geometry, description)
-    options = WriteOptions(path, compression, level, units, spacing, geometry, facts)
-    if into is not None:
-        kind.write(into, pixels, options)
-    elif kind.folder:
-        with replacing_folder(path) as folder:
-            kind.write(folder, pixels, options)
-    else:
-        with replacing(path, "wb") as file:
-            kind.write(file, pixels, options)
+    return WriteOptions(path, compression, level, units, spacing, geometry, facts)
 
 
 def output_format(path: Path) -> Format:

@@ -27,11 +27,25 @@ from ctfast.errors import CTFastError
 from ctfast.files import Image, Limits
 from ctfast.files.asked import check_modality
 from ctfast.files.plain import PlainReader, PlainSlice, made_up_slice
+from ctfast.files.plain_writer import PlainWriter
 from ctfast.results import PipelineResult
 from ctfast.runner.manifest import Row
 from ctfast.runner.settings import Settings
 from ctfast.runner.task import Task
-from ctfast.runner.work import Loaded, Outcome, carry_on, compute, empty_row, failed, load, note, store
+from ctfast.runner.work import (
+    Loaded,
+    Outcome,
+    carry_on,
+    compute,
+    description_of,
+    empty_row,
+    failed,
+    load,
+    note,
+    put,
+    store,
+    units_after,
+)
 
 _SMALLEST: Final = 16
 _LARGEST: Final = 8 << 20
@@ -47,7 +61,9 @@ class Quick:
         as_stored = not settings.offset and settings.dataset == "none"
         self._reader = PlainReader(settings.units, Limits(max_bytes=settings.max_bytes)) if as_stored else None
         self._chains: dict[Any, OneKind | None] = {}
+        self._writer = PlainWriter(description_of(settings)) if settings.format == "tif" else None
         self._bytes = np.empty(1 << 20, np.uint8)
+        self._data = self._bytes
         self._pixels = np.empty(0, np.uint8)
 
     def process(self, task: Task) -> Outcome:
@@ -60,7 +76,8 @@ class Quick:
         except Exception as error:  # one bad file never stops a batch, whatever a decoder raises
             return failed(task, row, error)
         run = self._chain(image, plain)
-        return carry_on(Loaded(task, row, image, time.perf_counter() - start), self.settings, run or compute, store)
+        loaded = Loaded(task, row, image, time.perf_counter() - start)
+        return carry_on(loaded, self.settings, run or compute, store if self._writer is None else self._store)
 
     def _contents(self, task: Task) -> Contents | None:
         """A file's bytes in memory that is kept, with their hash; None for what ``read_once`` has to look at."""
@@ -68,22 +85,22 @@ class Quick:
             status = os.stat(task.source)
             if not stat.S_ISREG(status.st_mode) or not 0 < status.st_size < _LARGEST:
                 return None
-            if self._bytes.size <= status.st_size:
-                self._bytes = np.empty(2 * status.st_size, np.uint8)
-            view = self._bytes.data
+            if self._bytes.size <= status.st_size + 8:
+                self._bytes = np.empty(2 * status.st_size + 8, np.uint8)
+            self._data = self._bytes if self._reader is None else self._bytes[self._reader.before :]
             with open(task.source, "rb", buffering=0) as file:
-                there = file.readinto(view[: status.st_size + 1])
+                there = file.readinto(self._data.data[: status.st_size + 1])
         except OSError:
             return None
         if there != status.st_size:
             return None
-        data = view[:there]
+        data = self._data.data[:there]
         return Contents(there, status.st_mtime, hashlib.sha256(data).hexdigest(), data)
 
     def _plain(self, task: Task, row: Row, contents: Contents) -> PlainSlice | None:
         if self._reader is None:
             return None
-        plain = self._reader.read(task.source, self._bytes, contents.size)
+        plain = self._reader.read(task.source, self._data, contents.size)
         if plain is None:
             return None
         row["input_bytes"], row["input_mtime"], row["input_hash"], _ = contents
@@ -122,6 +139,17 @@ class Quick:
             return chain.run(pixels, padding)
 
         return run
+
+    def _store(self, task: Task, settings: Settings, image: Image, result: PipelineResult, row: Row) -> None:
+        """As ``work.store``."""
+        assert self._writer is not None
+        pixels, head = result.image, None
+        if settings.compression == "none" and pixels.flags.c_contiguous:
+            head = self._writer.head(pixels, units_after(image, settings), image.spacing, image.geometry)
+        if head is None:
+            store(task, settings, image, result, row)
+        else:
+            put(task, settings, [head, pixels.reshape(-1).view(np.uint8).data], row)
 
 
 def _chain_of(settings: Settings, pixels: NDArray[Any]) -> OneKind | None:

@@ -6,7 +6,7 @@ import hashlib
 import io
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -27,6 +27,7 @@ from ctfast.errors import FileFormatError, MachineError
 from ctfast.files import Allocate, Image, Limits, read_image, write_image
 from ctfast.files.asked import LeftOutError, check_modality
 from ctfast.files.formats import written
+from ctfast.files.image import MetaValue
 from ctfast.files.recognize import HEAD_BYTES, likeliest
 from ctfast.files.units import check_display
 from ctfast.results import Histogram, PipelineResult, Summary
@@ -153,11 +154,27 @@ def store(task: Task, settings: Settings, image: Image, result: PipelineResult, 
     """
     buffer = io.BytesIO()
     _write(buffer, task, settings, image, result)
-    data = buffer.getbuffer()
-    with _filling(task, settings), replacing(task.output, "wb", durable=settings.durable) as file:
-        file.write(data)
-    row["output_bytes"], row["output_hash"] = len(data), hashlib.sha256(data).hexdigest()
+    put(task, settings, [buffer.getbuffer()], row)
+
+
+def put(task: Task, settings: Settings, parts: Sequence[bytes | memoryview], row: Row) -> None:
+    """Write an output that consists of these bytes, and note in ``row`` what it is."""
+    with writing():
+        try:
+            _replace(task, settings, parts)
+        except (FileNotFoundError, NotADirectoryError):  # asked only now, as most outputs share a folder
+            make_folder(task, settings)
+            _replace(task, settings, parts)
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    row["output_bytes"], row["output_hash"] = sum(map(len, parts)), digest.hexdigest()
     _remove_stale(task)
+
+
+def _replace(task: Task, settings: Settings, parts: Sequence[bytes | memoryview]) -> None:
+    with replacing(task.output, "wb", durable=settings.durable) as file:
+        file.writelines(parts)
 
 
 def store_streamed(task: Task, settings: Settings, image: Image, result: PipelineResult, row: Row) -> None:
@@ -202,12 +219,22 @@ def _write(file: IO[bytes] | Path, task: Task, settings: Settings, image: Image,
         result.image,
         compression=settings.compression,
         level=FAST_LEVEL if settings.compression in ("zlib", "zstd") else None,
-        units=image.units if settings.pipeline.keeps_units else "unknown",
+        units=units_after(image, settings),
         spacing=image.spacing,
         geometry=image.geometry,
-        description={"pipeline": settings.pipeline.hash, "backend": settings.backend},
+        description=description_of(settings),
         into=file,
     )
+
+
+def units_after(image: Image, settings: Settings) -> str:
+    """What the values of an output are."""
+    return image.units if settings.pipeline.keeps_units else "unknown"
+
+
+def description_of(settings: Settings) -> dict[str, MetaValue]:
+    """What outputs say of how they were made."""
+    return {"pipeline": settings.pipeline.hash, "backend": settings.backend}
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import struct
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -14,8 +16,10 @@ import tifffile
 from ctfast.errors import CTFastError
 from ctfast.files import read_image, write_image
 from ctfast.files._dicom_scan import scan
+from ctfast.files.geometry import Geometry, from_plane
 from ctfast.files.image import Limits
 from ctfast.files.plain import PlainReader, compile_reader
+from ctfast.files.plain_writer import PlainWriter
 from tests.files.files_build import EXPLICIT, IMPLICIT, data_set, dicom, save, slice_hu
 
 KEPT = ("units", "padding", "spacing", "geometry", "padding_range")
@@ -216,3 +220,51 @@ def test_real_slices(siim: Path, awkward: Path, bad: Path) -> None:
                     except CTFastError as error:
                         raise AssertionError(f"{path} is refused by read_image alone") from error
     assert plain > 60
+
+
+def test_tiffs_whose_pixels_begin_anywhere_and_say_the_same_or_not(tmp_path: Path) -> None:
+    """A file is put into memory so that the pixels of one like the last lie well; a head is believed byte by byte."""
+    reader = PlainReader("auto", Limits())
+    plain = []
+    for number, text in enumerate(["a", "a", "a", "abcdefgh", "abcdefgh", "a"]):
+        path = tmp_path / f"{number}.tif"
+        tifffile.imwrite(path, slice_hu(40, 48, seed=number).astype(np.float64), software=text, metadata=None)
+        with tifffile.TiffFile(path) as tif:
+            tag, start = tif.pages[0].tags["StripOffsets"], tif.pages[0].dataoffsets[0]
+        whole = path.read_bytes()
+        whole = whole[: tag.valueoffset] + struct.pack("<I", start + 4) + whole[tag.valueoffset + 4 :]
+        whole = whole[:start] + bytes(4) + whole[start:] + bytes(2 * (number == 2))
+        path.write_bytes(whole)
+        room = np.empty(len(whole) + 16, np.uint8)
+        room = room[-room.ctypes.data % 8 :][reader.before :]
+        room[: len(whole)] = np.frombuffer(whole, np.uint8)
+        found = reader.read(str(path), room, len(whole))
+        plain.append(found is not None)
+        if found is not None:
+            np.testing.assert_array_equal(found.image.pixels, read_image(path).pixels)
+            assert found.image.source == path
+    assert plain == [False, True, True, True, True, True]
+
+
+AXIAL = [1, 0, 0, 0, 1, 0]
+PLACES = [None, *(from_plane(AXIAL, [-20.5, 3e-7, z], (0.7, 0.8), 2.5) for z in (7.0, -1e9))]
+
+
+@pytest.mark.parametrize("place", PLACES, ids=["nowhere", "near", "far"])
+@pytest.mark.parametrize("spacing", [None, (0.7, 0.8)], ids=["unknown", "known"])
+def test_slices_written_one_after_the_other_are_those_of_write_image(
+    tmp_path: Path, place: Geometry | None, spacing: tuple[float, float] | None
+) -> None:
+    facts: dict[str, Any] = {"pipeline": "abc", "backend": "cpu"}
+    writer = PlainWriter(facts)
+    for dtype in (np.uint8, np.int16, np.float32):
+        for seed, units in enumerate(("hu", "unknown", "hu")):
+            pixels = np.ascontiguousarray(slice_hu(40, 48, seed=seed).astype(dtype))
+            head = writer.head(pixels, units, spacing, place)
+            file = io.BytesIO()
+            write_image("x.tif", pixels, units=units, spacing=spacing, geometry=place, description=facts, into=file)
+            assert head is not None
+            assert head + pixels.tobytes() == file.getvalue()
+    with pytest.raises(CTFastError):
+        writer.head(pixels.astype(np.int64), "hu", spacing, place)
+    assert writer.head(np.stack([pixels, pixels]), "hu", spacing, place) is None
