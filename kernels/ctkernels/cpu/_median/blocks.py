@@ -11,10 +11,11 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 
-def _block(context, builder, kind, array, offset, size: int) -> tuple[Any, Any]:
+def pointer_to_block(context, builder, kind, array, offset, size: int) -> tuple[Any, Any]:
     """Pointer to a block, and the block's LLVM vector type."""
     item = context.get_value_type(kind.dtype)
     vector = ir.VectorType(item, size)
@@ -29,13 +30,13 @@ def _splat(builder, value, vector, size: int):
     return builder.shuffle_vector(lane, undefined, ir.Constant(ir.VectorType(ir.IntType(32), size), [0] * size))
 
 
-def _load(builder, pointer, kind):
+def load_block(builder, pointer, kind):
     value = builder.load(pointer)
     value.align = kind.dtype.bitwidth // 8
     return value
 
 
-def _store(builder, value, pointer, kind):
+def store_block(builder, value, pointer, kind):
     builder.store(value, pointer).align = kind.dtype.bitwidth // 8
 
 
@@ -46,10 +47,10 @@ def _add(typingctx, total, at, part, entering, size):
     n = size.literal_value
 
     def emit(context, builder, signature, args):
-        pointer, vector = _block(context, builder, total, args[0], args[1], n)
-        new, _ = _block(context, builder, part, args[2], args[3], n)
-        value = builder.zext(_load(builder, new, part), vector)
-        _store(builder, builder.add(_load(builder, pointer, total), value), pointer, total)
+        pointer, vector = pointer_to_block(context, builder, total, args[0], args[1], n)
+        new, _ = pointer_to_block(context, builder, part, args[2], args[3], n)
+        value = builder.zext(load_block(builder, new, part), vector)
+        store_block(builder, builder.add(load_block(builder, pointer, total), value), pointer, total)
         return context.get_dummy_value()
 
     return types.void(total, types.int64, part, types.int64, size), emit
@@ -62,12 +63,12 @@ def _slide(typingctx, total, at, part, entering, leaving, size):
     n = size.literal_value
 
     def emit(context, builder, signature, args):
-        pointer, vector = _block(context, builder, total, args[0], args[1], n)
-        new, _ = _block(context, builder, part, args[2], args[3], n)
-        old, _ = _block(context, builder, part, args[2], args[4], n)
-        value = builder.add(_load(builder, pointer, total), builder.zext(_load(builder, new, part), vector))
-        value = builder.sub(value, builder.zext(_load(builder, old, part), vector))
-        _store(builder, value, pointer, total)
+        pointer, vector = pointer_to_block(context, builder, total, args[0], args[1], n)
+        new, _ = pointer_to_block(context, builder, part, args[2], args[3], n)
+        old, _ = pointer_to_block(context, builder, part, args[2], args[4], n)
+        value = builder.add(load_block(builder, pointer, total), builder.zext(load_block(builder, new, part), vector))
+        value = builder.sub(value, builder.zext(load_block(builder, old, part), vector))
+        store_block(builder, value, pointer, total)
         return context.get_dummy_value()
 
     return types.void(total, types.int64, part, types.int64, types.int64, size), emit
@@ -80,31 +81,53 @@ def _count_up_to(typingctx, block, at, limit, size):
     n = size.literal_value
 
     def emit(context, builder, signature, args):
-        pointer, vector = _block(context, builder, block, args[0], args[1], n)
-        mask = builder.icmp_unsigned("<=", _load(builder, pointer, block), _splat(builder, args[2], vector, n))
+        pointer, vector = pointer_to_block(context, builder, block, args[0], args[1], n)
+        mask = builder.icmp_unsigned("<=", load_block(builder, pointer, block), _splat(builder, args[2], vector, n))
         bits = builder.ctpop(builder.bitcast(mask, ir.IntType(n)))
         return builder.zext(bits, ir.IntType(64)) if n < 64 else bits
 
     return types.int64(block, types.int64, types.int64, size), emit
 
 
+def _places_inside(context, builder, kinds, args):
+    """Of 64 places, given by an array for each axis: bit ``i`` says whether ``place[at + i]`` lies in a window.
+
+    ``args`` are the arrays, ``at``, where the window begins on each axis, and its sides.
+    """
+    axes = (len(args) - 1) // 3
+    arrays, at, first, sides = args[:axes], args[axes], args[axes + 1 : 2 * axes + 1], args[2 * axes + 1 :]
+    # Saturated differences and one comparison: truth values that are combined LLVM takes apart one by one on AVX2.
+    outside: Any = None
+    for kind, array, begin, side in zip(kinds, arrays, first, sides, strict=True):
+        pointer, vector = pointer_to_block(context, builder, kind, array, at, 64)
+        offset = builder.sub(load_block(builder, pointer, kind), _splat(builder, begin, vector, 64))
+        last = builder.sub(side, ir.Constant(side.type, 1))
+        name = f"llvm.usub.sat.v64i{kind.dtype.bitwidth}"
+        saturated = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, [vector] * 2), name)
+        beyond = builder.call(saturated, [offset, _splat(builder, last, vector, 64)])
+        outside = beyond if outside is None else builder.or_(outside, beyond)
+    inside = builder.icmp_unsigned("==", outside, ir.Constant(outside.type, None))
+    return builder.bitcast(inside, ir.IntType(64))
+
+
 def _inside(typingctx, rows, columns, at, row, column, height, width):
-    """Bit ``i``: whether ``(rows[at + i], columns[at + i])`` lies in the window that begins at ``(row, column)``."""
+    """Places of an image."""
+    kinds, whole = (rows, columns), types.int64
 
     def emit(context, builder, signature, args):
-        mask = None
-        for kind, array, first, size in (
-            (rows, args[0], args[3], args[5]),
-            (columns, args[1], args[4], args[6]),
-        ):
-            pointer, vector = _block(context, builder, kind, array, args[2], 64)
-            offset = builder.sub(_load(builder, pointer, kind), _splat(builder, first, vector, 64))
-            within = builder.icmp_unsigned("<", offset, _splat(builder, size, vector, 64))
-            mask = within if mask is None else builder.and_(mask, within)
-        return builder.bitcast(mask, ir.IntType(64))
+        return _places_inside(context, builder, kinds, args)
 
-    whole = types.int64
-    return types.uint64(rows, columns, whole, whole, whole, whole, whole), emit
+    return types.uint64(*kinds, whole, whole, whole, whole, whole), emit
+
+
+def _inside_volume(typingctx, planes, rows, columns, at, plane, row, column, depth, height, width):
+    """Places of a volume."""
+    kinds, whole = (planes, rows, columns), types.int64
+
+    def emit(context, builder, signature, args):
+        return _places_inside(context, builder, kinds, args)
+
+    return types.uint64(*kinds, whole, whole, whole, whole, whole, whole, whole), emit
 
 
 def _count_bits(typingctx, bits):
@@ -126,6 +149,7 @@ def _lowest_bit(typingctx, bits):
 
 
 block_inside = intrinsic(_inside)
+block_inside_volume = intrinsic(_inside_volume)
 count_bits = intrinsic(_count_bits)
 lowest_bit = intrinsic(_lowest_bit)
 block_add = intrinsic(prefer_literal=True)(_add)

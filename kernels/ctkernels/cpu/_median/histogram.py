@@ -47,7 +47,6 @@ def kernel(base: int) -> Callable[..., None]:
         want_rest: bool,
         rows: int,
         columns: int,
-        by: int,
         strip: int,
         coarse: Array,
         fine: Array,
@@ -64,27 +63,27 @@ def kernel(base: int) -> Callable[..., None]:
             reach = count + columns - 1
             coarse[: reach * base] = 0
             fine[: reach * base * base] = 0
-            # All rows of the first window but the last ``by``, which the loop below adds.
-            for y in range(rows - by):
+            # All rows of the first window but the last, which the loop below adds.
+            for y in range(rows - 1):
                 for c in range(reach):
                     new = np.int64(ranks[y, first + c])
                     block_add(coarse, c * base, step, (new >> shift) * base, base)
                     block_add(fine, c * base * base + (new >> shift) * base, step, (new & (base - 1)) * base, base)
             for y in range(height):
-                for entering in range(y * by + rows - by, y * by + rows):
-                    for c in range(reach):
-                        new = np.int64(ranks[entering, first + c])
-                        if y > 0:
-                            old = np.int64(ranks[entering - rows, first + c])
-                            # Padding and air: nothing changes.
-                            if old == new:
-                                continue
-                            block_slide(coarse, c * base, step, (new >> shift) * base, (old >> shift) * base, base)
-                            away = (base + (old & (base - 1))) * base
-                            block_add(fine, c * base * base + (old >> shift) * base, step, away, base)
-                        else:
-                            block_add(coarse, c * base, step, (new >> shift) * base, base)
-                        block_add(fine, c * base * base + (new >> shift) * base, step, (new & (base - 1)) * base, base)
+                entering = y + rows - 1
+                for c in range(reach):
+                    new = np.int64(ranks[entering, first + c])
+                    if y > 0:
+                        old = np.int64(ranks[y - 1, first + c])
+                        # Padding and air: nothing changes.
+                        if old == new:
+                            continue
+                        block_slide(coarse, c * base, step, (new >> shift) * base, (old >> shift) * base, base)
+                        away = (base + (old & (base - 1))) * base
+                        block_add(fine, c * base * base + (old >> shift) * base, step, away, base)
+                    else:
+                        block_add(coarse, c * base, step, (new >> shift) * base, base)
+                    block_add(fine, c * base * base + (new >> shift) * base, step, (new & (base - 1)) * base, base)
                 # The coarse histogram of the row's first window; from there on a column enters and one leaves.
                 window[:] = 0
                 for c in range(columns):
@@ -101,7 +100,9 @@ def kernel(base: int) -> Callable[..., None]:
                     done = valid[high]
                     # Anew where that takes fewer columns than catching up.
                     if 2 * (x - done) > columns:
-                        window_fine[at : at + base] = 0
+                        # No slice: it would count references.
+                        for b in range(base):
+                            window_fine[np.uint64(at + b)] = 0
                         for c in range(x, x + columns):
                             block_add(window_fine, at, fine, c * base * base + at, base)
                     else:

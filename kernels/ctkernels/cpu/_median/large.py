@@ -1,7 +1,11 @@
-"""Median filter of any window and dtype by ranks and column histograms; one call filters one band of rows."""
+"""Median filter of any window and dtype by ranks and column histograms; one call filters one band of rows.
+
+Of a volume it is a block of planes and rows. Its planes' rows take turns in tables: row 0 of each, row 1 of each.
+"""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,14 +13,14 @@ from numpy.typing import NDArray
 
 from ctkernels.cpu._core.parallel import Band
 from ctkernels.cpu._core.scratch import scratch
-from ctkernels.cpu._median import histogram
+from ctkernels.cpu._median import histogram, histogram_volume
 from ctkernels.cpu._median import ranks as ranks_module
 from ctkernels.shared.border import border_index
 
 Array = NDArray[Any]
 Size = tuple[int, int]
 Window = tuple[int, int, int]
-"""Rows, columns, and how many rows of the table the next row of results is further on."""
+"""Planes, rows, columns."""
 
 _STRIP = 128
 """Columns whose histograms are kept at once: at 4 kB each they and the window's reach stay in a 1 MB L2 cache."""
@@ -35,43 +39,47 @@ def filter_band(x: Array, out: Array, band: Band, size: Size, mode: str, cval: f
     low = int(needed.min()) if needed.size else 0
     part = x[image, low : int(needed.max()) + 1] if needed.size else x[image, :1]
     row_of = np.where(row_of >= 0, row_of - low, -1)
-    filter_table(part, out[image, first:last], row_of, column_of, (rows, columns, 1), mode, cval)
+    filter_table(part, out[image : image + 1, first:last], row_of, column_of, (1, rows, columns), mode, cval)
 
 
 def filter_table(
     part: Array, result: Array, row_of: Array, column_of: Array, window: Window, mode: str, cval: float
 ) -> None:
-    """Write ``result``, the median over tables of rows and columns of the image ``part``.
+    """Write ``result``, ``(planes, rows, columns)``, the median over tables of rows and columns of ``part``.
 
-    The window of the next row of results begins ``by`` rows of ``row_of`` further on.
+    ``row_of`` has as many rows in turn as ``result`` and the window's reach have planes together.
     """
     if not _distinct(part, result, row_of, column_of, window, mode, cval):
         _sorted(part, result, row_of, column_of, window, cval)
 
 
 def _filter_ranks(ranks: Array, index: Array, rest: Array | None, window: Window, base: int) -> None:
-    rows, columns, by = window
+    planes, rows, columns = window
     # As narrow as the counts allow: all columns of a strip shall stay in cache.
-    window_type = "uint16" if rows * columns <= 65535 else "uint32"
-    column_type = window_type if window_type == "uint32" or rows > 255 else "uint8"
-    strip = min(index.shape[1], _STRIP)
+    window_type = "uint16" if planes * rows * columns <= 65535 else "uint32"
+    column_type = window_type if window_type == "uint32" or planes * rows > 255 else "uint8"
+    strip = min(index.shape[2], _STRIP)
     reach = strip + columns - 1
-    histogram.kernel(base)(
-        ranks,
-        index,
-        index if rest is None else rest,
-        rest is not None,
-        rows,
-        columns,
-        by,
-        strip,
+    want_rest = rest is not None
+    rest = index if rest is None else rest
+    memory = (
         scratch("median.coarse", reach * base, column_type),
         scratch("median.fine", reach * base * base, column_type),
-        scratch("median.window", base, window_type),
+        scratch("median.window", 2 * base, window_type),
         scratch("median.window_fine", base * base, window_type),
         scratch("median.valid", base, np.int64),
         histogram.steps(base, column_type),
     )
+    if planes > 1:
+        ranks = ranks.reshape(-1, index.shape[0] + planes - 1, ranks.shape[1])
+        histogram_volume.kernel(base)(ranks, index, rest, want_rest, planes, rows, columns, strip, *memory)
+    else:
+        histogram.kernel(base)(ranks, index[0], rest[0], want_rest, rows, columns, strip, *memory)
+
+
+def _write(index: Array, values: Array, result: Array) -> None:
+    for plane, place in zip(index, result, strict=True):
+        ranks_module.look_up(plane, values, place)
 
 
 def _distinct(
@@ -104,7 +112,7 @@ def _distinct(
     # Few distinct values (windowed images) take two levels of 16 instead of 64: a sixteenth of the counters.
     _filter_ranks(ranks, index, None, window, 16 if count <= 256 else 64)
     values = key_of[:count].astype(np.int32) - offset
-    ranks_module.look_up(index, values.astype(result.dtype), result)
+    _write(index, values.astype(result.dtype), result)
     return True
 
 
@@ -130,19 +138,24 @@ def _sorted(part: Array, result: Array, row_of: Array, column_of: Array, window:
     ranks = scratch("median.ranks", count, np.uint16).reshape(shape)
     # Blocks of 64 are read beyond the end, but what stands there comes after every pixel that can be picked.
     position = np.uint16 if max(shape) < 65536 else np.uint32
-    row_at, column_at = (scratch(f"median.at{i}", count + 64, position) for i in (0, 1))
-    ranks_module.cut(numbers, shape[1], shift, ranks, row_at, column_at)
+    planes = window[0] + result.shape[0] - 1
+    row_at, column_at, plane_at = (
+        scratch(f"median.at{i}", count + 64 if i < 2 or planes > 1 else 0, position) for i in range(3)
+    )
+    ranks_module.cut(numbers, (planes, shape[1]), shift, ranks.reshape(-1), plane_at, row_at, column_at)
     index, rest = (scratch(f"median.{n}", result.size, np.uint16).reshape(result.shape) for n in ("index", "rest"))
-    size, by = window[:2], window[2]
-    if size[0] * size[1] > 65535:
+    if math.prod(window) > 65535:
         rest = scratch("median.long_rest", result.size, np.uint32).reshape(result.shape)
     _filter_ranks(ranks, index, rest, window, 64)
     order = scratch("median.order", result.size, np.int32).reshape(result.shape)
-    ranks_module.pick(index, rest, shift, row_at, column_at, size, by, order)
+    if planes > 1:
+        ranks_module.pick_in_volume(index, rest, shift, plane_at, row_at, column_at, window, order)
+    else:
+        ranks_module.pick(index[0], rest[0], shift, row_at, column_at, window[1:], order[0])
     bits = np.dtype(f"u{part.itemsize}")
     values = scratch("median.values", count, bits)
     ranks_module.decode(keys, floats, flip, values)
-    ranks_module.look_up(order, values, result.view(bits))
+    _write(order, values, result.view(bits))
 
 
 def _sorted_keys(
@@ -151,16 +164,19 @@ def _sorted_keys(
     """Keys of the extended image in order, and which pixel of it each is."""
     bits = part.view(f"u{part.itemsize}")
     count = row_of.size * column_of.size
-    keys, spare = (scratch(f"median.keys{i}", count, np.uint64) for i in (0, 1))
-    numbers, spare_numbers = (scratch(f"median.numbers{i}", count, np.int32) for i in (0, 1))
+    keys, numbers = scratch("median.keys", count, np.uint64), scratch("median.numbers", count, np.int32)
     one = np.zeros((1, 1), bits.dtype)
     one.view(part.dtype)[0, 0] = cval
     zero = np.zeros(1, np.int64)
     outside = np.zeros(1, np.uint64)
     ranks_module.spread_keys(one, floats, flip, flip, zero, zero, outside)
     ranks_module.spread_keys(bits, floats, flip, outside[0], row_of, column_of, keys)
-    numbers[:] = np.arange(count, dtype=np.int32)
-    for digit in range(0, 8 * part.itemsize, 11):
-        if ranks_module.sort_digit(keys, numbers, digit, spare, spare_numbers):
-            keys, spare, numbers, spare_numbers = spare, keys, spare_numbers, numbers
+    # NumPy sorts with vectors; order among equal keys makes no difference.
+    if part.itemsize <= 4:
+        ranks_module.pack(keys)
+        keys.sort()
+        ranks_module.unpack(keys, numbers)
+    else:
+        numbers[:] = np.argsort(keys)
+        keys = keys[numbers]
     return keys, numbers

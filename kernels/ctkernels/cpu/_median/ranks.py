@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctkernels.cpu._core import jit
-from ctkernels.cpu._median.blocks import block_inside, count_bits, lowest_bit
+from ctkernels.cpu._median.blocks import block_inside, block_inside_volume, count_bits, lowest_bit
 
 Array = NDArray[Any]
 Whole = Any
@@ -123,43 +123,40 @@ def decode(keys, floats, flip, bits):
 
 
 @jit.jit
-def sort_digit(keys, numbers, digit, sorted_keys, sorted_numbers):
-    """One stable pass of a radix sort over 11 bits; False (and nothing done) where all keys share the digit.
+def pack(keys):
+    """Keys of at most 32 bits become ``key << 32 | number``, which sort as keys do; ties by number."""
+    for i in range(keys.size):
+        keys[i] = keys[i] << np.uint64(32) | np.uint64(i)
 
-    ``numbers`` say which pixel each key came from, and move with the keys.
+
+@jit.jit
+def unpack(keys, numbers):
+    """The inverse for sorted keys: keys, and which pixel each came from."""
+    for i in range(keys.size):
+        numbers[i] = keys[i] & np.uint64(0xFFFFFFFF)
+        keys[i] >>= np.uint64(32)
+
+
+@jit.jit
+def cut(numbers, shape, shift, ranks, plane_at, row_at, column_at):
+    """Ranks of sorted pixels, and where each of them stands in the extended image.
+
+    ``ranks`` is flat; ``shape`` says how many planes and columns: rows of the planes take turns.
     """
-    counts = np.zeros(2048, np.int64)
-    for i in range(keys.size):
-        counts[np.uint64(keys[i] >> digit) & np.uint64(2047)] += 1
-    if counts[np.uint64(keys[0] >> digit) & np.uint64(2047)] == keys.size:
-        return False
-    start = 0
-    for value in range(2048):
-        n = counts[value]
-        counts[value] = start
-        start += n
-    for i in range(keys.size):
-        bucket = np.uint64(keys[i] >> digit) & np.uint64(2047)
-        at = counts[bucket]
-        counts[bucket] = at + 1
-        sorted_keys[at] = keys[i]
-        sorted_numbers[at] = numbers[i]
-    return True
-
-
-@jit.jit
-def cut(numbers, width, shift, ranks, row_at, column_at):
-    """Ranks of sorted pixels, and where each of them stands in the extended image (``ranks``, of that ``width``)."""
+    planes, columns = np.uint32(shape[0]), np.uint32(shape[1])
     for i in range(numbers.size):
-        y = numbers[i] // width
-        x = numbers[i] - y * width
-        row_at[i] = y
-        column_at[i] = x
-        ranks[y, x] = i >> shift
+        number = np.uint32(numbers[i])
+        row = np.uint32(number // columns)
+        column_at[i] = number - row * columns
+        if planes > 1:
+            plane_at[i] = row % planes
+            row = np.uint32(row // planes)
+        row_at[i] = row
+        ranks[np.uint64(number)] = i >> shift
 
 
 @jit.jit
-def pick(index, rest, shift, row_at, column_at, size, by, order):
+def pick(index, rest, shift, row_at, column_at, size, order):
     """The rank among all pixels of each median: number ``rest`` among the pixels of run ``index`` in the window."""
     rows, columns = size
     for y in range(index.shape[0]):
@@ -167,15 +164,35 @@ def pick(index, rest, shift, row_at, column_at, size, by, order):
             left = np.int64(rest[y, x])
             i = np.int64(index[y, x]) << shift
             # 64 neighbours in sorted order at a time: a bit for each that stands inside the window.
-            inside = block_inside(row_at, column_at, i, y * by, x, rows, columns)
+            inside = block_inside(row_at, column_at, i, y, x, rows, columns)
             while count_bits(inside) <= left:
                 left -= count_bits(inside)
                 i += 64
-                inside = block_inside(row_at, column_at, i, y * by, x, rows, columns)
+                inside = block_inside(row_at, column_at, i, y, x, rows, columns)
             # Take the lowest bits away until the wanted one is the lowest.
             for _ in range(left):
                 inside &= inside - np.uint64(1)
             order[y, x] = i + lowest_bit(inside)
+
+
+@jit.jit
+def pick_in_volume(index, rest, shift, plane_at, row_at, column_at, size, order):
+    """The same for several planes, each with a window of planes."""
+    planes, rows, columns = size
+    for z in range(index.shape[0]):
+        for y in range(index.shape[1]):
+            for x in range(index.shape[2]):
+                left = np.int64(rest[z, y, x])
+                i = np.int64(index[z, y, x]) << shift
+                # No helper that takes the arrays: it would count references to them at every voxel.
+                inside = block_inside_volume(plane_at, row_at, column_at, i, z, y, x, planes, rows, columns)
+                while count_bits(inside) <= left:
+                    left -= count_bits(inside)
+                    i += 64
+                    inside = block_inside_volume(plane_at, row_at, column_at, i, z, y, x, planes, rows, columns)
+                for _ in range(left):
+                    inside &= inside - np.uint64(1)
+                order[z, y, x] = i + lowest_bit(inside)
 
 
 @jit.jit

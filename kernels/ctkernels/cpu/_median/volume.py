@@ -7,33 +7,42 @@ rows as there are planes. The filters read rows through such a table anyway, for
 
 from __future__ import annotations
 
+import itertools
+import math
 from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ctkernels.cpu._core.parallel import Band, bands, run
+from ctkernels.cpu._core.parallel import Band, bands, get_num_threads, run
 from ctkernels.cpu._median import large
 from ctkernels.cpu._median.small import KEYS, Setting, border_key, memory, setting_of
 from ctkernels.shared.border import border_index
 
 Array = NDArray[Any]
 Size = tuple[int, int, int]
+Block = tuple[int, int, int, int, int]
+"""Volume, first plane and one past the last, first row and one past the last."""
 
 _MOST_VOXELS = 343
 """Of a window with a network: 7 x 7 x 7 of int16 takes a fifth of the histograms' time and 5 s to compile."""
 
 _MOST_COLUMNS = 31
 
+_MOST_RANKED = 1 << 19
+"""Voxels that get ranks at once, of a block and what its windows reach: some 40 bytes each where they are sorted."""
+
 
 def median_of_volumes(x: Array, out: Array, size: Size, mode: str, cval: float) -> None:
     """Write the median of ``size`` windows of the volumes ``x``, ``(N, D, H, W)``, to ``out``."""
-    network = size[0] * size[1] * size[2] <= _MOST_VOXELS and size[2] <= _MOST_COLUMNS
+    if math.prod(size) > _MOST_VOXELS or size[2] > _MOST_COLUMNS:
+        run(_blocks(x.shape, size, get_num_threads()), partial(_by_ranks, x, out, size, mode, cval))
+        return
     count, depth, height, width = x.shape
-    voxel_nanoseconds = x.itemsize * 0.0002 * (size[0] * size[1] * size[2]) ** 1.6 + 0.3 if network else 40.0
-    planes = bands(count * depth, height, voxel_nanoseconds * width, overlap_rows=0 if network else size[1])
-    run(planes, partial(_by_network if network else _by_ranks, x, out, size, mode, cval))
+    voxel_nanoseconds = x.itemsize * 0.0002 * math.prod(size) ** 1.6 + 0.3
+    planes = bands(count * depth, height, voxel_nanoseconds * width)
+    run(planes, partial(_by_network, x, out, size, mode, cval))
 
 
 def _planes(x: Array, plane: int, planes: int, mode: str) -> tuple[Array, tuple[int, ...]]:
@@ -74,10 +83,50 @@ def _by_network(x: Array, out: Array, size: Size, mode: str, cval: float, band: 
             return
 
 
-def _by_ranks(x: Array, out: Array, size: Size, mode: str, cval: float, band: Band) -> None:
-    plane, first, last = band
-    seen, planes = _planes(x, plane, size[0], mode)
-    row_of = _rows(planes, x.shape[2], size[1] // 2, mode)[first * size[0] : (last + size[1] - 1) * size[0]]
-    column_of = border_index(x.shape[3], size[2] // 2, size[2] // 2, mode)
-    result = out.reshape(-1, *x.shape[2:])[plane, first:last]
-    large.filter_table(seen, result, row_of, column_of, (size[0] * size[1], size[2], size[0]), mode, cval)
+def _cuts(length: int) -> list[int]:
+    """Into how many parts so many planes or rows may be cut."""
+    return sorted({min(length, k << n) for n in range(length.bit_length()) for k in (1, 3)})
+
+
+@lru_cache(maxsize=64)
+def _blocks(shape: tuple[int, ...], size: Size, tasks: int) -> list[Block]:
+    """Blocks of planes and rows of volumes ``(N, D, H, W)``, at least so many, that cost little."""
+    count, depth, height, width = shape
+
+    def block_of(cut: tuple[int, int]) -> tuple[int, int]:
+        return -(-depth // cut[0]), -(-height // cut[1])
+
+    def ranked(cut: tuple[int, int]) -> int:
+        planes, rows = block_of(cut)
+        return (planes + size[0] - 1) * (rows + size[1] - 1)
+
+    def cost(cut: tuple[int, int]) -> tuple[bool, bool, float]:
+        too_large = ranked(cut) * (width + size[2] - 1) > _MOST_RANKED
+        # Histograms begin anew with each plane of a block.
+        begun = cut[1] * depth * size[0] * size[1] / 8
+        return too_large, count * math.prod(cut) < tasks, math.prod(cut) * ranked(cut) + begun
+
+    planes, rows = block_of(min(itertools.product(_cuts(depth), _cuts(height)), key=cost))
+    corners = itertools.product(range(count), range(0, depth, planes), range(0, height, rows))
+    return [(n, z, min(z + planes, depth), y, min(y + rows, height)) for n, z, y in corners]
+
+
+def _part(index: Array) -> tuple[slice, Array]:
+    """What of an axis a table of indices shows, and the table for that part."""
+    shown = index[index >= 0]
+    low, high = (int(shown.min()), int(shown.max())) if shown.size else (0, 0)
+    return slice(low, high + 1), np.where(index >= 0, index - low, -1)
+
+
+def _by_ranks(x: Array, out: Array, size: Size, mode: str, cval: float, block: Block) -> None:
+    volume, z0, z1, y0, y1 = block
+    reach = [side // 2 for side in size]
+    planes, plane_of = _part(border_index(x.shape[1], reach[0], reach[0], mode)[z0 : z1 + size[0] - 1])
+    rows, row_of = _part(border_index(x.shape[2], reach[1], reach[1], mode)[y0 : y1 + size[1] - 1])
+    column_of = border_index(x.shape[3], reach[2], reach[2], mode)
+    part = np.ascontiguousarray(x[volume, planes, rows])
+    rows_of_planes = np.where(
+        (row_of[:, np.newaxis] >= 0) & (plane_of >= 0), plane_of * part.shape[1] + row_of[:, np.newaxis], -1
+    )
+    result = out[volume, z0:z1, y0:y1]
+    large.filter_table(part.reshape(-1, x.shape[3]), result, rows_of_planes.ravel(), column_of, size, mode, cval)
