@@ -130,9 +130,13 @@ class Journal(Generic[R]):
             end = start + len(text)
         return end
 
-    def whole_lines(self) -> Iterator[tuple[int, int, bytes]]:
-        """Where each whole record begins, its size and its bytes, of files without a header; some may be no records."""
-        return ((start, len(text), text) for start, text in self._whole_texts())
+    def whole_lines(self, file: IO[bytes] | None = None) -> Iterator[tuple[int, int, bytes]]:
+        """Where each whole record begins, its size and its bytes, of files without a header; some may be no records.
+
+        ``file``: the journal, where somebody has opened it already.
+        """
+        texts = self._whole_texts() if file is None else self._whole_texts_of(file)
+        return ((start, len(text), text) for start, text in texts)
 
     @contextmanager
     def appending(self, *, durable: bool = False) -> Iterator[Callable[..., None]]:
@@ -190,18 +194,21 @@ class Journal(Generic[R]):
         except FileNotFoundError:
             return
         with file:
-            start, lines, inside_quotes = file.seek(after), [], False
-            for line in file:
-                lines.append(line)
-                inside_quotes ^= self.kind.quoted and line.count(b'"') % 2 == 1
-                if line.endswith(b"\n") and not inside_quotes:
-                    text, lines = b"".join(lines), []
-                    if start == 0:
-                        self._refuse_other_columns(text)
-                    yield start, text
-                    start += len(text)
-            if start == 0 and not self._header.startswith(rest := b"".join(lines)):
-                self._refuse_other_columns(rest)
+            yield from self._whole_texts_of(file, after)
+
+    def _whole_texts_of(self, file: IO[bytes], after: int = 0) -> Iterator[tuple[int, bytes]]:
+        start, lines, inside_quotes = file.seek(after), [], False
+        for line in file:
+            lines.append(line)
+            inside_quotes ^= self.kind.quoted and line.count(b'"') % 2 == 1
+            if line.endswith(b"\n") and not inside_quotes:
+                text, lines = b"".join(lines), []
+                if start == 0:
+                    self._refuse_other_columns(text)
+                yield start, text
+                start += len(text)
+        if start == 0 and not self._header.startswith(rest := b"".join(lines)):
+            self._refuse_other_columns(rest)
 
     def _refuse_other_columns(self, text: bytes) -> None:
         if self.kind.columns is not None and self.kind.decode(text) != list(self.kind.columns):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
@@ -15,18 +15,21 @@ _PICTURES: Final = ("png", "jpeg")
 _IMAGES: Final = ("dicom", "tiff")
 
 
-def pictures_beside_images(paths: Iterable[Path]) -> dict[Path, str]:
-    """The PNG and JPEG files in folders that hold DICOM or TIFF files too, each with the reason to leave it out."""
-    folders: dict[Path, list[Path]] = defaultdict(list)
-    for path in paths:
-        folders[path.parent].append(path)
-    left_out = {}
-    for files in folders.values():
-        pictures = [path for path in files if is_picture(path)]
-        if pictures and (beside := {_format(path) for path in files}.intersection(_IMAGES)):
-            kind = "DICOM" if "dicom" in beside else "TIFF"
-            left_out.update(dict.fromkeys(pictures, f"picture beside {kind} files (named by itself, it is taken)"))
-    return left_out
+def folders_of_images_and_pictures(paths: Callable[[], Iterable[Path]]) -> dict[Path, str]:
+    """Folders where PNG or JPEG files lie beside DICOM or TIFF files, with the reason to leave these pictures out.
+
+    ``paths()`` goes through the files.
+    """
+    formats: dict[Path, set[str]] = defaultdict(set)
+    with_pictures = {path.parent for path in paths() if is_picture(path)}
+    for path in paths() if with_pictures else ():
+        if path.parent in with_pictures:
+            formats[path.parent].add(_format(path))
+    return {
+        folder: f"picture beside {'DICOM' if 'dicom' in there else 'TIFF'} files (named by itself, it is taken)"
+        for folder, there in formats.items()
+        if there.intersection(_IMAGES)
+    }
 
 
 def is_picture(path: Path) -> bool:

@@ -15,18 +15,20 @@ import glob
 import os
 import stat
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from ctfast.batch.inside import on_disk, split
+from ctfast.batch.packed import Packed
 from ctfast.batch.stamp import Stamp
-from ctfast.batch.urls import Url, place
+from ctfast.batch.urls import Url, is_url, place
 from ctfast.errors import FileFormatError, UsageError
-from ctfast.files.beside import is_picture, pictures_beside_images
+from ctfast.files.beside import folders_of_images_and_pictures, is_picture
 from ctfast.files.formats import READ, by_extension, extension
 from ctfast.files.recognize import foreign, is_store, likeliest, read_head
+from ctfast.files.repeated import repeated
 
 SPLITS: Final = {
     "train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation",
@@ -35,14 +37,18 @@ SPLITS: Final = {
 """Folder names that stand for one side of a split."""
 
 
-@dataclass(frozen=True, slots=True)
-class FoundFile:
-    """An image file, and where its output belongs; kept as text, because a set may have a million."""
+class FoundFile(NamedTuple):
+    """An image file, and where its output belongs; as text, because a set may have a million.
+
+    Attributes:
+        source: the file as the user would name it.
+        output: ``stem`` as text.
+        stamp: size and time, where they were seen (of a URL).
+    """
 
     source: str
     output: str
     stamp: Stamp | None = None
-    """Size and time, where they were seen (of a URL)."""
 
     @property
     def path(self) -> Path:
@@ -82,34 +88,30 @@ class Found:
         roots: The input folders (also those that patterns start from).
     """
 
-    items: tuple[FoundFile, ...]
-    ignored: tuple[Ignored, ...]
+    items: Sequence[FoundFile]
+    ignored: Sequence[Ignored]
     roots: tuple[Path, ...]
 
 
 @dataclass(slots=True)
 class _Search:
-    items: dict[str, FoundFile] = field(default_factory=dict)
-    ignored: list[Ignored] = field(default_factory=list)
+    items: Packed[FoundFile] = field(default_factory=Packed)
+    ignored: Packed[Ignored] = field(default_factory=Packed)
     roots: list[Path] = field(default_factory=list)
     named: set[str] = field(default_factory=set)
 
     def name(self, path: Path) -> None:
         """Take a file that was named by itself."""
         file, inside = split(path)
-        self.named.add(os.path.abspath(path))
-        self.take(path, file.parent)
+        self.named.add(_key(str(path)))
         if inside:
             name = "_".join([_without_extension(Path(file.name)).name, *filter(None, inside.split("/"))])
-            self.items[os.path.abspath(path)] = FoundFile(str(path), name)
+            self.items.append(FoundFile(str(path), name))
+        else:
+            self.take(path, file.parent)
 
     def take(self, path: Path, base: Path) -> None:
-        key = os.path.abspath(path)
-        if key not in self.items:
-            self._add(key, str(path), str(_without_extension(path.relative_to(base))))
-
-    def _add(self, key: str, source: str, output: str) -> None:
-        self.items[key] = FoundFile(key if key == source else source, output)  # one text where both are equal
+        self.items.append(FoundFile(str(path), str(_without_extension(path.relative_to(base)))))
 
     def leave(self, path: Path, reason: str) -> None:
         self.ignored.append(Ignored(path, reason))
@@ -131,24 +133,36 @@ class _Search:
         for path, below, stamp, reason in offered:
             if reason:
                 self.leave(path, reason)
-            elif (key := str(path)) not in self.items:
-                self.items[key] = FoundFile(key, str(_without_extension(below)), stamp)
+            else:
+                self.items.append(FoundFile(str(path), str(_without_extension(below)), stamp))
             if root is None:
                 self.named.add(str(path))
 
+    def leave_second_times(self) -> None:
+        """Each file once, where it was met first."""
+        if many := repeated(lambda: (_key(item.source) for item in self.items)):
+            met: set[str] = set()
+            self.items = Packed(
+                item for item in self.items if (key := _key(item.source)) not in many or _is_new(key, met)
+            )
+
     def leave_pictures(self) -> None:
         """Leave out the pictures beside images."""
-        folders = {item.path.parent for item in self.items.values() if is_picture(item.path)}
-        offered = {
-            key: item.path
-            for key, item in self.items.items()
-            if folders and key not in self.named and item.path.parent in folders
-        }
-        reasons = pictures_beside_images(offered.values())
-        for key, path in offered.items():
-            if path in reasons:
-                del self.items[key]
-                self.leave(path, reasons[path])
+        folders = folders_of_images_and_pictures(lambda: (it.path for it in self.items if not self._is_named(it)))
+        if folders:
+            self.items = Packed(self._without_pictures(self.items, folders))
+
+    def _without_pictures(self, items: Iterable[FoundFile], folders: Mapping[Path, str]) -> Iterator[FoundFile]:
+        for item in items:
+            path = item.path
+            reason = folders.get(path.parent) if is_picture(path) else None
+            if reason is None or self._is_named(item):
+                yield item
+            else:
+                self.leave(path, reason)
+
+    def _is_named(self, item: FoundFile) -> bool:
+        return bool(self.named) and _key(item.source) in self.named
 
     def walk(self, folder: Path, base: Path) -> None:
         """Offer all files below a folder in sorted order, each real folder once."""
@@ -168,16 +182,16 @@ class _Search:
             for name in [name for name in folders if is_store(os.path.join(here, name))]:
                 folders.remove(name)
                 self.take(Path(here, name), base)
-            place, parent = os.path.abspath(here), str(Path(here).relative_to(base))
+            parent = str(Path(here).relative_to(base))
             for name in sorted(files):
                 # As ``offer``, in a third of its time: what the files of a folder share is found once.
                 path = Path(here, name)
                 if (reason := _why_not(path)) is not None:
                     self.leave(path, reason)
-                elif (key := os.path.join(place, name)) not in self.items:
+                else:
                     known = extension(path)
                     stem = name[: -len(known)] or name if known else name
-                    self._add(key, str(path), stem if parent == "." else os.path.join(parent, stem))
+                    self.items.append(FoundFile(str(path), stem if parent == "." else os.path.join(parent, stem)))
         for path in unreadable:  # taken, because nobody knows what is lost: reading it gives the reason
             self.take(path, base)
 
@@ -195,7 +209,7 @@ def find_images(inputs: Sequence[str | Path]) -> Found:
     """
     if isinstance(inputs, str | Path) or not inputs:
         raise UsageError(f"inputs={inputs!r}; a sequence of one or more folders, patterns or files is needed")
-    search = _Search()
+    search, patterns = _Search(), False
     for item in inputs:
         text = os.fspath(item)
         path = place(text)
@@ -210,12 +224,15 @@ def find_images(inputs: Sequence[str | Path]) -> Found:
             search.name(path)
         elif glob.has_magic(str(path)):
             _expand(str(path), search)
+            patterns = True
         else:
             raise UsageError(f"input {text!r} does not exist")
+    if len(inputs) > 1 or patterns:  # a walk meets each file once
+        search.leave_second_times()
     search.leave_pictures()
     if not search.items:
         raise UsageError(_nothing(inputs, search.ignored))
-    return Found(tuple(search.items.values()), tuple(search.ignored), tuple(dict.fromkeys(search.roots)))
+    return Found(search.items, search.ignored, tuple(dict.fromkeys(search.roots)))
 
 
 def by_reason(ignored: Sequence[Ignored | Unread], most: int = 8) -> str:
@@ -271,6 +288,17 @@ def _why_not(path: Path) -> str | None:
     if row is not None:
         return row.without_pixels(head) if row.without_pixels is not None else None
     return None if claimed is not None else f"{foreign(head) or 'no image'} ({path.suffix.lower() or 'no extension'})"
+
+
+def _key(source: str) -> str:
+    """One text for all ways of writing a file's name."""
+    return source if is_url(source) else os.path.abspath(source)
+
+
+def _is_new(key: str, met: set[str]) -> bool:
+    before = len(met)
+    met.add(key)
+    return len(met) > before
 
 
 def _without_extension(path: Path) -> Path:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import chain
 from typing import Final
 
+from ctfast.batch.packed import Packed
 from ctfast.errors import FileFormatError
 from ctfast.files.find import Found, FoundFile, Ignored
 from ctfast.files.kaggle import parse_name
+from ctfast.files.repeated import repeated
 
 _REASONS: Final = {
     False: "a DICOM file of a slice whose TIFF was taken (orientation, spacing and padding are in DICOM alone)",
@@ -27,20 +30,29 @@ def without_twins(found: Found, *, keep_dicom: bool) -> Found:
         keep_dicom: keep the DICOM file, which knows the patient, the acquisition and the place; else the TIFF, whose
             pixels ``train`` takes.
     """
+    several = repeated(lambda: (_name(item) for item in found.items if _of_the_set(item)))
     first: dict[str, FoundFile] = {}
     left_out: dict[FoundFile, Ignored] = {}
-    for item in filter(_of_the_set, found.items):
-        other = first.setdefault(item.path.stem.casefold(), item)
+    for item in found.items if several else ():
+        if not _of_the_set(item) or _name(item) not in several:
+            continue
+        other = first.setdefault(_name(item), item)
         if _are_twins(item, other):
             kept, left = (item, other) if _is_dicom(item) == keep_dicom else (other, item)
             left_out[left] = Ignored(left.path, _REASONS[_is_dicom(kept)])
-    items = tuple(item for item in found.items if item not in left_out)
-    return replace(found, items=items, ignored=(*found.ignored, *left_out.values()))
+    if not left_out:
+        return found
+    items = Packed(item for item in found.items if item not in left_out)
+    return replace(found, items=items, ignored=Packed(chain(found.ignored, left_out.values())))
+
+
+def _name(item: FoundFile) -> str:
+    return item.path.stem.casefold()
 
 
 def _of_the_set(item: FoundFile) -> bool:
     try:
-        return parse_name(item.path.name) is not None
+        return parse_name(item.source.rpartition("/")[2]) is not None
     except FileFormatError:  # reading says what is wrong with it
         return False
 

@@ -9,36 +9,44 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
 from ctfast.batch.journal import Journal, JsonLines
 from ctfast.batch.places import noted
-from ctfast.runner.manifest import age, row_of
+from ctfast.runner.manifest import Row, age, in_full, manifests, row_of
+
+_Where = tuple[int | None, int, int, bytes | None]
+"""Number of a file, first byte and size of a line in it; or the line itself."""
 
 _TABLES: Final = """
     PRAGMA journal_mode = OFF;
     PRAGMA synchronous = OFF;
-    PRAGMA cache_size = -16000;
-    CREATE TABLE rows (key BLOB PRIMARY KEY, started REAL, ok INT, output BLOB, input BLOB, file INT, start INT,
-        size INT, text BLOB) WITHOUT ROWID;
-    CREATE TABLE statistics (output BLOB, started REAL, file INT, start INT, size INT, PRIMARY KEY (output, started))
-        WITHOUT ROWID;
+    PRAGMA cache_size = -4000;
+    CREATE TABLE rows (output BLOB, input BLOB, started REAL, ok INT, wanted INT, file INT, start INT, size INT,
+        text BLOB, PRIMARY KEY (output, input)) WITHOUT ROWID;
+    CREATE TABLE statistics (output BLOB, started REAL, file INT, start INT, size INT, text BLOB,
+        PRIMARY KEY (output, started)) WITHOUT ROWID;
 """
 _ADD_ROW: Final = """
-    INSERT INTO rows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET started = excluded.started,
-        ok = excluded.ok, output = excluded.output, input = excluded.input, file = excluded.file,
-        start = excluded.start, size = excluded.size, text = excluded.text
+    INSERT INTO rows VALUES (?, ?, ?, ?, 0, ?, ?, ?, ?) ON CONFLICT (output, input) DO UPDATE SET
+        started = excluded.started, ok = excluded.ok, file = excluded.file, start = excluded.start,
+        size = excluded.size, text = excluded.text
         WHERE (excluded.started, excluded.ok) >= (rows.started, rows.ok)
 """
-_ADD_STATISTICS: Final = "INSERT OR REPLACE INTO statistics VALUES (?, ?, ?, ?, ?)"
+_ADD_STATISTICS: Final = "INSERT OR REPLACE INTO statistics VALUES (?, ?, ?, ?, ?, ?)"
 _ROWS: Final = "SELECT file, start, size, text FROM rows ORDER BY output, input"
+_DONE: Final = "SELECT file, start, size, text FROM rows WHERE output = ? AND input = x'' AND ok"
+_NOT_WANTED: Final = "SELECT file, start, size, text FROM rows WHERE ok AND NOT wanted ORDER BY output"
+_WANT: Final = "UPDATE rows SET wanted = 1 WHERE output = ? AND input = x''"
 _JOINED: Final = """
     FROM rows r JOIN statistics s ON s.output = r.output AND s.started = r.started WHERE r.ok
 """
-_STATISTICS: Final = f"SELECT s.file, s.start, s.size, NULL {_JOINED} ORDER BY r.output, r.input"
+_STATISTICS: Final = f"SELECT s.file, s.start, s.size, s.text {_JOINED} ORDER BY r.output, r.input"
+_MOST_OPEN: Final = 32
+"""Files. Lines of further ones are copied into the database."""
 _KEY: Final = re.compile(rb'\{"output":("(?:[^"\\]|\\.)*"),"started":([0-9.e+-]+)[,}]')
 
 
@@ -51,8 +59,10 @@ class Index:
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
-        self._files: list[Path] = []
+        self._opened = ExitStack()
+        self._files: list[BinaryIO] = []
         self._database = sqlite3.connect("", isolation_level=None)
+        self._opened.callback(self._database.close)
         self._database.executescript(_TABLES)
         self._database.execute("BEGIN")
 
@@ -60,16 +70,14 @@ class Index:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._database.close()
+        self._opened.close()
 
     def add_rows(self, path: Path) -> None:
         """Take in the lines of a manifest; of an output's lines the latest stays, of two of one time the later one."""
-        self._files.append(path)
         self._database.executemany(_ADD_ROW, self._located_rows(path))
 
     def add_statistics(self, path: Path) -> None:
         """Take in the lines of a file of statistics."""
-        self._files.append(path)
         self._database.executemany(_ADD_STATISTICS, self._located_statistics(path))
 
     def rows(self) -> Iterator[bytes]:
@@ -87,38 +95,72 @@ class Index:
             files, longest = files + 1, max(longest, len(name.decode(errors="surrogatepass")))
         return files, longest
 
+    def find(self, output: str) -> Row | None:
+        """The row of an output that is done, with full names; both are named in full."""
+        line = next(self._lines(_DONE, (_bytes(noted(output, self._folder)),)), None)
+        return None if line is None else in_full(json.loads(line), self._folder)
+
+    def not_among(self, outputs: Iterable[str]) -> Iterator[Row]:
+        """The rows of outputs that are done and not among these, with full names."""
+        self._database.executemany(_WANT, ((_bytes(noted(output, self._folder)),) for output in outputs))
+        return (in_full(json.loads(line), self._folder) for line in self._lines(_NOT_WANTED))
+
     def _located_rows(self, path: Path) -> Iterator[tuple[Any, ...]]:
-        file, folder = len(self._files) - 1, self._folder
-        for start, size, text in Journal(path, JsonLines()).whole_lines():
+        for where, text in self._located(path):
             line = JsonLines().decode(text)
             if line is None:
                 continue
             before = dict(line)
-            row = row_of(path, line, folder)
+            row = row_of(path, line, self._folder)
             # What earlier versions left out is put in; a line of today is copied as it is.
-            kept = None if row == before else JsonLines().encode(cast(dict[str, Any], row))
-            output, given = _bytes(row["output"]), _bytes(row["input"])
+            kept = where if row == before else (None, 0, 0, JsonLines().encode(cast(dict[str, Any], row)))
             # What was left out has no output and is known by its input.
-            yield (output or given, *age(row), output, given, file, start, size, kept)
+            yield _bytes(row["output"]), _bytes("" if row["output"] else row["input"]), *age(row), *kept
 
     def _located_statistics(self, path: Path) -> Iterator[tuple[Any, ...]]:
-        file, folder = len(self._files) - 1, self._folder
-        for start, size, text in Journal(path, JsonLines()).whole_lines():
+        for where, text in self._located(path):
             key = _key_of(text)
             if key is not None:
-                yield (_bytes(noted(key[0], folder)), key[1], file, start, size)
+                yield _bytes(noted(key[0], self._folder)), key[1], *where
 
-    def _lines(self, query: str) -> Iterator[bytes]:
-        with ExitStack() as stack:
-            files: dict[int, BinaryIO] = {}
-            for number, start, size, text in self._database.execute(query):
-                if text is not None:
-                    yield text
-                    continue
-                if number not in files:
-                    files[number] = stack.enter_context(self._files[number].open("rb"))
-                files[number].seek(start)
-                yield files[number].read(size)
+    def _located(self, path: Path) -> Iterator[tuple[_Where, bytes]]:
+        """Where each line of a file can be found again, and the line.
+
+        The file stays open, so that whoever replaces it takes nothing away.
+        """
+        journal = Journal(path, JsonLines())
+        if len(self._files) == _MOST_OPEN or not path.is_file():
+            for _, _, text in journal.whole_lines():
+                yield (None, 0, 0, text), text
+            return
+        try:
+            file = self._opened.enter_context(path.open("rb"))
+        except FileNotFoundError:  # put together by another run meanwhile
+            return
+        self._files.append(file)
+        for start, size, text in journal.whole_lines(file):
+            yield (len(self._files) - 1, start, size, None), text
+
+    def _lines(self, query: str, values: tuple[bytes, ...] = ()) -> Iterator[bytes]:
+        for number, start, size, text in self._database.execute(query, values):
+            if text is not None:
+                yield text
+                continue
+            self._files[number].seek(start)
+            yield self._files[number].read(size)
+
+
+@contextmanager
+def indexed(records: Path, folder: str) -> Iterator[Index]:
+    """The rows of all manifests in a folder, while runs go on too; ``folder`` is what it is called in full."""
+    while True:
+        paths = manifests(records, None)
+        with Index(folder) as index:
+            for path in paths:
+                index.add_rows(path)
+            if manifests(records, None) == paths:  # else a run put parts together meanwhile
+                yield index
+                return
 
 
 def _bytes(name: str) -> bytes:

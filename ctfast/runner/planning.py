@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import chain
+from operator import attrgetter
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import Any, Final
 
 from ctfast import __version__
 from ctfast.batch import remote
 from ctfast.batch.atomic import write_json
 from ctfast.batch.inside import on_disk
 from ctfast.batch.limits import bytes_per_file
+from ctfast.batch.packed import Packed
 from ctfast.batch.parsing import parsed_json
 from ctfast.batch.urls import Url, is_url, place
 from ctfast.errors import UsageError
 from ctfast.files import find_images
 from ctfast.files.find import FoundFile, Ignored
 from ctfast.files.formats import written
+from ctfast.files.repeated import repeated
 from ctfast.files.twins import without_twins
-from ctfast.runner.manifest import Row, read_rows
+from ctfast.runner.index import indexed
+from ctfast.runner.manifest import Row
 from ctfast.runner.mirror import Mirror
 from ctfast.runner.options import RunOptions
 from ctfast.runner.outputs import Outputs
@@ -36,6 +38,7 @@ from ctfast.runner.task import AT_ONCE, Task, is_remote
 from ctfast.threads import get_num_threads
 
 RUN_FILE = "run.json"
+_OUTPUT: Final = attrgetter("output")
 
 
 @dataclass
@@ -57,7 +60,7 @@ class Plan:
     out: Path
     settings: Settings
     options: RunOptions
-    tasks: list[Task]
+    tasks: Sequence[Task]
     done: int
     ignored: Sequence[Ignored]
     gone: Sequence[str] = ()
@@ -85,28 +88,29 @@ def make_plan(inputs: Sequence[str | Path], out: Path, settings: Settings, optio
     _refuse_out_inside_inputs(inputs, out)
     images = without_twins(find_images(inputs), keep_dicom=settings.series)
     tasks, copies = _tasks(images.items, out, settings)
-    left_out = [*images.ignored, *copies]
+    left_out: Sequence[Ignored] = Packed(chain(images.ignored, copies)) if copies else images.ignored
     refuse_impossible((item.path for item in images.items), settings.pipeline, written(settings.format))
     del images  # a million files take their memory
     _refuse_collisions(tasks, out)
     refuse_other_run(records, outputs, settings, tasks, overwrite=options.overwrite)
-    finished = {row["output"]: row for row in read_rows(records, folder=str(out)) if row["status"] == "ok"}
-    wanted = {task.output for task in tasks} if finished else set()
-    gone = [row["input"] for output, row in finished.items() if output not in wanted and not _is_there(row["input"])]
-    if options.shard is not None:
-        part, parts = options.shard
-        tasks, left_out = tasks[part - 1 :: parts], left_out[part - 1 :: parts]
     workers = options.workers or get_num_threads()
-    todo, moved = tasks, list[Row]()
-    if options.resume and not options.overwrite:
-        todo, moved = still_to_do(tasks, finished, outputs, settings.pipeline.hash, workers, verify=options.verify)
+    with indexed(records, str(out)) as finished:
+        gone = Packed(row["input"] for row in finished.not_among(map(_OUTPUT, tasks)) if not _is_there(row["input"]))
+        if options.shard is not None:
+            part, parts = options.shard
+            tasks, left_out = tasks[part - 1 :: parts], left_out[part - 1 :: parts]
+        todo, moved = tasks, Packed[Row]()
+        if options.resume and not options.overwrite:
+            todo, moved = still_to_do(
+                tasks, finished.find, outputs, settings.pipeline.hash, workers, verify=options.verify
+            )
     # Memory is shared by the files at work, not by workers that have none.
     at_once = min(workers * (AT_ONCE if any(map(is_remote, todo[:1])) else 1), max(len(todo), 1))
     settings = replace(settings, max_bytes=bytes_per_file(at_once), out=str(out))
     return Plan(out, settings, options, todo, len(tasks) - len(todo), left_out, gone, moved, mirror)
 
 
-def _tasks(items: Sequence[FoundFile], out: Path, settings: Settings) -> tuple[list[Task], list[Ignored]]:
+def _tasks(items: Sequence[FoundFile], out: Path, settings: Settings) -> tuple[Sequence[Task], list[Ignored]]:
     """What is to be done, file by file or series by series, and copies that are left out."""
     suffix = written(settings.format).output
     _folder.cache_clear()  # links may have changed since another run
@@ -114,11 +118,13 @@ def _tasks(items: Sequence[FoundFile], out: Path, settings: Settings) -> tuple[l
     copies: list[Ignored] = []
     if settings.series:
         volumes, items, copies = group_files(items, settings.units, settings.orient, settings.axes)
-    tasks = [
+    tasks = Packed(
         Task(_source(item.source), os.path.join(out, f"{stem}{suffix}"), seen=item.stamp)
         for item, stem in zip(items, _stems(items))
-    ]
-    tasks += [Task(_source(str(series.folder)), str(out / f"{stem}{suffix}"), series) for series, stem in volumes]
+    )
+    if volumes:
+        made = [Task(_source(str(one.folder)), str(out / f"{stem}{suffix}"), one) for one, stem in volumes]
+        return [*tasks, *made], copies
     return tasks, copies
 
 
@@ -147,20 +153,12 @@ def _folder(path: str) -> str:
     return os.path.realpath(path, strict=True)
 
 
-def _stems(items: Sequence[FoundFile]) -> list[str]:
+def _stems(items: Sequence[FoundFile]) -> Iterator[str]:
     """Output paths without extension; inputs that differ in theirs alone (``v.nii``, ``v.nii.gz``) keep it."""
-    alike = _repeated(lambda: (item.output.casefold() for item in items))
-    return [
-        str(item.stem.with_name(item.path.name)) if item.output.casefold() in alike else item.output for item in items
-    ]
-
-
-def _repeated(names: Callable[[], Iterator[str]]) -> set[str]:
-    """Names that occur more than once but for case: found by their hashes first, as there may be a million."""
-    hashes = np.sort(np.fromiter(map(hash, names()), np.int64))
-    twice = set(hashes[1:][hashes[1:] == hashes[:-1]].tolist())
-    counts = Counter(name for name in names() if hash(name) in twice) if twice else Counter[str]()
-    return {name for name, count in counts.items() if count > 1}
+    alike = repeated(lambda: (item.output.casefold() for item in items))
+    for item in items:
+        is_alike = alike and item.output.casefold() in alike
+        yield str(item.stem.with_name(item.path.name)) if is_alike else item.output
 
 
 def _refuse_out_inside_inputs(inputs: Sequence[str | Path], out: Path) -> None:
@@ -182,7 +180,7 @@ def _inside(out: Path, folder: Path) -> UsageError:
 
 def _refuse_collisions(tasks: Sequence[Task], out: Path) -> None:
     # Case is ignored because a case-insensitive disk would let one output overwrite the other.
-    for output in _repeated(lambda: (task.output.casefold() for task in tasks)):
+    for output in repeated(lambda: (task.output.casefold() for task in tasks)):
         task, other = [task for task in tasks if task.output.casefold() == output][:2]
         raise UsageError(
             f"two inputs for one output {other.output}: {task.source} and {other.source}; "
@@ -190,7 +188,7 @@ def _refuse_collisions(tasks: Sequence[Task], out: Path) -> None:
         )
     inside = os.path.join(out, "")
     sources = {task.source for task in tasks if task.source.startswith(inside)}
-    for task in tasks:
+    for task in tasks if sources else ():
         if task.output in sources:
             raise UsageError(f"the output {task.output} is an input too; choose another --out")
 

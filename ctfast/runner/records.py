@@ -18,6 +18,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Final
 
@@ -74,8 +75,8 @@ def open_records(plan: Plan) -> Iterator[tuple[Append, Append]]:
             append_row, append_statistics = (
                 stack.enter_context(part.appending(durable=plan.options.durable)) for part in parts
             )
-        for folder in {out, *(Path(task.output).parent for task in plan.tasks)}:
-            remove_leftovers(folder)
+        for folder, _ in groupby(chain([str(out)], (os.path.dirname(task.output) for task in plan.tasks))):
+            remove_leftovers(Path(folder))
         yield append_row, append_statistics
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ctfast.batch.packed import Packed
 from ctfast.files import Ignored
 from ctfast.files.asked import in_plane, mixed_orientation
 from ctfast.runner.manifest import Row
@@ -28,9 +29,9 @@ class Tally:
     fastest_image: float = math.inf
     stage_seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("read", "compute", "write"), 0.0))
     seen_from: Counter[str] = field(default_factory=Counter)
-    failures: list[Row] = field(default_factory=list)
+    failures: list[Row] | Packed[Row] = field(default_factory=list)
     notes: Counter[str] = field(default_factory=Counter)
-    left_out: list[Ignored] = field(default_factory=list)
+    left_out: list[Ignored] | Packed[Ignored] = field(default_factory=list)
 
     def count(self, row: Row, expects_hu: bool) -> None:
         """Take one file in."""
@@ -96,6 +97,8 @@ class Report(Tally):
     closing_seconds: float = 0.0
     workers: int = 1
     statistics: bool = True
+    failures: list[Row] | Packed[Row] = field(default_factory=Packed)
+    left_out: list[Ignored] | Packed[Ignored] = field(default_factory=Packed)
 
     @property
     def ignored(self) -> int:
@@ -138,5 +141,5 @@ class Report(Tally):
         self.fastest_image = min(self.fastest_image, tally.fastest_image)
         self.notes.update(tally.notes)
         self.seen_from.update(tally.seen_from)
-        self.failures += tally.failures
-        self.left_out += tally.left_out
+        self.failures.extend(tally.failures)
+        self.left_out.extend(tally.left_out)

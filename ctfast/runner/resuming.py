@@ -7,42 +7,56 @@ same where its bytes are.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+from typing import Final
 
+from ctfast.batch.packed import Packed
 from ctfast.batch.stamp import sha256_of, unchanged_since
 from ctfast.batch.workers import bounded_map
 from ctfast.runner.manifest import Row
 from ctfast.runner.outputs import Outputs
 from ctfast.runner.task import Task
 
+_AT_ONCE: Final = 1024
+
 
 def still_to_do(
-    tasks: Sequence[Task], finished: Mapping[str, Row], outputs: Outputs, pipeline: str, workers: int, *, verify: bool
-) -> tuple[list[Task], list[Row]]:
+    tasks: Iterable[Task],
+    finished: Callable[[str], Row | None],
+    outputs: Outputs,
+    pipeline: str,
+    workers: int,
+    *,
+    verify: bool,
+) -> tuple[Packed[Task], Packed[Row]]:
     """The tasks that are left, and corrected lines of those that are done from an input that is elsewhere now.
 
     Args:
         tasks: all.
-        finished: lines of the manifest by their outputs.
+        finished: gives the manifest's line of an output.
         outputs: what is there.
         pipeline: hash of the one that must have done them.
         workers: files that are read at once, where some have to be.
         verify: read all, inputs and outputs, and compare their hashes.
     """
-    rows = [_row_of(task, finished.get(task.output), outputs, pipeline) for task in tasks]
-    sure = [row is not None and not verify and _looks_as_then(task, row) for task, row in zip(tasks, rows)]
-    unsure = [(task, row, verify) for task, row, is_sure in zip(tasks, rows, sure) if row is not None and not is_sure]
-    read = bounded_map(_with_same_bytes, unsure, workers) if unsure else iter(())
-    todo, moved = [], []
-    for task, row, is_sure in zip(tasks, rows, sure):
-        if row is None:
-            todo.append(task)
-        elif not is_sure:
-            now = next(read)
-            if now is None:
+    todo, moved, waiting = Packed[Task](), Packed[Row](), iter(tasks)
+    while some := list(islice(waiting, _AT_ONCE)):
+        rows = [_row_of(task, finished(task.output), outputs, pipeline) for task in some]
+        sure = [row is not None and not verify and _looks_as_then(task, row) for task, row in zip(some, rows)]
+        unsure = [
+            (task, row, verify) for task, row, is_sure in zip(some, rows, sure) if row is not None and not is_sure
+        ]
+        read = bounded_map(_with_same_bytes, unsure, workers) if unsure else iter(())
+        for task, row, is_sure in zip(some, rows, sure):
+            if row is None:
                 todo.append(task)
-            elif now != row:
-                moved.append(now)
+            elif not is_sure:
+                now = next(read)
+                if now is None:
+                    todo.append(task)
+                elif now != row:
+                    moved.append(now)
     return todo, moved
 
 

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from threading import Event
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from ctfast.batch.interrupts import finishing
 from ctfast.batch.machine import described, is_no_thread
+from ctfast.batch.packed import Packed
 from ctfast.batch.progress import Progress, no_progress
 from ctfast.batch.urls import place
 from ctfast.batch.workers import bounded_map, use_processes
@@ -35,6 +36,7 @@ from ctfast.runner.work import Outcome, died, empty_row, left_out
 from ctfast.threads import get_num_threads
 
 Some = TypeVar("Some")
+_LINES_AT_ONCE: Final = 1024
 
 
 def plan(
@@ -74,7 +76,7 @@ def execute(the_plan: Plan, *, progress: Progress = no_progress, **changes: Any)
         pipeline=settings.pipeline.hash,
         backend=settings.backend,
         done_before=the_plan.done,
-        left_out=list(the_plan.ignored),
+        left_out=Packed(the_plan.ignored),
         gone=the_plan.gone,
     )
     report.statistics = any(step.is_statistic for step in settings.pipeline.steps)
@@ -97,8 +99,9 @@ def execute(the_plan: Plan, *, progress: Progress = no_progress, **changes: Any)
         _telling_what_is_safe(recorded),
         open_records(the_plan) as (append_row, append_statistics),
     ):
-        ahead = [*(left_out(it.path, it.reason, settings) for it in the_plan.ignored), *the_plan.moved]
-        append_row(b"".join(line_of_row(row, settings.out) for row in ahead))
+        ahead = chain((left_out(it.path, it.reason, settings) for it in the_plan.ignored), the_plan.moved)
+        while lines := b"".join(line_of_row(row, settings.out) for row in islice(ahead, _LINES_AT_ONCE)):
+            append_row(lines)
         trouble = ""
         for some in _done(_until(stop, waiting), len(the_plan.tasks), settings, options, interrupted, cluster):
             if some.machine:

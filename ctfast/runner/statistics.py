@@ -1,9 +1,8 @@
 """Per-image histograms and summaries of a run: appended while it goes on, put together when it ends.
 
 ``statistics.npz`` holds ``output`` and ``frame`` (which image a row is), ``edges``, ``counts`` (images x bins) and the
-summary columns; ``summary.csv`` the same without the counts. All is streamed: what grows with the number of images are
-the columns, eight bytes a number. A shard writes files of its own (``statistics.2-of-8.npz``), so that no part looks
-like the whole.
+summary columns; ``summary.csv`` the same without the counts. All is streamed, through files without a name. A shard
+writes files of its own (``statistics.2-of-8.npz``), so that no part looks like the whole.
 """
 
 from __future__ import annotations
@@ -11,9 +10,9 @@ from __future__ import annotations
 import csv
 import json
 import os
+import struct
 import tempfile
 import zipfile
-from array import array
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -28,7 +27,8 @@ from ctfast.runner.index import Index
 from ctfast.runner.manifest import Shard, part_name
 
 _EDGES: Final = b'"edges":['
-_NAMES_AT_ONCE: Final = 4096
+_AT_ONCE: Final = 4096
+_DTYPES: Final = {"q": "<i8", "d": "<f8"}
 
 
 def close_statistics(out: Path, index: Index, shard: Shard = None, *, folder: str = "") -> None:
@@ -42,11 +42,13 @@ def close_statistics(out: Path, index: Index, shard: Shard = None, *, folder: st
     if not lines:
         return
     with (
+        tempfile.TemporaryFile(dir=out) as numbers,
         tempfile.TemporaryFile(dir=out) as counts,
+        tempfile.TemporaryFile(dir=out) as edges,
         tempfile.TemporaryFile(dir=out) as names,
         replacing(out / part_name("summary", "csv", shard)) as table,
     ):
-        columns = _Columns(counts, names, csv.writer(table), folder or os.path.realpath(out))
+        columns = _Columns(numbers, counts, _Edges(edges), names, csv.writer(table), folder or os.path.realpath(out))
         for line in index.statistics():
             columns.take(line)
         _write_archive(out / part_name("statistics", "npz", shard), columns, _Names(names, longest))
@@ -55,13 +57,15 @@ def close_statistics(out: Path, index: Index, shard: Shard = None, *, folder: st
 class _Columns:
     """The columns of all images, their counts and outputs in files; each image goes to the table as it comes."""
 
-    def __init__(self, counts: IO[bytes], names: IO[bytes], table: Any, folder: str) -> None:
-        self.counts, self._names, self._table, self._folder = counts, names, table, folder
-        self.numbers: dict[str, array[Any]] = {}
-        self.edges: list[list[float]] = []
-        """One list, or one a line where they differ."""
-        self._edges_text = b""
-        self._lines = 0
+    def __init__(
+        self, numbers: IO[bytes], counts: IO[bytes], edges: _Edges, names: IO[bytes], table: Any, folder: str
+    ) -> None:
+        self._numbers, self.counts, self.edges = numbers, counts, edges
+        self._names, self._table, self._folder = names, table, folder
+        self._packed = struct.Struct("")
+        self.kinds: dict[str, str] = {}
+        """Of the numbers of an image, which one after the other lie in a file."""
+        self.images = 0
 
     def take(self, text: bytes) -> None:
         """The images of one line."""
@@ -69,28 +73,64 @@ class _Columns:
         output = noted(line["output"], self._folder)
         summary = line.get("summary") or {}
         if line.get("histogram"):
-            self._take_edges(edges)
+            self.edges.take(edges)
             self.counts.write(np.array(line["histogram"]["counts"], "<i8").tobytes())
         frames = len(line["histogram"]["counts"] if line.get("histogram") else line["summary"]["count"])
         self._names.write(json.dumps([output, frames]).encode() + b"\n")
+        cell = safe_cell(output)
         for frame in range(frames):
             image = {"frame": frame, **{name: column[frame] for name, column in summary.items()}}
-            if not self.numbers:
-                self.numbers = {name: array("q" if isinstance(value, int) else "d") for name, value in image.items()}
+            if not self.kinds:
+                self.kinds = {name: "q" if isinstance(value, int) else "d" for name, value in image.items()}
+                self._packed = struct.Struct("<" + "".join(self.kinds.values()))
                 self._table.writerow(["output", *image])
-            for name, column in self.numbers.items():
-                column.append(image[name])
-            self._table.writerow([safe_cell(output), *image.values()])
+            numbers = [image[name] for name in self.kinds]
+            self._numbers.write(self._packed.pack(*numbers))
+            self._table.writerow([cell, *numbers])
+        self.images += frames
 
-    def _take_edges(self, text: bytes) -> None:
-        if text != self._edges_text:
-            if len(self.edges) == 1:
-                self.edges *= self._lines
-            self._edges_text = text
-            self.edges.append(json.loads(text))
-        elif len(self.edges) > 1:
-            self.edges.append(self.edges[-1])
+    def column(self, name: str) -> Iterator[bytes]:
+        """All numbers of one kind, in pieces."""
+        kind = np.dtype([(other, _DTYPES[word]) for other, word in self.kinds.items()])
+        self._numbers.seek(0)
+        while piece := self._numbers.read(_AT_ONCE * kind.itemsize):
+            yield np.frombuffer(piece, kind)[name].tobytes()
+
+
+class _Edges:
+    """The edges of histograms in a file: once where all lines have the same, or once a line.
+
+    Attributes:
+        lists: how many were written.
+        length: numbers in one.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file = file
+        self.lists = self.length = 0
+        self._text = self._bytes = b""
+        self._lines = 0
+
+    def take(self, text: bytes) -> None:
+        """Those of the next line, as JSON."""
+        if text != self._text:
+            for _ in range(self._lines - 1 if self.lists == 1 else 0):
+                self._write()
+            edges = np.array(json.loads(text), "<f8")
+            self._text, self._bytes, self.length = text, edges.tobytes(), edges.size
+            self._write()
+        elif self.lists > 1:
+            self._write()
         self._lines += 1
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of all of them."""
+        return (self.length,) if self.lists == 1 else (self.lists, self.length)
+
+    def _write(self) -> None:
+        self.file.write(self._bytes)
+        self.lists += 1
 
 
 def _parsed(text: bytes) -> tuple[dict[str, Any], bytes]:
@@ -104,26 +144,28 @@ def _parsed(text: bytes) -> tuple[dict[str, Any], bytes]:
 
 
 def _write_archive(path: Path, columns: _Columns, names: _Names) -> None:
-    images = len(columns.numbers["frame"])
     with replacing(path, "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
 
-        def member(name: str, descr: str, shape: tuple[int, ...], pieces: Iterable[bytes | memoryview]) -> None:
+        def member(name: str, descr: str, shape: tuple[int, ...], pieces: Iterable[bytes]) -> None:
             with archive.open(f"{name}.npy", "w", force_zip64=True) as into:
                 header = {"descr": descr, "fortran_order": False, "shape": shape}
                 np.lib.format.write_array_header_1_0(into, header)
                 for piece in pieces:
                     into.write(piece)
 
-        if columns.edges:
-            columns.counts.seek(0)
-            pieces = iter(lambda: columns.counts.read(1 << 20), b"")
-            member("counts", "<i8", (images, len(columns.edges[0]) - 1), pieces)
-        member("output", names.descr, (images,), names)
-        for name, numbers in columns.numbers.items():
-            member(name, "<i8" if numbers.typecode == "q" else "<f8", (images,), [memoryview(numbers).cast("B")])
-        if columns.edges:
-            edges = np.array(columns.edges if len(columns.edges) > 1 else columns.edges[0])
-            member("edges", edges.dtype.str, edges.shape, [edges.tobytes()])
+        edges = columns.edges
+        if edges.lists:
+            member("counts", "<i8", (columns.images, edges.length - 1), _pieces(columns.counts))
+        member("output", names.descr, (columns.images,), names)
+        for name, kind in columns.kinds.items():
+            member(name, _DTYPES[kind], (columns.images,), columns.column(name))
+        if edges.lists:
+            member("edges", "<f8", edges.shape, _pieces(edges.file))
+
+
+def _pieces(file: IO[bytes]) -> Iterator[bytes]:
+    file.seek(0)
+    return iter(lambda: file.read(1 << 20), b"")
 
 
 class _Names:
@@ -136,5 +178,5 @@ class _Names:
     def __iter__(self) -> Iterator[bytes]:
         self._names.seek(0)
         names = (name for name, frames in map(json.loads, self._names) for _ in range(frames))
-        while some := list(islice(names, _NAMES_AT_ONCE)):
+        while some := list(islice(names, _AT_ONCE)):
             yield np.array(some, self.descr).tobytes()

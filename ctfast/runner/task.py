@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from ctfast.batch.stamp import Stamp, stamp_of
 from ctfast.batch.urls import is_url
@@ -23,8 +22,7 @@ def in_one_process(task: Task) -> bool:
     return any(path.startswith("memory://") for path in (task.source, task.output))
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(NamedTuple):
     """One input and its output.
 
     Attributes:

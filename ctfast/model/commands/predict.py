@@ -49,7 +49,7 @@ class PredictionPlan:
     table: PredictionTable
     tasks: list[PredictionTask]
     todo: list[PredictionTask]
-    left_out: tuple[Ignored, ...]
+    left_out: Sequence[Ignored]
     options: PredictOptions
     started: float
 

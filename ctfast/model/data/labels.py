@@ -108,7 +108,7 @@ def listed(names: Sequence[str]) -> str:
     return f"{len(names)} {'file' if len(names) == 1 else 'files'} ({first}{more})"
 
 
-def _without(ignored: tuple[Ignored, ...], labels: str | Path | None) -> tuple[Ignored, ...]:
+def _without(ignored: Sequence[Ignored], labels: str | Path | None) -> tuple[Ignored, ...]:
     used = {Path(labels).absolute()} if labels is not None else set()
     return tuple(i for i in ignored if i.path.name != "overview.csv" and i.path.absolute() not in used)
 

@@ -39,7 +39,7 @@ class PredictionTask:
 
 def find_tasks(
     inputs: Sequence[str | Path], csv: Path, explain_dir: Path | None
-) -> tuple[list[PredictionTask], tuple[Ignored, ...]]:
+) -> tuple[list[PredictionTask], Sequence[Ignored]]:
     """The files and the names of their pictures, and what was left out.
 
     Raises:
