@@ -150,9 +150,9 @@ def normalize(
         percentiles: (low, high) in percent, such as ``(1, 99)``.
         value_range: only pixels inside it count when the range is found; ``(-1100, None)`` leaves padding of -2000 out.
         out_range: default 0..1 for float32, the whole type for uint8 and uint16.
-        clip: False lets values outside the range go on along the line (integers end with their type). On the CPU.
+        clip: False lets values outside the range go on along the line (integers end with their type).
         where: a boolean array, or one that NumPy spreads over the image: only these pixels count when the range is
-            found; all are mapped. On the CPU.
+            found; all are mapped.
         axes: 2 for a range for each image, 3 for one for each volume ``(D, H, W)``, or which axes these are.
         dtype: float32 (default), uint8 or uint16 (rounded half to even).
         out: array for the result.
@@ -188,10 +188,10 @@ def standardize(
     Args:
         image: ``(..., H, W)``.
         value_range: only pixels inside it (both ends included) count for mean and sd; all pixels are transformed.
-        mean: instead of each image's own, such as that of a training set. On the CPU.
-        std: standard deviation, above 0, instead of each image's own. On the CPU.
+        mean: instead of each image's own, such as that of a training set.
+        std: standard deviation, above 0, instead of each image's own.
         where: a boolean array, or one that NumPy spreads over the image: only these pixels count for mean and sd; all
-            are transformed. On the CPU.
+            are transformed.
         axes: 2 for each image's own mean and deviation, 3 for those of each volume ``(D, H, W)``, or which axes these
             are.
         dtype: float32 (default) or float64.
@@ -363,7 +363,7 @@ def histogram(
         image: ``(..., H, W)``; each image of a batch gets its own counts over shared edges.
         bins: number of bins.
         value_range: (low, high); values outside are not counted. Default: minimum and maximum of the whole array.
-        where: a boolean array, or one that NumPy spreads over the image: only these pixels are counted. On the CPU.
+        where: a boolean array, or one that NumPy spreads over the image: only these pixels are counted.
         axes: 2 for the counts of each image, 3 for those of each volume ``(D, H, W)``, or which axes these are.
         backend: see the module's documentation.
 
@@ -390,7 +390,7 @@ def summary(
     Args:
         image: ``(..., H, W)``.
         percentiles: in percent, by ``numpy.percentile``'s linear rule; the default gives the quartiles.
-        where: a boolean array, or one that NumPy spreads over the image: only these pixels count. On the CPU.
+        where: a boolean array, or one that NumPy spreads over the image: only these pixels count.
         axes: 2 for the statistics of each image, 3 for those of each volume ``(D, H, W)``, or which axes these are.
         backend: see the module's documentation.
 

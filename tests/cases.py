@@ -80,7 +80,7 @@ def comparable(name: str, image: np.ndarray, params: dict[str, Any]) -> bool:
     return True
 
 
-def exact_of(name: str, image: np.ndarray, params: dict[str, Any]) -> np.ndarray:
+def exact_of(name: str, image: np.ndarray, params: dict[str, Any], where: np.ndarray | None = None) -> np.ndarray:
     """The reference's unrounded float64 result, with the range ends of the wanted integer type."""
     wanted = np.dtype(params.get("dtype", image.dtype))
     given = {k: v for k, v in params.items() if k != "dtype"}
@@ -89,7 +89,8 @@ def exact_of(name: str, image: np.ndarray, params: dict[str, Any]) -> np.ndarray
     checked = for_kernel(check_params(OPERATIONS[name], given))
     batch = image.reshape(-1, *image.shape[-OPERATIONS[name].axes(checked) :])
     out = np.empty(batch.shape)
-    getattr(reference, name)(batch, out, **checked)
+    mask = {} if where is None else {"where": where.reshape(batch.shape)}
+    getattr(reference, name)(batch, out, **checked, **mask)
     if wanted.kind in "iu":
         out = np.clip(out, np.iinfo(wanted).min, np.iinfo(wanted).max)
     else:
@@ -111,6 +112,8 @@ def tolerance(name: str, image: np.ndarray, params: dict[str, Any]) -> np.ndarra
     if name == "standardize":
         with np.errstate(all="ignore"):
             sd = float(image.astype(np.float64).std()) or 1.0
+            sd = params.get("std", sd)
+            largest += abs(params.get("mean", 0.0))
         return ordinary_error(exact, max(1.0, largest / sd))
     span = np.ptp(exact) if exact.size else 1.0
     magnitude = max(1.0, abs(float(span)))

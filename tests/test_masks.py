@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import ctfast
-from ctfast.errors import ArgumentError, BackendUnavailableError, DTypeError, ShapeError
+from ctfast.errors import ArgumentError, DTypeError, ShapeError
 from ctkernels.contract import IMAGE_DTYPES, OPERATIONS
 from ctkernels.testing import assert_exact
 
@@ -176,17 +176,6 @@ def test_containers_keep_what_they_carry() -> None:
 def test_refused_with_the_way_out(call: Callable[[Any], Any], error: type[Exception], match: str) -> None:
     with pytest.raises(error, match=match):
         call(image("int16"))
-
-
-def test_gpus_refuse_what_they_do_not_compute() -> None:
-    from ctfast.dispatch.masks import for_kernel
-    from ctfast.dispatch.prepared import prepare
-
-    with pytest.raises(BackendUnavailableError, match="backend='cpu'"):
-        for_kernel("summary", MASK, MASK.shape, "gpu")
-    for name, params in (("standardize", {"mean": 1.0}), ("standardize", {"std": 1.0}), ("normalize", {"clip": False})):
-        with pytest.raises(BackendUnavailableError, match="backend='cpu'"):
-            prepare(name, np.dtype(np.int16), params, chosen="gpu")
 
 
 @pytest.mark.parametrize("backend", ["cpu", "reference"])

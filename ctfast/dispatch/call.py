@@ -110,7 +110,7 @@ def _on_images(
     where: Mask | None = None,
 ) -> Any:
     compute = partial(_image, name, params, dtype, where)
-    splits = partial(_splits, name, params)
+    splits = partial(_splits, name, params) if where is None else _never
     if not images.channel:
         return dispatched(images, backend_name, compute, out=out, splits=splits)
     if out is None:
@@ -120,6 +120,10 @@ def _on_images(
         raise ShapeError(f"out= has shape {tuple(shape)}: {(*images.shape, 1)} is needed")
     dispatched(images, backend_name, compute, out=out[..., 0], splits=splits)
     return out
+
+
+def _never() -> bool:
+    return False
 
 
 def _splits(name: str, params: Params) -> bool:
@@ -147,7 +151,7 @@ def _image(
         whole = OPERATIONS[name].kind != "filter"
         batch = as_tall(images).batch if whole else batch.reshape(-1, *shape[-3:])
     if where is not None:
-        checked = {**checked, **for_kernel(name, where, batch.shape, chosen)}
+        checked = {**checked, **for_kernel(where, batch.shape, chosen)}
     xp: Any = np if images.device is None else transfer.gpu()
     if view is None:
         result = (empty if xp is np else xp.empty)(batch.shape, wanted)

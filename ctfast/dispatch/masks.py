@@ -1,7 +1,8 @@
 """``where=``: which pixels of an image count. Masks go to kernels beside the image, never into what is remembered.
 
-A mask may be an array of any library; it is brought to the host, where masks are served, and spread over the image's
-shape by NumPy's rules of broadcasting. Containers keep what they carry, and ``axes=`` moves the mask with the image.
+A mask may be an array of any library, and is spread over the image's shape by NumPy's rules of broadcasting. It goes
+over the host to where the image is computed, unless it is a boolean array of CuPy or torch on the current GPU that has
+the image's shape. Containers keep what they carry, and ``axes=`` moves the mask with the image.
 """
 
 from __future__ import annotations
@@ -13,14 +14,15 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ctfast.dispatch.arrays import Images, device_of, kind_of, to_host
+from ctfast.dispatch.arrays import Images, device_of, dtype_of, kind_of, to_host
 from ctfast.dispatch.containers import Call, Task, container
 from ctfast.dispatch.named_axes import along, checked, is_named, order_with
-from ctfast.dispatch.transfer import copied_to_host
-from ctfast.errors import ArgumentError, BackendUnavailableError, DTypeError, ShapeError
+from ctfast.dispatch.transfer import copied_to_host, gpu
+from ctfast.errors import ArgumentError, DTypeError, ShapeError
 from ctkernels.contract import OPERATIONS
 
-Mask = NDArray[np.bool_]
+Mask = Any
+"""A boolean array of NumPy or CuPy."""
 Leaf = Callable[[Any, Any, Mapping[str, Any], Any], Any]
 """Takes an array that is no container, the mask, parameters, and ``out=`` or None."""
 
@@ -67,12 +69,15 @@ def mask_of(where: Any, images: Images) -> Mask:
 
 
 def as_mask(where: Any, shape: tuple[int, ...]) -> Mask:
-    """``where`` as a boolean array of this shape, on the host.
+    """``where`` as a boolean array of this shape; on the host, or on the GPU on which it is.
 
     Raises:
         DTypeError: numbers other than 0 and 1.
         ShapeError: a shape that can't be spread over the image.
     """
+    there = _on_gpu(where, shape)
+    if there is not None:
+        return there
     mask = _on_host(where)
     if mask.dtype.kind in "iu" and mask.size and mask.min() >= 0 and mask.max() <= 1:  # as files hold masks
         mask = mask.astype(bool)
@@ -87,6 +92,19 @@ def as_mask(where: Any, shape: tuple[int, ...]) -> Mask:
         raise ShapeError(f"where= has shape {mask.shape}: {shape}, or what NumPy spreads over it, is needed") from error
 
 
+def _on_gpu(where: Any, shape: tuple[int, ...]) -> Mask | None:
+    """The mask as CuPy's, where it needs nothing but to be used; None for all others."""
+    if container(where):
+        return None
+    kind = kind_of(where)
+    device = device_of(where, kind) if kind in ("cupy", "torch") else None
+    if device is None or not gpu().is_current(device):
+        return None
+    if tuple(where.shape) != shape or dtype_of(where).kind != "b":
+        return None
+    return where if kind == "cupy" else gpu().from_dlpack(where.view(sys.modules["torch"].uint8)).view(np.bool_)
+
+
 def _on_host(where: Any) -> NDArray[Any]:
     apply = container(where)
     home = "" if apply is None else apply.__module__.rpartition(".")[2]
@@ -98,17 +116,12 @@ def _on_host(where: Any) -> NDArray[Any]:
     return to_host(where, kind) if device_of(where, kind) is None else copied_to_host(where, kind)
 
 
-def for_kernel(name: str, where: Mask | None, shape: tuple[int, ...], backend: str) -> dict[str, Mask]:
-    """What a kernel takes besides its parameters, for a batch of this shape.
-
-    Raises:
-        BackendUnavailableError: a GPU.
-    """
+def for_kernel(where: Mask | None, shape: tuple[int, ...], backend: str) -> dict[str, Mask]:
+    """What a kernel takes besides its parameters, for a batch of this shape."""
     if where is None:
         return {}
     if backend == "gpu":
-        raise BackendUnavailableError(
-            f"{name} with where= is computed on the CPU: give backend='cpu' (arrays on a GPU are copied there and "
-            "back); which values count, value_range=, is computed on GPUs too"
-        )
+        return {"where": gpu().contiguous(gpu().upload(where)).reshape(shape)}
+    if not isinstance(where, np.ndarray):
+        where = copied_to_host(where, "cupy")
     return {"where": np.ascontiguousarray(where).reshape(shape)}

@@ -19,7 +19,7 @@ from ctfast.dispatch.containers import Call, Task, container
 from ctfast.dispatch.masks import Mask, mask_of, masked
 from ctfast.dispatch.named_axes import along, is_named
 from ctfast.dispatch.prepared import Params, Prepared, key_of, prepare, prepared
-from ctfast.dispatch.transfer import gpu, to_caller
+from ctfast.dispatch.transfer import copied_to_host, gpu, to_caller
 from ctfast.errors import ArgumentError, ValueRangeError
 from ctfast.results import Histogram, Summary
 from ctkernels.contract import OPERATIONS, SUMMARY_FIELDS
@@ -33,7 +33,8 @@ def statistic(name: str, image: Any, params: Params, *, backend_name: str | None
 
         def leaf(x: Any, mask: Any, params: Params, _: Any) -> Any:
             images = as_images(x)
-            return dispatched(images, backend_name, partial(_statistic, name, params, mask_of(mask, images)))
+            compute = partial(_statistic, name, params, mask_of(mask, images))
+            return dispatched(images, backend_name, compute, splits=lambda: False)
 
         return masked(leaf, Call(name, params), image, where, backend_name)
     if is_named(params):
@@ -97,8 +98,8 @@ def needs_all_pixels(name: str, params: Params) -> bool:
 
 def _statistic(name: str, params: Params, where: Mask | None, images: Images, chosen: str, _: Any) -> Any:
     prepared = prepare(name, images.batch.dtype, params, chosen=chosen)
-    mask = masks.for_kernel(name, where, images.batch.shape, chosen)
-    given = kernel_params(name, images.batch.dtype, prepared.params, images, where)
+    mask = masks.for_kernel(where, images.batch.shape, chosen)
+    given = kernel_params(name, images.batch.dtype, prepared.params, images, mask.get("where"))
     check_reach(OPERATIONS[name], prepared.halo, images.shape)
     if len(prepared.halo) == 3:
         images = as_tall(images)
@@ -131,19 +132,24 @@ def kernel_params(
 
 def _finite_range(images: Images, where: Mask | None) -> tuple[Any, Any]:
     batch = images.batch
+    pixels = batch.size
     if where is not None:
-        batch = batch[where.reshape(batch.shape)]
-        if not batch.size:
+        kept = where if images.device is None else copied_to_host(where, "cupy")
+        pixels = int(np.count_nonzero(kept))
+        if not pixels:
             return 0.0, 1.0  # NumPy's of nothing
     if images.device is None:
+        batch = batch if where is None else batch[where]
         low, high = batch.min(), batch.max()
         finite = bool(np.isfinite(low) and np.isfinite(high))
     else:
         # The edges are made on the host, so this one has to wait for the GPU.
         prepared = prepare("summary", batch.dtype, {"percentiles": 50.0}, chosen="gpu")
-        rows = _rows(images, prepared, "summary", prepared.for_kernel).get()
+        mask = {} if where is None else {"where": where}
+        rows = _rows(images, prepared, "summary", {**prepared.for_kernel, **mask}).get()
+        finite = bool(rows[:, _COUNT].sum() == pixels)
+        rows = rows[rows[:, _COUNT] > 0] if finite else rows
         low, high = rows[:, _MIN].min().astype(batch.dtype), rows[:, _MAX].max().astype(batch.dtype)
-        finite = bool((rows[:, _COUNT] == batch.shape[1] * batch.shape[2]).all())
     if not finite:
         raise ValueRangeError("the data hold NaN or inf, so no range can be found: give value_range=(low, high)")
     return low, high

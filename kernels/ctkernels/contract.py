@@ -15,7 +15,7 @@ Where ``size``, ``sigma`` or ``tile_grid`` has three numbers, or ``footprint`` t
 volumes, ``(N, D, H, W)``.
 A ``footprint`` stands instead of ``size``: rows (or planes of rows) of 0 and 1, tuples in a tuple.
 ``axes`` never reaches a kernel: a volume taken as a whole is an image of ``D * H`` rows.
-Where ``Operation.masks``, kernels of the CPU also take ``where=``: a boolean array of ``x``'s shape, or None.
+Where ``Operation.masks``, kernels also take ``where=``: a boolean array of ``x``'s shape where ``x`` is, or None.
 ``histogram`` gets something else than it is called with: the bin ``edges`` that ``bins`` and ``value_range`` mean, an
 array as ``numpy.histogram_bin_edges`` gives it (float32 for float32 images, else float64). ``match_histogram`` gets
 ``reference`` as two float64 arrays: rising values, and the share of the reference's pixels up to each, rising to 1.
@@ -202,7 +202,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
                 Param("percentiles", "optional_percentile_pair", None),
                 Param("value_range", "optional_mask_range", None),
                 Param("out_range", "optional_range", None, fits="result"),
-                Param("clip", "flag", True, cpu_only=True),
+                Param("clip", "flag", True),
                 Param("axes", "axes", 2),
             ),
             ("float32", "uint8", "uint16"),
@@ -218,8 +218,8 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
             "standardize",
             (
                 Param("value_range", "optional_mask_range", None),
-                Param("mean", "optional_number", None, cpu_only=True),
-                Param("std", "optional_positive", None, cpu_only=True),
+                Param("mean", "optional_number", None),
+                Param("std", "optional_positive", None),
                 Param("axes", "axes", 2),
             ),
             ("float32", "float64"),

@@ -32,6 +32,9 @@ HUGE = (251, 241)
 """A median window that no shared memory holds."""
 
 MORE: dict[str, list[dict[str, Any]]] = {
+    # Given numbers, and lines that go on; numbers that float32 can't hold, in which both are float64 arithmetic.
+    "normalize": [{"clip": False, "in_range": (30, 90)}, {"clip": False, "in_range": (1e-35, 2e-35)}],
+    "standardize": [{"mean": 40.0}, {"std": 90.0}, {"mean": -3.5, "std": 0.25}, {"mean": 1e300, "std": 1.0}],
     "median_filter": [
         # Networks of one pixel, of one column, and the only one of more than 25 pixels that is not square.
         *({"size": size} for size in (1, (5, 1), (9, 3))),
@@ -115,9 +118,22 @@ class Case(NamedTuple):
     kind: str
     shift: int = 0
     """Elements that input and result lie beyond a 256-byte boundary, as a part of a larger array does."""
+    masked: bool = False
+    """Whether a mask leaves half of the pixels out, and all of the second image's."""
 
     def __str__(self) -> str:
-        return f"{self.name} {self.image.dtype} {self.image.shape} {self.kind} {self.params} shift {self.shift}"
+        return f"{self.name} {self.image.dtype} {self.image.shape} {self.kind} {self.params} shift {self.shift}" + (
+            " masked" if self.masked else ""
+        )
+
+    @property
+    def mask(self) -> dict[str, Array]:
+        """What a kernel takes besides its parameters."""
+        if not self.masked:
+            return {}
+        where = np.random.default_rng(4).random(self.image.shape) < 0.5
+        where[1:2] = False
+        return {"where": where}
 
 
 def pictures(shape: tuple[int, ...], dtype: str) -> dict[str, Array]:
@@ -154,6 +170,12 @@ def cases(name: str, dtype: str, picks: int = 2) -> Iterator[Case]:
             case = Case(name, pictures(shape, dtype)[kind], given, kind, (0, 0, 1, 0, 2)[n % 5])
             if _allowed(case) and comparable(name, case.image, given):
                 yield case
+    if operation.masks:
+        for n, values in enumerate(variants(name) + MORE.get(name, [])):
+            given = {**values, "dtype": results[n % len(results)]} if results[0] else values
+            yield Case(
+                name, pictures((3, 33, 40), dtype)[kinds[n % len(kinds)]], given, kinds[n % len(kinds)], masked=True
+            )
     yield from volumes(name, dtype, picks)
 
 
@@ -209,7 +231,7 @@ def run(case: Case, backend: str = "gpu") -> Array:
         out = np.empty(shape, dtype)
         module: Any = reference if backend == "reference" else importlib.import_module(f"ctkernels.cpu.{case.name}")
         with np.errstate(all="ignore"):
-            getattr(module, case.name)(case.image, out, **values)
+            getattr(module, case.name)(case.image, out, **values, **case.mask)
         return out
     import cupy as cp
 
@@ -223,6 +245,7 @@ def run(case: Case, backend: str = "gpu") -> Array:
     x = _part(cp.empty(case.image.size + case.shift, case.image.dtype), case.shift, case.image.shape)
     result = _part(cp.empty(int(np.prod(shape)) + case.shift, dtype), case.shift, shape)
     x.set(case.image)
+    values |= {word: cp.asarray(where) for word, where in case.mask.items()}
     sim.host_waits.clear()
     with most:
         operation(x, result, **values)
@@ -250,7 +273,7 @@ def check(case: Case, got: Array) -> None:
         for i in range(len(got)):  # each image by itself: its tolerance comes from its own values
             image = case.image[i]
             with np.errstate(all="ignore"):
-                exact = exact_of(case.name, image, case.params)
+                exact = exact_of(case.name, image, case.params, case.mask["where"][i] if case.masked else None)
                 allowed = tolerance(case.name, np.where(np.isfinite(image), image, 0), case.params)
             # In integer results NaN has become a number, which the float64 result does not tell.
             exact = np.where(np.isnan(exact) & (got.dtype.kind in "iu"), expected[i], exact)

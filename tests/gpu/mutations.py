@@ -34,6 +34,15 @@ BY_HAND: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
             "true",
         ),
     ),
+    "masked": (
+        ("mask the wrong way round", "«__ldg(keep + i)» ? OUT", "!__ldg(keep + i)"),
+        ("the rest forgotten", "i < «count»; i += stride", "count - 1"),
+    ),
+    "standardize": (
+        ("an image without pixels gets a given mean", "m.count == 0 && «(own_mean || own_sd)»", "own_sd"),
+        ("the given deviation ignored", "m.sd = «own_sd ? m.sd : given_sd»;", "m.sd"),
+    ),
+    "normalize": (("clipped although not asked for", "return !«clip» ? u", "1"),),
     "rescale": (("the rest of a row forgotten", "«i < (head - start) + (end - tail)»", "i < head - start"),),
     "window": (("the first pixels forgotten", "«start + i» : tail + (i - (head - start))", "tail"),),
     "median_filter": (

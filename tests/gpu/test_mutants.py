@@ -39,6 +39,9 @@ def runs(unit: str, case: Case) -> bool:
 def calls(unit: str) -> list[Case]:
     """Calls that run everything in the unit: every variant, and each on a batch whose images share blocks, too."""
     made = []
+    if unit == "masked":
+        every = [case for name in ("histogram", "summary") for dtype in FEW for case in cases(name, dtype, picks=1)]
+        return [case for case in every if case.masked]
     name = next((name for name in VOLUMES if name.startswith(unit.split("_")[0])), unit)
     of, shape = (volumes, VOLUMES_BATCH) if "volume" in unit else (cases, BATCH)
     for dtype in FEW:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ctkernels.gpu._core import device, geometry
 from ctkernels.gpu._core.histogram_plan import binning
 from ctkernels.gpu._core.launch import launch
+from ctkernels.gpu._core.masked import counted
 
 
 def histogram(
@@ -17,6 +18,7 @@ def histogram(
     out: device.DeviceArray,
     *,
     edges: NDArray[Any],
+    where: device.DeviceArray | None = None,
     workspace: device.DeviceArray | None = None,
 ) -> None:
     """See :func:`ctkernels.reference.histogram`; ``edges`` is an array of the host. Needs no workspace.
@@ -24,6 +26,7 @@ def histogram(
     The first call with new edges copies a table to the device and waits for that; later calls wait for nothing.
     """
     device.check_image_arrays("histogram", x, out)
+    x = counted("histogram", x, where, wide=edges.dtype.char == "d")
     table, numbers = binning(edges, x.dtype)
     images, pixels, bins = x.shape[0], x.shape[1] * x.shape[2], edges.size - 1
     device.clear(out)

@@ -72,8 +72,9 @@ ctk_normalize_range(int kind, double low, double high, const long long* __restri
 #define CTK_NORMALIZE(NAME, OUT)                                                                                         \
     extern "C" __global__ void __launch_bounds__(256, 3)                                                                 \
     ctk_normalize_map_##NAME(const CTK_IN* __restrict__ x, OUT* __restrict__ out, long long pixels, int images,          \
-                             const double* __restrict__ parameters, double low, double high, float lowest, float highest) { \
-        ctk_map_ranges(x, out, pixels, images, parameters, low, high, lowest, highest);                                  \
+                             const double* __restrict__ parameters, double low, double high, float lowest, float highest,    \
+                             int clip) {                                                                                 \
+        ctk_map_ranges(x, out, pixels, images, parameters, low, high, lowest, highest, clip);                            \
     }
 
 CTK_NORMALIZE(float32, float)

@@ -9,10 +9,11 @@ import numpy as np
 from ctkernels.gpu._core import device, geometry
 from ctkernels.gpu._core.keys import key_dtype
 from ctkernels.gpu._core.launch import launch
+from ctkernels.gpu._core.masked import counted
 from ctkernels.gpu._core.select import select, select_bytes
 from ctkernels.reference import default_out_range
 from ctkernels.shared.keys import key_bounds
-from ctkernels.shared.lines import Pair, clip_ends
+from ctkernels.shared.lines import ENDLESS, Pair, clip_ends
 
 _GIVEN, _EXTREMES, _PERCENTILES = 0, 1, 2
 _MOST_PARTS = 64
@@ -88,23 +89,26 @@ def normalize(
     value_range: Pair | None,
     out_range: Pair | None,
     clip: bool = True,
+    where: device.DeviceArray | None = None,
     workspace: device.DeviceArray | None = None,
 ) -> None:
-    """See :func:`ctkernels.reference.normalize`; ``clip`` is True, see ``contract.Param.cpu_only``."""
+    """See :func:`ctkernels.reference.normalize`."""
     device.check_image_arrays("normalize", x, out)
     needed = workspace_bytes(x.shape, x.dtype, in_range=in_range, percentiles=percentiles)
     scratch = device.Scratch(needed, workspace)
     images, pixels = np.int32(x.shape[0]), np.int64(x.shape[1] * x.shape[2])
     parameters = scratch.take(x.shape[0] * geometry.RANGE_WORDS, np.float64)
-    origin = _range(x, in_range, percentiles, value_range, scratch, parameters)
+    seen = x if in_range is not None else counted("normalize", x, where)
+    origin = _range(seen, in_range, percentiles, value_range, scratch, parameters)
     ends = out_range or default_out_range(out.dtype)
     source = (np.int32(origin.kind), np.float64(origin.low), np.float64(origin.high))
     tables = (origin.table, np.int32(origin.parts), origin.quantiles, images)
     line = (np.float64(ends[0]), np.float64(ends[1] - ends[0]), parameters)
-    defines, plan = {"CTK_IN": geometry.c_type(x.dtype)}, geometry.warp_plan(x.shape[0])
-    launch("normalize", defines, "ctk_normalize_range", plan, (*source, *tables, *line))
+    plan = geometry.warp_plan(x.shape[0])
+    launch("normalize", {"CTK_IN": geometry.c_type(seen.dtype)}, "ctk_normalize_range", plan, (*source, *tables, *line))
     with np.errstate(over="ignore"):
-        limits = tuple(np.float32(end) for end in clip_ends(ends, out.dtype))
+        limits = tuple(np.float32(end) for end in clip_ends(ends if clip else ENDLESS, out.dtype))
     plan = geometry.map_plan(geometry.lanes(x.dtype, out.dtype), 4, int(pixels), x.shape[0])
-    arguments = (x, out, pixels, images, parameters, np.float64(ends[0]), np.float64(ends[1]), *limits)
-    launch("normalize", defines, f"ctk_normalize_map_{out.dtype}", plan, arguments)
+    numbers = (np.float64(ends[0]), np.float64(ends[1]), *limits, np.int32(clip))
+    arguments = (x, out, pixels, images, parameters, *numbers)
+    launch("normalize", {"CTK_IN": geometry.c_type(x.dtype)}, f"ctk_normalize_map_{out.dtype}", plan, arguments)

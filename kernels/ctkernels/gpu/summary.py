@@ -9,6 +9,7 @@ import numpy as np
 from ctkernels.contract import SUMMARY_FIELDS
 from ctkernels.gpu._core import device, geometry
 from ctkernels.gpu._core.launch import launch
+from ctkernels.gpu._core.masked import counted
 from ctkernels.gpu._core.moments import moments, moments_bytes
 from ctkernels.gpu._core.select import select, select_bytes
 
@@ -25,10 +26,12 @@ def summary(
     out: device.DeviceArray,
     *,
     percentiles: tuple[float, ...],
+    where: device.DeviceArray | None = None,
     workspace: device.DeviceArray | None = None,
 ) -> None:
     """See :func:`ctkernels.reference.summary`."""
     device.check_image_arrays("summary", x, out)
+    x = counted("summary", x, where)
     scratch = device.Scratch(workspace_bytes(x.shape, x.dtype, percentiles=percentiles), workspace)
     parts = moments("summary", x, None, scratch)
     images, columns = out.shape

@@ -44,13 +44,13 @@ template <> struct ctk_result<double> {
 };
 
 // 0 at low, 1 at high, clipped; a step where both are equal. NaN stays.
-__device__ __forceinline__ double ctk_scale_to_unit(double v, double low, double high) {
+__device__ __forceinline__ double ctk_scale_to_unit(double v, double low, double high, int clip = 1) {
     if (high == low) return v == v ? (v > high ? 1.0 : 0.0) : v;
     // The difference of two huge ends would overflow; halves of them do not, and halving is exact.
     const double part = fmax(fabs(low), fabs(high)) > 1e300 ? 0.5 : 1.0;
     const double shift = __dmul_rn(low, part);
     const double u = __ddiv_rn(__dsub_rn(__dmul_rn(v, part), shift), __dsub_rn(__dmul_rn(high, part), shift));
-    return u < 0.0 ? 0.0 : u > 1.0 ? 1.0 : u;
+    return !clip ? u : u < 0.0 ? 0.0 : u > 1.0 ? 1.0 : u;
 }
 template <typename T> __device__ __forceinline__ T ctk_store_unit(double unit, double low, double high) {
     return ctk_result<T>::store(__dadd_rn(low, __dmul_rn(ctk_result<T>::unit(unit), __dsub_rn(high, low))));

@@ -43,11 +43,12 @@ __device__ __forceinline__ void ctk_set_mode(double* p, int mode, double a, doub
     p[2] = b;
 }
 
-// The pass over the pixels. low, high: of the output range; lowest, highest: where results are clipped.
+// The pass over the pixels. low, high: of the output range; lowest, highest: where results of a line are clipped; clip: whether
+// those of float64 arithmetic end at the output range.
 template <typename A, typename B>
 __device__ __forceinline__ void ctk_map_ranges(const A* __restrict__ x, B* __restrict__ out, long long pixels, int images,
                                                const double* __restrict__ parameters, double low, double high, float lowest,
-                                               float highest) {
+                                               float highest, int clip = 1) {
     for (int image = int(blockIdx.y); image < images; image += int(gridDim.y)) {
         const double* const p = parameters + (long long)image * CTK_PARAMETERS;
         const int mode = int(p[0]);
@@ -63,7 +64,7 @@ __device__ __forceinline__ void ctk_map_ranges(const A* __restrict__ x, B* __res
                 return ctk_result<B>::store(
                     __ddiv_rn(__dsub_rn(__dmul_rn(v, part), __dmul_rn(a, part)), __dmul_rn(b, part)));
             }
-            const double unit = mode == CTK_EXACT ? ctk_scale_to_unit(v, a, b) : v == v ? 0.0 : v;
+            const double unit = mode == CTK_EXACT ? ctk_scale_to_unit(v, a, b, clip) : v == v ? 0.0 : v;
             return ctk_store_unit<B>(unit, low, high);
         });
     }
