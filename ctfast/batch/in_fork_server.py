@@ -11,6 +11,7 @@ server imports this module (``processes``), and only there ``_restored`` is of u
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import signal
@@ -58,6 +59,7 @@ def _quiet_without_memory(kind: type[BaseException], error: BaseException, trace
 
 if _names := os.environ.pop(MODULES, "").split():  # in the server, and what it forks
     sys.excepthook = _quiet_without_memory
+    gc.set_threshold(100_000, 50, 50)  # as ``cli.main`` does, for the same reason
     for _name in _names:
         with suppress(Exception):
             importlib.import_module(_name)

@@ -7,7 +7,7 @@ any way have no meaning here, and the ordinary reader reads their files.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -21,6 +21,7 @@ from ctfast.files._dicom_faults import harmless_faults
 from ctfast.files._dicom_geometry import spacing, thickness
 from ctfast.files._dicom_scan import Element, PlainDataSet, kind_of_wanted
 from ctfast.files._dicom_tags import TAGS, numbers, text
+from ctfast.files.geometry import Geometry, from_plane
 from ctfast.files.image import Limits, Units
 
 POSITION: Final = "ImagePositionPatient"
@@ -67,8 +68,8 @@ class Head:
         modality: such as ``"CT"``; empty where the file does not say.
         notes: on harmless faults.
         spacing: of rows and columns in mm.
-        directions: cosines of a row, then of a column; empty where not known.
-        thickness: in mm.
+        plane: the place of a slice whose first pixel lies at the origin; None where the file does not say all.
+        firsts: stored values that were asked for: ``plain.first_from``.
     """
 
     shape: tuple[int, int]
@@ -84,8 +85,8 @@ class Head:
     modality: str
     notes: tuple[str, ...]
     spacing: tuple[float, float] | None
-    directions: tuple[float, ...]
-    thickness: float
+    plane: Geometry | None
+    firsts: dict[float, int] = field(default_factory=dict, compare=False)
 
     @property
     def nbytes(self) -> int:
@@ -174,6 +175,5 @@ def _head(ds: Any, choice: UnitsChoice, limits: Limits) -> Head | None:
         text(ds, "Modality"),
         tuple(harmless_faults(ds)),
         size,
-        directions if len(directions) == 6 else (),
-        thickness(ds),
+        None if size is None or len(directions) != 6 else from_plane(directions, (0.0, 0.0, 0.0), size, thickness(ds)),
     )

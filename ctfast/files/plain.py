@@ -23,16 +23,18 @@ from ctfast.files._plain_head import Head, Heads, Wanted
 from ctfast.files._tiff_plain import MAGIC as TIFF
 from ctfast.files._tiff_plain import PlainPages
 from ctfast.files.dicom import noted
-from ctfast.files.geometry import Geometry, from_plane
+from ctfast.files.geometry import Geometry
 from ctfast.files.image import Image, Limits, MetaValue
 from ctfast.files.kaggle import parse_name
 from ctfast.files.reading import with_units
 from ctfast.files.recognize import HEAD_BYTES, check_format
 from ctfast.files.tiff import plain_image
+from ctfast.files.units import is_above_doubt
 from ctfast.files.writing import write_image
 
 _ENDS: Final = (".dcm", ".DCM", ".ima", ".IMA", ".dicom")
 _TIFF_ENDS: Final = (".tif", ".tiff", ".TIF", ".TIFF")
+_MOST_FIRSTS: Final = 64
 _INT16: Final = (-32768, 32767)
 
 
@@ -76,7 +78,7 @@ class PlainReader:
     def read(self, path: str, data: NDArray[np.uint8], size: int) -> PlainSlice | None:
         """The slice of a file whose bytes are the first ``size`` of ``data``; None for all that is not plain.
 
-        Its pixels lie in memory that the next one takes.
+        Its pixels lie in ``data`` or in memory that the next one takes; the bytes of ``data`` are the file's no more.
         """
         wanted, view = self._wanted, data.data
         if size > 4 and bytes(view[:4]) == TIFF:
@@ -105,11 +107,9 @@ class PlainReader:
         if head.whole:
             if not (_INT16[0] <= ends[0] and ends[1] <= _INT16[1]):
                 return None
-            pixels = self._room(stored.size, np.int16)
-            self._compiled.whole_line(stored, int(head.slope), int(head.intercept), pixels)
+            pixels = stored.view(np.int16)
         else:
             pixels = self._room(stored.size, np.float32)
-            self._compiled.real_line(stored, head.slope, head.intercept, pixels)
         meta: dict[str, MetaValue] = {}
         if head.modality:
             meta["modality"] = head.modality
@@ -124,9 +124,17 @@ class PlainReader:
             pixels.reshape(head.shape), head.units, Path(path), "dicom", head.padding, head.spacing, meta, affine
         )
         found = looks.lost(head.padding) if head.units in ("hu", "US") else None
-        image = with_units(noted(image, self._units, found), self._units)
+        image = noted(image, self._units, found)
         padding, dark = looks.padding(image.padding_range)
-        return None if padding is not None and not looks.some_data else PlainSlice(image, padding, dark)
+        if padding is not None and not looks.some_data:
+            return None
+        # Nobody asks for the stored numbers any more.
+        if not head.whole:
+            self._compiled.real_line(stored, head.slope, head.intercept, pixels)
+        elif (head.slope, head.intercept) != (1.0, 0.0) or stored.dtype != np.int16:
+            self._compiled.whole_line(stored.view(np.uint16), int(head.slope), int(head.intercept))
+        image = with_units(image, self._units, trusted=is_above_doubt(image, self._compiled.shares))
+        return PlainSlice(image, padding, dark)
 
     def _tiff(self, path: str, view: memoryview) -> PlainSlice | None:
         """Of int16, or of float64 whose values are whole, as in the Kaggle set; without padding."""
@@ -198,14 +206,23 @@ class _Looks:
         )
 
     def _first_from(self, value: float) -> int:
-        """The least stored value whose rescaled one is not below ``value``."""
-        guess = math.floor((value - self._head.intercept) / self._head.slope)
-        guess = min(max(guess, -(1 << 17)), 1 << 17)
-        while guess > -(1 << 17) and _value_of(guess, self._head) >= value:
-            guess -= 1
-        while guess < 1 << 17 and _value_of(guess, self._head) < value:
-            guess += 1
-        return guess
+        known = self._head.firsts
+        if value not in known:
+            if len(known) >= _MOST_FIRSTS:
+                known.clear()
+            known[value] = first_from(value, self._head)
+        return known[value]
+
+
+def first_from(value: float, head: Head) -> int:
+    """The least stored value whose rescaled one is not below ``value``."""
+    guess = math.floor((value - head.intercept) / head.slope)
+    guess = min(max(guess, -(1 << 17)), 1 << 17)
+    while guess > -(1 << 17) and _value_of(guess, head) >= value:
+        guess -= 1
+    while guess < 1 << 17 and _value_of(guess, head) < value:
+        guess += 1
+    return guess
 
 
 def _value_of(stored: int, head: Head) -> float:
@@ -216,9 +233,9 @@ def _value_of(stored: int, head: Head) -> float:
 
 def _affine(head: Head, position: bytes) -> Geometry | None:
     place = decimals(position)
-    if head.spacing is None or not head.directions or len(place) != 3:
+    if head.plane is None or len(place) != 3 or not all(map(math.isfinite, place)):
         return None
-    return from_plane(head.directions, place, head.spacing, head.thickness)
+    return Geometry(tuple((*row[:3], start) for row, start in zip(head.plane.affine, place)))
 
 
 def _is_named_so(path: str, first: memoryview, ends: tuple[str, ...], kind: str) -> bool:

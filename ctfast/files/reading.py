@@ -113,15 +113,15 @@ def _moved(image: Image, offset: int, allocate: Allocate | None) -> Image:
     return replace(image, pixels=pixels, padding=padding, units=units, meta=image.noted(f"{offset} was added"))
 
 
-def with_units(image: Image, choice: UnitsChoice) -> Image:
-    """Units as the caller says, else as the file says, unless its values speak against it."""
+def with_units(image: Image, choice: UnitsChoice, *, trusted: bool = False) -> Image:
+    """Units as the caller says, else as the file says, unless its values, where not trusted, speak against it."""
     if choice == "stored":
         return replace(image, units="stored")
     if choice == "hu":
         if not is_another_unit(image.units):
             return replace(image, units="hu")
         return replace(image, meta=image.noted(f"the file names {image.units} as its unit: not taken as HU"))
-    reason = doubt(image) if image.units == "hu" else ""
+    reason = doubt(image) if image.units == "hu" and not trusted else ""
     return replace(image, units="unknown", meta=image.noted(f"values cannot be HU: {reason}")) if reason else image
 
 

@@ -13,7 +13,9 @@ Source: DICOM PS3.3 C.11.1.1.2 (Rescale Type); -1000 HU is air and 0 HU water by
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -74,11 +76,29 @@ def doubt(image: Image) -> str:
     return ""
 
 
+def is_above_doubt(image: Image, shares: Callable[..., tuple[int, int, int, int]]) -> bool:
+    """Whether ``doubt`` has nothing to say of an image ``(H, W)``, by a quicker look; False does not say that it has.
+
+    ``shares`` is ``ctkernels.stored.pixels.shares``.
+    """
+    _, rows, columns = _steps((1, *image.pixels.shape))
+    padding = math.nan if image.padding is None else image.padding
+    if image.pixels.dtype.kind == "f":  # as NumPy compares
+        padding = float(image.pixels.dtype.type(padding))
+    count, low, bone, dense = shares(image.pixels, rows, columns, _LOWEST_HU, _BONE_HU, _DENSEST_HU, padding)
+    return count < _FEWEST or (dense < _MOST_DENSE * count and low < _MOST_LOW * count and bone < _MOST_BONE * count)
+
+
+def _steps(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """A part of each side is enough for shares, and costs next to nothing."""
+    frames, rows, columns = shape
+    return max(1, frames * 8 // _SIDE), max(1, rows // _SIDE), max(1, columns // _SIDE)
+
+
 def _sample(image: Image) -> np.ndarray:
-    """Some hundred values without padding: a part of each side is enough for shares, and costs next to nothing."""
+    """Some hundred values without padding."""
     pixels = image.pixels
-    frames, rows, columns = (1, *pixels.shape)[-3:]
-    steps = tuple(slice(None, None, max(1, size // _SIDE)) for size in (frames * 8, rows, columns))
+    steps = tuple(slice(None, None, step) for step in _steps((1, *pixels.shape)[-3:]))
     values = pixels[steps[-pixels.ndim :]].ravel()
     if values.dtype.kind == "f":
         values = values[np.isfinite(values)]

@@ -6,6 +6,7 @@ from the disk takes a process half a second of its core; where nothing is compil
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 from contextlib import suppress
@@ -34,6 +35,7 @@ def _prepare(text: str) -> None:
         pipeline, quickly = json.loads(text)
         rehearse(Settings(Pipeline.from_dict(pipeline), "cpu"), quickly=quickly)
         set_num_threads(threads)
+    gc.freeze()  # what is loaded stays: workers need not look through it, which would copy its memory
 
 
 if text := os.environ.pop(_VARIABLE, None):

@@ -24,14 +24,12 @@ def extent(pixels):
 
 
 @jit
-def whole_line(stored, slope, intercept, out):
-    """``stored * slope + intercept``, whole numbers that ``out``, int16, holds."""
+def whole_line(words, slope, intercept):
+    """``words * slope + intercept`` in place of the words, uint16: the bits of whole numbers that int16 holds."""
     factor = np.uint16(slope & 0xFFFF)
     term = np.uint16(intercept & 0xFFFF)
-    words = stored.view(np.uint16)
-    results = out.view(np.uint16)
     for i in range(words.size):
-        results[i] = np.uint16(np.uint16(words[i] * factor) + term)
+        words[i] = np.uint16(np.uint16(words[i] * factor) + term)
 
 
 @jit
@@ -73,6 +71,28 @@ def split(stored, low, high):
             most_out = d if d > most_out else most_out
         inside += np.int64(count)
     return inside, np.int64(least_in), np.int64(most_in), np.int64(least_out), np.int64(most_out)
+
+
+@jit
+def shares(pixels, rows, columns, low, middle, high, padding):
+    """Of every ``rows``-th row's every ``columns``-th finite pixel that is not ``padding`` (NaN: none is).
+
+    Returns:
+        How many there are, and how many lie below ``low``, above ``middle`` and above ``high``.
+    """
+    count = np.int64(0)
+    below = np.int64(0)
+    above = np.int64(0)
+    far_above = np.int64(0)
+    for i in range(0, pixels.shape[0], rows):
+        for j in range(0, pixels.shape[1], columns):
+            v = np.float64(pixels[i, j])
+            if v - v == 0 and v != padding:
+                count += 1
+                below += v < low
+                above += v > middle
+                far_above += v > high
+    return count, below, above, far_above
 
 
 @jit
