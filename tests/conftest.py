@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import zipfile
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -97,3 +98,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.line(f"{number} tests: {reason}")
     if gpu.usable and not _not_run:
         terminalreporter.line("nothing was left out")
+
+
+@pytest.fixture
+def dask(tmp_path: Path) -> Iterator[Any]:
+    """A scheduler without workers; see ``tests.dask_cluster``."""
+    pytest.importorskip("distributed", reason="dask.distributed is not installed")
+    from tests.dask_cluster import Running
+
+    (tmp_path / "dask").mkdir()
+    running = Running(tmp_path / "dask")
+    try:
+        yield running
+    finally:
+        running.end()

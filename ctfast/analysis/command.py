@@ -17,6 +17,7 @@ from ctfast.analysis.pages.thumbnails import chosen_slices
 from ctfast.analysis.scan.analyze import Analysis, analyze
 from ctfast.analysis.wording import plural
 from ctfast.batch.choices import Dataset, UnitsChoice
+from ctfast.batch.cluster import check_address
 from ctfast.batch.lines import print_line
 from ctfast.batch.progress import Progress, no_progress, progress_bar
 from ctfast.errors import UsageError, missing_extra
@@ -58,6 +59,7 @@ def report(
     dataset: Dataset = "none",
     workers: int | None = None,
     modality: str = "CT",
+    cluster: str | None = None,
     title: str = "CT intensity report",
     identified: bool = False,
     overwrite: bool = False,
@@ -80,6 +82,7 @@ def report(
         workers: files at work at once; default: the threads ctfast may use.
         modality: which DICOM images are taken, such as ``"CT"`` or ``"CT,PT"``; ``"any"`` takes all. Files that do not
             name their modality are always taken.
+        cluster: whose workers measure: ``"local"`` or the address of a scheduler of dask.distributed; None: nobody's.
         title: heading of the page of a set.
         identified: as for ``analyze``.
         overwrite: replace files that exist.
@@ -93,6 +96,7 @@ def report(
     listed = [inputs] if isinstance(inputs, (str, Path)) else list(inputs)
     _check_packages()
     Values(units, offset, dataset)
+    check_address(cluster)
     images = find_images(listed)
     _check_outputs([Path(p) for p in (out, csv, json) if p is not None], images, overwrite)
     if figures is not None and not overwrite:
@@ -105,6 +109,7 @@ def report(
             dataset=dataset,
             workers=workers,
             modality=modality,
+            cluster=cluster,
             identified=identified,
             progress=progress,
         )

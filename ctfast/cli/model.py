@@ -16,6 +16,7 @@ from ctfast.batch.choices import POOLS
 from ctfast.batch.lines import one_line, print_line
 from ctfast.cli.options import (
     READING,
+    Cluster,
     Dataset,
     Modality,
     Offset,
@@ -255,6 +256,7 @@ def predict(
     offset: Offset = PredictOptions.offset,
     dataset: Dataset = PredictOptions.dataset,
     modality: Modality = PredictOptions.modality,
+    cluster: Cluster = None,
 ) -> None:
     """Predict the class of every slice; the preprocessing is the run's own.
 

@@ -72,6 +72,10 @@ Units = Annotated[
         help=f"Units of the inputs' values: {words(UNITS)}; auto: as each file says.",
     ),
 ]
+Cluster = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="Of a dask scheduler whose workers do the files, tcp://host:8786; or local."),
+]
 Offset = Annotated[
     int, typer.Option(metavar="N", help="Add N to the values, for sets that document it.", rich_help_panel=READING)
 ]

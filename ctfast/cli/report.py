@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from ctfast.cli.options import Dataset, Inputs, Modality, Offset, Units, Workers, console, preset_names
+from ctfast.cli.options import Cluster, Dataset, Inputs, Modality, Offset, Units, Workers, console, preset_names
 from ctfast.cli.pipeline import chosen_pipeline
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def report(
         typer.Option("--identified", help="Show PatientID, study and series UIDs and folders; otherwise stand-ins."),
     ] = False,
     workers: Workers = None,
+    cluster: Cluster = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
 ) -> None:
     """Show what is in CT slices: intensities, tissues, outliers and flags, as one HTML file that works offline.
@@ -61,6 +62,7 @@ def report(
         dataset=cast("DatasetName", dataset),
         workers=workers,
         modality=modality,
+        cluster=cluster,
         title=title,
         identified=identified,
         overwrite=overwrite,

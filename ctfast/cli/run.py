@@ -13,6 +13,7 @@ from ctfast.backend import NAMES
 from ctfast.batch.choices import AXES, ON_ERROR, ORIENT, POOLS
 from ctfast.cli.options import (
     READING,
+    Cluster,
     Dataset,
     Inputs,
     Modality,
@@ -105,10 +106,7 @@ def run(
     backend: Annotated[str, typer.Option(metavar="WORD", help=f"{words(('auto', *NAMES))}.")] = "auto",
     workers: Workers = None,
     pool: Annotated[str, typer.Option(metavar="WORD", help=f"Kind of workers: {words(POOLS)}.")] = "auto",
-    cluster: Annotated[
-        str | None,
-        typer.Option(metavar="ADDRESS", help="Of a dask scheduler, tcp://host:8786; or local."),
-    ] = None,
+    cluster: Cluster = None,
     shard: Annotated[str | None, typer.Option(metavar="I/N", help="Only the i-th of n parts, such as 2/8.")] = None,
     allow_large: Annotated[
         bool,

@@ -20,7 +20,7 @@ from ctfast.batch.choices import (
     UnitsChoice,
     check_choice,
 )
-from ctfast.batch.urls import is_url
+from ctfast.batch.cluster import check_address
 from ctfast.errors import ArgumentError, UsageError
 from ctfast.files.formats import Compression, check_compression, written
 
@@ -88,8 +88,7 @@ class RunOptions(FileOptions):
 
     def __post_init__(self) -> None:
         check_choice("pool", self.pool, POOLS)
-        if self.cluster not in (None, "local") and not is_url(str(self.cluster)):
-            raise UsageError(f"cluster={self.cluster!r}: local, or an address such as tcp://host:8786, is allowed")
+        check_address(self.cluster)
         check_choice("on_error", self.on_error, ON_ERROR)
         check_choice("units", self.units, UNITS)
         check_choice("axes", self.axes, AXES)

@@ -12,6 +12,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any, Final, TypeVar
 
+from ctfast.batch.cluster import Cluster
 from ctfast.batch.interrupts import finishing
 from ctfast.batch.machine import described, is_no_thread
 from ctfast.batch.packed import Packed
@@ -21,8 +22,8 @@ from ctfast.batch.workers import bounded_map, use_processes
 from ctfast.dispatch.chain import fits
 from ctfast.errors import MachineError
 from ctfast.pipeline import Pipeline
+from ctfast.runner import cluster as on_cluster
 from ctfast.runner.ahead import ahead_of
-from ctfast.runner.cluster import Cluster, connected
 from ctfast.runner.done import Done, line_of_row, process_and_encode
 from ctfast.runner.gpu.run import run_on_gpus
 from ctfast.runner.options import RunOptions
@@ -95,7 +96,7 @@ def execute(the_plan: Plan, *, progress: Progress = no_progress, **changes: Any)
 
     with (
         finishing(interrupt, said),
-        connected(options.cluster, _workers(options), settings, the_plan.tasks) as cluster,
+        on_cluster.connected(options.cluster, _workers(options), settings, the_plan.tasks) as cluster,
         _telling_what_is_safe(recorded),
         open_records(the_plan) as (append_row, append_statistics),
     ):
@@ -160,7 +161,7 @@ def _done(
     processes = use_processes(files, workers, options.pool, settings.backend)
     together = 1 if options.on_error == "stop" else files  # then nothing is begun after a file that fails
     if cluster is not None:
-        return cluster.done(tasks, together, settings, _died_and_encoded)
+        return on_cluster.done(cluster, tasks, together, settings, _died_and_encoded)
     if _on_gpus(settings, processes):
         outcomes = run_on_gpus(tasks, settings, workers, together)
         return (Done.of([outcome], settings) for outcome in outcomes)

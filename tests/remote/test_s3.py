@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import os
@@ -187,3 +188,24 @@ def test_credentials_that_do_not_fit(s3: Server, folder: Path, cli: Cli, tmp_pat
     assert "credentials" in refused.stderr
     assert "Traceback" not in refused.stderr
     assert not list((tmp_path / "here").iterdir()), "no folder named s3:"
+
+
+def test_report_and_predict_read_from_it(s3: Server, folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("jax", reason="the network needs JAX, which is not installed")
+    from ctfast.analysis.scan.scan_set import collect
+    from ctfast.model.commands.predict import predict_files
+    from tests.model.serving_build import tiny_run
+
+    s3.fill("scans", folder)
+    there, here = (collect([source]) for source in ("s3://scans/in", folder))
+    assert [(r.name, r.hash, r.stats) for r in there.records] == [(r.name, r.hash, r.stats) for r in here.records]
+    assert len(there.unread) == len(here.unread) == 1
+    network = tiny_run()
+    tables = [tmp_path / "there.csv", tmp_path / "here.csv"]
+    reports = [predict_files(network, source, table) for source, table in zip(("s3://scans/in", folder), tables)]
+    assert [(r.ok, r.failed) for r in reports] == [(6, 1), (6, 1)]
+    rows = [[row[:4] for row in csv.reader(io.StringIO(table.read_text()))] for table in tables]
+    assert [row[1:] for row in rows[0]] == [row[1:] for row in rows[1]]
+    assert rows[0][1][0].startswith("s3://scans/in/")
+    again = predict_files(network, "s3://scans/in", tables[0])
+    assert (again.done_before, again.ok, again.failed) == (6, 0, 1)

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,75 +16,15 @@ import pytest
 
 import ctfast
 from ctfast import Pipeline, Step
+from ctfast.batch import cluster
 from ctfast.errors import MachineError, MissingDependencyError, UsageError
-from ctfast.runner import RunOptions, cluster, run
+from ctfast.runner import RunOptions, run
+from ctfast.runner.cluster import problem_of
 from ctfast.runner.settings import Settings
-from ctfast.runner.task import Task
+from tests.dask_cluster import Running, environment
 
 Make = Callable[..., Path]
 distributed = pytest.importorskip("distributed", reason="dask.distributed is not installed")
-QUIET = "--no-dashboard"
-
-
-def environment(**more: str) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path)), **more}
-
-
-class Running:
-    """A scheduler and its workers, in processes of their own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.processes = folder, list[subprocess.Popen[bytes]]()
-        about = folder / "scheduler.json"
-        self.start("scheduler", "--port", "0", QUIET, "--scheduler-file", str(about))
-        while not (about.exists() and about.read_text().rstrip().endswith("}")):
-            assert self.processes[0].poll() is None
-        self.address = json.loads(about.read_text())["address"]
-
-    def start(self, what: str, *arguments: str, **variables: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-W", "ignore", "-m", "distributed.cli.dask_" + what, *arguments]
-        process = subprocess.Popen(
-            command,
-            env=environment(DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES="0", **variables),
-            cwd=self.folder,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        self.processes.append(process)
-        return process
-
-    def worker(self, *arguments: str, **variables: str) -> subprocess.Popen[bytes]:
-        started = self.start(
-            "worker",
-            self.address,
-            "--no-nanny",
-            "--nthreads",
-            "1",
-            QUIET,
-            "--local-directory",
-            str(self.folder),
-            *arguments,
-            **variables,
-        )
-        with distributed.Client(self.address, set_as_default=False) as client:
-            client.wait_for_workers(sum(process.poll() is None for process in self.processes) - 1, timeout=60)
-        return started
-
-    def end(self) -> None:
-        for process in self.processes:
-            process.send_signal(signal.SIGKILL)
-        for process in self.processes:
-            process.wait()
-
-
-@pytest.fixture
-def dask(tmp_path: Path) -> Iterator[Running]:
-    (tmp_path / "dask").mkdir()
-    running = Running(tmp_path / "dask")
-    try:
-        yield running
-    finally:
-        running.end()
 
 
 def records(out: Path) -> Any:
@@ -166,8 +106,8 @@ def test_workers_that_do_not_fit_are_refused(
 
 def test_what_workers_do_not_see_is_told() -> None:
     settings = Settings(Pipeline([Step("median_filter", size=3)]), "cpu")
-    assert "workers need a disk that they share" in cluster._problem_of(settings, [Task("/nowhere/a.dcm", "x")], "/")
-    assert "gs:// needs gcsfs" in cluster._problem_of(settings, [Task("gs://bucket/a.dcm", "x")], "/")
+    assert "workers need a disk that they share" in problem_of(settings, ["/nowhere/a.dcm"])
+    assert "gs:// needs gcsfs" in problem_of(settings, ["gs://bucket/a.dcm"])
 
 
 def test_a_scheduler_that_is_not_there(

@@ -100,6 +100,7 @@ def analyze(
     workers: int | None = None,
     identified: bool = False,
     modality: str = "CT",
+    cluster: str | None = None,
     progress: Progress = no_progress,
 ) -> Analysis:
     """Measure every slice of files, folders or patterns and flag what stands out.
@@ -113,6 +114,7 @@ def analyze(
         identified: show PatientID, Study and Series Instance UID and the inputs' folders as they are; otherwise
             stand-ins, see ``pseudonyms``. File names are shown in any case.
         modality: which DICOM images are taken, such as ``"CT"`` or ``"CT,PT"``; ``"any"`` takes all.
+        cluster: whose workers measure: ``"local"`` or the address of a scheduler of dask.distributed; None: nobody's.
         progress: called after each file.
 
     Raises:
@@ -121,7 +123,12 @@ def analyze(
     """
     listed = [inputs] if isinstance(inputs, (str, Path)) else list(inputs)
     collection = collect(
-        listed, values=Values(units, offset, dataset), workers=workers, modality=modality, progress=progress
+        listed,
+        values=Values(units, offset, dataset),
+        workers=workers,
+        modality=modality,
+        cluster=cluster,
+        progress=progress,
     )
     if not identified:
         hide_identities(collection)

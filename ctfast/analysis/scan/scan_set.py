@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -15,9 +17,10 @@ from ctfast.analysis.scan.metadata import facts_of, label_by_folder
 from ctfast.analysis.scan.records import Collection, SliceRecord
 from ctfast.analysis.scan.statistics import SliceStatistics, measure
 from ctfast.batch.cells import printable
+from ctfast.batch.cluster import connected, share_of_memory
 from ctfast.batch.limits import bytes_per_file
 from ctfast.batch.progress import Progress, no_progress
-from ctfast.batch.workers import bounded_map
+from ctfast.batch.workers import DIED, bounded_map
 from ctfast.errors import UsageError
 from ctfast.files import (
     FoundFile,
@@ -31,12 +34,14 @@ from ctfast.files import (
 )
 from ctfast.files.asked import LeftOutError, check_modality
 from ctfast.files.find import by_reason
+from ctfast.files.in_reach import out_of_reach
 from ctfast.files.reading import read_as
 from ctfast.files.twins import without_twins
 from ctfast.files.values import AS_FILES_SAY, Values
 from ctfast.threads import get_num_threads
 
 Measured = list[tuple[SliceRecord, Distribution]]
+Outcome = Measured | Unread | Ignored
 _WIDEST: Final = 1 << 17
 """Counts of a class are kept while they span no more than this many HU."""
 
@@ -47,6 +52,7 @@ def collect(
     values: Values = AS_FILES_SAY,
     workers: int | None = None,
     modality: str = "CT",
+    cluster: str | None = None,
     progress: Progress = no_progress,
 ) -> Collection:
     """Measure every slice that the inputs stand for.
@@ -56,6 +62,7 @@ def collect(
         values: what the files' values are.
         workers: files at work at once; default: the threads ctfast may use.
         modality: which DICOM images are taken, as for ``ctfast run``; the others are listed in ``ignored``.
+        cluster: whose workers measure, as for ``ctfast run``.
         progress: called after each file.
 
     Files that cannot be read are listed in ``unread`` with the reason and never stop the others.
@@ -72,14 +79,11 @@ def collect(
     result.ignored = [Unread(str(i.path), i.reason) for i in images.ignored if i.path.name not in names]
 
     workers = workers or get_num_threads()
-    limits = Limits(max_bytes=bytes_per_file(workers))
-
-    def measure_item(item: FoundFile) -> Measured | Unread | Ignored:
-        return measure_file(item, overview, values, limits, modality)
+    work = partial(_measure_files, overview=overview, values=values, modality=modality)
 
     by_label: dict[str, Distribution] = {}
     by_folder: dict[str, Distribution] = {}
-    for done, outcome in enumerate(bounded_map(measure_item, images.items, workers), 1):
+    for done, outcome in enumerate(_outcomes(work, images.items, workers, cluster), 1):
         if isinstance(outcome, Unread):
             result.unread.append(outcome)
         elif isinstance(outcome, Ignored):
@@ -96,6 +100,36 @@ def collect(
     _add_folders(result, by_folder)
     result.seconds = time.perf_counter() - start
     return result
+
+
+def _outcomes(
+    work: Callable[..., list[Outcome]], items: Sequence[FoundFile], workers: int, cluster: str | None
+) -> Iterator[Outcome]:
+    """What each file gave, in their order, however many are at work."""
+    seen = partial(out_of_reach, [item.path for item in items[:1]])
+    with connected(cluster, workers, seen) as connection:
+        if connection is None:
+            measure_item = partial(work, max_bytes=bytes_per_file(workers))
+            yield from chain.from_iterable(bounded_map(lambda item: measure_item([item]), items, workers))
+        else:
+            yield from chain.from_iterable(connection.map(work, items, len(items), _died, ordered=True))
+
+
+def _died(items: Sequence[FoundFile]) -> list[Outcome]:
+    return [Unread(_name(item), DIED) for item in items]
+
+
+def _measure_files(
+    items: Sequence[FoundFile],
+    *,
+    overview: Overview,
+    values: Values,
+    modality: str,
+    max_bytes: int | None = None,
+) -> list[Outcome]:
+    """Some files; on a worker of a cluster, which has its own memory, without ``max_bytes``."""
+    limits = Limits(max_bytes=share_of_memory() if max_bytes is None else max_bytes)
+    return [measure_file(item, overview, values, limits, modality) for item in items]
 
 
 def _folder(record: SliceRecord) -> str:
@@ -120,11 +154,9 @@ def _add(groups: dict[str, Distribution], group: str, pixels: Distribution) -> N
         groups[group] = total
 
 
-def measure_file(
-    item: FoundFile, overview: Overview, values: Values, limits: Limits, modality: str = "any"
-) -> Measured | Unread | Ignored:
+def measure_file(item: FoundFile, overview: Overview, values: Values, limits: Limits, modality: str = "any") -> Outcome:
     """The records of a file, one a frame, or why there are none."""
-    name = printable(str(item.stem.with_name(item.path.name)))
+    name = _name(item)
     try:
         image = read_as(item.path, values, limits)
         check_modality(image.meta.get("modality"), modality)
@@ -140,6 +172,10 @@ def measure_file(
     except Exception as error:  # one bad file never stops a report, whatever a decoder raises
         reason = str(error).removeprefix(f"{item.path}: ")
         return Unread(name, reason or type(error).__name__)
+
+
+def _name(item: FoundFile) -> str:
+    return printable(str(item.stem.with_name(item.path.name)))
 
 
 def record_of(image: Image, name: str, frame: int | None, facts: dict, measured: SliceStatistics) -> SliceRecord:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ctfast.batch.choices import POOLS, Pool, UnitsChoice, check_choice
 from ctfast.batch.choices import Dataset as DatasetName
+from ctfast.batch.cluster import check_address
 from ctfast.errors import ArgumentError, UsageError
 from ctfast.files.values import Values
 from ctfast.model.config import EXPLAIN_METHODS, ModelConfig, TrainConfig
@@ -205,6 +206,8 @@ class PredictOptions:
         pool: Workers as ``"threads"``, ``"processes"`` (the calling script needs the ``if __name__ == "__main__"``
             guard) or ``"auto"`` (processes where there are enough files).
         modality: Which DICOM images are taken, such as ``"CT"`` or ``"CT,PT"``; ``"any"`` takes all.
+        cluster: ``"local"``, or the address of a scheduler of dask.distributed: its workers, which must see the run's
+            folder, predict the files.
     """
 
     batch_size: int | None = None
@@ -218,14 +221,17 @@ class PredictOptions:
     workers: int | None = None
     pool: Pool = "threads"
     modality: str = "CT"
+    cluster: str | None = None
 
     def __post_init__(self) -> None:
         """Check.
 
         Raises:
             ArgumentError: For values that are not allowed.
+            UsageError: For a ``cluster`` that is no address.
         """
         _ = self.values  # checks them
+        check_address(self.cluster)
         check_choice("pool", self.pool, POOLS, ArgumentError)
         check_choice("method", self.method, EXPLAIN_METHODS, ArgumentError)
         for name in ("batch_size", "workers"):

@@ -8,21 +8,21 @@ Not a medical device.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from ctfast.batch.cells import safe_cell
 from ctfast.batch.limits import bytes_per_file
 from ctfast.batch.progress import Progress, no_progress
-from ctfast.batch.workers import use_processes
-from ctfast.files import Ignored, Limits
+from ctfast.files import Ignored
 from ctfast.files.asked import mixed_orientation
 from ctfast.model.commands.options import PredictOptions
-from ctfast.model.data.reading import Reading, read_all
-from ctfast.model.prediction.batching import PredictionReport, PredictionStream
+from ctfast.model.prediction.batching import PredictionReport
+from ctfast.model.prediction.on_cluster import Job, folder_of, predict_on_cluster, workers_of
+from ctfast.model.prediction.predicting import predict_tasks
 from ctfast.model.prediction.predictions_csv import PredictionTable
 from ctfast.model.prediction.resume import PredictionTask, find_tasks, finished_files
 from ctfast.threads import get_num_threads
@@ -36,8 +36,8 @@ class PredictionPlan:
     """What a prediction will do; nothing has been written yet.
 
     Attributes:
-        trained: The network.
-        table: Of the predictions.
+        run: Its folder, or the network, as the caller gave it.
+            table: Of the predictions.
         tasks: Every file that was asked about.
         todo: Those whose rows are missing or out of date.
         left_out: Paths in the input folders that are no images.
@@ -45,6 +45,7 @@ class PredictionPlan:
         started: ``time.perf_counter()`` when planning began.
     """
 
+    run: str | Path | TrainedModel
     trained: TrainedModel
     table: PredictionTable
     tasks: list[PredictionTask]
@@ -93,12 +94,14 @@ def plan_predictions(
     options = replace(options or PredictOptions(), **fields)
     paths = [inputs] if isinstance(inputs, (str, Path)) else list(inputs)
     pictures = None if options.explain_dir is None else Path(options.explain_dir)
+    if options.cluster is not None:
+        folder_of(run)
     tasks, left_out = find_tasks(paths, Path(csv), pictures)
     trained = _loaded(run)
     table = PredictionTable(Path(csv), trained.classes, trained.hash)
     finished = set() if options.overwrite else finished_files(table, tasks, options.values, resume=options.resume)
     todo = [task for task in tasks if safe_cell(task.path) not in finished]
-    return PredictionPlan(trained, table, tasks, todo, left_out, options, start)
+    return PredictionPlan(run, trained, table, tasks, todo, left_out, options, start)
 
 
 def _loaded(run: str | Path | TrainedModel) -> TrainedModel:
@@ -125,26 +128,28 @@ def execute(plan: PredictionPlan, *, progress: Progress = no_progress) -> Predic
         left_out=list(plan.left_out),
         explained=explained,
     )
-    plan.table.start(None if options.overwrite else {safe_cell(task.path) for task in plan.todo})
-    predictor = Predictor(
-        trained,
-        options.batch_size or batch_for(len(plan.todo)),
-        explain=None if explained is None else options.method,
-    )
     workers = options.workers or get_num_threads()
-    reading = Reading(
-        trained.preprocessing,
-        options.values,
-        Limits(max_bytes=bytes_per_file(workers)),
-        options.modality,
-        explained is not None,
-    )
-    processes = use_processes(len(plan.todo), workers, options.pool)
-    reads = read_all((task.path for task in plan.todo), reading, workers, processes=processes)
-    with plan.table.appending() as append, closing(cast(Any, reads)):
-        PredictionStream(predictor, append, report, progress, options.values, plan.started).run(plan.todo, reads)
+    batch_size = options.batch_size or batch_for(len(plan.todo))
+    if options.cluster is None:
+        predictor = Predictor(trained, batch_size, explain=None if explained is None else options.method)
+        with _writing(plan) as append:
+            predict_tasks(
+                plan.todo,
+                predictor,
+                trained.preprocessing,
+                options,
+                append,
+                report,
+                workers=workers,
+                max_bytes=bytes_per_file(workers),
+                progress=progress,
+                start=plan.started,
+            )
+    else:
+        job = Job(folder_of(plan.run), trained.hash, batch_size, options, report.fresh())
+        with workers_of(job, plan.todo, workers) as cluster, _writing(plan) as append:
+            predict_on_cluster(cluster, plan.todo, trained, job, append, report, progress)
     plan.table.sort([safe_cell(task.path) for task in plan.tasks])
-    report.notes += predictor.notes
     if report.doubtful_maps or report.maps_in_air:
         report.notes.append(
             f"of the explained images, {report.doubtful_maps} fail the deletion test (hiding what the map points at "
@@ -155,3 +160,11 @@ def execute(plan: PredictionPlan, *, progress: Progress = no_progress) -> Predic
         report.notes.append(mixed)
     report.seconds = time.perf_counter() - plan.started
     return report
+
+
+@contextmanager
+def _writing(plan: PredictionPlan) -> Iterator[Callable[..., None]]:
+    """The table, without the rows that are made anew; only when nothing can refuse the work any more."""
+    plan.table.start(None if plan.options.overwrite else {safe_cell(task.path) for task in plan.todo})
+    with plan.table.appending() as append:
+        yield append

@@ -82,7 +82,7 @@ class Read:
 def read_all(paths: Iterable[str], reading: Reading, workers: int, *, processes: bool) -> Iterator[Read]:
     """What each file gave, in the order of ``paths``, which are drawn from only as workers become free."""
     work = partial(read_one, reading=reading)
-    return bounded_map(work, paths, workers, processes=processes, died=partial(_dead, reading=reading))
+    return bounded_map(work, paths, workers, processes=processes, died=partial(dead, reading=reading))
 
 
 def read_one(path: str, reading: Reading) -> Read:
@@ -131,7 +131,8 @@ def no_frames(reading: Reading) -> NDArray[np.uint16]:
     return np.empty((0, *reading.preprocessing.image_size, *channels), np.uint16)
 
 
-def _dead(path: str, reading: Reading) -> Read:
+def dead(path: str, reading: Reading) -> Read:
+    """What stands for a file that killed the process that read it."""
     try:
         return Read(no_frames(reading), DIED, stamp=stamp_of(path))
     except OSError:

@@ -77,6 +77,21 @@ class PredictionReport:
         """How many paths were left out."""
         return len(self.left_out)
 
+    def fresh(self) -> PredictionReport:
+        """Of the same model and table, with nothing done."""
+        return PredictionReport(self.csv, self.model, self.classes, explained=self.explained)
+
+    def add(self, part: PredictionReport) -> None:
+        """Count what somebody else did."""
+        for name in ("ok", "failed", "images", "not_trusted", "doubtful_maps", "maps_in_air"):
+            setattr(self, name, getattr(self, name) + getattr(part, name))
+        self.seen_from.update(part.seen_from)
+        self.counts = dict(Counter(self.counts) + Counter(part.counts))
+        self.left_out += part.left_out
+        self.failures += part.failures
+        self.notes += [note for note in part.notes if note not in self.notes]
+        self.first_seconds = self.first_seconds or part.first_seconds
+
 
 @dataclass(eq=False)
 class PendingFile:
