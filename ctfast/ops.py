@@ -261,7 +261,7 @@ def median_filter(
             may be larger than the image.
         footprint: instead of ``size``, a window of any shape: an array (rows, columns) or (planes, rows, columns) of 0
             and 1, such as ``skimage.morphology.disk(3)`` or ``ball(2)``. Its middle is at half of each side, rounded
-            down; of an even number of ones the upper of the middle two values is taken, as in SciPy. On the CPU.
+            down; of an even number of ones the upper of the middle two values is taken, as in SciPy.
         mode: how the border is extended (``scipy.ndimage``'s words; OpenCV's default REFLECT_101 is ``mirror``).
         cval: value outside the image for ``mode="constant"``.
         axes: which axes ``size`` is of, where they are not the last: see the module's documentation.

@@ -95,12 +95,6 @@ def prepared(
         raise BackendUnavailableError(
             f"{name} is computed on the CPU: give backend='cpu' (arrays on a GPU are copied there and back)"
         )
-    for param in operation.params if backend_name == "gpu" else ():
-        if param.cpu_only and params[param.name] != param.default:
-            raise BackendUnavailableError(
-                f"{name} with {param.name}={params[param.name]!r} is computed on the CPU: give backend='cpu' (arrays "
-                "on a GPU are copied there and back)"
-            )
     return Prepared(
         backend.kernel(backend_name, name), wanted, params, for_kernel(params), tuple(operation.halo(params))
     )

@@ -46,15 +46,6 @@ class Step:
         """How many trailing axes of an image belong together: 3 where a parameter has three numbers, else 2."""
         return self.spec.axes(self.params)
 
-    @property
-    def cpu_only(self) -> str | None:
-        """What of it GPUs don't compute, as errors say it; None where they compute it."""
-        if not self.spec.gpu:
-            return self.operation
-        params = self.spec.params
-        found = (p.name for p in params if p.cpu_only and self.params[p.name] != p.default)
-        return next((f"{self.operation} with {name}=" for name in found), None)
-
     def to_dict(self) -> dict[str, Any]:
         """Operation, dtype and the parameters that differ from their defaults, as JSON-able values."""
         return self._written(plain)

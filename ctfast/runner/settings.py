@@ -33,9 +33,9 @@ class Settings(FileOptions):
             UsageError: a GPU was asked for, and a step has a parameter that GPUs don't compute.
         """
         backend = backends.requested(options.backend)
-        refused = next((step for step in pipeline.steps if step.cpu_only), None)
+        refused = next((step for step in pipeline.steps if not step.spec.gpu), None)
         if refused is not None and backend == "gpu":
-            raise UsageError(f"backend='gpu': {refused.cpu_only} is computed on the CPU; choose backend='cpu'")
+            raise UsageError(f"backend='gpu': {refused.operation} is computed on the CPU; choose backend='cpu'")
         if refused is not None and backend is None:
             backend = "cpu"
         backend = backends.select(backend if backend is not None else recommended_backend())

@@ -57,8 +57,6 @@ class Param:
     default: Any = REQUIRED
     fits: Literal["", "image", "result"] = ""
     """Whose dtype must hold the value: the image's (whole numbers, where that has them), or the result's."""
-    cpu_only: bool = False
-    """Whether GPUs compute with the default alone."""
 
     @property
     def required(self) -> bool:
@@ -252,7 +250,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
             "median_filter",
             (
                 Param("size", "odd_size", 3),
-                Param("footprint", "footprint", None, cpu_only=True),
+                Param("footprint", "footprint", None),
                 Param("mode", "mode", "reflect"),
                 Param("cval", "number", 0.0, fits="image"),
             ),

@@ -31,6 +31,9 @@ LARGE = (1, 110, 190)
 HUGE = (251, 241)
 """A median window that no shared memory holds."""
 
+HOLES = ((0, 1, 0, 0), (1, 1, 0, 1), (0, 1, 1, 1))
+"""A window that is no box, wider to the left than to the right."""
+
 MORE: dict[str, list[dict[str, Any]]] = {
     # Given numbers, and lines that go on; numbers that float32 can't hold, in which both are float64 arithmetic.
     "normalize": [{"clip": False, "in_range": (30, 90)}, {"clip": False, "in_range": (1e-35, 2e-35)}],
@@ -42,6 +45,8 @@ MORE: dict[str, list[dict[str, Any]]] = {
         *({"size": 5, "mode": mode, "cval": 3} for mode in MODES),
         *({"size": (17, 21), "mode": mode, "cval": 3} for mode in ("wrap", "constant")),
         {"size": HUGE, "mode": "mirror"},
+        *({"footprint": HOLES, "mode": mode, "cval": 3} for mode in ("mirror", "wrap", "constant")),
+        {"footprint": ((1, 1, 1),) * 3},
     ],
     # Radii: 1 (halo narrower than a vector), 0 along one axis, several vectors, beyond the image.
     "gaussian_filter": [
@@ -77,6 +82,7 @@ VOLUMES: dict[str, list[dict[str, Any]]] = {
         {"size": (7, 1, 13), "mode": "mirror"},
         *({"size": (3, 13, 5), "mode": mode, "cval": 3} for mode in ("reflect", "wrap", "constant")),
         {"size": (3, *HUGE), "mode": "constant", "cval": 3},
+        *({"footprint": (HOLES, ((0,) * 4, (0, 0, 1, 0), (1,) * 4)), "mode": mode, "cval": 3} for mode in MODES[3:]),
     ],
     "gaussian_filter": [
         *({"sigma": (1.2, 0.8, 1.0), "mode": mode, "cval": -7} for mode in MODES),

@@ -54,6 +54,12 @@ BY_HAND: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
         ("mirror taken for reflect", "«period - 1 - j» : period - j", "period - j"),
         ("store beyond the row", "«column + k < width»", "column + k <= width"),
     ),
+    "median_footprint": (
+        ("rank one too high", "«below <= rank» ? candidate", "below <= rank + 1"),
+        ("the border not looked for", "if («!inside») {", "false"),
+        ("a pixel of the window forgotten", "k < «ones»; k++", "ones - 1"),
+        ("another image", "x + «(i - ((long long)plane * height + row) * width - column)»", "0"),
+    ),
     "gaussian_filter": (
         ("halo one row short", "«r < t.height + 2 * t.ry»; r += CTK_WARPS", "r < t.height + 2 * t.ry - 1"),
         ("border one row off", "ctk_border(«y0 - t.ry + r», height, mode)", "y0 - t.ry + r + 1"),

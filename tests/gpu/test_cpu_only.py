@@ -15,7 +15,6 @@ from tests.cuda_on_host.simulation import Simulation
 
 X = np.random.default_rng(5).normal(40, 300, (3, 20, 36)).astype(np.int16)
 CALLS: dict[str, tuple[str, dict[str, Any]]] = {
-    "footprint": ("median_filter", {"footprint": np.eye(3)}),
     "match_histogram": ("match_histogram", {"reference": ((0, 7.5), (1, 2))}),
 }
 

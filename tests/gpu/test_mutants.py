@@ -7,6 +7,7 @@ from functools import partial
 
 import pytest
 
+from ctkernels.contract import footprint_shape
 from ctkernels.gpu._core.geometry_filters import network_serves
 from ctkernels.gpu._core.geometry_volumes import network_serves_volumes
 from tests.cuda_on_host.counts import counted
@@ -23,6 +24,10 @@ VOLUMES_BATCH = (2, 5, 17, 21)
 
 def runs(unit: str, case: Case) -> bool:
     """Whether the call's launches are of the unit; of medians by networks, those that g++ compiles fast."""
+    if "footprint" in case.params or unit == "median_footprint":
+        return unit == "median_footprint" and case.image.ndim - 1 == len(
+            footprint_shape(prepared(case)[0]["footprint"])
+        )
     if unit.endswith("_volume") and case.name != "median_filter":
         return True
     if case.image.ndim == 4 and "volume" not in unit:

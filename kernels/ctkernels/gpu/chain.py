@@ -90,7 +90,7 @@ def _together(dtype: np.dtype[Any], links: Sequence[Link]) -> tuple[tuple[Link, 
 def _takes_window(link: Link, dtype: Any) -> bool:
     """Whether it can apply a window as it reads."""
     if link.operation == "median_filter":
-        return network_serves(link.params["size"], dtype)
+        return link.params["footprint"] is None and network_serves(link.params["size"], dtype)
     return link.operation == "gaussian_filter"
 
 

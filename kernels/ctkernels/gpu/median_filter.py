@@ -1,7 +1,8 @@
 """Median filter on the GPU, equal to ``scipy.ndimage.median_filter`` in every bit; NaN sorts last.
 
 Windows up to 11 x 11 run as networks in registers (``median_filter.cu``), larger ones by histograms of the keys' bytes
-(``median_large.cu``); volumes: ``median_volume.py``. No memory but the result is written; there is no workspace.
+(``median_large.cu``), those that are no boxes bit by bit (``median_footprint.py``); volumes: ``median_volume.py``. No
+memory but the result is written; there is no workspace.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from ctkernels.gpu._core import device
 from ctkernels.gpu._core.geometry import c_type
 from ctkernels.gpu._core.geometry_filters import MODES, median_plan
 from ctkernels.gpu._core.launch import launch
+from ctkernels.gpu.median_footprint import footprint_medians
 from ctkernels.gpu.median_volume import volume_medians
 
 
@@ -22,13 +24,19 @@ def median_filter(
     out: device.DeviceArray,
     *,
     size: tuple[int, ...],
-    footprint: None = None,
+    footprint: Any = None,
     mode: str,
     cval: float,
     workspace: device.DeviceArray | None = None,
 ) -> None:
-    """See :func:`ctkernels.reference.median_filter`. No footprint (``Param.cpu_only``). Needs no workspace."""
+    """See :func:`ctkernels.reference.median_filter`. Needs no workspace."""
     device.check_image_arrays("median_filter", x, out)
+    if footprint is not None:
+        mask = np.array(footprint, bool)
+        if not mask.all() or any(side % 2 == 0 for side in mask.shape):
+            footprint_medians(x, out, footprint, mode, cval)
+            return
+        size = mask.shape
     if len(size) == 2:
         medians(x, out, size=(size[0], size[1]), mode=mode, cval=cval)
     elif size[0] > 1:
