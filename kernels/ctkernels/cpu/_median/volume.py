@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Any
 
@@ -41,46 +42,53 @@ def median_of_volumes(x: Array, out: Array, size: Size, mode: str, cval: float) 
         return
     count, depth, height, width = x.shape
     voxel_nanoseconds = x.itemsize * 0.0002 * math.prod(size) ** 1.6 + 0.3
-    planes = bands(count * depth, height, voxel_nanoseconds * width)
-    run(planes, partial(_by_network, x, out, size, mode, cval))
+    run(bands(count * depth, height, voxel_nanoseconds * width), _by_network(x, out, size, mode, cval))
 
 
-def _planes(x: Array, plane: int, planes: int, mode: str) -> tuple[Array, tuple[int, ...]]:
-    """What a window around a plane sees of a volume, ``(h, W)``, and which planes of that stand one over the other."""
-    volume, z = divmod(plane, x.shape[1])
-    shown = border_index(x.shape[1], planes // 2, planes // 2, mode)[z : z + planes]
-    low, high = min((k for k in shown if k >= 0), default=0), int(shown.max())
-    seen = x[volume, low : max(high, low) + 1]
-    return seen.reshape(-1, x.shape[3]), tuple(int(k - low) if k >= 0 else -1 for k in shown)
-
-
-@lru_cache(maxsize=64)
-def _rows(planes: tuple[int, ...], height: int, reach: int, mode: str) -> Array:
-    """The table of rows: of each row of the extended plane, that of each of the ``planes``; -1 for ``cval``."""
-    rows = border_index(height, reach, reach, mode)[:, np.newaxis]
-    at = np.array(planes)
-    return np.where((rows >= 0) & (at >= 0), at * height + rows, -1).ravel()
+@lru_cache(maxsize=16)
+def _shown(depth: int, planes: int, mode: str) -> list[tuple[int, tuple[int, ...]]]:
+    """For each plane: the first one that its windows see, and which from there on stand one over the other."""
+    index = border_index(depth, planes // 2, planes // 2, mode)
+    seen = [index[z : z + planes] for z in range(depth)]
+    lowest = [min((int(k) for k in of if k >= 0), default=0) for of in seen]
+    return [(low, tuple(int(k) - low if k >= 0 else -1 for k in of)) for low, of in zip(lowest, seen, strict=True)]
 
 
 @lru_cache(maxsize=256)
 def _setting(planes: tuple[int, ...], shape: tuple[int, int], size: Size, mode: str, key: str) -> Setting:
-    window = (size[0] * size[1], size[2], size[0])
-    return setting_of(_rows(planes, shape[0], size[1] // 2, mode), shape[1], window, mode, key)
+    """The table has of each row of the extended plane that of each of the ``planes``; -1 for ``cval``."""
+    rows = border_index(shape[0], size[1] // 2, size[1] // 2, mode)[:, np.newaxis]
+    at = np.array(planes)
+    table = np.where((rows >= 0) & (at >= 0), at * shape[0] + rows, -1).ravel()
+    return setting_of(table, shape[1], (size[0] * size[1], size[2], size[0]), mode, key)
 
 
-def _by_network(x: Array, out: Array, size: Size, mode: str, cval: float, band: Band) -> None:
-    plane, first, last = band
-    seen, planes = _planes(x, plane, size[0], mode)
-    pixels = seen.reshape(-1).view(np.uint8)
-    results = out.reshape(-1, *x.shape[2:])[plane].reshape(-1).view(np.uint8)
-    for key, kind in KEYS[x.dtype.char]:
-        outside = border_key(mode, cval, key, kind)
-        if outside is None:
-            continue
-        s = _setting(planes, x.shape[2:], size, mode, key)
-        # A height of 0: the next rows of an image are not those that come next here, so none are asked for ahead.
-        if s.kernel(pixels, results, 0, first, last, 0, kind, s.row_of, s.column_of, outside, *memory(s, key)):
-            return
+def _by_network(x: Array, out: Array, size: Size, mode: str, cval: float) -> Callable[[Band], None]:
+    """What filters the rows of a plane; all that planes share is looked up once."""
+    depth, shape = x.shape[1], x.shape[2:]
+    shown = _shown(depth, size[0], mode)
+    tries: dict[tuple[int, ...], list[tuple[Setting, str, tuple[int, Array, Array, Array]]]] = {}
+    for planes in {planes for _, planes in shown}:
+        found = tries[planes] = []
+        for key, kind in KEYS[x.dtype.char]:
+            outside = border_key(mode, cval, key, kind)
+            if outside is not None:
+                s = _setting(planes, shape, size, mode, key)
+                found.append((s, key, (kind, s.row_of, s.column_of, outside)))
+    pixels, results = x.reshape(-1).view(np.uint8), out.reshape(-1).view(np.uint8)
+    plane_bytes = x[0, 0].nbytes
+
+    def filter_band(band: Band) -> None:
+        plane, first, last = band
+        low, planes = shown[plane % depth]
+        source = pixels[(plane - plane % depth + low) * plane_bytes :]
+        place = results[plane * plane_bytes :]
+        for s, key, arguments in tries[planes]:
+            # A height of 0: the next rows of an image are not those that come next here, so none are asked for ahead.
+            if s.kernel(source, place, 0, first, last, 0, *arguments, *memory(s, key)):
+                return
+
+    return filter_band
 
 
 def _cuts(length: int) -> list[int]:
