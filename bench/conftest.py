@@ -58,6 +58,7 @@ def compare(benchmark: Any) -> Callable[..., None]:
         moved_bytes: int = 0,
         absent: tuple[str, ...] = (),
         pixels: int = 512 * 512,
+        threads: int = 1,
     ) -> None:
         result = ours()
         oracle(result)
@@ -68,7 +69,7 @@ def compare(benchmark: Any) -> Callable[..., None]:
         if benchmark.disabled:
             benchmark(ours)
             return
-        medians = paired_medians({"ctfast": ours, **peers})
+        medians = paired_medians({"ctfast": ours, **peers}, threads=threads)
         benchmark.extra_info.update(
             row=row,
             column=column,

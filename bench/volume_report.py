@@ -6,6 +6,8 @@ from typing import Any
 
 Cell = dict[str, Any]
 PEERS = ("DIPlib", "SimpleITK", "scipy", "scikit-image")
+ALONE = "ctfast on 1 thread"
+"""Ours, in turns with ours on more threads."""
 
 
 def of_volumes(column: str) -> bool:
@@ -13,11 +15,23 @@ def of_volumes(column: str) -> bool:
     return column.startswith("volume, ")
 
 
+def _order(item: tuple[tuple[str, str], Cell]) -> tuple[str, int, str]:
+    """By operation, its number, and column."""
+    row, column = item[0]
+    number = next((int(word) for word in row.split() if word.isdigit()), 0)
+    return row.split()[0], number, column
+
+
 def volume_table(table: dict[tuple[str, str], Cell], clock: str) -> str:
-    """Our time and every peer's, ns a voxel, by operation, kind of voxels and threads."""
+    """Our time and every peer's, ns a voxel, by operation, kind of voxels and threads.
+
+    ``clock`` is that of one thread's rows; those of several are by the wall's.
+    """
     several = any(not column.endswith(", 1") for _, column in table)
     lines = [
-        f"Nanoseconds a voxel ({clock} time), volumes of 24 x 192 x 192 (medians from 5 on: 24 x 96 x 96, CLAHE: 24 x "
+        f"Nanoseconds a voxel ({clock} time of one thread"
+        + (", of two the least by the wall's clock" if several and clock == "processor" else "")
+        + "), volumes of 24 x 192 x 192 (medians from 5 on: 24 x 96 x 96, CLAHE: 24 x "
         "384 x 384). SciPy and scikit-image have one thread only.",
         "",
         "| | voxels | threads | ours | "
@@ -26,15 +40,14 @@ def volume_table(table: dict[tuple[str, str], Cell], clock: str) -> str:
         + (" of our time on one thread |" if several else ""),
         "|---" * (len(PEERS) + 5 + several) + "|",
     ]
-    for (row, column), cell in sorted(table.items(), key=lambda item: (item[0][0], item[0][1])):
+    for (row, column), cell in sorted(table.items(), key=_order):
         _, kind, threads = column.split(", ")
         scale = 1e9 / cell["pixels"]
         seconds = {name: s * scale for name, s in cell["seconds"].items()}
-        ours = seconds.pop("ctfast")
+        ours, alone = seconds.pop("ctfast"), seconds.pop(ALONE, None)
         shown = [f"{seconds[name]:.3g}" if name in seconds else "" for name in PEERS]
         best = f"**{min(seconds.values()) / ours:.3g}**" if seconds else ""
-        alone = table.get((row, f"volume, {kind}, 1"))
-        share = f"{ours / (alone['seconds']['ctfast'] * scale):.2f}" if threads != "1" and alone else ""
+        share = "" if alone is None else f"{ours / alone:.2f}"
         lines.append(
             f"| {row} | {kind} | {threads} | {ours:.3g} | "
             + " | ".join(shown)

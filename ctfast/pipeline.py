@@ -119,7 +119,8 @@ class Pipeline:
             captured.launch().image         # the same array every time
 
         Args:
-            image: a C-contiguous CuPy array on the current GPU, ``(H, W)`` or ``(..., H, W)``; not changed.
+            image: a C-contiguous CuPy array on the current GPU, ``(H, W)`` or ``(..., H, W)``; not changed. Steps
+                along three axes take ``(..., D, H, W)``.
             out: such an array for the last image, of its dtype; None makes one.
 
         Raises:

@@ -38,7 +38,9 @@ FORBIDDEN = {
     # _core is what kernels stand on: no operation and no family of kernels below it
     "kernels/ctkernels/cpu/_core": {f"ctkernels.cpu.{name}" for name in (*OPERATIONS, "chain", "conv_relu_pool")}
     | {f"ctkernels.cpu._{family}" for family in ("clahe", "conv", "gaussian", "histogram", "median")},
-    "kernels/ctkernels/gpu/_core": {f"ctkernels.gpu.{name}" for name in (*OPERATIONS, "chain", "graph")},
+    "kernels/ctkernels/gpu/_core": {
+        f"ctkernels.gpu.{name}" for name in (*OPERATIONS, "chain", "chain_volume", "graph")
+    },
     "ctfast/errors.py": HEAVY | {"numpy", "ctkernels", "ctfast"},
     "ctfast/results.py": HEAVY | KERNELS | {"ctfast"},
     "ctfast/backend.py": HEAVY | ROOMS | KERNELS | {"ctfast.ops", "ctfast.pipeline", "ctfast.dispatch"},

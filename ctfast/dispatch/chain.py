@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ctfast import backend
-from ctfast.dispatch.arrays import Images, as_images, from_host, with_channel
+from ctfast.dispatch.arrays import Images, as_images, as_tall, from_host, with_channel
 from ctfast.dispatch.call import call, dispatched
 from ctfast.dispatch.checks import check_reach
 from ctfast.dispatch.containers import Call, Task, container
@@ -37,20 +37,28 @@ class CheckedChain(NamedTuple):
     makes_image: bool
     """Whether any link changes the image."""
 
-    def rows(self, shape: tuple[int, int, int], link: Link) -> tuple[tuple[int, ...], str]:
-        """Shape and dtype of what a statistic writes for a batch of this shape."""
-        operation = OPERATIONS[link.operation]
-        return operation.result_shape(shape, link.params), operation.out_dtypes[0]
+    axes: list[int]
+    """Of each link, how many trailing axes of the image belong together."""
 
     @property
     def statistics(self) -> list[Link]:
         """The links that look at the image without changing it."""
         return [link for link in self.links if link.is_statistic]
 
+    def rows(self, shape: tuple[int, int, int], link: Link) -> tuple[tuple[int, ...], str]:
+        """Shape and dtype of what a statistic writes for a batch of this shape."""
+        operation = OPERATIONS[link.operation]
+        return operation.result_shape(shape, link.params), operation.out_dtypes[0]
+
+    def seen(self, images: Images) -> list[tuple[Link, Images]]:
+        """Each statistic, and the images as it takes them."""
+        pairs = zip(self.links, self.axes, strict=True)
+        return [(link, as_tall(images) if n == 3 else images) for link, n in pairs if link.is_statistic]
+
     def results(self, rows: Sequence[Any], images: Images) -> dict[str, Any]:
         """The rows that its statistics wrote, as the caller of ``images`` gets them, by operation."""
-        pairs = zip(self.statistics, rows, strict=True)
-        return {link.operation: RESULTS[link.operation](some, link.params, images) for link, some in pairs}
+        pairs = zip(self.seen(images), rows, strict=True)
+        return {link.operation: RESULTS[link.operation](some, link.params, seen) for (link, seen), some in pairs}
 
 
 def fits(steps: Sequence[Step], backend_name: str) -> bool:
@@ -58,7 +66,7 @@ def fits(steps: Sequence[Step], backend_name: str) -> bool:
 
     A histogram must know its range before the batch is seen, and a step along three axes sees several slices.
     """
-    whole = _needs_all_pixels(steps) or axes_of(steps) == 3
+    whole = waits_for_pixels(steps) or axes_of(steps) == 3
     return not whole and backend.chain_kernel(backend_name) is not None
 
 
@@ -68,10 +76,11 @@ def axes_of(steps: Sequence[Step]) -> int:
 
 
 def _splits(steps: Sequence[Step]) -> bool:
-    return axes_of(steps) == 2 and not _needs_all_pixels(steps)
+    return axes_of(steps) == 2 and not waits_for_pixels(steps)
 
 
-def _needs_all_pixels(steps: Sequence[Step]) -> bool:
+def waits_for_pixels(steps: Sequence[Step]) -> bool:
+    """Whether a step must see the whole batch before it begins."""
     return any(needs_all_pixels(step.operation, step.params) for step in steps)
 
 
@@ -84,7 +93,8 @@ def check_chain(dtype: np.dtype[Any], steps: Sequence[Step], chosen: str) -> Che
             params = kernel_params(step.operation, dtype, prepared.params)
         links.append(Link(step.operation, None if step.is_statistic else prepared.dtype, params))
         dtype = dtype if step.is_statistic else prepared.dtype
-    return CheckedChain(links, dtype, any(not link.is_statistic for link in links))
+    makes_image = any(not link.is_statistic for link in links)
+    return CheckedChain(links, dtype, makes_image, [step.axes for step in steps])
 
 
 def check_steps(steps: Sequence[Step], shape: tuple[int, ...]) -> None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import importlib
 from collections.abc import Sequence
 from dataclasses import replace
+from math import prod
 from typing import Any
 
 from ctfast import backend as backends
 from ctfast.dispatch.arrays import Images, as_images
 from ctfast.dispatch.call import check_out
-from ctfast.dispatch.chain import axes_of, check_chain, check_steps, fits
+from ctfast.dispatch.chain import axes_of, check_chain, check_steps, waits_for_pixels
 from ctfast.dispatch.device_errors import device_errors
 from ctfast.dispatch.steps import Step, naming_step
 from ctfast.dispatch.transfer import gpu, runs_here
@@ -31,24 +32,27 @@ class PipelineGraph:
         if images.channel:
             raise ArgumentError("a recording is for (H, W) or (..., H, W): give x[..., 0], the same memory")
         _check_place(images, out)
-        if axes_of(steps) == 3:
-            raise ArgumentError("steps along three axes can't be recorded: use run(x)")
-        if not fits(steps, "gpu"):
+        if waits_for_pixels(steps):
             raise ArgumentError("a histogram without value_range must wait for the pixels, which can't be recorded")
         check_steps(steps, images.shape)
         self._chain = chain = check_chain(images.batch.dtype, steps, "gpu")
         if out is not None and not chain.makes_image:
             raise ArgumentError("out= was given, but no step changes the image: leave it away")
-        batch = images.batch.reshape(-1, *images.shape[-2:])
+        # Volumes where any step filters them: slices are then planes of these to the others.
+        axes = chain.axes if axes_of(steps) == 3 else None
+        batch = images.batch.reshape(-1, *images.shape[-2 if axes is None else -3 :])
         with device_errors():
             if out is None and chain.makes_image:
                 out = gpu().empty(images.shape, chain.dtype)
             if out is not None:
                 _check_memory_of(out, images, chain.dtype)
-            self._rows = [gpu().empty(*chain.rows(batch.shape, link)) for link in chain.statistics]
+            self._rows = [
+                gpu().empty(*chain.rows((prod(seen.shape[:-2]), seen.shape[-2], seen.shape[-1]), link))
+                for link, seen in chain.seen(images)
+            ]
             target = None if out is None else out.reshape(batch.shape)
             graph = importlib.import_module("ctkernels.gpu.graph")
-            self._graph = graph.capture(batch, target, chain.links, self._rows)
+            self._graph = graph.capture(batch, target, chain.links, self._rows, axes=axes)
             self._result = PipelineResult(image if out is None else out, **chain.results(self._rows, images))
 
     def launch(self) -> PipelineResult:

@@ -56,6 +56,36 @@ def test_every_launch_has_the_results_of_run(host_gpu: Simulation, shape: tuple[
         assert_same(result, pipeline.run(x))
 
 
+@pytest.mark.parametrize("shape", [(5, 20, 33), (2, 3, 12, 17)])
+def test_steps_along_three_axes_are_recorded(host_gpu: Simulation, shape: tuple[int, ...]) -> None:
+    import cupy
+
+    pipeline = Pipeline(
+        [
+            Step("summary", axes=3),
+            Step("median_filter", size=(3, 3, 3)),
+            Step("window", center=40, width=400),
+            Step("gaussian_filter", sigma=(0.8, 1.0, 1.2)),
+            Step("clahe", tile_grid=(2, 2, 2), value_range=(0.0, 1.0)),
+            Step("normalize", axes=3, dtype="uint8"),
+            Step("median_filter", size=5),
+            Step("histogram", bins=64, value_range=(0, 256), axes=3),
+        ]
+    )
+    x = cupy.asarray(pixels(0, shape))
+    out = cupy.zeros(shape, np.uint8)
+    captured = pipeline.capture(x, out=out)
+    for seed in (1, 2):
+        x.set(pixels(seed, shape))
+        result = captured.launch()
+        assert result.image is out
+        assert_same(result, pipeline.run(x))
+        assert_exact(result.image.get(), pipeline.run(x.get(), backend="cpu").image)
+    # Slices alone are counted slice by slice though they are planes of a volume to another step.
+    per_slice = Pipeline([Step("gaussian_filter", sigma=(1, 1, 1)), Step("summary")]).capture(x)
+    assert per_slice.launch().summary.count.shape == shape[:-2]
+
+
 def test_the_result_appears_in_out(host_gpu: Simulation) -> None:
     import cupy
 

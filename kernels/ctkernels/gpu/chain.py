@@ -162,12 +162,13 @@ def _stage_bytes(stage: Stage, shape: Shape) -> int:
     """Scratch memory of one stage for one part of a batch."""
     first, last = stage.links[0], stage.links[-1]
     if stage.line is None:
-        return _operation_bytes(first, shape, stage.source)
-    own = _operation_bytes(last, shape, stage.dtype)
+        return operation_bytes(first, shape, stage.source)
+    own = operation_bytes(last, shape, stage.dtype)
     return own and own + device.padded_bytes(prod(shape) * stage.dtype.itemsize)  # the windowed image is then written
 
 
-def _operation_bytes(link: Link, shape: Shape, dtype: np.dtype[Any]) -> int:
+def operation_bytes(link: Link, shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
+    """Scratch memory of one operation on images or volumes of this shape."""
     needed = getattr(_module(link.operation), "workspace_bytes", None)
     return 0 if needed is None else int(needed(shape, dtype, **link.params))
 
@@ -203,7 +204,7 @@ def _results(
 def _do(stage: Stage, x: DeviceArray, out: DeviceArray | None, row: DeviceArray | None, room: DeviceArray) -> None:
     first, last = stage.links[0], stage.links[-1]
     if len(stage.links) == 1:
-        _operation(first.operation)(x, row if out is None else out, **first.params, workspace=room)
+        operation_of(first.operation)(x, row if out is None else out, **first.params, workspace=room)
     elif stage.line is None:
         device.clear(row)
         counted = Counted(binning(last.params["edges"], np.dtype(np.uint8)).table, row)
@@ -213,8 +214,8 @@ def _do(stage: Stage, x: DeviceArray, out: DeviceArray | None, row: DeviceArray 
     elif not smoothed(x, out, **last.params, line=stage.line):
         size = x.size * stage.dtype.itemsize
         middle = room[:size].view(stage.dtype).reshape(x.shape)
-        _operation("window")(x, middle, **first.params)
-        _operation("gaussian_filter")(middle, out, **last.params, workspace=room[device.padded_bytes(size) :])
+        operation_of("window")(x, middle, **first.params)
+        operation_of("gaussian_filter")(middle, out, **last.params, workspace=room[device.padded_bytes(size) :])
 
 
 @cache
@@ -222,6 +223,7 @@ def _module(name: str) -> Any:
     return importlib.import_module(f"ctkernels.gpu.{name}")
 
 
-def _operation(name: str) -> Callable[..., None]:
+def operation_of(name: str) -> Callable[..., None]:
+    """The operation of this name on arrays of the device."""
     function: Callable[..., None] = getattr(_module(name), name)
     return function

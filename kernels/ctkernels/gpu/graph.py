@@ -12,12 +12,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ctkernels.contract import Link
-from ctkernels.gpu import chain
+from ctkernels.gpu import chain, chain_volume
 from ctkernels.gpu._core import device
 from ctkernels.gpu._core.device import cupy
 from ctkernels.gpu._core.errors import GpuError, GpuLaunchError
@@ -57,9 +58,16 @@ class Captured:
 
 
 def capture(
-    x: DeviceArray, out: DeviceArray | None, links: Sequence[Link], statistics: Sequence[DeviceArray]
+    x: DeviceArray,
+    out: DeviceArray | None,
+    links: Sequence[Link],
+    statistics: Sequence[DeviceArray],
+    *,
+    axes: Sequence[int] | None = None,
 ) -> Captured:
     """Run the chain, as :func:`chain.run` does with the same arguments, and record it for these very arrays.
+
+    ``axes`` says that they are volumes, as :func:`chain_volume.run` takes them.
 
     Other threads may go on working meanwhile, but must not wait for the whole device: CUDA breaks the recording off.
 
@@ -72,10 +80,15 @@ def capture(
         raise _failed("a chain can't be recorded now", error) from error
     if busy:
         raise GpuError("a chain can't be recorded on a stream that is capturing already; end that capture first")
-    workspace = device.empty(max(chain.workspace_bytes(x.shape, x.dtype, links), 1), np.uint8)
+    if axes is None:
+        needed, run = chain.workspace_bytes(x.shape, x.dtype, links), chain.run
+    else:
+        needed = chain_volume.workspace_bytes(x.shape, x.dtype, links, axes)
+        run = partial(chain_volume.run, axes=axes)
+    workspace = device.empty(max(needed, 1), np.uint8)
 
     def work() -> None:
-        chain.run(x, out, links, statistics, workspace=workspace)
+        run(x, out, links, statistics, workspace=workspace)
 
     with device.holding() as tables:
         work()
