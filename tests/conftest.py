@@ -11,8 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from tests.cuda_on_host import counts
+
+settings.register_profile("ctfast", deadline=None)  # tests never assert times: the first example may compile
+settings.load_profile("ctfast")
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

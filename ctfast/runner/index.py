@@ -6,13 +6,12 @@ million files closes in the memory of a small one. Names are kept as bytes, beca
 
 from __future__ import annotations
 
-import json
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Final, cast
+from typing import Any, BinaryIO, Final, cast, get_type_hints
 
 from ctfast.batch.journal import Journal, JsonLines
 from ctfast.batch.places import noted
@@ -47,7 +46,20 @@ _JOINED: Final = """
 _STATISTICS: Final = f"SELECT s.file, s.start, s.size, s.text {_JOINED} ORDER BY r.output, r.input"
 _MOST_OPEN: Final = 32
 """Files. Lines of further ones are copied into the database."""
-_KEY: Final = re.compile(rb'\{"output":("(?:[^"\\]|\\.)*"),"started":([0-9.e+-]+)[,}]')
+_KEY: Final = re.compile(rb'\{"output":"([^"\\]*)","started":([0-9]+\.[0-9]+)[,}]')
+
+
+def _line_of_today() -> re.Pattern[bytes]:
+    """Matches most rows as they are written today, in a fifth of the time that it takes to parse them."""
+    text, number, some = rb'"[^"\\\x80-\xff]*"', rb"-?[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?", rb"\[[0-9.e+,\[\]-]*\]"
+    named = {"input": b'"(?P<input>%s)"' % text[1:-1], "output": b'"(?P<output>%s)"' % text[1:-1]}
+    named |= {"status": b'"(?P<status>ok|failed|skipped)"', "started": rb"(?P<started>[0-9]+\.[0-9]+)"}
+    kinds = get_type_hints(Row).items()
+    values = {name: named.get(name, {str: text, int: number, float: number}.get(kind, some)) for name, kind in kinds}
+    return re.compile(rb"\{" + b",".join(b'"%s":%s' % (n.encode(), value) for n, value in values.items()) + rb"\}\n")
+
+
+_TODAY: Final = _line_of_today()
 
 
 class Index:
@@ -97,16 +109,23 @@ class Index:
 
     def find(self, output: str) -> Row | None:
         """The row of an output that is done, with full names; both are named in full."""
-        line = next(self._lines(_DONE, (_bytes(noted(output, self._folder)),)), None)
-        return None if line is None else in_full(json.loads(line), self._folder)
+        return next(self._rows_of(_DONE, (_bytes(noted(output, self._folder)),)), None)
 
     def not_among(self, outputs: Iterable[str]) -> Iterator[Row]:
         """The rows of outputs that are done and not among these, with full names."""
         self._database.executemany(_WANT, ((_bytes(noted(output, self._folder)),) for output in outputs))
-        return (in_full(json.loads(line), self._folder) for line in self._lines(_NOT_WANTED))
+        return self._rows_of(_NOT_WANTED)
+
+    def _rows_of(self, query: str, values: tuple[bytes, ...] = ()) -> Iterator[Row]:
+        rows = map(JsonLines().decode, self._lines(query, values))
+        return (in_full(cast(Row, row), self._folder) for row in rows if row is not None)
 
     def _located_rows(self, path: Path) -> Iterator[tuple[Any, ...]]:
         for where, text in self._located(path):
+            if (today := _TODAY.fullmatch(text)) is not None and all(map(_is_near, today.group("input", "output"))):
+                given, output, status, started = today.groups()
+                yield output, b"" if output else given, float(started), status == b"ok", *where
+                continue
             line = JsonLines().decode(text)
             if line is None:
                 continue
@@ -119,9 +138,13 @@ class Index:
 
     def _located_statistics(self, path: Path) -> Iterator[tuple[Any, ...]]:
         for where, text in self._located(path):
-            key = _key_of(text)
-            if key is not None:
-                yield _bytes(noted(key[0], self._folder)), key[1], *where
+            if (found := _KEY.match(text)) is not None and _is_near(found[1]):
+                yield found[1], float(found[2]), *where
+                continue
+            line = JsonLines().decode(text) or {}
+            output, started = line.get("output"), line.get("started", 0.0)  # the first versions did not note it
+            if isinstance(output, str) and isinstance(started, float):
+                yield _bytes(noted(output, self._folder)), started, *where
 
     def _located(self, path: Path) -> Iterator[tuple[_Where, bytes]]:
         """Where each line of a file can be found again, and the line.
@@ -168,10 +191,6 @@ def _bytes(name: str) -> bytes:
     return name.encode(errors="surrogatepass")
 
 
-def _key_of(text: bytes) -> tuple[str, float] | None:
-    """Output and time of a line of statistics, by its first words; the counts behind them are not looked at."""
-    found = _KEY.match(text)
-    line = {"output": json.loads(found[1]), "started": float(found[2])} if found else JsonLines().decode(text)
-    if line is None or not isinstance(line.get("output"), str) or not isinstance(line.get("started", 0.0), float):
-        return None
-    return line["output"], line.get("started", 0.0)  # the first versions did not note it
+def _is_near(name: bytes) -> bool:
+    """Whether a name is as it is noted, seen from the folder, without a look at the folder."""
+    return not name.startswith(b"/") and b"://" not in name

@@ -14,7 +14,6 @@ import struct
 import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -48,20 +47,22 @@ def close_statistics(out: Path, index: Index, shard: Shard = None, *, folder: st
         tempfile.TemporaryFile(dir=out) as names,
         replacing(out / part_name("summary", "csv", shard)) as table,
     ):
-        columns = _Columns(numbers, counts, _Edges(edges), names, csv.writer(table), folder or os.path.realpath(out))
+        columns = _Columns(
+            numbers, counts, _Edges(edges), _Names(names, longest), csv.writer(table), folder or os.path.realpath(out)
+        )
         for line in index.statistics():
             columns.take(line)
-        _write_archive(out / part_name("statistics", "npz", shard), columns, _Names(names, longest))
+        _write_archive(out / part_name("statistics", "npz", shard), columns)
 
 
 class _Columns:
     """The columns of all images, their counts and outputs in files; each image goes to the table as it comes."""
 
     def __init__(
-        self, numbers: IO[bytes], counts: IO[bytes], edges: _Edges, names: IO[bytes], table: Any, folder: str
+        self, numbers: IO[bytes], counts: IO[bytes], edges: _Edges, names: _Names, table: Any, folder: str
     ) -> None:
-        self._numbers, self.counts, self.edges = numbers, counts, edges
-        self._names, self._table, self._folder = names, table, folder
+        self._numbers, self.counts, self.edges, self.names = numbers, counts, edges, names
+        self._table, self._folder = table, folder
         self._packed = struct.Struct("")
         self.kinds: dict[str, str] = {}
         """Of the numbers of an image, which one after the other lie in a file."""
@@ -76,15 +77,15 @@ class _Columns:
             self.edges.take(edges)
             self.counts.write(np.array(line["histogram"]["counts"], "<i8").tobytes())
         frames = len(line["histogram"]["counts"] if line.get("histogram") else line["summary"]["count"])
-        self._names.write(json.dumps([output, frames]).encode() + b"\n")
-        cell = safe_cell(output)
+        if not self.kinds:
+            first = {"frame": 0, **{name: column[0] for name, column in summary.items()}}
+            self.kinds = {name: "q" if isinstance(value, int) else "d" for name, value in first.items()}
+            self._packed = struct.Struct("<" + "".join(self.kinds.values()))
+            self._table.writerow(["output", *first])
+        self.names.take(output, frames)
+        cell, columns = safe_cell(output), [summary[name] for name in self.kinds if name != "frame"]
         for frame in range(frames):
-            image = {"frame": frame, **{name: column[frame] for name, column in summary.items()}}
-            if not self.kinds:
-                self.kinds = {name: "q" if isinstance(value, int) else "d" for name, value in image.items()}
-                self._packed = struct.Struct("<" + "".join(self.kinds.values()))
-                self._table.writerow(["output", *image])
-            numbers = [image[name] for name in self.kinds]
+            numbers = [frame, *(column[frame] for column in columns)]
             self._numbers.write(self._packed.pack(*numbers))
             self._table.writerow([cell, *numbers])
         self.images += frames
@@ -133,17 +134,33 @@ class _Edges:
         self.lists += 1
 
 
+class _Names:
+    """The output of each image in a file, as arrays of text hold them, of at most ``longest`` characters."""
+
+    def __init__(self, file: IO[bytes], longest: int) -> None:
+        self.file = file
+        self._longest = max(longest, 1)
+        self.descr = f"<U{self._longest}"
+
+    def take(self, output: str, frames: int) -> None:
+        """That of the next images."""
+        name = output.encode("utf-32-le", "surrogatepass").ljust(4 * self._longest, b"\0")
+        for _ in range(frames):
+            self.file.write(name)
+
+
 def _parsed(text: bytes) -> tuple[dict[str, Any], bytes]:
     """A line without its edges, which are mostly those of the line before, and their text."""
     before, mark, behind = text.partition(_EDGES)
     if not mark:  # none, or of an earlier version
-        line = json.loads(text)
-        return line, json.dumps((line.get("histogram") or {}).get("edges")).encode()
+        line = json.loads(text.decode())
+        histogram = line.get("histogram")
+        return line, json.dumps(histogram["edges"]).encode() if histogram else b""
     edges, end, behind = behind.partition(b"]")
-    return json.loads(before + mark + end + behind), b"[" + edges + end
+    return json.loads((before + mark + end + behind).decode()), b"[" + edges + end
 
 
-def _write_archive(path: Path, columns: _Columns, names: _Names) -> None:
+def _write_archive(path: Path, columns: _Columns) -> None:
     with replacing(path, "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
 
         def member(name: str, descr: str, shape: tuple[int, ...], pieces: Iterable[bytes]) -> None:
@@ -156,7 +173,7 @@ def _write_archive(path: Path, columns: _Columns, names: _Names) -> None:
         edges = columns.edges
         if edges.lists:
             member("counts", "<i8", (columns.images, edges.length - 1), _pieces(columns.counts))
-        member("output", names.descr, (columns.images,), names)
+        member("output", columns.names.descr, (columns.images,), _pieces(columns.names.file))
         for name, kind in columns.kinds.items():
             member(name, _DTYPES[kind], (columns.images,), columns.column(name))
         if edges.lists:
@@ -166,17 +183,3 @@ def _write_archive(path: Path, columns: _Columns, names: _Names) -> None:
 def _pieces(file: IO[bytes]) -> Iterator[bytes]:
     file.seek(0)
     return iter(lambda: file.read(1 << 20), b"")
-
-
-class _Names:
-    """The output of each image, in pieces, as an array of text holds them."""
-
-    def __init__(self, names: IO[bytes], longest: int) -> None:
-        self._names = names
-        self.descr = f"<U{max(longest, 1)}"
-
-    def __iter__(self) -> Iterator[bytes]:
-        self._names.seek(0)
-        names = (name for name, frames in map(json.loads, self._names) for _ in range(frames))
-        while some := list(islice(names, _AT_ONCE)):
-            yield np.array(some, self.descr).tobytes()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -61,6 +62,31 @@ def test_records_of_many_runs_are_found_with_few_files_open(
     )
     with np.load(out / "statistics.npz") as merged, np.load(tmp_path / "whole" / "statistics.npz") as whole:
         np.testing.assert_array_equal(merged["counts"], whole["counts"])
+
+
+def test_lines_are_taken_the_quick_way_or_by_the_parser_alike(
+    make_folder: Make, tmp_path: Path, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, out = make_folder(4), tmp_path / "out"
+    (folder / "slice_001.tif").rename(folder / 'é "quoted" \udcff.tif')
+    (folder / "broken.tif").write_bytes(b"II*\0broken")
+    (folder / "notes.txt").write_text("no image")
+    run(folder, out, pipeline)
+    with (out / "manifest.jsonl").open("ab") as file:
+        file.write(b'{"input":"x","output":"y"\n\xff{}\n')
+    lines = (out / "manifest.jsonl").read_bytes().splitlines(keepends=True)
+    quick = [indexes._TODAY.fullmatch(line) is not None for line in lines]
+    assert [quick.count(True), quick.count(False)] == [5, 3], lines
+    found = []
+    for pattern in (indexes._TODAY, re.compile(rb"never")):
+        monkeypatch.setattr(indexes, "_TODAY", pattern)
+        with indexes.indexed(out, str(out)) as index:
+            index.add_statistics(out / "statistics.jsonl")
+            rows = [*index.rows()], [*index.statistics()], [*index.not_among(())], index.done()
+        assert [len(part) for part in rows[:3]] == [6, 4, 4]
+        assert sorted(row["output"] for row in rows[2]) == sorted(map(str, out.glob("*.tif")))
+        found.append(rows)
+    assert found[0] == found[1]
 
 
 def test_outputs_of_inputs_that_are_gone_are_told_of_a_shard_too(

@@ -8,7 +8,7 @@ import pytest
 
 from tests.trust.faults import FAULTS, closed_output_ends_well, fault_ends_well, writers_at_once
 from tests.trust.killed import commands, kills_survived, renamed
-from tests.trust.reliability import END, PAGE, START, Row, held, page
+from tests.trust.reliability import END, PAGE, START, Row, held, kept_rows, page, with_kept
 
 
 def test_runs_survive_kills(tmp_path: Path) -> None:
@@ -42,3 +42,10 @@ def test_the_page_keeps_its_text_around_the_table() -> None:
     assert "| a | b | c |" in after
     assert after.partition(START)[0] == before.partition(START)[0]
     assert after.partition(END)[2] == before.partition(END)[2]
+
+
+def test_rows_that_are_done_anew_take_their_places() -> None:
+    kept = kept_rows(PAGE.read_text(encoding="utf-8"))
+    assert kept[0].what.startswith("`run` killed")
+    again, more, other = kept[1]._replace(held="again"), kept[1]._replace(tried="more"), Row("other", "1", "2")
+    assert with_kept([more, again, other], kept) == [kept[0], again, more, *kept[2:], other]
