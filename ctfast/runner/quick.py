@@ -7,28 +7,27 @@ Plain files are read by ``files.plain``, images of a known kind go through a cha
 
 from __future__ import annotations
 
-import hashlib
-import os
-import stat
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import repeat
 from math import prod
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ctfast.batch.stamp import Contents
 from ctfast.dispatch.arrays import known_axes
 from ctfast.dispatch.chain import fits
 from ctfast.dispatch.one_kind import OneKind, one_kind
 from ctfast.errors import CTFastError
 from ctfast.files import Image, Limits
 from ctfast.files.asked import check_modality
+from ctfast.files.hashes import compile_hashes
 from ctfast.files.plain import PlainReader, PlainSlice, made_up_slice
 from ctfast.files.plain_writer import PlainWriter
 from ctfast.results import PipelineResult
+from ctfast.runner.held_files import Held, HeldFiles
 from ctfast.runner.manifest import Row
 from ctfast.runner.settings import Settings
 from ctfast.runner.task import Task
@@ -48,6 +47,8 @@ from ctfast.runner.work import (
 )
 
 _SMALLEST: Final = 16
+_TOGETHER: Final = 16
+"""Files that are read before the first is computed: their hashes are found side by side."""
 _LARGEST: Final = 8 << 20
 """Rows and columns, and bytes, of images that go through a chain; a short last axis would be taken for colours."""
 _MOST_KINDS: Final = 64
@@ -62,16 +63,23 @@ class Quick:
         self._reader = PlainReader(settings.units, Limits(max_bytes=settings.max_bytes)) if as_stored else None
         self._chains: dict[Any, OneKind | None] = {}
         self._writer = PlainWriter(description_of(settings)) if settings.format == "tif" else None
-        self._bytes = np.empty(1 << 20, np.uint8)
-        self._data = self._bytes
+        self._files = HeldFiles((lambda view: 0) if self._reader is None else self._reader.behind)
         self._pixels = np.empty(0, np.uint8)
 
-    def process(self, task: Task) -> Outcome:
-        """As ``work.process``."""
-        row, start = empty_row(task, self.settings), time.perf_counter()
+    def process(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
+        """As ``work.process`` for each."""
+        for first in range(0, len(tasks), _TOGETHER):
+            some, start = tasks[first : first + _TOGETHER], time.perf_counter()
+            files = self._files.read([task.source for task in some])
+            seconds = (time.perf_counter() - start) / len(some)
+            yield from map(self._process, some, files, repeat(seconds))
+
+    def _process(self, task: Task, held: Held | None, seconds: float) -> Outcome:
+        """``seconds`` were spent on reading it."""
+        row, start = empty_row(task, self.settings), time.perf_counter() - seconds
         try:
-            contents = self._contents(task)
-            plain = None if contents is None else self._plain(task, row, contents)
+            plain = None if held is None else self._plain(task, row, held)
+            contents = None if held is None else held.contents
             image = plain.image if plain is not None else load(task, self.settings, row, self._allocate, contents)
         except Exception as error:  # one bad file never stops a batch, whatever a decoder raises
             return failed(task, row, error)
@@ -79,31 +87,13 @@ class Quick:
         loaded = Loaded(task, row, image, time.perf_counter() - start)
         return carry_on(loaded, self.settings, run or compute, store if self._writer is None else self._store)
 
-    def _contents(self, task: Task) -> Contents | None:
-        """A file's bytes in memory that is kept, with their hash; None for what ``read_once`` has to look at."""
-        try:
-            status = os.stat(task.source)
-            if not stat.S_ISREG(status.st_mode) or not 0 < status.st_size < _LARGEST:
-                return None
-            if self._bytes.size <= status.st_size + 8:
-                self._bytes = np.empty(2 * status.st_size + 8, np.uint8)
-            self._data = self._bytes if self._reader is None else self._bytes[self._reader.before :]
-            with open(task.source, "rb", buffering=0) as file:
-                there = file.readinto(self._data.data[: status.st_size + 1])
-        except OSError:
-            return None
-        if there != status.st_size:
-            return None
-        data = self._data.data[:there]
-        return Contents(there, status.st_mtime, hashlib.sha256(data).hexdigest(), data)
-
-    def _plain(self, task: Task, row: Row, contents: Contents) -> PlainSlice | None:
+    def _plain(self, task: Task, row: Row, held: Held) -> PlainSlice | None:
         if self._reader is None:
             return None
-        plain = self._reader.read(task.source, self._data, contents.size)
+        plain = self._reader.read(task.source, held.data, held.contents.size)
         if plain is None:
             return None
-        row["input_bytes"], row["input_mtime"], row["input_hash"], _ = contents
+        row["input_bytes"], row["input_mtime"], row["input_hash"], _ = held.contents
         check_modality(plain.image.meta.get("modality"), self.settings.modality)
         note(row, plain.image, self.settings)
         return plain
@@ -164,6 +154,7 @@ def try_quickly(settings: Settings) -> bool:
     """Load all that plain slices need, with one that is made up; False where they are not done so."""
     if not fits(settings.pipeline.steps, "cpu"):
         return False
+    compile_hashes()
     data = np.frombuffer(bytearray(made_up_slice(_SMALLEST)), np.uint8)
     plain = PlainReader("auto", Limits()).read("made_up.dcm", data, data.size)
     assert plain is not None
@@ -187,4 +178,4 @@ def process_quickly(tasks: Sequence[Task], settings: Settings) -> list[Outcome] 
         return None
     if _kept.quick is None or _kept.quick.settings != settings:
         _kept.quick = Quick(settings)
-    return [_kept.quick.process(task) for task in tasks]
+    return list(_kept.quick.process(tasks))
