@@ -91,7 +91,8 @@ lowest newest:
 	.venv-$@/bin/uv pip install --quiet --python .venv-$@/bin/python $(EDGE) --editable \
 		".[dicom,nifti,volumes,arrays,pictures,codecs,report]" "fsspec>=2024.6" "hypothesis>=6.100" "opencv-python-headless>=4.9" \
 		"pytest>=9.0" "pytest-benchmark>=5.1" "pytest-xdist>=3.6" "scikit-image>=0.24"
-	NUMBA_CACHE_DIR=$(CURDIR)/.venv-$@/numba .venv-$@/bin/python -m pytest -q -W default -n $(JOBS) --dist loadfile $(EDGE_TESTS)
+	NUMBA_CACHE_DIR=$(CURDIR)/.venv-$@/numba .venv-$@/bin/python -m pytest -q -W default -n $(JOBS) --dist loadfile \
+		--junit-xml .venv-$@/results.xml $(EDGE_TESTS)
 newest: EDGE = --prerelease allow
 
 # The peers' own tests with our drop-ins in place; see tests/compat/peers.py.

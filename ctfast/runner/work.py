@@ -154,7 +154,8 @@ def store(task: Task, settings: Settings, image: Image, result: PipelineResult, 
     """
     buffer = io.BytesIO()
     _write(buffer, task, settings, image, result)
-    put(task, settings, [buffer.getbuffer()], row)
+    with buffer.getbuffer() as data:  # given back before the buffer goes, in whatever order an error lets things go
+        put(task, settings, [data], row)
 
 
 def put(task: Task, settings: Settings, parts: Sequence[bytes | memoryview], row: Row) -> None:
