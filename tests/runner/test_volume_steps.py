@@ -7,8 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import ndimage
+from typer.testing import CliRunner
 
 from ctfast import Pipeline, Step
+from ctfast.cli import app
 from ctfast.errors import ArgumentError
 from ctfast.files import Image, read_image, read_series, write_image
 from ctfast.results import PipelineResult
@@ -44,6 +47,22 @@ def test_a_series_and_a_volume_file_are_filtered_as_volumes_and_a_slice_is_refus
     (failed,) = (row for row in rows.values() if row["status"] == "failed")
     assert "volumes (..., D, H, W)" in failed["error"]
     assert "--series" in failed["error"]
+
+
+@pytest.mark.real_data
+def test_a_real_volume_through_the_command(awkward: Path, tmp_path: Path) -> None:
+    (volume,) = awkward.rglob("*.nii.gz")
+    words = ["run", str(volume.parent), "--out", str(tmp_path / "out"), "--series", "--format", "nii"]
+    result = CliRunner().invoke(app, [*words, "--step", "median_filter size=3,3,3", "--backend", "cpu"])
+    rows = {Path(row["input"]).name: row for row in rows_of(tmp_path / "out").values()}
+    assert rows[volume.name]["status"] == "ok", result.output
+    before, after = read_image(volume), read_image(rows[volume.name]["output"])
+    assert before.pixels.ndim == 3
+    assert_exact(after.pixels, ndimage.median_filter(before.pixels, 3))
+    # Its three slices are equal; along the other axes, neighbours are more alike than before.
+    for axis in (1, 2):
+        rough, smooth = (np.abs(np.diff(v.pixels.astype(float), axis=axis)).mean() for v in (before, after))
+        assert smooth < rough, axis
 
 
 def test_blocks_of_slices_equal_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
