@@ -169,10 +169,18 @@ def _header(
 @lru_cache(maxsize=1024)
 def _rationals(resolution: tuple[float, float]) -> bytes:
     """How tifffile writes these two numbers."""
-    file = _written(np.zeros((1, 1), np.uint8), "x" * 8, resolution, {"metadata": None})
-    values, _ = _places(file)
-    data = file.getvalue()
-    return data[values[282] : values[282] + 8] + data[values[283] : values[283] + 8]
+    data = _smallest(resolution).getvalue()
+    return b"".join(data[place : place + 8] for place in _places_of_rationals())
+
+
+@lru_cache(maxsize=1)
+def _places_of_rationals() -> tuple[int, int]:
+    values, _ = _places(_smallest((1.0, 1.0)))
+    return values[282], values[283]
+
+
+def _smallest(resolution: tuple[float, float]) -> io.BytesIO:
+    return _written(np.zeros((1, 1), np.uint8), "x" * 8, resolution, {"metadata": None})
 
 
 def _written(

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from itertools import repeat
 from math import prod
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ from ctfast.dispatch.one_kind import OneKind, one_kind
 from ctfast.errors import CTFastError
 from ctfast.files import Image, Limits
 from ctfast.files.asked import check_modality
-from ctfast.files.hashes import compile_hashes
+from ctfast.files.hashes import compile_hashes, hashes_of
 from ctfast.files.plain import PlainReader, PlainSlice, made_up_slice
 from ctfast.files.plain_writer import PlainWriter
 from ctfast.results import PipelineResult
@@ -48,10 +48,29 @@ from ctfast.runner.work import (
 
 _SMALLEST: Final = 16
 _TOGETHER: Final = 16
-"""Files that are read before the first is computed: their hashes are found side by side."""
+"""Files that are read before the first is computed, and written after the last: hashes are found side by side."""
 _LARGEST: Final = 8 << 20
 """Rows and columns, and bytes, of images that go through a chain; a short last axis would be taken for colours."""
 _MOST_KINDS: Final = 64
+_HEAD: Final = 1 << 10
+"""Bytes in front of an image's pixels, for the head of its file."""
+
+
+class _Waiting(NamedTuple):
+    """An output that is not written yet.
+
+    Attributes:
+        number: of its outcome.
+        task, row: of that.
+        before: the row as it was before it said that all is done.
+        data: the output.
+    """
+
+    number: int
+    task: Task
+    row: Row
+    before: Row
+    data: NDArray[np.uint8]
 
 
 class Quick:
@@ -65,6 +84,8 @@ class Quick:
         self._writer = PlainWriter(description_of(settings)) if settings.format == "tif" else None
         self._files = HeldFiles((lambda view: 0) if self._reader is None else self._reader.behind)
         self._pixels = np.empty(0, np.uint8)
+        self._rooms = [np.empty(0, np.uint8) for _ in range(_TOGETHER)]
+        self._waiting: list[_Waiting] = []
 
     def process(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
         """As ``work.process`` for each."""
@@ -72,10 +93,13 @@ class Quick:
             some, start = tasks[first : first + _TOGETHER], time.perf_counter()
             files = self._files.read([task.source for task in some])
             seconds = (time.perf_counter() - start) / len(some)
-            yield from map(self._process, some, files, repeat(seconds))
+            self._waiting.clear()
+            outcomes = list(map(self._process, some, files, range(len(some)), repeat(seconds)))
+            self._write(outcomes)
+            yield from outcomes
 
-    def _process(self, task: Task, held: Held | None, seconds: float) -> Outcome:
-        """``seconds`` were spent on reading it."""
+    def _process(self, task: Task, held: Held | None, number: int, seconds: float) -> Outcome:
+        """All but writing what can wait for its neighbours; ``seconds`` were spent on reading it."""
         row, start = empty_row(task, self.settings), time.perf_counter() - seconds
         try:
             plain = None if held is None else self._plain(task, row, held)
@@ -83,9 +107,52 @@ class Quick:
             image = plain.image if plain is not None else load(task, self.settings, row, self._allocate, contents)
         except Exception as error:  # one bad file never stops a batch, whatever a decoder raises
             return failed(task, row, error)
-        run = self._chain(image, plain)
+        chain, padding = self._chain(image, plain), None if plain is None else plain.padding
         loaded = Loaded(task, row, image, time.perf_counter() - start)
-        return carry_on(loaded, self.settings, run or compute, store if self._writer is None else self._store)
+        if chain is None:
+            return carry_on(loaded, self.settings, compute, store)
+        room = self._room(number, *chain.kind)
+
+        def run(image: Image, task: Task, settings: Settings) -> PipelineResult:
+            return chain.run(image.pixels, padding, room[_HEAD:].view(chain.kind[1]).reshape(chain.kind[0]))
+
+        def keep(task: Task, settings: Settings, image: Image, result: PipelineResult, row: Row) -> None:
+            head = self._head(image, result)
+            if head is None:
+                store(task, settings, image, result, row)
+                return
+            room[_HEAD - len(head) : _HEAD] = np.frombuffer(head, np.uint8)
+            self._waiting.append(_Waiting(number, task, row, row.copy(), room[_HEAD - len(head) :]))
+
+        return carry_on(loaded, self.settings, run, keep)
+
+    def _room(self, number: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[np.uint8]:
+        """For a head and an image behind it."""
+        size = _HEAD + prod(shape) * dtype.itemsize
+        if self._rooms[number].size != size:
+            self._rooms[number] = np.empty(size, np.uint8)
+        return self._rooms[number]
+
+    def _head(self, image: Image, result: PipelineResult) -> bytes | None:
+        """What stands in front of a result's pixels; None where ``work.store`` has to write it."""
+        if self._writer is None or self.settings.compression != "none":
+            return None
+        head = self._writer.head(result.image, units_after(image, self.settings), image.spacing, image.geometry)
+        return None if head is None or len(head) > _HEAD else head
+
+    def _write(self, outcomes: list[Outcome]) -> None:
+        """Outputs that wait, whose hashes are found side by side."""
+        start = time.perf_counter()
+        hashes = hashes_of([one.data for one in self._waiting])
+        hashing = (time.perf_counter() - start) / max(len(hashes), 1)
+        for one, digits in zip(self._waiting, hashes, strict=True):
+            start = time.perf_counter()
+            try:
+                put(one.task, self.settings, [one.data.data], one.row, digits)
+                spent = one.row["write_seconds"] + hashing + time.perf_counter() - start
+                one.row["write_seconds"] = round(spent, 6)
+            except Exception as error:
+                outcomes[one.number] = failed(one.task, one.before, error)
 
     def _plain(self, task: Task, row: Row, held: Held) -> PlainSlice | None:
         if self._reader is None:
@@ -106,7 +173,7 @@ class Quick:
             self._pixels = np.empty(size, np.uint8)
         return self._pixels[:size].view(dtype).reshape(shape)
 
-    def _chain(self, image: Image, plain: PlainSlice | None) -> Any:
+    def _chain(self, image: Image, plain: PlainSlice | None) -> OneKind | None:
         """What computes in place of ``work.compute``; None where that has to."""
         pixels = image.pixels
         if pixels.ndim != 2 or min(pixels.shape) < _SMALLEST or pixels.nbytes > _LARGEST:
@@ -121,25 +188,7 @@ class Quick:
             if len(self._chains) >= _MOST_KINDS:
                 self._chains.clear()
             self._chains[kind] = _chain_of(self.settings, pixels)
-        chain = self._chains[kind]
-        if chain is None:
-            return None
-
-        def run(image: Image, task: Task, settings: Settings) -> PipelineResult:
-            return chain.run(pixels, padding)
-
-        return run
-
-    def _store(self, task: Task, settings: Settings, image: Image, result: PipelineResult, row: Row) -> None:
-        """As ``work.store``."""
-        assert self._writer is not None
-        pixels, head = result.image, None
-        if settings.compression == "none" and pixels.flags.c_contiguous:
-            head = self._writer.head(pixels, units_after(image, settings), image.spacing, image.geometry)
-        if head is None:
-            store(task, settings, image, result, row)
-        else:
-            put(task, settings, [head, pixels.reshape(-1).view(np.uint8).data], row)
+        return self._chains[kind]
 
 
 def _chain_of(settings: Settings, pixels: NDArray[Any]) -> OneKind | None:
