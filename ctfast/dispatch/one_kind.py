@@ -28,26 +28,17 @@ class OneKind:
         self._rows = [np.empty(*chain.rows((1, *shape), link)) for link in chain.statistics]
         self._images = Images(None, shape, "numpy")
 
-    @property
-    def kind(self) -> tuple[tuple[int, ...], np.dtype[Any]]:
-        """Shape and dtype of the image that it makes."""
-        return self._out.shape[1:], self._out.dtype
-
-    def run(
-        self, pixels: NDArray[Any], padding: tuple[float, float] | None = None, out: NDArray[Any] | None = None
-    ) -> PipelineResult:
-        """The result for one image ``(H, W)``; all its arrays are the next one's, too, but for ``out``.
+    def run(self, pixels: NDArray[Any], padding: tuple[float, float] | None = None) -> PipelineResult:
+        """The result for one image ``(H, W)``; all its arrays are the next one's, too.
 
         Args:
             pixels: of the chain's shape and dtype, C-contiguous.
             padding: values in this range are no data. Some pixel lies outside of it, and none that lies in it is
                 brighter than one that does not: then it makes a difference to statistics alone.
-            out: takes the image, C-contiguous and of the ``kind``.
         """
         low, high = (1.0, 0.0) if padding is None else self._of_type(*padding)
-        out = self._out[0] if out is None else out
-        self._run(pixels[np.newaxis], out[np.newaxis], self._rows, (low, high))
-        return PipelineResult(out, **self._chain.results(self._rows, self._images))
+        self._run(pixels[np.newaxis], self._out, self._rows, (low, high))
+        return PipelineResult(self._out[0], **self._chain.results(self._rows, self._images))
 
     def _of_type(self, low: float, high: float) -> tuple[float, float]:
         """The same range as the pixels' type holds it, as ``padded.held_pixels`` compares."""

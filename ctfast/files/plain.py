@@ -71,12 +71,9 @@ class PlainReader:
         self._heads = Heads(units, limits)
         self._values = np.empty(0, np.uint8)
         self._pages = PlainPages()
-
-    def behind(self, view: memoryview) -> int:
-        """How many bytes behind a multiple of eight a file with these bytes is to lie in memory: then its pixels lie as
-        numbers should, which TIFFs begin anywhere."""
-        page = self._pages.of(view) if bytes(view[:4]) == TIFF else None
-        return 0 if page is None else -page.start % 8
+        self.before = 0
+        """Bytes that a file is best read behind, from a multiple of 8 on: then its pixels lie as numbers should, if it
+        is like the last one. TIFFs begin their pixels anywhere."""
 
     def read(self, path: str, data: NDArray[np.uint8], size: int) -> PlainSlice | None:
         """The slice of a file whose bytes are the first ``size`` of ``data``; None for all that is not plain.
@@ -145,6 +142,7 @@ class PlainReader:
         if page is None or page.pixels.nbytes > self._limits.max_bytes:
             return None
         stored = page.pixels
+        self.before = -page.start % 8
         if not stored.flags.aligned:
             return None
         if not _is_named_so(path, view[:HEAD_BYTES], _TIFF_ENDS, "tiff"):

@@ -7,27 +7,28 @@ Plain files are read by ``files.plain``, images of a known kind go through a cha
 
 from __future__ import annotations
 
+import hashlib
+import os
+import stat
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from itertools import repeat
+from collections.abc import Sequence
 from math import prod
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ctfast.batch.stamp import Contents
 from ctfast.dispatch.arrays import known_axes
 from ctfast.dispatch.chain import fits
 from ctfast.dispatch.one_kind import OneKind, one_kind
 from ctfast.errors import CTFastError
 from ctfast.files import Image, Limits
 from ctfast.files.asked import check_modality
-from ctfast.files.hashes import compile_hashes, hashes_of
 from ctfast.files.plain import PlainReader, PlainSlice, made_up_slice
 from ctfast.files.plain_writer import PlainWriter
 from ctfast.results import PipelineResult
-from ctfast.runner.held_files import Held, HeldFiles
 from ctfast.runner.manifest import Row
 from ctfast.runner.settings import Settings
 from ctfast.runner.task import Task
@@ -47,30 +48,9 @@ from ctfast.runner.work import (
 )
 
 _SMALLEST: Final = 16
-_TOGETHER: Final = 16
-"""Files that are read before the first is computed, and written after the last: hashes are found side by side."""
 _LARGEST: Final = 8 << 20
 """Rows and columns, and bytes, of images that go through a chain; a short last axis would be taken for colours."""
 _MOST_KINDS: Final = 64
-_HEAD: Final = 1 << 10
-"""Bytes in front of an image's pixels, for the head of its file."""
-
-
-class _Waiting(NamedTuple):
-    """An output that is not written yet.
-
-    Attributes:
-        number: of its outcome.
-        task, row: of that.
-        before: the row as it was before it said that all is done.
-        data: the output.
-    """
-
-    number: int
-    task: Task
-    row: Row
-    before: Row
-    data: NDArray[np.uint8]
 
 
 class Quick:
@@ -82,85 +62,48 @@ class Quick:
         self._reader = PlainReader(settings.units, Limits(max_bytes=settings.max_bytes)) if as_stored else None
         self._chains: dict[Any, OneKind | None] = {}
         self._writer = PlainWriter(description_of(settings)) if settings.format == "tif" else None
-        self._files = HeldFiles((lambda view: 0) if self._reader is None else self._reader.behind)
+        self._bytes = np.empty(1 << 20, np.uint8)
+        self._data = self._bytes
         self._pixels = np.empty(0, np.uint8)
-        self._rooms = [np.empty(0, np.uint8) for _ in range(_TOGETHER)]
-        self._waiting: list[_Waiting] = []
 
-    def process(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
-        """As ``work.process`` for each."""
-        for first in range(0, len(tasks), _TOGETHER):
-            some, start = tasks[first : first + _TOGETHER], time.perf_counter()
-            files = self._files.read([task.source for task in some])
-            seconds = (time.perf_counter() - start) / len(some)
-            self._waiting.clear()
-            outcomes = list(map(self._process, some, files, range(len(some)), repeat(seconds)))
-            self._write(outcomes)
-            yield from outcomes
-
-    def _process(self, task: Task, held: Held | None, number: int, seconds: float) -> Outcome:
-        """All but writing what can wait for its neighbours; ``seconds`` were spent on reading it."""
-        row, start = empty_row(task, self.settings), time.perf_counter() - seconds
+    def process(self, task: Task) -> Outcome:
+        """As ``work.process``."""
+        row, start = empty_row(task, self.settings), time.perf_counter()
         try:
-            plain = None if held is None else self._plain(task, row, held)
-            contents = None if held is None else held.contents
+            contents = self._contents(task)
+            plain = None if contents is None else self._plain(task, row, contents)
             image = plain.image if plain is not None else load(task, self.settings, row, self._allocate, contents)
         except Exception as error:  # one bad file never stops a batch, whatever a decoder raises
             return failed(task, row, error)
-        chain, padding = self._chain(image, plain), None if plain is None else plain.padding
+        run = self._chain(image, plain)
         loaded = Loaded(task, row, image, time.perf_counter() - start)
-        if chain is None:
-            return carry_on(loaded, self.settings, compute, store)
-        room = self._room(number, *chain.kind)
+        return carry_on(loaded, self.settings, run or compute, store if self._writer is None else self._store)
 
-        def run(image: Image, task: Task, settings: Settings) -> PipelineResult:
-            return chain.run(image.pixels, padding, room[_HEAD:].view(chain.kind[1]).reshape(chain.kind[0]))
-
-        def keep(task: Task, settings: Settings, image: Image, result: PipelineResult, row: Row) -> None:
-            head = self._head(image, result)
-            if head is None:
-                store(task, settings, image, result, row)
-                return
-            room[_HEAD - len(head) : _HEAD] = np.frombuffer(head, np.uint8)
-            self._waiting.append(_Waiting(number, task, row, row.copy(), room[_HEAD - len(head) :]))
-
-        return carry_on(loaded, self.settings, run, keep)
-
-    def _room(self, number: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[np.uint8]:
-        """For a head and an image behind it."""
-        size = _HEAD + prod(shape) * dtype.itemsize
-        if self._rooms[number].size != size:
-            self._rooms[number] = np.empty(size, np.uint8)
-        return self._rooms[number]
-
-    def _head(self, image: Image, result: PipelineResult) -> bytes | None:
-        """What stands in front of a result's pixels; None where ``work.store`` has to write it."""
-        if self._writer is None or self.settings.compression != "none":
+    def _contents(self, task: Task) -> Contents | None:
+        """A file's bytes in memory that is kept, with their hash; None for what ``read_once`` has to look at."""
+        try:
+            status = os.stat(task.source)
+            if not stat.S_ISREG(status.st_mode) or not 0 < status.st_size < _LARGEST:
+                return None
+            if self._bytes.size <= status.st_size + 8:
+                self._bytes = np.empty(2 * status.st_size + 8, np.uint8)
+            self._data = self._bytes if self._reader is None else self._bytes[self._reader.before :]
+            with open(task.source, "rb", buffering=0) as file:
+                there = file.readinto(self._data.data[: status.st_size + 1])
+        except OSError:
             return None
-        head = self._writer.head(result.image, units_after(image, self.settings), image.spacing, image.geometry)
-        return None if head is None or len(head) > _HEAD else head
+        if there != status.st_size:
+            return None
+        data = self._data.data[:there]
+        return Contents(there, status.st_mtime, hashlib.sha256(data).hexdigest(), data)
 
-    def _write(self, outcomes: list[Outcome]) -> None:
-        """Outputs that wait, whose hashes are found side by side."""
-        start = time.perf_counter()
-        hashes = hashes_of([one.data for one in self._waiting])
-        hashing = (time.perf_counter() - start) / max(len(hashes), 1)
-        for one, digits in zip(self._waiting, hashes, strict=True):
-            start = time.perf_counter()
-            try:
-                put(one.task, self.settings, [one.data.data], one.row, digits)
-                spent = one.row["write_seconds"] + hashing + time.perf_counter() - start
-                one.row["write_seconds"] = round(spent, 6)
-            except Exception as error:
-                outcomes[one.number] = failed(one.task, one.before, error)
-
-    def _plain(self, task: Task, row: Row, held: Held) -> PlainSlice | None:
+    def _plain(self, task: Task, row: Row, contents: Contents) -> PlainSlice | None:
         if self._reader is None:
             return None
-        plain = self._reader.read(task.source, held.data, held.contents.size)
+        plain = self._reader.read(task.source, self._data, contents.size)
         if plain is None:
             return None
-        row["input_bytes"], row["input_mtime"], row["input_hash"], _ = held.contents
+        row["input_bytes"], row["input_mtime"], row["input_hash"], _ = contents
         check_modality(plain.image.meta.get("modality"), self.settings.modality)
         note(row, plain.image, self.settings)
         return plain
@@ -173,7 +116,7 @@ class Quick:
             self._pixels = np.empty(size, np.uint8)
         return self._pixels[:size].view(dtype).reshape(shape)
 
-    def _chain(self, image: Image, plain: PlainSlice | None) -> OneKind | None:
+    def _chain(self, image: Image, plain: PlainSlice | None) -> Any:
         """What computes in place of ``work.compute``; None where that has to."""
         pixels = image.pixels
         if pixels.ndim != 2 or min(pixels.shape) < _SMALLEST or pixels.nbytes > _LARGEST:
@@ -188,7 +131,25 @@ class Quick:
             if len(self._chains) >= _MOST_KINDS:
                 self._chains.clear()
             self._chains[kind] = _chain_of(self.settings, pixels)
-        return self._chains[kind]
+        chain = self._chains[kind]
+        if chain is None:
+            return None
+
+        def run(image: Image, task: Task, settings: Settings) -> PipelineResult:
+            return chain.run(pixels, padding)
+
+        return run
+
+    def _store(self, task: Task, settings: Settings, image: Image, result: PipelineResult, row: Row) -> None:
+        """As ``work.store``."""
+        assert self._writer is not None
+        pixels, head = result.image, None
+        if settings.compression == "none" and pixels.flags.c_contiguous:
+            head = self._writer.head(pixels, units_after(image, settings), image.spacing, image.geometry)
+        if head is None:
+            store(task, settings, image, result, row)
+        else:
+            put(task, settings, [head, pixels.reshape(-1).view(np.uint8).data], row)
 
 
 def _chain_of(settings: Settings, pixels: NDArray[Any]) -> OneKind | None:
@@ -203,7 +164,6 @@ def try_quickly(settings: Settings) -> bool:
     """Load all that plain slices need, with one that is made up; False where they are not done so."""
     if not fits(settings.pipeline.steps, "cpu"):
         return False
-    compile_hashes()
     data = np.frombuffer(bytearray(made_up_slice(_SMALLEST)), np.uint8)
     plain = PlainReader("auto", Limits()).read("made_up.dcm", data, data.size)
     assert plain is not None
@@ -227,4 +187,4 @@ def process_quickly(tasks: Sequence[Task], settings: Settings) -> list[Outcome] 
         return None
     if _kept.quick is None or _kept.quick.settings != settings:
         _kept.quick = Quick(settings)
-    return list(_kept.quick.process(tasks))
+    return [_kept.quick.process(task) for task in tasks]

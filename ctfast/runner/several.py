@@ -24,12 +24,12 @@ from ctfast.runner.volume import process_any
 from ctfast.runner.work import Outcome, run_pipeline
 
 _MOST_FILES: Final = 32
-_MOST_BYTES: Final = 32 << 20
+_MOST_BYTES: Final = 24 << 20
 _SHARES: Final = 8
 """Tasks a worker at least, so that all end together; a run of few files goes file by file."""
 _SMALLEST: Final = 16
 QUICKLY_FROM: Final = 300
-"""Files. Compiling the quick way costs a first run some 15 s of a core; a file that goes it saves some 3 ms."""
+"""Files. Compiling the quick way costs a first run some 12 s of a core; a file that goes it saves some 3 ms."""
 
 
 def chunks(tasks: Iterable[Task], files: int, workers: int) -> Iterator[tuple[Task, ...]]:

@@ -158,23 +158,19 @@ def store(task: Task, settings: Settings, image: Image, result: PipelineResult, 
         put(task, settings, [data], row)
 
 
-def put(task: Task, settings: Settings, parts: Sequence[bytes | memoryview], row: Row, known: str = "") -> None:
-    """Write an output that consists of these bytes, and note in ``row`` what it is; ``known`` is their hash."""
+def put(task: Task, settings: Settings, parts: Sequence[bytes | memoryview], row: Row) -> None:
+    """Write an output that consists of these bytes, and note in ``row`` what it is."""
     with writing():
         try:
             _replace(task, settings, parts)
         except (FileNotFoundError, NotADirectoryError):  # asked only now, as most outputs share a folder
             make_folder(task, settings)
             _replace(task, settings, parts)
-    row["output_bytes"], row["output_hash"] = sum(map(len, parts)), known or _sha256(parts)
-    _remove_stale(task)
-
-
-def _sha256(parts: Sequence[bytes | memoryview]) -> str:
     digest = hashlib.sha256()
     for part in parts:
         digest.update(part)
-    return digest.hexdigest()
+    row["output_bytes"], row["output_hash"] = sum(map(len, parts)), digest.hexdigest()
+    _remove_stale(task)
 
 
 def _replace(task: Task, settings: Settings, parts: Sequence[bytes | memoryview]) -> None:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from ctfast import ops
-from ctfast.files.hashes import compile_hashes
 from ctfast.files.plain import compile_reader
 from ctfast.pipeline import Pipeline
 from ctfast.presets import preset
@@ -61,7 +60,6 @@ def compile_all(console: Console) -> float:
             chain.run(batch.astype(image_dtype))
     console.print(f"{time.perf_counter() - start:6.1f} s  plain files", highlight=False)
     compile_reader()
-    compile_hashes()
     if find_spec("jax") is not None:
         from ctkernels.cpu.xla import targets
 

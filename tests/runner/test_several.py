@@ -61,23 +61,6 @@ def seen(outcomes: list[Outcome], folder: Path) -> list[Any]:
     return sorted(found, key=lambda item: str(item[0]["input"]))
 
 
-def test_an_output_that_cannot_be_written_fails_alone(tmp_path: Path) -> None:
-    """Neighbours are written together, after all are computed."""
-    for number in range(5):
-        write_image(tmp_path / f"in{number}.tif", slice_hu(40, 48, seed=number).astype(np.int16), units="hu")
-    results = []
-    for name in ("one", "all"):
-        folder = tmp_path / name
-        (folder / "2.tif").mkdir(parents=True)
-        tasks = [Task(str(tmp_path / f"in{number}.tif"), str(folder / f"{number}.tif")) for number in range(5)]
-        settings = Settings(CHAIN, "cpu", out=str(folder))
-        each = [process_any(task, settings) for task in tasks] if name == "one" else process_some(tasks, settings)
-        results.append(seen(each, folder))
-        assert [(folder / f"{number}.tif").is_file() for number in range(5)] == [True, True, False, True, True]
-    assert results[0] == results[1]
-    assert [row["status"] for row, _, _ in results[0]] == ["ok", "ok", "failed", "ok", "ok"]
-
-
 @pytest.mark.parametrize("pipeline", [CHAIN, OWN_RANGE, Pipeline([Step("summary")])])
 def test_together_they_give_what_each_gives(tmp_path: Path, pipeline: Pipeline) -> None:
     files = mixed_files(tmp_path / "in")
