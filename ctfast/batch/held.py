@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Final
 
+from ctfast.batch.listing import matching
 from ctfast.errors import UsageError
 
 try:
@@ -104,7 +105,7 @@ def contents(folder: Path) -> list[Path]:
 def remove_leftovers(folder: Path) -> int:
     """Remove the temporary files of killed processes; those of living ones stay. Returns how many there were."""
     count = 0
-    for path in folder.glob(TEMPORARY):
+    for path in list(matching(folder, TEMPORARY)):
         with left_alone(path) as left:
             if left:
                 remove(path)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Final
 
+from ctfast.batch.urls import place
 from ctfast.errors import FileFormatError
 from ctfast.files.formats import by_extension
 from ctfast.files.recognize import detect, read_head
@@ -15,16 +16,16 @@ _PICTURES: Final = ("png", "jpeg")
 _IMAGES: Final = ("dicom", "tiff")
 
 
-def folders_of_images_and_pictures(paths: Callable[[], Iterable[Path]]) -> dict[Path, str]:
+def folders_of_images_and_pictures(files: Callable[[], Iterable[str]]) -> dict[str, str]:
     """Folders where PNG or JPEG files lie beside DICOM or TIFF files, with the reason to leave these pictures out.
 
-    ``paths()`` goes through the files.
+    ``files()`` goes through the files, as text, since there may be a million.
     """
-    formats: dict[Path, set[str]] = defaultdict(set)
-    with_pictures = {path.parent for path in paths() if is_picture(path)}
-    for path in paths() if with_pictures else ():
-        if path.parent in with_pictures:
-            formats[path.parent].add(_format(path))
+    formats: dict[str, set[str]] = defaultdict(set)
+    with_pictures = {os.path.dirname(file) for file in files() if is_picture(file)}
+    for file in files() if with_pictures else ():
+        if (folder := os.path.dirname(file)) in with_pictures:
+            formats[folder].add(_format(file))
     return {
         folder: f"picture beside {'DICOM' if 'dicom' in there else 'TIFF'} files (named by itself, it is taken)"
         for folder, there in formats.items()
@@ -32,22 +33,22 @@ def folders_of_images_and_pictures(paths: Callable[[], Iterable[Path]]) -> dict[
     }
 
 
-def is_picture(path: Path) -> bool:
+def is_picture(file: str) -> bool:
     """Whether a file's name claims that it is a PNG or JPEG."""
-    return _claims(path) in _PICTURES
+    return _claims(file) in _PICTURES
 
 
-def _claims(path: Path) -> str:
-    claimed = by_extension(path)
+def _claims(file: str) -> str:
+    claimed = by_extension(file)
     return "" if claimed is None else claimed.name
 
 
-def _format(path: Path) -> str:
+def _format(file: str) -> str:
     """By the extension, else by the first bytes; empty for what can't be looked at."""
-    claimed = _claims(path)
+    claimed = _claims(file)
     if claimed:
         return claimed
     try:
-        return next((row.name for row in detect(read_head(path))), "")
+        return next((row.name for row in detect(read_head(place(file)))), "")
     except (OSError, FileFormatError):
         return ""

@@ -148,18 +148,17 @@ class _Search:
 
     def leave_pictures(self) -> None:
         """Leave out the pictures beside images."""
-        folders = folders_of_images_and_pictures(lambda: (it.path for it in self.items if not self._is_named(it)))
+        folders = folders_of_images_and_pictures(lambda: (it.source for it in self.items if not self._is_named(it)))
         if folders:
             self.items = Packed(self._without_pictures(self.items, folders))
 
-    def _without_pictures(self, items: Iterable[FoundFile], folders: Mapping[Path, str]) -> Iterator[FoundFile]:
+    def _without_pictures(self, items: Iterable[FoundFile], folders: Mapping[str, str]) -> Iterator[FoundFile]:
         for item in items:
-            path = item.path
-            reason = folders.get(path.parent) if is_picture(path) else None
+            reason = folders.get(os.path.dirname(item.source)) if is_picture(item.source) else None
             if reason is None or self._is_named(item):
                 yield item
             else:
-                self.leave(path, reason)
+                self.leave(item.path, reason)
 
     def _is_named(self, item: FoundFile) -> bool:
         return bool(self.named) and _key(item.source) in self.named

@@ -303,14 +303,15 @@ def check_compression(kind: Format, compression: str) -> None:
         raise ArgumentError(f"compression={compression!r}; {kind.title} allows {allowed}")
 
 
-def by_extension(path: Path, ends: Mapping[str, Format] = READ_ENDS) -> Format | None:
+def by_extension(path: Path | str, ends: Mapping[str, Format] = READ_ENDS) -> Format | None:
     """The format that a file's extension claims, None for an extension of no format."""
     return ends.get(extension(path, ends))
 
 
-def extension(path: Path, ends: Mapping[str, Format] = READ_ENDS) -> str:
-    """The known extension in lower case (``.nii.gz`` as one), or an empty string."""
-    parts = path.name.lower().rsplit(".", 2)
+def extension(path: Path | str, ends: Mapping[str, Format] = READ_ENDS) -> str:
+    """The known extension in lower case (``.nii.gz`` as one), or an empty string; of text without making a path."""
+    name = path.rpartition("/")[2] if isinstance(path, str) else path.name
+    parts = name.lower().rsplit(".", 2)
     for start in (-2, -1):
         end = "." + ".".join(parts[start:])
         if end in ends and len(parts) > -start and any(parts[:start]):

@@ -24,6 +24,7 @@ from ctfast.batch.atomic import replacing
 from ctfast.batch.cells import safe_cell
 from ctfast.batch.held import remove
 from ctfast.batch.journal import Journal, JsonLines
+from ctfast.batch.listing import matching
 from ctfast.batch.places import found, noted
 from ctfast.batch.urls import is_url
 from ctfast.errors import UsageError
@@ -135,7 +136,8 @@ def read_rows(out: str | Path, shard: Shard = None, *, folder: str = "") -> list
 def manifests(out: Path, shard: Shard) -> list[Path]:
     """All manifests in the folder, or those of one shard; parts last, as they may correct what was put together."""
     name = part_name("manifest", "jsonl", shard)
-    paths = [*out.glob(name), *out.glob(name.replace(".jsonl", ".*.jsonl"))]
+    whole = [out / name] if os.path.lexists(out / name) else []
+    paths = [*whole, *matching(out, name.replace(".jsonl", ".*.jsonl"))]
     return sorted(paths, key=lambda path: (PART.search(path.name) is not None, path))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from ctfast.batch.journal import Journal, JsonLines
+from ctfast.batch.listing import matching
 from ctfast.batch.urls import Url, place
 from ctfast.errors import UsageError
 from ctfast.runner.manifest import manifest_of, manifests, part_name
@@ -93,7 +94,7 @@ def _merged(records: Path, out: Path, mirror: Mirror | None) -> Merged:
 
 
 def _shards(out: Path) -> Iterator[tuple[int, int]]:
-    for path in out.glob("manifest.*-of-*.jsonl"):
+    for path in matching(out, "manifest.*-of-*.jsonl"):
         found = _SHARD.fullmatch(path.name)
         if found and 1 <= int(found[1]) <= int(found[2]):
             yield int(found[1]), int(found[2])

@@ -89,7 +89,7 @@ def make_plan(inputs: Sequence[str | Path], out: Path, settings: Settings, optio
     images = without_twins(find_images(inputs), keep_dicom=settings.series)
     tasks, copies = _tasks(images.items, out, settings)
     left_out: Sequence[Ignored] = Packed(chain(images.ignored, copies)) if copies else images.ignored
-    refuse_impossible((item.path for item in images.items), settings.pipeline, written(settings.format))
+    refuse_impossible((item.source for item in images.items), settings.pipeline, written(settings.format))
     del images  # a million files take their memory
     _refuse_collisions(tasks, out)
     refuse_other_run(records, outputs, settings, tasks, overwrite=options.overwrite)

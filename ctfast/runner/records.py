@@ -26,6 +26,7 @@ from filelock import FileLock
 
 from ctfast.batch.held import left_alone, remove_leftovers
 from ctfast.batch.journal import EncodedLines, Journal, JsonLines
+from ctfast.batch.listing import matching
 from ctfast.errors import UsageError
 from ctfast.runner.index import Index
 from ctfast.runner.manifest import PART, RECORDS, Shard, close_manifest, manifests, part_name, read_rows, set_aside
@@ -65,7 +66,7 @@ def open_records(plan: Plan) -> Iterator[tuple[Append, Append]]:
             if plan.options.overwrite and holds_another_run(out, plan.settings):
                 _refuse_parts_at_work(out)
                 _set_aside(out, str(out))
-                for path in (path for pattern in RECORDS for path in out.glob(pattern)):
+                for path in [path for pattern in RECORDS for path in matching(out, pattern)]:
                     path.unlink()
             write_run_file(plan)
             ending = f"{secrets.token_hex(8)}.jsonl"
@@ -134,7 +135,7 @@ def _merge_statistics(out: Path, shard: Shard, durable: bool, parts: list[Path])
 
 def _parts(out: Path, shard: Shard) -> list[Path]:
     patterns = (part_name(stem, "jsonl", shard).replace(".jsonl", ".*.jsonl") for stem in ("manifest", "statistics"))
-    return [path for pattern in patterns for path in sorted(out.glob(pattern)) if PART.search(path.name)]
+    return [path for pattern in patterns for path in sorted(matching(out, pattern)) if PART.search(path.name)]
 
 
 def _set_aside(records: Path, folder: str) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _PNG = ("uint8", "uint16")
 
 
-def refuse_impossible(sources: Iterable[Path], pipeline: Pipeline, output: Format) -> None:
+def refuse_impossible(sources: Iterable[str], pipeline: Pipeline, output: Format) -> None:
     """Check the packages that inputs and outputs need, and whether the outputs' format holds what the pipeline gives.
 
     Raises:

@@ -21,6 +21,7 @@ import numpy as np
 
 from ctfast.batch.atomic import replacing
 from ctfast.batch.cells import safe_cell
+from ctfast.batch.listing import matching
 from ctfast.batch.places import noted
 from ctfast.runner.index import Index
 from ctfast.runner.manifest import Shard, part_name
@@ -35,7 +36,7 @@ def close_statistics(out: Path, index: Index, shard: Shard = None, *, folder: st
 
     ``folder``: what ``out`` is called in full, where it is a copy.
     """
-    for path in sorted(out.glob("statistics*.jsonl")):
+    for path in sorted(matching(out, "statistics*.jsonl")):
         index.add_statistics(path)
     lines, longest = index.done()
     if not lines:

@@ -14,6 +14,7 @@ import pytest
 from ctfast.batch import atomic, held
 from ctfast.batch.atomic import replacing
 from ctfast.batch.held import left_alone, remove_leftovers
+from ctfast.batch.listing import matching
 
 WRITER = """
 import sys, time
@@ -89,3 +90,19 @@ def test_without_locks_age_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_a_file_that_is_gone_is_nobodys_leftover(tmp_path: Path) -> None:
     with left_alone(tmp_path / "gone") as left:
         assert not left
+
+
+def test_matching_is_glob_of_a_name(tmp_path: Path) -> None:
+    for name in (
+        "manifest.jsonl",
+        "manifest.0123.jsonl",
+        "manifest.1-of-2.jsonl",
+        ".ctfast-1.tmp",
+        "a",
+        "manifestXjsonl",
+    ):
+        (tmp_path / name).touch()
+    (tmp_path / "manifest.d.jsonl").mkdir()
+    for pattern in ("manifest.*.jsonl", "manifest.jsonl", ".ctfast-*.tmp", "*", "none*"):
+        assert sorted(matching(tmp_path, pattern)) == sorted(tmp_path.glob(pattern)), pattern
+    assert [*matching(tmp_path / "none", "*"), *matching(tmp_path / "a", "*")] == []
