@@ -205,7 +205,7 @@ def test_compiled_code_depends_on_the_sources_that_it_is_made_of(
     (tmp_path / "c" / "d.py").write_text("x = y = 1\n")
 
     def now() -> str:
-        for function in (sources.fingerprint, sources.sources_of, sources._imported, sources._digest):
+        for function in (sources.fingerprint, sources.sources_of, sources._file, sources._imported, sources._digest):
             function.cache_clear()
         return sources.fingerprint("ctkernels.a")
 

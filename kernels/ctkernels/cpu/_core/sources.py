@@ -46,6 +46,7 @@ def sources_of(module: str) -> frozenset[str]:
     return frozenset(found)
 
 
+@cache
 def _file(module: str) -> str | None:
     first, *rest = module.split(".")
     place = "/".join(rest)
