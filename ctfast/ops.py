@@ -36,6 +36,9 @@ from ctfast.dispatch.statistics import statistic
 from ctfast.results import Histogram, Summary
 from ctkernels.contract import TISSUE_EDGES
 
+_MOST_REMEMBERED = 1 << 16
+"""Values of a reference histogram."""
+
 Mode = Literal["reflect", "mirror", "nearest", "wrap", "constant"]
 VOIFunction = Literal["linear", "linear_exact", "sigmoid"]
 Axes = Literal[2, 3] | tuple[int, int] | tuple[int, int, int]
@@ -238,7 +241,9 @@ def match_histogram(
     value and -inf its lowest.
     """
     reference = checked_reference("reference", reference)  # so that a file is read once, and the call remembered
-    params = {"reference": reference, "value_range": value_range, "axes": axes}
+    # Calls are remembered with what they were given, but not by hundreds of histograms of megabytes: lists can't be.
+    given = reference if reference.values.size <= _MOST_REMEMBERED else [reference]
+    params = {"reference": given, "value_range": value_range, "axes": axes}
     return call("match_histogram", image, params, dtype=dtype, out=out, backend_name=backend, where=where)
 
 

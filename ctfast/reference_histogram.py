@@ -156,7 +156,7 @@ class ReferenceHistogram:
         return isinstance(other, ReferenceHistogram) and self.digest == other.digest
 
     def __hash__(self) -> int:
-        return hash(self.digest)
+        return hash((self.values.size, self.values[0], self.values[-1], self.counts[0], self.counts[-1]))
 
 
 def _counted(pixels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:

@@ -22,15 +22,15 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 from skimage import exposure, filters
-from skimage.color.adapt_rgb import adapt_rgb, hsv_value
-from skimage.util import img_as_float, img_as_uint
+from skimage.util import img_as_float, img_as_float32, img_as_float64, img_as_uint
 
 from ctfast import ops
 from ctfast.compat import _ndimage
 from ctfast.compat._calls import ours, theirs
 from ctfast.memory import empty
-from ctfast.reference_histogram import ReferenceHistogram
 from ctkernels.cpu import equalize_adapthist as kernels
+from ctkernels.cpu import hsv_value
+from ctkernels.cpu.match_histogram import match_histogram
 
 _ORIGINALS: Final = {
     name: getattr(exposure if name != "median" and name != "gaussian" else filters, name)
@@ -68,7 +68,7 @@ def equalize_adapthist(
     if not isinstance(image, np.ndarray) or not _known_blocks(image, kernel_size, clip_limit, nbins):
         return theirs(name, original, *arguments)
     try:
-        result = adapt_rgb(hsv_value)(_equalized)(image, kernel_size, clip_limit, nbins)
+        result = (_of_colours if _is_colour(image) else _equalized)(image, kernel_size, clip_limit, nbins)
     except (ValueError, TypeError):
         return theirs(name, original, *arguments)
     ours(name)
@@ -82,6 +82,18 @@ def _known_blocks(image: NDArray[Any], kernel_size: Any, clip_limit: Any, nbins:
         return False
     sizes = kernel_size if isinstance(kernel_size, tuple | list) else (kernel_size,)
     return all(k is None or (isinstance(k, int | float | np.integer) and k >= 1) for k in sizes)
+
+
+def _is_colour(image: NDArray[Any]) -> bool:
+    """As ``skimage.color.adapt_rgb`` sees it."""
+    return image.ndim == 3 and image.shape[-1] in (3, 4)
+
+
+def _of_colours(image: NDArray[Any], kernel_size: Any, clip_limit: float, nbins: int) -> NDArray[Any]:
+    """Equalised by the value of the colours; a fourth channel is left out, as in the original."""
+    kind = img_as_float32 if image.dtype == np.float32 else img_as_float64
+    rgb = np.ascontiguousarray(kind(image[..., :3]))
+    return hsv_value.replaced(rgb, _equalized(hsv_value.of_colours(rgb), kernel_size, clip_limit, nbins))
 
 
 def _equalized(image: NDArray[Any], kernel_size: Any, clip_limit: float, nbins: int) -> NDArray[Any]:
@@ -207,8 +219,29 @@ def _channels(image: NDArray[Any], reference: NDArray[Any], axis: Any) -> bool:
 
 
 def _matched(image: NDArray[Any], reference: NDArray[Any], dtype: Any) -> NDArray[Any]:
+    # The kernel itself: what a call of the public function is remembered by would keep every reference.
+    values, counts = _counted(reference)
+    running = np.cumsum(counts)
+    out = empty(image.shape, np.dtype(dtype))
+    flat = np.ascontiguousarray(image).reshape(1, 1, -1)
+    match_histogram(
+        flat,
+        out.reshape(flat.shape),
+        reference=(values.astype(np.float64), running / running[-1]),
+        value_range=None,
+    )
+    return out
+
+
+def _counted(image: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Values and how often each occurs, as ``numpy.unique``."""
+    if image.dtype.kind == "f":
+        return np.unique(image, return_counts=True)
+    low, high = int(image.min()), int(image.max())
     flat = np.ascontiguousarray(image).reshape(1, -1)
-    return ops.match_histogram(flat, ReferenceHistogram.of(reference), dtype=dtype).reshape(image.shape)
+    counts = ops.histogram(flat, high - low + 1, value_range=(low - 0.5, high + 0.5)).counts.reshape(-1)
+    (there,) = np.nonzero(counts)
+    return there + low, counts[there]
 
 
 def median(

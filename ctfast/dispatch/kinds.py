@@ -228,6 +228,8 @@ _positive: Final = _one("a finite number above 0", lambda v: _is_finite(v) and v
 
 def reference_histogram(name: str, value: Any) -> ReferenceHistogram:
     """A reference histogram, its file, its file with the digest that it must have, or its values and counts."""
+    if isinstance(value, tuple | list) and len(value) == 1:  # see ``ops.match_histogram``
+        (value,) = value
     if isinstance(value, ReferenceHistogram):
         return value
     if isinstance(value, str | PathLike):

@@ -33,7 +33,7 @@ from monai.data.meta_tensor import MetaTensor
 from monai.networks.layers.convutils import gaussian_1d
 from monai.transforms.intensity import array, dictionary
 from monai.utils.misc import ensure_tuple_rep, ensure_tuple_size
-from monai.utils.type_conversion import convert_to_dst_type, convert_to_tensor
+from monai.utils.type_conversion import convert_to_tensor
 from numpy.typing import NDArray
 
 from ctfast import ops
@@ -54,7 +54,9 @@ _MOST_RADIUS: Final = 127
 def _served(transform: Any, original: type, img: Any, compute: Compute) -> Any:
     """The result of ``compute`` as MONAI would give it, or MONAI's own."""
     name = f"monai.{original.__name__}"
-    tensor = convert_to_tensor(img, track_meta=get_track_meta())
+    tracked = get_track_meta()
+    # What MONAI's conversions find out anew for every image took as long as a line through a slice.
+    tensor = img if tracked and type(img) is MetaTensor else convert_to_tensor(img, track_meta=tracked)
     pixels = _pixels(tensor) if isinstance(tensor, torch.Tensor) else None
     result = None
     if pixels is not None and getattr(transform, "dtype", np.float32) in (np.float32, torch.float32, "float32"):
@@ -64,7 +66,7 @@ def _served(transform: Any, original: type, img: Any, compute: Compute) -> Any:
         return theirs(name, original.__call__, transform, img)
     ours(name)
     made = torch.from_numpy(result.reshape(pixels.shape))  # type: ignore[union-attr]
-    return convert_to_dst_type(made, dst=tensor, dtype=torch.float32)[0]
+    return made.as_subclass(MetaTensor).copy_meta_from(tensor) if isinstance(tensor, MetaTensor) else made
 
 
 def _pixels(tensor: torch.Tensor) -> Pixels | None:
