@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -198,7 +199,9 @@ def main() -> None:
     if "DataLoader".startswith(options.only):
         rows.append(loaders(hu))
         print(rows[-1], file=sys.stderr)
-    print(json.dumps({**where(), "images": images, "drop_ins": rows}, indent=1))
+    found = {**where(), "images": images, "drop_ins": rows}
+    found["versions"] |= {name: version(name) for name in ("scipy", "scikit-image", "monai", "torch")}
+    print(json.dumps(found, indent=1))
 
 
 if __name__ == "__main__":

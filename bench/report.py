@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "kernels"), str(ROOT)]
 
 from bench.cnn_report import cnn_tables, rows_of  # noqa: E402
+from bench.drop_ins_report import drop_ins_table  # noqa: E402
 from bench.turns_report import turns_table  # noqa: E402
 from bench.volume_report import of_volumes, volume_table  # noqa: E402
 
@@ -233,6 +234,9 @@ def tables(paths: list[Path]) -> dict[str, dict[str, str]]:
         if "turns" in results:
             pages["docs/measured.md"]["turns table"] = turns_table(results)
             continue
+        if "drop_ins" in results:
+            pages["docs/embed.md"] = {"drop-ins table": drop_ins_table(results)}
+            continue
         if cells(results):
             pages["README.md"]["ratios"] = ratio_table(results)
             pages["docs/measured.md"]["benchmark tables"] = benchmark_tables(results)
@@ -260,7 +264,7 @@ def main() -> None:
     paths = [Path(name) for name in sys.argv[1:]]
     for path in paths:
         results = json.loads(path.read_text(encoding="utf-8"))
-        if "turns" in results:
+        if "turns" in results or "drop_ins" in results:
             continue
         strip(results)
         path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
