@@ -86,6 +86,8 @@ def commands(work: Path) -> dict[str, Command]:
                 "--no-plots", "--validation", "0.3", "--path", "xla"]  # fmt: skip
     made = [
         Command("run", lambda out: ["run", str(inputs), "--out", str(out), *STEPS], run_results),
+        Command("run --cluster local", lambda out: ["run", str(inputs), "--out", str(out), "--cluster", "local",
+                                                    "--workers", "2", *STEPS], run_results),
         Command("report", lambda out: ["report", str(inputs), "--out", f"{out}.html", "--csv", f"{out}.csv", "--json",
                                        f"{out}.json", "--overwrite"], report_results),
         Command("train", lambda out: [*training, "--out", str(out), "--epochs", "6", "--resume"], train_results),
@@ -182,15 +184,15 @@ def kills_survived(
     if name in ("predict", "evaluate"):
         prepare_model(work)
     command, chance, kills = commands(work)[name], random.Random(f"{name}:{seed}"), 0
-    start = time.perf_counter()
-    code, said = command.finish(work / f"{name}-alone")
+    start, alone = time.perf_counter(), work / f"{name.replace(' ', '')}-alone"
+    code, said = command.finish(alone)
     seconds = time.perf_counter() - start
     assert code == 0, said
-    expected = command.results(work / f"{name}-alone")
+    expected = command.results(alone)
     for trial in range(trials):
-        out = work / f"{name}-{trial}"
+        out = work / f"{name.replace(' ', '')}-{trial}"
         kills += kill_and_resume(command, out, seconds, chance, kills_wanted)
-        expected_here = renamed(expected, f"{name}-alone", out.name)
+        expected_here = renamed(expected, alone.name, out.name)
         assert renamed(command.results(out), out.name, out.name) == expected_here, f"{name}, trial {trial}"
     return trials, kills
 

@@ -1,7 +1,7 @@
 """``make reliability``: try what can go wrong, and write what held into docs/reliability.md.
 
-python -m tests.trust.reliability [--trials 10] [--fuzz 10000] [--files 200 2000 10000] [--calls 100000]
-                                  [--operations NAME...] [--only PART...]
+python -m tests.trust.reliability [--trials 10] [--fuzz 10000] [--files 200 1000 10000 100000] [--calls 1000000]
+                                  [--commands NAME...] [--operations NAME...] [--only PART...]
 
 ``--only memory`` does these rows anew and keeps the others of the page.
 """
@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +24,10 @@ from typing import Final, NamedTuple
 from xml.etree import ElementTree
 
 import ctfast
+from ctfast.errors import CTFastError
+from ctfast.files import read_image
 from ctkernels.contract import OPERATIONS
+from tests.conftest import SHARED_DATA
 from tests.trust.faults import FAULTS, closed_output_ends_well, fault_ends_well, writers_at_once
 from tests.trust.fuzzing import fuzz
 from tests.trust.killed import ENVIRONMENT, ROOT, STEPS, commands, kills_survived
@@ -54,9 +58,12 @@ def held(what: str, tried: str, attempt: Callable[[], str]) -> Row:
     return Row(what, tried, said)
 
 
-def kills(work: Path, trials: int) -> Iterator[Row]:
+KILLED: Final = ["run", "run --cluster local", "report", "train", "predict", "evaluate"]
+
+
+def kills(work: Path, trials: int, names: list[str]) -> Iterator[Row]:
     """Ten trials are some two hundred kills; ``run`` starts in a second, the others import JAX or Matplotlib."""
-    for name in ("run", "report", "train", "predict", "evaluate"):
+    for name in names:
         count = 2 * trials if name == "run" else trials
 
         def attempt(name: str = name, count: int = count) -> str:
@@ -112,6 +119,27 @@ def files(work: Path, executions: int) -> Iterator[Row]:
         return f"at most {peak / 1e6:.0f} MB each"
 
     yield held("files that declare far more than they hold", f"{len(lies())} files", lying)
+    for name in ("bad-dev", "awkward-dev"):
+        if (archive := SHARED_DATA / f"{name}.zip").exists():
+            with zipfile.ZipFile(archive) as file:
+                file.extractall(work / name)
+            yield held(f"real files of `{name}.zip`", *read_all(work / name))
+
+
+def read_all(folder: Path) -> tuple[str, Callable[[], str]]:
+    """How many files there are, and what reads each by its name; anything but our errors goes on."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+
+    def attempt() -> str:
+        refused = 0
+        for path in paths:
+            try:
+                read_image(path)
+            except CTFastError:
+                refused += 1
+        return f"{refused} refused by an error of ctfast, {len(paths) - refused} read"
+
+    return f"{len(paths)} files", attempt
 
 
 def memory(work: Path, counts: list[int]) -> Iterator[Row]:
@@ -216,8 +244,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Try what can go wrong and write docs/reliability.md.")
     parser.add_argument("--trials", type=int, default=10)
     parser.add_argument("--fuzz", type=int, default=10_000)
-    parser.add_argument("--files", type=int, nargs="*", default=[200, 2000, 10_000])
-    parser.add_argument("--calls", type=int, default=100_000)
+    parser.add_argument("--files", type=int, nargs="*", default=[200, 1000, 10_000, 100_000])
+    parser.add_argument("--calls", type=int, default=1_000_000)
+    parser.add_argument("--commands", nargs="+", choices=KILLED, default=KILLED)
     parser.add_argument("--operations", nargs="+", choices=OPERATIONS, default=list(OPERATIONS))
     parser.add_argument("--sets", type=Path, default=ROOT, help="where make lowest and make newest were run")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
@@ -225,7 +254,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         parts = {
-            "kills": lambda: kills(work, given.trials),
+            "kills": lambda: kills(work, given.trials, given.commands),
             "writers": lambda: writers(work),
             "faults": lambda: faults(work),
             "bad": lambda: files(work, given.fuzz),
