@@ -21,6 +21,8 @@ PIXELS, FLOAT32, FLOAT64 = 0, 1, 2
 _INT64 = ir.IntType(64)
 _FLOATS = {FLOAT32: (ir.FloatType(), 32), FLOAT64: (ir.DoubleType(), 64)}
 
+_FLOAT_LANES = 16
+
 Body = Callable[[Any, Any, int], None]
 
 
@@ -45,13 +47,6 @@ def _all(item, lanes: int, value: float):
     return ir.Constant(ir.VectorType(item, lanes), [value] * lanes)
 
 
-def _expect_all(builder, true, lanes: int, good) -> None:
-    """Clear ``good`` unless every lane is true."""
-    whole = ir.IntType(lanes)
-    every = builder.icmp_signed("==", builder.bitcast(true, whole), ir.Constant(whole, -1))
-    builder.store(builder.and_(builder.load(good), every), good)
-
-
 def _turn(builder, bits, width: int, lanes: int):
     """Negative integers with all bits but the sign flipped: floats' order of bits, and back again."""
     item = ir.IntType(width)
@@ -59,21 +54,31 @@ def _turn(builder, bits, width: int, lanes: int):
     return builder.xor(bits, builder.and_(sign, _all(item, lanes, 2 ** (width - 1) - 1)))
 
 
-def _whole_body(line, row, kind: int, good) -> Body:
-    real, _ = _FLOATS[kind]
-    short, number = ir.IntType(16), ir.IntType(32)
+def _whole_body(line, row, kind: int, wrong) -> Body:
+    real, width = _FLOATS[kind]
+    short, number = ir.IntType(16), ir.IntType(width)
+    # Added to a small number, 1.5 times the largest power of two with unit steps rounds it to a whole one, which then
+    # stands in the lowest bits: no conversion, which beyond its range would be undefined.
+    magic, bits = {32: (1.5 * 2**23, 0x4B400000), 64: (1.5 * 2**52, 0x4338000000000000)}[width]
 
     def body(builder, x, lanes: int) -> None:
+        several = ir.VectorType(number, lanes)
         value = builder.load(_vector(builder, row, real, x, lanes), align=4)
-        above = builder.fcmp_ordered(">=", value, _all(real, lanes, -32768.0))
-        below = builder.fcmp_ordered("<=", value, _all(real, lanes, 32767.0))
-        # A conversion out of range would be undefined.
-        safe = builder.select(builder.and_(above, below), value, _all(real, lanes, 0.0))
-        whole = builder.fptosi(safe, ir.VectorType(number, lanes))
-        same = builder.fcmp_ordered("==", builder.sitofp(whole, ir.VectorType(real, lanes)), value)
-        _expect_all(builder, same, lanes, good)
-        keys = builder.trunc(whole, ir.VectorType(short, lanes))
-        builder.store(keys, _vector(builder, line, short, x, lanes), align=2)
+        moved = builder.fadd(value, _all(real, lanes, magic))
+        back = builder.fsub(moved, _all(real, lanes, magic))
+        moved = builder.bitcast(moved, several)
+        # Zero if the value is whole and in the range of int16, for NaN too.
+        beyond = builder.lshr(builder.add(moved, _all(number, lanes, 32768 - bits)), _all(number, lanes, 16))
+        other = builder.sext(builder.fcmp_unordered("!=", back, value), several)
+        flaws = builder.or_(beyond, other)
+        if lanes == 1:
+            first = ir.Constant(ir.IntType(32), 0)
+            nothing = ir.Constant(ir.VectorType(number, _FLOAT_LANES), None)
+            flaws = builder.insert_element(nothing, builder.extract_element(flaws, first), first)
+        builder.store(builder.or_(builder.load(wrong[kind]), flaws), wrong[kind])
+        builder.store(
+            builder.trunc(moved, ir.VectorType(short, lanes)), _vector(builder, line, short, x, lanes), align=2
+        )
 
     return body
 
@@ -122,13 +127,13 @@ def _pointers(context, builder, kinds, args):
     ]
 
 
-def _bodies(key, line, row, good, back: bool) -> dict[int, Body]:
-    """What each kind of pixel takes that a key type serves."""
+def _bodies(key, line, row, wrong, back: bool) -> dict[int, Body]:
+    """What each kind of pixel takes that a key type serves; bits are set in ``wrong`` where pixels have no key."""
     pair = (row, line) if back else (line, row)
     bodies = {PIXELS: _copy_body(*pair, key)}
     if key.width == 16:
         for kind in _FLOATS:
-            bodies[kind] = _whole_back_body(row, line, kind) if back else _whole_body(line, row, kind, good)
+            bodies[kind] = _whole_back_body(row, line, kind) if back else _whole_body(line, row, kind, wrong)
     for kind, (_, width) in _FLOATS.items():
         if width == key.width:
             bodies[kind] = _turn_body(*pair, key, not back)
@@ -140,11 +145,16 @@ def _make(back: bool):
         def emit(context, builder, signature, args):
             key = context.get_value_type(line.dtype)
             lines, rows = _pointers(context, builder, (line, image), args)
-            good = cgutils.alloca_once_value(builder, ir.Constant(ir.IntType(1), 1))
-            for number, body in _bodies(key, lines, rows, good, back).items():
+            none = {n: ir.Constant(ir.VectorType(ir.IntType(w), _FLOAT_LANES), None) for n, (_, w) in _FLOATS.items()}
+            wrong = {number: cgutils.alloca_once_value(builder, value) for number, value in none.items()}
+            for number, body in _bodies(key, lines, rows, wrong, back).items():
                 with builder.if_then(builder.icmp_signed("==", args[5], ir.Constant(_INT64, number))):
-                    _sweep(builder, args[4], 512 // key.width if number == PIXELS else 16, body)
-            return builder.load(good)
+                    _sweep(builder, args[4], 512 // key.width if number == PIXELS else _FLOAT_LANES, body)
+            good = ir.Constant(ir.IntType(1), 1)
+            for flags in map(builder.load, wrong.values()):
+                bits = builder.bitcast(flags, ir.IntType(flags.type.element.width * _FLOAT_LANES))
+                good = builder.and_(good, builder.icmp_unsigned("==", bits, ir.Constant(bits.type, 0)))
+            return good
 
         whole = types.int64
         return types.boolean(line, whole, image, whole, whole, whole), emit
