@@ -16,9 +16,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from ctfast.batch.interrupts import GROUP_SIGNALS
+
+if TYPE_CHECKING:
+    from multiprocessing.context import ForkServerContext
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -47,6 +50,15 @@ def process_pool(workers: int, work: Callable[..., object], ahead: Ahead | None 
         return ProcessPoolExecutor(
             workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start, initargs=environ
         )
+    context = start_server(work, ahead)
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=environ)
+
+
+def start_server(work: Callable[..., object], ahead: Ahead | None = None) -> ForkServerContext:
+    """What forks processes for ``work``: it starts, if it does not run yet, and loads what they need by itself.
+
+    There is none on Windows.
+    """
     # Not fork: it copies locks that threads of ours and of JAX hold.
     from multiprocessing import forkserver, resource_tracker  # neither is there on Windows
 
@@ -61,7 +73,7 @@ def process_pool(workers: int, work: Callable[..., object], ahead: Ahead | None 
     resource_tracker.ensure_running()  # which would unblock them again
     with _blocked(), _environment(environment):
         forkserver.ensure_running()
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=environ)
+    return context
 
 
 @contextmanager

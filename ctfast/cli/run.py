@@ -128,13 +128,17 @@ def run(
     given = dict(locals())
     from ctfast import runner
     from ctfast.batch.progress import KERNELS_FIRST, progress_bar
+    from ctfast.runner.ahead import get_ready
     from ctfast.runner.console import print_plan, print_report
     from ctfast.runner.options import RunOptions, parse_shard
 
     if allow_large:
         os.environ["CTFAST_ALLOW_LARGE"] = "1"  # for worker processes too
     options = filled(RunOptions, {**given, "shard": parse_shard(shard)})
-    plan = runner.plan(inputs, out, chosen_pipeline(preset, pipeline, step), options)
+    chosen = chosen_pipeline(preset, pipeline, step)
+    if not dry_run:
+        get_ready(inputs, out, chosen, options)
+    plan = runner.plan(inputs, out, chosen, options)
     if dry_run:
         print_plan(plan, console())
         return

@@ -9,16 +9,27 @@ from __future__ import annotations
 import gc
 import json
 import os
+import sys
+from collections.abc import Sequence
 from contextlib import suppress
+from itertools import islice
+from pathlib import Path
 from typing import Final
 
-from ctfast.batch.processes import Ahead
+from ctfast.batch.processes import Ahead, start_server
+from ctfast.batch.urls import is_url
+from ctfast.batch.workers import use_processes
+from ctfast.errors import CTFastError
 from ctfast.pipeline import Pipeline
+from ctfast.runner.done import process_and_encode
+from ctfast.runner.options import RunOptions
+from ctfast.runner.planning import RUN_FILE
 from ctfast.runner.settings import Settings
-from ctfast.runner.several import rehearse
+from ctfast.runner.several import QUICKLY_FROM, rehearse
 from ctfast.threads import get_num_threads, set_num_threads
 
 _VARIABLE: Final = "CTFAST_AHEAD"
+_MOST: Final = 4096
 
 
 def ahead_of(settings: Settings, *, quickly: bool) -> Ahead | None:
@@ -26,6 +37,22 @@ def ahead_of(settings: Settings, *, quickly: bool) -> Ahead | None:
     if settings.backend != "cpu":
         return None
     return Ahead(__name__, _VARIABLE, json.dumps([settings.pipeline.to_dict(), quickly]))
+
+
+def get_ready(inputs: Sequence[str | Path], out: str | Path, pipeline: Pipeline, options: RunOptions) -> None:
+    """Have this done while the run is planned, where it looks as if many files will be done by processes."""
+    if sys.platform == "win32" or options.cluster or is_url(out) or os.path.exists(os.path.join(out, RUN_FILE)):
+        return  # there may be nothing left to do
+    with suppress(CTFastError, OSError):  # the plan says it
+        settings, workers, files = Settings.of(pipeline, options), options.workers or get_num_threads(), _files(inputs)
+        if files >= QUICKLY_FROM and use_processes(files, workers, options.pool, settings.backend):
+            start_server(process_and_encode, ahead_of(settings, quickly=True))
+
+
+def _files(inputs: Sequence[str | Path]) -> int:
+    """Some thousand are counted, in folders."""
+    folders = (str(path) for path in inputs if not is_url(path))
+    return sum(1 for _ in islice((name for path in folders for _, _, names in os.walk(path) for name in names), _MOST))
 
 
 def _prepare(text: str) -> None:

@@ -23,7 +23,7 @@ from ctfast.dispatch.chain import fits
 from ctfast.errors import MachineError
 from ctfast.pipeline import Pipeline
 from ctfast.runner import cluster as on_cluster
-from ctfast.runner.ahead import ahead_of
+from ctfast.runner.ahead import ahead_of, get_ready
 from ctfast.runner.done import Done, line_of_row, process_and_encode
 from ctfast.runner.gpu.run import run_on_gpus
 from ctfast.runner.options import RunOptions
@@ -253,4 +253,7 @@ def run(
         UsageError: refused before any work, with the reason.
         MachineError: the computer failed and no file; see ``execute``.
     """
-    return execute(plan(inputs, out, pipeline, options, **changes), progress=progress)
+    options = replace(options or RunOptions(), **changes)
+    listed = [inputs] if isinstance(inputs, (str, Path)) else list(inputs)
+    get_ready(listed, out, pipeline, options)
+    return execute(plan(listed, out, pipeline, options), progress=progress)
