@@ -5,16 +5,17 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
-from typing import TYPE_CHECKING, Protocol
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 _PLAIN_EVERY_SECONDS = 10.0
-_GETTING_READY_SECONDS = 3.0
+_SILENT_SECONDS = 3.0
 KERNELS_FIRST = "getting ready: kernels are loaded; a first run compiles them, once (`ctfast warm` does it ahead)"
 """What a first run waits for."""
+CLOSING: Final = "all files are done: putting manifest and tables together"
 
 
 class Progress(Protocol):
@@ -29,31 +30,39 @@ def no_progress(*, done: int, failed: int) -> None:
 
 
 @contextmanager
-def progress_bar(total: int, console: Console, getting_ready: str = "") -> Iterator[Progress]:
+def progress_bar(total: int, console: Console, getting_ready: str = "", closing: str = "") -> Iterator[Progress]:
     """A progress bar with rate and time left, or a line every ten seconds where there is no terminal.
 
-    ``getting_ready``: a line for the case that the first file takes long.
+    ``getting_ready`` and ``closing``: lines for the case that the first file, or what follows the last, takes long.
     """
     bar = _bar(total, console) if console.is_terminal else nullcontext(_plain(total, console))
-    with _saying_why_nothing_moves(getting_ready if total else "", console) as begun, bar as progress:
+    with (
+        ExitStack() as end,
+        _saying_why_nothing_moves(getting_ready if total else "", console) as begun,
+        bar as progress,
+    ):
 
         def shown(*, done: int, failed: int) -> None:
             begun.set()
             progress(done=done, failed=failed)
+            if done == total:
+                end.enter_context(_saying_why_nothing_moves(closing, console))
 
+        if not total:
+            end.enter_context(_saying_why_nothing_moves(closing, console))
         yield shown
 
 
 @contextmanager
 def _saying_why_nothing_moves(why: str, console: Console) -> Iterator[threading.Event]:
-    """A line if no file is done in the first seconds; the event says that one is."""
+    """A line if nothing is done in the first seconds; the event, and the end, say that something is."""
     begun = threading.Event()
     if not why:
         yield begun
         return
 
     def say() -> None:
-        if not begun.wait(_GETTING_READY_SECONDS):
+        if not begun.wait(_SILENT_SECONDS):
             with suppress(OSError):  # a full disk behind stdout must not end the work
                 console.print(why, highlight=False)
 

@@ -127,7 +127,7 @@ def run(
     """
     given = dict(locals())
     from ctfast import runner
-    from ctfast.batch.progress import KERNELS_FIRST, progress_bar
+    from ctfast.batch.progress import CLOSING, KERNELS_FIRST, progress_bar
     from ctfast.runner.ahead import get_ready
     from ctfast.runner.console import print_plan, print_report
     from ctfast.runner.options import RunOptions, parse_shard
@@ -143,7 +143,7 @@ def run(
         print_plan(plan, console())
         return
     shown = console(stderr=json)
-    with progress_bar(len(plan.tasks), shown, KERNELS_FIRST) as progress:
+    with progress_bar(len(plan.tasks), shown, KERNELS_FIRST, CLOSING) as progress:
         report = runner.execute(plan, progress=progress)
     try:
         print_report(report, shown, profile=profile)

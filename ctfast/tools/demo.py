@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ctfast import runner
-from ctfast.batch.progress import KERNELS_FIRST, progress_bar
+from ctfast.batch.progress import CLOSING, KERNELS_FIRST, progress_bar
 from ctfast.errors import MissingDependencyError, UsageError
 from ctfast.files import read_image
 from ctfast.pipeline import Pipeline
@@ -81,7 +81,7 @@ def run_demo(out: Path, console: Console) -> int:
     console.print(f"{real} CT images from pydicom, {SLICES} synthetic slices (TIFF and DICOM)", highlight=False)
     write_set(inputs / "synthetic", count=SLICES, seed=7)
     plan = runner.plan(inputs, outputs, preset(PRESET))
-    with progress_bar(len(plan.tasks), console, KERNELS_FIRST) as progress:
+    with progress_bar(len(plan.tasks), console, KERNELS_FIRST, CLOSING) as progress:
         report = runner.execute(plan, progress=progress)
     print_report(report, console)
     sources = [

@@ -105,7 +105,7 @@ def test_progress_is_shown(monkeypatch: pytest.MonkeyPatch, terminal: bool) -> N
 
 
 def test_a_run_that_gets_ready_says_so_and_does_not_count_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "_GETTING_READY_SECONDS", 0.0)
+    monkeypatch.setattr(progress, "_SILENT_SECONDS", 0.0)
     monkeypatch.setattr(progress, "_PLAIN_EVERY_SECONDS", 0.0)
     out = io.StringIO()
     with progress_bar(7, Console(file=out, width=120), "compiling") as show:
@@ -117,3 +117,20 @@ def test_a_run_that_gets_ready_says_so_and_does_not_count_it(monkeypatch: pytest
     assert (first, second) == ("compiling", "1/7 files, 0 failed")
     assert third.startswith("3/7 files, ")
     assert third.endswith(" s left")
+
+
+@pytest.mark.parametrize("files", [0, 2])
+def test_what_follows_the_last_file_is_told_where_it_takes_long(files: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "_SILENT_SECONDS", 0.05)
+    out = io.StringIO()
+    with progress_bar(files, Console(file=out, width=120), closing="tables") as show:
+        for done in range(1, files + 1):
+            assert "tables" not in out.getvalue()
+            show(done=done, failed=0)
+        while "tables" not in out.getvalue():
+            time.sleep(0.001)
+    monkeypatch.setattr(progress, "_SILENT_SECONDS", 60.0)
+    with progress_bar(files, Console(file=out, width=120), closing="never") as show:
+        for done in range(1, files + 1):
+            show(done=done, failed=0)
+    assert out.getvalue() == "tables\n"
