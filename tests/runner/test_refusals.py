@@ -52,5 +52,5 @@ def test_steps_that_gpus_do_not_compute(monkeypatch: pytest.MonkeyPatch) -> None
     steps = Pipeline([Step("median_filter", size=3), Step("match_histogram", reference=((0, 10, 50), (1, 1, 1)))])
     monkeypatch.setattr("ctfast.runner.settings.recommended_backend", lambda: "gpu")
     assert Settings.of(steps, RunOptions()).backend == "cpu"
-    with pytest.raises(UsageError, match="match_histogram is computed on the CPU.*backend='cpu'"):
+    with pytest.raises(UsageError, match=r"match_histogram is computed on the CPU.*backend='cpu'"):
         Settings.of(steps, RunOptions(backend="gpu"))
