@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 Cell = dict[str, Any]
@@ -30,7 +31,11 @@ def volume_table(table: dict[tuple[str, str], Cell], clock: str) -> str:
     several = any(not column.endswith(", 1") for _, column in table)
     lines = [
         f"Nanoseconds a voxel ({clock} time of one thread"
-        + (", of two the least by the wall's clock" if several and clock == "processor" else "")
+        + (
+            ", of two the wall clock's in rounds in which no other program was at work; none: none"
+            if several and clock == "processor"
+            else ""
+        )
         + "), volumes of 24 x 192 x 192 (medians from 5 on: 24 x 96 x 96, CLAHE: 24 x "
         "384 x 384). SciPy and scikit-image have one thread only.",
         "",
@@ -42,8 +47,10 @@ def volume_table(table: dict[tuple[str, str], Cell], clock: str) -> str:
     ]
     for (row, column), cell in sorted(table.items(), key=_order):
         _, kind, threads = column.split(", ")
+        if math.isnan(cell["seconds"]["ctfast"]) or math.isnan(cell["seconds"].get(ALONE, 0)):
+            continue
         scale = 1e9 / cell["pixels"]
-        seconds = {name: s * scale for name, s in cell["seconds"].items()}
+        seconds = {name: s * scale for name, s in cell["seconds"].items() if not math.isnan(s)}
         ours, alone = seconds.pop("ctfast"), seconds.pop(ALONE, None)
         shown = [f"{seconds[name]:.3g}" if name in seconds else "" for name in PEERS]
         best = f"**{min(seconds.values()) / ours:.3g}**" if seconds else ""

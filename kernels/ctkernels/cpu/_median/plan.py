@@ -36,7 +36,6 @@ _KEEP: dict[tuple[int, ...], tuple[Sequence[int], Sequence[int]]] = {
     (13, 13): ((1, 3, 6), (3, 6)),
     (15, 15): ((1, 3, 6), (3, 6)),
     (25, 5, 5): ((1, 2), (1, 2)),
-    (49, 7, 7): ((1, 3, 6), (1, 3)),
 }
 """Widths of the lists of shared and of own rows that are kept, by rows and columns, and ``by`` for volumes."""
 
