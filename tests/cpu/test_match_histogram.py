@@ -137,6 +137,18 @@ def test_a_step_names_the_file_and_its_content(tmp_path: Path) -> None:
     assert ctfast.Pipeline.from_file(tmp_path / "steps" / "p.toml").hash != pipeline.hash
 
 
+def test_large_references_are_not_kept_with_remembered_calls() -> None:
+    from ctfast.dispatch.prepared import prepared
+
+    large = ctfast.ReferenceHistogram.of(RNG.normal(0, 300, 70_000))
+    before = prepared.cache_info().currsize
+    found = ctfast.match_histogram(IMAGE[0], large, dtype="float64")
+    assert prepared.cache_info().currsize == before
+    np.testing.assert_array_equal(found, ctfast.match_histogram(IMAGE[0], large, dtype="float64", backend="reference"))
+    pipeline = ctfast.Pipeline([ctfast.Step("match_histogram", reference=large, dtype="float64")])
+    np.testing.assert_array_equal(pipeline(IMAGE[0]), found)
+
+
 def test_padding_has_no_share() -> None:
     padded = np.vstack([np.full((4, IMAGE.shape[2]), -2000, np.int16), IMAGE[0]])
     pipeline = ctfast.Pipeline([ctfast.Step("match_histogram", reference=((0, 10, 50), (1, 1, 1)))])
