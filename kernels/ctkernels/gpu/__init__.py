@@ -4,5 +4,6 @@ Importing this package imports neither CuPy nor anything of CUDA; importing an o
 """
 
 from ctkernels.gpu._core.probe import probe
+from ctkernels.gpu._core.source import OPTIONS, include_source
 
-__all__ = ["probe"]
+__all__ = ["OPTIONS", "include_source", "probe"]

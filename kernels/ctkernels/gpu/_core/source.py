@@ -32,9 +32,37 @@ def _path(name: str) -> Path:
     return _PACKAGE / name if name.endswith(".cu") else _PACKAGE / "include" / name
 
 
-@lru_cache(maxsize=64)
+HEADERS: Final = ("border", "common", "line")
+"""Headers that make sense by themselves: borders as filters extend them; vectors, reductions over warps and blocks,
+keys that sort as pixels do; lines with clipped ends, by which windows and normalisation map pixels."""
+
+
+def include_source(*headers: str) -> str:
+    """Our device functions as text, to stand in front of a CUDA kernel of your own.
+
+    >>> module = cupy.RawModule(code=include_source("border") + kernel, options=OPTIONS)
+
+    All names begin with ``ctk_`` or ``CTK_``. Compile it by NVRTC, with ``OPTIONS``.
+
+    Args:
+        headers: of ``HEADERS``; none stands for all.
+
+    Raises:
+        ValueError: another one.
+    """
+    unknown = [name for name in headers if name not in HEADERS]
+    if unknown:
+        raise ValueError(f"headers={unknown!r}: {', '.join(HEADERS)} are there")
+    return _expanded(tuple(f"{name}.cuh" for name in headers or HEADERS))
+
+
 def inlined(unit: str) -> str:
     """``<unit>.cu`` with its headers in it, but for the network's."""
+    return _expanded((f"{unit}.cu",))
+
+
+@lru_cache(maxsize=64)
+def _expanded(files: tuple[str, ...]) -> str:
     seen: set[str] = set()
 
     def expand(name: str) -> str:
@@ -46,7 +74,7 @@ def inlined(unit: str) -> str:
         text = _ONCE.sub("", _path(name).read_text(encoding="utf-8"))
         return _INCLUDE.sub(lambda match: expand(match[1]), text)
 
-    return expand(f"{unit}.cu")
+    return "".join(map(expand, files))
 
 
 def source(unit: str, defines: Mapping[str, str | int]) -> str:
