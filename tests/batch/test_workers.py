@@ -56,7 +56,18 @@ def test_no_items() -> None:
 
 def test_in_order_or_as_they_finish() -> None:
     assert list(bounded_map(slow_if_even, range(12), 4)) == list(range(12))
-    assert list(bounded_map(slow_if_even, range(12), 4, ordered=False))[:2] != [0, 1]
+    first_was_seen = threading.Event()
+
+    def work(n: int) -> int:
+        if n == 0:
+            assert first_was_seen.wait(60), "nothing else was given back before it"
+        return n
+
+    seen = []
+    for n in bounded_map(work, range(12), 4, ordered=False):
+        seen.append(n)
+        first_was_seen.set()
+    assert (seen[0] != 0, sorted(seen)) == (True, list(range(12)))
 
 
 @pytest.mark.parametrize("ordered", [False, True])
