@@ -4,25 +4,47 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress as RichProgress
+    from rich.progress import TaskID
 
 _PLAIN_EVERY_SECONDS = 10.0
 _SILENT_SECONDS = 3.0
+_SHARES: Final = 200
+"""Times that the share of what follows the last file is told."""
 KERNELS_FIRST = "getting ready: kernels are loaded; a first run compiles them, once (`ctfast warm` does it ahead)"
 """What a first run waits for."""
 CLOSING: Final = "all files are done: putting manifest and tables together"
 
 
 class Progress(Protocol):
-    """Called after each file."""
+    """Called after each file.
+
+    Where it has a method ``closing(share)``, that is called while what follows the last file is done: the share, up to
+    1, that is.
+    """
 
     def __call__(self, *, done: int, failed: int) -> None:
         """``done`` files are finished, ``failed`` of them without a result."""
+
+
+def steps_of_closing(progress: Progress, steps: int) -> Callable[[], None]:
+    """To be called after each of some ``steps`` of what follows the last file."""
+    closing: Callable[[float], None] | None = getattr(progress, "closing", None)
+    every, done = max(steps // _SHARES, 1), 0
+
+    def step() -> None:
+        nonlocal done
+        done += 1
+        if done % every == 0 and closing is not None:
+            closing(min(done / max(steps, 1), 1.0))
+
+    return step
 
 
 def no_progress(*, done: int, failed: int) -> None:
@@ -35,22 +57,36 @@ def progress_bar(total: int, console: Console, getting_ready: str = "", closing:
 
     ``getting_ready`` and ``closing``: lines for the case that the first file, or what follows the last, takes long.
     """
-    bar = _bar(total, console) if console.is_terminal else nullcontext(_plain(total, console))
+    bar = _bar(total, console) if console.is_terminal else nullcontext(_Lines(total, console))
     with (
         ExitStack() as end,
         _saying_why_nothing_moves(getting_ready if total else "", console) as begun,
         bar as progress,
     ):
-
-        def shown(*, done: int, failed: int) -> None:
-            begun.set()
-            progress(done=done, failed=failed)
-            if done == total:
-                end.enter_context(_saying_why_nothing_moves(closing, console))
-
+        shown = _Shown(progress, begun, total, lambda: end.enter_context(_saying_why_nothing_moves(closing, console)))
         if not total:
-            end.enter_context(_saying_why_nothing_moves(closing, console))
+            shown.all_done()
         yield shown
+
+
+class _Display(Protocol):
+    def __call__(self, *, done: int, failed: int) -> None: ...
+
+    def closing(self, share: float) -> None: ...
+
+
+class _Shown:
+    """What the caller of ``progress_bar`` gets."""
+
+    def __init__(self, display: _Display, begun: threading.Event, total: int, all_done: Callable[[], object]) -> None:
+        self._display, self._begun, self._total, self.all_done = display, begun, total, all_done
+        self.closing = display.closing
+
+    def __call__(self, *, done: int, failed: int) -> None:
+        self._begun.set()
+        self._display(done=done, failed=failed)
+        if done == self._total:
+            self.all_done()
 
 
 @contextmanager
@@ -91,7 +127,7 @@ class _Rate:
 
 
 @contextmanager
-def _bar(total: int, console: Console) -> Iterator[Progress]:
+def _bar(total: int, console: Console) -> Iterator[_Display]:
     from rich import progress as rich
 
     columns = (
@@ -101,29 +137,47 @@ def _bar(total: int, console: Console) -> Iterator[Progress]:
         rich.TimeRemainingColumn(),
         rich.TextColumn("{task.fields[failures]}"),
     )
-    rates = _Rate()
     with rich.Progress(*columns, console=console) as bar:
-        task = bar.add_task("", total=total, rate="", failures="")
-
-        def progress(*, done: int, failed: int) -> None:
-            rate = rates.of(done)
-            shown = "" if rate is None else f"{rate:.1f} files/s"
-            bar.update(task, completed=done, rate=shown, failures=f"{failed} failed" if failed else "")
-
-        yield progress
+        yield _Bar(bar, bar.add_task("", total=total, rate="", failures=""))
 
 
-def _plain(total: int, console: Console) -> Progress:
-    last, rates = time.perf_counter(), _Rate()
+class _Bar:
+    def __init__(self, bar: RichProgress, task: TaskID) -> None:
+        self._bar, self._task, self._rates = bar, task, _Rate()
 
-    def progress(*, done: int, failed: int) -> None:
-        nonlocal last
-        now, rate = time.perf_counter(), rates.of(done)
-        if now - last < _PLAIN_EVERY_SECONDS:
-            return
-        last = now
-        speed, left = ("", "") if rate is None else (f", {rate:.1f} files/s", f", {(total - done) / rate:.0f} s left")
-        with suppress(OSError):  # a full disk behind stdout must not end the work
-            console.print(f"{done}/{total} files{speed}, {failed} failed{left}", highlight=False)
+    def __call__(self, *, done: int, failed: int) -> None:
+        rate = self._rates.of(done)
+        shown = "" if rate is None else f"{rate:.1f} files/s"
+        failures = f"{failed} failed" if failed else ""
+        self._bar.update(self._task, completed=done, rate=shown, failures=failures)
 
-    return progress
+    def closing(self, share: float) -> None:
+        self._bar.update(self._task, rate=_closing_at(share))
+
+
+class _Lines:
+    """One every ten seconds."""
+
+    def __init__(self, total: int, console: Console) -> None:
+        self._total, self._console, self._rates, self._last = total, console, _Rate(), time.perf_counter()
+
+    def __call__(self, *, done: int, failed: int) -> None:
+        rate = self._rates.of(done)
+        speed, left = ("", "")
+        if rate is not None:
+            speed, left = f", {rate:.1f} files/s", f", {(self._total - done) / rate:.0f} s left"
+        self._show(f"{done}/{self._total} files{speed}, {failed} failed{left}")
+
+    def closing(self, share: float) -> None:
+        self._show(_closing_at(share))
+
+    def _show(self, line: str) -> None:
+        now = time.perf_counter()
+        if now - self._last >= _PLAIN_EVERY_SECONDS:
+            self._last = now
+            with suppress(OSError):  # a full disk behind stdout must not end the work
+                self._console.print(line, highlight=False)
+
+
+def _closing_at(share: float) -> str:
+    return f"manifest and tables: {share:.0%}"

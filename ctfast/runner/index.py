@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast, get_type_hints
@@ -67,10 +67,11 @@ class Index:
 
     Args:
         folder: what the folder of the records is called in full.
+        passed: called for each line that is taken in or given back.
     """
 
-    def __init__(self, folder: str) -> None:
-        self._folder = folder
+    def __init__(self, folder: str, passed: Callable[[], None] = lambda: None) -> None:
+        self._folder, self._passed = folder, passed
         self._opened = ExitStack()
         self._files: list[BinaryIO] = []
         self._database = sqlite3.connect("", isolation_level=None)
@@ -154,6 +155,7 @@ class Index:
         journal = Journal(path, JsonLines())
         if len(self._files) == _MOST_OPEN or not path.is_file():
             for _, _, text in journal.whole_lines():
+                self._passed()
                 yield (None, 0, 0, text), text
             return
         try:
@@ -162,10 +164,12 @@ class Index:
             return
         self._files.append(file)
         for start, size, text in journal.whole_lines(file):
+            self._passed()
             yield (len(self._files) - 1, start, size, None), text
 
     def _lines(self, query: str, values: tuple[bytes, ...] = ()) -> Iterator[bytes]:
         for number, start, size, text in self._database.execute(query, values):
+            self._passed()
             if text is not None:
                 yield text
                 continue

@@ -27,6 +27,7 @@ from filelock import FileLock
 from ctfast.batch.held import left_alone, remove_leftovers
 from ctfast.batch.journal import EncodedLines, Journal, JsonLines
 from ctfast.batch.listing import matching
+from ctfast.batch.progress import Progress, steps_of_closing
 from ctfast.errors import UsageError
 from ctfast.runner.index import Index
 from ctfast.runner.manifest import PART, RECORDS, Shard, close_manifest, manifests, part_name, read_rows, set_aside
@@ -93,27 +94,36 @@ def _open_remote(plan: Plan, mirror: Mirror) -> Iterator[tuple[Append, Append]]:
         yield append
 
 
-def close_run(plan: Plan) -> None:
+def close_run(plan: Plan, progress: Progress) -> None:
     """Put together what runs into the folder of this one left in it."""
-    shard = plan.options.shard
+    shard, files = plan.options.shard, len(plan.tasks) + plan.done + len(plan.ignored)
+    several = 4 if any(step.is_statistic for step in plan.settings.pipeline.steps) else 2
+    passed = steps_of_closing(progress, several * files)  # lines are taken in and given back
     if plan.mirror is None:
-        close_records(plan.out, shard, durable=plan.options.durable)
+        close_records(plan.out, shard, durable=plan.options.durable, passed=passed)
     else:
-        close_mirror(plan.mirror, shard)
+        close_mirror(plan.mirror, shard, passed)
 
 
-def close_mirror(mirror: Mirror, shard: Shard) -> None:
+def close_mirror(mirror: Mirror, shard: Shard, passed: Callable[[], None] = lambda: None) -> None:
     """The same for a folder of a storage."""
-    mirror.close(shard, partial(close_records, mirror.folder, shard, folder=str(mirror.out)))
+    mirror.close(shard, partial(close_records, mirror.folder, shard, folder=str(mirror.out), passed=passed))
 
 
-def close_records(out: Path, shard: Shard, *, durable: bool = False, folder: str = "") -> None:
+def close_records(
+    out: Path, shard: Shard, *, durable: bool = False, folder: str = "", passed: Callable[[], None] = lambda: None
+) -> None:
     """Put together what nobody appends to any more, in the memory of a small run however many rows there are.
 
-    ``folder``: what ``out`` is called in full, where it is a copy.
+    Args:
+        out: the folder.
+        shard: whose records.
+        durable: flush them to the disk.
+        folder: what ``out`` is called in full, where it is a copy.
+        passed: called for each line that is read or written.
     """
     folder = folder or os.path.realpath(out)
-    with locked(out), Index(folder) as index, ExitStack() as stack:
+    with locked(out), Index(folder, passed) as index, ExitStack() as stack:
         parts = [path for path in _parts(out, shard) if stack.enter_context(left_alone(path))]
         _merge_statistics(out, shard, durable, [path for path in parts if path.name.startswith("statistics")])
         for path in manifests(out, shard):

@@ -126,7 +126,7 @@ def execute(the_plan: Plan, *, progress: Progress = no_progress, **changes: Any)
                 report.skipped += 1
     worked = time.perf_counter()
     with _telling_what_is_safe(recorded):
-        close_run(the_plan)
+        close_run(the_plan, progress)
     report.seconds, report.closing_seconds = time.perf_counter() - start, time.perf_counter() - worked
     at_once = AT_ONCE if any(map(is_remote, the_plan.tasks[:1])) else 1
     report.workers = (_workers(options) if cluster is None else cluster.threads) * at_once

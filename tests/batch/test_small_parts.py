@@ -15,7 +15,7 @@ from ctfast.batch.cache_folder import user_cache
 from ctfast.batch.cells import safe_cell
 from ctfast.batch.choices import check_choice
 from ctfast.batch.limits import available_bytes, bytes_per_file
-from ctfast.batch.progress import progress_bar
+from ctfast.batch.progress import no_progress, progress_bar, steps_of_closing
 from ctfast.batch.reasons import reason
 from ctfast.batch.stamp import stamp_of, unchanged
 from ctfast.errors import ArgumentError, FileFormatError, UsageError
@@ -117,6 +117,19 @@ def test_a_run_that_gets_ready_says_so_and_does_not_count_it(monkeypatch: pytest
     assert (first, second) == ("compiling", "1/7 files, 0 failed")
     assert third.startswith("3/7 files, ")
     assert third.endswith(" s left")
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_how_far_what_follows_is(monkeypatch: pytest.MonkeyPatch, terminal: bool) -> None:
+    monkeypatch.setattr(progress, "_PLAIN_EVERY_SECONDS", 0.0)
+    console = Console(file=io.StringIO(), force_terminal=terminal, width=100)
+    with progress_bar(2, console) as show:
+        show(done=2, failed=0)
+        step = steps_of_closing(show, 1000)
+        for _ in range(510):
+            step()
+    assert "manifest and tables: 51%" in console.file.getvalue()  # type: ignore[attr-defined]
+    steps_of_closing(no_progress, 0)()
 
 
 @pytest.mark.parametrize("files", [0, 2])
