@@ -19,6 +19,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from ctfast.batch.interrupts import GROUP_SIGNALS
+from ctfast.batch.machine import is_no_thread
 
 if TYPE_CHECKING:
     from multiprocessing.context import ForkServerContext
@@ -96,6 +97,15 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
 
 
 def _start(environment: dict[str, str]) -> None:
+    try:
+        _get_ready(environment)
+    except (MemoryError, OSError, ImportError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not is_no_thread(error):
+            raise
+        os._exit(1)  # the machine lacks something, which the parent says in one line
+
+
+def _get_ready(environment: dict[str, str]) -> None:
     from ctfast.threads import set_num_threads
 
     os.environ.clear()  # it was that of the server's start: credentials may have come since

@@ -233,3 +233,24 @@ def test_processes_have_the_environment_of_the_call(monkeypatch: pytest.MonkeyPa
         assert list(bounded_map(variable_of, ["CTFAST_TEST_VARIABLE"], 1, processes=True)) == [value]
     monkeypatch.delenv("CTFAST_TEST_VARIABLE")
     assert list(bounded_map(variable_of, ["CTFAST_TEST_VARIABLE"], 1, processes=True)) == [None]
+
+
+STARTING = """
+import os, threading
+from ctfast.batch.processes import _start
+
+def refused(*_):
+    raise {error}
+
+threading.Thread.start = refused
+_start(dict(os.environ))
+"""
+
+
+@pytest.mark.parametrize(
+    "error", ['RuntimeError("can\'t start new thread")', "MemoryError", "OSError(12, 'no memory')"]
+)
+def test_a_worker_that_cannot_start_leaves_the_word_to_the_parent(error: str) -> None:
+    words = [sys.executable, "-c", STARTING.format(error=error)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
