@@ -23,6 +23,8 @@ DIED: Final = "the process that read this file died: out of memory, or a crash i
 _AHEAD: Final = 2
 """Items a worker in flight: the next one waits where a worker becomes free, and memory does not grow with their
 number."""
+_SECONDS: Final = 1.0
+"""After which somebody looks whether results can still come."""
 _PAY_FROM: Final = 150
 """Files a worker, below which starting processes costs more than it gains."""
 
@@ -88,6 +90,9 @@ def bounded_map(
         except BrokenProcessPool:
             # Whatever was in flight may have done it; what had finished before is not done twice.
             suspects = dict(flight)
+        except MemoryError:  # whoever has none can't tell the processes to end either
+            _kill(pool)
+            raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
         if stopped():
@@ -104,11 +109,9 @@ def _in_flight(
         for item in islice(waiting, _AHEAD * workers):
             flight[_submit(pool, work, item)] = item
         while flight:
-            if ordered:
-                ready = [next(iter(flight))]
-            else:
-                done = wait(flight, return_when=FIRST_COMPLETED).done
-                ready = [future for future in flight if future in done]
+            awaited = [next(iter(flight))] if ordered else flight
+            done = _first_of(pool, awaited)
+            ready = [future for future in awaited if future in done]
             for future in ready:
                 result = future.result()
                 del flight[future]
@@ -118,6 +121,25 @@ def _in_flight(
     finally:
         for future in flight:
             future.cancel()
+
+
+def _first_of(pool: Executor, futures: Iterable[Future[B]]) -> set[Future[B]]:
+    """Those that are done, as soon as one is.
+
+    Raises:
+        MemoryError: there was none for the thread that hands items to processes: it died, and nothing would come.
+    """
+    while not (done := wait(futures, _SECONDS, FIRST_COMPLETED).done):
+        manager = getattr(pool, "_executor_manager_thread", None)
+        if manager is not None and not manager.is_alive():
+            raise MemoryError
+    return done
+
+
+def _kill(pool: ProcessPoolExecutor) -> None:
+    for process in list((pool._processes or {}).values()):
+        process.kill()
+        process.join(_SECONDS)
 
 
 def _submit(pool: Executor, work: Callable[[A], B], item: A) -> Future[B]:
@@ -150,11 +172,15 @@ def _one_by_one(
                     pool = process_pool(1, work)
                     _check_start(pool, rehearse)
                 try:
-                    result = pool.submit(in_worker, part, work).result()
+                    result = _first_of(pool, [pool.submit(in_worker, part, work)]).pop().result()
                 except BrokenProcessPool:
                     pool.shutdown()
                     pool, result = None, died(part)
                 yield result
+    except MemoryError:
+        if pool is not None:
+            _kill(pool)
+        raise
     finally:
         if pool is not None:
             pool.shutdown()
@@ -167,8 +193,10 @@ def _has_result(future: Future[Any]) -> bool:
 def _check_start(pool: ProcessPoolExecutor, rehearse: Callable[[], object]) -> None:
     """A process that dies, or lacks memory, before it was given an item is no item's fault."""
     try:
-        pool.submit(rehearse).result()
+        _first_of(pool, [pool.submit(rehearse)]).pop().result()
     except (BrokenProcessPool, MemoryError, OSError, ImportError) as error:
+        if isinstance(error, MemoryError):
+            _kill(pool)
         raise _no_start() from error
 
 

@@ -11,6 +11,7 @@ import gc
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from io import TextIOWrapper
@@ -20,7 +21,7 @@ import typer
 
 from ctfast.batch.interrupts import raise_terminated
 from ctfast.batch.lines import one_line
-from ctfast.batch.machine import described
+from ctfast.batch.machine import described, is_no_thread
 from ctfast.cli import merge, model, report, run, tools
 from ctfast.cli.help import Command
 from ctfast.cli.options import Commands
@@ -64,6 +65,12 @@ for _panel, _commands in _PANELS.items():
         app.command(cls=Command, rich_help_panel=_panel)(_command)
 
 
+def _of_a_thread(args: threading.ExceptHookArgs) -> None:
+    """Nothing of a thread that lacked memory: whoever waits for it says so, in one line."""
+    if not isinstance(args.exc_value, MemoryError) and not (args.exc_value and is_no_thread(args.exc_value)):
+        threading.__excepthook__(args)
+
+
 def main() -> None:
     """Entry point: errors of ours and of the computer become one line and an exit code."""
     # JAX and Numba make very many objects that stay: looking through them for garbage, again and again while they are
@@ -71,6 +78,7 @@ def main() -> None:
     gc.set_threshold(100_000, 50, 50)
     atexit.register(gc.freeze)
     signal.signal(signal.SIGTERM, raise_terminated)
+    threading.excepthook = _of_a_thread
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # names and frames that a terminal's encoding lacks cost no command
             stream.reconfigure(errors="backslashreplace")

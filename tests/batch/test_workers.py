@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -254,3 +255,17 @@ def test_a_worker_that_cannot_start_leaves_the_word_to_the_parent(error: str) ->
     words = [sys.executable, "-c", STARTING.format(error=error)]
     done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
+
+
+def test_a_pool_whose_thread_died_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python's own thread that hands items to processes may find no memory; then nothing would ever come."""
+
+    def refused(_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading, "excepthook", lambda args: None)
+    monkeypatch.setattr("multiprocessing.queues.Queue._start_thread", refused)
+    for ordered in (False, True):
+        with pytest.raises(MemoryError):
+            list(bounded_map(double, range(4), 2, processes=True, ordered=ordered))
+    assert not multiprocessing.active_children()

@@ -102,8 +102,9 @@ def test_too_few_open_files(make_folder: Make, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("pool", ["threads", "processes"])
 def test_too_little_memory(make_folder: Make, tmp_path: Path, pool: str) -> None:
+    """So little that Numba's library can't be loaded; a little more, and Python itself fails where it likes."""
     folder, out = make_folder(4), tmp_path / "out"
-    done = ended(command(folder, out, "--pool", pool, start=("-c", LIMITED, "RLIMIT_AS", str(300 << 20))))
+    done = ended(command(folder, out, "--pool", pool, start=("-c", LIMITED, "RLIMIT_AS", str(250 << 20))))
     assert done.returncode == 3, done.stderr
     assert "Traceback" not in done.stderr
     if out.exists():
