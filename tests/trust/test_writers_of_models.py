@@ -64,7 +64,7 @@ def test_eight_writers_and_a_kill_lose_no_row(tmp_path: Path) -> None:
     for writer in writers:
         writer.join(120)
     assert [writer.exitcode for writer in writers] == [-9 if n == KILLED else 0 for n in range(WRITERS)]
-    rows = rows_of(path)
+    rows = list(table_at(path).records())  # without the half row, which stays where the killed one was the last
     assert {r["file"] for r in rows} == {name for n in range(WRITERS) for name in names(n)}
     assert {r["model"] for r in rows} == {MODEL}
     table_at(path).sort(sorted({name for n in range(WRITERS) for name in names(n)}))
