@@ -11,7 +11,7 @@ import numpy as np
 
 from bench.images import image
 from ctfast.dispatch.checks import check_params, for_kernel
-from ctkernels.contract import GPU_OPERATIONS, OPERATIONS, SAME
+from ctkernels.contract import OPERATIONS, SAME
 from tests.cases import variants
 
 
@@ -49,7 +49,7 @@ _ROWS = (
 TIMED = _ROWS + tuple(
     Work(name, name, "uint16", spec.out_dtypes[0], dict(spec.examples[0]))
     for name, spec in OPERATIONS.items()
-    if spec.gpu and name not in {work.operation for work in _ROWS}
+    if name not in {work.operation for work in _ROWS}
 )
 """Rows that are compared with peers, and the first example of every other operation."""
 
@@ -95,7 +95,7 @@ def parity(
     ``variants`` gives the parameters of an operation.
     """
     cases = []
-    for name in GPU_OPERATIONS:
+    for name in OPERATIONS:
         spec = OPERATIONS[name]
         for dtype in dtypes:
             x = np.stack([image(dtype, n)[: size - 3, : size - 1] for n in range(2)])

@@ -62,7 +62,7 @@ FORBIDDEN = {
     "ctfast/model": (HEAVY - {"jax", "flax", "optax", "matplotlib", "scipy"})
     | FORMATS
     | {"ctkernels.gpu", "ctfast.cli", "ctfast.runner"},
-    "ctfast/compat": (HEAVY - {"scipy", "cv2", "skimage"}) | ROOMS | {"ctkernels.gpu", "ctkernels.reference"},
+    "ctfast/compat": (HEAVY - {"scipy", "cv2", "skimage"}) | ROOMS | {"ctkernels.reference"},
     "ctfast/embed": ROOMS | {"cupy", "matplotlib"},
     "ctfast/tools": (HEAVY - {"matplotlib"}) | {"ctfast.cli", "ctfast.model", "ctfast.analysis"},
     "ctfast/cli": HEAVY | FORMATS | {"numpy", "ctkernels"},

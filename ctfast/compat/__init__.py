@@ -1,4 +1,4 @@
-"""Drop-ins: functions of SciPy, scikit-image and OpenCV with their signatures, values and errors, and our speed.
+"""Drop-ins: functions of SciPy, scikit-image, OpenCV, CuPy and cuCIM with their signatures, values and errors.
 
 >>> from ctfast.compat import scipy_ndimage as ndimage
 >>> ndimage.median_filter(image, size=5)

@@ -1,7 +1,7 @@
-"""SciPy's arguments as those of our filters: what ``scipy_ndimage`` and ``skimage`` share.
+"""SciPy's arguments as those of our filters: what ``scipy_ndimage``, ``cupyx``, ``skimage`` and ``cucim`` share.
 
 Each function gives the result, or None for what is left to the original. At most three axes may be filtered; they are
-moved to the back, which costs a copy where they are not the last.
+moved to the back, which costs a copy where they are not the last. ``home``: where arrays are.
 """
 
 from __future__ import annotations
@@ -15,13 +15,11 @@ from numpy.polynomial.hermite_e import hermeval
 from numpy.typing import NDArray
 
 from ctfast import ops
+from ctfast.compat._homes import HOST, Home
 from ctfast.dispatch.arrays import known_axes
-from ctfast.memory import empty
-from ctkernels.cpu._gaussian.correlate import correlate
-from ctkernels.cpu._median.footprints import pixel_of, rank_filter
+from ctkernels.contract import IMAGE_DTYPES
 
-Array = NDArray[Any]
-DTYPES: Final = ("uint8", "int16", "uint16", "float32", "float64")
+Array = Any
 _MODES: Final = {
     "reflect": "reflect",
     "grid-mirror": "reflect",
@@ -41,6 +39,25 @@ _MOST_PIXELS: Final = 4096
 """Of a window; making the program of a larger one would take seconds."""
 
 
+def middle(pixels: int) -> int:
+    """The rank of the median."""
+    return pixels // 2
+
+
+def rank_of(rank: Any) -> Callable[[int], int | None]:
+    """``rank_filter``'s: below 0 from the largest on."""
+    known = isinstance(rank, int | np.integer)
+    return lambda pixels: int(rank) + (pixels if rank < 0 else 0) if known else None
+
+
+def rank_of_percentile(percentile: Any) -> Callable[[int], int | None]:
+    """``percentile_filter``'s."""
+    if not isinstance(percentile, int | float) or not -100 <= percentile <= 100:
+        return lambda pixels: None
+    share = percentile + 100.0 if percentile < 0 else percentile
+    return lambda pixels: pixels - 1 if share == 100 else int(pixels * share / 100.0)
+
+
 def ranked(
     image: Any,
     rank_of: Callable[[int], int | None],
@@ -51,18 +68,19 @@ def ranked(
     cval: Any,
     origin: Any,
     axes: Any,
+    home: Home = HOST,
 ) -> Array | None:
     """One rank of a window of any shape.
 
     ``rank_of`` gives the rank for the window's number of pixels, 0 for the smallest; None where SciPy has to judge.
     """
-    x, border = _array(image), _mode(mode, cval)
+    x, border = home.array(image), _mode(mode, cval)
     if x is None or border is None or not _rising(axes, x.ndim) or (footprint is not None and size is not None):
         return None
-    window = _window(x, size, footprint, origin, axes)
+    window = _window(x, size, home.on_host(footprint), origin, axes)
     if window is None or not 1 <= (ones := int(window.mask.sum())) <= _MOST_PIXELS:
         return None
-    rank, narrow = rank_of(ones), _narrow(x)
+    rank, narrow = rank_of(ones), home.narrow(x)
     if rank is None or not 0 <= rank < ones or narrow is None:
         return None
     if border == "constant" and not (_holds(narrow.dtype, cval) and _holds(x.dtype, cval)):
@@ -80,10 +98,11 @@ def ranked(
         others = [a for a in range(window.mask.ndim) if a not in behind]
         mask = window.mask.transpose(*others, *behind).reshape([window.mask.shape[a] for a in behind])
         middle = [window.before[a] for a in behind]
-        pixels = [pixel_of(tuple(int(k) - m for k, m in zip(place, middle))) for place in np.argwhere(mask)]
-        rank_filter(batch, out, pixels, rank, kind, float(cval))
+        places = np.argwhere(mask) - middle
+        pixels: list[Any] = [(0,) * (3 - mask.ndim) + tuple(place) for place in places.tolist()]
+        home.rank_filter(batch, out, pixels, rank, kind, float(cval))
 
-    return _moved(run, narrow, used, output, x.dtype) if max(sides) <= _LONGEST else None
+    return _moved(run, narrow, used, output, x.dtype, home) if max(sides) <= _LONGEST else None
 
 
 class _Window(NamedTuple):
@@ -130,14 +149,15 @@ def gaussian(
     truncate: Any,
     radius: Any,
     axes: Any,
+    home: Home = HOST,
 ) -> Array | None:
     """The Gaussian, and its derivatives for floats."""
     if not _zero(order, axes, np.ndim(image)):
-        return _derivative(image, sigma, order, output, mode, cval, truncate, radius, axes)
+        return _derivative(image, sigma, order, output, mode, cval, truncate, radius, axes, home)
     if isinstance(mode, tuple | list) or isinstance(radius, tuple | list):
-        return _one_by_one(image, sigma, order, output, mode, cval, truncate, radius, axes)
-    x, border = _array(image), _mode(mode, cval)
-    if x is None or border is None or x.dtype.name not in DTYPES or not _zero(order, axes, x.ndim):
+        return _one_by_one(image, sigma, order, output, mode, cval, truncate, radius, axes, home)
+    x, border = home.array(image), _mode(mode, cval)
+    if x is None or border is None or x.dtype.name not in IMAGE_DTYPES or not _zero(order, axes, x.ndim):
         return None
     sigmas = _an_axis(sigma, axes, x.ndim, 0.0, int | float | np.integer | np.floating)
     if not sigmas or not isinstance(truncate, int | float) or min(sigmas) < 0:
@@ -150,7 +170,7 @@ def gaussian(
     if not math.isfinite(truncate) or not 0 < max(sigmas) * truncate < _LONGEST:
         return None
     options = {"truncate": float(truncate), "mode": border, "cval": float(cval)}
-    return _run("gaussian_filter", "sigma", x, sigmas, 0.0, options, output, x.dtype)
+    return _smooth(x, sigmas, options, output, home)
 
 
 def _one_by_one(
@@ -163,9 +183,10 @@ def _one_by_one(
     truncate: Any,
     radius: Any,
     axes: Any,
+    home: Home = HOST,
 ) -> Array | None:
     """Axis by axis, each with its own border or reach; floats alone, as integers would be rounded each time."""
-    x = _array(image)
+    x = home.array(image)
     if x is None or x.dtype.kind != "f" or not _zero(order, axes, x.ndim):
         return None
     along = tuple(range(x.ndim)) if axes is None else axes
@@ -176,7 +197,7 @@ def _one_by_one(
         return None
     result: Array | None = x
     for number, (axis, s, m, r) in enumerate(zip(along, *each), 1):
-        result = gaussian(result, s, 0, output if number == len(along) else None, m, cval, truncate, r, (axis,))
+        result = gaussian(result, s, 0, output if number == len(along) else None, m, cval, truncate, r, (axis,), home)
         if result is None:
             return None
     return result
@@ -192,10 +213,11 @@ def _derivative(
     truncate: Any,
     radius: Any,
     axes: Any,
+    home: Home = HOST,
 ) -> Array | None:
     """Axis by axis with a derivative of any order, in the order of ``axes``, as SciPy does."""
-    x = _array(image)
-    if x is None or x.dtype.name not in ("float32", "float64") or not _writable(output, x.shape, x.dtype):
+    x = home.array(image)
+    if x is None or x.dtype.name not in ("float32", "float64") or not _writable(output, x.shape, x.dtype, home):
         return None
     along = tuple(range(x.ndim)) if axes is None else axes
     sigmas = _an_axis(sigma, axes, x.ndim, 0.0, int | float | np.integer | np.floating)
@@ -217,12 +239,13 @@ def _derivative(
             passes.append((axis, _weights(float(sigmas[axis]), orders[axis], reach), sign, known))
     if not passes:
         return None
-    result = np.ascontiguousarray(x)
+    result = home.xp.ascontiguousarray(x)
     for axis, weights, sign, known in passes:
-        made = empty(x.shape, x.dtype)
-        correlate(result, made, axis, weights, sign, known, float(cval))
+        made = home.empty(x.shape, x.dtype)
+        if not home.correlate(result, made, axis, weights, sign, known, float(cval)):
+            return None
         result = made
-    if isinstance(output, np.ndarray):
+    if isinstance(output, home.xp.ndarray):
         output[...] = result
         return output
     return result
@@ -237,14 +260,6 @@ def _weights(sigma: float, order: int, radius: int) -> Array:
     bell = np.exp(-0.5 * place**2)
     weights: Array = hermeval(-place, [0] * order + [1]) * (-1 / sigma) ** order * (bell / bell.sum())
     return weights[radius:]
-
-
-def _array(x: Any) -> Array | None:
-    """What SciPy would take it for, where that is an array of numbers with at least one."""
-    if not isinstance(x, np.ndarray | list | tuple) or isinstance(x, np.ma.MaskedArray):
-        return None
-    array = np.asarray(x)
-    return array if array.ndim and array.size and array.dtype.isnative else None
 
 
 def _mode(mode: Any, cval: Any) -> str | None:
@@ -293,90 +308,62 @@ def _holds(dtype: np.dtype[Any], cval: float) -> bool:
     return float(cval).is_integer() and np.iinfo(dtype).min <= cval <= np.iinfo(dtype).max
 
 
-def _narrow(x: Array) -> Array | None:
-    """The same values in a dtype that the kernel takes."""
-    if x.dtype.name in DTYPES:
-        return x
-    if x.dtype.name in ("bool", "int8"):
-        return x.astype(np.uint8 if x.dtype.kind == "b" else np.int16)
-    if x.dtype.kind not in "iu":
-        return None
-    low, high = int(x.min()), int(x.max())
-    return next(
-        (x.astype(t) for t in (np.int16, np.uint16) if np.iinfo(t).min <= low and high <= np.iinfo(t).max), None
-    )
-
-
-def _run(
-    name: str,
-    word: str,
-    x: Array,
-    numbers: tuple[float, ...],
-    none: float,
-    options: dict[str, Any],
-    output: Any,
-    dtype: np.dtype[Any],
-) -> Array | None:
-    """Run our kernel where ``output`` is nothing, the image's dtype or an array of it.
-
-    Args:
-        name: the operation.
-        word: its parameter that has a number for each axis.
-        x: the array, in a dtype that the operation takes.
-        numbers: one for each axis.
-        none: the number that leaves an axis alone.
-        options: the other parameters.
-        output: SciPy's ``output``.
-        dtype: of the result.
-    """
+def _smooth(x: Array, sigmas: tuple[float, ...], options: dict[str, Any], output: Any, home: Home) -> Array | None:
+    """The Gaussian with a sigma for each axis, where ``output`` is nothing, the image's dtype or an array of it."""
     if x.ndim == 1:
-        numbers = (none, *numbers)
-    # A Gaussian of no width is one whose kernel is the pixel itself.
-    alone = 0.25 / options["truncate"] if word == "sigma" else none
+        sigmas = (0.0, *sigmas)
+    alone = 0.25 / options["truncate"]  # a kernel that is the pixel itself
 
     def run(batch: Array, behind: list[int], out: Array) -> None:
-        sides = tuple(alone if numbers[a] == none else numbers[a] for a in behind)
-        getattr(ops, name)(batch, out=out, **options, **{word: sides})
+        sides: Any = tuple(sigmas[a] or alone for a in behind)
+        ops.gaussian_filter(batch, sides, out=out, **options)
 
-    return _moved(run, x, [axis for axis, n in enumerate(numbers) if n != none], output, dtype)
+    return _moved(run, x, [axis for axis, sigma in enumerate(sigmas) if sigma], output, x.dtype, home)
 
 
 def _moved(
-    run: Callable[[Array, list[int], Array], None], x: Array, used: list[int], output: Any, dtype: np.dtype[Any]
+    run: Callable[[Array, list[int], Array], None],
+    x: Array,
+    used: list[int],
+    output: Any,
+    dtype: np.dtype[Any],
+    home: Home,
 ) -> Array | None:
     """``run(batch, axes, out)`` with the ``used`` axes of ``x`` (and others, so that there are two) as its last.
 
     A line has an axis in front. ``axes`` says which axes of ``x`` these are; they have an order of their own where rows
     would be short. ``dtype`` is that of the result.
     """
-    if len(used) > 3 or not _writable(output, x.shape, dtype):
+    if len(used) > 3 or not _writable(output, x.shape, dtype, home):
         return None
-    shape, x = x.shape, np.atleast_2d(x)
+    shape, x = x.shape, x if x.ndim > 1 else x.reshape(1, -1)
     spare = [axis for axis in range(x.ndim - 1, -1, -1) if axis not in used]
     behind = sorted(used + spare[: max(0, 2 - len(used))])
     if x.shape[behind[-1]] < SHORT:  # rows are what is fast
         behind.sort(key=lambda axis: x.shape[axis])
-    moved = np.moveaxis(x, behind, range(-len(behind), 0))
-    batch = np.ascontiguousarray(moved).reshape(-1, *moved.shape[-len(behind) :])
-    in_place = output if isinstance(output, np.ndarray) and output.flags.c_contiguous else None
-    in_order = behind == list(range(x.ndim - len(behind), x.ndim)) and dtype == x.dtype
-    if not in_order or (in_place is not None and np.may_share_memory(in_place, batch)):
+    order = [axis for axis in range(x.ndim) if axis not in behind] + behind
+    moved = x.transpose(order)
+    batch = home.xp.ascontiguousarray(moved).reshape(-1, *moved.shape[-len(behind) :])
+    in_place = output if isinstance(output, home.xp.ndarray) and output.flags.c_contiguous else None
+    in_order = order == list(range(x.ndim)) and dtype == x.dtype
+    if not in_order or (in_place is not None and home.xp.may_share_memory(in_place, batch)):
         in_place = None
-    done = empty(batch.shape, x.dtype) if in_place is None else in_place.reshape(batch.shape)
+    done = home.empty(batch.shape, x.dtype) if in_place is None else in_place.reshape(batch.shape)
     with known_axes():  # so that three or four columns are never taken for channels
         run(batch, behind, done)
     if in_place is not None:
         return in_place
-    result = np.moveaxis(done.reshape(moved.shape), range(-len(behind), 0), behind).reshape(shape)
-    if isinstance(output, np.ndarray):
+    result = done.reshape(moved.shape).transpose(np.argsort(order).tolist()).reshape(shape)
+    if isinstance(output, home.xp.ndarray):
         output[...] = result
         return output
-    return np.ascontiguousarray(result, dtype)
+    return home.xp.ascontiguousarray(result, dtype)
 
 
-def _writable(output: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
-    if isinstance(output, np.ndarray):
-        return output.shape == shape and output.dtype == dtype and output.flags.writeable
+def _writable(output: Any, shape: tuple[int, ...], dtype: np.dtype[Any], home: Home) -> bool:
+    if isinstance(output, home.xp.ndarray):
+        writable = getattr(output.flags, "writeable", True)  # CuPy's always are
+        return bool(output.shape == shape and output.dtype == dtype and writable)
     try:
         return output is None or np.dtype(output) == dtype
     except TypeError:

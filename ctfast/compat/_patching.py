@@ -11,7 +11,13 @@ from typing import Any, Final
 
 from ctfast.errors import ArgumentError
 
-_MODULES: Final = {"cv2": "cv2", "scipy.ndimage": "scipy_ndimage", "skimage": "skimage"}
+_MODULES: Final = {
+    "cucim.skimage": "cucim",
+    "cupyx.scipy.ndimage": "cupyx",
+    "cv2": "cv2",
+    "scipy.ndimage": "scipy_ndimage",
+    "skimage": "skimage",
+}
 _lock = threading.Lock()
 _inside: Counter[str] = Counter()
 """How many blocks are open for each library: threads may enter and leave in any order."""
@@ -27,7 +33,7 @@ def patched(*libraries: str) -> Iterator[None]:
     blocks are open at once, in one thread or in several, the originals are back when the last of them ends.
 
     Args:
-        libraries: ``"scipy.ndimage"``, ``"skimage"``, ``"cv2"``.
+        libraries: ``"scipy.ndimage"``, ``"skimage"``, ``"cv2"``, ``"cupyx.scipy.ndimage"``, ``"cucim.skimage"``.
 
     Raises:
         ArgumentError: Another library, or none.

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -47,7 +46,7 @@ def median_filter(
     axes: Any = None,
 ) -> NDArray[Any]:
     """Median of the window around each pixel, as ``scipy.ndimage.median_filter``."""
-    done = _ndimage.ranked(input, lambda n: n // 2, size, footprint, output, mode, cval, origin, axes)
+    done = _ndimage.ranked(input, _ndimage.middle, size, footprint, output, mode, cval, origin, axes)
     return _served("median_filter", done, (input, size, footprint, output, mode, cval, origin), {"axes": axes})
 
 
@@ -64,11 +63,7 @@ def rank_filter(
     axes: Any = None,
 ) -> NDArray[Any]:
     """The value of one rank in the window around each pixel, as ``scipy.ndimage.rank_filter``."""
-
-    def of(pixels: int) -> int | None:
-        return int(rank) + (pixels if rank < 0 else 0) if isinstance(rank, int | np.integer) else None
-
-    done = _ndimage.ranked(input, of, size, footprint, output, mode, cval, origin, axes)
+    done = _ndimage.ranked(input, _ndimage.rank_of(rank), size, footprint, output, mode, cval, origin, axes)
     return _served("rank_filter", done, (input, rank, size, footprint, output, mode, cval, origin), {"axes": axes})
 
 
@@ -85,14 +80,9 @@ def percentile_filter(
     axes: Any = None,
 ) -> NDArray[Any]:
     """A percentile of the window around each pixel, as ``scipy.ndimage.percentile_filter``."""
-
-    def of(pixels: int) -> int | None:
-        if not isinstance(percentile, int | float) or not -100 <= percentile <= 100:
-            return None
-        share = percentile + 100.0 if percentile < 0 else percentile
-        return pixels - 1 if share == 100 else int(pixels * share / 100.0)
-
-    done = _ndimage.ranked(input, of, size, footprint, output, mode, cval, origin, axes)
+    done = _ndimage.ranked(
+        input, _ndimage.rank_of_percentile(percentile), size, footprint, output, mode, cval, origin, axes
+    )
     arguments = (input, percentile, size, footprint, output, mode, cval, origin)
     return _served("percentile_filter", done, arguments, {"axes": axes})
 

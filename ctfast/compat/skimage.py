@@ -24,13 +24,12 @@ from numpy.typing import NDArray
 from skimage import exposure, filters
 from skimage.util import img_as_float, img_as_float32, img_as_float64, img_as_uint
 
-from ctfast import ops
-from ctfast.compat import _ndimage
+from ctfast.compat import _ndimage, _skimage
 from ctfast.compat._calls import ours, theirs
 from ctfast.memory import empty
+from ctkernels.contract import IMAGE_DTYPES
 from ctkernels.cpu import equalize_adapthist as kernels
 from ctkernels.cpu import hsv_value
-from ctkernels.cpu.match_histogram import match_histogram
 
 _ORIGINALS: Final = {
     name: getattr(exposure if name != "median" and name != "gaussian" else filters, name)
@@ -45,8 +44,6 @@ HOMES: Final = {
     "rescale_intensity": "skimage.exposure",
 }
 """Where the original of each is found, and put back by ``patched``."""
-_MOST_BINS: Final = 1 << 16
-_IMAGES: Final = ("uint8", "int16", "uint16", "float32", "float64")
 
 
 def equalize_adapthist(
@@ -76,7 +73,11 @@ def equalize_adapthist(
 
 
 def _known_blocks(image: NDArray[Any], kernel_size: Any, clip_limit: Any, nbins: Any) -> bool:
-    if image.ndim not in (2, 3) or image.size == 0 or image.dtype.name not in (*_IMAGES, "bool", "int32", "uint32"):
+    if (
+        image.ndim not in (2, 3)
+        or image.size == 0
+        or image.dtype.name not in (*IMAGE_DTYPES, "bool", "int32", "uint32")
+    ):
         return False
     if type(nbins) is not int or not 1 <= nbins <= kernels.GRAYS or not math.isfinite(clip_limit):
         return False
@@ -123,7 +124,7 @@ def _bins(image: NDArray[Any], nbins: int) -> NDArray[np.uint16]:
         codes = empty(image.shape, np.dtype(np.uint16))
         kernels.quantized(image, codes)
         image = codes
-    elif image.dtype.name not in _IMAGES:
+    elif image.dtype.name not in IMAGE_DTYPES:
         image = img_as_uint(image)
     low, high = int(image.min()), int(image.max())
     values = np.arange(low, high + 1).astype(image.dtype)
@@ -136,29 +137,8 @@ def _bins(image: NDArray[Any], nbins: int) -> NDArray[np.uint16]:
 
 def rescale_intensity(image: NDArray[Any], in_range: Any = "image", out_range: Any = "dtype") -> NDArray[Any]:
     """Stretch or shrink a range of values, as ``skimage.exposure.rescale_intensity``."""
-    low = high = None
-    if type(image) is np.ndarray and image.dtype == np.float32 and image.ndim and image.size:
-        least, most = float(image.min()), float(image.max())
-        if math.isfinite(least) and math.isfinite(most):
-            image_s = isinstance(in_range, str) and in_range == "image"
-            low = (least, most) if image_s else _pair(in_range)
-            whole = isinstance(out_range, str) and out_range == "dtype"
-            high = (0.0 if low and low[0] >= 0 else -1.0, 1.0) if whole else _pair(out_range)
-    if not low or not high or low[0] == low[1]:
-        return theirs("skimage.exposure.rescale_intensity", _ORIGINALS["rescale_intensity"], image, in_range, out_range)
-    ours("skimage.exposure.rescale_intensity")
-    flat = np.ascontiguousarray(image).reshape(1, -1)
-    return ops.normalize(flat, in_range=low, out_range=high).reshape(image.shape)
-
-
-def _pair(given: Any) -> tuple[float, float] | None:
-    """Two rising finite numbers, or None."""
-    numbers = int | float | np.integer | np.floating
-    if isinstance(given, tuple | list) and len(given) == 2 and all(isinstance(end, numbers) for end in given):
-        low, high = float(given[0]), float(given[1])
-        if math.isfinite(low) and math.isfinite(high) and low < high:
-            return low, high
-    return None
+    done = _skimage.rescaled(image, in_range, out_range)
+    return _served("rescale_intensity", done, (image, in_range, out_range))
 
 
 def histogram(
@@ -170,78 +150,14 @@ def histogram(
     channel_axis: int | None = None,
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Counts and bin centres, as ``skimage.exposure.histogram``: one bin a value for whole numbers."""
-    plain = type(image) is np.ndarray and image.size and image.dtype.name in _IMAGES and channel_axis is None
-    colour = plain and image.ndim == 3 and image.shape[-1] < 4  # the original warns of it
-    if not plain or colour or source_range != "image" or type(nbins) is not int or not 1 <= nbins <= _MOST_BINS:
-        options = {"channel_axis": channel_axis}
-        return theirs("skimage.exposure.histogram", _ORIGINALS["histogram"], image, nbins, source_range, normalize,
-                      **options)  # fmt: skip
-    low, high = image.min().item(), image.max().item()
-    if not (math.isfinite(low) and math.isfinite(high)):
-        return theirs("skimage.exposure.histogram", _ORIGINALS["histogram"], image, nbins, source_range, normalize)
-    ours("skimage.exposure.histogram")
-    whole = image.dtype.kind != "f"
-    bins, value_range = (high - low + 1, (low - 0.5, high + 0.5)) if whole else (int(nbins), None)
-    flat = np.ascontiguousarray(image).reshape(1, -1)
-    counts, edges = ops.histogram(flat, bins, value_range=value_range)
-    counts, centers = counts.reshape(-1), np.arange(low, high + 1) if whole else (edges[:-1] + edges[1:]) / 2.0
-    return (counts / np.sum(counts) if normalize else counts), centers
+    done = _skimage.counted(image, nbins, source_range, normalize, channel_axis)
+    return _served("histogram", done, (image, nbins, source_range, normalize), {"channel_axis": channel_axis})
 
 
 def match_histograms(image: NDArray[Any], reference: NDArray[Any], *, channel_axis: int | None = None) -> NDArray[Any]:
     """Give an image the cumulative histogram of another, as ``skimage.exposure.match_histograms``."""
-    name, original = "skimage.exposure.match_histograms", _ORIGINALS["match_histograms"]
-    if not _matches(image, reference) or (channel_axis is not None and not _channels(image, reference, channel_axis)):
-        return theirs(name, original, image, reference, channel_axis=channel_axis)
-    ours(name)
-    if channel_axis is None:
-        return _matched(image, reference, np.float32 if image.dtype == np.float32 else np.float64)
-    out = np.empty(image.shape, image.dtype)  # which cuts fractions, as the original does
-    parts = (np.moveaxis(x, channel_axis, 0) for x in (image, reference, out))
-    for one, other, result in zip(*parts, strict=True):
-        result[...] = _matched(one, other, np.float64)
-    return out
-
-
-def _matches(image: NDArray[Any], reference: NDArray[Any]) -> bool:
-    """Whether scikit-image would sort both, or count both in bins, and all values are finite."""
-    for x in (image, reference):
-        if type(x) is not np.ndarray or x.dtype.name not in _IMAGES or not x.size:
-            return False
-        if x.dtype.kind == "f" and not float(np.abs(x).max()) < 1e290:  # or NaN
-            return False
-    return image.ndim == reference.ndim > 0 and (image.dtype.kind != "u" or reference.dtype.kind == "u")
-
-
-def _channels(image: NDArray[Any], reference: NDArray[Any], axis: Any) -> bool:
-    inside = isinstance(axis, int) and -image.ndim <= axis < image.ndim and image.ndim > 1
-    return inside and bool(image.shape[axis] == reference.shape[axis])
-
-
-def _matched(image: NDArray[Any], reference: NDArray[Any], dtype: Any) -> NDArray[Any]:
-    # The kernel itself: what a call of the public function is remembered by would keep every reference.
-    values, counts = _counted(reference)
-    running = np.cumsum(counts)
-    out = empty(image.shape, np.dtype(dtype))
-    flat = np.ascontiguousarray(image).reshape(1, 1, -1)
-    match_histogram(
-        flat,
-        out.reshape(flat.shape),
-        reference=(values.astype(np.float64), running / running[-1]),
-        value_range=None,
-    )
-    return out
-
-
-def _counted(image: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Values and how often each occurs, as ``numpy.unique``."""
-    if image.dtype.kind == "f":
-        return np.unique(image, return_counts=True)
-    low, high = int(image.min()), int(image.max())
-    flat = np.ascontiguousarray(image).reshape(1, -1)
-    counts = ops.histogram(flat, high - low + 1, value_range=(low - 0.5, high + 0.5)).counts.reshape(-1)
-    (there,) = np.nonzero(counts)
-    return there + low, counts[there]
+    done = _skimage.matched(image, reference, channel_axis)
+    return _served("match_histograms", done, (image, reference), {"channel_axis": channel_axis})
 
 
 def median(
@@ -256,11 +172,8 @@ def median(
     done = None
     if behavior == "ndimage" and type(image) is np.ndarray:
         size = 3 if footprint is None else None
-        done = _ndimage.ranked(image, lambda n: n // 2, size, footprint, out, mode, cval, 0, None)
-    if done is None:
-        return theirs("skimage.filters.median", _ORIGINALS["median"], image, footprint, out, mode, cval, behavior)
-    ours("skimage.filters.median")
-    return done
+        done = _ndimage.ranked(image, _ndimage.middle, size, footprint, out, mode, cval, 0, None)
+    return _served("median", done, (image, footprint, out, mode, cval, behavior))
 
 
 def gaussian(
@@ -276,15 +189,20 @@ def gaussian(
 ) -> NDArray[Any]:
     """Gaussian smoothing in floats, as ``skimage.filters.gaussian``."""
     done = None
-    if type(image) is np.ndarray and image.dtype.name in _IMAGES and channel_axis is None and out is None:
+    if type(image) is np.ndarray and image.dtype.name in IMAGE_DTYPES and channel_axis is None and out is None:
         if not preserve_range:
             floats = img_as_float(image)
         else:
             floats = image if image.dtype.kind == "f" else image.astype(np.float64)
         done = _ndimage.gaussian(floats, sigma, 0, None, mode, cval, truncate, None, None)
+    options = {"mode": mode, "cval": cval, "preserve_range": preserve_range, "truncate": truncate,
+               "channel_axis": channel_axis, "out": out}  # fmt: skip
+    return _served("gaussian", done, (image, sigma), options)
+
+
+def _served(name: str, done: Any, arguments: tuple[Any, ...], options: dict[str, Any] | None = None) -> Any:
+    """What our kernel made, or scikit-image's answer where it did not."""
     if done is None:
-        options = {"mode": mode, "cval": cval, "preserve_range": preserve_range, "truncate": truncate}
-        return theirs("skimage.filters.gaussian", _ORIGINALS["gaussian"], image, sigma, **options,
-                      channel_axis=channel_axis, out=out)  # fmt: skip
-    ours("skimage.filters.gaussian")
+        return theirs(f"{HOMES[name]}.{name}", _ORIGINALS[name], *arguments, **(options or {}))
+    ours(f"{HOMES[name]}.{name}")
     return done

@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike
 
 from ctfast import backend
 from ctfast.dispatch.checks import check_params, for_kernel
-from ctfast.errors import ArgumentError, BackendUnavailableError, DTypeError
+from ctfast.errors import ArgumentError, DTypeError
 from ctfast.threads import get_num_threads
 from ctkernels.contract import OPERATIONS, SAME, Operation, Param
 
@@ -91,10 +91,6 @@ def prepared(
     wanted = result_dtype(operation, image, dtype, out)
     params = check_params(operation, dict(zip(names, given, strict=True)))
     check_against_dtypes(operation, params, image, wanted)
-    if backend_name == "gpu" and not operation.gpu:
-        raise BackendUnavailableError(
-            f"{name} is computed on the CPU: give backend='cpu' (arrays on a GPU are copied there and back)"
-        )
     return Prepared(
         backend.kernel(backend_name, name), wanted, params, for_kernel(params), tuple(operation.halo(params))
     )

@@ -6,7 +6,6 @@ from dataclasses import dataclass, fields
 from typing import Any, Final
 
 from ctfast import backend as backends
-from ctfast.errors import UsageError
 from ctfast.files.formats import written
 from ctfast.pipeline import Pipeline
 from ctfast.runner.options import FileOptions, RunOptions
@@ -30,14 +29,8 @@ class Settings(FileOptions):
 
         Raises:
             BackendUnavailableError: the backend that was asked for cannot be used.
-            UsageError: a GPU was asked for, and a step has a parameter that GPUs don't compute.
         """
         backend = backends.requested(options.backend)
-        refused = next((step for step in pipeline.steps if not step.spec.gpu), None)
-        if refused is not None and backend == "gpu":
-            raise UsageError(f"backend='gpu': {refused.operation} is computed on the CPU; choose backend='cpu'")
-        if refused is not None and backend is None:
-            backend = "cpu"
         backend = backends.select(backend if backend is not None else recommended_backend())
         shared: dict[str, Any] = {field.name: getattr(options, field.name) for field in fields(FileOptions)}
         return cls(pipeline, backend, **{**shared, "format": written(options.format).word})

@@ -134,8 +134,6 @@ class Operation:
     """How many numbers an image a statistic writes, by the kernel's parameters; None where the result is an image."""
     masks: bool = False
     """Whether a call may say by ``where=`` which pixels count. It is no parameter: pipelines are data, masks arrays."""
-    gpu: bool = True
-    """Whether GPUs compute it; ``ctkernels.gpu`` has no module of its name otherwise."""
     oracles: tuple[str, ...] = ()
     """Functions of other libraries that the tests compare with."""
 
@@ -243,7 +241,6 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
             ({"reference": ((-1000.0, -100.0, 40.0, 60.0, 900.0), (4, 2, 5, 3, 1))},),
             halo=_no_halo_of_axes,
             masks=True,
-            gpu=False,
             oracles=("skimage.exposure.match_histograms",),
         ),
         Operation(
@@ -334,10 +331,6 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         ),
     )
 }
-
-
-GPU_OPERATIONS: Final = tuple(name for name, operation in OPERATIONS.items() if operation.gpu)
-"""Those that GPUs compute."""
 
 
 class Link(NamedTuple):

@@ -11,7 +11,7 @@ import pytest
 from skimage import exposure
 
 import ctfast
-from ctfast.errors import ArgumentError, BackendUnavailableError, UsageError
+from ctfast.errors import ArgumentError
 from ctkernels.testing import force_bands
 
 RNG = np.random.default_rng(3)
@@ -195,17 +195,3 @@ def test_files_that_are_no_reference(tmp_path: Path) -> None:
             ctfast.ReferenceHistogram.load(path)
     with pytest.raises(ArgumentError, match="without a pixel that counts"):
         ctfast.ReferenceHistogram.of(np.full(3, np.nan))
-
-
-def test_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    from ctfast.dispatch.prepared import prepare
-    from ctfast.runner.options import RunOptions
-    from ctfast.runner.settings import Settings
-
-    params = {"reference": ((1.0,), (1,))}
-    with pytest.raises(BackendUnavailableError, match="match_histogram is computed on the CPU: give backend='cpu'"):
-        prepare("match_histogram", np.dtype(np.int16), params, chosen="gpu")
-    pipeline = ctfast.Pipeline([ctfast.Step("match_histogram", **params)])
-    with pytest.raises(UsageError, match="match_histogram is computed on the CPU"):
-        Settings.of(pipeline, RunOptions(backend="gpu"))
-    assert Settings.of(pipeline, RunOptions()).backend == "cpu"

@@ -107,6 +107,21 @@ BY_HAND: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
         ("counters not cleared", "«ctk_tally[i] = 0»;", "0u"),
         ("last edge not included", "if (key < begin || «key > end») return -1;", "key >= end"),
     ),
+    "match_histogram": (
+        ("values before a block forgotten", "before += «v < begin» ? n", "false"),
+        ("values of the warps before forgotten", "before += «room[w]»;", "0"),
+        ("values outside the range counted", "«v >= first && v <= last» ? mine[v] : 0;\n            total", "true"),
+        ("a line beyond the last knot", "if («low == r.knots») return level;", "false"),
+        ("levels of another image", "levels + «(long long)image * span» + (ctk_in", "0"),
+    ),
+    "match_ranks": (
+        ("zeros of two signs are two values", "return «key == -1 ? 0 : key»;", "key"),
+        ("one end of the range left out", "«ctk_key(v) <= end») key", "ctk_key(v) < end"),
+        ("tiles sorted one way", "«((place + at.low) & size) == 0»", "(at.low & size) == 0"),
+        ("pairs of all images alike", "«((at.low & (padded - 1)) & size) == 0»", "true"),
+        ("pixels that do not count counted", "mine, «total», ctk_number(v)", "padded"),
+        ("equal pixels left out", "WITH ? «k <= key»", "k < key"),
+    ),
     "summary": (
         ("upper neighbour of a percentile lost", "«(s & 1) && lower + 1 < count» ? lower + 1 : lower", "false"),
     ),

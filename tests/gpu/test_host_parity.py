@@ -6,14 +6,14 @@ import itertools
 
 import pytest
 
-from ctkernels.contract import GPU_OPERATIONS, IMAGE_DTYPES
+from ctkernels.contract import IMAGE_DTYPES, OPERATIONS
 from tests.cuda_on_host.counts import counted
 from tests.cuda_on_host.simulation import Simulation
 from tests.gpu.gpu_cases import Case, cases, check, pictures, run
 
 
 @pytest.mark.parametrize("dtype", IMAGE_DTYPES)
-@pytest.mark.parametrize("name", GPU_OPERATIONS)
+@pytest.mark.parametrize("name", OPERATIONS)
 def test_equals_the_cpu(host_gpu: Simulation, name: str, dtype: str) -> None:
     seeds = itertools.cycle(range(4))
     for case in cases(name, dtype):

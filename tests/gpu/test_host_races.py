@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ctkernels.contract import GPU_OPERATIONS, IMAGE_DTYPES
+from ctkernels.contract import IMAGE_DTYPES, OPERATIONS
 from tests.cuda_on_host.counts import counted
 from tests.cuda_on_host.simulation import Simulation
 from tests.gpu.gpu_cases import LARGE_NETWORKS, cases, check, run
@@ -14,7 +14,7 @@ ORDERS = ((0, 0), (1, 0), (2, 40), (3, 7))
 
 
 @pytest.mark.parametrize("dtype", IMAGE_DTYPES)
-@pytest.mark.parametrize("name", GPU_OPERATIONS)
+@pytest.mark.parametrize("name", OPERATIONS)
 def test_no_races_no_stray_access_nothing_undefined(host_gpu: Simulation, name: str, dtype: str) -> None:
     host_gpu.variant = "checked"
     for n, case in enumerate(cases(name, dtype, picks=1)):

@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ctkernels.contract import GPU_OPERATIONS, OPERATIONS
+from ctkernels.contract import OPERATIONS
 from tests.cuda_on_host.counts import counted
 from tests.cuda_on_host.simulation import Simulation
 from tests.gpu import budgets
@@ -40,7 +40,7 @@ def ct_like(shape: tuple[int, ...], dtype: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "float32"])
-@pytest.mark.parametrize("name", GPU_OPERATIONS)
+@pytest.mark.parametrize("name", OPERATIONS)
 def test_traffic(host_gpu: Simulation, name: str, dtype: str) -> None:
     case = Case(name, ct_like(SHAPE, dtype), dict(TIMED.get(name, plainest(name))), "ct")
     hold(host_gpu, case, f"{name} {dtype}")

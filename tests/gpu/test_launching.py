@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ctkernels import gpu
-from ctkernels.contract import GPU_OPERATIONS, OPERATIONS
+from ctkernels.contract import OPERATIONS
 from tests.cuda_on_host.counts import counted
 from tests.cuda_on_host.install import standin_for_cupy
 from tests.cuda_on_host.simulation import Simulation
@@ -27,7 +27,7 @@ def several(name: str, dtype: str, images: int) -> Case:
     return case._replace(image=x, shift=0)
 
 
-@pytest.mark.parametrize("name", GPU_OPERATIONS)
+@pytest.mark.parametrize("name", OPERATIONS)
 def test_more_images_than_a_grid_takes(host_gpu: Simulation, name: str) -> None:
     """Eleven where two go in a launch (``run`` sees to that): the kernels loop over the rest."""
     for dtype in ("uint8", "float32"):
@@ -37,7 +37,7 @@ def test_more_images_than_a_grid_takes(host_gpu: Simulation, name: str) -> None:
 
 
 LAUNCHERS = Path(gpu.__file__).parent
-WITH_WORKSPACE = [name for name in GPU_OPERATIONS if "def workspace_bytes(" in (LAUNCHERS / f"{name}.py").read_text()]
+WITH_WORKSPACE = [name for name in OPERATIONS if "def workspace_bytes(" in (LAUNCHERS / f"{name}.py").read_text()]
 
 
 @pytest.mark.parametrize("name", WITH_WORKSPACE)

@@ -48,6 +48,7 @@ def calls(unit: str) -> list[Case]:
         every = [case for name in ("histogram", "summary") for dtype in FEW for case in cases(name, dtype, picks=1)]
         return [case for case in every if case.masked]
     name = next((name for name in VOLUMES if name.startswith(unit.split("_")[0])), unit)
+    name = "match_histogram" if unit == "match_ranks" else name
     of, shape = (volumes, VOLUMES_BATCH) if "volume" in unit else (cases, BATCH)
     for dtype in FEW:
         batches = itertools.cycle(pictures(shape, dtype).values())

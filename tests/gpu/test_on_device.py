@@ -10,7 +10,7 @@ import pytest
 
 import ctfast
 from ctkernels import gpu
-from ctkernels.contract import GPU_OPERATIONS, IMAGE_DTYPES, OPERATIONS
+from ctkernels.contract import IMAGE_DTYPES, OPERATIONS
 from tests.gpu.gpu_cases import Case, cases, check, prepared, run
 
 pytestmark = pytest.mark.gpu
@@ -45,13 +45,13 @@ def on_device(case: Case, cupy: Any) -> np.ndarray:
 
 
 @pytest.mark.parametrize("dtype", IMAGE_DTYPES)
-@pytest.mark.parametrize("name", GPU_OPERATIONS)
+@pytest.mark.parametrize("name", OPERATIONS)
 def test_equals_the_cpu(device: Any, name: str, dtype: str) -> None:
     for case in cases(name, dtype):
         check(case, on_device(case, device))
 
 
-@pytest.mark.parametrize("name", [name for name in GPU_OPERATIONS if OPERATIONS[name].parity == "exact"])
+@pytest.mark.parametrize("name", [name for name in OPERATIONS if OPERATIONS[name].parity == "exact"])
 def test_a_large_batch_is_right_to_its_end(device: Any, name: str) -> None:
     for case in cases(name, "uint16", picks=1):
         images = np.broadcast_to(case.image[:1], (70_000, *case.image.shape[1:]))

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import numpy as np
+
 from ctkernels.contract import IMAGE_DTYPES
 from ctkernels.gpu._core import source
 from ctkernels.gpu._core.geometry import c_type
@@ -66,6 +68,10 @@ def _each_dtype(name: str) -> Iterator[Defines]:
         yield {parameter: c_type(dtype)}
 
 
+def _of_kind(letters: str) -> Callable[[str], Iterator[Defines]]:
+    return lambda _: ({"CTK_IN": c_type(dtype)} for dtype in IMAGE_DTYPES if np.dtype(dtype).kind in letters)
+
+
 def _networks(_: str) -> Iterator[Defines]:
     for dtype, sizes in NETWORKS.items():
         for size in sizes:
@@ -102,6 +108,8 @@ SPECIAL: Final[Mapping[str, Callable[[str], Iterator[Defines]]]] = {
     "gaussian_volume": _volumes_and_gaussians,
     "window_median": _windows_and_medians,
     "window_gaussian": _windows_and_gaussians,
+    "match_histogram": _of_kind("iu"),
+    "match_ranks": _of_kind("f"),
     "clahe_histogram": lambda _: iter([{}]),
 }
 

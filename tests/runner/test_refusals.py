@@ -11,8 +11,6 @@ import pytest
 from ctfast import Pipeline, Step
 from ctfast.errors import MissingDependencyError, UsageError
 from ctfast.runner import run
-from ctfast.runner.options import RunOptions
-from ctfast.runner.settings import Settings
 
 Make = Callable[..., Path]
 
@@ -46,11 +44,3 @@ def test_packages_that_are_not_there(
     with pytest.raises(MissingDependencyError, match=f"need {package}: pip install"):
         run(folder, tmp_path / "out", pipeline, format=format)
     assert not (tmp_path / "out").exists()
-
-
-def test_steps_that_gpus_do_not_compute(monkeypatch: pytest.MonkeyPatch) -> None:
-    steps = Pipeline([Step("median_filter", size=3), Step("match_histogram", reference=((0, 10, 50), (1, 1, 1)))])
-    monkeypatch.setattr("ctfast.runner.settings.recommended_backend", lambda: "gpu")
-    assert Settings.of(steps, RunOptions()).backend == "cpu"
-    with pytest.raises(UsageError, match=r"match_histogram is computed on the CPU.*backend='cpu'"):
-        Settings.of(steps, RunOptions(backend="gpu"))

@@ -1,6 +1,6 @@
-// Medians of windows of any shape, bit by bit. CTK_PIXEL: type of the images.
+// Ranks of windows of any shape, medians among them, bit by bit. CTK_PIXEL: type of the images.
 //
-// A thread finds the key of one pixel's median from its highest bit down: the largest key below which no more than `rank`
+// A thread finds the key of one pixel's result from its highest bit down: the largest key below which no more than `rank`
 // pixels of the window lie. That is a pass over the window for each bit of the type, out of the first-level cache, without
 // memory or registers that grow with the window.
 #include "border.cuh"

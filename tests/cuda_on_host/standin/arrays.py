@@ -191,6 +191,26 @@ class ndarray:
         work.submit("astype", lambda: result._write(self._host.astype(dtype)), [self, result])
         return result
 
+    def min(self) -> ndarray:
+        """Of all elements: an array without axes, which nobody waits for."""
+        return self._reduced(np.min)
+
+    def max(self) -> ndarray:
+        """Of all elements."""
+        return self._reduced(np.max)
+
+    def _reduced(self, of: Any) -> ndarray:
+        result = ndarray((), self.dtype)
+        work.submit("reduce", lambda: result._write(of(self._host)), [self, result])
+        return result
+
+    def __truediv__(self, number: int | float) -> ndarray:
+        result = ndarray(self.shape, np.float64)
+        if self.dtype.kind not in "iu" or not isinstance(number, int | float):
+            raise unsupported(f"{self.dtype} / {type(number).__name__}")
+        work.submit("divide", lambda: result._write(self._host / number), [self, result])
+        return result
+
     def item(self) -> Any:
         """One value to the host."""
         return self.get().item()

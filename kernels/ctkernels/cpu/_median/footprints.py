@@ -138,15 +138,8 @@ def filter_rows(
 
 def window_of(mask: Array) -> list[Pixel]:
     """The ones of a footprint of one to three axes, counted from its middle, as ``rank_filter`` takes them."""
-    middle = [n // 2 for n in mask.shape]
-    found = [tuple(int(k) - m for k, m in zip(place, middle)) for place in np.argwhere(mask)]
-    return [pixel_of(place) for place in found]
-
-
-def pixel_of(place: tuple[int, ...]) -> Pixel:
-    """A place along one to three axes as (plane, row, column)."""
-    z, y, x = ((0, 0) + place)[-3:]
-    return z, y, x
+    places = np.argwhere(mask) - [n // 2 for n in mask.shape]
+    return [(*(0,) * (3 - mask.ndim), *place) for place in places.tolist()]
 
 
 class Layout(NamedTuple):

@@ -1,0 +1,141 @@
+"""Where the arrays of a drop-in lie, and what computes there: NumPy and the CPU kernels, or CuPy and the GPU's.
+
+The translations of ``_ndimage`` and ``_skimage`` are written for both.
+"""
+
+from __future__ import annotations
+
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+
+from ctfast.memory import empty
+from ctkernels.contract import IMAGE_DTYPES
+
+Array = Any
+Pixel = tuple[int, int, int]
+
+
+class Home(ABC):
+    """One of the two."""
+
+    takes_lists: bool
+    """Whether the library makes an array of what is none."""
+    xp: Any
+    """The library."""
+
+    def array(self, x: Any) -> Array | None:
+        """What the library would take it for, where that is an array of numbers with at least one."""
+        if isinstance(x, np.ma.MaskedArray) or not isinstance(
+            x, (self.xp.ndarray, *((list, tuple) * self.takes_lists))
+        ):
+            return None
+        array = self.xp.asarray(x)
+        return array if array.ndim and array.size and array.dtype.isnative else None
+
+    @abstractmethod
+    def on_host(self, x: Any) -> Any:
+        """A small array for NumPy."""
+
+    @abstractmethod
+    def empty(self, shape: tuple[int, ...], dtype: Any) -> Array:
+        """Memory for a result."""
+
+    @abstractmethod
+    def narrow(self, x: Array) -> Array | None:
+        """The same values in a dtype that medians take."""
+
+    @abstractmethod
+    def rank_filter(self, x: Array, out: Array, pixels: Sequence[Pixel], rank: int, mode: str, cval: float) -> None:
+        """One rank of a window; ``pixels``: planes, rows and columns from its middle."""
+
+    @abstractmethod
+    def correlate(self, x: Array, out: Array, axis: int, weights: Any, sign: float, mode: str, cval: float) -> bool:
+        """Weights along an axis, of a pixel and those behind it, times ``sign`` before it; False where none can."""
+
+    @abstractmethod
+    def match_histogram(self, x: Array, out: Array, values: Any, shares: Any) -> None:
+        """``(N, H, W)`` to the histogram of these values of the host."""
+
+
+class _Host(Home):
+    takes_lists, xp = True, np
+
+    def on_host(self, x: Any) -> Any:
+        return x
+
+    def empty(self, shape: tuple[int, ...], dtype: Any) -> Array:
+        return empty(shape, dtype)
+
+    def narrow(self, x: Array) -> Array | None:
+        if (narrow := _exactly(x)) is not None or x.dtype.kind not in "iu":
+            return narrow
+        low, high = int(x.min()), int(x.max())
+        return next(
+            (x.astype(t) for t in (np.int16, np.uint16) if np.iinfo(t).min <= low and high <= np.iinfo(t).max), None
+        )
+
+    def rank_filter(self, x: Array, out: Array, pixels: Sequence[Pixel], rank: int, mode: str, cval: float) -> None:
+        from ctkernels.cpu._median.footprints import rank_filter
+
+        rank_filter(x, out, list(pixels), rank, mode, cval)
+
+    def correlate(self, x: Array, out: Array, axis: int, weights: Any, sign: float, mode: str, cval: float) -> bool:
+        from ctkernels.cpu._gaussian.correlate import correlate
+
+        correlate(x, out, axis, weights, sign, mode, cval)
+        return True
+
+    def match_histogram(self, x: Array, out: Array, values: Any, shares: Any) -> None:
+        from ctkernels.cpu.match_histogram import match_histogram
+
+        match_histogram(x, out, reference=(values, shares), value_range=None)
+
+
+class _Device(Home):
+    takes_lists = False
+
+    @cached_property
+    def xp(self) -> Any:
+        return importlib.import_module("cupy")
+
+    def on_host(self, x: Any) -> Any:
+        return x.get() if isinstance(x, self.xp.ndarray) else x
+
+    def empty(self, shape: tuple[int, ...], dtype: Any) -> Array:
+        return self.xp.empty(shape, dtype)
+
+    def narrow(self, x: Array) -> Array | None:
+        return _exactly(x)  # wider integers would have to be looked at, which the device would wait for
+
+    def rank_filter(self, x: Array, out: Array, pixels: Sequence[Pixel], rank: int, mode: str, cval: float) -> None:
+        from ctkernels.gpu.median_footprint import rank_filter
+
+        with x.device:
+            rank_filter(x, out, tuple(pixels), rank, mode, cval)
+
+    def correlate(self, x: Array, out: Array, axis: int, weights: Any, sign: float, mode: str, cval: float) -> bool:
+        return False
+
+    def match_histogram(self, x: Array, out: Array, values: Any, shares: Any) -> None:
+        from ctkernels.gpu.match_histogram import match_histogram
+
+        with x.device:
+            match_histogram(x, out, reference=(values, shares), value_range=None)
+
+
+HOST: Final = _Host()
+DEVICE: Final = _Device()
+
+
+def _exactly(x: Array) -> Array | None:
+    """By the dtype alone."""
+    if x.dtype.name in IMAGE_DTYPES:
+        return x
+    if x.dtype.name in ("bool", "int8"):
+        return x.astype(np.uint8 if x.dtype.kind == "b" else np.int16)
+    return None
