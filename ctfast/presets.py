@@ -9,10 +9,13 @@ one.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
 
 from ctfast.errors import ArgumentError, one_of
-from ctfast.pipeline import Pipeline, Step
+
+if TYPE_CHECKING:
+    from ctfast.pipeline import Pipeline
 
 _RADIOPAEDIA: Final = 'Radiopaedia, article "Windowing (CT)", https://radiopaedia.org/articles/windowing-ct'
 _SIIM: Final = (
@@ -30,61 +33,77 @@ class Preset:
 
     Attributes:
         name: as ``--preset`` takes it.
-        pipeline: its steps.
+        steps: as in a pipeline's file.
         source: where its numbers come from.
         use: what it is good for.
         limits: what it is not good for.
     """
 
     name: str
-    pipeline: Pipeline
+    steps: tuple[dict[str, Any], ...]
     source: str
     use: str
     limits: str
 
+    @cached_property
+    def pipeline(self) -> Pipeline:
+        """The steps, checked: made when it is asked for, so that a list of names needs no NumPy."""
+        from ctfast.pipeline import Pipeline
+
+        return Pipeline.from_dict({"name": self.name, "steps": list(self.steps)})
+
     @property
     def window(self) -> str:
         """Center and width in HU, such as ``"50, 350"``; empty where it stays in HU."""
-        steps = [step.params for step in self.pipeline.steps if step.operation == "window"]
+        steps = [step for step in self.steps if step["operation"] == "window"]
         return f"{steps[0]['center']:g}, {steps[0]['width']:g}" if steps else ""
+
+    @property
+    def has_clahe(self) -> bool:
+        """Whether it evens out local contrast."""
+        return any(step["operation"] == "clahe" for step in self.steps)
+
+
+def _step(operation: str, **params: Any) -> dict[str, Any]:
+    return {"operation": operation, **params}
 
 
 def _window_chain(name: str, center: float, width: float, use: str, *, clahe: bool) -> Preset:
-    steps = [
-        Step("window", center=center, width=width, dtype="uint8"),
-        Step("median_filter", size=3),
-        Step("gaussian_filter", sigma=0.6),
-        *([Step("clahe", clip_limit=2.0, tile_grid=(8, 8))] if clahe else []),
-        Step("histogram", bins=256, value_range=(0, 256)),
-        Step("summary"),
-    ]
+    steps = (
+        _step("window", center=center, width=width, dtype="uint8"),
+        _step("median_filter", size=3),
+        _step("gaussian_filter", sigma=0.6),
+        *([_step("clahe", clip_limit=2.0, tile_grid=(8, 8))] if clahe else []),
+        _step("histogram", bins=256, value_range=(0, 256)),
+        _step("summary"),
+    )
     name = name if clahe else f"{name}-plain"
     limits = _LIMITS[clahe]
     if clahe and width <= 200:
         limits += "; CLAHE shows the noise of so narrow a window as texture"
-    return Preset(name, Pipeline(steps, name=name), _RADIOPAEDIA, use, limits)
+    return Preset(name, steps, _RADIOPAEDIA, use, limits)
 
 
 def _denoise() -> Preset:
-    steps = [
-        Step("median_filter", size=3),
-        Step("gaussian_filter", sigma=0.8),
-        Step("histogram", bins=4096, value_range=(-1024, 3072)),
-        Step("summary"),
-    ]
+    steps = (
+        _step("median_filter", size=3),
+        _step("gaussian_filter", sigma=0.8),
+        _step("histogram", bins=4096, value_range=(-1024, 3072)),
+        _step("summary"),
+    )
     use = "less noise, still in HU: for measuring, and before other programs"
     limits = "details of one or two pixels are weakened"
-    return Preset("denoise", Pipeline(steps, name="denoise"), "ctfast", use, limits)
+    return Preset("denoise", steps, "ctfast", use, limits)
 
 
 def _siim_cnn() -> Preset:
-    steps = [
-        Step("window", center=400, width=1200, function="linear_exact"),
-        Step("histogram", bins=256, value_range=(0, 1)),
-        Step("summary"),
-    ]
+    steps = (
+        _step("window", center=400, width=1200, function="linear_exact"),
+        _step("histogram", bins=256, value_range=(0, 1)),
+        _step("summary"),
+    )
     use, limits = "input of a network, float32 from 0 to 1", "float32: --format png can't hold it"
-    return Preset("siim-cnn", Pipeline(steps, name="siim-cnn"), _SIIM, use, limits)
+    return Preset("siim-cnn", steps, _SIIM, use, limits)
 
 
 _WINDOWS: Final = (

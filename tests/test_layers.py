@@ -229,5 +229,5 @@ def test_the_analysis_is_found_without_its_optional_packages() -> None:
     assert not loaded_by("import ctfast; ctfast.analysis.analyze; ctfast.analysis.report") & (HEAVY | {"jinja2", "PIL"})
 
 
-def test_help_is_parsed_without_numpy() -> None:
-    assert not loaded_by("import ctfast.cli") & (HEAVY | {"numpy", "tifffile"})
+def test_help_is_parsed_and_presets_are_listed_without_numpy() -> None:
+    assert not loaded_by("import ctfast.cli; ctfast.cli.tools.presets()") & (HEAVY | {"numpy", "tifffile"})

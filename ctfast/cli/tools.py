@@ -28,8 +28,7 @@ def presets(
     if name is None:
         typer.echo(f"{'':<18}{'center, width':<15}{'CLAHE':<7}for")
         for p in PRESETS.values():
-            clahe = "yes" if any(step.operation == "clahe" for step in p.pipeline.steps) else "no"
-            typer.echo(f"{p.name:<18}{p.window or 'stays in HU':<15}{clahe:<7}{p.use}")
+            typer.echo(f"{p.name:<18}{p.window or 'stays in HU':<15}{'yes' if p.has_clahe else 'no':<7}{p.use}")
         typer.echo("\nctfast presets NAME: steps, limits and source; with --toml as a file to change")
         return
     p = PRESETS[preset(name).name]
