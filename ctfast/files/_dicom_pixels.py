@@ -15,7 +15,8 @@ from ctfast.errors import FileFormatError, missing_extra
 from ctfast.files import _jpeg_xl
 from ctfast.files._convert import native
 from ctfast.files._dicom_tags import TAGS, has, number, text
-from ctfast.files._jpeg_header import declared_size, is_signed_jpeg2000
+from ctfast.files._fast_decoders import decode_quickly
+from ctfast.files._jpeg_header import declared_size, is_cut, is_signed_jpeg2000
 from ctfast.files.image import Limits
 from ctfast.files.next_steps import COPY_AGAIN, HIGHER_RATIO, MORE_BYTES, WRITE_AGAIN
 
@@ -156,7 +157,6 @@ def _check_length(there: int, lay: Layout) -> None:
 
 
 def _decode_compressed(ds: Any, lay: Layout, syntax: Any, limits: Limits) -> np.ndarray:
-    import pydicom.pixels
     from pydicom.encaps import generate_frames
 
     data = ds.PixelData
@@ -171,6 +171,8 @@ def _decode_compressed(ds: Any, lay: Layout, syntax: Any, limits: Limits) -> np.
             raise FileFormatError(
                 f"frame {index}: the stream is {size}, the header says {(lay.rows, lay.columns)}", WRITE_AGAIN
             )
+        if is_cut(stream):
+            raise FileFormatError(f"frame {index}: truncated, the stream has no end marker", COPY_AGAIN)
         if is_signed_jpeg2000(stream) and not lay.signed:
             raise FileFormatError(
                 f"frame {index}: the JPEG 2000 stream is signed, Pixel Representation says unsigned; decoders disagree "
@@ -179,6 +181,14 @@ def _decode_compressed(ds: Any, lay: Layout, syntax: Any, limits: Limits) -> np.
             )
     if syntax in _JPEG_XL:
         return _decode_jpeg_xl(streams, lay)
+    dtype = np.dtype(f"{'i' if lay.signed else 'u'}{lay.allocated // 8}")
+    pixels = decode_quickly(streams, str(syntax), (lay.rows, lay.columns), dtype)
+    return _decode_by_pydicom(ds, lay, syntax, streams) if pixels is None else pixels.reshape(lay.shape)
+
+
+def _decode_by_pydicom(ds: Any, lay: Layout, syntax: Any, streams: list[bytes]) -> np.ndarray:
+    import pydicom.pixels
+
     try:
         decoder = pydicom.pixels.get_decoder(syntax)
     except (NotImplementedError, ValueError) as error:

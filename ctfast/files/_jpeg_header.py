@@ -1,4 +1,4 @@
-"""Size that a JPEG, JPEG-LS, JPEG 2000 or JPEG XL stream declares in its own header.
+"""What a JPEG, JPEG-LS, JPEG 2000 or JPEG XL stream tells of itself: its size, and whether its end is there.
 
 The file around it declares a size as well, and limits are checked against that one. A decoder allocates by the
 stream's own, so the two must agree before anything is decoded.
@@ -10,12 +10,15 @@ import struct
 
 from ctfast.files import _jpeg_xl
 
-_JPEG_START = b"\xff\xd8"
+JPEG_START = b"\xff\xd8"
 _J2K_START = b"\xff\x4f\xff\x51"
 _JP2_START = b"\0\0\0\x0cjP  "
 # Start-of-frame markers: C0 to CF without DHT (C4), JPG (C8) and DAC (CC); F7 is JPEG-LS.
 _FRAMES = frozenset({*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC})
 _SEARCH = 1 << 16
+_END = b"\xff\xd9"
+_BEHIND = 1024
+"""Bytes that may follow the end marker: fragments are of even length, and some writers pad them further."""
 
 
 def declared_size(stream: bytes) -> tuple[int, int] | None:
@@ -24,7 +27,7 @@ def declared_size(stream: bytes) -> tuple[int, int] | None:
     Args:
         stream: The whole stream or its beginning.
     """
-    if stream.startswith(_JPEG_START):
+    if stream.startswith(JPEG_START):
         return _jpeg(stream)
     start = 0 if stream.startswith(_J2K_START) else -1
     if stream.startswith(_JP2_START):
@@ -33,6 +36,15 @@ def declared_size(stream: bytes) -> tuple[int, int] | None:
         return _jpeg_xl.declared_size(stream)
     width, height, left, top = struct.unpack_from(">4I", stream, start + 8)
     return height - top, width - left
+
+
+def is_cut(stream: bytes) -> bool:
+    """Whether a JPEG, JPEG-LS or JPEG 2000 stream lacks its end marker, as one does whose end is missing.
+
+    The marker can't occur in what comes before (ISO/IEC 10918-1 B.1.1.5, 14495-1 A.1, 15444-1 B.10.1), and decoders
+    make up the pixels that are not there.
+    """
+    return stream.startswith((JPEG_START, _J2K_START, _JP2_START)) and _END not in stream[-_BEHIND:]
 
 
 def is_signed_jpeg2000(stream: bytes) -> bool:

@@ -1,0 +1,146 @@
+"""Compressed DICOM: the values of every lossless syntax by whichever decoder, and streams that are cut or damaged."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ctfast.errors import FileFormatError
+from ctfast.files import read_image
+from tests.files.files_build import data_set, save, slice_hu
+
+pytest.importorskip("pydicom")
+imagecodecs = pytest.importorskip("imagecodecs")
+
+RLE = "1.2.840.10008.1.2.5"
+JPEG_LS = "1.2.840.10008.1.2.4.80"
+NEAR = "1.2.840.10008.1.2.4.81"
+JPEG = "1.2.840.10008.1.2.4.57"
+JPEG_SV1 = "1.2.840.10008.1.2.4.70"
+BASELINE = "1.2.840.10008.1.2.4.50"
+JPEG2000 = "1.2.840.10008.1.2.4.90"
+
+
+def stream_of(pixels: np.ndarray, syntax: str) -> bytes:
+    """One frame, encoded by another library than the one that decodes it, where there is one."""
+    from pydicom.pixels.encoders.native import _encode_segment
+
+    bits = pixels.view(f"u{pixels.dtype.itemsize}")
+    if syntax == RLE:
+        planes = bits.astype(bits.dtype.newbyteorder(">")).view(np.uint8).reshape(*bits.shape, -1)
+        segments = [
+            bytes(_encode_segment(planes[..., i].tobytes(), columns=bits.shape[1])) for i in range(planes.shape[-1])
+        ]
+        offsets = 64 + np.cumsum([0, *map(len, segments)])[:-1]
+        head = np.zeros(16, "<u4")
+        head[0], head[1 : 1 + len(segments)] = len(segments), offsets
+        return head.tobytes() + b"".join(segments)
+    if syntax in (JPEG_LS, NEAR):
+        return bytes(imagecodecs.jpegls_encode(bits, level=0 if syntax == JPEG_LS else 2))
+    if syntax == JPEG2000:
+        return bytes(imagecodecs.jpeg2k_encode(pixels, level=0, codecformat="j2k", reversible=True))
+    if syntax == BASELINE:
+        return bytes(imagecodecs.jpeg8_encode(pixels, level=95))
+    predictor = 1 if syntax == JPEG_SV1 else 6
+    depth = 8 * bits.dtype.itemsize
+    return bytes(imagecodecs.jpeg8_encode(bits, lossless=True, predictor=predictor, bitspersample=depth))
+
+
+def compressed(path: Path, pixels: np.ndarray, syntax: str, streams: list[bytes], **elements: Any) -> Path:
+    from pydicom.encaps import encapsulate
+
+    ds = data_set(pixels, PixelData=encapsulate(streams), **elements)
+    ds.file_meta.TransferSyntaxUID = syntax
+    ds["PixelData"].VR = "OB"
+    return save(ds, path)
+
+
+def noise(dtype: str, shape: tuple[int, ...] = (33, 41)) -> np.ndarray:
+    """Every value of the type is likely; a part is smooth, as images are."""
+    info, rng = np.iinfo(dtype), np.random.default_rng(1)
+    pixels = rng.integers(info.min, info.max, shape, endpoint=True).astype(dtype)
+    pixels[..., 8:20, :] = np.arange(shape[-1])
+    return pixels
+
+
+@pytest.mark.parametrize("syntax", [RLE, JPEG_LS, JPEG, JPEG_SV1, JPEG2000])
+@pytest.mark.parametrize("dtype", ["int16", "uint16", "uint8"])
+def test_lossless_streams_give_the_stored_values_by_either_library(
+    tmp_path: Path, syntax: str, dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = noise(dtype)
+    path = compressed(tmp_path / "x.dcm", pixels, syntax, [stream_of(pixels, syntax)])
+    quick = read_image(path, units="stored").pixels
+    monkeypatch.setitem(sys.modules, "imagecodecs", None)
+    np.testing.assert_array_equal(quick, pixels)
+    slow = read_image(path, units="stored").pixels
+    np.testing.assert_array_equal(slow, pixels)
+    assert quick.dtype == slow.dtype
+
+
+@pytest.mark.parametrize("syntax", [RLE, JPEG_LS, JPEG_SV1])
+def test_frames_stay_in_order(tmp_path: Path, syntax: str) -> None:
+    frames = noise("int16", (3, 33, 41))
+    frames[1] += 7
+    streams = [stream_of(frame, syntax) for frame in frames]
+    path = compressed(tmp_path / "x.dcm", frames[0], syntax, streams, NumberOfFrames=3)
+    np.testing.assert_array_equal(read_image(path, units="stored").pixels, frames)
+
+
+@pytest.mark.parametrize("syntax", [RLE, JPEG_LS, JPEG_SV1])
+def test_the_sign_of_twelve_stored_bits_is_extended(tmp_path: Path, syntax: str) -> None:
+    values = np.random.default_rng(2).integers(-2048, 2048, (33, 41)).astype(np.int16)
+    bits = (values.view(np.uint16) & 0x0FFF).view(np.int16)
+    path = compressed(tmp_path / "x.dcm", bits, syntax, [stream_of(bits, syntax)], BitsStored=12, HighBit=11)
+    np.testing.assert_array_equal(read_image(path, units="stored").pixels, values)
+
+
+def test_near_lossless_stays_within_its_bound(tmp_path: Path) -> None:
+    pixels = slice_hu()
+    image = read_image(compressed(tmp_path / "x.dcm", pixels, NEAR, [stream_of(pixels, NEAR)]), units="stored")
+    assert 0 < np.abs(image.pixels.astype(np.int32) - pixels).max() <= 2
+
+
+def test_a_stream_with_restart_intervals_is_for_the_other_decoder(tmp_path: Path) -> None:
+    """Those of no length, which change nothing."""
+    pixels = slice_hu()
+    stream = stream_of(pixels, JPEG_SV1)
+    scan = stream.index(b"\xff\xda")
+    path = compressed(tmp_path / "x.dcm", pixels, JPEG_SV1, [stream[:scan] + b"\xff\xdd\0\4\0\0" + stream[scan:]])
+    np.testing.assert_array_equal(read_image(path, units="stored").pixels, pixels)
+
+
+@pytest.mark.parametrize("syntax", [JPEG_LS, NEAR, JPEG, JPEG_SV1, BASELINE, JPEG2000])
+@pytest.mark.parametrize("kept", [0.5, 0.9])
+@pytest.mark.parametrize("library", ["imagecodecs", "pydicom"])
+def test_a_stream_that_is_cut_is_refused(
+    tmp_path: Path, syntax: str, kept: float, library: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pylibjpeg, the first that pydicom asks, made up the rest (2.1.0, with libjpeg 2.5.0)."""
+    pixels = noise("uint8" if syntax == BASELINE else "int16", (64, 64))
+    stream = stream_of(pixels, syntax)
+    if library == "pydicom":
+        monkeypatch.setitem(sys.modules, "imagecodecs", None)
+    path = compressed(tmp_path / "x.dcm", pixels, syntax, [stream[: int(kept * len(stream))]])
+    with pytest.raises(FileFormatError, match="frame 0: truncated, the stream has no end marker; copy the file again"):
+        read_image(path)
+
+
+def test_a_damaged_jpeg_ls_stream_is_refused(tmp_path: Path) -> None:
+    """CharLS notices most damages of the pixels; pylibjpeg noticed none of 168 that it did, and made pixels of them."""
+    pixels = slice_hu(64, 64)
+    stream = bytearray(stream_of(pixels, JPEG_LS))
+    stream[len(stream) // 2 : len(stream) // 2 + 4] = b"\xff\xff\xff\xff"
+    with pytest.raises(FileFormatError, match="frame 0: the JPEG-LS stream is damaged"):
+        read_image(compressed(tmp_path / "x.dcm", pixels, JPEG_LS, [bytes(stream)]))
+
+
+def test_padding_behind_the_end_marker_is_no_damage(tmp_path: Path) -> None:
+    pixels = slice_hu()
+    stream = stream_of(pixels, JPEG_SV1) + bytes(130)
+    path = compressed(tmp_path / "x.dcm", pixels, JPEG_SV1, [stream])
+    np.testing.assert_array_equal(read_image(path, units="stored").pixels, pixels)
