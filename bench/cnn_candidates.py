@@ -18,8 +18,8 @@ from bench.cnn_peers import onnxruntime_session, openvino_model, torch_network
 IMAGE: Final = (256, 256)
 
 
-def _jax_candidate(weights: Weights, features: Callable[..., Any]) -> Candidate:
-    """A plain jitted step; ``features(x, kernel, bias)`` is one convolution block."""
+def _jax_candidate(weights: Weights, features: Callable[..., Any], product: Callable[..., Any]) -> Candidate:
+    """A plain jitted step; ``features(x, kernel, bias)`` is one convolution block, ``product`` the hidden layer's."""
     import jax
     import jax.numpy as jnp
     import optax
@@ -27,7 +27,7 @@ def _jax_candidate(weights: Weights, features: Callable[..., Any]) -> Candidate:
     def logits(p: Any, x: Any) -> Any:
         for n in "123":
             x = features(x, p[f"k{n}"], p[f"b{n}"])
-        hidden = jax.nn.relu(x.reshape(x.shape[0], -1) @ p["d1"] + p["c1"])
+        hidden = jax.nn.relu(product(x.reshape(x.shape[0], -1), p["d1"]) + p["c1"])
         return hidden @ p["d2"] + p["c2"]
 
     def loss(p: Any, x: Any, y: Any) -> Any:
@@ -60,14 +60,20 @@ def _jax_candidate(weights: Weights, features: Callable[..., Any]) -> Candidate:
 def ctfast_path(path: str) -> Callable[[Weights], Candidate]:
     def build(weights: Weights) -> Candidate:
         from ctfast.model.network.convolution import conv_relu_pool
+        from ctfast.model.network.dense import dense
 
-        plain = _jax_candidate(weights, lambda x, k, b: conv_relu_pool(x, k, b, path=path))
-        return Candidate(_ctfast_forward(weights, path), plain.trainer)
+        blocks, product = (functools.partial(f, path=path) for f in (conv_relu_pool, dense))
+        return Candidate(_ctfast_forward(weights, path), _jax_candidate(weights, blocks, product).trainer)
 
     return build
 
 
-def _ctfast_forward(weights: Weights, path: str) -> Callable[[np.ndarray], np.ndarray]:
+def ctfast_half(weights: Weights) -> Candidate:
+    """``ctfast predict --precision bfloat16``."""
+    return Candidate(_ctfast_forward(weights, "ffi", "bfloat16"), None)
+
+
+def _ctfast_forward(weights: Weights, path: str, precision: str = "float32") -> Callable[[np.ndarray], np.ndarray]:
     """As ``ctfast predict`` does it."""
     import jax
     from flax import nnx
@@ -87,7 +93,7 @@ def _ctfast_forward(weights: Weights, path: str) -> Callable[[np.ndarray], np.nd
     def program(size: tuple[int, int]) -> Callable[[np.ndarray], Any]:
         channels = weights["k1"].shape[2]
         config = ModelConfig(size, channels, widths, weights["c1"].size, weights["c2"].size)
-        graph, state = nnx.split(model_from(config, layers, path))
+        graph, state = nnx.split(model_from(config, layers, path).with_precision(precision))
         jitted = jax.jit(lambda s, x: nnx.merge(graph, s)(x, at_a_time=at_a_time()))
         return lambda x: jitted(state, x)
 
@@ -199,6 +205,7 @@ def keras_on(backend: str) -> Callable[[Weights], Candidate]:
 CANDIDATES: Mapping[str, tuple[str, Callable[[Weights], Candidate]]] = {
     "ctfast": ("jax", ctfast_path("ffi")),
     "ctfast lax": ("jax", ctfast_path("lax")),
+    "ctfast bfloat16": ("jax", ctfast_half),
     "flax": ("flax", naive_flax),
     "keras-tensorflow": ("tensorflow", keras_on("tensorflow")),
     "keras-jax": ("keras", keras_on("jax")),

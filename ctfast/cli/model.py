@@ -30,7 +30,7 @@ from ctfast.cli.options import (
 )
 from ctfast.cli.pipeline import chosen_pipeline
 from ctfast.model.commands.options import EvaluateOptions, PredictOptions, TrainOptions
-from ctfast.model.config import EXPLAIN_METHODS, PATHS, PRECISIONS, SCHEDULES, TrainConfig
+from ctfast.model.config import EXPLAIN_METHODS, PATHS, PRECISIONS, PREDICTION_PRECISIONS, SCHEDULES, TrainConfig
 
 if TYPE_CHECKING:
     from ctfast.pipeline import Pipeline
@@ -243,6 +243,9 @@ def predict(
     method: Annotated[
         str, typer.Option(help=f"Of --explain: {words(EXPLAIN_METHODS)}; --no-resume draws anew.")
     ] = PredictOptions.method,
+    precision: Annotated[
+        str, typer.Option(help=f"Of the hidden layer's weights: {words(PREDICTION_PRECISIONS)}; sums are float32.")
+    ] = PredictOptions.precision,
     batch_size: Annotated[
         int | None, typer.Option(min=1, help="Images computed at once; default: 32, on a GPU 256.")
     ] = None,

@@ -23,11 +23,12 @@ from numpy.typing import NDArray
 
 from ctfast import __version__
 from ctfast.batch.atomic import write_json, write_text
+from ctfast.batch.choices import check_choice
 from ctfast.batch.held import contents
 from ctfast.errors import ArgumentError, FileFormatError, UsageError
 from ctfast.model.caching import use_compilation_cache
 from ctfast.model.checkpoint import FORMAT, NAMES, CheckpointStore
-from ctfast.model.config import ModelConfig, TrainConfig
+from ctfast.model.config import PREDICTION_PRECISIONS, ModelConfig, TrainConfig
 from ctfast.model.data.preprocessing import Preprocessing
 from ctfast.model.devices import Devices
 from ctfast.model.network.inputs import as_prepared_images
@@ -98,10 +99,13 @@ class TrainedModel:
         fingerprint = _hash((model, *others), preprocessing, classes)
         return cls(model, model.config, preprocessing, tuple(classes), fingerprint, training, tuple(others))
 
-    def predict_proba(self, images: NDArray[np.uint16], *, batch_size: int | None = None) -> NDArray[np.float32]:
+    def predict_proba(
+        self, images: NDArray[np.uint16], *, batch_size: int | None = None, precision: str = "float32"
+    ) -> NDArray[np.float32]:
         """Probabilities ``(N, classes)`` of images ``(N, H, W)`` or ``(N, H, W, 3)`` uint16, as ``Dataset.images``.
 
         One program is compiled for all batches; the last one is padded. See ``preprocessing`` for slices in HU.
+        ``precision="bfloat16"`` halves the weights of the hidden layer, as ``PredictOptions`` has it.
 
         Raises:
             ArgumentError, DTypeError, ShapeError: For what ``preprocessing`` did not make; see ``as_prepared_images``.
@@ -109,10 +113,11 @@ class TrainedModel:
         """
         from ctfast.model.prediction.compiled import Predictor, batch_for
 
+        check_choice("precision", precision, PREDICTION_PRECISIONS, ArgumentError)
         images = as_prepared_images(images, self.config.image_size, tuple(sorted({1, self.config.in_channels})))
         if len(images) == 0:
             return np.zeros((0, len(self.classes)), np.float32)
-        return Predictor(self, batch_size or batch_for(len(images))).all(images)
+        return Predictor(self, batch_size or batch_for(len(images)), precision=precision).all(images)
 
 
 def _hash(models: Sequence[Sequential4], preprocessing: Preprocessing, classes: Sequence[str]) -> str:

@@ -27,6 +27,7 @@ SHAPES = [
     (2, 17, 18, 3, 64),
     (1, 31, 145, 5, 40),
     (3, 16, 20, 32, 64),
+    (1, 20, 140, 16, 20),
 ]
 
 
@@ -86,7 +87,8 @@ def test_forward_and_backward_are_the_definition(shape: tuple[int, ...], dtype: 
     expected, expected_argmax = plain(x, kernel, bias)
     close(result, expected, dtype)
     np.testing.assert_array_equal(argmax, expected_argmax)  # random values have no near-ties at these seeds
-    np.testing.assert_array_equal(conv_relu_pool(x, kernel, bias), result)
+    # Without the argmax from 16 input channels on by F(4 x 4, 3 x 3), whose rounding is up to twice a plain sum's.
+    close(conv_relu_pool(x, kernel, bias), expected, dtype, 16)
     found = conv_relu_pool_backward(x, kernel, argmax, gradient)
     for ours, theirs in zip(found, plain_backward(x, kernel, argmax, gradient), strict=True):
         assert ours is not None
@@ -119,7 +121,9 @@ def test_the_same_bits_on_any_number_of_threads() -> None:
         parallel.set_num_threads(threads)
         try:
             result = conv_relu_pool(x, kernel, bias, argmax=argmax)
-            found.append([result, *conv_relu_pool_backward(x, kernel, argmax, gradient)])
+            found.append(
+                [result, conv_relu_pool(x, kernel, bias), *conv_relu_pool_backward(x, kernel, argmax, gradient)]
+            )
         finally:
             parallel.set_num_threads(before)
     for others in found[1:]:
@@ -204,6 +208,7 @@ for shape in SHAPES[1:6]:
     x, kernel, bias, gradient = sample(shape, np.float32)
     argmax = np.empty(gradient.shape, np.uint8)
     close(conv_relu_pool(x, kernel, bias, argmax=argmax), plain(x, kernel, bias)[0], np.float32)
+    close(conv_relu_pool(x, kernel, bias), plain(x, kernel, bias)[0], np.float32, 16)
     found = conv_relu_pool_backward(x, kernel, argmax, gradient)
     for ours, theirs in zip(found, plain_backward(x, kernel, argmax, gradient)):
         close(ours, theirs, np.float32, 32)

@@ -17,7 +17,7 @@ from ctfast.batch.choices import Dataset as DatasetName
 from ctfast.batch.cluster import check_address
 from ctfast.errors import ArgumentError, UsageError
 from ctfast.files.values import Values
-from ctfast.model.config import EXPLAIN_METHODS, ModelConfig, TrainConfig
+from ctfast.model.config import EXPLAIN_METHODS, PREDICTION_PRECISIONS, ModelConfig, TrainConfig
 from ctfast.model.recipe import RECIPES
 from ctfast.model.settings import check_number, check_whole
 
@@ -196,6 +196,8 @@ class PredictOptions:
         batch_size: Images computed at once; default: 32 on a CPU, 256 elsewhere, fewer for fewer files. Halved where
             it does not fit into memory; a note says so.
         explain_dir: Folder for a picture of each image that shows what spoke for its class.
+        precision: Of the hidden layer's weights: ``"float32"``, or ``"bfloat16"`` for half the bytes; sums are float32
+            either way. See ``docs/network.md`` for what it changes.
         method: Of these pictures: ``"hires-cam"`` or ``"grad-cam"``; see ``ctfast.model.network.explain``.
         units: What the files' values are: ``"auto"`` (as each file says), ``"hu"`` or ``"stored"``.
         offset: Added to the values of every file, for sets that document one.
@@ -213,6 +215,7 @@ class PredictOptions:
     batch_size: int | None = None
     explain_dir: str | Path | None = None
     method: str = EXPLAIN_METHODS[0]
+    precision: str = PREDICTION_PRECISIONS[0]
     units: UnitsChoice = "auto"
     offset: int = 0
     dataset: DatasetName = "none"
@@ -234,6 +237,7 @@ class PredictOptions:
         check_address(self.cluster)
         check_choice("pool", self.pool, POOLS, ArgumentError)
         check_choice("method", self.method, EXPLAIN_METHODS, ArgumentError)
+        check_choice("precision", self.precision, PREDICTION_PRECISIONS, ArgumentError)
         for name in ("batch_size", "workers"):
             if getattr(self, name) is not None:
                 check_whole(name, getattr(self, name), 1)

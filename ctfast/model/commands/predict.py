@@ -131,7 +131,8 @@ def execute(plan: PredictionPlan, *, progress: Progress = no_progress) -> Predic
     workers = options.workers or get_num_threads()
     batch_size = options.batch_size or batch_for(len(plan.todo))
     if options.cluster is None:
-        predictor = Predictor(trained, batch_size, explain=None if explained is None else options.method)
+        method = None if explained is None else options.method
+        predictor = Predictor(trained, batch_size, explain=method, precision=options.precision)
         with _writing(plan) as append:
             predict_tasks(
                 plan.todo,

@@ -18,6 +18,7 @@ from flax import nnx
 from ctfast.errors import ShapeError
 from ctfast.model.config import ModelConfig, convolved_size
 from ctfast.model.network.convolution import conv_relu_pool
+from ctfast.model.network.dense import dense
 from ctfast.model.network.inputs import as_unit_images
 
 _SIDE: Final = 3
@@ -122,7 +123,7 @@ class Sequential4(nnx.Module):  # type: ignore[misc] # mypy does not follow flax
     def classify(self, features: jax.Array) -> jax.Array:
         """Logits ``(N, classes)`` of what ``features`` gave."""
         flat = features.reshape(features.shape[0], math.prod(features.shape[1:]))
-        hidden = jax.nn.relu(flat @ self.dense.kernel[...] + self.dense.bias[...][None])
+        hidden = jax.nn.relu(dense(flat, self.dense.kernel[...], path=self.path) + self.dense.bias[...][None])
         return hidden @ self.dense_1.kernel[...] + self.dense_1.bias[...][None]
 
     def probabilities(self, x: jax.Array) -> jax.Array:
@@ -134,6 +135,17 @@ class Sequential4(nnx.Module):  # type: ignore[misc] # mypy does not follow flax
         graph, state = nnx.split(self)
         other = nnx.merge(graph, state)
         other.path = path
+        return other
+
+    def with_precision(self, precision: str) -> Self:
+        """The same weights, those of the hidden layer in ``"bfloat16"`` (or ``"float32"``), which are nearly all.
+
+        Sums stay float32: what is rounded is each of these weights, by up to 1 in 512.
+        """
+        graph, state = nnx.split(self)
+        other = nnx.merge(graph, state)
+        if precision != "float32":
+            other.dense.kernel = nnx.Param(self.dense.kernel[...].astype(precision))
         return other
 
     def summary(self) -> tuple[LayerRow, ...]:
@@ -151,7 +163,7 @@ class Sequential4(nnx.Module):  # type: ignore[misc] # mypy does not follow flax
         return tuple(rows)
 
     def _checked(self, x: jax.Array) -> jax.Array:
-        x = as_unit_images(x, self.dense.kernel[...].dtype)
+        x = as_unit_images(x, self.dense.bias[...].dtype)
         if x.ndim == 3:
             x = x[..., None]
         size, most = self.config.image_size, self.config.in_channels

@@ -54,9 +54,12 @@ class Predictor:
         run: The trained model.
         batch_size: Images at once; smaller batches are padded. Halved where one does not fit into memory.
         explain: A method of ``class_activation`` for maps of the predicted class, or None.
+        precision: Of the hidden layer's weights; see ``Sequential4.with_precision``.
     """
 
-    def __init__(self, run: TrainedModel, batch_size: int, *, explain: str | None = None) -> None:
+    def __init__(
+        self, run: TrainedModel, batch_size: int, *, explain: str | None = None, precision: str = "float32"
+    ) -> None:
         refuse_jax_after_fork()
         self.batch_size = batch_size
         self.explain = explain
@@ -68,10 +71,10 @@ class Predictor:
         """What is done to a slice before the network sees it."""
         self._size = run.preprocessing.image_size
         self._blocks = len(run.model.block_names)
-        self._graph, state = nnx.split(run.model)
+        graphs, states = zip(*(nnx.split(member.with_precision(precision)) for member in run.members), strict=True)
+        self._graph = graphs[0]
         # Of an ensemble, the members' weights lie along a first axis: one program, run for each in turn.
-        states = [nnx.split(member)[1] for member in run.members]
-        self._state = jax.tree.map(lambda *a: jnp.stack(a), *states) if run.others else state
+        self._state = jax.tree.map(lambda *a: jnp.stack(a), *states) if run.others else states[0]
         self._several = bool(run.others)
 
     def start(self, images: NDArray[np.uint16]) -> Started:

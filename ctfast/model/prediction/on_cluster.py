@@ -114,7 +114,8 @@ def _loaded(run: str, model: str, batch_size: int, options: PredictOptions) -> t
     trained = load_run(run)
     if trained.hash != model:
         raise UsageError(f"{run} holds the model {trained.hash} here, not {model}")
-    return trained, Predictor(trained, batch_size, explain=None if options.explain_dir is None else options.method)
+    method = None if options.explain_dir is None else options.method
+    return trained, Predictor(trained, batch_size, explain=method, precision=options.precision)
 
 
 def _problem(job: Job, paths: Sequence[str]) -> str:

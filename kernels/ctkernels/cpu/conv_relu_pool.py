@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ctkernels.cpu._conv.forward import ForwardJob, forward_bands, forward_scratch, forward_task
+from ctkernels.cpu._conv.forward import ForwardJob, forward_bands, forward_planes, forward_scratch, forward_task
 from ctkernels.cpu._conv.input_gradient import (
     InputGradientJob,
     input_gradient_bands,
     input_gradient_scratch,
     input_gradient_task,
 )
-from ctkernels.cpu._conv.job import JOB_WORDS, Job, is_direct, pack, packed_bytes, windows
+from ctkernels.cpu._conv.job import JOB_WORDS, PLANES, Job, pack, packed_bytes, windows
 from ctkernels.cpu._conv.weight_gradient import (
     WeightGradientJob,
     finish_weight_gradient,
@@ -70,10 +70,10 @@ def _job(fields: type[IntEnum], shape: tuple[int, ...], out_channels: int, parts
     return np.array(words, np.int64)
 
 
-def _packed(kind: Any, kernel: Array) -> Array:
+def _packed(kind: Any, kernel: Array, planes: int) -> Array:
     in_channels, out_channels = kernel.shape[2:]
-    packed = scratch("packed kernel", packed_bytes(kind, in_channels, out_channels), np.uint8)
-    pack(kind, kernel.ctypes.data, in_channels, out_channels, packed.ctypes.data)
+    packed = scratch("packed kernel", packed_bytes(kind, in_channels, out_channels, planes), np.uint8)
+    pack(kind, kernel.ctypes.data, in_channels, out_channels, planes, packed.ctypes.data)
     return packed
 
 
@@ -102,11 +102,12 @@ def conv_relu_pool(x: Array, kernel: Array, bias: Array, *, argmax: Array | None
         if not argmax.flags.writeable:
             raise ValueError("argmax is read-only")
     out = np.empty(shape, x.dtype)
-    size = (*x.shape[1:], shape[3])
-    weights = kernel if is_direct(kind, *size[2:]) else _packed(kind, kernel)
-    bands = forward_bands(shape[1])
+    planes = forward_planes(kind, *x.shape[1:], shape[3], argmax is not None)
+    weights = _packed(kind, kernel, planes) if planes else kernel
+    bands = forward_bands(planes, shape[1])
     job = _job(ForwardJob, x.shape, shape[3], bands, x=x, kernel=weights, bias=bias, out=out, argmax=argmax)
-    _each(forward_task, kind, job, shape[0] * bands, forward_scratch(kind, *size))
+    job[ForwardJob.PLANES] = planes
+    _each(forward_task, kind, job, shape[0] * bands, forward_scratch(kind, *x.shape[2:], planes))
     return out
 
 
@@ -133,7 +134,7 @@ def conv_relu_pool_backward(
     if not input_gradient:
         return None, kernel_gradient, bias_gradient
     out = np.empty_like(x)
-    packed = _packed(kind, np.ascontiguousarray(kernel.transpose(0, 1, 3, 2)))
+    packed = _packed(kind, np.ascontiguousarray(kernel.transpose(0, 1, 3, 2)), PLANES)
     bands = input_gradient_bands(shape[0], shape[1], get_num_threads())
     job = _job(InputGradientJob, x.shape, shape[3], bands, gradient=gradient, argmax=argmax, kernel=packed, out=out)
     _each(input_gradient_task, kind, job, shape[0] * bands, input_gradient_scratch(kind, *size))

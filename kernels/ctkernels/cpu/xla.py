@@ -1,4 +1,4 @@
-"""The convolution block as call targets of XLA's foreign function interface: addresses of compiled C functions.
+"""The network's layers as call targets of XLA's foreign function interface: addresses of compiled C functions.
 
 Knows Numba and the interface's structures, not JAX: whoever registers the addresses does. The functions check what they
 are given and answer with an XLA error, need no interpreter, and share the work with XLA's own threads.
@@ -16,6 +16,7 @@ import numpy as np
 from llvmlite import binding
 from numba import types
 
+from ctkernels.cpu._conv.dense_handler import dense
 from ctkernels.cpu._conv.handlers import forward, input_gradient, weight_gradient
 from ctkernels.cpu._conv.libc import WORKERS
 from ctkernels.cpu._conv.xla_threads import run_tasks
@@ -58,10 +59,19 @@ def _weight_gradient_f64(frame: Any) -> Any:
     return weight_gradient(np.float64(0), frame)
 
 
+def _dense_f32(frame: Any) -> Any:
+    return dense(np.float32(0), frame)
+
+
+def _dense_f64(frame: Any) -> Any:
+    return dense(np.float64(0), frame)
+
+
 _FUNCTIONS = {
-    "float32": (_worker_f32, _forward_f32, _input_gradient_f32, _weight_gradient_f32),
-    "float64": (_worker_f64, _forward_f64, _input_gradient_f64, _weight_gradient_f64),
+    "float32": (_worker_f32, _forward_f32, _input_gradient_f32, _weight_gradient_f32, _dense_f32),
+    "float64": (_worker_f64, _forward_f64, _input_gradient_f64, _weight_gradient_f64, _dense_f64),
 }
+_NAMES = ("forward", "input_gradient", "weight_gradient", "dense")
 
 
 @functools.cache
@@ -77,11 +87,11 @@ def targets(dtype: str) -> Mapping[str, int]:
 
     ``forward``: ``x, kernel, bias`` to ``out`` or to ``out, argmax``. ``input_gradient``: kernel with its channels
     swapped ``(3, 3, F, C)``, ``argmax``, gradient of ``out`` to the gradient of ``x``. ``weight_gradient``: ``x``,
-    ``argmax``, gradient of ``out`` to the gradients of kernel and bias. Shapes as in ``conv_relu_pool``.
+    ``argmax``, gradient of ``out`` to the gradients of kernel and bias. Shapes as in ``conv_relu_pool``. ``dense``:
+    ``x`` ``(N, K)`` and kernel ``(K, M)`` to their product; beside float32 the kernel may be bfloat16.
     """
     if dtype not in _FUNCTIONS:
         raise ValueError(f"dtype is {dtype!r}: {' and '.join(_FUNCTIONS)} are compiled")
     with _lock:
         _, *handlers = _compiled(dtype)
-    names = ("forward", "input_gradient", "weight_gradient")
-    return MappingProxyType({name: int(h.address) for name, h in zip(names, handlers, strict=True)})
+    return MappingProxyType({name: int(h.address) for name, h in zip(_NAMES, handlers, strict=True)})

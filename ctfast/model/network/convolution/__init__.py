@@ -56,9 +56,10 @@ def choose_path(path: str, platform: str, dtype: Any) -> str:
     return "lax" if reason else "ffi"
 
 
-def _platform() -> str:
+def platform_path(path: str, dtype: Any) -> str:
+    """``choose_path`` for the platform that JAX computes on."""
     device = jax.config.jax_default_device
-    return getattr(device, "platform", None) or jax.default_backend()
+    return choose_path(path, getattr(device, "platform", None) or jax.default_backend(), dtype)
 
 
 def conv_relu_pool(x: jax.Array, kernel: jax.Array, bias: jax.Array, *, path: str = "auto") -> jax.Array:
@@ -72,7 +73,7 @@ def conv_relu_pool(x: jax.Array, kernel: jax.Array, bias: jax.Array, *, path: st
     Raises ShapeError, DTypeError, ArgumentError, BackendUnavailableError.
     """
     _check(x, kernel, bias)
-    chosen = choose_path(path, _platform(), x.dtype)
+    chosen = platform_path(path, x.dtype)
     if chosen == "xla" or x.dtype.name not in _COMPUTED_IN_FLOAT32:
         return _FUNCTIONS[chosen](x, kernel, bias)
     wider = (a.astype(jnp.float32) for a in (x, kernel, bias))

@@ -117,12 +117,16 @@ def _fold_batches(function: Callable[..., Arrays], images: Sequence[bool], resul
     return folded
 
 
-def _prepared(function: Callable[..., Arrays], rule: str, images: Sequence[bool], results: Sequence[bool]) -> Any:
+def prepared(function: Callable[..., Arrays], rule: str, images: Sequence[bool], results: Sequence[bool]) -> Any:
+    """A function that JAX can't look into, for ``vmap`` and for images spread over devices.
+
+    ``rule`` is the partitioner's; ``images`` and ``results`` say which arguments and results have a batch axis.
+    """
     # Folding outside, splitting inside: a call with a partitioning of its own has no rule for vmap.
-    prepared = _fold_batches(_split_by_image(function, rule, images, results), images, results)
+    whole = _fold_batches(_split_by_image(function, rule, images, results), images, results)
 
     def call(*args: jax.Array) -> Arrays:
-        return jax.tree.map(lambda out: varying_like(out, *args), prepared(*args))
+        return jax.tree.map(lambda out: varying_like(out, *args), whole(*args))
 
     return call
 
@@ -131,11 +135,11 @@ def assemble(implementation: Implementation) -> Callable[[jax.Array, jax.Array, 
     """The function of ``x``, ``kernel`` and ``bias``. Differentiable once, in reverse mode."""
     here, ours = True, False
     forward_rule = "n h w c, i j c f, f -> n p q f"
-    forward = _prepared(implementation.forward, forward_rule, (here, ours, ours), (here,))
-    forward_with_argmax = _prepared(
+    forward = prepared(implementation.forward, forward_rule, (here, ours, ours), (here,))
+    forward_with_argmax = prepared(
         implementation.forward_with_argmax, f"{forward_rule}, n p q f", (here, ours, ours), (here, here)
     )
-    weight_gradient = _prepared(
+    weight_gradient = prepared(
         implementation.weight_gradient, "n h w c, n p q f, n p q f -> i j c f, f", (here, here, here), (ours, ours)
     )
 
@@ -145,7 +149,7 @@ def assemble(implementation: Implementation) -> Callable[[jax.Array, jax.Array, 
         def function(argmax: jax.Array, gradient: jax.Array, kernel: jax.Array) -> jax.Array:
             return implementation.input_gradient(argmax, gradient, kernel, height, width)
 
-        return _prepared(function, "n p q f, n p q f, i j c f -> n h w c", (here, here, ours), (here,))
+        return prepared(function, "n p q f, n p q f, i j c f -> n h w c", (here, here, ours), (here,))
 
     # The primal without the argmax: where nobody differentiates, it is neither computed nor kept.
     block: Any = jax.custom_vjp(forward)

@@ -31,10 +31,11 @@ def register(dtype: str) -> None:
 
 
 def _target(name: str, dtype: str) -> str:
-    return f"ctfast_convolution_{name}_{dtype}"
+    return f"ctfast_{name}_{dtype}" if name == "dense" else f"ctfast_convolution_{name}_{dtype}"
 
 
-def _call(name: str, dtype: jnp.dtype, results: object, *args: jax.Array) -> jax.Array:
+def call(name: str, dtype: jnp.dtype, results: object, *args: jax.Array) -> jax.Array:
+    """Call a kernel of this name, for arrays of this dtype."""
     register(dtype.name)
     return jax.ffi.ffi_call(_target(name, dtype.name), results)(*args)
 
@@ -46,11 +47,11 @@ class _Compiled:
         return jax.ShapeDtypeStruct((x.shape[0], *pooled_size(*x.shape[1:3]), kernel.shape[3]), dtype)
 
     def forward(self, x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
-        return _call("forward", x.dtype, self._pooled(x, kernel, x.dtype), x, kernel, bias)
+        return call("forward", x.dtype, self._pooled(x, kernel, x.dtype), x, kernel, bias)
 
     def forward_with_argmax(self, x: jax.Array, kernel: jax.Array, bias: jax.Array) -> tuple[jax.Array, jax.Array]:
         results = self._pooled(x, kernel, x.dtype), self._pooled(x, kernel, jnp.uint8)
-        out, argmax = _call("forward", x.dtype, results, x, kernel, bias)
+        out, argmax = call("forward", x.dtype, results, x, kernel, bias)
         return out, argmax
 
     def input_gradient(
@@ -59,12 +60,12 @@ class _Compiled:
         result = jax.ShapeDtypeStruct((argmax.shape[0], height, width, kernel.shape[2]), gradient.dtype)
         # The gradient of a convolution is a convolution with input and output channels exchanged.
         swapped = kernel.transpose(0, 1, 3, 2)
-        return _call("input_gradient", gradient.dtype, result, swapped, argmax, gradient)
+        return call("input_gradient", gradient.dtype, result, swapped, argmax, gradient)
 
     def weight_gradient(self, x: jax.Array, argmax: jax.Array, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
         f = argmax.shape[3]
         results = (jax.ShapeDtypeStruct((3, 3, x.shape[3], f), x.dtype), jax.ShapeDtypeStruct((f,), x.dtype))
-        kernel, bias = _call("weight_gradient", x.dtype, results, x, argmax, gradient)
+        kernel, bias = call("weight_gradient", x.dtype, results, x, argmax, gradient)
         return kernel, bias
 
 

@@ -1,6 +1,7 @@
-"""Parts of the network's convolution on the CPU.
+"""Parts of the network's convolution on the CPU, and of its hidden layer.
 
-From the inside out: ``lanes`` (how wide vectors are), ``tiles`` and ``winograd``, ``weights``, ``direct``, ``product``
-(vector code), ``memory`` (memory by address); ``job`` and the tasks of the three passes, ``forward``,
-``weight_gradient``, ``input_gradient``; ``libc``, ``xla_frame``, ``xla_threads``, ``handlers`` (XLA's side of a call).
+From the inside out: ``lanes`` (how wide vectors are), ``filterings``, ``tiles`` and ``winograd``, ``weights``,
+``direct``, ``product`` (vector code), ``memory`` (memory by address); ``job`` and the tasks of the three passes,
+``forward``, ``weight_gradient``, ``input_gradient``, and of the hidden layer, ``dense``; ``libc``, ``xla_frame``,
+``xla_threads``, ``handlers`` and ``dense_handler`` (XLA's side of a call).
 """

@@ -1,4 +1,8 @@
-"""The forward pass as tasks, each a band of pooled rows of one image; see ``job``."""
+"""The forward pass as tasks, each a band of pooled rows of one image; see ``job``.
+
+Three forms, told apart by the planes of factors that they have (``forward_planes``): the plain sum, Winograd's
+F(2 x 2, 3 x 3), where the place of each maximum is wanted, and F(4 x 4, 3 x 3) with four ninths fewer multiplications.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,9 @@ from typing import Final
 from ctkernels.cpu._conv.direct import pool_row
 from ctkernels.cpu._conv.job import (
     CHUNK,
+    CHUNK_4,
     PLANES,
+    PLANES_4,
     Job,
     channels_of,
     is_direct,
@@ -17,64 +23,103 @@ from ctkernels.cpu._conv.job import (
     windows,
     windows_of,
 )
-from ctkernels.cpu._conv.lanes import BLOCK_BYTES, ROWS
-from ctkernels.cpu._conv.memory import clear, size_of, word
+from ctkernels.cpu._conv.lanes import BLOCK_BYTES
+from ctkernels.cpu._conv.memory import size_of, word
 from ctkernels.cpu._conv.product import product
-from ctkernels.cpu._conv.winograd import pool_outputs, transform_inputs
+from ctkernels.cpu._conv.winograd import pool_outputs, pool_outputs_4, transform_inputs, transform_inputs_4
 from ctkernels.cpu._core.jit import jit, jit_inline
-from ctkernels.cpu._core.vectors import round_up
 
 _BANDS: Final = 8
 """Of an image; a fixed number will do, because no band does a row in vain."""
+_FEWEST_WINDOWS: Final = 4
+"""Along an axis, for tiles of 2 x 2 windows: of fewer, too many of a tile's outputs have no window."""
+_FEWEST_CHANNELS: Final = 16
+"""From which on the rounding of F(4 x 4, 3 x 3) is within twice that of a plain float32 sum, whose grows with them."""
 
 
 class ForwardJob(IntEnum):
-    """Addresses of a forward job."""
+    """Words of a forward job: addresses, and the form."""
 
     X = Job.ADDRESSES
     KERNEL = auto()
-    """Packed; plain where ``is_direct``."""
+    """Packed; plain where there are no planes."""
     BIAS = auto()
     OUT = auto()
     ARGMAX = auto()
     """0 where nobody asks for it."""
+    PLANES = auto()
+    """``forward_planes``."""
 
 
 @jit
-def _chunk_room(width):
-    """Tiles that there must be room for: a chunk or a row, in whole blocks of the product."""
-    return round_up(min(CHUNK, windows(width)), ROWS)
+def forward_planes(kind, height, width, in_channels, out_channels, with_argmax):
+    """Planes of factors: none for the plain sum, 16 or 36.
+
+    Where gradients are wanted, ties must be broken as in the plain sum, which F(4 x 4, 3 x 3) can't (``filterings``).
+    """
+    if is_direct(kind, in_channels, out_channels):
+        return 0
+    few = min(windows(height), windows(width)) < _FEWEST_WINDOWS or in_channels < _FEWEST_CHANNELS
+    return PLANES if with_argmax or few else PLANES_4
 
 
 @jit
-def forward_scratch(kind, height, width, in_channels, out_channels):
+def _tiles(planes, length):
+    """Tiles along an axis of so many windows."""
+    return (length + 1) // 2 if planes == PLANES_4 else length
+
+
+@jit
+def _chunk(planes):
+    return CHUNK_4 if planes == PLANES_4 else CHUNK
+
+
+@jit
+def _rows_per_group(planes, columns):
+    """Rows of tiles whose products are made together, so that weights are read less often."""
+    return max(1, _chunk(planes) // columns)
+
+
+@jit
+def _chunk_room(planes, width):
+    """Tiles that there must be room for."""
+    columns = _tiles(planes, windows(width))
+    return max(min(_chunk(planes), columns), _rows_per_group(planes, columns) * columns)
+
+
+@jit
+def forward_scratch(kind, width, in_channels, planes):
     """Bytes of scratch of a forward task."""
-    tiles = _chunk_room(width)
-    return PLANES * (plane_bytes(kind, tiles, in_channels) + product_plane_bytes(tiles))
+    tiles = _chunk_room(planes, width)
+    return planes * (plane_bytes(kind, tiles, in_channels) + product_plane_bytes(tiles))
 
 
 @jit
-def forward_bands(window_rows):
+def forward_bands(planes, window_rows):
     """Bands of an image."""
-    return min(_BANDS, window_rows)
+    return min(_BANDS, _tiles(planes, window_rows))
 
 
 @jit
 def forward_task(kind, job, task, scratch):
     """One band of pooled rows."""
-    rows, bands = windows_of(job)[0], word(job, Job.PARTS)
+    bands, planes = word(job, Job.PARTS), word(job, ForwardJob.PLANES)
+    rows, columns = windows_of(job)
+    rows, columns = _tiles(planes, rows), _tiles(planes, columns)
     image, band = task // bands, task % bands
-    direct = is_direct(kind, *channels_of(job))
-    for y in range(rows * band // bands, rows * (band + 1) // bands):
-        if direct:
+    first, last = rows * band // bands, rows * (band + 1) // bands
+    if planes == 0:
+        for y in range(first, last):
             _direct_row(kind, job, image, y)
-        else:
-            _winograd_row(kind, job, image, y, scratch)
+        return
+    together = _rows_per_group(planes, columns)
+    for y in range(first, last, together):
+        _winograd_rows(kind, job, planes, image, y, min(together, last - y), scratch)
 
 
 @jit_inline
 def _row_addresses(kind, job, image, y):
-    """Where the four rows of pixels under a row of windows begin, and the number of the row's first result."""
+    """Where the rows of pixels under a row of windows begin, and the number of the row's first result."""
     height, width = word(job, Job.HEIGHT), word(job, Job.WIDTH)
     c, f = channels_of(job)
     rows, columns = windows_of(job)
@@ -106,37 +151,60 @@ def _direct_row(kind, job, image, y):
 
 
 @jit_inline
-def _winograd_row(kind, job, image, y, scratch):
-    """A row of windows: pixels to 16 planes of factors, a matrix product a plane, products to pooled results."""
+def _winograd_rows(kind, job, planes, image, y, count, scratch):
+    """Rows of tiles from ``y`` on: pixels to planes of factors, a matrix product a plane, products to results."""
     size = size_of(kind)
     c, f = channels_of(job)
-    width = word(job, Job.WIDTH)
-    kernel, bias, out = word(job, ForwardJob.KERNEL), word(job, ForwardJob.BIAS), word(job, ForwardJob.OUT)
-    source, target = _row_addresses(kind, job, image, y)
-    columns = windows(width)
-    plane, product_plane = plane_bytes(kind, _chunk_room(width), c), product_plane_bytes(_chunk_room(width))
-    products = scratch + PLANES * plane
+    columns, chunk = _tiles(planes, windows_of(job)[1]), _chunk(planes)
+    room = _chunk_room(planes, word(job, Job.WIDTH))
+    plane, product_plane = plane_bytes(kind, room, c), product_plane_bytes(room)
+    products = scratch + planes * plane
     block = BLOCK_BYTES // size
     # A chunk of tiles at a time, so that its planes are still in cache for the last slice of output channels.
-    for j in range(0, columns, CHUNK):
-        tiles = min(CHUNK, columns - j)
-        transform_inputs(kind, source + 2 * j * c * size, width * c * size, c, tiles, scratch, plane, c * size)
-        # The product takes tiles in blocks of ROWS; those that fill up the last one count as zeros.
-        rows = round_up(tiles, ROWS)
-        if rows > tiles:
-            for k in range(PLANES):
-                clear(scratch + k * plane + tiles * c * size, (rows - tiles) * c * size)
+    for j in range(0, columns, chunk):
+        tiles = min(chunk, columns - j)
+        for r in range(count):
+            _factors(kind, job, planes, image, y + r, j, tiles, scratch + r * tiles * c * size, plane)
         for first in range(0, f, block):
-            weights = kernel + first // block * PLANES * c * BLOCK_BYTES
-            for k in range(PLANES):
-                factors, sums = scratch + k * plane, products + k * product_plane
+            weights = word(job, ForwardJob.KERNEL) + first // block * planes * c * BLOCK_BYTES
+            for k in range(planes):
                 product(
-                    kind, factors, c * size, size, weights + k * c * BLOCK_BYTES, BLOCK_BYTES, sums, BLOCK_BYTES,
-                    rows, c,
+                    kind, scratch + k * plane, c * size, size, weights + k * c * BLOCK_BYTES, BLOCK_BYTES,
+                    products + k * product_plane, BLOCK_BYTES, count * tiles, c,
                 )  # fmt: skip
-            # Pooled at once: the products of one slice, 16 x 64 x BLOCK_BYTES, never leave the caches.
-            k = target + j * f + first
-            pool_outputs(
-                kind, products, product_plane, BLOCK_BYTES, tiles, min(block, f - first), bias + first * size,
-                out + k * size, _argmax_at(job, k), f,
-            )  # fmt: skip
+            # Pooled at once: the products of one slice never leave the caches.
+            for r in range(count):
+                _pool(
+                    kind, job, planes, image, y + r, j, tiles, products + r * tiles * BLOCK_BYTES, product_plane, first
+                )
+
+
+@jit_inline
+def _factors(kind, job, planes, image, y, j, tiles, out, plane):
+    """``tiles`` tiles of row ``y``, from number ``j`` on, to their factors."""
+    height, width, c = word(job, Job.HEIGHT), word(job, Job.WIDTH), word(job, Job.IN_CHANNELS)
+    size = size_of(kind)
+    row = width * c * size
+    if planes == PLANES_4:
+        source = _row_addresses(kind, job, image, 2 * y)[0] + 4 * j * c * size
+        transform_inputs_4(kind, source, row, c, tiles, out, plane, c * size, height - 1 - 4 * y, width - 1 - 4 * j)
+    else:
+        source = _row_addresses(kind, job, image, y)[0] + 2 * j * c * size
+        transform_inputs(kind, source, row, c, tiles, out, plane, c * size)
+
+
+@jit_inline
+def _pool(kind, job, planes, image, y, j, tiles, products, plane, first):
+    """Products of ``tiles`` tiles and a slice of output channels to pooled results."""
+    size, f = size_of(kind), word(job, Job.OUT_CHANNELS)
+    rows, columns = windows_of(job)
+    channels, bias = min(BLOCK_BYTES // size, f - first), word(job, ForwardJob.BIAS) + first * size
+    if planes == PLANES_4:
+        k = _row_addresses(kind, job, image, 2 * y)[1] + 2 * j * f + first
+        out, there = word(job, ForwardJob.OUT) + k * size, min(2 * tiles, columns - 2 * j)
+        two_rows = 1 if 2 * y + 1 < rows else 0
+        pool_outputs_4(kind, products, plane, BLOCK_BYTES, there, two_rows, channels, bias, out, columns * f, f)
+    else:
+        k = _row_addresses(kind, job, image, y)[1] + j * f + first
+        out = word(job, ForwardJob.OUT) + k * size
+        pool_outputs(kind, products, plane, BLOCK_BYTES, tiles, channels, bias, out, _argmax_at(job, k), f)

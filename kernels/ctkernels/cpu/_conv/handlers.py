@@ -6,9 +6,9 @@ interpreter.
 
 from __future__ import annotations
 
-from ctkernels.cpu._conv.forward import ForwardJob, forward_bands, forward_scratch
+from ctkernels.cpu._conv.forward import ForwardJob, forward_bands, forward_planes, forward_scratch
 from ctkernels.cpu._conv.input_gradient import InputGradientJob, input_gradient_bands, input_gradient_scratch
-from ctkernels.cpu._conv.job import Job, is_direct, pack, packed_bytes, windows
+from ctkernels.cpu._conv.job import PLANES, Job, pack, packed_bytes, windows
 from ctkernels.cpu._conv.libc import WRONG_COUNT, WRONG_MEMORY, WRONG_SHAPE, WRONG_TYPE, allocate, message, release
 from ctkernels.cpu._conv.memory import set_word, size_of
 from ctkernels.cpu._conv.weight_gradient import (
@@ -52,7 +52,8 @@ ALIGNED = 64
 
 
 @jit
-def _floats(kind):
+def floats(kind):
+    """XLA's number of the arrays' type."""
     return FLOAT32 if size_of(kind) == 4 else FLOAT64
 
 
@@ -77,7 +78,7 @@ def _is_image(x):
 
 
 @jit
-def _closed(frame, context, memory, done):
+def closed(frame, context, memory, done):
     """The answer of a call at its end; ``context`` and ``memory`` may be 0, where there was none to be had."""
     release(memory)
     if context != 0:
@@ -95,7 +96,7 @@ def forward(kind, frame):
     if not with_argmax and not counts_are(frame, 3, 1):
         return refuse(frame, message(WRONG_COUNT), INVALID_ARGUMENT)
     x, kernel, bias, out = argument(frame, 0), argument(frame, 1), argument(frame, 2), result(frame, 0)
-    dtype = _floats(kind)
+    dtype = floats(kind)
     if not (is_array(x, dtype, 4) and is_array(kernel, dtype, 4) and is_array(bias, dtype, 1)):
         return refuse(frame, message(WRONG_TYPE), INVALID_ARGUMENT)
     if not is_array(out, dtype, 4) or (with_argmax and not is_array(result(frame, 1), UINT8, 4)):
@@ -108,27 +109,29 @@ def forward(kind, frame):
     if axis(x, 0) == 0 or f == 0:
         return 0
     argmax = data(result(frame, 1)) if with_argmax else 0
-    context, memory = open_context(FORWARD), allocate(packed_bytes(kind, c, f) + ALIGNED)
-    done = context != 0 and memory != 0 and _run_forward(kind, frame, context, memory, argmax)
-    return _closed(frame, context, memory, done)
+    planes = forward_planes(kind, axis(x, 1), axis(x, 2), c, f, with_argmax)
+    context, memory = open_context(FORWARD), allocate(packed_bytes(kind, c, f, planes) + ALIGNED)
+    done = context != 0 and memory != 0 and _run_forward(kind, frame, context, memory, argmax, planes)
+    return closed(frame, context, memory, done)
 
 
 @jit
-def _run_forward(kind, frame, context, memory, argmax):
+def _run_forward(kind, frame, context, memory, argmax, planes):
     x, kernel, job = argument(frame, 0), argument(frame, 1), job_of(context)
     n, h, w, c, f = axis(x, 0), axis(x, 1), axis(x, 2), axis(x, 3), axis(kernel, 3)
-    bands = forward_bands(windows(h))
+    bands = forward_bands(planes, windows(h))
     weights = data(kernel)
-    if not is_direct(kind, c, f):
+    if planes > 0:
         weights = round_up(memory, ALIGNED)
-        pack(kind, data(kernel), c, f, weights)
+        pack(kind, data(kernel), c, f, planes, weights)
     _set_sizes(job, x, f, bands)
     set_word(job, ForwardJob.X, data(x))
     set_word(job, ForwardJob.KERNEL, weights)
     set_word(job, ForwardJob.BIAS, data(argument(frame, 2)))
     set_word(job, ForwardJob.OUT, data(result(frame, 0)))
     set_word(job, ForwardJob.ARGMAX, argmax)
-    return run_job(kind, frame, context, n * bands, forward_scratch(kind, h, w, c, f))
+    set_word(job, ForwardJob.PLANES, planes)
+    return run_job(kind, frame, context, n * bands, forward_scratch(kind, w, c, planes))
 
 
 @jit
@@ -139,7 +142,7 @@ def input_gradient(kind, frame):
     if not counts_are(frame, 3, 1):
         return refuse(frame, message(WRONG_COUNT), INVALID_ARGUMENT)
     kernel, argmax, gradient, x = argument(frame, 0), argument(frame, 1), argument(frame, 2), result(frame, 0)
-    dtype = _floats(kind)
+    dtype = floats(kind)
     if not (is_array(kernel, dtype, 4) and is_array(argmax, UINT8, 4) and is_array(gradient, dtype, 4)):
         return refuse(frame, message(WRONG_TYPE), INVALID_ARGUMENT)
     if not is_array(x, dtype, 4):
@@ -151,9 +154,9 @@ def input_gradient(kind, frame):
         return refuse(frame, message(WRONG_SHAPE), INVALID_ARGUMENT)
     if axis(x, 0) == 0:
         return 0
-    context, memory = open_context(INPUT_GRADIENT), allocate(packed_bytes(kind, f, c) + ALIGNED)
+    context, memory = open_context(INPUT_GRADIENT), allocate(packed_bytes(kind, f, c, PLANES) + ALIGNED)
     done = context != 0 and memory != 0 and _run_input_gradient(kind, frame, context, memory)
-    return _closed(frame, context, memory, done)
+    return closed(frame, context, memory, done)
 
 
 @jit
@@ -162,7 +165,7 @@ def _run_input_gradient(kind, frame, context, memory):
     n, h, w, c, f = axis(x, 0), axis(x, 1), axis(x, 2), axis(x, 3), axis(kernel, 2)
     bands = input_gradient_bands(n, windows(h), threads(frame))
     weights = round_up(memory, ALIGNED)
-    pack(kind, data(kernel), f, c, weights)
+    pack(kind, data(kernel), f, c, PLANES, weights)
     _set_sizes(job, x, f, bands)
     set_word(job, InputGradientJob.GRADIENT, data(argument(frame, 2)))
     set_word(job, InputGradientJob.ARGMAX, data(argument(frame, 1)))
@@ -180,7 +183,7 @@ def weight_gradient(kind, frame):
         return refuse(frame, message(WRONG_COUNT), INVALID_ARGUMENT)
     x, argmax, gradient = argument(frame, 0), argument(frame, 1), argument(frame, 2)
     kernel, bias = result(frame, 0), result(frame, 1)
-    dtype = _floats(kind)
+    dtype = floats(kind)
     if not (is_array(x, dtype, 4) and is_array(argmax, UINT8, 4) and is_array(gradient, dtype, 4)):
         return refuse(frame, message(WRONG_TYPE), INVALID_ARGUMENT)
     if not (is_array(kernel, dtype, 4) and is_array(bias, dtype, 1)):
@@ -193,7 +196,7 @@ def weight_gradient(kind, frame):
     parts = weight_gradient_parts(n, windows(axis(x, 1)), windows(axis(x, 2)), threads(frame))
     context, memory = open_context(WEIGHT_GRADIENT), allocate(parts * part_bytes(kind, c, f) + ALIGNED)
     done = context != 0 and memory != 0 and _run_weight_gradient(kind, frame, context, memory, parts)
-    return _closed(frame, context, memory, done)
+    return closed(frame, context, memory, done)
 
 
 @jit

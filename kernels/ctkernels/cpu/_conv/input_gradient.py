@@ -17,7 +17,7 @@ from ctkernels.cpu._conv.job import (
     windows,
     windows_of,
 )
-from ctkernels.cpu._conv.lanes import BLOCK_BYTES, ROWS
+from ctkernels.cpu._conv.lanes import BLOCK_BYTES
 from ctkernels.cpu._conv.memory import clear, size_of, word
 from ctkernels.cpu._conv.product import product
 from ctkernels.cpu._conv.winograd import gather_inputs, move_pixels, spread_gradient
@@ -50,7 +50,7 @@ def _slices(kind, channels):
 @jit
 def input_gradient_scratch(kind, height, width, in_channels, out_channels):
     """Bytes of scratch of a task: factors, products, sums of the bias that nobody wants, a row, carry rows."""
-    tiles = round_up(windows(width), ROWS)
+    tiles = windows(width)
     planes = PLANES * (plane_bytes(kind, tiles, out_channels) + product_plane_bytes(tiles))
     rows = 1 + 2 * _slices(kind, in_channels)
     return planes + round_up(out_channels * size_of(kind), 64) + rows * _reach(width) * BLOCK_BYTES
@@ -67,7 +67,7 @@ def input_gradient_bands(images, window_rows, threads):
 def _areas(kind, job, scratch):
     """Addresses of the products, of sums of the bias, of a row that nobody reads, and of the carry rows."""
     width, f = word(job, Job.WIDTH), word(job, Job.OUT_CHANNELS)
-    tiles = round_up(windows(width), ROWS)
+    tiles = windows(width)
     products = scratch + PLANES * plane_bytes(kind, tiles, f)
     unused_sums = products + PLANES * product_plane_bytes(tiles)
     unused_row = unused_sums + round_up(f * size_of(kind), 64)
@@ -79,7 +79,7 @@ def input_gradient_task(kind, job, task, scratch):
     """The rows of one band; its two upper ones overlap with the band above, whose last windows are done once more."""
     size = size_of(kind)
     c, f = channels_of(job)
-    rows, columns = windows_of(job)
+    rows = windows_of(job)[0]
     bands = word(job, Job.PARTS)
     image, band = task // bands, task % bands
     start, stop = rows * band // bands, rows * (band + 1) // bands
@@ -87,12 +87,6 @@ def input_gradient_task(kind, job, task, scratch):
     # ``spread_gradient`` sums the bias' gradient too, which is another job's result.
     clear(unused_sums, f * size)
     clear(carry, _slices(kind, c) * 2 * _reach(word(job, Job.WIDTH)) * BLOCK_BYTES)
-    # The product takes tiles in blocks of ROWS; those that fill up the last one count as zeros.
-    tiles = round_up(columns, ROWS)
-    if tiles > columns:
-        plane = plane_bytes(kind, tiles, f)
-        for k in range(PLANES):
-            clear(scratch + k * plane + columns * f * size, (tiles - columns) * f * size)
     for y in range(max(0, start - 1), stop):
         _window_row(kind, job, image, y, y < start, scratch)
     if stop == rows:
@@ -107,8 +101,8 @@ def _window_row(kind, job, image, y, above, scratch):
     height, width = word(job, Job.HEIGHT), word(job, Job.WIDTH)
     rows, columns = windows_of(job)
     products, unused_sums, unused_row, carry = _areas(kind, job, scratch)
-    tiles, reach = round_up(columns, ROWS), _reach(width)
-    plane, product_plane = plane_bytes(kind, tiles, f), product_plane_bytes(tiles)
+    reach = _reach(width)
+    plane, product_plane = plane_bytes(kind, columns, f), product_plane_bytes(columns)
     k = (image * rows + y) * columns * f
     gradient, argmax = word(job, InputGradientJob.GRADIENT) + k * size, word(job, InputGradientJob.ARGMAX) + k
     # All output channels at once: they are what the product sums over.
@@ -122,7 +116,7 @@ def _window_row(kind, job, image, y, above, scratch):
             factors, sums = scratch + k * plane, products + k * product_plane
             product(
                 kind, factors, f * size, size, weights + k * f * BLOCK_BYTES, BLOCK_BYTES, sums, BLOCK_BYTES,
-                tiles, f,
+                columns, f,
             )  # fmt: skip
         # A row above the band goes where nobody reads (a row step of 0): only what it leaves in the carry counts.
         gather_inputs(

@@ -8,7 +8,7 @@ result does not depend on which thread did.
 The functions that a task is divided into are inlined again: called a row of windows at a time, they cost the forward
 pass up to 4 in 100.
 
-Packed weights are 16 planes for each slice of ``BLOCK_BYTES`` of output channels, zero where channels do not fill it.
+Packed weights are 16 (or 36) planes for each slice of ``BLOCK_BYTES`` of output channels, zero where channels end.
 """
 
 from __future__ import annotations
@@ -20,15 +20,19 @@ from numba.extending import register_jitable
 
 from ctkernels.cpu._conv.lanes import BLOCK_BYTES
 from ctkernels.cpu._conv.memory import clear, size_of, word
-from ctkernels.cpu._conv.weights import transform_kernel
+from ctkernels.cpu._conv.weights import transform_kernel, transform_kernel_4
 from ctkernels.cpu._core.jit import jit
 from ctkernels.cpu._core.vectors import round_up
 
 FEW_CHANNELS: Final = 4
 CHUNK: Final = 64
 """Tiles that go through the products together: 16 planes of 64 input channels take 256 KB of float32."""
+CHUNK_4: Final = 31
+"""The same for tiles of F(4 x 4, 3 x 3): 36 planes take 286 KB."""
 PLANES: Final = 16
 """A 4 x 4 tile has so many factors; each has a plane of its own, so that products are ordinary matrix products."""
+PLANES_4: Final = 36
+"""Factors of a tile of F(4 x 4, 3 x 3)."""
 PLANE_PADDING: Final = 64
 """Bytes between planes, so that 16 planes of a power of two do not fall into one set of the first-level cache."""
 JOB_WORDS: Final = 16
@@ -85,24 +89,26 @@ def is_direct(kind, in_channels, out_channels):
 
 
 @jit
-def packed_bytes(kind, in_channels, out_channels):
+def packed_bytes(kind, in_channels, out_channels, planes):
     """Room for a packed kernel."""
-    return round_up(out_channels * size_of(kind), BLOCK_BYTES) * PLANES * in_channels
+    return round_up(out_channels * size_of(kind), BLOCK_BYTES) * planes * in_channels
 
 
 @jit
-def pack(kind, kernel, in_channels, out_channels, out):
-    """Transform a ``(3, 3, in_channels, out_channels)`` kernel into slices of planes."""
+def pack(kind, kernel, in_channels, out_channels, planes, out):
+    """Transform a ``(3, 3, in_channels, out_channels)`` kernel into slices of 16 or 36 planes."""
     size = size_of(kind)
     block = BLOCK_BYTES // size
     plane = in_channels * BLOCK_BYTES
     row = out_channels * size
     for first in range(0, out_channels, block):
-        target = out + first // block * PLANES * plane
+        target = out + first // block * planes * plane
         used = min(block, out_channels - first)
         # Products take whole slices: what channels do not fill must add nothing.
         if used < block:
-            clear(target, PLANES * plane)
-        transform_kernel(
-            kind, kernel + first * size, in_channels * row, row, in_channels, used, target, plane, BLOCK_BYTES
-        )
+            clear(target, planes * plane)
+        source, tap = kernel + first * size, in_channels * row
+        if planes == PLANES_4:
+            transform_kernel_4(kind, source, tap, row, in_channels, used, target, plane, BLOCK_BYTES)
+        else:
+            transform_kernel(kind, source, tap, row, in_channels, used, target, plane, BLOCK_BYTES)

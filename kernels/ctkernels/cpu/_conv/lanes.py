@@ -20,8 +20,8 @@ def _register_bytes() -> int:
 
 
 REGISTER_BYTES: Final = _register_bytes()
-ROWS: Final = 8 if REGISTER_BYTES == 64 else 4
-"""Rows of a matrix product's block of sums: with two vectors a row, 16 of 32 registers, or 8 of 16."""
+ROWS: Final = 8 if REGISTER_BYTES == 64 else 6
+"""Rows of a matrix product's block of sums, at most: with two vectors a row, 16 of 32 registers, or 12 of 16."""
 BLOCK_BYTES: Final = 2 * REGISTER_BYTES
 """Columns of that block, in bytes. Packed weights come in slices of this width."""
 

@@ -15,7 +15,7 @@ WORKERS: Final = {4: "ctkernels_convolution_worker_f32", 8: "ctkernels_convoluti
 """Symbols of the functions that XLA's threads run, by bytes of a number; the linker must know them before code that
 names them is loaded."""
 
-WRONG_COUNT, WRONG_TYPE, WRONG_SHAPE, WRONG_MEMORY = range(4)
+WRONG_COUNT, WRONG_TYPE, WRONG_SHAPE, WRONG_MEMORY, WRONG_DENSE = range(5)
 MESSAGES: Final = (
     "ctfast convolution: wrong number of arguments or results",
     "ctfast convolution: an array of the wrong type or number of axes; float32 or float64 throughout, argmax uint8, "
@@ -23,6 +23,8 @@ MESSAGES: Final = (
     "ctfast convolution: shapes do not fit; x (N, H, W, C) with H and W of at least 4, kernel (3, 3, C, F), bias (F,), "
     "results (N, (H-2)//2, (W-2)//2, F)",
     "ctfast convolution: not enough memory for scratch",
+    "ctfast dense layer: x (N, K) and kernel (K, M) of float32 or float64 are needed (kernel may be bfloat16 beside "
+    "float32), a result (N, M), and M a multiple of 32",
 )
 """What XLA is told, by the numbers above."""
 

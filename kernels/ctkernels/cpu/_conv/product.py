@@ -13,22 +13,22 @@ def _product(
     b, kind, left, left_row, left_step, right, right_step, out, out_row, rows, depth, *, accumulate: bool
 ) -> None:
     v = full(b, kind)
-    # ROWS x 2 registers of sums: each step of the loop loads 2 registers and ROWS numbers for ROWS x 2 multiply-adds.
-    cells = [(r, z) for r in range(ROWS) for z in range(2)]
 
-    def block(first):
+    def block(first, count: int) -> None:
+        """``count`` rows of sums from row ``first`` on: a step loads 2 registers and ``count`` numbers."""
+        cells = [(r, z) for r in range(count) for z in range(2)]
         start = b.add(left, b.mul(first, left_row))
         target = b.add(out, b.mul(first, out_row))
-        starts = [b.mul(left_row, whole(r)) for r in range(ROWS)]
+        starts = [b.mul(left_row, whole(r)) for r in range(count)]
         goals = [b.add(b.add(target, b.mul(out_row, whole(r))), whole(z * REGISTER_BYTES)) for r, z in cells]
         sums = [v.load(p, align=REGISTER_BYTES) if accumulate else v.constant(0.0) for p in goals]
 
         # Addresses are carried along instead of computed from the number of the step: two additions a step.
         def step(p, source, weights, *state):
             # The right side in vectors, the left one number after the other, spread over a vector: no transposition.
-            w = [v.load(b.add(weights, whole(z * REGISTER_BYTES)), align=REGISTER_BYTES) for z in range(2)]
+            w = [v.load(b.add(weights, whole(z * REGISTER_BYTES)), align=v.size) for z in range(2)]
             following = []
-            for r in range(ROWS):
+            for r in range(count):
                 number = v.splat(v.load(b.add(source, starts[r]), v.scalar, v.size))
                 following += [v.muladd(number, w[z], state[2 * r + z]) for z in range(2)]
             return (b.add(source, left_step), b.add(weights, right_step), *following)
@@ -37,16 +37,26 @@ def _product(
         for goal, total in zip(goals, totals, strict=True):
             v.store(total, goal, REGISTER_BYTES)
 
-    # No remainder: callers round their rows up.
-    v.loop(whole(0), rows, ROWS, block)
+    # Rows are divided evenly, into blocks that differ by one: a last block of one row would keep the multipliers
+    # waiting for each sum. The blocks that are one row larger come first.
+    blocks = b.sdiv(b.add(rows, whole(ROWS - 1)), whole(ROWS))
+    small = b.sdiv(rows, b.select(b.icmp_signed(">", blocks, whole(0)), blocks, whole(1)))
+    larger = b.sub(rows, b.mul(small, blocks))
+    middle = b.mul(larger, b.add(small, whole(1)))
+    for count in range(1, ROWS + 1):
+        first, last = whole(0), whole(0)
+        is_small, is_large = (b.icmp_signed("==", small, whole(count - k)) for k in (0, 1))
+        first = b.select(is_small, middle, whole(0))
+        last = b.select(is_small, rows, b.select(is_large, middle, whole(0)))
+        v.loop(first, last, count, lambda row, count=count: block(row, count))
 
 
 @emits(kinds=1)
 def product(b, kind, left, left_row, left_step, right, right_step, out, out_row, rows, depth):
-    """``out[r, :] = sum over p of left[r, p] * right[p, :]``: ``rows`` (a multiple of ``ROWS``), two registers wide.
+    """``out[r, :] = sum over p of left[r, p] * right[p, :]``: any number of ``rows``, two registers wide.
 
-    All but ``kind`` (a number of the type) are addresses, distances in bytes or counts; ``right`` and ``out`` are
-    aligned to a register.
+    All but ``kind`` (a number of the type) are addresses, distances in bytes or counts; ``out`` is aligned to a
+    register.
     """
     _product(
         b, kind, left, left_row, left_step, right, right_step, out, out_row, rows, depth, accumulate=False

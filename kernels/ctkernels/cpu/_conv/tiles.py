@@ -1,15 +1,12 @@
-"""Vector code that the convolution's kernels share: the 1-D transforms, the maximum, channels left over.
-
-Transforms of Winograd's minimal filtering F(2, 3) and their adjoints; ``both`` makes them two-dimensional.
-"""
+"""Vector code that the convolution's kernels share: adjoint transforms, the maximum, channels left over."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
-from numba.core import cgutils
 
 from ctkernels.cpu._conv.lanes import full, single
 from ctkernels.cpu._core.vectors import Vectors, whole
@@ -26,36 +23,18 @@ def over_channels(builder, kind, channels, body: Callable[[Vectors, Any], None])
     wide.loop(even, channels, 1, lambda c: body(narrow, c))
 
 
-def inputs(b, d: list[Any]) -> list[Any]:
-    """Four inputs to four factors."""
-    return [b.fsub(d[0], d[2]), b.fadd(d[1], d[2]), b.fsub(d[2], d[1]), b.fsub(d[1], d[3])]
-
-
 def inputs_adjoint(b, v: list[Any]) -> list[Any]:
-    """Adjoint of ``inputs``."""
+    """Adjoint of F(2, 3)'s transform of inputs (``filterings``)."""
     return [v[0], b.fadd(b.fsub(v[1], v[2]), v[3]), b.fadd(b.fsub(v[1], v[0]), v[2]), b.fneg(v[3])]
 
 
-def outputs(b, m: list[Any]) -> list[Any]:
-    """Four products to two outputs."""
-    return [b.fadd(b.fadd(m[0], m[1]), m[2]), b.fsub(b.fsub(m[1], m[2]), m[3])]
-
-
 def outputs_adjoint(b, y: list[Any]) -> list[Any]:
-    """Adjoint of ``outputs``."""
+    """Adjoint of that of outputs."""
     return [y[0], b.fadd(y[0], y[1]), b.fsub(y[0], y[1]), b.fneg(y[1])]
 
 
-def kernel_terms(v: Vectors, g: list[Any]) -> list[Any]:
-    """Three weights to four factors."""
-    b, half = v.b, v.constant(0.5)
-    # The halves are here and not among the inputs: a kernel is transformed once a call, inputs for every tile.
-    ends = b.fadd(g[0], g[2])
-    return [g[0], b.fmul(half, b.fadd(ends, g[1])), b.fmul(half, b.fsub(ends, g[1])), g[2]]
-
-
 def kernel_adjoint(v: Vectors, u: list[Any]) -> list[Any]:
-    """Adjoint of ``kernel_terms``."""
+    """Adjoint of that of weights."""
     b, half = v.b, v.constant(0.5)
     middle = b.fmul(half, b.fadd(u[1], u[2]))
     return [b.fadd(u[0], middle), b.fmul(half, b.fsub(u[1], u[2])), b.fadd(middle, u[3])]
@@ -68,12 +47,18 @@ def both(columns: list[list[Any]], one: Callable[[list[Any]], list[Any]]) -> lis
     return [one([column[r] for column in done]) for r in range(len(done[0]))]
 
 
-def maximum(v: Vectors, x, y):
-    """The greater of two; NaN if either is."""
-    # Not fcmp and select, which would lose a NaN on one side.
-    name = f"llvm.maximum.v{v.lanes}f{8 * v.size}"
-    function = cgutils.get_or_insert_function(v.b.module, ir.FunctionType(v.type, [v.type] * 2), name)
-    return v.b.call(function, [x, y])
+def maximum(v: Vectors, window: list[Any]):
+    """The greatest of four; NaN if one is."""
+    b = v.b
+
+    def greater(x, y):
+        return b.select(b.fcmp_ordered(">", x, y), x, y)
+
+    # Not llvm.maximum, which costs x86 six instructions each to tell zeros apart and keep NaN: here a maximum is one
+    # instruction, and two comparisons for all four find NaN. As a tree: two steps that depend on each other, not three.
+    most = greater(greater(window[0], window[1]), greater(window[2], window[3]))
+    lost = b.or_(b.fcmp_unordered("uno", window[0], window[1]), b.fcmp_unordered("uno", window[2], window[3]))
+    return b.select(lost, v.constant(math.nan), most)
 
 
 def argmax_type(v: Vectors):
@@ -87,19 +72,20 @@ def _all(v: Vectors, number: int):
 
 
 def store_pooled(v: Vectors, window: list[Any], bias, out, argmax) -> None:
-    """Bias, ReLU and maximum of four outputs to ``out``; which it was to ``argmax`` unless that address is zero.
+    """Bias, ReLU and maximum of four outputs to ``out``; which it was to ``argmax`` unless that is None or zero.
 
     ``max(a) + b == max(a + b)`` in floating point too, so that the bias comes after the maximum. The first of equals is
     the maximum, as in Keras and PyTorch.
     """
     b = v.b
     zero = v.constant(0.0)
-    # As a tree: two steps that depend on each other instead of three.
-    most = maximum(v, maximum(v, window[0], window[1]), maximum(v, window[2], window[3]))
+    most = maximum(v, window)
     y = b.fadd(most, bias)
     # Not a maximum with zero: NaN fails the comparison and stays.
     y = b.select(b.fcmp_ordered("<=", y, zero), zero, y)
     v.store(y, out, v.size)
+    if argmax is None:
+        return
     with b.if_then(b.icmp_signed("!=", argmax, whole(0))):
         # Compared before bias and ReLU, which could make unequal outputs equal.
         # From the last to the first, so that the first of equals remains.

@@ -21,7 +21,7 @@ from ctkernels.cpu._conv.job import (
     windows,
     windows_of,
 )
-from ctkernels.cpu._conv.lanes import BLOCK_BYTES, REGISTER_BYTES, ROWS
+from ctkernels.cpu._conv.lanes import BLOCK_BYTES, REGISTER_BYTES
 from ctkernels.cpu._conv.memory import add_parts, clear, size_of, word
 from ctkernels.cpu._conv.product import add_product
 from ctkernels.cpu._conv.weights import finish_kernel_gradient
@@ -69,14 +69,14 @@ def part_bytes(kind, in_channels, out_channels):
     """Room for one set of partial sums: of the kernel's gradient (taps, or Winograd's planes), then of the bias'."""
     row = round_up(out_channels * size_of(kind), BLOCK_BYTES)
     direct = is_direct(kind, in_channels, out_channels)
-    return row * (9 * in_channels if direct else PLANES * round_up(in_channels, ROWS)) + row
+    return row * (9 * in_channels if direct else PLANES * in_channels) + row
 
 
 @jit
 def weight_gradient_scratch(kind, height, width, in_channels, out_channels):
     """Bytes of scratch of a task."""
     tiles = windows(width) * _rows_per_group(windows(width))
-    return PLANES * (plane_bytes(kind, tiles, round_up(in_channels, ROWS)) + product_plane_bytes(tiles))
+    return PLANES * (plane_bytes(kind, tiles, in_channels) + product_plane_bytes(tiles))
 
 
 @jit_inline
@@ -95,8 +95,6 @@ def weight_gradient_task(kind, job, task, scratch):
     rows, columns = windows_of(job)
     images, parts = word(job, Job.IMAGES), word(job, Job.PARTS)
     clear(_sums_of(kind, job, task)[0], part_bytes(kind, c, f))
-    # Rows of the planes beyond the channels are read by the product and must hold numbers.
-    clear(scratch, weight_gradient_scratch(kind, word(job, Job.HEIGHT), word(job, Job.WIDTH), c, f))
     groups, per_group = _row_groups(rows, columns), _rows_per_group(columns)
     direct = is_direct(kind, c, f)
     # Rows of all images in one sequence, so that parts are equally long whatever the number of images.
@@ -142,15 +140,13 @@ def _winograd_rows(kind, job, task, image, first_row, count, scratch):
     rows, columns = windows_of(job)
     gradient, argmax = word(job, WeightGradientJob.GRADIENT), word(job, WeightGradientJob.ARGMAX)
     sums, bias_sums = _sums_of(kind, job, task)
-    # The product's rows are input channels here, hence whole blocks of ROWS of them.
-    depth = round_up(c, ROWS)
     tiles = _rows_per_group(columns) * columns
-    plane, spread_plane = plane_bytes(kind, tiles, depth), product_plane_bytes(tiles)
+    plane, spread_plane = plane_bytes(kind, tiles, c), product_plane_bytes(tiles)
     spread = scratch + PLANES * plane
     row = word(job, Job.WIDTH) * c * size
     for r in range(count):
-        source, target = _pixels_of(kind, job, image, first_row + r), scratch + r * columns * depth * size
-        transform_inputs(kind, source, row, c, columns, target, plane, depth * size)
+        source, target = _pixels_of(kind, job, image, first_row + r), scratch + r * columns * c * size
+        transform_inputs(kind, source, row, c, columns, target, plane, c * size)
     block = BLOCK_BYTES // size
     # Slice by slice of output channels: its factors and sums stay in cache while the inputs' planes pass.
     for first in range(0, f, block):
@@ -162,10 +158,10 @@ def _winograd_rows(kind, job, task, image, first_row, count, scratch):
             )  # fmt: skip
         for k in range(PLANES):
             # Left is read transposed: rows are channels, one number apart, and steps are tiles.
-            left, target = scratch + k * plane, sums + (first // block * PLANES + k) * depth * BLOCK_BYTES
+            left, target = scratch + k * plane, sums + (first // block * PLANES + k) * c * BLOCK_BYTES
             add_product(
-                kind, left, size, depth * size, spread + k * spread_plane, BLOCK_BYTES, target, BLOCK_BYTES,
-                depth, count * columns,
+                kind, left, size, c * size, spread + k * spread_plane, BLOCK_BYTES, target, BLOCK_BYTES,
+                c, count * columns,
             )  # fmt: skip
 
 
@@ -183,7 +179,7 @@ def finish_weight_gradient(kind, job):
     if is_direct(kind, c, f):
         add_parts(kind, sums, room, parts, kernel, 9 * c * f)
         return
-    plane = round_up(c, ROWS) * BLOCK_BYTES
+    plane = c * BLOCK_BYTES
     for first in range(0, f, block):
         # The transform is linear: one transform of the sum instead of one of every part.
         finish_kernel_gradient(

@@ -2,9 +2,41 @@
 
 from __future__ import annotations
 
+from llvmlite import ir
+from numba.core import types
+
+from ctkernels.cpu._conv.filterings import F2, F4, Filtering
 from ctkernels.cpu._conv.lanes import full
-from ctkernels.cpu._conv.tiles import both, kernel_adjoint, kernel_terms, over_channels
-from ctkernels.cpu._core.vectors import emits, whole
+from ctkernels.cpu._conv.tiles import both, kernel_adjoint, over_channels
+from ctkernels.cpu._core.vectors import Vectors, emits, whole
+
+
+def _transform_kernel(filtering: Filtering, b, kind, kernel, tap, row, rows, columns, out, plane, step) -> None:
+    side = filtering.side
+
+    # A row is an input channel; a vector holds output channels, as in the products that read the planes.
+    def one_row(c):
+        start, goal = b.add(kernel, b.mul(c, row)), b.add(out, b.mul(c, step))
+
+        def body(v, f):
+            taps = [v.load(b.add(v.at(start, f), b.mul(tap, whole(t))), align=v.size) for t in range(9)]
+            # F(4, 3) has thirds in its weights: in float64, every factor is rounded once.
+            exact = Vectors(b, types.float64, v.lanes) if filtering is F4 else v
+            taps = [_converted(exact, t) for t in taps]
+            u = both([taps[x::3] for x in range(3)], lambda g: filtering.kernel_terms(exact, g))
+            for k in range(side * side):
+                v.store(_converted(v, u[k // side][k % side]), b.add(v.at(goal, f), b.mul(plane, whole(k))), v.size)
+
+        over_channels(b, kind, columns, body)
+
+    full(b, kind).loop(whole(0), rows, 1, one_row)
+
+
+def _converted(v: Vectors, value):
+    """In the type of ``v``."""
+    if value.type == v.type:
+        return value
+    return v.b.fpext(value, v.type) if isinstance(v.scalar, ir.DoubleType) else v.b.fptrunc(value, v.type)
 
 
 @emits(kinds=1)
@@ -13,20 +45,13 @@ def transform_kernel(b, kind, kernel, tap, row, rows, columns, out, plane, step)
 
     Rows of a plane are ``step`` bytes apart.
     """
+    _transform_kernel(F2, b, kind, kernel, tap, row, rows, columns, out, plane, step)
 
-    # A row is an input channel; a vector holds output channels, as in the products that read the planes.
-    def one_row(c):
-        start, goal = b.add(kernel, b.mul(c, row)), b.add(out, b.mul(c, step))
 
-        def body(v, f):
-            taps = [v.load(b.add(v.at(start, f), b.mul(tap, whole(t))), align=v.size) for t in range(9)]
-            u = both([taps[x::3] for x in range(3)], lambda g: kernel_terms(v, g))
-            for k in range(16):
-                v.store(u[k // 4][k % 4], b.add(v.at(goal, f), b.mul(plane, whole(k))), v.size)
-
-        over_channels(b, kind, columns, body)
-
-    full(b, kind).loop(whole(0), rows, 1, one_row)
+@emits(kinds=1)
+def transform_kernel_4(b, kind, kernel, tap, row, rows, columns, out, plane, step):
+    """As ``transform_kernel``, to the 36 planes of F(4 x 4, 3 x 3)."""
+    _transform_kernel(F4, b, kind, kernel, tap, row, rows, columns, out, plane, step)
 
 
 @emits(kinds=1)

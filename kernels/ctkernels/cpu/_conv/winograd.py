@@ -1,4 +1,4 @@
-"""Winograd's minimal filtering F(2 x 2, 3 x 3) and its adjoint, written as LLVM IR.
+"""Winograd's minimal filterings F(2 x 2, 3 x 3), with its adjoint, and F(4 x 4, 3 x 3), written as LLVM IR.
 
 A 2 x 2 tile of convolution outputs, which is also one window of the maximum, takes 16 multiplications a channel instead
 of 36: with ``d`` the 4 x 4 inputs and ``g`` the 3 x 3 kernel, ``Y = A' [(G g G') * (B' d B)] A`` (Winograd 1980; Lavin
@@ -8,18 +8,19 @@ Rounding: one more addition a factor than the plain sum, no divisions. Where the
 constant along rows or columns, equal outputs stay equal in every bit (all other terms are exact zeros), so that ties
 in the maximum are broken as in the plain convolution.
 
-Layout: 16 planes of ``tiles x channels``, planes ``plane`` bytes and tiles ``tile`` bytes apart. A vector holds
+F(4 x 4, 3 x 3), for predictions, has tiles of 2 x 2 windows and 36 multiplications instead of 144; see ``filterings``.
+
+Layout: 16 planes (36) of ``tiles x channels``, planes ``plane`` bytes and tiles ``tile`` bytes apart. A vector holds
 neighbouring channels; channels that do not fill one are done one by one.
 """
 
 from __future__ import annotations
 
+from ctkernels.cpu._conv.filterings import F2, F4, Filtering
 from ctkernels.cpu._conv.tiles import (
     both,
-    inputs,
     inputs_adjoint,
     load_window_gradient,
-    outputs,
     outputs_adjoint,
     over_channels,
     store_pooled,
@@ -27,30 +28,95 @@ from ctkernels.cpu._conv.tiles import (
 from ctkernels.cpu._core.vectors import emits, whole
 
 
-@emits(kinds=1)
-def transform_inputs(b, kind, x, row, channels, tiles, out, plane, tile):
-    """4 rows of an image, ``row`` bytes apart, to the planes of ``tiles`` tiles; neighbours share two columns."""
+def _transform_inputs(
+    filtering: Filtering, b, kind, x, row, channels, tiles, out, plane, tile, last_row=None, last_column=None
+) -> None:
+    side = filtering.side
+
+    def within(number, last):
+        return number if last is None else b.select(b.icmp_signed("<", number, last), number, last)
+
+    rows = [b.mul(row, within(whole(r), last_row)) for r in range(side)]
 
     def body(v, c):
         start, goal = v.at(x, c), v.at(out, c)
 
         def column(number):
-            top = b.add(start, v.at(whole(0), b.mul(number, channels)))
-            return inputs(b, [v.load(b.add(top, b.mul(row, whole(r))), align=v.size) for r in range(4)])
+            top = b.add(start, v.at(whole(0), b.mul(within(number, last_column), channels)))
+            return filtering.inputs(v, [v.load(b.add(top, r), align=v.size) for r in rows])
 
-        # Two of a tile's four columns were its left neighbour's: they stay in registers, transformed.
+        # Two of a tile's columns were its left neighbour's: they stay in registers, transformed.
         def one(j, *before):
-            first = b.mul(j, whole(2))
-            columns = [list(before[:4]), list(before[4:])]
-            columns += [column(b.add(first, whole(k))) for k in (2, 3)]
+            first = b.mul(j, whole(filtering.tile))
+            columns = [list(before[:side]), list(before[side:])]
+            columns += [column(b.add(first, whole(k))) for k in range(2, side)]
             factors = b.add(goal, b.mul(j, tile))
-            for r in range(4):
-                for q, value in enumerate(inputs(b, [d[r] for d in columns])):
-                    v.store(value, b.add(factors, b.mul(plane, whole(4 * r + q))), v.size)
-            return (*columns[2], *columns[3])
+            for r in range(side):
+                for q, value in enumerate(filtering.inputs(v, [d[r] for d in columns])):
+                    v.store(value, b.add(factors, b.mul(plane, whole(side * r + q))), v.size)
+            return (*columns[-2], *columns[-1])
 
-        # The first two columns before the loop, so that every tile in it computes two.
+        # The first two columns before the loop, so that tiles in it compute only new ones.
         v.loop(whole(0), tiles, 1, one, (*column(whole(0)), *column(whole(1))))
+
+    over_channels(b, kind, channels, body)
+
+
+@emits(kinds=1)
+def transform_inputs(b, kind, x, row, channels, tiles, out, plane, tile):
+    """4 rows of an image, ``row`` bytes apart, to the planes of ``tiles`` tiles; neighbours share two columns."""
+    _transform_inputs(F2, b, kind, x, row, channels, tiles, out, plane, tile)
+
+
+@emits(kinds=1)
+def transform_inputs_4(b, kind, x, row, channels, tiles, out, plane, tile, last_row, last_column):
+    """6 rows to the planes of F(4 x 4, 3 x 3).
+
+    ``last_row`` and ``last_column`` are the numbers of the last that there are. Where windows are odd in number a tile
+    reaches beyond: it reads the last ones again, for outputs that have no window.
+    """
+    _transform_inputs(F4, b, kind, x, row, channels, tiles, out, plane, tile, last_row, last_column)
+
+
+def _tile_outputs(filtering: Filtering, v, products, plane):
+    """Rows of a tile's outputs."""
+    b, side = v.b, filtering.side
+    m = [v.load(b.add(products, b.mul(plane, whole(k))), align=v.size) for k in range(side * side)]
+    return both([m[x::side] for x in range(side)], lambda column: filtering.outputs(v, column))
+
+
+@emits(kinds=1)
+def pool_outputs_4(b, kind, planes, plane, tile, windows, two_rows, channels, bias, out, line, step):
+    """Products of F(4 x 4, 3 x 3) to pooled outputs: tiles of 2 x 2 windows, ``windows`` in a row.
+
+    ``step`` numbers from window to window, ``line`` from row to row, whose second is left out unless ``two_rows``.
+    """
+
+    def body(v, f):
+        add = v.load(v.at(bias, f), align=v.size)
+        start, goal = v.at(planes, f), v.at(out, f)
+
+        def one(columns):
+            def tile_at(j):
+                y = _tile_outputs(F4, v, b.add(start, b.mul(j, tile)), plane)
+                corner = v.at(goal, b.mul(j, b.mul(step, whole(2))))
+
+                def row(r):
+                    for q in range(columns):
+                        window = [*y[2 * r][2 * q : 2 * q + 2], *y[2 * r + 1][2 * q : 2 * q + 2]]
+                        offset = b.add(b.mul(line, whole(r)), b.mul(step, whole(q)))
+                        store_pooled(v, window, add, v.at(corner, offset), None)
+
+                row(0)
+                with b.if_then(b.icmp_signed("!=", two_rows, whole(0))):
+                    row(1)
+
+            return tile_at
+
+        whole_tiles = b.sdiv(windows, whole(2))
+        v.loop(whole(0), whole_tiles, 1, one(2))
+        # Of an odd number of windows, the last tile has one column.
+        v.loop(whole_tiles, b.sdiv(b.add(windows, whole(1)), whole(2)), 1, one(1))
 
     over_channels(b, kind, channels, body)
 
@@ -65,9 +131,7 @@ def pool_outputs(b, kind, planes, plane, tile, tiles, channels, bias, out, argma
         start, goal = v.at(planes, f), v.at(out, f)
 
         def one(j):
-            products = b.add(start, b.mul(j, tile))
-            m = [v.load(b.add(products, b.mul(plane, whole(k))), align=v.size) for k in range(16)]
-            y = both([m[x::4] for x in range(4)], lambda column: outputs(b, column))
+            y = _tile_outputs(F2, v, b.add(start, b.mul(j, tile)), plane)
             offset = b.mul(j, step)
             # 0 stays 0, which ``store_pooled`` knows: one code for both forms of the pass.
             index = b.select(b.icmp_signed("==", argmax, whole(0)), whole(0), b.add(b.add(argmax, f), offset))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from enum import IntEnum, auto
 
+from ctkernels.cpu._conv.dense import dense_task
 from ctkernels.cpu._conv.forward import forward_task
 from ctkernels.cpu._conv.input_gradient import input_gradient_task
 from ctkernels.cpu._conv.job import JOB_WORDS
@@ -39,7 +40,7 @@ class Context(IntEnum):
     """The job's words stand from here to the end."""
 
 
-FORWARD, INPUT_GRADIENT, WEIGHT_GRADIENT = range(3)
+FORWARD, INPUT_GRADIENT, WEIGHT_GRADIENT, DENSE = range(4)
 
 
 @jit
@@ -79,8 +80,10 @@ def run_tasks(kind, context):
             forward_task(kind, job, number, scratch)
         elif task == INPUT_GRADIENT:
             input_gradient_task(kind, job, number, scratch)
-        else:
+        elif task == WEIGHT_GRADIENT:
             weight_gradient_task(kind, job, number, scratch)
+        else:
+            dense_task(kind, job, number, scratch)
         fetch_add(context, Context.DONE, 1)
     release_context(context)
 

@@ -1,0 +1,44 @@
+"""The product of a dense layer, whose weights may be half as wide as its sums."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import jax
+
+from ctfast.model.network.convolution import _ffi, platform_path
+from ctfast.model.network.convolution._assembly import prepared
+
+_OUTPUTS: Final = 32
+"""Outputs of the compiled kernel are a multiple of this: two of the widest registers."""
+
+
+def _forward(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    return _ffi.call("dense", x.dtype, jax.ShapeDtypeStruct((x.shape[0], kernel.shape[1]), x.dtype), x, kernel)
+
+
+_compiled: Any = jax.custom_vjp(prepared(_forward, "n k, k m -> n m", (True, False), (True,)))
+
+
+def _kept(x: jax.Array, kernel: jax.Array) -> Any:
+    return _compiled(x, kernel), (x, kernel)
+
+
+def _backward(kept: Any, gradient: jax.Array) -> Any:
+    x, kernel = kept
+    return gradient @ kernel.astype(x.dtype).T, (x.T @ gradient).astype(kernel.dtype)
+
+
+_compiled.defvjp(_kept, _backward)
+
+
+def dense(x: jax.Array, kernel: jax.Array, *, path: str = "auto") -> jax.Array:
+    """``x @ kernel`` of ``(N, K)`` and ``(K, M)``, in the dtype of ``x``.
+
+    ``kernel`` may be bfloat16 beside float32 ``x``: then it is widened as it is read, and sums stay float32. On the
+    ``ffi`` path (``convolution.choose_path``) by compiled kernels, with bits that do not depend on the batch.
+    """
+    fits = x.dtype.name in ("float32", "float64") and kernel.shape[1] % _OUTPUTS == 0
+    if fits and platform_path(path, x.dtype) == "ffi":
+        return _compiled(x, kernel)
+    return x @ kernel.astype(x.dtype)

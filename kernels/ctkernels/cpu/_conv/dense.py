@@ -1,0 +1,181 @@
+"""The product of a dense layer as tasks, each a part of the sum over inputs; see ``job``.
+
+One image is bound by reading the weights once, so they are read row after row as they lie in memory, and may be
+bfloat16: half the bytes, widened to float32 by a shift, while sums stay float32. Of several images, a few rows of
+weights at a time are put into slices for the convolution's product. Either way each output is summed in the order of
+the inputs within a part, and parts are added up in theirs: the bits of an image depend neither on its batch nor on
+threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import IntEnum, auto
+from typing import Any, Final
+
+from llvmlite import ir
+
+from ctkernels.cpu._conv.lanes import BLOCK_BYTES, REGISTER_BYTES, full
+from ctkernels.cpu._conv.memory import clear, size_of, word
+from ctkernels.cpu._conv.product import add_product
+from ctkernels.cpu._conv.winograd import move_pixels
+from ctkernels.cpu._core.jit import jit, jit_inline
+from ctkernels.cpu._core.vectors import I32, Vectors, emits, round_up, whole
+
+MOST_IMAGES: Final = 64
+"""Of a job: so many times the parts' sums are kept. Larger batches are several jobs."""
+_PART: Final = 1024
+"""Inputs of a task."""
+_STEP: Final = 64
+"""Inputs whose weights are put into slices together: 32 KB for 128 outputs."""
+_ROWS: Final = 8
+"""Rows of weights that one image's sums take up between a load and a store."""
+
+
+class DenseJob(IntEnum):
+    """Words of a job."""
+
+    IMAGES = 0
+    INPUTS = auto()
+    OUTPUTS = auto()
+    HALF = auto()
+    """1 where weights are bfloat16."""
+    X = auto()
+    KERNEL = auto()
+    SUMS = auto()
+    """``dense_parts`` times ``images * outputs``."""
+
+
+def _weights(v: Vectors, half: bool) -> tuple[int, Callable[[Any], Any]]:
+    """Bytes of a weight, and how a register of them is loaded."""
+    if not half:
+        return v.size, lambda address: v.load(address, align=v.size)
+    narrow, wide = (ir.VectorType(ir.IntType(bits), v.lanes) for bits in (16, 32))
+    floats = ir.VectorType(ir.FloatType(), v.lanes)
+    upper = ir.Constant(wide, [ir.Constant(I32, 16)] * v.lanes)
+
+    def load(address):
+        # bfloat16 is the upper half of a float32.
+        value = v.b.bitcast(v.b.shl(v.b.zext(v.load(address, narrow, 2), wide), upper), floats)
+        return value if floats == v.type else v.b.fpext(value, v.type)
+
+    return 2, load
+
+
+def _add_vector_product(half: bool, b, kind, x, kernel, inputs, outputs, sums) -> None:
+    v = full(b, kind)
+    size, load = _weights(v, half)
+    row = b.mul(outputs, whole(size))
+
+    def rows(count):
+        def add(p):
+            numbers = [v.splat(v.load(v.at(x, b.add(p, whole(r))), v.scalar, v.size)) for r in range(count)]
+            starts = [b.add(kernel, b.mul(row, b.add(p, whole(r)))) for r in range(count)]
+
+            def along(f):
+                total, offset = v.load(v.at(sums, f), align=v.size), b.mul(f, whole(size))
+                for number, start in zip(numbers, starts, strict=True):
+                    total = v.muladd(number, load(b.add(start, offset)), total)
+                v.store(total, v.at(sums, f), v.size)
+
+            v.loop(whole(0), outputs, v.lanes, along)
+
+        return add
+
+    even = b.mul(b.sdiv(inputs, whole(_ROWS)), whole(_ROWS))
+    v.loop(whole(0), even, _ROWS, rows(_ROWS))
+    v.loop(even, inputs, 1, rows(1))
+
+
+@emits(kinds=1)
+def add_vector_product(b, kind, x, kernel, inputs, outputs, sums):
+    """Add ``x @ kernel`` of one image to ``sums``; ``outputs`` fill whole registers."""
+    _add_vector_product(False, b, kind, x, kernel, inputs, outputs, sums)
+
+
+@emits(kinds=1)
+def add_vector_product_half(b, kind, x, kernel, inputs, outputs, sums):
+    """The same with bfloat16 weights."""
+    _add_vector_product(True, b, kind, x, kernel, inputs, outputs, sums)
+
+
+def _slice_rows(half: bool, b, kind, kernel, inputs, outputs, out, room) -> None:
+    v = full(b, kind)
+    size, load = _weights(v, half)
+
+    def row(p):
+        source, target = b.add(kernel, b.mul(p, b.mul(outputs, whole(size)))), b.add(out, b.mul(p, whole(BLOCK_BYTES)))
+
+        def columns(f):
+            goal = b.add(target, b.mul(room, b.sdiv(f, whole(2 * v.lanes))))
+            for z in range(2):
+                number = b.add(f, whole(z * v.lanes))
+                v.store(load(v.at(source, number, size)), b.add(goal, whole(z * REGISTER_BYTES)), v.size)
+
+        v.loop(whole(0), outputs, 2 * v.lanes, columns)
+
+    v.loop(whole(0), inputs, 1, row)
+
+
+@emits(kinds=1)
+def slice_rows(b, kind, kernel, inputs, outputs, out, room):
+    """``inputs`` rows of weights to slices of two registers of outputs, ``room`` bytes apart."""
+    _slice_rows(False, b, kind, kernel, inputs, outputs, out, room)
+
+
+@emits(kinds=1)
+def slice_rows_half(b, kind, kernel, inputs, outputs, out, room):
+    """The same with bfloat16 weights."""
+    _slice_rows(True, b, kind, kernel, inputs, outputs, out, room)
+
+
+@jit
+def dense_parts(inputs):
+    """Parts of the sum: their length alone counts, not the threads."""
+    return max(1, (inputs + _PART - 1) // _PART)
+
+
+@jit
+def dense_scratch(kind, images, outputs):
+    """Bytes of scratch of a task: slices of weights, and the images' numbers for them."""
+    return round_up(_STEP * (outputs + images) * size_of(kind), 64)
+
+
+@jit
+def dense_task(kind, job, task, scratch):
+    """One part of the sum, of all images."""
+    images, inputs, outputs = word(job, DenseJob.IMAGES), word(job, DenseJob.INPUTS), word(job, DenseJob.OUTPUTS)
+    half, size = word(job, DenseJob.HALF), size_of(kind)
+    sums = word(job, DenseJob.SUMS) + task * images * outputs * size
+    clear(sums, images * outputs * size)
+    first = task * _PART
+    count = min(_PART, inputs - first)
+    x = word(job, DenseJob.X) + first * size
+    kernel = word(job, DenseJob.KERNEL) + first * outputs * (2 if half else size)
+    if images > 1:
+        _add_matrix_product(kind, job, x, kernel, count, sums, scratch)
+    elif half:
+        add_vector_product_half(kind, x, kernel, count, outputs, sums)
+    else:
+        add_vector_product(kind, x, kernel, count, outputs, sums)
+
+
+@jit_inline
+def _add_matrix_product(kind, job, x, kernel, count, sums, scratch):
+    images, inputs, outputs = word(job, DenseJob.IMAGES), word(job, DenseJob.INPUTS), word(job, DenseJob.OUTPUTS)
+    half, size = word(job, DenseJob.HALF), size_of(kind)
+    room, row = _STEP * BLOCK_BYTES, outputs * (2 if half else size)
+    left = scratch + _STEP * outputs * size
+    for p in range(0, count, _STEP):
+        depth = min(_STEP, count - p)
+        if half:
+            slice_rows_half(kind, kernel + p * row, depth, outputs, scratch, room)
+        else:
+            slice_rows(kind, kernel + p * row, depth, outputs, scratch, room)
+        # Images lie a power of two apart or nearly so: side by side they do not fall into one set of the cache.
+        move_pixels(kind, x + p * size, inputs * size, left, _STEP * size, images, depth)
+        for first in range(0, outputs, BLOCK_BYTES // size):
+            add_product(
+                kind, left, _STEP * size, size, scratch + first * size // BLOCK_BYTES * room, BLOCK_BYTES,
+                sums + first * size, outputs * size, images, depth,
+            )  # fmt: skip

@@ -1,0 +1,71 @@
+"""What XLA calls for a dense layer; see ``handlers``."""
+
+from __future__ import annotations
+
+from ctkernels.cpu._conv.dense import MOST_IMAGES, DenseJob, dense_parts, dense_scratch
+from ctkernels.cpu._conv.handlers import ALIGNED, closed, floats
+from ctkernels.cpu._conv.lanes import BLOCK_BYTES
+from ctkernels.cpu._conv.libc import WRONG_DENSE, allocate, message
+from ctkernels.cpu._conv.memory import add_parts, set_word, size_of
+from ctkernels.cpu._conv.xla_frame import (
+    BFLOAT16,
+    FLOAT32,
+    INVALID_ARGUMENT,
+    answer_metadata,
+    argument,
+    axis,
+    counts_are,
+    data,
+    is_array,
+    refuse,
+    result,
+)
+from ctkernels.cpu._conv.xla_threads import DENSE, job_of, open_context, run_job
+from ctkernels.cpu._core.jit import jit
+from ctkernels.cpu._core.vectors import round_up
+
+
+@jit
+def dense(kind, frame):
+    """``x, kernel -> x @ kernel``."""
+    if answer_metadata(frame):
+        return 0
+    if not counts_are(frame, 2, 1):
+        return refuse(frame, message(WRONG_DENSE), INVALID_ARGUMENT)
+    x, kernel, out, dtype = argument(frame, 0), argument(frame, 1), result(frame, 0), floats(kind)
+    half = dtype == FLOAT32 and is_array(kernel, BFLOAT16, 2)
+    if not (is_array(x, dtype, 2) and (half or is_array(kernel, dtype, 2)) and is_array(out, dtype, 2)):
+        return refuse(frame, message(WRONG_DENSE), INVALID_ARGUMENT)
+    n, k, m = axis(x, 0), axis(x, 1), axis(kernel, 1)
+    fits = axis(kernel, 0) == k and axis(out, 0) == n and axis(out, 1) == m
+    if not fits or m * size_of(kind) % BLOCK_BYTES != 0:
+        return refuse(frame, message(WRONG_DENSE), INVALID_ARGUMENT)
+    for first in range(0, n, MOST_IMAGES):
+        images = min(MOST_IMAGES, n - first)
+        # A context for each: helpers of the last one may still look at theirs.
+        context, memory = open_context(DENSE), allocate(dense_parts(k) * images * m * size_of(kind) + ALIGNED)
+        done = context != 0 and memory != 0 and _run(kind, frame, context, memory, first, images, half)
+        error = closed(frame, context, memory, done)
+        if error != 0:
+            return error
+    return 0
+
+
+@jit
+def _run(kind, frame, context, memory, first, images, half):
+    x, kernel, job, size = argument(frame, 0), argument(frame, 1), job_of(context), size_of(kind)
+    k, m = axis(x, 1), axis(kernel, 1)
+    parts, sums = dense_parts(k), round_up(memory, ALIGNED)
+    set_word(job, DenseJob.IMAGES, images)
+    set_word(job, DenseJob.INPUTS, k)
+    set_word(job, DenseJob.OUTPUTS, m)
+    set_word(job, DenseJob.HALF, 1 if half else 0)
+    set_word(job, DenseJob.X, data(x) + first * k * size)
+    set_word(job, DenseJob.KERNEL, data(kernel))
+    set_word(job, DenseJob.SUMS, sums)
+    done = run_job(kind, frame, context, parts, dense_scratch(kind, images, m))
+    # On this thread, when all parts are there.
+    if done:
+        out = data(result(frame, 0)) + first * m * size
+        add_parts(kind, sums, images * m * size, parts, out, images * m)
+    return done

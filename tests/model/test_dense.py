@@ -1,0 +1,96 @@
+"""The dense layer's product: against NumPy's in float64, and its bits in batches of any size."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ctfast.model.config import ModelConfig
+from ctfast.model.network.convolution import choose_path
+from ctfast.model.network.dense import dense
+from ctfast.model.network.sequential4 import Sequential4
+
+
+def sample(n: int, k: int, m: int, dtype: Any = np.float32) -> tuple[jax.Array, jax.Array]:
+    rng = np.random.default_rng(0)
+    return jnp.asarray(rng.standard_normal((n, k)), dtype), jnp.asarray(rng.standard_normal((k, m)) / np.sqrt(k), dtype)
+
+
+def close(found: Any, expected: Any, roundings: int = 16) -> None:
+    """Within so many roundings of the largest value."""
+    found, eps = np.asarray(found), np.finfo(found.dtype).eps
+    assert np.abs(found - expected).max() <= roundings * eps * np.abs(expected).max()
+
+
+# one image, few, more than a job takes; inputs of less than a step, no whole steps, several parts
+@pytest.mark.parametrize("shape", [(1, 5, 32), (1, 2100, 96), (3, 1000, 64), (70, 1031, 32)], ids=str)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_product_is_numpys(shape: tuple[int, int, int], dtype: str) -> None:
+    with jax.enable_x64(True):
+        x, kernel = sample(*shape, dtype)
+        found = dense(x, kernel, path="ffi")
+        assert found.dtype == dtype
+        close(found, np.asarray(x, np.float64) @ np.asarray(kernel, np.float64))
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_an_image_has_the_same_bits_in_every_batch(half: bool) -> None:
+    x, kernel = sample(67, 3000, 64)
+    kernel = kernel.astype(jnp.bfloat16) if half else kernel
+    together = np.asarray(dense(x, kernel, path="ffi"))
+    for first, last in ((0, 1), (3, 5), (10, 17), (66, 67), (1, 66)):
+        np.testing.assert_array_equal(dense(x[first:last], kernel, path="ffi"), together[first:last])
+
+
+@pytest.mark.parametrize("n", [1, 5])
+def test_bfloat16_weights_are_widened_and_sums_are_not_rounded(n: int) -> None:
+    x, kernel = sample(n, 2500, 128)
+    half = kernel.astype(jnp.bfloat16)
+    np.testing.assert_array_equal(dense(x, half, path="ffi"), dense(x, half.astype(jnp.float32), path="ffi"))
+    close(dense(x, half, path="xla"), np.asarray(dense(x, half, path="ffi")), 32)
+
+
+def test_gradients_and_vmap_are_those_of_the_plain_product() -> None:
+    x, kernel = sample(6, 300, 32)
+
+    def loss(path: str, *arguments: jax.Array) -> jax.Array:
+        return jnp.sin(dense(*arguments, path=path)).sum()
+
+    ours, theirs = (jax.grad(lambda *a, p=path: loss(p, *a), (0, 1))(x, kernel) for path in ("ffi", "xla"))
+    for a, b in zip(ours, theirs, strict=True):
+        close(a, np.asarray(b))
+    pairs = jax.vmap(lambda a: dense(a, kernel, path="ffi"))(x.reshape(3, 2, 300))
+    np.testing.assert_array_equal(pairs.reshape(6, 32), dense(x, kernel, path="ffi"))
+    halves = jnp.stack([kernel, -kernel]).astype(jnp.bfloat16)
+    each = jax.vmap(lambda w: dense(x, w, path="ffi"))(halves)
+    np.testing.assert_array_equal(each[1], -each[0])
+
+
+def test_other_widths_and_types_take_the_plain_product() -> None:
+    x, kernel = sample(2, 100, 30)
+    np.testing.assert_array_equal(dense(x, kernel, path="ffi"), x @ kernel)
+    half = x.astype(jnp.bfloat16)
+    assert dense(half, kernel.astype(jnp.bfloat16), path="ffi").dtype == jnp.bfloat16
+
+
+def test_a_wrong_compiled_call_is_an_error_and_no_crash() -> None:
+    choose_path("ffi", "cpu", np.float32)
+    x, kernel = sample(2, 40, 32)
+    for arguments, shape in (((x, kernel[:39]), (2, 32)), ((x, kernel[:, :20]), (2, 20)), ((x[0], kernel), (2, 32))):
+        call = jax.ffi.ffi_call("ctfast_dense_float32", jax.ShapeDtypeStruct(shape, jnp.float32))
+        with pytest.raises(jax.errors.JaxRuntimeError, match="multiple of 32"):
+            jax.block_until_ready(call(*arguments))
+
+
+def test_half_size_weights_of_a_network_change_its_probabilities_little() -> None:
+    model = Sequential4(ModelConfig((32, 32), 1, (8, 16, 16), 32, 2))
+    x = np.random.default_rng(1).random((5, 32, 32), np.float32)
+    half = model.with_precision("bfloat16")
+    assert half.dense.kernel[...].dtype == jnp.bfloat16
+    assert model.with_precision("float32").dense.kernel[...].dtype == model.dense.kernel[...].dtype == jnp.float32
+    difference = np.abs(np.asarray(half.probabilities(x) - model.probabilities(x))).max()
+    assert 0 < difference < 1e-2
