@@ -1,9 +1,9 @@
 """Predictions from files: ``ctfast predict`` and a script with pydicom and Keras, in turns, whole commands.
 
-``python bench/predict_job.py RUN LOW HIGH FOLDER...`` prints a table in Markdown with medians over the rounds: seconds of
-either command, and of the script over ours. ``LOW`` and ``HIGH`` are the window that ``RUN`` was trained with; the
-script gets the network as ``ctfast export`` writes it for Keras. Folders hold DICOM slices, best on memory-backed storage.
-Probabilities are compared before anything is timed.
+``python -m bench.predict_job RUN LOW HIGH FOLDER...`` prints a table in Markdown with medians over the rounds: seconds
+of either command, and of the script over ours. ``LOW`` and ``HIGH`` are the window that ``RUN`` was trained with; the
+script gets the network as ``ctfast export`` writes it for Keras. Folders hold DICOM slices, best on memory-backed
+storage. Probabilities are compared before anything is timed.
 """
 
 from __future__ import annotations

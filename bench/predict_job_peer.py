@@ -1,7 +1,7 @@
 """What a user writes by hand instead of ``ctfast predict RUN IN --csv OUT``: pydicom, OpenCV, Keras on TensorFlow.
 
-``python bench/predict_job_peer.py MODEL.keras IN OUT.csv LOW HIGH``: DICOM slices in batches of 32 through a window from
-LOW to HIGH HU, resized to the network's input. ``predict_job`` times it.
+``python bench/predict_job_peer.py MODEL.keras IN OUT.csv LOW HIGH``: DICOM slices in batches of 32 through a window
+from LOW to HIGH HU, resized to the network's input. ``predict_job`` times it.
 """
 
 from __future__ import annotations
@@ -36,8 +36,9 @@ def main(model: str, source: str, out: str, low: float, high: float) -> None:
             batch.append(cv2.resize(shown, (width, height), interpolation=cv2.INTER_AREA))
         x = np.repeat(np.stack(batch)[..., None], channels, 3)
         logits = network.predict(x, batch_size=BATCH, verbose=0)
-        shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-        rows += [[path, *p] for path, p in zip(paths[first:], shifted / shifted.sum(axis=1, keepdims=True), strict=False)]
+        weights = np.exp(logits - logits.max(axis=1, keepdims=True))
+        probabilities = weights / weights.sum(axis=1, keepdims=True)
+        rows += [[path, *p] for path, p in zip(paths[first : first + BATCH], probabilities, strict=True)]
     with open(out, "w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows(rows)
 

@@ -102,12 +102,13 @@ def conv_relu_pool(x: Array, kernel: Array, bias: Array, *, argmax: Array | None
         if not argmax.flags.writeable:
             raise ValueError("argmax is read-only")
     out = np.empty(shape, x.dtype)
-    planes = forward_planes(kind, *x.shape[1:], shape[3], argmax is not None)
+    _, height, width, channels = x.shape
+    planes = forward_planes(kind, height, width, channels, shape[3], argmax is not None)
     weights = _packed(kind, kernel, planes) if planes else kernel
     bands = forward_bands(planes, shape[1])
     job = _job(ForwardJob, x.shape, shape[3], bands, x=x, kernel=weights, bias=bias, out=out, argmax=argmax)
     job[ForwardJob.PLANES] = planes
-    _each(forward_task, kind, job, shape[0] * bands, forward_scratch(kind, *x.shape[2:], planes))
+    _each(forward_task, kind, job, shape[0] * bands, forward_scratch(kind, width, channels, planes))
     return out
 
 
