@@ -59,7 +59,7 @@ def test_nothing_is_loaded_from_elsewhere(site: Path) -> None:
 def test_tables_are_those_of_the_results() -> None:
     results = [
         ROOT / "bench" / "results" / name
-        for name in ("cpu.json", "volumes.json", "cnn.json", "turns.json", "drop_ins.json")
+        for name in ("cpu.json", "volumes.json", "cnn.json", "cnn_avx2.json", "turns.json", "drop_ins.json")
     ]
     for page, parts in tables(results).items():
         assert filled(page, parts) == (ROOT / page).read_text(encoding="utf-8"), f"python bench/report.py: {page}"
