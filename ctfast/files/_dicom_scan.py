@@ -83,7 +83,7 @@ def scan(data: bytes) -> PlainDataSet | None:
     if data[128:132] != b"DICM":
         return None
     try:
-        offset, syntax = _meta(data)
+        offset, syntax, _ = _meta(data)
         known = _syntaxes().get(syntax)
         if known is not None:
             ds = PlainDataSet(bool(known.is_implicit_VR), {"TransferSyntaxUID": known})
@@ -102,18 +102,29 @@ def _syntaxes() -> dict[bytes, Any]:
     return {known.encode(): known for known in (ExplicitVRLittleEndian, ImplicitVRLittleEndian)}
 
 
-def _meta(data: bytes) -> tuple[int, bytes]:
-    """Where the data set starts, and its transfer syntax."""
+def transfer_syntax(data: bytes) -> tuple[bytes, int]:
+    """The UID of a file's transfer syntax and where it lies; empty where that is not clear."""
+    if data[128:132] == b"DICM":
+        try:
+            _, syntax, at = _meta(data)
+            return syntax, at
+        except (_OddError, KeyError, struct.error):
+            pass
+    return b"", 0
+
+
+def _meta(data: bytes) -> tuple[int, bytes, int]:
+    """Where the data set starts, its transfer syntax and where that lies."""
     # The group length that should come first is often wrong, so the walk goes on as long as elements are of group 2.
-    offset, syntax = 132, b""
+    offset, syntax, at = 132, b"", 0
     while data[offset : offset + 2] == b"\x02\0":
         tag, start, length = _header(data, offset, implicit=False)
         offset = start + length
         if length == _UNDEFINED or offset > len(data):
             raise _OddError
         if tag == _SYNTAX:
-            syntax = data[start:offset].rstrip(b"\0 ")
-    return offset, syntax
+            syntax, at = data[start:offset].rstrip(b"\0 "), start
+    return offset, syntax, at
 
 
 def _header(data: bytes, offset: int, *, implicit: bool) -> tuple[int, int, int]:

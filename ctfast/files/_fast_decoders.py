@@ -17,6 +17,8 @@ from ctfast.files.next_steps import COPY_AGAIN
 _RLE: Final = "1.2.840.10008.1.2.5"
 _JPEG_LS: Final = ("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81")
 _LOSSLESS_JPEG: Final = ("1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70")
+LOSSLESS: Final = frozenset((_RLE, _JPEG_LS[0], *_LOSSLESS_JPEG))
+"""UIDs of transfer syntaxes."""
 _RESTARTS: Final = b"\xff\xdd"
 _SCAN: Final = b"\xff\xda"
 

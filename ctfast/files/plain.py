@@ -1,4 +1,5 @@
 """Plain DICOM and TIFF slices, many of them one after the other, by compiled code: bytes in, all that a run asks out.
+Slices in a lossless syntax that is decoded quickly are plain once they are.
 
 ``read_image`` gives the same for the same file; what is unusual about a file, from its header to the values of its
 pixels, leaves it to that.
@@ -19,6 +20,7 @@ from ctfast.batch.choices import UnitsChoice
 from ctfast.errors import FileFormatError
 from ctfast.files import _dicom_padding as pad
 from ctfast.files._dicom_tags import decimals
+from ctfast.files._plain_compressed import uncompressed
 from ctfast.files._plain_head import Head, Heads, Wanted
 from ctfast.files._tiff_plain import MAGIC as TIFF
 from ctfast.files._tiff_plain import PlainPages
@@ -83,9 +85,10 @@ class PlainReader:
         wanted, view = self._wanted, data.data
         if size > 4 and bytes(view[:4]) == TIFF:
             return self._tiff(path, view[:size])
-        length = self._walk(
-            data, size, wanted.tags, wanted.kinds, wanted.in_key, wanted.found, wanted.key, *self._tables
-        )
+        length = self._elements(data, size)
+        if length < 0 and (decoded := uncompressed(view[:size])) is not None:
+            data, size, view = decoded, decoded.size, decoded.data
+            length = self._elements(data, size)
         if length < 0 or not _is_named_so(path, view[: min(size, HEAD_BYTES)], _ENDS, "dicom"):
             return None
         head = self._heads.of(wanted.key[:length].tobytes(), wanted, view)
@@ -98,6 +101,13 @@ class PlainReader:
         stored = np.frombuffer(data, head.dtype, head.nbytes // 2, start)
         at, count = wanted.found[wanted.position].tolist()
         return self._slice(path, head, stored, bytes(view[at : at + count]) if at >= 0 else b"")
+
+    def _elements(self, data: NDArray[np.uint8], size: int) -> int:
+        wanted = self._wanted
+        length: int = self._walk(
+            data, size, wanted.tags, wanted.kinds, wanted.in_key, wanted.found, wanted.key, *self._tables
+        )
+        return length
 
     def _slice(self, path: str, head: Head, stored: NDArray[Any], position: bytes) -> PlainSlice | None:
         low, high = self._compiled.extent(stored)

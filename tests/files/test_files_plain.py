@@ -21,6 +21,7 @@ from ctfast.files.image import Limits
 from ctfast.files.plain import PlainReader, compile_reader
 from ctfast.files.plain_writer import PlainWriter
 from tests.files.files_build import EXPLICIT, IMPLICIT, data_set, dicom, save, slice_hu
+from tests.files.files_compressed import JPEG, JPEG_LS, JPEG_SV1, RLE, compressed, stream_of
 
 KEPT = ("units", "padding", "spacing", "geometry", "padding_range")
 ASKED = ("notes", "orientation", "modality", "turned", "padding_range_limit")
@@ -104,6 +105,28 @@ def test_plain_slices_are_those_of_read_image(tmp_path: Path, name: str, syntax:
     assert check(path) == (name != "all padding")
     assert check(path, "hu") == (name != "all padding")
     assert not check(path, "stored")
+
+
+@pytest.mark.parametrize("name", PLAIN)
+@pytest.mark.parametrize("syntax", [RLE, JPEG_LS, JPEG, JPEG_SV1])
+def test_compressed_slices_are_those_of_read_image(tmp_path: Path, name: str, syntax: str) -> None:
+    pixels, elements = PLAIN[name]
+    path = compressed(tmp_path / "x.dcm", pixels, syntax, [stream_of(pixels, syntax)], **elements)
+    assert check(path) == (name != "all padding")
+
+
+@pytest.mark.parametrize("syntax", [RLE, JPEG_LS, JPEG_SV1])
+def test_compressed_slices_that_are_damaged_are_left_to_it(tmp_path: Path, syntax: str) -> None:
+    """Changed anywhere, a file is read as by ``read_image`` or left to it; never otherwise."""
+    pixels, elements = PLAIN["twelve bits"]
+    path = compressed(tmp_path / "x.dcm", pixels, syntax, [stream_of(pixels, syntax)], **elements)
+    whole, rng, read = path.read_bytes(), np.random.default_rng(0), 0
+    for _ in range(150):
+        changed = bytearray(whole)
+        changed[rng.integers(len(whole))] ^= 1 << rng.integers(8)
+        path.write_bytes(changed)
+        read += check(path)
+    assert read
 
 
 @pytest.mark.parametrize("name", LEFT)
