@@ -21,6 +21,7 @@ from ctfast.runner.task import Task
 from ctfast.runner.volume import process_any
 from ctfast.runner.work import Outcome
 from tests.files.files_build import dicom, slice_hu
+from tests.files.files_compressed import JPEG_LS, JPEG_SV1, RLE, compressed, stream_of
 
 Make = Callable[..., Path]
 CHAIN = Pipeline(
@@ -34,7 +35,7 @@ OWN_RANGE = Pipeline([Step("median_filter", size=3), Step("histogram", bins=16)]
 
 
 def mixed_files(folder: Path) -> list[Path]:
-    """Neighbours of other sizes, dtypes and numbers of frames, and broken ones."""
+    """Neighbours of other sizes, dtypes, numbers of frames and compressions, and broken ones."""
     rng = np.random.default_rng(5)
     folder.mkdir()
     shapes: list[tuple[tuple[int, ...], type]] = [
@@ -47,6 +48,10 @@ def mixed_files(folder: Path) -> list[Path]:
         write_image(paths[-1], (rng.integers(-1024, 1500, shape) + (dtype == np.float32) / 2).astype(dtype), units="hu")
     paths[2].write_bytes(paths[2].read_bytes()[:300])
     paths[9].write_bytes(b"")
+    for number, syntax in enumerate((RLE, JPEG_LS, JPEG_SV1, JPEG_LS), len(paths)):
+        pixels = slice_hu(40, 48, seed=number)
+        paths.append(compressed(folder / f"{number}.dcm", pixels, syntax, [stream_of(pixels, syntax)]))
+    paths[-1].write_bytes(paths[-1].read_bytes()[:-60])
     return [*paths, folder / "missing.tif"]
 
 
@@ -68,14 +73,14 @@ def test_together_they_give_what_each_gives(tmp_path: Path, pipeline: Pipeline) 
     results = []
     for folder in folders:
         folder.mkdir()
-        tasks = tuple(Task(str(path), str(folder / path.name)) for path in files)
+        tasks = tuple(Task(str(path), str(folder / f"{path.stem}.tif")) for path in files)
         settings = Settings(pipeline, "cpu", out=str(folder))
         if folder.name == "one":
             results.append(seen([process_any(task, settings) for task in tasks], folder))
         else:
             results.append(seen(process_some(tasks, settings), folder))
     assert results[0] == results[1]
-    assert sum(row["status"] == "ok" for row, _, _ in results[0]) >= 14
+    assert sum(row["status"] == "ok" for row, _, _ in results[0]) >= 17
     outputs = [{path.name: path.read_bytes() for path in folder.iterdir()} for folder in folders]
     assert outputs[0] == outputs[1]
 
