@@ -119,7 +119,7 @@ BY_HAND: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
         ("one end of the range left out", "«ctk_key(v) <= end») key", "ctk_key(v) < end"),
         ("tiles sorted one way", "«((place + at.low) & size) == 0»", "(at.low & size) == 0"),
         ("pairs of all images alike", "«((at.low & (padded - 1)) & size) == 0»", "true"),
-        ("pixels that do not count counted", "mine, «total», ctk_number(v)", "padded"),
+        ("pixels that do not count counted", "ctk_number(v)), «total»));", "padded"),
         ("equal pixels left out", "WITH ? «k <= key»", "k < key"),
     ),
     "summary": (
