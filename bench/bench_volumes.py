@@ -14,6 +14,7 @@ import scipy.ndimage as ndi
 import ctfast
 from bench.images import image
 from bench.peers import installed
+from bench.two_cores import share_of_two
 from bench.volume_report import ALONE
 
 SMALL, LARGE, WHOLE = (24, 96, 96), (24, 192, 192), (24, 384, 384)
@@ -88,7 +89,7 @@ def peers_of(
 @pytest.mark.parametrize("size", ["3", "5", "7", "9", "11"])
 def bench_median(compare, volume, threads: int, kind: str, size: str) -> None:
     k = int(size)
-    if threads > 1 and (kind == "float32" or k > 7):
+    if threads > 1 and (kind == "float32" or k > 9):
         pytest.skip("other cases tell what threads gain")
     if k > 5 and kind == "float32":
         pytest.skip("whole numbers: the time of int16")
@@ -207,3 +208,12 @@ def bench_clahe(compare, volume, threads: int, dtype: str) -> None:
         pixels=x.size,
         threads=threads,
     )
+
+
+def bench_two_cores(benchmark) -> None:
+    """What two threads can gain here at all."""
+    if benchmark.disabled:
+        benchmark(lambda: share_of_two(seconds=0.001, rounds=1))
+        return
+    benchmark.extra_info["two_cores"] = share_of_two()
+    benchmark.pedantic(lambda: None, rounds=1)

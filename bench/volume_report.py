@@ -23,10 +23,11 @@ def _order(item: tuple[tuple[str, str], Cell]) -> tuple[str, int, str]:
     return row.split()[0], number, column
 
 
-def volume_table(table: dict[tuple[str, str], Cell], clock: str) -> str:
+def volume_table(table: dict[tuple[str, str], Cell], clock: str, two_cores: float | None = None) -> str:
     """Our time and every peer's, ns a voxel, by operation, kind of voxels and threads.
 
-    ``clock`` is that of one thread's rows; those of several are by the wall's.
+    ``clock`` is that of one thread's rows; those of several are by the wall's. ``two_cores`` is what two processes of
+    arithmetic alone take of one's time.
     """
     several = any(not column.endswith(", 1") for _, column in table)
     lines = [
@@ -61,6 +62,8 @@ def volume_table(table: dict[tuple[str, str], Cell], clock: str) -> str:
             + f" | {best} |"
             + (f" {share} |" if several else "")
         )
+    if two_cores is not None:
+        lines += ["", f"Two processes that never leave their first-level cache took {two_cores:.2f} of one's time."]
     absent = sorted({name for cell in table.values() for name in cell["absent"]})
     if absent:
         lines += ["", f"Not installed where this was measured: {', '.join(absent)}."]

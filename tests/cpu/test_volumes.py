@@ -20,8 +20,8 @@ from tests.cpu.test_gaussian import noise
 
 SHAPES = [(1, 1, 1, 1), (1, 2, 5, 3), (2, 7, 10, 40), (1, 13, 3, 70)]
 SIGMAS = [(1.0, 1.0, 1.0), (2.0, 0.5, 1.3), (0.3, 4.0, 0.05), (9.0, 1.0, 30.0)]
-SIZES = [(3, 3, 3), (3, 1, 5), (1, 3, 3), (5, 9, 9)]
-"""By a network, by one of a single row, by the images' filter, by histograms."""
+SIZES = [(3, 3, 3), (5, 3, 3), (7, 3, 3), (3, 1, 5), (1, 3, 3), (5, 9, 9)]
+"""By networks that share along three axes and along two, by the images' filter, by histograms."""
 
 
 def run(filter_: Any, x: Any, mode: str = "reflect", cval: float = 9.0, **params: Any) -> Any:
@@ -142,6 +142,27 @@ def test_large_windows_on_volumes_of_other_sizes(size: tuple[int, int, int]) -> 
     wide = np.pad(x[0], [(side // 2, side // 2) for side in size], mode="symmetric")
     windows = np.lib.stride_tricks.sliding_window_view(wide, size).reshape(*x[0].shape, -1)
     assert_exact(run(median_filter, x, size=size)[0], np.sort(windows, axis=-1)[..., windows.shape[-1] // 2])
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "float32"])
+def test_networks_on_volumes_of_any_sides(dtype: str) -> None:
+    """Sides of 1 to 40 and more than one strip; halves, so that floats have keys of their width."""
+    sides = np.random.default_rng(5).integers(1, 41, (12, 3)).tolist()
+    for shape in [*sides, (3, 4, 700), (40, 1, 15), (1, 40, 16), (2, 2, 33)]:
+        x = noise(dtype, (1, *shape))
+        x = x + np.float32(0.5) if dtype == "float32" else x
+        for size in [(3, 3, 3), (5, 3, 3), (7, 3, 3), (3, 5, 5)]:
+            expected = ndimage.median_filter(x[0], size, mode="constant", cval=9)
+            assert_exact(run(median_filter, x, "constant", size=size)[0], expected, f"{shape} {size}")
+
+
+def test_whole_floats_until_the_last_block_are_no_whole_floats() -> None:
+    """Blocks that went as whole numbers go once more; results are those of one kind throughout."""
+    x = np.rint(noise("float32", (1, 20, 150, 60)))
+    x[0, -1, -1, -1] = 0.5
+    assert_exact(run(median_filter, x, size=(3, 3, 3))[0], ndimage.median_filter(x[0], 3))
+    with force_bands(threads=2):
+        assert_exact(run(median_filter, x, size=(3, 3, 3))[0], ndimage.median_filter(x[0], 3))
 
 
 def test_a_pipeline_takes_3d_steps_on_the_volume_and_others_slice_by_slice() -> None:

@@ -18,9 +18,8 @@ from numba.extending import intrinsic
 
 from ctkernels.cpu._core.target import has
 from ctkernels.cpu._median.plan import IMAGE, OUT, Plan, Step, plan
-
-STRIP_BYTES = 512
-"""Width of a strip of columns, so that the lists of all its positions stay in the L1 and L2 caches."""
+from ctkernels.cpu._median.planes_plan import planes_plan
+from ctkernels.cpu._median.rows import turn
 
 _INT64 = ir.IntType(64)
 
@@ -31,7 +30,7 @@ def vector_bytes(made: Plan) -> int:
 
     On Zen 4, 64-byte vectors gained 25 % at 3 x 3, which waits for loads and stores, and lost up to 20 % above.
     """
-    return 64 if not made.buffers and has("avx512bw") else 32
+    return 64 if not made.keeps and has("avx512bw") else 32
 
 
 def lanes(made: Plan, itemsize: int) -> int:
@@ -42,7 +41,7 @@ def lanes(made: Plan, itemsize: int) -> int:
 def stride(made: Plan, itemsize: int) -> int:
     """Elements from one row of scratch memory to the next: a strip with its reach, and room to run over the end."""
     lane = lanes(made, itemsize)
-    return (-(-(STRIP_BYTES // itemsize + made.columns - 1) // lane) + 2) * lane
+    return (-(-(made.strip_bytes // itemsize + made.columns - 1) // lane) + 2) * lane
 
 
 def scratch_size(made: Plan, itemsize: int) -> int:
@@ -53,7 +52,9 @@ def scratch_size(made: Plan, itemsize: int) -> int:
 class _Emitter:
     """Emits the steps of one plan for one pixel type."""
 
-    def __init__(self, builder, made: Plan, pixel, element, scratch) -> None:
+    def __init__(self, builder, made: Plan, pixel, element, scratch, *, turned: bool = False) -> None:
+        self.turned = turned
+        """Whether results are floats' bits again, not keys."""
         self.builder, self.plan, self.scratch, self.element = builder, made, scratch, element
         self.compare = builder.icmp_signed if pixel.signed else builder.icmp_unsigned
         self.itemsize = pixel.bitwidth // 8
@@ -90,6 +91,8 @@ class _Emitter:
                 first, second = (a, b) if kind == "min" else (b, a)
                 values[node] = builder.select(below, values[first], values[second])
         for name, row, node in step.stores:
+            if name == OUT and self.turned:
+                values[node] = turn(builder, values[node], 8 * self.itemsize, self.lanes)
             builder.store(values[node], self.at(pointer(name, row), 0, x), align=self.itemsize)
 
     def loop(self, step: Step, count, pointer: Callable[[str, int], Any]) -> None:
@@ -137,4 +140,41 @@ def _median_strip(typingctx, scratch, lines, outs, first, column, count, rows, c
     return types.void(scratch, lines, outs, whole, whole, whole, rows, columns, by), emit
 
 
+def _planes_stage(typingctx, stage, scratch, addresses, count, planes, rows, columns):
+    """One stage of a plan for volumes, for ``count`` columns (a vector at least).
+
+    ``addresses`` are those of what the plan names as the stage's roles; ``scratch`` holds lists that the stage keeps.
+    Keys of 32 and 64 bits, which only floats have, leave as floats.
+    """
+    if not all(isinstance(number, types.IntegerLiteral) for number in (stage, planes, rows, columns)):
+        return None
+
+    def emit(context, builder, signature, args):
+        made = planes_plan(planes.literal_value, rows.literal_value, columns.literal_value)
+        memory, table = (
+            context.make_array(kind)(context, builder, value).data
+            for kind, value in ((scratch, args[1]), (addresses, args[2]))
+        )
+        element = context.get_value_type(scratch.dtype)
+        emitter = _Emitter(builder, made, scratch.dtype, element, memory, turned=scratch.dtype.bitwidth >= 32)
+        zero = ir.Constant(_INT64, 0)
+        roles = made.roles(stage.literal_value)
+        base = {role: emitter.line(table, zero, number, zero) for number, role in enumerate(roles)}
+
+        def pointer(name: str, row: int):
+            if name in (IMAGE, OUT):
+                return base[f"{name}{row}"]
+            if name in base:
+                return builder.gep(base[name], [ir.Constant(_INT64, row * emitter.stride)])
+            return emitter.buffer(name, row)
+
+        for step in made.stages[stage.literal_value]:
+            emitter.loop(step, args[3], pointer)
+        return context.get_dummy_value()
+
+    whole = types.int64
+    return types.void(stage, scratch, addresses, whole, planes, rows, columns), emit
+
+
+planes_stage = intrinsic(prefer_literal=True)(_planes_stage)
 median_strip = intrinsic(prefer_literal=True)(_median_strip)

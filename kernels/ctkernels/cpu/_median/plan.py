@@ -27,7 +27,7 @@ SHARED, OWN = "shared", "own"
 _PARTS = {3: 2, 5: 4, 7: 6, 9: 8, 10: 5, 11: 10, 13: 12, 15: 12}
 """Width of the left of the two lists that a list is merged from, where that is not half (rounded up)."""
 
-_KEEP: dict[tuple[int, ...], tuple[Sequence[int], Sequence[int]]] = {
+KEEP: dict[tuple[int, ...], tuple[Sequence[int], Sequence[int]]] = {
     (3, 3): ((), ()),
     (5, 5): ((1,), ()),
     (7, 7): ((1, 3), ()),
@@ -53,6 +53,9 @@ class Step:
 class Plan:
     """The loops for ``outputs`` neighbouring rows of medians of ``rows`` by ``columns`` windows, ``by`` rows apart."""
 
+    strip_bytes = 512
+    """Width of a strip of columns, so that the lists of all its positions stay in the L1 and L2 caches."""
+
     def __init__(self, rows: int, columns: int, by: int = 1) -> None:
         self.rows, self.columns, self.by = rows, columns, by
         self.total = rows * columns
@@ -61,7 +64,7 @@ class Plan:
         """Kept list (name, width): row of the scratch memory in which its rank 0 stands or would stand."""
         self.height = 0
         """Rows of scratch memory."""
-        kept = _KEEP.get((rows, columns) if by == 1 else (rows, columns, by)) or self._usual()
+        kept = KEEP.get((rows, columns) if by == 1 else (rows, columns, by)) or self._usual()
         # Two pairs at once read six rows for four results instead of eight: 5 to 10 % where nothing is kept.
         self.outputs = 1 if rows == by else 2 if any(kept) else 4
         self.sources_read = rows + (self.outputs - 1) * by
@@ -78,6 +81,11 @@ class Plan:
             for width in sorted(kept[1]):
                 self._keep(f"{OWN}{output}", width)
         self._finish()
+
+    @property
+    def keeps(self) -> bool:
+        """Whether lists stand in memory between loops."""
+        return bool(self.buffers)
 
     def _usual(self) -> tuple[Sequence[int], Sequence[int]]:
         parts = [w for w in _chain(self.columns) if w < self.columns]

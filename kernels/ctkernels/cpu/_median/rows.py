@@ -47,7 +47,7 @@ def _all(item, lanes: int, value: float):
     return ir.Constant(ir.VectorType(item, lanes), [value] * lanes)
 
 
-def _turn(builder, bits, width: int, lanes: int):
+def turn(builder, bits, width: int, lanes: int):
     """Negative integers with all bits but the sign flipped: floats' order of bits, and back again."""
     item = ir.IntType(width)
     sign = builder.ashr(bits, _all(item, lanes, width - 1))
@@ -97,7 +97,7 @@ def _turn_body(target, source, key, last_nan: bool) -> Body:
 
     def body(builder, x, lanes: int) -> None:
         bits = builder.load(_vector(builder, source, key, x, lanes), align=key.width // 8)
-        keys = _turn(builder, bits, key.width, lanes)
+        keys = turn(builder, bits, key.width, lanes)
         if last_nan:
             size = builder.and_(bits, _all(key, lanes, highest))
             nan = builder.icmp_signed(">", size, _all(key, lanes, infinite))

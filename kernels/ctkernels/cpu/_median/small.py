@@ -19,7 +19,7 @@ from ctkernels.cpu._core import jit
 from ctkernels.cpu._core.parallel import Band
 from ctkernels.cpu._core.scratch import scratch
 from ctkernels.cpu._core.vectors import round_up
-from ctkernels.cpu._median.emit import STRIP_BYTES, lanes, median_strip, scratch_size, vector_bytes
+from ctkernels.cpu._median.emit import lanes, median_strip, scratch_size, vector_bytes
 from ctkernels.cpu._median.plan import plan
 from ctkernels.cpu._median.rows import FLOAT32, FLOAT64, PIXELS, decode_row, encode_row, prefetch
 from ctkernels.shared.border import border_index
@@ -29,7 +29,7 @@ Size = tuple[int, int]
 
 
 @jit.jit_inline
-def _extend(line, begin, width, reach, column_of, outside):
+def extend(line, begin, width, reach, column_of, outside):
     """The border on both sides of a row of keys that begins at ``line[begin]``."""
     end = begin + width
     for x in range(reach):
@@ -57,6 +57,7 @@ def kernel(rows: int, columns: int, by: int = 1) -> Callable[..., bool]:
     vector = vector_bytes(made)
     ring = made.sources_read
     one_loop = len(made.steps) == 1
+    strip_bytes = made.strip_bytes
 
     def filter_rows(image, out, number, first, last, height, kind, row_of, column_of, outside, table, scratch):
         """Rows ``first .. last - 1`` of image ``number``; False if some pixel has no key.
@@ -78,7 +79,7 @@ def kernel(rows: int, columns: int, by: int = 1) -> Callable[..., bool]:
         to_image = kind == PIXELS and width >= lane
         # Without lists between loops nothing is lost by taking a row in three parts, and only its ends need a copy.
         ends_only = one_loop and to_image and width >= 3 * lane
-        strips = (written * key_bytes + STRIP_BYTES - 1) // STRIP_BYTES
+        strips = (written * key_bytes + strip_bytes - 1) // strip_bytes
         strip = (written + strips - 1) // strips
         # Addresses by row: of lines, of what the middle of the row is read from, of results.
         addresses = row_of.size + outputs * by
@@ -104,7 +105,7 @@ def kernel(rows: int, columns: int, by: int = 1) -> Callable[..., bool]:
                 elif not encode_row(scratch, begin, image, at, width, kind):
                     return False
                 if source >= 0:
-                    _extend(scratch, begin, width, reach, column_of, outside[0])
+                    extend(scratch, begin, width, reach, column_of, outside[0])
                 line = line + length if line + length < results else 0
                 done += 1
             # The last group may want rows that no window has; any will do.

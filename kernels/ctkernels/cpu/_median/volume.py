@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ctkernels.cpu._core.parallel import Band, bands, get_num_threads, run
 from ctkernels.cpu._median import large
+from ctkernels.cpu._median import planes as by_planes
 from ctkernels.cpu._median.small import KEYS, Setting, border_key, memory, setting_of
 from ctkernels.shared.border import border_index
 
@@ -37,10 +38,15 @@ _MOST_RANKED = 1 << 19
 
 def median_of_volumes(x: Array, out: Array, size: Size, mode: str, cval: float) -> None:
     """Write the median of ``size`` windows of the volumes ``x``, ``(N, D, H, W)``, to ``out``."""
+    count, depth, height, width = x.shape
+    if by_planes.serves(size, x.itemsize):
+        # Rough, but right within a third from 3 x 3 x 3 to 7 x 7 x 7. Rows go in twos.
+        pair_nanoseconds = 2 * depth * width * x.itemsize * 0.0085 * math.prod(size) ** 1.3
+        run(bands(count, -(-height // 2), pair_nanoseconds), partial(_by_planes, x, out, size, mode, cval))
+        return
     if math.prod(size) > _MOST_VOXELS or size[2] > _MOST_COLUMNS:
         run(_blocks(x.shape, size, get_num_threads()), partial(_by_ranks, x, out, size, mode, cval))
         return
-    count, depth, height, width = x.shape
     voxel_nanoseconds = x.itemsize * 0.0002 * math.prod(size) ** 1.6 + 0.3
     run(bands(count * depth, height, voxel_nanoseconds * width), _by_network(x, out, size, mode, cval))
 
@@ -124,6 +130,20 @@ def _part(index: Array) -> tuple[slice, Array]:
     shown = index[index >= 0]
     low, high = (int(shown.min()), int(shown.max())) if shown.size else (0, 0)
     return slice(low, high + 1), np.where(index >= 0, index - low, -1)
+
+
+def _by_planes(x: Array, out: Array, size: Size, mode: str, cval: float, band: Band) -> None:
+    """By networks that share along all axes: a band of pairs of rows of all planes of a volume."""
+    volume, first, last = band
+    image, results = (v[volume].reshape(-1).view(np.uint8) for v in (x, out))
+    shape = (x.shape[1], x.shape[2], x.shape[3])
+    blocks = by_planes.blocks(shape, 2 * first, min(2 * last, shape[1]), size, mode)
+    for key, kind in KEYS[x.dtype.char]:
+        outside = border_key(mode, cval, key, kind)
+        if outside is not None and all(
+            by_planes.filter_block(image, results, shape, block, size, key, kind, outside) for block in blocks
+        ):
+            return
 
 
 def _by_ranks(x: Array, out: Array, size: Size, mode: str, cval: float, block: Block) -> None:
