@@ -89,7 +89,7 @@ def peers_of(
 @pytest.mark.parametrize("size", ["3", "5", "7", "9", "11"])
 def bench_median(compare, volume, threads: int, kind: str, size: str) -> None:
     k = int(size)
-    if threads > 1 and (kind == "float32" or k > 9):
+    if threads > 1 and (kind == "float32" or k > 7):
         pytest.skip("other cases tell what threads gain")
     if k > 5 and kind == "float32":
         pytest.skip("whole numbers: the time of int16")

@@ -44,6 +44,7 @@ def share_of_two(seconds: float = SECONDS, rounds: int = ROUNDS) -> float:
     ours, theirs = context.Pipe()
     other = context.Process(target=_work, args=(theirs,), daemon=True)
     other.start()
+    theirs.close()  # so that the end of the other process ends the wait for it
     ours.recv()
     _timed(1)
     repeats = max(1, round(seconds / _timed(1000) * 1000))

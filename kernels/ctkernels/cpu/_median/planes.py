@@ -1,7 +1,7 @@
 """Small-window medians of volumes that share along all three axes (see ``planes_plan``); a call filters a block.
 
-A block of planes and rows is first written out as keys with its border (``encode_block``). Its results are made two
-rows at a time, strip by strip, two planes after two planes.
+A group of rows of all planes is first written out as keys with the border (``encode_rows``). Results are made two rows
+at a time, strip by strip, two planes after two planes.
 """
 
 from __future__ import annotations
@@ -28,21 +28,28 @@ Window = tuple[int, int, int]
 _MOST_VOXELS = 343
 """Of a window. 7 x 7 x 7 takes 32 to 45 ns a voxel of int16, histograms 62; 9 x 9 x 9 as long as histograms."""
 
-_MOST_KEYS = 1 << 21
-"""Of a block and its reach."""
+_GROUP = 8
+"""Rows of results whose keys are made at once: those of all planes of a block then stay in a second-level cache."""
+
+_MOST_KEYS = 1 << 17
+"""Of a group of rows in all planes, where these are many enough all the same."""
 
 
 @jit.jit
-def encode_block(keys, pitch, image, row_of, row_bytes, column_of, outside, kind):
-    """Keys of rows ``row_of`` of ``image`` (flat bytes), ``pitch`` apart, with the border; False if one has no key."""
+def encode_rows(keys, pitch, image, row_of, first, count, row_bytes, column_of, outside, kind):
+    """Keys of ``count`` rows of all planes from number ``first`` of ``row_of`` on, ``pitch`` apart, with the border.
+
+    ``image`` is flat bytes. False if a pixel has no key.
+    """
     width = row_bytes // (4 if kind == FLOAT32 else 8 if kind == FLOAT64 else keys.itemsize)
     reach = (column_of.size - width) // 2
-    for i in range(row_of.size):
+    for i in range(row_of.shape[0] * count):
         begin = i * pitch + reach
-        if row_of[i] < 0:
+        row = row_of[i // count, first + i % count]
+        if row < 0:
             for x in range(begin - reach, begin + width + reach):
                 keys[x] = outside[0]
-        elif encode_row(keys, begin, image, row_of[i] * row_bytes, width, kind):
+        elif encode_row(keys, begin, image, row * row_bytes, width, kind):
             extend(keys, begin, width, reach, column_of, outside[0])
         else:
             return False
@@ -50,7 +57,7 @@ def encode_block(keys, pitch, image, row_of, row_bytes, column_of, outside, kind
 
 
 @lru_cache(maxsize=32)
-def kernel(planes: int, rows: int, columns: int) -> Callable[..., None]:
+def kernel(planes: int, rows: int, columns: int) -> Callable[..., bool]:
     """The filter for one window size; compiled once for each key type."""
     made = planes_plan(planes, rows, columns)
     vector, strip_bytes, temporary, last_line = vector_bytes(made), made.strip_bytes, made.height, made.ranks - 1
@@ -60,22 +67,27 @@ def kernel(planes: int, rows: int, columns: int) -> Callable[..., None]:
     results, parts = (4, 1) if three else (2, 2)
     result_at = len(made.roles(RESULT)) - results
 
-    def filter_block(keys, pitch, read, out, place, plane_bytes, depth, height, width, kind, table, lists, row_step):
+    def filter_rows(
+        image, out, place, plane_bytes, depth, height, row_of, column_of, outside, kind, keys, pitch, table, lists, step
+    ):
         """Medians of ``depth`` planes of ``height`` rows to ``out[place:]``, whose planes are ``plane_bytes`` apart.
 
-        ``keys`` holds ``read`` rows for each plane, ``pitch`` apart; ``lists`` has ranks ``row_step`` items apart.
+        ``row_of`` says which row of ``image`` stands for (plane, row) of the block and its reach. Rows of keys are
+        ``pitch`` apart, ranks of ``lists`` ``step``. False if a pixel has no key of this type.
         """
         key_bytes = lists.itemsize
         lane = vector // key_bytes
         pixel_bytes = 4 if kind == FLOAT32 else 8 if kind == FLOAT64 else key_bytes
         # Medians of 32 and 64 bits leave as floats; those of narrow volumes, and keys, go through a line.
         as_they_are = kind == PIXELS or key_bytes >= 4
+        width = column_of.size - columns + 1
+        row_bytes = width * pixel_bytes
         to_image = as_they_are and width >= lane
         written = max(width, lane)
         strips = (written * key_bytes + strip_bytes - 1) // strip_bytes
         strip = (written + strips - 1) // strips
         keys_address, out_address, lists_address = keys.ctypes.data, out.ctypes.data, lists.ctypes.data
-        rank_bytes = row_step * key_bytes
+        rank_bytes = step * key_bytes
         record_bytes = record * rank_bytes
         # What is kept, one after the other: what a plane's stage needs, records, the core, lines of results.
         even_records = lists_address + temporary * rank_bytes
@@ -84,6 +96,11 @@ def kernel(planes: int, rows: int, columns: int) -> Callable[..., None]:
         quad = pair_records + 2 * pairs * record_bytes
         core_list = quad + (4 * record_bytes if seven else 0)
         for y in range(0, height, 2):
+            in_group = y % _GROUP
+            if in_group == 0:
+                read = min(_GROUP, height - y + height % 2) + rows - 1
+                if not encode_rows(keys, pitch, image, row_of, y, read, row_bytes, column_of, outside, kind):
+                    return False
             for s in range(strips):
                 x = min(s * strip, written - strip)
                 entered = 0
@@ -93,7 +110,7 @@ def kernel(planes: int, rows: int, columns: int) -> Callable[..., None]:
                         even = even_records + number % evens * record_bytes
                         odd = odd_records + number % odds * record_bytes
                         for r in range(rows + 1):
-                            table[r] = keys_address + ((entered * read + y + r) * pitch + x) * key_bytes
+                            table[r] = keys_address + ((entered * read + in_group + r) * pitch + x) * key_bytes
                         table[rows + 1] = odd if entered % 2 else even
                         planes_stage(PLANE, lists, table, strip, planes, rows, columns)
                         if not three and entered % 2 == 0 and entered > 0:
@@ -144,9 +161,10 @@ def kernel(planes: int, rows: int, columns: int) -> Callable[..., None]:
                                 if plane < depth and row < height:
                                     at = place + plane * plane_bytes + (row * width + x) * pixel_bytes
                                     of = PIXELS if as_they_are else kind
-                                    decode_row(lists, (last_line - k) * row_step, out, at, min(strip, width), of)
+                                    decode_row(lists, (last_line - k) * step, out, at, min(strip, width), of)
+        return True
 
-    return jit.jit_named(filter_block, f"filter_block_{planes}x{rows}x{columns}")
+    return jit.jit_named(filter_rows, f"filter_rows_{planes}x{rows}x{columns}")
 
 
 class Block(NamedTuple):
@@ -168,26 +186,20 @@ def serves(size: Window, itemsize: int) -> bool:
 
 @lru_cache(maxsize=64)
 def blocks(shape: Window, first: int, last: int, size: Window, mode: str) -> list[Block]:
-    """What the rows from ``first`` to ``last`` of a volume are cut into: blocks whose keys stay in some cache."""
+    """What the rows from ``first`` to ``last`` of a volume are cut into: some planes each."""
     depth, height, width = shape
-    rows = min(last - first, 64)
-    while rows > 8 and (rows + size[1]) * (width + size[2]) * 4 * size[0] > _MOST_KEYS:
-        rows = rows // 4 * 2
-    planes = max(_MOST_KEYS // ((rows + size[1]) * (width + size[2])) - size[0], 3 * size[0]) // 2 * 2
     plane_of, row_of, column_of = (
         border_index(length, side // 2, side // 2, mode) for length, side in zip(shape, size, strict=True)
     )
+    row_of = _even(row_of[first : last + size[1] - 1], last - first)
+    # A block begins with planes of which no result is made.
+    planes = max(_MOST_KEYS // ((_GROUP + size[1]) * (width + size[2])), 8 * size[0]) // 2 * 2
     made = []
-    for y in range(first, last, rows):
-        for z in range(0, depth, planes):
-            number = min(planes, depth - z), min(rows, last - y)
-            some_planes, some_rows = (
-                _even(of[at : at + count + side - 1], count)
-                for of, at, count, side in zip((plane_of, row_of), (z, y), number, size, strict=False)
-            )
-            some_planes = some_planes[:, np.newaxis]
-            seen = np.where((some_planes >= 0) & (some_rows >= 0), some_planes * height + some_rows, -1)
-            made.append(Block((z, y), number, seen, column_of))
+    for z in range(0, depth, planes):
+        count = min(planes, depth - z)
+        planes_of = _even(plane_of[z : z + count + size[0] - 1], count)[:, np.newaxis]
+        seen = np.where((planes_of >= 0) & (row_of >= 0), planes_of * height + row_of, -1)
+        made.append(Block((z, first), (count, last - first), seen, column_of))
     return made
 
 
@@ -203,17 +215,14 @@ def filter_block(
     made = planes_plan(*window)
     width, row_of, column_of = shape[2], block.row_of, block.column_of
     itemsize = int(key[1:])
-    lane, row_step = lanes(made, itemsize), stride(made, itemsize)
+    lane, step = lanes(made, itemsize), stride(made, itemsize)
     pitch = round_up(max(width, lane) + column_of.size - width, lane) + lane
-    keys = scratch("median.block", row_of.size * pitch, key)
+    read = _GROUP + window[1] - 1
+    keys = scratch("median.keys_of_rows", row_of.shape[0] * read * pitch, key)
+    table = scratch("median.roles", 64, np.int64)
+    lists = scratch("median.lists", made.ranks * step, key)
     row_bytes = width * (itemsize if kind == PIXELS else 4 if kind == FLOAT32 else 8)
-    if not encode_block(keys, pitch, image, row_of.ravel(), row_bytes, column_of, outside, kind):
-        return False
     plane_bytes = shape[1] * row_bytes
     place = block.first[0] * plane_bytes + block.first[1] * row_bytes
-    table = scratch("median.roles", 64, np.int64)
-    lists = scratch("median.lists", made.ranks * row_step, key)
-    kernel(*window)(
-        keys, pitch, row_of.shape[1], out, place, plane_bytes, *block.shape, width, kind, table, lists, row_step
-    )
-    return True
+    where = (image, out, place, plane_bytes, *block.shape, row_of, column_of, outside, kind)
+    return kernel(*window)(*where, keys, pitch, table, lists, step)
