@@ -13,7 +13,7 @@ import numpy as np
 SECONDS, ROUNDS = 0.1, 15
 
 
-@numba.njit  # type: ignore[untyped-decorator]
+@numba.njit
 def _extremes(a: Any, b: Any, repeats: int) -> Any:
     """Minima and maxima of 16-bit integers, as medians take them."""
     for _ in range(repeats):
