@@ -20,9 +20,11 @@ from ctkernels.cpu._gaussian.band import band as gaussian_band
 from ctkernels.cpu._gaussian.ir import BLOCK
 from ctkernels.cpu._gaussian.plan import SAFE_RADII
 from ctkernels.cpu._median import small
+from ctkernels.cpu._median.edges import EDGE_ROWS, edge_elements, edge_lines
 from ctkernels.cpu._median.emit import scratch_size, vector_bytes
 from ctkernels.cpu._median.plan import plan as median_plan
 from ctkernels.cpu._median.rows import PIXELS, encode_row
+from ctkernels.cpu._median.small import table_size
 
 BORDERS: Final = {"reflect": 0, "mirror": 1, "nearest": 2, "wrap": 3, "constant": 4}
 _REFLECT, _MIRROR, _NEAREST, _WRAP, CONSTANT = range(5)
@@ -64,6 +66,7 @@ def median_images(rows: int, columns: int) -> Callable[..., bool]:
     kernel, made = small.kernel(rows, columns), median_plan(rows, columns)
     reach, outputs, ring = columns // 2, made.outputs, made.sources_read
     vector = vector_bytes(made)
+    edges = edge_lines(rows, columns, 1)
     lists = {size: scratch_size(made, size) for size in (1, 2, 4, 8)}
     lists1, lists2, lists4, lists8 = lists[1], lists[2], lists[4], lists[8]
 
@@ -75,7 +78,8 @@ def median_images(rows: int, columns: int) -> Callable[..., bool]:
         lane = vector // size
         length = round_up(reach, lane) + round_up(width + reach, lane) + 2 * lane
         room = lists1 if size == 1 else lists2 if size == 2 else lists4 if size == 4 else lists8
-        table = np.empty(2 * (row_of.size + outputs) + outputs, np.int64)
+        table = np.empty(table_size(row_of.size, 2 * outputs), np.int64)
+        room += edge_elements(edges, EDGE_ROWS + outputs, rows, 1, lane)
         lines = _aligned(((ring + outputs) * length + room) * size).view(key.dtype)
         outside = np.zeros(1, key.dtype)
         if border == CONSTANT:

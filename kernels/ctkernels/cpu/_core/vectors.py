@@ -70,6 +70,16 @@ def is_integer(kind) -> bool:
     return str(kind).startswith(("int", "uint"))
 
 
+def ask(builder, address, count: int, written: bool) -> None:
+    """Ask for the cache lines of ``count`` bytes from an address on, that will be read soon, or written."""
+    byte = ir.IntType(8).as_pointer()
+    kind = ir.FunctionType(ir.VoidType(), [byte, I32, I32, I32])
+    prefetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+    for line in range(0, count, 64):
+        pointer = builder.inttoptr(builder.add(address, whole(line)), byte)
+        builder.call(prefetch, [pointer, *(ir.Constant(I32, n) for n in (int(written), 3, 1))])
+
+
 class Vectors:
     """Emits loads, stores and arithmetic on vectors of one floating-point type; ``lanes`` defaults to a full vector."""
 

@@ -18,7 +18,7 @@ from typing import Any, Final
 from llvmlite import ir
 from numba.core import cgutils
 
-from ctkernels.cpu._core.vectors import I32, I64, VECTOR_BYTES, Vectors, emits, is_integer, number_type, whole
+from ctkernels.cpu._core.vectors import I32, I64, VECTOR_BYTES, Vectors, ask, emits, is_integer, number_type, whole
 
 BLOCK: Final = VECTOR_BYTES // 8
 """Sums kept in registers at a time; the window takes twice as many: 24 of 32 registers, or 12 of 16."""
@@ -157,6 +157,16 @@ def _in_halves(v: Vectors, pixel) -> bool:
     return not is_integer(pixel) and number_type(pixel) == v.scalar and v.lanes * v.size == 32
 
 
+def _ask_for_next_row(v: Vectors, row, vectors, s, size: int, written: bool) -> None:
+    """Ask for as much of the row after the one at ``row`` as a square of vectors holds.
+
+    Eight short streams are more than a processor foresees (Zen 3, sigma 1, slices in turns: int16 .80 ns a pixel so,
+    .67 with this; float32 .87 and .73).
+    """
+    b = v.b
+    ask(b, v.at(row, b.mul(b.add(vectors, s), whole(v.lanes)), size), v.lanes * v.lanes * size, written)
+
+
 @emits(kinds=2)
 def to_lanes(b, kind, pixel, source, vectors, out):
     """``LANES * vectors`` pixels at ``source``, of ``pixel``'s type, to lane layout at ``out``."""
@@ -180,6 +190,7 @@ def to_lanes(b, kind, pixel, source, vectors, out):
         return [row for rows in quarters for row in v.transposed_lanes(rows)]
 
     def square(s):
+        _ask_for_next_row(v, source, vectors, s, size, False)
         for k, row in enumerate(loaded(s)):
             if is_integer(pixel):
                 row = (b.uitofp if str(pixel).startswith("u") else b.sitofp)(row, v.type)
@@ -217,6 +228,7 @@ def from_lanes(b, kind, pixel, source, vectors, out):
         return b.trunc(row, ir.VectorType(ir.IntType(8 * size), v.lanes))
 
     def square(s):
+        _ask_for_next_row(v, out, vectors, s, size, True)
         addresses = [v.at(source, b.add(s, whole(k)), VECTOR_BYTES) for k in range(v.lanes)]
         rows = [v.load(address, align=VECTOR_BYTES) for address in addresses]
         if is_integer(pixel):

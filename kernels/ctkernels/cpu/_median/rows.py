@@ -162,27 +162,6 @@ def _make(back: bool):
     return intrinsic(convert)
 
 
-def _prefetch(typingctx, image, byte, count):
-    """Ask for ``count`` bytes that will be read soon."""
-
-    def emit(context, builder, signature, args):
-        base = context.make_array(image)(context, builder, args[0]).data
-        number = ir.IntType(32)
-        pointer = ir.IntType(8).as_pointer()
-        kind = ir.FunctionType(ir.VoidType(), [pointer, number, number, number])
-        ask = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        zero, line = ir.Constant(_INT64, 0), ir.Constant(_INT64, 64)
-        with cgutils.for_range_slice(builder, zero, args[2], line, _INT64) as (x, _):
-            address = builder.gep(base, [builder.add(args[1], x)])
-            builder.call(ask, [builder.bitcast(address, pointer), *(ir.Constant(number, n) for n in (0, 3, 1))])
-        return context.get_dummy_value()
-
-    return types.void(image, types.int64, types.int64), emit
-
-
-prefetch = intrinsic(_prefetch)
-"""``prefetch(image, byte, count)``: ask for ``count`` bytes that will be read soon."""
-
 encode_row = _make(back=False)
 """``encode_row(line, at, image, byte, count, kind)``: keys ``line[at:]`` of ``count`` pixels from ``image[byte]`` on.
 

@@ -13,15 +13,17 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
+from numba.extending import register_jitable
 from numpy.typing import NDArray
 
 from ctkernels.cpu._core import jit
 from ctkernels.cpu._core.parallel import Band
 from ctkernels.cpu._core.scratch import scratch
 from ctkernels.cpu._core.vectors import round_up
+from ctkernels.cpu._median.edges import EDGE_ADDRESSES, EDGE_ROWS, edge_elements, edge_filter, edge_lines
 from ctkernels.cpu._median.emit import lanes, median_strip, scratch_size, vector_bytes
 from ctkernels.cpu._median.plan import plan
-from ctkernels.cpu._median.rows import FLOAT32, FLOAT64, PIXELS, decode_row, encode_row, prefetch
+from ctkernels.cpu._median.rows import FLOAT32, FLOAT64, PIXELS, decode_row, encode_row
 from ctkernels.shared.border import border_index
 
 Array = NDArray[Any]
@@ -38,11 +40,16 @@ def extend(line, begin, width, reach, column_of, outside):
         line[end + x] = line[begin + right] if right >= 0 else outside
 
 
-@jit.jit_inline
-def _encode_ends(line, begin, width, count, image, at, row_bytes, kind):
-    """Keys of the first and last ``count`` pixels of a row; what is between is read in the image."""
-    encode_row(line, begin, image, at, count, kind)
-    encode_row(line, begin + width - count, image, at + row_bytes - count * line.itemsize, count, kind)
+@register_jitable
+def _as_keys(image, line):
+    """Flat bytes as keys of the type of ``line``'s."""
+    return image[: image.size // line.itemsize * line.itemsize].view(line.dtype)
+
+
+@register_jitable
+def table_size(rows, outputs):
+    """Elements of a kernel's table for so many extended rows."""
+    return rows + outputs + EDGE_ADDRESSES
 
 
 @lru_cache(maxsize=64)
@@ -58,6 +65,8 @@ def kernel(rows: int, columns: int, by: int = 1) -> Callable[..., bool]:
     ring = made.sources_read
     one_loop = len(made.steps) == 1
     strip_bytes = made.strip_bytes
+    lines_of_edges = edge_lines(rows, columns, by)
+    filter_edges = edge_filter(rows, columns, by)
 
     def filter_rows(image, out, number, first, last, height, kind, row_of, column_of, outside, table, scratch):
         """Rows ``first .. last - 1`` of image ``number``; False if some pixel has no key.
@@ -77,31 +86,36 @@ def kernel(rows: int, columns: int, by: int = 1) -> Callable[..., bool]:
         # Whole vectors are written. Narrow images, and keys that are no pixels, go through a line of results.
         written = max(width, lane)
         to_image = kind == PIXELS and width >= lane
-        # Without lists between loops nothing is lost by taking a row in three parts, and only its ends need a copy.
-        ends_only = one_loop and to_image and width >= 3 * lane
+        # Without lists between loops rows are read where they are, and the columns at both ends are done once more.
+        direct = one_loop and to_image
+        last_row = image.size // row_bytes - 1
         strips = (written * key_bytes + strip_bytes - 1) // strip_bytes
         strip = (written + strips - 1) // strips
-        # Addresses by row: of lines, of what the middle of the row is read from, of results.
+        # Addresses by row: of what each is read from, then of results.
         addresses = row_of.size + outputs * by
-        lines, starts, outs = table[:addresses], table[addresses : 2 * addresses], table[2 * addresses :]
+        lines, outs = table[:addresses], table[addresses:]
         results = ring * length
         lists = scratch[(ring + outputs) * length :]
         scratch_address, out_address, image_address = scratch.ctypes.data, out.ctypes.data, image.ctypes.data
-        done, line = first * by, 0
+        pixels, filtered = _as_keys(image, scratch), _as_keys(out, scratch)
+        edge_table = table[table.size - EDGE_ADDRESSES :]
+        edges = scratch[scratch.size - edge_elements(lines_of_edges, EDGE_ROWS + outputs, rows, by, lane) :]
+        done, line, begun = first * by, 0, first
         # No slice inside the loops: each would count references with atomic operations.
         for y in range(first, last, outputs):
             # The rows that this group of output rows sees for the first time enter the ring.
             while done < min(y * by + ring, row_of.size):
                 source = row_of[done]
                 begin = line + margin
-                lines[done] = starts[done] = scratch_address + (begin - reach) * key_bytes
+                lines[done] = scratch_address + (begin - reach) * key_bytes
                 at = (top + source) * row_bytes
                 if source < 0:
                     for x in range(begin - reach, begin + width + reach):
                         scratch[x] = outside[0]
-                elif ends_only:
-                    _encode_ends(scratch, begin, width, lane + reach, image, at, row_bytes, kind)
-                    starts[done] = image_address + at - reach * key_bytes
+                elif direct and 0 < top + source < last_row:
+                    lines[done] = image_address + at - reach * key_bytes  # there are pixels on both sides of the row
+                    done += 1
+                    continue
                 elif not encode_row(scratch, begin, image, at, width, kind):
                     return False
                 if source >= 0:
@@ -110,26 +124,28 @@ def kernel(rows: int, columns: int, by: int = 1) -> Callable[..., bool]:
                 done += 1
             # The last group may want rows that no window has; any will do.
             for extra in range(done, y * by + ring):
-                lines[extra], starts[extra] = lines[done - 1], starts[done - 1]
+                lines[extra] = lines[done - 1]
             # Results go straight to the image where they can; those beyond the band go to lines that nobody reads.
             for o in range(outputs):
                 if to_image and y + o < last:
                     outs[o] = out_address + (top + y + o) * row_bytes
                 else:
                     outs[o] = scratch_address + (results + o * length) * key_bytes
-            if ends_only:
-                # Six short streams are more than a processor foresees: 3 x 3 of int16 in the L3 cache .24 ns a pixel
-                # without this, .18 with it. Asking for the output's rows too gained nothing.
-                ahead = min(done + outputs, height)
-                if done < ahead:
-                    prefetch(image, (top + done) * row_bytes, (ahead - done) * row_bytes)
-                median_strip(lists, lines, outs, y * by, 0, lane, rows, columns, by)
-                median_strip(lists, starts, outs, y * by, lane, width - 2 * lane, rows, columns, by)
-                median_strip(lists, lines, outs, y * by, width - lane, lane, rows, columns, by)
+            if direct:
+                ahead = (image_address + (top + done) * row_bytes, out_address + (top + y + outputs) * row_bytes)
+                median_strip(lists, lines, outs, y * by, 0, width, rows, columns, by, ahead)
+                if lines_of_edges and (y + outputs - begun >= EDGE_ROWS or y + outputs >= last):
+                    end = min(y + outputs, last)
+                    filter_edges(
+                        pixels, filtered, top, begun, end, row_of, column_of, outside[0], edge_table, edges, lane
+                    )
+                    begun = end
             else:
                 # Strips, so that the lists between the loops stay in cache; the last one overlaps its neighbour.
                 for s in range(strips):
-                    median_strip(lists, lines, outs, y * by, min(s * strip, written - strip), strip, rows, columns, by)
+                    median_strip(
+                        lists, lines, outs, y * by, min(s * strip, written - strip), strip, rows, columns, by, None
+                    )
             if not to_image:
                 for o in range(min(outputs, last - y)):
                     decode_row(scratch, results + o * length, out, (top + y + o) * row_bytes, width, kind)
@@ -169,8 +185,10 @@ def setting_of(row_of: Array, width: int, window: tuple[int, int, int], mode: st
         kernel(*window),
         row_of,
         border_index(width, reach, reach, mode),
-        2 * (row_of.size + made.outputs * made.by) + made.outputs,
-        (made.sources_read + made.outputs) * length + scratch_size(made, itemsize),
+        table_size(row_of.size, made.outputs * (made.by + 1)),
+        (made.sources_read + made.outputs) * length
+        + scratch_size(made, itemsize)
+        + edge_elements(edge_lines(*window), EDGE_ROWS + made.outputs, made.rows, made.by, lane),
     )
 
 
