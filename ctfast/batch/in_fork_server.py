@@ -22,6 +22,7 @@ from multiprocessing.context import ForkServerContext, ForkServerProcess
 from types import TracebackType
 from typing import Final
 
+from ctfast.batch.address_space import has_spare_room
 from ctfast.batch.interrupts import GROUP_SIGNALS
 
 MODULES: Final = "CTFAST_IN_FORK_SERVER"
@@ -63,3 +64,5 @@ if _names := os.environ.pop(MODULES, "").split():  # in the server, and what it 
     for _name in _names:
         with suppress(Exception):
             importlib.import_module(_name)
+    if not has_spare_room():
+        os._exit(1)  # which the parent says, in one line

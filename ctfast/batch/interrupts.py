@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +14,10 @@ GROUP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 """What a terminal or a service manager sends to the whole process group."""
 
 
+_SOON: Final = 0.02
+"""Seconds, after which a finalizer is mostly over."""
+
+
 class Terminated(KeyboardInterrupt):
     """SIGTERM came: the command ends as by Ctrl-C."""
 
@@ -19,6 +25,29 @@ class Terminated(KeyboardInterrupt):
 def raise_terminated(*_: object) -> NoReturn:
     """What SIGTERM does in commands."""
     raise Terminated
+
+
+def send_lost_again() -> None:
+    """Signals that come within finalizers and callbacks of the garbage collector, whose errors are shown and lost."""
+    show = sys.unraisablehook
+
+    def hook(lost: sys.UnraisableHookArgs) -> None:
+        if not isinstance(lost.exc_value, KeyboardInterrupt):
+            show(lost)
+            return
+        number = signal.SIGTERM if isinstance(lost.exc_value, Terminated) else signal.SIGINT
+        again = threading.Timer(_SOON, os.kill, (os.getpid(), number))  # not here, where it would be lost as well
+        again.daemon = True
+        again.start()
+
+    sys.unraisablehook = hook
+
+
+def end_at_once() -> None:
+    """From now on signals do as the system has it: a command that is over has nothing to take back or to say."""
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, raise_terminated)):
+        if signal.getsignal(number) is handler:
+            signal.signal(number, signal.SIG_DFL)
 
 
 @contextmanager

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ctfast.batch.address_space import MB, Need, limit
+
 _LARGEST = 2 << 30
 _COPIES = 4
 """An image exists as decoded, as computed on, as result, and as it is written."""
 
 
 def available_bytes(meminfo: Path = Path("/proc/meminfo"), cgroup: Path = Path("/sys/fs/cgroup")) -> int:
-    """Memory that this machine or container still has; 4 GiB where it does not say."""
+    """Memory that this machine, container or ``ulimit -v`` leaves for images; 4 GiB where it does not say."""
     free = 4 << 30
     try:
         for line in meminfo.read_text().splitlines():
@@ -19,11 +21,14 @@ def available_bytes(meminfo: Path = Path("/proc/meminfo"), cgroup: Path = Path("
     except (OSError, ValueError, IndexError):
         pass
     try:
-        limit = (cgroup / "memory.max").read_text().strip()
-        if limit != "max":
-            free = min(free, int(limit) - int((cgroup / "memory.current").read_text()))
+        allowed = (cgroup / "memory.max").read_text().strip()
+        if allowed != "max":
+            free = min(free, int(allowed) - int((cgroup / "memory.current").read_text()))
     except (OSError, ValueError):
         pass
+    addresses = limit()
+    if addresses is not None:
+        free = min(free, addresses - Need.KERNELS.megabytes * MB)
     return max(free, 0)
 
 

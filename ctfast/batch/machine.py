@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import errno
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from ctfast.errors import CTFastError, MachineError
+from ctfast.errors import CTFastError, DeviceMemoryError, MachineError
 
 _FILES: Final = "allow more open files (ulimit -n) or take fewer --workers"
 _MEMORY: Final = "leave it more memory (ulimit -v, other programs) or take fewer --workers"
@@ -32,15 +33,28 @@ _SMALL: Final = 64 << 20
 """Bytes of an image for which every computer has the memory to compute on it."""
 
 
-def machine_error(error: BaseException | None) -> MachineError | None:
-    """The machine's error that stands behind an error of reading; None where the file itself may be the reason."""
+def machine_error(error: BaseException | None, image_bytes: int = _SMALL + 1) -> MachineError | None:
+    """The machine's error that stands behind one of a file, of ``image_bytes``; None where the file may be the reason.
+
+    That is so where memory for a large image was missing, which must not end the run for the others.
+    """
     while error is not None:
         if isinstance(error, MachineError):
             return error
+        if isinstance(error, DeviceMemoryError):  # of a GPU
+            return None
+        if isinstance(error, MemoryError) and min(image_bytes, _bytes_wanted(error)) <= _SMALL:
+            return described(error)
         if isinstance(error, OSError) and error.errno in _ALWAYS:
             return described(error)
         error = error.__cause__ or error.__context__
     return None
+
+
+def _bytes_wanted(error: MemoryError) -> int:
+    """As far as the error says, as NumPy's do."""
+    shape, dtype = getattr(error, "shape", None), getattr(error, "dtype", None)
+    return _SMALL + 1 if shape is None or dtype is None else math.prod(shape) * int(dtype.itemsize)
 
 
 def described(error: BaseException) -> MachineError:

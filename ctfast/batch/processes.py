@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from ctfast.batch.address_space import Need, check_room
 from ctfast.batch.interrupts import GROUP_SIGNALS
 from ctfast.batch.machine import is_no_thread
 
@@ -45,7 +46,11 @@ class Ahead(NamedTuple):
 
 
 def process_pool(workers: int, work: Callable[..., object], ahead: Ahead | None = None) -> ProcessPoolExecutor:
-    """Processes that have imported ``work``, compute on one core each and end with this one."""
+    """Processes that have imported ``work``, compute on one core each and end with this one.
+
+    Raises:
+        MachineError: there is no room for them.
+    """
     environ = (dict(os.environ),)
     if sys.platform == "win32":
         return ProcessPoolExecutor(
@@ -59,7 +64,11 @@ def start_server(work: Callable[..., object], ahead: Ahead | None = None) -> For
     """What forks processes for ``work``: it starts, if it does not run yet, and loads what they need by itself.
 
     There is none on Windows.
+
+    Raises:
+        MachineError: there is no room for it.
     """
+    check_room(Need.KERNELS)
     # Not fork: it copies locks that threads of ours and of JAX hold.
     from multiprocessing import forkserver, resource_tracker  # neither is there on Windows
 

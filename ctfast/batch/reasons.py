@@ -12,4 +12,6 @@ def reason(error: BaseException, path: str | Path = "") -> str:
     text = " ".join([str(error), *getattr(error, "__notes__", [])]).strip()
     if not isinstance(error, CTFastError):
         text = f"{type(error).__name__}: {text}" if text else type(error).__name__
+        if isinstance(error, MemoryError):
+            text += "; fewer --workers leave more memory to each file"
     return " ".join(text.split()).removeprefix(f"{path}: ")

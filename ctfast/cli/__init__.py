@@ -19,7 +19,8 @@ from typing import Annotated, Final
 
 import typer
 
-from ctfast.batch.interrupts import raise_terminated
+from ctfast.batch.address_space import save_room
+from ctfast.batch.interrupts import end_at_once, raise_terminated, send_lost_again
 from ctfast.batch.lines import one_line
 from ctfast.batch.machine import described, is_no_thread
 from ctfast.cli import merge, model, report, run, tools
@@ -78,6 +79,8 @@ def main() -> None:
     gc.set_threshold(100_000, 50, 50)
     atexit.register(gc.freeze)
     signal.signal(signal.SIGTERM, raise_terminated)
+    send_lost_again()
+    save_room()
     threading.excepthook = _of_a_thread
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # names and frames that a terminal's encoding lacks cost no command
@@ -98,6 +101,8 @@ def main() -> None:
         _stop(f"{error.filename}: {error.strerror}")
     except (OSError, MemoryError) as error:
         _stop(str(described(error)), 3)
+    finally:
+        end_at_once()
 
 
 def _stop(reason: str, code: int = 2) -> None:

@@ -6,14 +6,27 @@ from typing import Any, Final
 
 from typer.core import TyperCommand
 
+from ctfast.batch.address_space import Need, check_room
 from ctfast.cli.examples import EXAMPLES
 
 NAMES: Final = 24
 """Columns of option names; the text of a longer one begins in the next line."""
 
 
+_NEEDS: Final = {
+    **dict.fromkeys(("presets", "merge"), Need.ARRAYS),
+    **dict.fromkeys(("train", "evaluate", "predict", "export", "doctor"), Need.NETWORK),
+}
+"""Of address space; kernels, where nothing else is said."""
+
+
 class Command(TyperCommand):
     """A command whose help shows its options by group, the ungrouped ones last, and examples."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run it where there is room for what it loads."""
+        check_room(_NEEDS.get(self.name or "", Need.KERNELS))
+        return super().invoke(ctx)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Arguments, then the groups in the order in which they are defined, then all other options."""

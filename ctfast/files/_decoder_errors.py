@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from ctfast.errors import CTFastError, FileFormatError
-from ctfast.files.next_steps import COPY_AGAIN, WRITE_AGAIN
+from ctfast.files.next_steps import COPY_AGAIN, MORE_MEMORY, WRITE_AGAIN
 
 # Without any handler, Python prints a library's log records of level WARNING to stderr. A user's own handlers on the
 # root logger still get them.
@@ -102,7 +102,7 @@ def decoding(path: Path, what: str) -> Iterator[None]:
         detail = " ".join(str(error).split())[:300]
         raise FileFormatError(
             f"{path}: cannot be read as {what} ({type(error).__name__}{': ' + detail if detail else ''})",
-            f"{COPY_AGAIN}, or {WRITE_AGAIN}",
+            MORE_MEMORY if isinstance(error, MemoryError) else f"{COPY_AGAIN}, or {WRITE_AGAIN}",
         ) from error
     if outside is not None:
         raise outside

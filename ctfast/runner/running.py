@@ -12,6 +12,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any, Final, TypeVar
 
+from ctfast.batch import address_space
 from ctfast.batch.cluster import Cluster
 from ctfast.batch.interrupts import finishing
 from ctfast.batch.machine import described, is_no_thread
@@ -198,6 +199,10 @@ def _mapped(
     stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[Some]:
     quickly = files >= QUICKLY_FROM
+    if (
+        address_space.limit() is not None and not processes
+    ):  # code that is loaded while images take up the room fails badly
+        rehearse(settings, quickly=quickly)
     return bounded_map(
         partial(work, settings=settings, quickly=quickly),
         chunks(tasks, files, workers),

@@ -89,7 +89,7 @@ def carry_on(loaded: Loaded, settings: Settings, compute: Compute, store: Store,
         (store_streamed if written(settings.format).folder else store)(task, settings, image, result, row)
         return finished(row, result, (seconds, computed - start + before, clock() - computed))
     except Exception as error:
-        return failed(task, row, error)
+        return failed(task, row, error, image.pixels.nbytes)
 
 
 def died(task: Task, settings: Settings) -> Outcome:
@@ -272,9 +272,9 @@ def finished(row: Row, result: PipelineResult, seconds: tuple[float, float, floa
     return Outcome(row, _statistics(row, result))
 
 
-def failed(task: Task, row: Row, error: BaseException) -> Outcome:
-    """What a file gave that could not be done, or is not to be."""
-    if (trouble := machine_error(error)) is not None:
+def failed(task: Task, row: Row, error: BaseException, *image_bytes: int) -> Outcome:
+    """What a file gave that could not be done, or is not to be; ``image_bytes``, where it was read."""
+    if (trouble := machine_error(error, *image_bytes)) is not None:
         return Outcome(row, None, str(trouble))
     row["status"] = "skipped" if isinstance(error, LeftOutError) else "failed"
     row["error"] = reason(error, task.source)

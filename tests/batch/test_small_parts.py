@@ -59,7 +59,7 @@ def test_cells_are_valid_text_and_stay_apart() -> None:
 def test_reasons_are_one_line_without_the_name_of_the_file() -> None:
     assert reason(FileFormatError("/a/b.tif: cut off\n after 3 bytes"), "/a/b.tif") == "cut off after 3 bytes"
     assert reason(ZeroDivisionError("by  zero")) == "ZeroDivisionError: by zero"
-    assert reason(MemoryError()) == "MemoryError"
+    assert reason(MemoryError()) == "MemoryError; fewer --workers leave more memory to each file"
     error = ArgumentError("no")
     error.add_note("(step 2)")
     assert reason(error, Path("x")) == "no (step 2)"
