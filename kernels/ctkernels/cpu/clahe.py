@@ -25,7 +25,7 @@ from ctkernels.shared.clahe_tiles import clip_pixels
 
 Array = NDArray[Any]
 Pair = tuple[float, float]
-_FEW_BINS = 512
+FEW_BINS = 512
 """Up to here tables hold all bins; above, finding the bins that occur costs less than it saves."""
 _NANOSECONDS = 1.2
 """Rough cost of a pixel on one thread."""
@@ -111,7 +111,7 @@ def few_bins_memory(p: Plan, nbins: int, dtype: np.dtype[Any]) -> tuple[Array, .
 
 def _equalize(bins: Array, out: Array, band: Band, p: Plan, nbins: int, limit: int, low: Any, high: Any) -> None:
     whole = out.dtype.kind != "f"
-    if nbins <= _FEW_BINS:
+    if nbins <= FEW_BINS:
         ranges, *memory = few_bins_memory(p, nbins, out.dtype)
     else:
         ranges = scratch("clahe ranges", 4 * p.tiles[0] * p.tiles[1], np.int64).reshape(2, *p.tiles, 2)
@@ -127,7 +127,7 @@ def _scratch(p: Plan, bins: int, dtype: np.dtype[Any]) -> tuple[Array, Array, Ar
     """Cleared histogram (a kernel leaves it cleared), tables of two tile rows, packed table of a block."""
     padded = -(-bins // PAD) * PAD
     level = np.float32 if dtype.kind == "f" else np.uint8 if dtype.itemsize == 1 else np.uint16
-    if bins > _FEW_BINS:
+    if bins > FEW_BINS:
         hist = scratch("clahe histogram", BANKS * padded, np.int32)
         hist.fill(0)
         tables = scratch("clahe tables", 2 * p.tiles[1] * (padded + PAD), level)

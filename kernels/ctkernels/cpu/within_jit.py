@@ -165,11 +165,17 @@ def narrowed(value):
 
 
 @jit
-def check_line(zero, span, low, rise):
-    """Refuse lines that float32 can't hold, as ``shared.lines.fits`` does."""
+def fits(zero, span, low, rise):
+    """Whether float32 holds a line, as ``shared.lines.fits``."""
     steep = abs(rise) / abs(span) if span != 0.0 else np.inf
     held = 1e-30 < abs(span) < 1e30 and 1e-30 < steep < 1e30 and abs(zero) < 1e30
-    if not (held and abs(zero) * steep < 1e30 and abs(low) < 1e30):
+    return held and abs(zero) * steep < 1e30 and abs(low) < 1e30
+
+
+@jit
+def check_line(zero, span, low, rise):
+    """Refuse lines that float32 can't hold."""
+    if not fits(zero, span, low, rise):
         raise ValueError("a range of no width, or numbers beyond float32: call ctfast outside of compiled code")
 
 

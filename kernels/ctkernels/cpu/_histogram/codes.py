@@ -27,6 +27,8 @@ CELLS: Final = 65536
 _BANKS: Final = 4
 _STRIDE: Final = CELLS + 272
 """Counters from bank to bank. Not a multiple of 4 KB: equal neighbours would look like one address to the processor."""
+COUNTERS: Final = _BANKS * _STRIDE
+"""That ``count_values`` needs."""
 _LANES: Final = 16
 
 
@@ -117,7 +119,7 @@ class _Memory(threading.local):
     """A thread's banks, which every count leaves cleared; of their 1 MB only what values occur is ever touched."""
 
     def __init__(self) -> None:
-        self.banks = np.zeros(_BANKS * _STRIDE, np.uint32)
+        self.banks = np.zeros(COUNTERS, np.uint32)
         self.found = np.zeros(3, np.int64)
 
 
