@@ -9,7 +9,7 @@ import math
 from typing import Final
 
 import numpy as np
-from numba.core import types
+from numba import types
 from numba.extending import overload
 
 from ctkernels.cpu._core.chosen import side_by_side
