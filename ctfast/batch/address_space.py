@@ -37,7 +37,12 @@ class Need(Enum):
     def megabytes(self) -> int:
         """On this machine."""
         base, each_core = self.value
-        return int(base + each_core * (os.cpu_count() or 1))
+        return int(base + each_core * _cores())
+
+
+def _cores() -> int:
+    """Those that this process may use, as a cluster's job gets a part of a machine's."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def check_room(need: Need) -> None:

@@ -199,10 +199,8 @@ def _mapped(
     stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[Some]:
     quickly = files >= QUICKLY_FROM
-    if (
-        address_space.limit() is not None and not processes
-    ):  # code that is loaded while images take up the room fails badly
-        rehearse(settings, quickly=quickly)
+    if address_space.limit() is not None and not processes:
+        rehearse(settings, quickly=quickly)  # code that is loaded while images take up the room fails badly
     return bounded_map(
         partial(work, settings=settings, quickly=quickly),
         chunks(tasks, files, workers),
