@@ -23,6 +23,7 @@ from numba.core import sigutils
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.ccallback import CFunc
 from numba.core.runtime.nrt import rtsys
+from numba.core.serialize import dumps
 
 from ctkernels.cpu._core.sources import fingerprint
 
@@ -111,6 +112,11 @@ class SafeCache(FunctionCache):  # type: ignore[misc] # Numba has no types
             source_stamp=(self._impl.locator.get_source_stamp(), fingerprint(function.__module__)),
         )
 
+    def _index_key(self, sig: Any, codegen: Any) -> Any:
+        # As Numba's, but for compiled functions in a closure: their pickles differ from one process to the next.
+        parts = self._py_func.__code__.co_code, dumps(_closure(self._py_func))
+        return sig, codegen.magic_tuple(), tuple(hashlib.sha256(part).hexdigest() for part in parts)
+
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
             # Numba gets ready to compile first (it imports SciPy's linear algebra among others), .4 s of every process.
@@ -139,6 +145,16 @@ class SafeCache(FunctionCache):  # type: ignore[misc] # Numba has no types
                 RuntimeWarning,
                 stacklevel=2,
             )
+
+
+def _closure(function: Any) -> tuple[Any, ...]:
+    """What a function takes from around it; of compiled functions what they are made of."""
+    values = (cell.cell_contents for cell in function.__closure__ or ())
+    return tuple(
+        value if inner is None else (inner.__module__, inner.__qualname__, inner.__code__.co_code, _closure(inner))
+        for value in values
+        for inner in [getattr(value, "py_func", None)]
+    )
 
 
 def cached(compiled: Any) -> Any:
