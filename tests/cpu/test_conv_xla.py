@@ -61,8 +61,8 @@ def test_the_same_as_on_arrays_without_a_thread_pool(dtype: str) -> None:
     np.testing.assert_array_equal(out, conv_relu_pool(x, kernel, bias, argmax=expected_argmax))
     np.testing.assert_array_equal(argmax, expected_argmax)
     gradients = np.zeros_like(x), np.zeros_like(kernel), np.zeros_like(bias)
-    swapped = np.ascontiguousarray(kernel.transpose(0, 1, 3, 2))
-    assert not call("input_gradient", dtype, Frame([swapped, argmax, out], [gradients[0]]))
+    turned = np.ascontiguousarray(kernel[::-1, ::-1].swapaxes(2, 3))
+    assert not call("input_gradient", dtype, Frame([turned, argmax, out], [gradients[0]]))
     assert not call("weight_gradient", dtype, Frame([x, argmax, out], list(gradients[1:])))
     for found, expected in zip(gradients, conv_relu_pool_backward(x, kernel, argmax, out), strict=True):
         assert expected is not None

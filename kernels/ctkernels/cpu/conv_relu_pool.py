@@ -20,7 +20,7 @@ from ctkernels.cpu._conv.input_gradient import (
     input_gradient_scratch,
     input_gradient_task,
 )
-from ctkernels.cpu._conv.job import JOB_WORDS, PLANES, Job, pack, packed_bytes, windows
+from ctkernels.cpu._conv.job import JOB_WORDS, PLANES_4, Job, pack, packed_bytes, windows
 from ctkernels.cpu._conv.weight_gradient import (
     WeightGradientJob,
     finish_weight_gradient,
@@ -123,20 +123,19 @@ def conv_relu_pool_backward(
     shape = pooled_shape(x.shape, np.shape(kernel))
     kernel, gradient = _checked("kernel", kernel, x.dtype), _checked("gradient", gradient, x.dtype, shape)
     argmax = _checked("argmax", argmax, np.dtype(np.uint8), shape)
-    size = (*x.shape[1:], shape[3])
     parts = weight_gradient_parts(*shape[:3], get_num_threads())
-    sums = scratch("kernel gradients", parts * part_bytes(kind, *size[2:]), np.uint8)
+    sums = scratch("kernel gradients", parts * part_bytes(kind, x.shape[3], shape[3]), np.uint8)
     kernel_gradient, bias_gradient = np.empty_like(kernel), np.empty(shape[3], x.dtype)
     arrays = {"x": x, "gradient": gradient, "argmax": argmax, "sums": sums}
     results = {"kernel_gradient": kernel_gradient, "bias_gradient": bias_gradient}
     job = _job(WeightGradientJob, x.shape, shape[3], parts, **arrays, **results)
-    _each(weight_gradient_task, kind, job, parts, weight_gradient_scratch(kind, *size))
+    _each(weight_gradient_task, kind, job, parts, weight_gradient_scratch(kind, *x.shape[2:]))
     finish_weight_gradient(kind, job.ctypes.data)
     if not input_gradient:
         return None, kernel_gradient, bias_gradient
     out = np.empty_like(x)
-    packed = _packed(kind, np.ascontiguousarray(kernel.transpose(0, 1, 3, 2)), PLANES)
-    bands = input_gradient_bands(shape[0], shape[1], get_num_threads())
+    packed = _packed(kind, np.ascontiguousarray(kernel[::-1, ::-1].swapaxes(2, 3)), PLANES_4)
+    bands = input_gradient_bands(shape[1])
     job = _job(InputGradientJob, x.shape, shape[3], bands, gradient=gradient, argmax=argmax, kernel=packed, out=out)
-    _each(input_gradient_task, kind, job, shape[0] * bands, input_gradient_scratch(kind, *size))
+    _each(input_gradient_task, kind, job, shape[0] * bands, input_gradient_scratch(kind, x.shape[2], shape[3]))
     return out, kernel_gradient, bias_gradient

@@ -58,9 +58,9 @@ class _Compiled:
         self, argmax: jax.Array, gradient: jax.Array, kernel: jax.Array, height: int, width: int
     ) -> jax.Array:
         result = jax.ShapeDtypeStruct((argmax.shape[0], height, width, kernel.shape[2]), gradient.dtype)
-        # The gradient of a convolution is a convolution with input and output channels exchanged.
-        swapped = kernel.transpose(0, 1, 3, 2)
-        return call("input_gradient", gradient.dtype, result, swapped, argmax, gradient)
+        # The gradient of a convolution is one with the kernel turned by half, input and output channels exchanged.
+        turned = kernel[::-1, ::-1].swapaxes(2, 3)
+        return call("input_gradient", gradient.dtype, result, turned, argmax, gradient)
 
     def weight_gradient(self, x: jax.Array, argmax: jax.Array, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
         f = argmax.shape[3]

@@ -16,9 +16,8 @@ from typing import Any, Final
 from llvmlite import ir
 
 from ctkernels.cpu._conv.lanes import BLOCK_BYTES, REGISTER_BYTES, full
-from ctkernels.cpu._conv.memory import clear, size_of, word
+from ctkernels.cpu._conv.memory import clear, move_pixels, size_of, word
 from ctkernels.cpu._conv.product import add_product
-from ctkernels.cpu._conv.winograd import move_pixels
 from ctkernels.cpu._core.jit import jit, jit_inline
 from ctkernels.cpu._core.vectors import I32, Vectors, emits, round_up, whole
 

@@ -93,5 +93,32 @@ def _kernel_terms_4(v: Vectors, g: list[Any]) -> list[Any]:
     return [*terms, g[2]]
 
 
+def outputs_adjoint_4(v: Vectors, y: list[Any]) -> list[Any]:
+    """Adjoint of F(4, 3)'s transform of outputs."""
+    b = v.b
+
+    def powers(point: float, odd: int) -> Any:
+        first = y[0] if odd == 0 else b.fmul(v.constant(point), y[1])
+        return v.muladd(v.constant(point ** (2 + odd)), y[2 + odd], first)
+
+    pairs = []
+    for point in (_NEAR, _FAR):
+        even, odd = powers(point, 0), powers(point, 1)
+        pairs += [b.fadd(even, odd), b.fsub(even, odd)]
+    return [y[0], *pairs, y[3]]
+
+
+def kernel_adjoint_4(v: Vectors, u: list[Any]) -> list[Any]:
+    """Adjoint of that of weights."""
+    b, near, far = v.b, _NEAR**2, _FAR**2
+    first, second, third = b.fmul(v.constant(1 / (near * far)), u[0]), v.constant(0.0), u[5]
+    for point, scale, k in ((_NEAR, 2 * near * (near - far), 1), (_FAR, 2 * far * (far - near), 3)):
+        even, odd = (b.fmul(v.constant(1 / scale), f(u[k], u[k + 1])) for f in (b.fadd, b.fsub))
+        first = b.fadd(first, even)
+        second = v.muladd(v.constant(point), odd, second)
+        third = v.muladd(v.constant(point**2), even, third)
+    return [first, second, third]
+
+
 F2: Final = Filtering(2, _inputs_2, _outputs_2, _kernel_terms_2)
 F4: Final = Filtering(4, _inputs_4, _outputs_4, _kernel_terms_4)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ctkernels.cpu._conv.forward import ForwardJob, forward_bands, forward_planes, forward_scratch
 from ctkernels.cpu._conv.input_gradient import InputGradientJob, input_gradient_bands, input_gradient_scratch
-from ctkernels.cpu._conv.job import PLANES, Job, pack, packed_bytes, windows
+from ctkernels.cpu._conv.job import PLANES_4, Job, pack, packed_bytes, windows
 from ctkernels.cpu._conv.libc import WRONG_COUNT, WRONG_MEMORY, WRONG_SHAPE, WRONG_TYPE, allocate, message, release
 from ctkernels.cpu._conv.memory import set_word, size_of
 from ctkernels.cpu._conv.weight_gradient import (
@@ -136,7 +136,7 @@ def _run_forward(kind, frame, context, memory, argmax, planes):
 
 @jit
 def input_gradient(kind, frame):
-    """``kernel with channels swapped, argmax, gradient -> gradient of x``."""
+    """``kernel turned by half with channels swapped, argmax, gradient -> gradient of x``."""
     if answer_metadata(frame):
         return 0
     if not counts_are(frame, 3, 1):
@@ -148,13 +148,13 @@ def input_gradient(kind, frame):
     if not is_array(x, dtype, 4):
         return refuse(frame, message(WRONG_TYPE), INVALID_ARGUMENT)
     c, f = axis(x, 3), axis(kernel, 2)
-    # The caller swaps the kernel's channels, so that it is packed like any other.
+    # The caller turns the kernel and swaps its channels, so that it is packed like any other.
     fits = _is_image(x) and has_shape(kernel, 3, 3, f, c) and _has_pooled_shape(gradient, x, f)
     if not fits or not _has_pooled_shape(argmax, x, f):
         return refuse(frame, message(WRONG_SHAPE), INVALID_ARGUMENT)
     if axis(x, 0) == 0:
         return 0
-    context, memory = open_context(INPUT_GRADIENT), allocate(packed_bytes(kind, f, c, PLANES) + ALIGNED)
+    context, memory = open_context(INPUT_GRADIENT), allocate(packed_bytes(kind, f, c, PLANES_4) + ALIGNED)
     done = context != 0 and memory != 0 and _run_input_gradient(kind, frame, context, memory)
     return closed(frame, context, memory, done)
 
@@ -163,15 +163,15 @@ def input_gradient(kind, frame):
 def _run_input_gradient(kind, frame, context, memory):
     kernel, x, job = argument(frame, 0), result(frame, 0), job_of(context)
     n, h, w, c, f = axis(x, 0), axis(x, 1), axis(x, 2), axis(x, 3), axis(kernel, 2)
-    bands = input_gradient_bands(n, windows(h), threads(frame))
+    bands = input_gradient_bands(windows(h))
     weights = round_up(memory, ALIGNED)
-    pack(kind, data(kernel), f, c, PLANES, weights)
+    pack(kind, data(kernel), f, c, PLANES_4, weights)
     _set_sizes(job, x, f, bands)
     set_word(job, InputGradientJob.GRADIENT, data(argument(frame, 2)))
     set_word(job, InputGradientJob.ARGMAX, data(argument(frame, 1)))
     set_word(job, InputGradientJob.KERNEL, weights)
     set_word(job, InputGradientJob.OUT, data(x))
-    return run_job(kind, frame, context, n * bands, input_gradient_scratch(kind, h, w, c, f))
+    return run_job(kind, frame, context, n * bands, input_gradient_scratch(kind, w, f))
 
 
 @jit
@@ -202,7 +202,7 @@ def weight_gradient(kind, frame):
 @jit
 def _run_weight_gradient(kind, frame, context, memory, parts):
     x, kernel, job = argument(frame, 0), result(frame, 0), job_of(context)
-    h, w, c, f = axis(x, 1), axis(x, 2), axis(x, 3), axis(kernel, 3)
+    w, c, f = axis(x, 2), axis(x, 3), axis(kernel, 3)
     _set_sizes(job, x, f, parts)
     set_word(job, WeightGradientJob.X, data(x))
     set_word(job, WeightGradientJob.GRADIENT, data(argument(frame, 2)))
@@ -210,7 +210,7 @@ def _run_weight_gradient(kind, frame, context, memory, parts):
     set_word(job, WeightGradientJob.SUMS, round_up(memory, ALIGNED))
     set_word(job, WeightGradientJob.KERNEL_GRADIENT, data(kernel))
     set_word(job, WeightGradientJob.BIAS_GRADIENT, data(result(frame, 1)))
-    done = run_job(kind, frame, context, parts, weight_gradient_scratch(kind, h, w, c, f))
+    done = run_job(kind, frame, context, parts, weight_gradient_scratch(kind, w, c))
     # On this thread, when all parts are there.
     if done:
         finish_weight_gradient(kind, job)

@@ -1,15 +1,16 @@
-"""The gradient of the images as tasks, each the rows of pixels below a band of windows; see ``job``.
+"""The gradient of the images as tasks, each a band of tiles of 4 x 4 pixels of one image; see ``job``.
 
-A tile of gradients reaches 4 x 4 pixels and its neighbours overlap it by two: to the right sums wait in registers
-(``gather_inputs``), downwards the two lower rows of pixels wait in *carry* rows until the next row of windows comes.
+The gradient of a convolution is a convolution: of the windows' gradients, spread to where each maximum was, with two
+rows and columns of zeros around them, and the kernel turned by half. So it goes by F(4 x 4, 3 x 3) as predictions do.
 """
 
 from __future__ import annotations
 
 from enum import IntEnum, auto
+from typing import Final
 
 from ctkernels.cpu._conv.job import (
-    PLANES,
+    PLANES_4,
     Job,
     channels_of,
     plane_bytes,
@@ -20,9 +21,13 @@ from ctkernels.cpu._conv.job import (
 from ctkernels.cpu._conv.lanes import BLOCK_BYTES
 from ctkernels.cpu._conv.memory import clear, size_of, word
 from ctkernels.cpu._conv.product import product
-from ctkernels.cpu._conv.winograd import gather_inputs, move_pixels, spread_gradient
+from ctkernels.cpu._conv.winograd import transform_gradients_4, write_outputs_4
 from ctkernels.cpu._core.jit import jit, jit_inline
-from ctkernels.cpu._core.vectors import round_up
+
+_BANDS: Final = 8
+"""Of an image, as of the forward pass."""
+_CHUNK_BYTES: Final = 36 * 32 * 64 * 4
+"""Of factors that go through the products together, so that they stay in the second-level cache."""
 
 
 class InputGradientJob(IntEnum):
@@ -31,123 +36,93 @@ class InputGradientJob(IntEnum):
     GRADIENT = Job.ADDRESSES
     ARGMAX = auto()
     KERNEL = auto()
-    """Packed, with its channels swapped: ``(3, 3, out_channels, in_channels)``."""
+    """Packed, turned by half and with its channels swapped: ``(3, 3, out_channels, in_channels)``."""
     OUT = auto()
 
 
 @jit
-def _reach(width):
-    """Pixels of a row that some window covers."""
-    return 2 * windows(width) + 2
+def _reach(windows):
+    """Pixels of an axis that so many windows cover."""
+    return 2 * windows + 2
 
 
 @jit
-def _slices(kind, channels):
-    """Slices of packed weights that so many channels take."""
-    return round_up(channels * size_of(kind), BLOCK_BYTES) // BLOCK_BYTES
+def _tiles(windows):
+    """Tiles of four pixels that cover them."""
+    return (_reach(windows) + 3) // 4
 
 
 @jit
-def input_gradient_scratch(kind, height, width, in_channels, out_channels):
-    """Bytes of scratch of a task: factors, products, sums of the bias that nobody wants, a row, carry rows."""
-    tiles = windows(width)
-    planes = PLANES * (plane_bytes(kind, tiles, out_channels) + product_plane_bytes(tiles))
-    rows = 1 + 2 * _slices(kind, in_channels)
-    return planes + round_up(out_channels * size_of(kind), 64) + rows * _reach(width) * BLOCK_BYTES
+def _chunk(kind, columns, out_channels):
+    """Tiles of a row that go through the products together: all, or parts as equal as can be."""
+    most = max(1, _CHUNK_BYTES // (PLANES_4 * out_channels * size_of(kind)))
+    parts = (columns + most - 1) // most
+    return (columns + parts - 1) // parts
 
 
 @jit
-def input_gradient_bands(images, window_rows, threads):
-    """Bands of an image: no more than it takes to keep the threads busy, because each does a row in vain."""
-    wanted = (4 * threads + images - 1) // max(images, 1)
-    return max(1, min(wanted, window_rows // 4))
+def input_gradient_scratch(kind, width, out_channels):
+    """Bytes of scratch of a task: factors and products."""
+    tiles = _chunk(kind, _tiles(windows(width)), out_channels)
+    return PLANES_4 * (plane_bytes(kind, tiles, out_channels) + product_plane_bytes(tiles))
 
 
-@jit_inline
-def _areas(kind, job, scratch):
-    """Addresses of the products, of sums of the bias, of a row that nobody reads, and of the carry rows."""
-    width, f = word(job, Job.WIDTH), word(job, Job.OUT_CHANNELS)
-    tiles = windows(width)
-    products = scratch + PLANES * plane_bytes(kind, tiles, f)
-    unused_sums = products + PLANES * product_plane_bytes(tiles)
-    unused_row = unused_sums + round_up(f * size_of(kind), 64)
-    return products, unused_sums, unused_row, unused_row + _reach(width) * BLOCK_BYTES
+@jit
+def input_gradient_bands(window_rows):
+    """Bands of an image."""
+    return min(_BANDS, _tiles(window_rows))
 
 
 @jit
 def input_gradient_task(kind, job, task, scratch):
-    """The rows of one band; its two upper ones overlap with the band above, whose last windows are done once more."""
-    size = size_of(kind)
-    c, f = channels_of(job)
-    rows = windows_of(job)[0]
+    """One band of rows of tiles."""
+    size, c = size_of(kind), word(job, Job.IN_CHANNELS)
+    height, width = word(job, Job.HEIGHT), word(job, Job.WIDTH)
+    rows, columns = windows_of(job)
     bands = word(job, Job.PARTS)
     image, band = task // bands, task % bands
-    start, stop = rows * band // bands, rows * (band + 1) // bands
-    _, unused_sums, _, carry = _areas(kind, job, scratch)
-    # ``spread_gradient`` sums the bias' gradient too, which is another job's result.
-    clear(unused_sums, f * size)
-    clear(carry, _slices(kind, c) * 2 * _reach(word(job, Job.WIDTH)) * BLOCK_BYTES)
-    for y in range(max(0, start - 1), stop):
-        _window_row(kind, job, image, y, y < start, scratch)
-    if stop == rows:
-        _last_rows(kind, job, image, carry)
+    tile_rows = _tiles(rows)
+    row = width * c * size
+    target = word(job, InputGradientJob.OUT) + image * height * row
+    for y in range(tile_rows * band // bands, tile_rows * (band + 1) // bands):
+        _tile_row(kind, job, image, y, target, scratch)
+        # The last column of an odd width is under no window.
+        if width > _reach(columns):
+            for r in range(4 * y, min(4 * y + 4, _reach(rows))):
+                clear(target + r * row + _reach(columns) * c * size, c * size)
+    # So is the last row of an odd height.
+    if band == bands - 1 and height > _reach(rows):
+        clear(target + _reach(rows) * row, row)
 
 
 @jit_inline
-def _window_row(kind, job, image, y, above, scratch):
-    """Two rows of pixels from a row of windows and the carry; of the row ``above`` a band only the carry is wanted."""
+def _tile_row(kind, job, image, y, target, scratch):
+    """A row of tiles: gradients of windows to planes of factors, a matrix product a plane, products to pixels."""
     size = size_of(kind)
     c, f = channels_of(job)
-    height, width = word(job, Job.HEIGHT), word(job, Job.WIDTH)
     rows, columns = windows_of(job)
-    products, unused_sums, unused_row, carry = _areas(kind, job, scratch)
-    reach = _reach(width)
-    plane, product_plane = plane_bytes(kind, columns, f), product_plane_bytes(columns)
-    k = (image * rows + y) * columns * f
+    row = word(job, Job.WIDTH) * c * size
+    k = image * rows * columns * f
     gradient, argmax = word(job, InputGradientJob.GRADIENT) + k * size, word(job, InputGradientJob.ARGMAX) + k
-    # All output channels at once: they are what the product sums over.
-    spread_gradient(kind, gradient, argmax, f, columns, f, scratch, plane, f * size, unused_sums)
-    target = word(job, InputGradientJob.OUT) + (image * height + 2 * y) * width * c * size
+    all_tiles = _tiles(columns)
+    chunk = _chunk(kind, all_tiles, f)
+    plane, product_plane = plane_bytes(kind, chunk, f), product_plane_bytes(chunk)
+    products = scratch + PLANES_4 * plane
     block = BLOCK_BYTES // size
-    for first in range(0, c, block):
-        number = first // block
-        weights = word(job, InputGradientJob.KERNEL) + number * PLANES * f * BLOCK_BYTES
-        for k in range(PLANES):
-            factors, sums = scratch + k * plane, products + k * product_plane
-            product(
-                kind, factors, f * size, size, weights + k * f * BLOCK_BYTES, BLOCK_BYTES, sums, BLOCK_BYTES,
-                columns, f,
-            )  # fmt: skip
-        # A row above the band goes where nobody reads (a row step of 0): only what it leaves in the carry counts.
-        gather_inputs(
-            kind, products, product_plane, BLOCK_BYTES, columns, min(block, c - first),
-            carry + number * 2 * reach * BLOCK_BYTES,
-            unused_row if above else target + first * size,
-            0 if above else width * c * size,
-            BLOCK_BYTES if above else c * size,
-        )  # fmt: skip
-    # The last column of an odd width is under no window.
-    if not above and width > reach:
-        clear(target + reach * c * size, c * size)
-        clear(target + (width + reach) * c * size, c * size)
-
-
-@jit
-def _last_rows(kind, job, image, carry):
-    """The rows that the last windows leave in the carry, and zeros for the last row of an odd height."""
-    size = size_of(kind)
-    c = word(job, Job.IN_CHANNELS)
-    height, width = word(job, Job.HEIGHT), word(job, Job.WIDTH)
-    rows, reach = windows_of(job)[0], _reach(width)
-    row = width * c * size
-    target = word(job, InputGradientJob.OUT) + (image * height + 2 * rows) * row
-    block = BLOCK_BYTES // size
-    for r in range(2):
+    for j in range(0, all_tiles, chunk):
+        tiles = min(chunk, all_tiles - j)
+        # All output channels at once: they are what the product sums over.
+        transform_gradients_4(kind, gradient, argmax, 2 * y, rows, 2 * j, columns, f, tiles, scratch, plane, f * size)
+        pixels = min(4 * tiles, _reach(columns) - 4 * j)
+        four_rows = 1 if 4 * y + 4 <= _reach(rows) else 0
         for first in range(0, c, block):
-            source = carry + (first // block * 2 + r) * reach * BLOCK_BYTES
-            goal = target + r * row + first * size
-            move_pixels(kind, source, BLOCK_BYTES, goal, c * size, reach, min(block, c - first))
-        if width > reach:
-            clear(target + r * row + reach * c * size, c * size)
-    if height > 2 * rows + 2:
-        clear(target + 2 * row, row)
+            weights = word(job, InputGradientJob.KERNEL) + first // block * PLANES_4 * f * BLOCK_BYTES
+            for k in range(PLANES_4):
+                product(
+                    kind, scratch + k * plane, f * size, size, weights + k * f * BLOCK_BYTES, BLOCK_BYTES,
+                    products + k * product_plane, BLOCK_BYTES, tiles, f,
+                )  # fmt: skip
+            out = target + 4 * y * row + (4 * j * c + first) * size
+            write_outputs_4(
+                kind, products, product_plane, BLOCK_BYTES, pixels, four_rows, min(block, c - first), out, row, c * size
+            )

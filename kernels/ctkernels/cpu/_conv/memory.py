@@ -1,4 +1,4 @@
-"""Memory by address: words of a job, clearing, adding up partial sums."""
+"""Memory by address: words of a job, clearing, copying, adding up partial sums."""
 
 from __future__ import annotations
 
@@ -48,3 +48,17 @@ def add_parts(b, kind, parts, part, count, out, length):
         v.store(v.loop(whole(0), count, 1, add, (v.constant(0.0),))[0], v.at(out, k), v.size)
 
     over_channels(b, kind, length, body)
+
+
+@emits(kinds=1)
+def move_pixels(b, kind, source, source_step, out, out_step, count, channels):
+    """Copy ``channels`` numbers of ``count`` pixels, steps apart in bytes."""
+
+    def body(v, c):
+        def one(j):
+            value = v.load(v.at(b.add(source, b.mul(j, source_step)), c), align=v.size)
+            v.store(value, v.at(b.add(out, b.mul(j, out_step)), c), v.size)
+
+        v.loop(whole(0), count, 1, one)
+
+    over_channels(b, kind, channels, body)

@@ -1,4 +1,4 @@
-"""Vector code that the convolution's kernels share: adjoint transforms, the maximum, channels left over."""
+"""Vector code that the convolution's kernels share: two-dimensional transforms, the maximum, channels left over."""
 
 from __future__ import annotations
 
@@ -21,23 +21,6 @@ def over_channels(builder, kind, channels, body: Callable[[Vectors, Any], None])
     even = builder.mul(builder.sdiv(channels, whole(wide.lanes)), whole(wide.lanes))
     wide.loop(whole(0), even, wide.lanes, lambda c: body(wide, c))
     wide.loop(even, channels, 1, lambda c: body(narrow, c))
-
-
-def inputs_adjoint(b, v: list[Any]) -> list[Any]:
-    """Adjoint of F(2, 3)'s transform of inputs (``filterings``)."""
-    return [v[0], b.fadd(b.fsub(v[1], v[2]), v[3]), b.fadd(b.fsub(v[1], v[0]), v[2]), b.fneg(v[3])]
-
-
-def outputs_adjoint(b, y: list[Any]) -> list[Any]:
-    """Adjoint of that of outputs."""
-    return [y[0], b.fadd(y[0], y[1]), b.fsub(y[0], y[1]), b.fneg(y[1])]
-
-
-def kernel_adjoint(v: Vectors, u: list[Any]) -> list[Any]:
-    """Adjoint of that of weights."""
-    b, half = v.b, v.constant(0.5)
-    middle = b.fmul(half, b.fadd(u[1], u[2]))
-    return [b.fadd(u[0], middle), b.fmul(half, b.fsub(u[1], u[2])), b.fadd(middle, u[3])]
 
 
 def both(columns: list[list[Any]], one: Callable[[list[Any]], list[Any]]) -> list[list[Any]]:

@@ -11,8 +11,8 @@ from typing import Final
 
 from ctkernels.cpu._conv.direct import SLICE, add_row_gradient
 from ctkernels.cpu._conv.job import (
-    CHUNK,
-    PLANES,
+    CHUNK_4,
+    PLANES_4,
     Job,
     channels_of,
     is_direct,
@@ -25,7 +25,7 @@ from ctkernels.cpu._conv.lanes import BLOCK_BYTES, REGISTER_BYTES
 from ctkernels.cpu._conv.memory import add_parts, clear, size_of, word
 from ctkernels.cpu._conv.product import add_product
 from ctkernels.cpu._conv.weights import finish_kernel_gradient
-from ctkernels.cpu._conv.winograd import spread_gradient, transform_inputs
+from ctkernels.cpu._conv.winograd import spread_gradient_4, transform_inputs_4
 from ctkernels.cpu._core.jit import jit, jit_inline
 from ctkernels.cpu._core.vectors import round_up
 
@@ -46,16 +46,22 @@ class WeightGradientJob(IntEnum):
 
 
 @jit
+def _tiles(windows):
+    """Tiles of 2 x 2 windows along an axis."""
+    return (windows + 1) // 2
+
+
+@jit
 def _rows_per_group(columns):
-    """Rows of windows whose products are added up at once, so that sums are loaded and stored less often."""
-    return max(1, CHUNK // columns)
+    """Rows of tiles whose products are added up at once, so that sums are loaded and stored less often."""
+    return max(1, CHUNK_4 // _tiles(columns))
 
 
 @jit
 def _row_groups(rows, columns):
-    """Groups of rows of windows of an image: the units that tasks share."""
+    """Groups of rows of tiles of an image: the units that tasks share."""
     per_group = _rows_per_group(columns)
-    return (rows + per_group - 1) // per_group
+    return (_tiles(rows) + per_group - 1) // per_group
 
 
 @jit
@@ -69,14 +75,15 @@ def part_bytes(kind, in_channels, out_channels):
     """Room for one set of partial sums: of the kernel's gradient (taps, or Winograd's planes), then of the bias'."""
     row = round_up(out_channels * size_of(kind), BLOCK_BYTES)
     direct = is_direct(kind, in_channels, out_channels)
-    return row * (9 * in_channels if direct else PLANES * in_channels) + row
+    return row * (9 * in_channels if direct else PLANES_4 * in_channels) + row
 
 
 @jit
-def weight_gradient_scratch(kind, height, width, in_channels, out_channels):
+def weight_gradient_scratch(kind, width, in_channels):
     """Bytes of scratch of a task."""
-    tiles = windows(width) * _rows_per_group(windows(width))
-    return PLANES * (plane_bytes(kind, tiles, in_channels) + product_plane_bytes(tiles))
+    columns = windows(width)
+    tiles = _tiles(columns) * _rows_per_group(columns)
+    return PLANES_4 * (plane_bytes(kind, tiles, in_channels) + product_plane_bytes(tiles))
 
 
 @jit_inline
@@ -100,9 +107,9 @@ def weight_gradient_task(kind, job, task, scratch):
     # Rows of all images in one sequence, so that parts are equally long whatever the number of images.
     for item in range(images * groups * task // parts, images * groups * (task + 1) // parts):
         image, first_row = item // groups, item % groups * per_group
-        count = min(per_group, rows - first_row)
+        count = min(per_group, _tiles(rows) - first_row)
         if direct:
-            for y in range(first_row, first_row + count):
+            for y in range(2 * first_row, min(2 * (first_row + count), rows)):
                 _direct_row(kind, job, task, image, y)
         else:
             _winograd_rows(kind, job, task, image, first_row, count, scratch)
@@ -110,7 +117,7 @@ def weight_gradient_task(kind, job, task, scratch):
 
 @jit_inline
 def _pixels_of(kind, job, image, y):
-    """Address of the four rows of pixels under a row of windows."""
+    """Address of the rows of pixels under a row of windows."""
     width, c = word(job, Job.WIDTH), word(job, Job.IN_CHANNELS)
     return word(job, WeightGradientJob.X) + (image * word(job, Job.HEIGHT) + 2 * y) * width * c * size_of(kind)
 
@@ -134,34 +141,40 @@ def _direct_row(kind, job, task, image, y):
 
 @jit_inline
 def _winograd_rows(kind, job, task, image, first_row, count, scratch):
-    """Add ``count`` rows of windows to the sums in Winograd's form: the sum over tiles is a matrix product a plane."""
+    """Add ``count`` rows of tiles to the sums in Winograd's form: the sum over tiles is a matrix product a plane."""
     size = size_of(kind)
     c, f = channels_of(job)
     rows, columns = windows_of(job)
     gradient, argmax = word(job, WeightGradientJob.GRADIENT), word(job, WeightGradientJob.ARGMAX)
     sums, bias_sums = _sums_of(kind, job, task)
-    tiles = _rows_per_group(columns) * columns
+    in_row = _tiles(columns)
+    tiles = _rows_per_group(columns) * in_row
     plane, spread_plane = plane_bytes(kind, tiles, c), product_plane_bytes(tiles)
-    spread = scratch + PLANES * plane
-    row = word(job, Job.WIDTH) * c * size
+    spread = scratch + PLANES_4 * plane
+    height, width = word(job, Job.HEIGHT), word(job, Job.WIDTH)
     for r in range(count):
-        source, target = _pixels_of(kind, job, image, first_row + r), scratch + r * columns * c * size
-        transform_inputs(kind, source, row, c, columns, target, plane, c * size)
+        y = 2 * (first_row + r)
+        source, target = _pixels_of(kind, job, image, y), scratch + r * in_row * c * size
+        transform_inputs_4(
+            kind, source, width * c * size, c, in_row, target, plane, c * size, height - 1 - 2 * y, width - 1
+        )
     block = BLOCK_BYTES // size
     # Slice by slice of output channels: its factors and sums stay in cache while the inputs' planes pass.
     for first in range(0, f, block):
         for r in range(count):
-            k = (image * rows + first_row + r) * columns * f + first
-            spread_gradient(
-                kind, gradient + k * size, argmax + k, f, columns, min(block, f - first),
-                spread + r * columns * BLOCK_BYTES, spread_plane, BLOCK_BYTES, bias_sums + first * size,
+            y = 2 * (first_row + r)
+            k = (image * rows + y) * columns * f + first
+            spread_gradient_4(
+                kind, gradient + k * size, argmax + k, columns, 1 if y + 1 < rows else 0, columns * f, f,
+                min(block, f - first), spread + r * in_row * BLOCK_BYTES, spread_plane, BLOCK_BYTES,
+                bias_sums + first * size,
             )  # fmt: skip
-        for k in range(PLANES):
+        for k in range(PLANES_4):
             # Left is read transposed: rows are channels, one number apart, and steps are tiles.
-            left, target = scratch + k * plane, sums + (first // block * PLANES + k) * c * BLOCK_BYTES
+            left, target = scratch + k * plane, sums + (first // block * PLANES_4 + k) * c * BLOCK_BYTES
             add_product(
                 kind, left, size, c * size, spread + k * spread_plane, BLOCK_BYTES, target, BLOCK_BYTES,
-                c, count * columns,
+                c, count * in_row,
             )  # fmt: skip
 
 
@@ -183,6 +196,6 @@ def finish_weight_gradient(kind, job):
     for first in range(0, f, block):
         # The transform is linear: one transform of the sum instead of one of every part.
         finish_kernel_gradient(
-            kind, sums + first // block * PLANES * plane, room, parts, plane, BLOCK_BYTES, c, min(block, f - first),
+            kind, sums + first // block * PLANES_4 * plane, room, parts, plane, BLOCK_BYTES, c, min(block, f - first),
             kernel + first * size, c * f * size, f * size,
         )  # fmt: skip

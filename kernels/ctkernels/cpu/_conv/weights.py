@@ -5,9 +5,9 @@ from __future__ import annotations
 from llvmlite import ir
 from numba.core import types
 
-from ctkernels.cpu._conv.filterings import F2, F4, Filtering
+from ctkernels.cpu._conv.filterings import F2, F4, Filtering, kernel_adjoint_4
 from ctkernels.cpu._conv.lanes import full
-from ctkernels.cpu._conv.tiles import both, kernel_adjoint, over_channels
+from ctkernels.cpu._conv.tiles import both, over_channels
 from ctkernels.cpu._core.vectors import Vectors, emits, whole
 
 
@@ -56,24 +56,28 @@ def transform_kernel_4(b, kind, kernel, tap, row, rows, columns, out, plane, ste
 
 @emits(kinds=1)
 def finish_kernel_gradient(b, kind, parts, part, count, plane, step, rows, columns, out, tap, row):
-    """Adjoint of ``transform_kernel``, of the sum of ``count`` sets of planes ``part`` bytes apart, in that order."""
+    """Adjoint of ``transform_kernel_4``, of the sum of ``count`` sets of planes ``part`` bytes apart, in that order."""
 
     def one_row(c):
         start, goal = b.add(parts, b.mul(c, step)), b.add(out, b.mul(c, row))
 
         def body(v, f):
+            exact = Vectors(b, types.float64, v.lanes)
             first = v.at(start, f)
 
-            def add(k, *sums):
-                planes = b.add(first, b.mul(k, part))
-                following = [v.load(b.add(planes, b.mul(plane, whole(n))), align=v.size) for n in range(16)]
-                return [b.fadd(s, u) for s, u in zip(sums, following, strict=True)]
+            # Parts are added up here, a column of planes at a time, so that sums are never written.
+            def total(k):
+                planes = b.add(first, b.mul(plane, whole(k)))
+                return v.loop(
+                    whole(0), count, 1,
+                    lambda n, s: (b.fadd(s, v.load(b.add(planes, b.mul(n, part)), align=v.size)),),
+                    [v.constant(0.0)],
+                )[0]  # fmt: skip
 
-            # Parts are added up here, a column at a time, so that sums of planes are never written.
-            u = v.loop(whole(0), count, 1, add, [v.constant(0.0)] * 16)
-            g = both([u[x::4] for x in range(4)], lambda column: kernel_adjoint(v, column))
+            u = [_converted(exact, total(k)) for k in range(36)]
+            g = both([u[x::6] for x in range(6)], lambda column: kernel_adjoint_4(exact, column))
             for t in range(9):
-                v.store(g[t // 3][t % 3], b.add(v.at(goal, f), b.mul(tap, whole(t))), v.size)
+                v.store(_converted(v, g[t // 3][t % 3]), b.add(v.at(goal, f), b.mul(tap, whole(t))), v.size)
 
         over_channels(b, kind, columns, body)
 
