@@ -187,6 +187,36 @@ def test_a_cache_that_fails_costs_no_result(monkeypatch: pytest.MonkeyPatch, rec
     assert twice._cache.cache_path in told[0]
 
 
+WITHOUT_ROOM = """
+import resource
+from pathlib import Path
+import numpy as np, ctfast
+image = np.zeros((64, 64), np.int16)
+ctfast.Pipeline.from_dict({"steps": [{"operation": "summary"}]})  # what is imported
+import ctkernels.cpu.window
+occupied = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+for more in (8 << 20, 100 << 20):
+    resource.setrlimit(resource.RLIMIT_AS, (occupied + more, resource.RLIM_INFINITY))
+    try:
+        print(ctfast.window(image, center=0, width=400).sum())
+    except MemoryError as error:
+        print(error)
+resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)
+print(ctfast.window(image, center=0, width=400).shape)
+"""
+
+
+def test_code_that_finds_no_room_is_an_error_and_no_end_of_the_process(tmp_path: Path) -> None:
+    """LLVM aborts, and OpenBLAS, which Numba imports then, waits for memory for ever."""
+    command = [sys.executable, "-c", WITHOUT_ROOM]
+    done = subprocess.run(command, env=environment(tmp_path), capture_output=True, text=True, timeout=100, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    loading, compiling, *afterwards = done.stdout.splitlines()
+    assert loading == "there is not enough memory for compiled code, which takes 16 MB: leave it more (ulimit -v)"
+    assert "which takes 192 MB" in compiling
+    assert afterwards == ["(64, 64)"]
+
+
 def test_compiled_code_depends_on_the_sources_that_it_is_made_of(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

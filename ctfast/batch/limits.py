@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ctfast.batch.address_space import MB, Need, limit
+from ctfast.batch.address_space import room_for_images
 
 _LARGEST = 2 << 30
 _COPIES = 4
@@ -12,7 +12,7 @@ _COPIES = 4
 
 
 def available_bytes(meminfo: Path = Path("/proc/meminfo"), cgroup: Path = Path("/sys/fs/cgroup")) -> int:
-    """Memory that this machine, container or ``ulimit -v`` leaves for images; 4 GiB where it does not say."""
+    """Memory that this machine, container or ``ulimit`` leaves for images; 4 GiB where it does not say."""
     free = 4 << 30
     try:
         for line in meminfo.read_text().splitlines():
@@ -26,9 +26,9 @@ def available_bytes(meminfo: Path = Path("/proc/meminfo"), cgroup: Path = Path("
             free = min(free, int(allowed) - int((cgroup / "memory.current").read_text()))
     except (OSError, ValueError):
         pass
-    addresses = limit()
-    if addresses is not None:
-        free = min(free, addresses - Need.KERNELS.megabytes * MB)
+    limited = room_for_images()
+    if limited is not None:
+        free = min(free, limited)
     return max(free, 0)
 
 

@@ -127,11 +127,13 @@ def _first_of(pool: Executor, futures: Iterable[Future[B]]) -> set[Future[B]]:
     """Those that are done, as soon as one is.
 
     Raises:
-        MemoryError: there was none for the thread that hands items to processes: it died, and nothing would come.
+        MemoryError: there was none for the threads that do items, or hand them to processes: they died, and nothing
+            would come.
     """
     while not (done := wait(futures, _SECONDS, FIRST_COMPLETED).done):
         manager = getattr(pool, "_executor_manager_thread", None)
-        if manager is not None and not manager.is_alive():
+        threads = [manager] if manager is not None else list(getattr(pool, "_threads", ()))
+        if threads and not any(thread.is_alive() for thread in threads):
             raise MemoryError
     return done
 

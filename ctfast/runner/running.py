@@ -199,11 +199,15 @@ def _mapped(
     stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[Some]:
     quickly = files >= QUICKLY_FROM
-    if address_space.limit() is not None and not processes:
-        rehearse(settings, quickly=quickly)  # code that is loaded while images take up the room fails badly
-    return bounded_map(
-        partial(work, settings=settings, quickly=quickly),
-        chunks(tasks, files, workers),
+    do, waiting = partial(work, settings=settings, quickly=quickly), chunks(tasks, files, workers)
+    first: Iterable[Some] = ()
+    if address_space.limits() and not processes:
+        # Images of others must not take the room of code that is compiled or loaded, which is asked for just before.
+        rehearse(settings, quickly=quickly)
+        first = map(do, islice(waiting, 1))
+    rest = bounded_map(
+        do,
+        waiting,
         workers,
         processes=processes,
         ordered=False,
@@ -213,6 +217,7 @@ def _mapped(
         stopped=stopped,
         ahead=ahead_of(settings, quickly=quickly),
     )
+    return chain(first, rest)
 
 
 def _died(tasks: Sequence[Task], settings: Settings) -> list[Outcome]:

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,15 @@ def raising(n: int) -> int:
 def test_every_item_gives_its_result(processes: bool, ordered: bool) -> None:
     results = list(bounded_map(double, range(40), 2, processes=processes, ordered=ordered))
     assert (results if ordered else sorted(results)) == [2 * n for n in range(40)]
+
+
+def test_workers_that_are_gone_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that lacks memory between two items, while it takes the next one, ends without a word."""
+    monkeypatch.setattr(workers, "_SECONDS", 0.01)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(double, 1).result()
+    with pytest.raises(MemoryError):
+        workers._first_of(pool, [Future()])
 
 
 def test_no_items() -> None:

@@ -6,6 +6,7 @@ import resource
 from pathlib import Path
 from typing import Final
 
+from ctfast.batch.address_space import MB, Need
 from tests.trust.killed import Command, commands, prepare_model, renamed, write_inputs
 
 FAULTS: Final = {
@@ -13,6 +14,35 @@ FAULTS: Final = {
     "16 open files": (resource.RLIMIT_NOFILE, 16),
     "400 MB of address space": (resource.RLIMIT_AS, 400 << 20),
 }
+
+
+MEMORY: Final = {
+    resource.RLIMIT_AS: (60, 100, 130, 180, 250, 305, 317, 329, 335, 345, 400, 450, 500, 550, 600),
+    resource.RLIMIT_DATA: (40, 70, 100, 130, 160, 200, 250, 300, 350),
+}
+"""Megabytes that are too little: of address space, between 60 and 550, libraries fail in many ways."""
+
+
+def limits_of_memory_end_well(command: Command, work: Path) -> tuple[int, int]:
+    """One line and exit code 3 below what is needed, and all done from there on.
+
+    Returns:
+        How many limits were refused, and how many were enough.
+    """
+    least = {resource.RLIMIT_AS: Need.KERNELS.megabytes, resource.RLIMIT_DATA: Need.KERNELS.data_megabytes}
+    refused = done = 0
+    for what, band in MEMORY.items():
+        for megabytes in (*band, least[what] - 1, *range(least[what], least[what] + 200, 50)):
+            out = work / f"{command.name}-memory{what}-{megabytes}"
+            process = command.start(out, limit=(what, megabytes * MB))
+            said = process.communicate(timeout=300)[1]
+            assert process.returncode == (3 if megabytes < least[what] else 0), (megabytes, said[-3000:])
+            if process.returncode:
+                assert len(said.splitlines()) == 1, (megabytes, said[-3000:])
+                refused += 1
+            else:
+                done += 1
+    return refused, done
 
 
 def fault_ends_well(command: Command, work: Path, number: int) -> str:

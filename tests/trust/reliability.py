@@ -28,7 +28,14 @@ from ctfast.errors import CTFastError
 from ctfast.files import read_image
 from ctkernels.contract import OPERATIONS
 from tests.conftest import SHARED_DATA
-from tests.trust.faults import FAULTS, closed_output_ends_well, fault_ends_well, writers_at_once
+from tests.trust.faults import (
+    FAULTS,
+    MEMORY,
+    closed_output_ends_well,
+    fault_ends_well,
+    limits_of_memory_end_well,
+    writers_at_once,
+)
 from tests.trust.fuzzing import fuzz
 from tests.trust.killed import ENVIRONMENT, ROOT, STEPS, commands, kills_survived
 from tests.trust.lying_files import lies
@@ -96,6 +103,13 @@ def faults(work: Path) -> Iterator[Row]:
             return "one line and exit code 3; called again, equal" if said else "no trouble; equal"
 
         yield held(f"`run` with {fault}", "1", attempt)
+
+    def memory_limits() -> str:
+        refused, done = limits_of_memory_end_well(run, work)
+        return f"{refused} refused in one line with exit code 3, {done} enough"
+
+    tried = f"{sum(len(band) + 5 for band in MEMORY.values())} limits"
+    yield held("`run` with little memory (`ulimit -v`, `ulimit -d`), from 40 MB on", tried, memory_limits)
     yield held(
         "`run` with its output on a full disk", "1", lambda: closed_output_ends_well(run, work) or "no traceback"
     )

@@ -25,6 +25,7 @@ from numba.core.ccallback import CFunc
 from numba.core.runtime.nrt import rtsys
 from numba.core.serialize import dumps
 
+from ctkernels.cpu._core.room import ask_for_compiling, ask_for_loading
 from ctkernels.cpu._core.sources import fingerprint
 
 _warned: set[str] = set()
@@ -118,12 +119,21 @@ class SafeCache(FunctionCache):  # type: ignore[misc] # Numba has no types
         return sig, codegen.magic_tuple(), tuple(hashlib.sha256(part).hexdigest() for part in parts)
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
+        ask_for_loading()
+        found = self._load(sig, target_context)
+        if found is None:
+            ask_for_compiling()  # which is what Numba does next
+        return found
+
+    def _load(self, sig: Any, target_context: Any) -> Any:
         try:
             # Numba gets ready to compile first (it imports SciPy's linear algebra among others), .4 s of every process.
             # Code from the disk needs Numba's runtime alone; whatever is compiled later gets ready by itself.
             rtsys.initialize(target_context)
             with self._guard_against_spurious_io_errors():
                 return self._load_overload(sig, target_context)
+        except MemoryError:
+            raise
         except Exception as error:  # a damaged pickle raises anything
             self._tell("read", error)
             return None
