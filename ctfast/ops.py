@@ -40,6 +40,7 @@ _MOST_REMEMBERED = 1 << 16
 """Values of a reference histogram."""
 
 Mode = Literal["reflect", "mirror", "nearest", "wrap", "constant"]
+Modes = Mode | tuple[Mode, Mode] | tuple[Mode, Mode, Mode]
 VOIFunction = Literal["linear", "linear_exact", "sigmoid"]
 Axes = Literal[2, 3] | tuple[int, int] | tuple[int, int, int]
 Range = tuple[float, float]
@@ -252,8 +253,9 @@ def median_filter(
     size: int | tuple[int, int] | tuple[int, int, int] = 3,
     *,
     footprint: Any = None,
-    mode: Mode = "reflect",
+    mode: Modes = "reflect",
     cval: float = 0.0,
+    origin: int | tuple[int, ...] = 0,
     axes: Axes | None = None,
     out: Any = None,
     backend: str | None = None,
@@ -267,8 +269,11 @@ def median_filter(
         footprint: instead of ``size``, a window of any shape: an array (rows, columns) or (planes, rows, columns) of 0
             and 1, such as ``skimage.morphology.disk(3)`` or ``ball(2)``. Its middle is at half of each side, rounded
             down; of an even number of ones the upper of the middle two values is taken, as in SciPy.
-        mode: how the border is extended (``scipy.ndimage``'s words; OpenCV's default REFLECT_101 is ``mirror``).
+        mode: how the border is extended (``scipy.ndimage``'s words; OpenCV's default REFLECT_101 is ``mirror``), one
+            for all axes or one for each.
         cval: value outside the image for ``mode="constant"``.
+        origin: by how many pixels the window lies before its pixel, one number for all axes or one for each, as in
+            SciPy: 1 moves a window of three pixels to the two before and the pixel itself.
         axes: which axes ``size`` is of, where they are not the last: see the module's documentation.
         out: array for the result.
         backend: see the module's documentation.
@@ -277,7 +282,7 @@ def median_filter(
     """
     if footprint is not None:
         footprint = checked_footprint("footprint", footprint)  # tuples, so that the call can be remembered
-    params = {"size": size, "footprint": footprint, "mode": mode, "cval": cval}
+    params = {"size": size, "footprint": footprint, "mode": mode, "cval": cval, "origin": origin}
     return call("median_filter", image, params, out=out, backend_name=backend, axes=axes)
 
 
@@ -286,7 +291,7 @@ def gaussian_filter(
     sigma: float | tuple[float, float] | tuple[float, float, float] = 1.0,
     *,
     truncate: float = 4.0,
-    mode: Mode = "reflect",
+    mode: Modes = "reflect",
     cval: float = 0.0,
     spacing: float | Sequence[float] | None = None,
     axes: Axes | None = None,
@@ -302,7 +307,7 @@ def gaussian_filter(
         sigma: standard deviation in pixels, above 0, or (rows, columns); (planes, rows, columns) for volumes
             ``(..., D, H, W)``. Of several, 0 leaves an axis alone.
         truncate: the kernel ends at this many standard deviations.
-        mode: how the border is extended (``scipy.ndimage``'s words).
+        mode: how the border is extended (``scipy.ndimage``'s words), one for all axes or one for each.
         cval: value outside the image for ``mode="constant"``.
         spacing: distance of pixels along each axis in mm, as ``Image.spacing`` (rows, columns) or
             ``Image.geometry.spacing`` (planes, rows, columns) of a file; ``sigma`` is in mm then, one number or one an

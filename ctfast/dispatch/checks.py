@@ -9,13 +9,15 @@ from typing import Any, Final
 
 from ctfast.dispatch.kinds import CHECKS, as_number, failure
 from ctfast.errors import ArgumentError, ShapeError, one_of
-from ctkernels.contract import Operation
+from ctkernels.contract import Operation, window_sides
 
 FREE_REACH: Final = 1024
 """Pixels to each side that a filter may look at however small the image is; else twice the image."""
 MAX_TABLES: Final = 1 << 28
 """Levels in the tables of all tiles of a volume, up to 1 GB."""
 _NO_WIDTH: Final = 1e-300
+_AN_AXIS: Final = ("mode", "origin")
+"""Parameters of filters that may have a value for each axis."""
 
 
 def check_reach(operation: Operation, halo: tuple[int, ...], shape: tuple[int, ...]) -> None:
@@ -69,6 +71,8 @@ def check_params(operation: Operation, values: Mapping[str, Any]) -> dict[str, A
         raise ArgumentError(
             f"size={result['size']!r} and footprint=: give one of them, the footprint has its own sides"
         )
+    if "mode" in result:
+        _fit_axes(result)
     if operation.name == "clahe" and len(result["tile_grid"]) == 3:
         levels = math.prod(result["tile_grid"]) * result["nbins"]
         if levels > MAX_TABLES:
@@ -81,6 +85,34 @@ def check_params(operation: Operation, values: Mapping[str, Any]) -> dict[str, A
         if other:
             raise ArgumentError(f"in_range= fixes the range, {other}= finds it: give one of them")
     return result
+
+
+def _fit_axes(params: dict[str, Any]) -> None:
+    """What has a value for each axis has as many as the window or the blur, and is one word where all are the same.
+
+    Raises:
+        ArgumentError: another number of them, or a window that its origin leaves.
+    """
+    sides = params["sigma"] if "sigma" in params else window_sides(params)
+    for name in _AN_AXIS:
+        value = params.get(name)
+        if isinstance(value, tuple) and len(value) != len(sides):
+            raise failure(
+                name,
+                value,
+                f"one value, or {len(sides)} of them, is allowed: as many as the other parameters have axes",
+            )
+    if isinstance(params["mode"], tuple) and len(set(params["mode"])) == 1:
+        params["mode"] = params["mode"][0]
+    if "origin" not in params:
+        return
+    given = params["origin"]
+    origin = given if isinstance(given, tuple) else (given,) * len(sides)
+    for shift, n in zip(origin, sides, strict=True):
+        if not 0 <= n // 2 + shift < n:
+            low, high = -(n // 2), n - 1 - n // 2
+            raise failure("origin", given, f"whole numbers from {low} to {high} are allowed for {n} pixels of a window")
+    params["origin"] = origin if any(origin) else 0
 
 
 def for_kernel(params: Mapping[str, Any]) -> dict[str, Any]:

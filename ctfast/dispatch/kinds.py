@@ -89,6 +89,21 @@ def _choice(options: tuple[str, ...]) -> Check:
     return _one(f"one of {', '.join(options)}", lambda v: v in options, str)
 
 
+def _an_axis(check: Check, what: str) -> Check:
+    """One value, or two or three: one for each axis. How many there must be, ``check_params`` knows."""
+
+    def several(name: str, value: Any) -> Any:
+        if not isinstance(value, tuple | list):
+            return check(name, value)
+        if len(value) not in (2, 3):
+            raise failure(
+                name, value, f"{what} is allowed, or one for each axis: (rows, columns) or, for volumes, three"
+            )
+        return tuple(check(name, each) for each in value)
+
+    return several
+
+
 def _optional(check: Check) -> Check:
     return lambda name, value: None if value is None else check(name, value)
 
@@ -256,7 +271,7 @@ CHECKS: Final[Mapping[str, Check]] = {
     "flag": _one("True or False", lambda v: isinstance(v, bool | np.bool_), bool),
     "footprint": footprint,
     "grid": _sides("a whole number from 1 to 1,024", lambda v: _is_whole(v) and 1 <= v <= 1024, int),
-    "mode": _choice(MODES),
+    "mode": _an_axis(_choice(MODES), f"one of {', '.join(MODES)}"),
     "not_negative": _one("a finite number of at least 0", lambda v: _is_finite(v) and v >= 0),
     "number": _number,
     "odd_size": _sides(
@@ -282,6 +297,7 @@ CHECKS: Final[Mapping[str, Check]] = {
     "optional_wide_range": _pair(
         "a pair (low, high) of finite numbers with low <= high, or None, is allowed", _finite_range, _widened
     ),
+    "origin": _an_axis(_whole(-MAX_SIDE, MAX_SIDE), "a whole number of pixels"),
     "percentiles": _several(
         "numbers from 0 to 100 are allowed", lambda *v: all(_is_real(p) and 0 <= p <= 100 for p in v)
     ),

@@ -19,6 +19,8 @@ from ctkernels.contract import Operation
 
 _SIDES: Final = ("odd_size", "sigma", "grid")
 """Kinds of parameters that have a number for each axis."""
+_AN_AXIS: Final = ("mode", "origin")
+"""Kinds of parameters that may have a value for each axis, or one for all."""
 _COUNTS: Final = frozenset({int, type(None)})
 _OWN_ORDER: Final = {
     "dask_arrays": "move them first, dask.array.moveaxis",
@@ -68,6 +70,10 @@ def fitted(operation: Operation, params: Mapping[str, Any], together: int) -> di
             raise ArgumentError(f"{param.name}= has {np.ndim(value)} axes, axes= names {together}: as many are needed")
         if param.kind == "axes":
             result[param.name] = together
+        elif param.kind in _AN_AXIS and isinstance(value, tuple | list) and len(value) != together:
+            raise ArgumentError(
+                f"{param.name}={value!r} and {together} axes: one value, or one for each axis, is allowed"
+            )
         elif param.kind in _SIDES:
             sides = tuple(value) if isinstance(value, tuple | list | np.ndarray) else (value,) * together
             if len(sides) != together:

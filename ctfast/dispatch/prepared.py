@@ -39,7 +39,7 @@ def check_against_dtypes(operation: Operation, params: Params, image: np.dtype[A
     """What can only be checked once the dtypes are known: values that the image or the result must be able to hold."""
     for param in operation.params:
         value = params[param.name]
-        unused = value is None or (param.name == "cval" and params["mode"] != "constant")
+        unused = value is None or (param.name == "cval" and "constant" not in params["mode"])
         if param.fits and not unused:
             _check_fits(param, value, image if param.fits == "image" else result)
 

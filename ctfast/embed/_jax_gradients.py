@@ -8,7 +8,7 @@ from typing import Any, Final
 import jax
 import jax.numpy as jnp
 
-from ctkernels.contract import gaussian_radius
+from ctkernels.contract import gaussian_radius, modes_of
 from ctkernels.shared.border import border_index
 
 Params = dict[str, Any]
@@ -105,10 +105,10 @@ def _gaussian(params: Params, axes: int, x: Any, cotangent: Any, filtered: Calla
     radii = [gaussian_radius(sigma, params["truncate"]) for sigma in params["sigma"]]
     beyond = [(0, 0)] * (x.ndim - axes) + [(r, r) for r in radii]
     result = filtered(jnp.pad(cotangent, beyond), mode="constant", cval=0.0)
-    for k, radius in enumerate(radii):
+    for k, (radius, mode) in enumerate(zip(radii, modes_of(params["mode"], axes), strict=True)):
         axis = x.ndim - axes + k
         n = x.shape[axis]
-        shown = jnp.asarray(border_index(n, radius, radius, params["mode"]).astype("int32"))
+        shown = jnp.asarray(border_index(n, radius, radius, mode).astype("int32"))
         moved = jnp.moveaxis(result, axis, 0)
         at = jnp.where(shown >= 0, shown, n)  # cval has no gradient: dropped
         folded = jnp.zeros((n, *moved.shape[1:]), moved.dtype).at[at].add(moved, mode="drop")

@@ -11,7 +11,7 @@ import numpy as np
 from numba.core import types
 from numba.core.errors import TypingError
 
-from ctfast.embed._numba_arguments import OUTSIDE, constant, image_dtype, is_none, kind_of, result_dtype
+from ctfast.embed._numba_arguments import OUTSIDE, constant, image_dtype, is_as, is_none, kind_of, result_dtype
 from ctkernels.cpu import within_jit, within_jit_clahe
 from ctkernels.cpu._median import small
 
@@ -21,14 +21,16 @@ _LEVELS: Final = {"f": np.float32, 1: np.uint8, 2: np.uint16}
 
 def _border(name: str, mode: Any, cval: Any, dtype: np.dtype[Any]) -> int:
     word = constant(mode, "mode")
+    if isinstance(word, tuple):
+        raise TypingError(f"ctfast.{name} with a mode for each axis: {OUTSIDE}")
     if word not in within_jit.BORDERS:
         raise TypingError(f"ctfast.{name}: mode={word!r}: one of {', '.join(within_jit.BORDERS)} is allowed")
     return within_jit.BORDERS[word]
 
 
 def median_filter(
-    image: Any, size: Any = 3, footprint: Any = None, mode: Any = "reflect", cval: Any = 0.0, axes: Any = None,
-    out: Any = None, backend: Any = None,
+    image: Any, size: Any = 3, footprint: Any = None, mode: Any = "reflect", cval: Any = 0.0, origin: Any = 0,
+    axes: Any = None, out: Any = None, backend: Any = None,
 ) -> Any:  # fmt: skip
     pixel = image_dtype(image, "median_filter", axes, backend)
     if pixel is None:
@@ -37,6 +39,8 @@ def median_filter(
         raise TypingError(f"ctfast.median_filter: out= of {out}: {pixel} is needed")
     if not is_none(footprint):
         raise TypingError(f"ctfast.median_filter with footprint=: {OUTSIDE}")
+    if not is_as(origin, 0):
+        raise TypingError(f"ctfast.median_filter with origin=: {OUTSIDE}")
     sides = constant(size, "size")
     window = sides if isinstance(sides, tuple) else (sides, sides)
     odd = len(window) == 2 and all(isinstance(n, int) and n > 0 and n % 2 for n in window)
@@ -52,7 +56,7 @@ def median_filter(
 
     if len(ways) == 1:
 
-        def run(image, size=3, footprint=None, mode="reflect", cval=0.0, axes=None, out=None, backend=None):
+        def run(image, size=3, footprint=None, mode="reflect", cval=0.0, origin=0, axes=None, out=None, backend=None):
             made = within_jit.place(image, out, kind)
             shape = (-1, image.shape[-2], image.shape[-1])
             images(image.reshape(shape), made.reshape(shape), border, cval, first_keys, first)
@@ -60,7 +64,9 @@ def median_filter(
 
         return run
 
-    def run_floats(image, size=3, footprint=None, mode="reflect", cval=0.0, axes=None, out=None, backend=None):
+    def run_floats(
+        image, size=3, footprint=None, mode="reflect", cval=0.0, origin=0, axes=None, out=None, backend=None
+    ):
         made = within_jit.place(image, out, kind)
         shape = (-1, image.shape[-2], image.shape[-1])
         x, result = image.reshape(shape), made.reshape(shape)

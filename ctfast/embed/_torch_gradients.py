@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ctkernels.contract import gaussian_radius
+from ctkernels.contract import gaussian_radius, modes_of
 from ctkernels.shared.border import border_index
 
 Params = Mapping[str, Any]
@@ -41,14 +41,14 @@ def _gaussian(
     radii = [gaussian_radius(sigma, params["truncate"]) for sigma in params["sigma"]]
     beyond = [side for radius in reversed(radii) for side in (radius, radius)]
     result = filtered(torch.nn.functional.pad(cotangent, beyond).contiguous(), mode="constant", cval=0.0)
-    for k, radius in enumerate(radii):
+    for k, (radius, mode) in enumerate(zip(radii, modes_of(params["mode"], axes), strict=True)):
         axis = x.ndim - axes + k
         n = int(x.shape[axis])
-        shown = torch.tensor(border_index(n, radius, radius, params["mode"]), device=x.device)
+        shown = torch.tensor(border_index(n, radius, radius, mode), device=x.device)
         kept = shown >= 0  # cval has no gradient
         folded = torch.zeros((*x.shape[:axis], n, *result.shape[axis + 1 :]), dtype=result.dtype, device=x.device)
-        inside = result.index_select(axis, kept.nonzero()[:, 0]) if params["mode"] == "constant" else result
-        at = shown[kept] if params["mode"] == "constant" else shown
+        inside = result.index_select(axis, kept.nonzero()[:, 0]) if mode == "constant" else result
+        at = shown[kept] if mode == "constant" else shown
         result = folded.index_add(axis, at, inside)
     return result
 

@@ -33,6 +33,7 @@ from ctfast.runner.work import (
     run_pipeline,
     store_streamed,
 )
+from ctkernels.contract import modes_of
 
 _BLOCK_BYTES: Final = 32 << 20
 
@@ -113,7 +114,7 @@ def _reach(pipeline: Pipeline) -> int:
             f"{whole.operation} with {way} needs the whole volume, and this one is larger than a file may be in "
             "memory: leave that away for slice by slice, or choose fewer --workers"
         )
-    if any(step.params["mode"] == "wrap" for step in steps):
+    if any(modes_of(step.params["mode"], 3)[0] == "wrap" for step in steps):
         raise ArgumentError(
             "mode='wrap' along three axes needs the whole volume, and this one is larger than a file may be in memory: "
             "choose another mode, or fewer --workers"

@@ -14,6 +14,8 @@ Parameters arrive checked and in normal form (``size`` and ``sigma`` as pairs, r
 Where ``size``, ``sigma`` or ``tile_grid`` has three numbers, or ``footprint`` three axes, ``x`` and ``out`` are
 volumes, ``(N, D, H, W)``.
 A ``footprint`` stands instead of ``size``: rows (or planes of rows) of 0 and 1, tuples in a tuple.
+``mode`` is one word, or a tuple of one for each axis where they differ; ``origin`` is 0, or a tuple of one number for
+each axis.
 ``axes`` never reaches a kernel: a volume taken as a whole is an image of ``D * H`` rows.
 Where ``Operation.masks``, kernels also take ``where=``: a boolean array of ``x``'s shape where ``x`` is, or None.
 ``histogram`` gets something else than it is called with: the bin ``edges`` that ``bins`` and ``value_range`` mean, an
@@ -69,8 +71,20 @@ def _no_halo(_: Params) -> Halo:
 
 
 def _median_halo(params: Params) -> Halo:
-    sides = footprint_shape(params.get("footprint")) or params["size"]
-    return tuple(side // 2 for side in sides)  # type: ignore[return-value]
+    sides = window_sides(params)
+    shifts = params.get("origin") or (0,) * len(sides)
+    befores = (n // 2 + shift for n, shift in zip(sides, shifts, strict=True))
+    return tuple(max(before, n - 1 - before) for n, before in zip(sides, befores, strict=True))  # type: ignore[return-value]
+
+
+def window_sides(params: Params) -> tuple[int, ...]:
+    """Pixels along each axis of the window of a rank filter."""
+    return footprint_shape(params.get("footprint")) or tuple(params["size"])
+
+
+def modes_of(mode: str | tuple[str, ...], axes: int) -> tuple[str, ...]:
+    """The border of each axis; those in front that a window of fewer axes never leaves are any."""
+    return (mode,) * axes if isinstance(mode, str) else ("nearest",) * (axes - len(mode)) + mode
 
 
 def footprint_shape(footprint: Any) -> tuple[int, ...]:
@@ -250,6 +264,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
                 Param("footprint", "footprint", None),
                 Param("mode", "mode", "reflect"),
                 Param("cval", "number", 0.0, fits="image"),
+                Param("origin", "origin", 0),
             ),
             SAME,
             "exact",

@@ -32,10 +32,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ctkernels.contract import NO_LABEL, gaussian_radius
+from ctkernels.contract import NO_LABEL, gaussian_radius, modes_of
 
 Array = NDArray[Any]
 Pair = tuple[float, float]
+Mode = str | tuple[str, ...]
+Origin = int | tuple[int, ...]
 
 
 def store(values: Array, out: Array) -> None:
@@ -213,10 +215,10 @@ def match_histogram(
         store(np.where(np.isnan(v), nothing, np.interp(share, shares, values)), result)
 
 
-def extended(n: int, reach: int, mode: str) -> NDArray[np.int64]:
-    """Source index of positions ``-reach .. n + reach - 1``, by walking; -1 stands for ``cval``."""
+def extended(n: int, before: int, after: int, mode: str) -> NDArray[np.int64]:
+    """Source index of positions ``-before .. n + after - 1``, by walking; -1 stands for ``cval``."""
     source = []
-    for i in range(-reach, n + reach):
+    for i in range(-before, n + after):
         while not 0 <= i < n and mode != "constant":
             if mode == "nearest":
                 i = 0 if i < 0 else n - 1
@@ -232,9 +234,10 @@ def extended(n: int, reach: int, mode: str) -> NDArray[np.int64]:
     return np.array(source)
 
 
-def padded(image: Array, reach: Sequence[int], mode: str, cval: float) -> Array:
-    """``image`` with its border extended by ``reach`` on each side, a number for each axis."""
-    sources = [extended(n, r, mode) for n, r in zip(image.shape, reach, strict=True)]
+def padded(image: Array, before: Sequence[int], after: Sequence[int], mode: Mode, cval: float) -> Array:
+    """``image`` with its border extended, by a number before and after it for each axis."""
+    modes = modes_of(mode, image.ndim)
+    sources = [extended(n, b, a, m) for n, b, a, m in zip(image.shape, before, after, modes, strict=True)]
     wide = image[np.ix_(*sources)].copy()
     for axis, source in enumerate(sources):
         np.moveaxis(wide, axis, 0)[source < 0] = cval
@@ -242,19 +245,20 @@ def padded(image: Array, reach: Sequence[int], mode: str, cval: float) -> Array:
 
 
 def median_filter(
-    x: Array, out: Array, *, size: tuple[int, ...], footprint: Any = None, mode: str, cval: float
+    x: Array, out: Array, *, size: tuple[int, ...], footprint: Any = None, mode: Mode, cval: float, origin: Origin = 0
 ) -> None:
     """The middle value of the ``size`` window around each pixel, as ``scipy.ndimage.median_filter``.
 
     A ``footprint`` says by ones which pixels of a window count; its middle is at half of each side, rounded down, and
-    of an even number of pixels the upper of the middle two is taken.
+    of an even number of pixels the upper of the middle two is taken. The ``origin`` is how far behind its middle the
+    pixel lies that a window is of.
     """
     mask = np.ones(size, bool) if footprint is None else np.array(footprint, bool)
-    reach = [side // 2 for side in mask.shape]
+    before = [side // 2 + shift for side, shift in zip(mask.shape, origin or (0,) * mask.ndim, strict=True)]
+    after = [side - 1 - b for side, b in zip(mask.shape, before, strict=True)]
     for image, result in zip(x, out, strict=True):
-        wide = padded(image, reach, mode, cval)
+        wide = padded(image, before, after, mode, cval)
         windows = np.lib.stride_tricks.sliding_window_view(wide, mask.shape)
-        windows = windows[tuple(slice(n) for n in image.shape)]
         result[...] = np.sort(windows[..., mask], axis=-1)[..., mask.sum() // 2]
 
 
@@ -265,7 +269,9 @@ def gaussian_weights(sigma: float, truncate: float) -> NDArray[np.float64]:
     return (full / full.sum())[radius:]
 
 
-def gaussian_filter(x: Array, out: Array, *, sigma: tuple[float, ...], truncate: float, mode: str, cval: float) -> None:
+def gaussian_filter(
+    x: Array, out: Array, *, sigma: tuple[float, ...], truncate: float, mode: Mode, cval: float
+) -> None:
     """Separable Gaussian, first axis first, as ``scipy.ndimage.gaussian_filter``; integers are rounded, not cut."""
     weights = [gaussian_weights(s, truncate) for s in sigma]
     for image, result in zip(x, out, strict=True):
@@ -273,7 +279,8 @@ def gaussian_filter(x: Array, out: Array, *, sigma: tuple[float, ...], truncate:
         for axis, w in enumerate(weights):
             r = len(w) - 1
             n = v.shape[axis]
-            wide = np.moveaxis(padded(v, [r if a == axis else 0 for a in range(v.ndim)], mode, cval), axis, 0)
+            reach = [r if a == axis else 0 for a in range(v.ndim)]
+            wide = np.moveaxis(padded(v, reach, reach, mode, cval), axis, 0)
             total = w[0] * wide[r : r + n]
             for j in range(1, r + 1):
                 total = total + w[j] * (wide[r - j : r - j + n] + wide[r + j : r + j + n])
@@ -365,7 +372,7 @@ def clahe(
             continue
         bins = clahe_bin_index(image, low, high, nbins)
         padding = clahe_padding(image.shape, tile_grid)
-        wide = bins[np.ix_(*(extended(n, p, "mirror")[p:] for n, p in zip(image.shape, padding, strict=True)))]
+        wide = bins[np.ix_(*(extended(n, 0, p, "mirror") for n, p in zip(image.shape, padding, strict=True)))]
         tile = [n // tiles for n, tiles in zip(wide.shape, tile_grid, strict=True)]
         luts = np.empty((*tile_grid, nbins), np.float32)
         for place in np.ndindex(*tile_grid):

@@ -83,12 +83,15 @@ VOLUMES: dict[str, list[dict[str, Any]]] = {
         *({"size": (3, 13, 5), "mode": mode, "cval": 3} for mode in ("reflect", "wrap", "constant")),
         {"size": (3, *HUGE), "mode": "constant", "cval": 3},
         *({"footprint": (HOLES, ((0,) * 4, (0, 0, 1, 0), (1,) * 4)), "mode": mode, "cval": 3} for mode in MODES[3:]),
+        {"size": (3, 1, 5), "origin": (1, 0, -2), "mode": ("wrap", "constant", "mirror"), "cval": 3},
     ],
     "gaussian_filter": [
         *({"sigma": (1.2, 0.8, 1.0), "mode": mode, "cval": -7} for mode in MODES),
         {"sigma": (0.1, 2.0, 0.3)},
         {"sigma": (0.0, 1.0, 0.0), "mode": "mirror"},
         {"sigma": (9.0, 0.1, 0.1), "mode": "wrap"},
+        {"sigma": (1.2, 0.8, 1.0), "mode": ("mirror", "constant", "wrap"), "cval": -7},
+        {"sigma": (0.8, 1.0, 2.0), "mode": ("wrap", "reflect", "constant"), "cval": -7},
     ],
     # A range that is found, more bins than entries of a block, than are counted at a time; one box.
     "clahe": [

@@ -143,10 +143,15 @@ def fits(x: Array, links: Sequence[Link]) -> bool:
         return False
     median, clahe = params.get("median_filter"), params.get("clahe")
     return (
-        (median is None or (median["size"] == (3, 3) and median.get("footprint") is None))
+        (median is None or _is_plain_median(median))
         and (clahe is None or (clahe["nbins"] == _BINS and clahe["value_range"] is None))
         and x[0].size < 1 << 30  # counters have 32 bits
     )
+
+
+def _is_plain_median(params: Mapping[str, Any]) -> bool:
+    box = params["size"] == (3, 3) and params.get("footprint") is None
+    return box and isinstance(params["mode"], str) and not params.get("origin")
 
 
 Through = Callable[..., None]

@@ -34,7 +34,7 @@ def bind(
     *,
     sigma: tuple[Any, ...],
     truncate: float,
-    mode: str,
+    mode: str | tuple[str, ...],
     cval: float,
 ) -> Callable[[Array, Array], None]:
     """``gaussian_filter`` for images of this shape and dtype, with its parameters.
@@ -70,7 +70,13 @@ def gaussian_filter(x: Array, out: Array, **params: Any) -> None:
 
 
 def _volumes(
-    x: Array, out: Array, work: np.dtype[Any], sigma: tuple[Any, ...], truncate: float, mode: str, cval: float
+    x: Array,
+    out: Array,
+    work: np.dtype[Any],
+    sigma: tuple[Any, ...],
+    truncate: float,
+    mode: str | tuple[str, ...],
+    cval: float,
 ) -> None:
     p = volume.plan(x.shape[1:], work, sigma, truncate, mode, exceeds_dtype(x.dtype, mode, cval))
     fill = fill_value(x.dtype, work, cval)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctkernels.cpu._core import jit, parallel
-from ctkernels.cpu._median import footprints, large
+from ctkernels.cpu._median import footprints, large, shifted
 from ctkernels.cpu._median import small as small_module
 from ctkernels.cpu._median.volume import median_of_volumes
 
@@ -29,16 +29,19 @@ def bind(
     *,
     size: tuple[int, ...],
     footprint: Any = None,
-    mode: str,
+    mode: str | tuple[str, ...],
     cval: float,
+    origin: int | tuple[int, ...] = 0,
 ) -> Callable[[Array, Array], None]:
     """``median_filter`` for images of this shape and dtype, with its parameters."""
     if footprint is not None:
         mask = np.array(footprint, bool)
         if not mask.all() or any(n % 2 == 0 for n in mask.shape):
-            pixels = footprints.window_of(mask)
+            pixels = footprints.window_of(mask, origin)
             return partial(footprints.rank_filter, pixels=pixels, rank=len(pixels) // 2, mode=mode, cval=cval)
         size = mask.shape
+    if origin or not isinstance(mode, str):
+        return partial(shifted.median_filter, bind=bind, size=size, mode=mode, cval=cval, origin=origin)
     if len(size) == 3:
         return partial(_volumes, size=(size[0], size[1], size[2]), mode=mode, cval=cval)
     window = (size[0], size[1])
@@ -73,8 +76,6 @@ def _volumes(x: Array, out: Array, *, size: tuple[int, int, int], mode: str, cva
         median_filter(images, results, size=size[1:], mode=mode, cval=cval)
 
 
-def median_filter(
-    x: Array, out: Array, *, size: tuple[int, ...], footprint: Any = None, mode: str, cval: float
-) -> None:
-    """The middle value of the ``size`` window around each pixel, as :func:`ctkernels.reference.median_filter`."""
-    bind(x.shape, x.dtype, out.dtype, size=size, footprint=footprint, mode=mode, cval=cval)(x, out)
+def median_filter(x: Array, out: Array, **params: Any) -> None:
+    """The middle value of the window around each pixel, as :func:`ctkernels.reference.median_filter`."""
+    bind(x.shape, x.dtype, out.dtype, **params)(x, out)

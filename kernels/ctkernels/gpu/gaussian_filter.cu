@@ -14,8 +14,8 @@
 // then columns. tile_w, tile_h: multiples of CTK_RUN and 32. Dynamic shared memory: `smooth_bytes` of geometry_filters.py.
 extern "C" __global__ void __launch_bounds__(32 * CTK_WARPS, 2)
 ctk_gaussian_tile(const ctk_pixel* __restrict__ x, ctk_pixel* __restrict__ out, long long images, int height, int width,
-                  const ctk_sum* __restrict__ weights, int ry, int rx, int mode, double outside, int tile_h, int tile_w) {
-    ctk_smooth_batch(x, out, images, height, width, weights, ry, rx, mode, outside, tile_h, tile_w, [](ctk_pixel v) { return v; });
+                  const ctk_sum* __restrict__ weights, int ry, int rx, int modes, double outside, int tile_h, int tile_w) {
+    ctk_smooth_batch(x, out, images, height, width, weights, ry, rx, modes, outside, tile_h, tile_w, [](ctk_pixel v) { return v; });
 }
 
 // The two passes for radii whose tile no shared memory holds. One thread sums CTK_RUN rows of a column.

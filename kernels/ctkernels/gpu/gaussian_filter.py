@@ -11,24 +11,34 @@ from typing import Any
 
 import numpy as np
 
+from ctkernels.contract import modes_of
 from ctkernels.gpu._core import device
 from ctkernels.gpu._core.geometry import c_type
-from ctkernels.gpu._core.geometry_filters import MODES, smooth_chunk, smooth_fits, smooth_passes, smooth_plan
+from ctkernels.gpu._core.geometry_filters import (
+    MODES,
+    modes_across,
+    smooth_chunk,
+    smooth_fits,
+    smooth_passes,
+    smooth_plan,
+)
 from ctkernels.gpu._core.launch import launch
 from ctkernels.gpu.gaussian_volume import smooth_volumes, volume_bytes
 from ctkernels.shared.gaussian_weights import half_kernel, half_kernel_size
 
 Pair = tuple[float, float]
+Mode = str | tuple[str, ...]
 
 
-def radii_of(shape: tuple[int, int, int], sigma: Pair, truncate: float, mode: str) -> tuple[int, int]:
+def radii_of(shape: tuple[int, int, int], sigma: Pair, truncate: float, mode: Mode) -> tuple[int, int]:
     """Half-widths of both kernels; what reaches further than an axis is long is folded back (``half_kernel``)."""
-    rows, columns = (half_kernel_size(n, s, truncate, mode) - 1 for n, s in zip(shape[1:], sigma, strict=True))
+    each = zip(shape[1:], sigma, modes_of(mode, 2), strict=True)
+    rows, columns = (half_kernel_size(n, s, truncate, m) - 1 for n, s, m in each)
     return rows, columns
 
 
 def workspace_bytes(
-    shape: tuple[int, ...], dtype: Any, *, sigma: tuple[float, ...], truncate: float, mode: str, cval: float
+    shape: tuple[int, ...], dtype: Any, *, sigma: tuple[float, ...], truncate: float, mode: Mode, cval: float
 ) -> int:
     """Scratch memory that a call takes: of images none unless the radii are too large for shared memory."""
     if len(sigma) == 3:
@@ -41,12 +51,13 @@ def workspace_bytes(
 
 
 def weights_on_device(
-    shape: tuple[int, int, int], work: np.dtype[Any], sigma: Pair, truncate: float, mode: str
+    shape: tuple[int, int, int], work: np.dtype[Any], sigma: Pair, truncate: float, mode: Mode
 ) -> tuple[device.DeviceArray, tuple[int, int]]:
     """Both half kernels, rows then columns, and their radii; uploaded once for each setting."""
 
     def make() -> Any:
-        return np.concatenate([half_kernel(n, s, truncate, mode, work) for n, s in zip(shape[1:], sigma, strict=True)])
+        each = zip(shape[1:], sigma, modes_of(mode, 2), strict=True)
+        return np.concatenate([half_kernel(n, s, truncate, m, work) for n, s, m in each])
 
     table = device.uploaded(("gaussian", shape[1:], work.char, sigma, truncate, mode), make)
     return table, radii_of(shape, sigma, truncate, mode)
@@ -58,7 +69,7 @@ def gaussian_filter(
     *,
     sigma: tuple[float, ...],
     truncate: float,
-    mode: str,
+    mode: Mode,
     cval: float,
     workspace: device.DeviceArray | None = None,
 ) -> None:
@@ -75,7 +86,7 @@ def _smooth_images(
     out: device.DeviceArray,
     sigma: Pair,
     truncate: float,
-    mode: str,
+    mode: Mode,
     cval: float,
     workspace: device.DeviceArray | None,
 ) -> None:
@@ -86,16 +97,16 @@ def _smooth_images(
     defines = {"CTK_PIXEL": c_type(x.dtype)}
     _, height, width = x.shape
     size = (np.int32(height), np.int32(width))
-    border = (np.int32(MODES[mode]), np.float64(cval))
+    above, beside = ((np.int32(MODES[each]), np.float64(cval)) for each in modes_of(mode, 2))
     chunk, needed = smooth_chunk(x.shape, x.dtype)
     sums = device.Scratch(needed, workspace).take(needed // work.itemsize, work)
     for first in range(0, x.shape[0], chunk):
         part, result = x[first : first + chunk], out[first : first + chunk]
         down, along = smooth_passes(part.shape)
         images = np.int64(part.shape[0])
-        args = (part, sums, images, *size, weights, np.int32(ry), *border)
+        args = (part, sums, images, *size, weights, np.int32(ry), *above)
         launch("gaussian_filter", defines, "ctk_gaussian_columns", down, args)
-        args = (sums, result, images, *size, weights[ry + 1 :], np.int32(rx), *border)
+        args = (sums, result, images, *size, weights[ry + 1 :], np.int32(rx), *beside)
         launch("gaussian_filter", defines, "ctk_gaussian_rows", along, args)
 
 
@@ -104,7 +115,7 @@ def smoothed(
     out: device.DeviceArray,
     sigma: Pair,
     truncate: float,
-    mode: str,
+    mode: Mode,
     cval: float,
     line: tuple[Any, ...] | None = None,
 ) -> bool:
@@ -120,9 +131,10 @@ def smoothed(
     if line is not None:
         unit, kernel, defines = "window_gaussian", "ctk_window_gaussian", {"CTK_IN": c_type(x.dtype), **defines}
     images, height, width = x.shape
+    modes = np.int32(modes_across(modes_of(mode, 2)))
     arguments = (
         x, out, np.int64(images), np.int32(height), np.int32(width), weights, np.int32(ry), np.int32(rx),
-        np.int32(MODES[mode]), np.float64(cval), np.int32(plan.tile[1]), np.int32(plan.tile[0]), *(line or ()),
+        modes, np.float64(cval), np.int32(plan.tile[1]), np.int32(plan.tile[0]), *(line or ()),
     )  # fmt: skip
     launch(unit, defines, kernel, plan.launch, arguments)
     return True

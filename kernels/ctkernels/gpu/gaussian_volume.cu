@@ -10,14 +10,14 @@
 // ctk_gaussian_tile.
 extern "C" __global__ void __launch_bounds__(32 * CTK_WARPS, 2)
 ctk_gaussian_slices(const CTK_IN* __restrict__ x, ctk_sum* __restrict__ sums, long long images, int height, int width, int first_row,
-                    int rows, const ctk_sum* __restrict__ weights, int ry, int rx, int mode, double outside, int tile_h, int tile_w) {
+                    int rows, const ctk_sum* __restrict__ weights, int ry, int rx, int modes, double outside, int tile_h, int tile_w) {
     extern __shared__ __align__(16) unsigned char shared[];
     const ctk_smooth_tile tile = ctk_smooth_layout(shared, ry, rx, tile_h, tile_w);
     const int tiles_x = (width + tile_w - 1) / tile_w;
     const int x0 = int(blockIdx.x) % tiles_x * tile_w, y0 = int(blockIdx.x) / tiles_x * tile_h;
     ctk_load_weights(tile, weights);
     for (long long image = blockIdx.y; image < images; image += gridDim.y) {
-        ctk_smooth_from(tile, x + image * height * width, height, width, x0, first_row + y0, mode, outside, [](CTK_IN v) { return v; });
+        ctk_smooth_from(tile, x + image * height * width, height, width, x0, first_row + y0, modes, outside, [](CTK_IN v) { return v; });
         ctk_write_tile(tile, sums + image * rows * width, rows, width, x0, y0);
         __syncthreads();
     }

@@ -1,13 +1,13 @@
 """Median filter on the GPU, equal to ``scipy.ndimage.median_filter`` in every bit; NaN sorts last.
 
 Windows up to 11 x 11 run as networks in registers (``median_filter.cu``), larger ones by histograms of the keys' bytes
-(``median_large.cu``), those that are no boxes bit by bit (``median_footprint.py``); volumes: ``median_volume.py``. No
-memory but the result is written; there is no workspace.
+(``median_large.cu``), those that are no boxes around their pixel, or whose border differs from axis to axis, bit by bit
+(``median_footprint.py``); volumes: ``median_volume.py``. No memory but the result is written; there is no workspace.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from ctkernels.gpu._core import device
 from ctkernels.gpu._core.geometry import c_type
 from ctkernels.gpu._core.geometry_filters import MODES, median_plan
 from ctkernels.gpu._core.launch import launch
-from ctkernels.gpu.median_footprint import footprint_medians
+from ctkernels.gpu.median_footprint import rank_filter, window_of
 from ctkernels.gpu.median_volume import volume_medians
 
 
@@ -25,18 +25,22 @@ def median_filter(
     *,
     size: tuple[int, ...],
     footprint: Any = None,
-    mode: str,
+    mode: str | tuple[str, ...],
     cval: float,
+    origin: int | tuple[int, ...] = 0,
     workspace: device.DeviceArray | None = None,
 ) -> None:
     """See :func:`ctkernels.reference.median_filter`. Needs no workspace."""
     device.check_image_arrays("median_filter", x, out)
+    mask, plain = None, not origin and isinstance(mode, str)
     if footprint is not None:
         mask = np.array(footprint, bool)
-        if not mask.all() or any(side % 2 == 0 for side in mask.shape):
-            footprint_medians(x, out, footprint, mode, cval)
-            return
+        plain = plain and mask.all() and all(side % 2 for side in mask.shape)
         size = mask.shape
+    if not plain:
+        pixels = window_of(np.ones(size, bool) if mask is None else mask, origin)
+        rank_filter(x, out, pixels, len(pixels) // 2, mode, cval)
+        return
     if len(size) == 2:
         medians(x, out, size=(size[0], size[1]), mode=mode, cval=cval)
     elif size[0] > 1:
@@ -54,6 +58,7 @@ def medians(
     footprint: None = None,
     mode: str,
     cval: float,
+    origin: Literal[0] = 0,
     line: tuple[Any, ...] | None = None,
 ) -> None:
     """The launch; with the numbers of a window's ``line`` of the windowed image, for sizes that have a network."""

@@ -27,7 +27,7 @@ __device__ __forceinline__ double ctk_risen(double, ctk_u64 u) {
 extern "C" __global__ void __launch_bounds__(256)
 ctk_median_footprint(const ctk_pixel* __restrict__ x, ctk_pixel* __restrict__ out, long long count, int depth, int height,
                      int width, const int* __restrict__ offsets, int ones, int rank, int reach_z, int reach_y, int reach_x,
-                     int mode, double outside) {
+                     int mode_z, int mode_y, int mode_x, double outside) {
     const ctk_pixel beyond = ctk_pixel(outside);
     const long long stride = (long long)gridDim.x * blockDim.x;
     for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < count; i += stride) {
@@ -42,9 +42,9 @@ ctk_median_footprint(const ctk_pixel* __restrict__ x, ctk_pixel* __restrict__ ou
             for (int k = 0; k < ones; k++) {
                 int z = plane + __ldg(offsets + 3 * k), y = row + __ldg(offsets + 3 * k + 1), c = column + __ldg(offsets + 3 * k + 2);
                 if (!inside) {
-                    z = ctk_border(z, depth, mode);
-                    y = ctk_border(y, height, mode);
-                    c = ctk_border(c, width, mode);
+                    z = ctk_border(z, depth, mode_z);
+                    y = ctk_border(y, height, mode_y);
+                    c = ctk_border(c, width, mode_x);
                 }
                 const bool there = (z | y | c) >= 0;
                 const ctk_pixel v = there ? __ldg(volume + ((long long)z * height + y) * width + c) : beyond;

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ctkernels.contract import modes_of
 from ctkernels.cpu._core.vectors import VECTOR_BYTES
 from ctkernels.cpu._gaussian.ir import BLOCK
 from ctkernels.shared.border import border_index
@@ -48,9 +49,9 @@ SAFE_RADII = 40
 """Up to this sum of all radii rounding errors, ``(radii + 8) * 2**-23 * 65535`` at most, stay below one half."""
 
 
-def exceeds_dtype(image: np.dtype[Any], mode: str, cval: float) -> bool:
+def exceeds_dtype(image: np.dtype[Any], mode: str | tuple[str, ...], cval: float) -> bool:
     """Whether the border holds a value that an integer image can't."""
-    if image.kind == "f" or mode != "constant":
+    if image.kind == "f" or "constant" not in mode:
         return False
     limits = np.iinfo(image)
     return not limits.min <= cval <= limits.max
@@ -63,20 +64,21 @@ def plan(
     work: np.dtype[Any],
     sigma: tuple[Any, Any],
     truncate: float,
-    mode: str,
+    mode: str | tuple[str, ...],
     border_exceeds: bool = False,
 ) -> Plan:
     """The plan for images of ``height`` rows and ``width`` columns, computed in type ``work``.
 
     ``border_exceeds`` is what ``exceeds_dtype`` says.
     """
-    wy = half_kernel(height, sigma[0], truncate, mode, work)
-    wx = half_kernel(width, sigma[1], truncate, mode, work)
+    mode_y, mode_x = modes_of(mode, 2)
+    wy = half_kernel(height, sigma[0], truncate, mode_y, work)
+    wx = half_kernel(width, sigma[1], truncate, mode_x, work)
     ry, rx = wy.size - 1, wx.size - 1
     lanes = VECTOR_BYTES // work.itemsize
     vectors = max(-(-width // lanes), lanes)
     inner = min(rx, vectors * lanes - width)
-    columns = border_index(width, rx, rx, mode)
+    columns = border_index(width, rx, rx, mode_x)
     rest = np.arange(width, width + inner)
 
     def element(pixel: Array) -> Array:
@@ -84,7 +86,7 @@ def plan(
 
     after = np.append(columns[rx + width :], np.zeros(inner, np.int64))
     border = np.concatenate(
-        [border_index(height, ry, ry, mode), element(columns[:rx][::-1]), element(after), element(rest)]
+        [border_index(height, ry, ry, mode_y), element(columns[:rx][::-1]), element(after), element(rest)]
     )
     ring = 2 * ry + BLOCK
     stride = (vectors | 1) * VECTOR_BYTES  # odd: rows then don't compete for the same cache sets

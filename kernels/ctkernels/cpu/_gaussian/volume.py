@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ctkernels.contract import modes_of
 from ctkernels.cpu._core.jit import jit
 from ctkernels.cpu._core.vectors import VECTOR_BYTES
 from ctkernels.cpu._gaussian import plan as planes
@@ -55,13 +56,14 @@ def plan(
     work: np.dtype[Any],
     sigma: tuple[Any, Any, Any],
     truncate: float,
-    mode: str,
+    mode: str | tuple[str, ...],
     border_exceeds: bool,
 ) -> Plan:
     """The plan for volumes ``(D, H, W)``; ``border_exceeds`` is what ``plan.exceeds_dtype`` says."""
     depth, height, width = shape
-    plane = planes.plan(height, width, work, sigma[1:], truncate, mode, border_exceeds)
-    weights = half_kernel(depth, sigma[0], truncate, mode, work)
+    mode_z, *across = modes_of(mode, 3)
+    plane = planes.plan(height, width, work, sigma[1:], truncate, tuple(across), border_exceeds)
+    weights = half_kernel(depth, sigma[0], truncate, mode_z, work)
     radius = weights.size - 1
     ring = 2 * radius + BLOCK
     layout = plane.layout.copy()
@@ -74,8 +76,8 @@ def plan(
     plane_bytes = plane.scratch_bytes(rows)
     addresses = depth + 2 * radius + BLOCK + 2 * ring
     return Plan(
-        planes_layout=np.array([radius, ring, rows * stride, plane_bytes, mode != "wrap"], np.int64),
-        planes=border_index(depth, radius, radius, mode),
+        planes_layout=np.array([radius, ring, rows * stride, plane_bytes, mode_z != "wrap"], np.int64),
+        planes=border_index(depth, radius, radius, mode_z),
         layout=layout,
         border=plane.border,
         weights=np.concatenate([plane.weights, weights]),

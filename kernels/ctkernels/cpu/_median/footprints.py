@@ -16,6 +16,7 @@ import numpy as np
 from llvmlite import ir
 from numpy.typing import NDArray
 
+from ctkernels.contract import modes_of
 from ctkernels.cpu._core import jit
 from ctkernels.cpu._core.parallel import bands, run
 from ctkernels.cpu._core.scratch import scratch
@@ -26,6 +27,7 @@ from ctkernels.cpu._median.small import KEYS, border_key
 from ctkernels.shared.border import border_index
 
 Array = NDArray[Any]
+Mode = str | tuple[str, ...]
 
 BLOCK = 4 * VECTOR_BYTES
 """Bytes of keys that an instruction works on."""
@@ -136,9 +138,9 @@ def filter_rows(
     return True
 
 
-def window_of(mask: Array) -> list[Pixel]:
-    """The ones of a footprint of one to three axes, counted from its middle, as ``rank_filter`` takes them."""
-    places = np.argwhere(mask) - [n // 2 for n in mask.shape]
+def window_of(mask: Array, origin: int | tuple[int, ...] = 0) -> list[Pixel]:
+    """The ones of a footprint of one to three axes, counted from the pixel that it is the window of."""
+    places = np.argwhere(mask) - [n // 2 for n in mask.shape] - np.array(origin)
     return [(*(0,) * (3 - mask.ndim), *place) for place in places.tolist()]
 
 
@@ -194,7 +196,7 @@ def layout(pixels: tuple[Pixel, ...], rank: int, height: int, width: int, itemsi
     )  # fmt: skip
 
 
-def rank_filter(x: Array, out: Array, pixels: Iterable[Pixel], rank: int, mode: str, cval: float) -> None:
+def rank_filter(x: Array, out: Array, pixels: Iterable[Pixel], rank: int, mode: Mode, cval: float) -> None:
     """Write the value of one rank (0 is the smallest) around each pixel of ``x`` to ``out``.
 
     Args:
@@ -203,7 +205,7 @@ def rank_filter(x: Array, out: Array, pixels: Iterable[Pixel], rank: int, mode: 
         pixels: of the window: (plane, row, column), counted from the pixel that it is the window of; for images all
             planes are 0.
         rank: below the number of ``pixels``.
-        mode: how the border is extended, as in ``ctkernels.contract.MODES``.
+        mode: how the border is extended, as in ``ctkernels.contract.MODES``; or of each axis.
         cval: the value outside for ``mode="constant"``.
     """
     x = jit.one_type(x)
@@ -230,7 +232,7 @@ def _band(
     band: tuple[int, int, int],
     pixels: tuple[Pixel, ...],
     rank: int,
-    mode: str,
+    mode: Mode,
     key: str,
     kind: int,
     outside: Array,
@@ -241,11 +243,12 @@ def _band(
     itemsize = int(key[1:])
     made = layout(pixels, rank, height, width, itemsize)
     low, high = made.planes
+    mode_z, mode_y, mode_x = modes_of(mode, 3)
     beyond = max(-low, high, 0)
-    shown = border_index(depth, beyond, beyond, mode)[z + beyond + low : z + beyond + high + 1]
-    column_of = border_index(width, made.reach, made.reach, mode)
+    shown = border_index(depth, beyond, beyond, mode_z)[z + beyond + low : z + beyond + high + 1]
+    column_of = border_index(width, made.reach, made.reach, mode_x)
     reach = max(made.above, made.span - 1 - made.above, 0)
-    table = border_index(height, reach, reach, mode)
+    table = border_index(height, reach, reach, mode_y)
     lanes = BLOCK // itemsize
     line = int(round_up(width, lanes))
     rows = made.rows + made.span - 1

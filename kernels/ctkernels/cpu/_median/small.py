@@ -250,9 +250,9 @@ KEYS: dict[str, tuple[tuple[str, int], ...]] = {
 _NOTHING = {key: np.zeros(1, key) for key in ("u1", "u2", "i2", "i4", "i8")}
 
 
-def border_key(mode: str, cval: float, key: str, kind: int) -> Array | None:
+def border_key(mode: str | tuple[str, ...], cval: float, key: str, kind: int) -> Array | None:
     """The key of the pixels outside the image, where ``mode`` shows any; None if this type has none for ``cval``."""
-    if mode != "constant":
+    if "constant" not in mode:
         return _NOTHING[key]
     outside = np.zeros(1, key)
     if kind == PIXELS:

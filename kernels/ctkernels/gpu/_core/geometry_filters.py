@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from ctkernels import contract
@@ -13,6 +14,13 @@ Defines = dict[str, str | int]
 
 MODES: Final = {mode: number for number, mode in enumerate(contract.MODES)}
 """Numbers of the border modes, as in ``border.cuh``."""
+
+
+def modes_across(modes: Sequence[str]) -> int:
+    """The borders of rows and columns in one number, as ``smooth.cuh`` takes them."""
+    rows, columns = modes
+    return MODES[rows] + 8 * MODES[columns]
+
 
 PACKING_CAPABILITY: Final = 90
 """From here on processors compare two 16-bit numbers in one instruction; before, that takes several."""

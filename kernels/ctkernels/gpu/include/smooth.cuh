@@ -87,10 +87,11 @@ __device__ __forceinline__ void ctk_load_weights(const ctk_smooth_tile& t, const
 }
 
 // Smooth the tile at (x0, y0) of an image; the result is left in shared memory, all threads have passed a barrier.
-// enter(pixel of the image) makes the number that is smoothed.
+// enter(pixel of the image) makes the number that is smoothed; modes: that of the rows, and eight times the columns'.
 template <typename T, typename F>
 __device__ __forceinline__ void ctk_smooth_from(const ctk_smooth_tile& t, const T* __restrict__ image, int height, int width,
-                                                int x0, int y0, int mode, double outside, F enter) {
+                                                int x0, int y0, int modes, double outside, F enter) {
+    const int mode = modes & 7, mode_x = modes >> 3;
     const int lane = int(threadIdx.x), warp = int(threadIdx.y);
     const ctk_sum cval = ctk_fill(outside);
     const bool whole = ctk_quads_fit(image, width);
@@ -100,7 +101,7 @@ __device__ __forceinline__ void ctk_smooth_from(const ctk_smooth_tile& t, const 
         ctk_sum* target = t.raw + r * t.raw_pitch;
         for (int c = 4 * lane; c < t.raw_pitch; c += 128) {
             const int x = x0 - t.pad + c;
-            const ctk_quad<ctk_sum> q = ctk_quad_of(row, x, width, mode, cval, whole, [&](T v) { return ctk_sum(enter(v)); });
+            const ctk_quad<ctk_sum> q = ctk_quad_of(row, x, width, mode_x, cval, whole, [&](T v) { return ctk_sum(enter(v)); });
             ctk_store_quad(target + c, q);
         }
     }
@@ -113,7 +114,7 @@ __device__ __forceinline__ void ctk_smooth_from(const ctk_smooth_tile& t, const 
     while (g < t.height / CTK_RUN) {
         ctk_sum* target = t.mid + g * CTK_RUN * t.mid_pitch + c;
         ctk_sum total[CTK_RUN];
-        if (mode == CTK_CONSTANT && unsigned(x0 - t.rx + c) >= unsigned(width)) {
+        if (mode_x == CTK_CONSTANT && unsigned(x0 - t.rx + c) >= unsigned(width)) {
             // Beyond the image every pixel is cval; summing it up would bring roundings that the CPU backend has not.
 #pragma unroll
             for (int k = 0; k < CTK_RUN; ++k) total[k] = cval;
@@ -175,7 +176,7 @@ __device__ __forceinline__ void ctk_write_tile(const ctk_smooth_tile& t, ctk_pix
 // The whole batch; see ctk_gaussian_tile for the arguments.
 template <typename T, typename F>
 __device__ __forceinline__ void ctk_smooth_batch(const T* __restrict__ x, ctk_pixel* __restrict__ out, long long images, int height,
-                                                 int width, const ctk_sum* __restrict__ weights, int ry, int rx, int mode,
+                                                 int width, const ctk_sum* __restrict__ weights, int ry, int rx, int modes,
                                                  double outside, int tile_h, int tile_w, F enter) {
     extern __shared__ __align__(16) unsigned char shared[];
     const ctk_smooth_tile tile = ctk_smooth_layout(shared, ry, rx, tile_h, tile_w);
@@ -183,7 +184,7 @@ __device__ __forceinline__ void ctk_smooth_batch(const T* __restrict__ x, ctk_pi
     const int x0 = int(blockIdx.x) % tiles_x * tile_w, y0 = int(blockIdx.x) / tiles_x * tile_h;
     ctk_load_weights(tile, weights);
     for (long long image = blockIdx.y; image < images; image += gridDim.y) {
-        ctk_smooth_from(tile, x + image * height * width, height, width, x0, y0, mode, outside, enter);
+        ctk_smooth_from(tile, x + image * height * width, height, width, x0, y0, modes, outside, enter);
         ctk_write_tile(tile, out + image * height * width, height, width, x0, y0);
         __syncthreads();
     }
