@@ -294,13 +294,16 @@ def gaussian_filter(
     mode: Modes = "reflect",
     cval: float = 0.0,
     spacing: float | Sequence[float] | None = None,
+    order: int | tuple[int, ...] = 0,
+    radius: int | tuple[int, ...] | None = None,
     axes: Axes | None = None,
     out: Any = None,
     backend: str | None = None,
 ) -> Any:
-    """Gaussian smoothing with the kernel of ``scipy.ndimage.gaussian_filter``.
+    """Gaussian smoothing with the kernel of ``scipy.ndimage.gaussian_filter``, or its derivatives.
 
     float64 images are filtered in float64, all others in float32; integers are rounded half to even (SciPy cuts).
+    Derivatives are summed in float64.
 
     Args:
         image: ``(..., H, W)``; images of a batch are never mixed, unless ``sigma`` has three numbers.
@@ -312,6 +315,10 @@ def gaussian_filter(
         spacing: distance of pixels along each axis in mm, as ``Image.spacing`` (rows, columns) or
             ``Image.geometry.spacing`` (planes, rows, columns) of a file; ``sigma`` is in mm then, one number or one an
             axis. All images of a batch have the same.
+        order: derivative of the Gaussian, one number for all axes or one for each: 0 smooths, ``(0, 1)`` is the slope
+            along the rows, per pixel. Integers are rounded and end with their type: unsigned ones have no slopes
+            below 0.
+        radius: half-width of the kernel in pixels instead of ``truncate``, one number for all axes or one for each.
         axes: which axes ``sigma`` is of, where they are not the last: see the module's documentation.
         out: array for the result.
         backend: see the module's documentation.
@@ -320,7 +327,14 @@ def gaussian_filter(
     """
     if spacing is not None:
         sigma = in_pixels(sigma, spacing)
-    params = {"sigma": sigma, "truncate": truncate, "mode": mode, "cval": cval}
+    params = {
+        "sigma": sigma,
+        "truncate": truncate,
+        "mode": mode,
+        "cval": cval,
+        "order": order,
+        "radius": radius,
+    }
     return call("gaussian_filter", image, params, out=out, backend_name=backend, axes=axes)
 
 

@@ -9,14 +9,14 @@ from typing import Any, Final
 
 from ctfast.dispatch.kinds import CHECKS, as_number, failure
 from ctfast.errors import ArgumentError, ShapeError, one_of
-from ctkernels.contract import Operation, window_sides
+from ctkernels.contract import Operation, each_axis, window_sides
 
 FREE_REACH: Final = 1024
 """Pixels to each side that a filter may look at however small the image is; else twice the image."""
 MAX_TABLES: Final = 1 << 28
 """Levels in the tables of all tiles of a volume, up to 1 GB."""
 _NO_WIDTH: Final = 1e-300
-_AN_AXIS: Final = ("mode", "origin")
+_AN_AXIS: Final = ("mode", "order", "origin", "radius")
 """Parameters of filters that may have a value for each axis."""
 
 
@@ -104,24 +104,37 @@ def _fit_axes(params: dict[str, Any]) -> None:
             )
     if isinstance(params["mode"], tuple) and len(set(params["mode"])) == 1:
         params["mode"] = params["mode"][0]
+    if "order" in params:
+        params["order"] = each_axis(params["order"], len(sides)) if _some(params["order"]) else 0
+        if params["radius"] is not None:
+            params["radius"] = each_axis(params["radius"], len(sides))
     if "origin" not in params:
         return
     given = params["origin"]
-    origin = given if isinstance(given, tuple) else (given,) * len(sides)
+    origin = each_axis(given, len(sides))
     for shift, n in zip(origin, sides, strict=True):
         if not 0 <= n // 2 + shift < n:
             low, high = -(n // 2), n - 1 - n // 2
             raise failure("origin", given, f"whole numbers from {low} to {high} are allowed for {n} pixels of a window")
-    params["origin"] = origin if any(origin) else 0
+    params["origin"] = origin if _some(given) else 0
+
+
+def _some(value: int | tuple[int, ...]) -> bool:
+    return any(value) if isinstance(value, tuple) else bool(value)
 
 
 def for_kernel(params: Mapping[str, Any]) -> dict[str, Any]:
     """Parameters in normal form as kernels take them.
 
     Without ``axes``, which they see in the shape that they get; an axis that a Gaussian leaves alone has a width of
-    next to nothing, whose only weight is 1; a reference histogram is its values and the shares up to each.
+    next to nothing, whose only weight is 1; a radius is said by where it truncates; a reference histogram is its values
+    and the shares up to each.
     """
     given = {name: value for name, value in params.items() if name != "axes"}
+    if given.pop("radius", None) is not None:
+        # A quarter of a pixel beyond, so that no rounding leads to another radius.
+        sides = zip(params["sigma"], params["radius"], strict=True)
+        given["truncate"] = tuple((radius + 0.25) / s if s else 1.0 for s, radius in sides)
     if 0.0 in given.get("sigma", ()):
         given["sigma"] = tuple(s or _NO_WIDTH for s in given["sigma"])
     if "reference" in given:

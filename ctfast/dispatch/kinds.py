@@ -27,6 +27,9 @@ MAX_FOOTPRINT: Final = 4096
 MAX_SIDE: Final = (1 << 16) - 1
 """Rows or columns of the largest DICOM image: a window or blur beyond it is a slip of the keyboard."""
 
+MAX_ORDER: Final = 8
+"""Of a derivative: higher ones are noise."""
+
 Check = Callable[[str, Any], Any]
 """From name and value of a parameter to its normal form."""
 
@@ -297,6 +300,8 @@ CHECKS: Final[Mapping[str, Check]] = {
     "optional_wide_range": _pair(
         "a pair (low, high) of finite numbers with low <= high, or None, is allowed", _finite_range, _widened
     ),
+    "optional_radius": _optional(_an_axis(_whole(0, MAX_SIDE), "a whole number of pixels, or None,")),
+    "order": _an_axis(_whole(0, MAX_ORDER), f"a whole number from 0 to {MAX_ORDER}"),
     "origin": _an_axis(_whole(-MAX_SIDE, MAX_SIDE), "a whole number of pixels"),
     "percentiles": _several(
         "numbers from 0 to 100 are allowed", lambda *v: all(_is_real(p) and 0 <= p <= 100 for p in v)

@@ -19,7 +19,7 @@ from ctkernels.contract import Operation
 
 _SIDES: Final = ("odd_size", "sigma", "grid")
 """Kinds of parameters that have a number for each axis."""
-_AN_AXIS: Final = ("mode", "origin")
+_AN_AXIS: Final = ("mode", "optional_radius", "order", "origin")
 """Kinds of parameters that may have a value for each axis, or one for all."""
 _COUNTS: Final = frozenset({int, type(None)})
 _OWN_ORDER: Final = {

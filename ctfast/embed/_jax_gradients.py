@@ -8,7 +8,7 @@ from typing import Any, Final
 import jax
 import jax.numpy as jnp
 
-from ctkernels.contract import gaussian_radius, modes_of
+from ctkernels.contract import gaussian_radii, modes_of
 from ctkernels.shared.border import border_index
 
 Params = dict[str, Any]
@@ -102,7 +102,7 @@ def _standardize(params: Params, axes: int, x: Any) -> Any:
 
 def _gaussian(params: Params, axes: int, x: Any, cotangent: Any, filtered: Callable[..., Any]) -> Any:
     """The adjoint: smoothed over zeros, and what fell beyond the edge given to the pixels that stood there."""
-    radii = [gaussian_radius(sigma, params["truncate"]) for sigma in params["sigma"]]
+    radii = gaussian_radii(params)
     beyond = [(0, 0)] * (x.ndim - axes) + [(r, r) for r in radii]
     result = filtered(jnp.pad(cotangent, beyond), mode="constant", cval=0.0)
     for k, (radius, mode) in enumerate(zip(radii, modes_of(params["mode"], axes), strict=True)):
@@ -113,7 +113,8 @@ def _gaussian(params: Params, axes: int, x: Any, cotangent: Any, filtered: Calla
         at = jnp.where(shown >= 0, shown, n)  # cval has no gradient: dropped
         folded = jnp.zeros((n, *moved.shape[1:]), moved.dtype).at[at].add(moved, mode="drop")
         result = jnp.moveaxis(folded, 0, axis)
-    return result
+    # Weights of an odd derivative change their sign where they are turned round.
+    return -result if params["order"] and sum(params["order"]) % 2 else result
 
 
 GRADIENTS: Final[dict[str, Gradient]] = {

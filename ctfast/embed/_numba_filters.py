@@ -80,7 +80,7 @@ def median_filter(
 
 def gaussian_filter(
     image: Any, sigma: Any = 1.0, truncate: Any = 4.0, mode: Any = "reflect", cval: Any = 0.0, spacing: Any = None,
-    axes: Any = None, out: Any = None, backend: Any = None,
+    order: Any = 0, radius: Any = None, axes: Any = None, out: Any = None, backend: Any = None,
 ) -> Any:  # fmt: skip
     pixel = image_dtype(image, "gaussian_filter", axes, backend)
     if pixel is None:
@@ -90,13 +90,18 @@ def gaussian_filter(
     pair = isinstance(sigma, types.BaseTuple)
     if not is_none(spacing) or (pair and len(sigma) != 2):
         raise TypingError(f"ctfast.gaussian_filter along three axes or with spacing=: {OUTSIDE}")
+    if not is_as(order, 0) or not is_none(radius):
+        raise TypingError(f"ctfast.gaussian_filter with order= or radius=: {OUTSIDE}")
     border, kind = _border("gaussian_filter", mode, cval, pixel), kind_of(pixel)
     work = kind_of(np.dtype(np.float64 if pixel == np.float64 else np.float32))
     limits = (-np.inf, np.inf) if pixel.kind == "f" else (np.iinfo(pixel).min, np.iinfo(pixel).max)
     lowest, highest = map(float, limits)
     beyond = np.inf if pixel.kind == "f" else 1e30
 
-    def run(image, sigma=1.0, truncate=4.0, mode="reflect", cval=0.0, spacing=None, axes=None, out=None, backend=None):
+    def run(
+        image, sigma=1.0, truncate=4.0, mode="reflect", cval=0.0, spacing=None, order=0, radius=None, axes=None,
+        out=None, backend=None,
+    ):  # fmt: skip
         sigma_y, sigma_x = (
             (np.float64(sigma[0]), np.float64(sigma[1])) if pair else (np.float64(sigma), np.float64(sigma))
         )

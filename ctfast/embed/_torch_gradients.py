@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ctkernels.contract import gaussian_radius, modes_of
+from ctkernels.contract import gaussian_radii, modes_of
 from ctkernels.shared.border import border_index
 
 Params = Mapping[str, Any]
@@ -38,7 +38,7 @@ def _gaussian(
     params: Params, axes: int, x: torch.Tensor, cotangent: torch.Tensor, filtered: Callable[..., Any]
 ) -> torch.Tensor:
     """The adjoint: smoothed over zeros, and what fell beyond the edge given to the pixels that stood there."""
-    radii = [gaussian_radius(sigma, params["truncate"]) for sigma in params["sigma"]]
+    radii = gaussian_radii(params)
     beyond = [side for radius in reversed(radii) for side in (radius, radius)]
     result = filtered(torch.nn.functional.pad(cotangent, beyond).contiguous(), mode="constant", cval=0.0)
     for k, (radius, mode) in enumerate(zip(radii, modes_of(params["mode"], axes), strict=True)):
@@ -50,7 +50,8 @@ def _gaussian(
         inside = result.index_select(axis, kept.nonzero()[:, 0]) if mode == "constant" else result
         at = shown[kept] if mode == "constant" else shown
         result = folded.index_add(axis, at, inside)
-    return result
+    # Weights of an odd derivative change their sign where they are turned round.
+    return -result if params["order"] and sum(params["order"]) % 2 else result
 
 
 def _ends(params: Params) -> tuple[float, float]:

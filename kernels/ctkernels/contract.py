@@ -14,8 +14,8 @@ Parameters arrive checked and in normal form (``size`` and ``sigma`` as pairs, r
 Where ``size``, ``sigma`` or ``tile_grid`` has three numbers, or ``footprint`` three axes, ``x`` and ``out`` are
 volumes, ``(N, D, H, W)``.
 A ``footprint`` stands instead of ``size``: rows (or planes of rows) of 0 and 1, tuples in a tuple.
-``mode`` is one word, or a tuple of one for each axis where they differ; ``origin`` is 0, or a tuple of one number for
-each axis.
+``mode`` is one word, or a tuple of one for each axis where they differ; ``origin`` and ``order`` are 0, or a tuple of
+one number for each axis. ``radius`` never reaches a kernel: ``truncate`` then is a tuple of what gives each its radius.
 ``axes`` never reaches a kernel: a volume taken as a whole is an image of ``D * H`` rows.
 Where ``Operation.masks``, kernels also take ``where=``: a boolean array of ``x``'s shape where ``x`` is, or None.
 ``histogram`` gets something else than it is called with: the bin ``edges`` that ``bins`` and ``value_range`` mean, an
@@ -101,8 +101,21 @@ def gaussian_radius(sigma: float, truncate: float) -> int:
     return int(truncate * sigma + 0.5)
 
 
+def each_axis(value: Any, axes: int) -> tuple[Any, ...]:
+    """A value for each axis, of one for all or of a tuple."""
+    return value if isinstance(value, tuple) else (value,) * axes
+
+
+def gaussian_radii(params: Params) -> tuple[int, ...]:
+    """Half-widths of the kernels along each axis."""
+    sigma, given = params["sigma"], params.get("radius")
+    if given is not None:
+        return tuple(radius if s else 0 for s, radius in zip(sigma, given, strict=True))
+    return tuple(gaussian_radius(s, t) for s, t in zip(sigma, each_axis(params["truncate"], len(sigma)), strict=True))
+
+
 def _gaussian_halo(params: Params) -> Halo:
-    return tuple(gaussian_radius(s, params["truncate"]) for s in params["sigma"])  # type: ignore[return-value]
+    return gaussian_radii(params)  # type: ignore[return-value]
 
 
 def _no_halo_of_axes(params: Params) -> Halo:
@@ -281,6 +294,8 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
                 Param("truncate", "positive", 4.0),
                 Param("mode", "mode", "reflect"),
                 Param("cval", "number", 0.0),
+                Param("order", "order", 0),
+                Param("radius", "optional_radius", None),
             ),
             SAME,
             "close",

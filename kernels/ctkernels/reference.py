@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ctkernels.contract import NO_LABEL, gaussian_radius, modes_of
+from ctkernels.contract import NO_LABEL, each_axis, gaussian_radius, modes_of
 
 Array = NDArray[Any]
 Pair = tuple[float, float]
@@ -262,18 +262,38 @@ def median_filter(
         result[...] = np.sort(windows[..., mask], axis=-1)[..., mask.sum() // 2]
 
 
-def gaussian_weights(sigma: float, truncate: float) -> NDArray[np.float64]:
-    """Normalised weights of ``scipy.ndimage.gaussian_filter1d``, centre first: shape ``(radius + 1,)``."""
+def gaussian_weights(sigma: float, truncate: float, order: int = 0) -> NDArray[np.float64]:
+    """Weights of ``scipy.ndimage.gaussian_filter1d``, centre first and then those behind: shape ``(radius + 1,)``.
+
+    Those of a derivative are Hermite's polynomial times the normalised Gaussian; of an odd one they change their sign
+    before the centre.
+    """
     radius = gaussian_radius(sigma, truncate)
-    full = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
-    return (full / full.sum())[radius:]
+    place = np.arange(-radius, radius + 1) / sigma
+    full = np.exp(-0.5 * place**2)
+    full /= full.sum()
+    if order and sigma > 1e-15:
+        from numpy.polynomial.hermite_e import hermeval
+
+        full *= hermeval(-place, [0] * order + [1]) * (-1 / sigma) ** order
+    weights: NDArray[np.float64] = full[radius:]
+    return weights
 
 
 def gaussian_filter(
-    x: Array, out: Array, *, sigma: tuple[float, ...], truncate: float, mode: Mode, cval: float
+    x: Array,
+    out: Array,
+    *,
+    sigma: tuple[float, ...],
+    truncate: float | tuple[float, ...],
+    mode: Mode,
+    cval: float,
+    order: Origin = 0,
 ) -> None:
     """Separable Gaussian, first axis first, as ``scipy.ndimage.gaussian_filter``; integers are rounded, not cut."""
-    weights = [gaussian_weights(s, truncate) for s in sigma]
+    axes = len(sigma)
+    orders = each_axis(order, axes)
+    weights = [gaussian_weights(*each) for each in zip(sigma, each_axis(truncate, axes), orders, strict=True)]
     for image, result in zip(x, out, strict=True):
         v = image.astype(np.float64)
         for axis, w in enumerate(weights):
@@ -281,9 +301,10 @@ def gaussian_filter(
             n = v.shape[axis]
             reach = [r if a == axis else 0 for a in range(v.ndim)]
             wide = np.moveaxis(padded(v, reach, reach, mode, cval), axis, 0)
+            sign = -1.0 if orders[axis] % 2 else 1.0
             total = w[0] * wide[r : r + n]
             for j in range(1, r + 1):
-                total = total + w[j] * (wide[r - j : r - j + n] + wide[r + j : r + j + n])
+                total = total + w[j] * (sign * wide[r - j : r - j + n] + wide[r + j : r + j + n])
             v = np.moveaxis(total, 0, axis)
         store(v, result)
 

@@ -91,6 +91,9 @@ VOLUMES: dict[str, list[dict[str, Any]]] = {
         {"sigma": (0.0, 1.0, 0.0), "mode": "mirror"},
         {"sigma": (9.0, 0.1, 0.1), "mode": "wrap"},
         {"sigma": (1.2, 0.8, 1.0), "mode": ("mirror", "constant", "wrap"), "cval": -7},
+        {"sigma": (1.2, 0.8, 1.0), "radius": (2, 1, 7)},
+        {"sigma": (1.2, 0, 1.0), "order": (1, 0, 2), "mode": "wrap"},
+        {"sigma": (0, 1.0, 0), "order": (0, 1, 0), "mode": "constant", "cval": -7},
         {"sigma": (0.8, 1.0, 2.0), "mode": ("wrap", "reflect", "constant"), "cval": -7},
     ],
     # A range that is found, more bins than entries of a block, than are counted at a time; one box.

@@ -91,6 +91,14 @@ def _volumes_and_gaussians(_: str) -> Iterator[Defines]:
         yield {"CTK_IN": c_type(dtype), "CTK_PIXEL": c_type("float64" if dtype == "float64" else "float32")}
 
 
+def _derivatives(_: str) -> Iterator[Defines]:
+    for dtype in IMAGE_DTYPES:
+        between = c_type("float32" if dtype == "float32" else "float64")
+        ends = c_type(dtype), between
+        for first, last in dict.fromkeys(((ends[0],) * 2, ends, ends[::-1], (between,) * 2)):
+            yield {"CTK_IN": first, "CTK_OUT": last}
+
+
 def _windows_and_medians(_: str) -> Iterator[Defines]:
     for dtype in ("int16", "uint16", "float64"):
         for capability in CAPABILITIES if dtype == "int16" else CAPABILITIES[1:]:
@@ -105,6 +113,7 @@ def _windows_and_gaussians(_: str) -> Iterator[Defines]:
 SPECIAL: Final[Mapping[str, Callable[[str], Iterator[Defines]]]] = {
     "median_filter": _networks,
     "median_volume": _volume_networks,
+    "gaussian_derivative": _derivatives,
     "gaussian_volume": _volumes_and_gaussians,
     "window_median": _windows_and_medians,
     "window_gaussian": _windows_and_gaussians,

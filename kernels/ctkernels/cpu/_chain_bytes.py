@@ -141,9 +141,10 @@ def fits(x: Array, links: Sequence[Link]) -> bool:
     params = {link.operation: link.params for link in others}
     if len(params) < len(others) or not set(params) <= set(_CODES):
         return False
-    median, clahe = params.get("median_filter"), params.get("clahe")
+    median, gaussian, clahe = (params.get(name) for name in ("median_filter", "gaussian_filter", "clahe"))
     return (
         (median is None or _is_plain_median(median))
+        and (gaussian is None or not gaussian["order"])
         and (clahe is None or (clahe["nbins"] == _BINS and clahe["value_range"] is None))
         and x[0].size < 1 << 30  # counters have 32 bits
     )

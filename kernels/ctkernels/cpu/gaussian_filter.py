@@ -19,6 +19,7 @@ from ctkernels.cpu._core.scratch import scratch
 from ctkernels.cpu._core.spread import in_row_bands
 from ctkernels.cpu._gaussian import volume
 from ctkernels.cpu._gaussian.band import band as kernel
+from ctkernels.cpu._gaussian.derivative import derivatives
 from ctkernels.cpu._gaussian.plan import exceeds_dtype, plan
 from ctkernels.shared.gaussian_weights import fill_value
 
@@ -33,14 +34,17 @@ def bind(
     _: Any,
     *,
     sigma: tuple[Any, ...],
-    truncate: float,
+    truncate: float | tuple[float, ...],
     mode: str | tuple[str, ...],
     cval: float,
+    order: int | tuple[int, ...] = 0,
 ) -> Callable[[Array, Array], None]:
     """``gaussian_filter`` for images of this shape and dtype, with its parameters.
 
     For an axis ``sigma`` may hold weights, centre first, as a tuple: the kernel of another library.
     """
+    if order:
+        return partial(derivatives, sigma=sigma, truncate=truncate, mode=mode, cval=cval, order=order)
     work = _DOUBLE if image == _DOUBLE else _SINGLE
     if len(sigma) == 3:
         return partial(_volumes, work=work, sigma=sigma, truncate=truncate, mode=mode, cval=cval)
@@ -74,7 +78,7 @@ def _volumes(
     out: Array,
     work: np.dtype[Any],
     sigma: tuple[Any, ...],
-    truncate: float,
+    truncate: float | tuple[float, ...],
     mode: str | tuple[str, ...],
     cval: float,
 ) -> None:

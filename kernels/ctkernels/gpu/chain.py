@@ -92,7 +92,7 @@ def _takes_window(link: Link, dtype: Any) -> bool:
     if link.operation == "median_filter":
         plain = link.params["footprint"] is None and not link.params["origin"] and isinstance(link.params["mode"], str)
         return plain and network_serves(link.params["size"], dtype)
-    return link.operation == "gaussian_filter"
+    return link.operation == "gaussian_filter" and not link.params["order"]
 
 
 def _window_numbers(link: Link) -> tuple[Any, ...] | None:

@@ -2,7 +2,7 @@
 
 One launch through shared memory, whatever sigma: weights and radii are arguments. Where no tile with its halo fits
 (radii of some hundred pixels) two launches with the sums of the columns in scratch memory between them. Volumes:
-``gaussian_volume.py``.
+``gaussian_volume.py``; derivatives: ``gaussian_derivative.py``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ctkernels.contract import modes_of
+from ctkernels.contract import each_axis, modes_of
 from ctkernels.gpu._core import device
 from ctkernels.gpu._core.geometry import c_type
 from ctkernels.gpu._core.geometry_filters import (
@@ -23,24 +23,35 @@ from ctkernels.gpu._core.geometry_filters import (
     smooth_plan,
 )
 from ctkernels.gpu._core.launch import launch
+from ctkernels.gpu.gaussian_derivative import derivative_bytes, derivatives
 from ctkernels.gpu.gaussian_volume import smooth_volumes, volume_bytes
 from ctkernels.shared.gaussian_weights import half_kernel, half_kernel_size
 
 Pair = tuple[float, float]
 Mode = str | tuple[str, ...]
+Truncate = float | tuple[float, ...]
 
 
-def radii_of(shape: tuple[int, int, int], sigma: Pair, truncate: float, mode: Mode) -> tuple[int, int]:
+def radii_of(shape: tuple[int, int, int], sigma: Pair, truncate: Truncate, mode: Mode) -> tuple[int, int]:
     """Half-widths of both kernels; what reaches further than an axis is long is folded back (``half_kernel``)."""
-    each = zip(shape[1:], sigma, modes_of(mode, 2), strict=True)
-    rows, columns = (half_kernel_size(n, s, truncate, m) - 1 for n, s, m in each)
+    each = zip(shape[1:], sigma, each_axis(truncate, 2), modes_of(mode, 2), strict=True)
+    rows, columns = (half_kernel_size(*values) - 1 for values in each)
     return rows, columns
 
 
 def workspace_bytes(
-    shape: tuple[int, ...], dtype: Any, *, sigma: tuple[float, ...], truncate: float, mode: Mode, cval: float
+    shape: tuple[int, ...],
+    dtype: Any,
+    *,
+    sigma: tuple[float, ...],
+    truncate: Truncate,
+    mode: Mode,
+    cval: float,
+    order: int | tuple[int, ...] = 0,
 ) -> int:
     """Scratch memory that a call takes: of images none unless the radii are too large for shared memory."""
+    if order:
+        return derivative_bytes(shape, dtype, sigma)
     if len(sigma) == 3:
         return volume_bytes(shape, dtype, sigma, truncate, mode)  # type: ignore[arg-type]
     images = (shape[0], shape[1], shape[2])
@@ -51,13 +62,13 @@ def workspace_bytes(
 
 
 def weights_on_device(
-    shape: tuple[int, int, int], work: np.dtype[Any], sigma: Pair, truncate: float, mode: Mode
+    shape: tuple[int, int, int], work: np.dtype[Any], sigma: Pair, truncate: Truncate, mode: Mode
 ) -> tuple[device.DeviceArray, tuple[int, int]]:
     """Both half kernels, rows then columns, and their radii; uploaded once for each setting."""
 
     def make() -> Any:
-        each = zip(shape[1:], sigma, modes_of(mode, 2), strict=True)
-        return np.concatenate([half_kernel(n, s, truncate, m, work) for n, s, m in each])
+        each = zip(shape[1:], sigma, each_axis(truncate, 2), modes_of(mode, 2), strict=True)
+        return np.concatenate([half_kernel(*values, work) for values in each])
 
     table = device.uploaded(("gaussian", shape[1:], work.char, sigma, truncate, mode), make)
     return table, radii_of(shape, sigma, truncate, mode)
@@ -68,14 +79,18 @@ def gaussian_filter(
     out: device.DeviceArray,
     *,
     sigma: tuple[float, ...],
-    truncate: float,
+    truncate: Truncate,
     mode: Mode,
     cval: float,
+    order: int | tuple[int, ...] = 0,
     workspace: device.DeviceArray | None = None,
 ) -> None:
     """See :func:`ctkernels.reference.gaussian_filter`; ``workspace`` as ``workspace_bytes`` says."""
     device.check_image_arrays("gaussian_filter", x, out)
-    if len(sigma) == 3:
+    if order:
+        order = each_axis(order, len(sigma))
+        derivatives(x, out, sigma=sigma, truncate=truncate, mode=mode, cval=cval, order=order, workspace=workspace)
+    elif len(sigma) == 3:
         smooth_volumes(x, out, (sigma[0], sigma[1], sigma[2]), truncate, mode, cval, workspace)
     else:
         _smooth_images(x, out, (sigma[0], sigma[1]), truncate, mode, cval, workspace)
@@ -85,7 +100,7 @@ def _smooth_images(
     x: device.DeviceArray,
     out: device.DeviceArray,
     sigma: Pair,
-    truncate: float,
+    truncate: Truncate,
     mode: Mode,
     cval: float,
     workspace: device.DeviceArray | None,
@@ -114,14 +129,15 @@ def smoothed(
     x: device.DeviceArray,
     out: device.DeviceArray,
     sigma: Pair,
-    truncate: float,
+    truncate: Truncate,
     mode: Mode,
     cval: float,
+    order: int | tuple[int, ...] = 0,
     line: tuple[Any, ...] | None = None,
 ) -> bool:
     """The one launch through shared memory; False, and nothing done, where no tile fits.
 
-    With the numbers of a window's ``line`` the windowed image is smoothed.
+    With the numbers of a window's ``line`` the windowed image is smoothed. No derivatives.
     """
     weights, (ry, rx) = weights_on_device(x.shape, _work(out.dtype), sigma, truncate, mode)
     plan = smooth_plan(x.shape, (ry, rx), out.dtype, device.device_limits().shared_bytes)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ctkernels.contract import modes_of
+from ctkernels.contract import each_axis, modes_of
 from ctkernels.gpu._core import device
 from ctkernels.gpu._core.geometry import c_type
 from ctkernels.gpu._core.geometry_filters import MODES, modes_across, smooth_chunk, smooth_passes
@@ -28,15 +28,16 @@ from ctkernels.shared.gaussian_weights import fill_value, half_kernel, half_kern
 
 Three = tuple[float, float, float]
 Mode = str | tuple[str, ...]
+Truncate = float | tuple[float, ...]
 
 
 def _work(dtype: Any) -> np.dtype[Any]:
     return np.dtype(np.float64 if dtype == np.float64 else np.float32)
 
 
-def _plan(shape: Volumes, dtype: Any, sigma: Three, truncate: float, mode: Mode) -> SmoothVolumePlan:
-    each = zip(shape[2:], sigma[1:], modes_of(mode, 3)[1:], strict=True)
-    rows, columns = (half_kernel_size(n, s, truncate, m) - 1 for n, s, m in each)
+def _plan(shape: Volumes, dtype: Any, sigma: Three, truncate: Truncate, mode: Mode) -> SmoothVolumePlan:
+    each = list(zip(shape[1:], sigma, each_axis(truncate, 3), modes_of(mode, 3), strict=True))
+    rows, columns = (half_kernel_size(*values) - 1 for values in each[1:])
     return smooth_volume_plan(shape, (rows, columns), _work(dtype), device.device_limits().shared_bytes)
 
 
@@ -44,7 +45,7 @@ def _two_passes(shape: Volumes, dtype: Any) -> tuple[int, int]:
     return smooth_chunk(shape[1:], _work(dtype))
 
 
-def volume_bytes(shape: Volumes, dtype: Any, sigma: Three, truncate: float, mode: Mode) -> int:
+def volume_bytes(shape: Volumes, dtype: Any, sigma: Three, truncate: Truncate, mode: Mode) -> int:
     """Scratch memory of a call."""
     plan = _plan(shape, dtype, sigma, truncate, mode)
     between = 0 if plan.tile is not None else device.padded_bytes(_two_passes(shape, dtype)[1])
@@ -55,7 +56,7 @@ def smooth_volumes(
     x: device.DeviceArray,
     out: device.DeviceArray,
     sigma: Three,
-    truncate: float,
+    truncate: Truncate,
     mode: Mode,
     cval: float,
     workspace: device.DeviceArray | None,
@@ -63,8 +64,8 @@ def smooth_volumes(
     """The launches for volumes ``(N, D, H, W)``."""
     work, shape = _work(x.dtype), x.shape
     mode_z, *modes = modes_of(mode, 3)
-    each = zip(shape[1:], sigma, (mode_z, *modes), strict=True)
-    halves = [half_kernel(n, s, truncate, m, work) for n, s, m in each]
+    each = zip(shape[1:], sigma, each_axis(truncate, 3), (mode_z, *modes), strict=True)
+    halves = [half_kernel(*values, work) for values in each]
     rz, ry, rx = (half.size - 1 for half in halves)
     weights = device.uploaded(
         ("gaussian of volumes", shape[1:], work.char, sigma, truncate, mode),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ctkernels.contract import gaussian_radius
+from ctkernels.contract import each_axis, gaussian_radius, modes_of
 
 Array = NDArray[Any]
 
@@ -30,6 +30,44 @@ def half_kernel(n: int, sigma: float | tuple[float, ...], truncate: float, mode:
         half = _folded(half, n, mode)
     # A weight too small for float32 must not become 0: 0 times inf is NaN, and the exact weight gives inf.
     return np.where(half > 0, np.maximum(half, np.finfo(work).tiny), 0).astype(work)
+
+
+NO_WIDTH: Final = 1e-15
+"""Up to this sigma an axis is left alone, whatever the order, as in SciPy."""
+
+
+class Pass(NamedTuple):
+    """A correlation along one axis."""
+
+    axis: int
+    """Counted from the first that is filtered."""
+    weights: tuple[float, ...]
+    """Of the pixel itself and those behind it."""
+    sign: float
+    """What these are multiplied with before the pixel."""
+    mode: str
+
+
+def derivative_passes(
+    sigma: tuple[float, ...], truncate: float | tuple[float, ...], order: tuple[int, ...], mode: str | tuple[str, ...]
+) -> list[Pass]:
+    """The derivatives of ``scipy.ndimage.gaussian_filter``, the first axis first; one pass at least."""
+    axes = len(sigma)
+    each = zip(sigma, each_axis(truncate, axes), order, modes_of(mode, axes), strict=True)
+    found = [Pass(k, *_derivative(s, t, o), m) for k, (s, t, o, m) in enumerate(each) if s > NO_WIDTH]
+    return found or [Pass(axes - 1, (1.0,), 1.0, "nearest")]
+
+
+def _derivative(sigma: float, truncate: float, order: int) -> tuple[tuple[float, ...], float]:
+    radius = gaussian_radius(sigma, truncate)
+    place = np.arange(-radius, radius + 1) / sigma
+    bell = np.exp(-0.5 * place**2)
+    # Hermite's polynomial, by its recurrence: numpy.polynomial would take 8 ms of every start.
+    earlier, hermite = np.zeros_like(place), np.ones_like(place)
+    for n in range(order):
+        earlier, hermite = hermite, -place * hermite - n * earlier
+    weights: Array = hermite * (-1 / sigma) ** order * (bell / bell.sum())
+    return tuple(weights[radius:].tolist()), -1.0 if order % 2 else 1.0
 
 
 def half_kernel_size(n: int, sigma: float, truncate: float, mode: str) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ctkernels.contract import modes_of
+from ctkernels.contract import each_axis, modes_of
 from ctkernels.cpu._core.vectors import VECTOR_BYTES
 from ctkernels.cpu._gaussian.ir import BLOCK
 from ctkernels.shared.border import border_index
@@ -63,7 +63,7 @@ def plan(
     width: int,
     work: np.dtype[Any],
     sigma: tuple[Any, Any],
-    truncate: float,
+    truncate: float | tuple[float, ...],
     mode: str | tuple[str, ...],
     border_exceeds: bool = False,
 ) -> Plan:
@@ -72,8 +72,9 @@ def plan(
     ``border_exceeds`` is what ``exceeds_dtype`` says.
     """
     mode_y, mode_x = modes_of(mode, 2)
-    wy = half_kernel(height, sigma[0], truncate, mode_y, work)
-    wx = half_kernel(width, sigma[1], truncate, mode_x, work)
+    truncate_y, truncate_x = each_axis(truncate, 2)
+    wy = half_kernel(height, sigma[0], truncate_y, mode_y, work)
+    wx = half_kernel(width, sigma[1], truncate_x, mode_x, work)
     ry, rx = wy.size - 1, wx.size - 1
     lanes = VECTOR_BYTES // work.itemsize
     vectors = max(-(-width // lanes), lanes)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ctkernels.contract import modes_of
+from ctkernels.contract import each_axis, modes_of
 from ctkernels.cpu._core.jit import jit
 from ctkernels.cpu._core.vectors import VECTOR_BYTES
 from ctkernels.cpu._gaussian import plan as planes
@@ -55,15 +55,16 @@ def plan(
     shape: tuple[int, int, int],
     work: np.dtype[Any],
     sigma: tuple[Any, Any, Any],
-    truncate: float,
+    truncate: float | tuple[float, ...],
     mode: str | tuple[str, ...],
     border_exceeds: bool,
 ) -> Plan:
     """The plan for volumes ``(D, H, W)``; ``border_exceeds`` is what ``plan.exceeds_dtype`` says."""
     depth, height, width = shape
     mode_z, *across = modes_of(mode, 3)
-    plane = planes.plan(height, width, work, sigma[1:], truncate, tuple(across), border_exceeds)
-    weights = half_kernel(depth, sigma[0], truncate, mode_z, work)
+    truncate_z, *ends = each_axis(truncate, 3)
+    plane = planes.plan(height, width, work, sigma[1:], tuple(ends), tuple(across), border_exceeds)
+    weights = half_kernel(depth, sigma[0], truncate_z, mode_z, work)
     radius = weights.size - 1
     ring = 2 * radius + BLOCK
     layout = plane.layout.copy()
