@@ -22,6 +22,8 @@ from .ops import label_tissue as label_tissue
 from .ops import match_histogram as match_histogram
 from .ops import median_filter as median_filter
 from .ops import normalize as normalize
+from .ops import percentile_filter as percentile_filter
+from .ops import rank_filter as rank_filter
 from .ops import rescale as rescale
 from .ops import standardize as standardize
 from .ops import summary as summary

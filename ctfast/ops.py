@@ -286,6 +286,92 @@ def median_filter(
     return call("median_filter", image, params, out=out, backend_name=backend, axes=axes)
 
 
+def rank_filter(
+    image: Any,
+    rank: int,
+    *,
+    size: int | tuple[int, int] | tuple[int, int, int] = 3,
+    footprint: Any = None,
+    mode: Modes = "reflect",
+    cval: float = 0.0,
+    origin: int | tuple[int, ...] = 0,
+    axes: Axes | None = None,
+    out: Any = None,
+    backend: str | None = None,
+) -> Any:
+    """The value of one rank in the window around each pixel, equal to ``scipy.ndimage.rank_filter``.
+
+    Args:
+        image: ``(..., H, W)``; images of a batch are never mixed, unless ``size`` has three numbers.
+        rank: 0 is the smallest of the window, so 0 erodes; below 0 from the largest on: -1 dilates.
+        size: window size in pixels, odd or even, or (rows, columns); (planes, rows, columns) for volumes
+            ``(..., D, H, W)``. Its middle is at half of each side, rounded down.
+        footprint: instead of ``size``, a window of any shape, as for ``median_filter``; 4,096 pixels at most.
+        mode: how the border is extended (``scipy.ndimage``'s words), one for all axes or one for each.
+        cval: value outside the image for ``mode="constant"``.
+        origin: by how many pixels the window lies before its pixel, as for ``median_filter``.
+        axes: which axes ``size`` is of, where they are not the last: see the module's documentation.
+        out: array for the result.
+        backend: see the module's documentation.
+
+    NaN counts as larger than every number.
+    """
+    if footprint is not None:
+        footprint = checked_footprint("footprint", footprint)
+    params = {
+        "rank": rank,
+        "size": size,
+        "footprint": footprint,
+        "mode": mode,
+        "cval": cval,
+        "origin": origin,
+    }
+    return call("rank_filter", image, params, out=out, backend_name=backend, axes=axes)
+
+
+def percentile_filter(
+    image: Any,
+    percentile: float,
+    *,
+    size: int | tuple[int, int] | tuple[int, int, int] = 3,
+    footprint: Any = None,
+    mode: Modes = "reflect",
+    cval: float = 0.0,
+    origin: int | tuple[int, ...] = 0,
+    axes: Axes | None = None,
+    out: Any = None,
+    backend: str | None = None,
+) -> Any:
+    """A percentile of the window around each pixel, equal to ``scipy.ndimage.percentile_filter``.
+
+    Args:
+        image: ``(..., H, W)``; images of a batch are never mixed, unless ``size`` has three numbers.
+        percentile: from 0 (smallest) to 100 (largest), cut down to a rank; below 0 from 100 down: -20 is 80.
+        size: window size in pixels, odd or even, or (rows, columns); (planes, rows, columns) for volumes
+            ``(..., D, H, W)``. Its middle is at half of each side, rounded down.
+        footprint: instead of ``size``, a window of any shape, as for ``median_filter``; 4,096 pixels at most.
+        mode: how the border is extended (``scipy.ndimage``'s words), one for all axes or one for each.
+        cval: value outside the image for ``mode="constant"``.
+        origin: by how many pixels the window lies before its pixel, as for ``median_filter``.
+        axes: which axes ``size`` is of, where they are not the last: see the module's documentation.
+        out: array for the result.
+        backend: see the module's documentation.
+
+    NaN counts as larger than every number.
+    """
+    if footprint is not None:
+        footprint = checked_footprint("footprint", footprint)
+    params = {
+        "percentile": percentile,
+        "size": size,
+        "footprint": footprint,
+        "mode": mode,
+        "cval": cval,
+        "origin": origin,
+    }
+    return call("percentile_filter", image, params, out=out, backend_name=backend, axes=axes)
+
+
 def gaussian_filter(
     image: Any,
     sigma: float | tuple[float, float] | tuple[float, float, float] = 1.0,

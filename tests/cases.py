@@ -36,6 +36,17 @@ EDGES: dict[str, list[dict[str, Any]]] = {
         {"size": 3, "mode": ("constant", "mirror"), "cval": 9, "origin": (0, 1)},
         {"footprint": ((1, 0, 1, 1), (0, 1, 1, 0)), "mode": ("wrap", "nearest"), "origin": (-1, 1)},
     ],
+    "rank_filter": [
+        {"rank": 0},
+        {"rank": -1, "size": (2, 4), "origin": (0, -1), "mode": "wrap"},
+        {"rank": 2, "footprint": ((1, 0, 1, 1), (0, 1, 1, 0)), "mode": ("constant", "mirror"), "cval": 9},
+        {"rank": 4, "origin": (1, 0)},
+    ],
+    "percentile_filter": [
+        {"percentile": 100, "size": (1, 6), "mode": "nearest"},
+        {"percentile": -70, "origin": -1, "mode": "mirror"},
+        {"percentile": 25, "footprint": ((0, 1, 0), (1, 1, 1), (0, 1, 0)), "mode": "constant", "cval": 9},
+    ],
     "gaussian_filter": [
         *({"sigma": 1.2, "mode": mode, "cval": 9} for mode in MODES),
         {"sigma": (3.0, 0.4)},

@@ -51,7 +51,9 @@ def test_the_reference_has_the_backend_signature(name: str) -> None:
     parameters = list(inspect.signature(getattr(reference, name)).parameters.values())
     assert [p.name for p in parameters[:2]] == ["x", "out"]
     assert all(p.kind is p.KEYWORD_ONLY for p in parameters[2:])
-    own = ["edges"] if name == "histogram" else [p.name for p in OPERATIONS[name].params if p.name != "axes"]
+    # A radius is in ``truncate``, axes are in the shape.
+    params = [p.name for p in OPERATIONS[name].params if p.name not in ("axes", "radius")]
+    own = ["edges"] if name == "histogram" else params
     assert [p.name for p in parameters[2:]] == own + (["where"] if OPERATIONS[name].masks else [])
 
 

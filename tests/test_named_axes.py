@@ -21,6 +21,8 @@ PARAMS: dict[str, dict[str, Any]] = {
     "rescale": {"intercept": -5.0},
     "window": {"center": 40, "width": 400},
     "median_filter": {"size": 3},
+    "rank_filter": {"rank": 2, "size": 3},
+    "percentile_filter": {"percentile": 20, "size": 3},
     "gaussian_filter": {"sigma": 1.0},
     "clahe": {"tile_grid": 2},
     "match_histogram": {"reference": ((-900, 0, 60, 1500), (3, 1, 4, 1))},

@@ -100,7 +100,7 @@ def test_any_pipeline_survives_json(sigma: float, size: int, dtype: str) -> None
         ([{"operation": "median_filter", "size": 4}], "step 1: size=4"),
         (
             [{"operation": "median_filter", "sigma": 4}],
-            "no parameter 'sigma': one of size, footprint, mode, cval is allowed",
+            "no parameter 'sigma': one of size, footprint, mode, cval, origin is allowed",
         ),
         ([{"operation": "window", "center": 4}], "window needs width="),
         ([{"operation": "window", "center": 4, "width": 9, "dtype": "int8"}], "float32, uint8, uint16 are allowed"),

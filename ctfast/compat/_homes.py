@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Final
 
@@ -17,7 +16,6 @@ from ctfast.memory import empty
 from ctkernels.contract import IMAGE_DTYPES
 
 Array = Any
-Pixel = tuple[int, int, int]
 
 
 class Home(ABC):
@@ -50,14 +48,6 @@ class Home(ABC):
         """The same values in a dtype that medians take."""
 
     @abstractmethod
-    def rank_filter(self, x: Array, out: Array, pixels: Sequence[Pixel], rank: int, mode: str, cval: float) -> None:
-        """One rank of a window; ``pixels``: planes, rows and columns from its middle."""
-
-    @abstractmethod
-    def correlate(self, x: Array, out: Array, axis: int, weights: Any, sign: float, mode: str, cval: float) -> bool:
-        """Weights along an axis, of a pixel and those behind it, times ``sign`` before it; False where none can."""
-
-    @abstractmethod
     def match_histogram(self, x: Array, out: Array, values: Any, shares: Any) -> None:
         """``(N, H, W)`` to the histogram of these values of the host."""
 
@@ -78,17 +68,6 @@ class _Host(Home):
         return next(
             (x.astype(t) for t in (np.int16, np.uint16) if np.iinfo(t).min <= low and high <= np.iinfo(t).max), None
         )
-
-    def rank_filter(self, x: Array, out: Array, pixels: Sequence[Pixel], rank: int, mode: str, cval: float) -> None:
-        from ctkernels.cpu._median.footprints import rank_filter
-
-        rank_filter(x, out, list(pixels), rank, mode, cval)
-
-    def correlate(self, x: Array, out: Array, axis: int, weights: Any, sign: float, mode: str, cval: float) -> bool:
-        from ctkernels.cpu._gaussian.correlate import correlate
-
-        correlate(x, out, axis, weights, sign, mode, cval)
-        return True
 
     def match_histogram(self, x: Array, out: Array, values: Any, shares: Any) -> None:
         from ctkernels.cpu.match_histogram import match_histogram
@@ -111,15 +90,6 @@ class _Device(Home):
 
     def narrow(self, x: Array) -> Array | None:
         return _exactly(x)  # wider integers would have to be looked at, which the device would wait for
-
-    def rank_filter(self, x: Array, out: Array, pixels: Sequence[Pixel], rank: int, mode: str, cval: float) -> None:
-        from ctkernels.gpu.median_footprint import rank_filter
-
-        with x.device:
-            rank_filter(x, out, tuple(pixels), rank, mode, cval)
-
-    def correlate(self, x: Array, out: Array, axis: int, weights: Any, sign: float, mode: str, cval: float) -> bool:
-        return False
 
     def match_histogram(self, x: Array, out: Array, values: Any, shares: Any) -> None:
         from ctkernels.gpu.match_histogram import match_histogram

@@ -11,13 +11,14 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from numpy.polynomial.hermite_e import hermeval
 from numpy.typing import NDArray
 
 from ctfast import ops
 from ctfast.compat._homes import HOST, Home
 from ctfast.dispatch.arrays import known_axes
+from ctfast.dispatch.kinds import MAX_FOOTPRINT, MAX_ORDER
 from ctkernels.contract import IMAGE_DTYPES
+from ctkernels.contract import rank_of as rank_of_share
 
 Array = Any
 _MODES: Final = {
@@ -34,9 +35,6 @@ SHORT: Final = 64
 """Rows of fewer pixels leave vectors empty: 256 x 256 x 32 took 3.5 times as long as 32 x 256 x 256."""
 _LONGEST: Final = 255
 """Windows and kernels beyond this are left to SciPy."""
-_MOST_ORDER: Final = 8
-_MOST_PIXELS: Final = 4096
-"""Of a window; making the program of a larger one would take seconds."""
 
 
 def middle(pixels: int) -> int:
@@ -55,7 +53,7 @@ def rank_of_percentile(percentile: Any) -> Callable[[int], int | None]:
     if not isinstance(percentile, int | float) or not -100 <= percentile <= 100:
         return lambda pixels: None
     share = percentile + 100.0 if percentile < 0 else percentile
-    return lambda pixels: pixels - 1 if share == 100 else int(pixels * share / 100.0)
+    return lambda pixels: rank_of_share(share, pixels)
 
 
 def ranked(
@@ -78,31 +76,31 @@ def ranked(
     if x is None or border is None or not _rising(axes, x.ndim) or (footprint is not None and size is not None):
         return None
     window = _window(x, size, home.on_host(footprint), origin, axes)
-    if window is None or not 1 <= (ones := int(window.mask.sum())) <= _MOST_PIXELS:
+    if window is None or not 1 <= (ones := int(window.mask.sum())) <= MAX_FOOTPRINT:
         return None
     rank, narrow = rank_of(ones), home.narrow(x)
     if rank is None or not 0 <= rank < ones or narrow is None:
         return None
     if border == "constant" and not (_holds(narrow.dtype, cval) and _holds(x.dtype, cval)):
         return None
+    wanted = _wanted(output, x.shape, x.dtype, home)
+    if wanted is None or max(window.mask.shape) > _LONGEST:
+        return None
     used = [axis for axis, n in enumerate(window.mask.shape) if n > 1]
-    sides = window.mask.shape
+    odd = bool(window.mask.all()) and all(n % 2 for n in window.mask.shape)
     kind: Any = border
-    odd = window.mask.all() and all(n % 2 and b == n // 2 for n, b in zip(window.mask.shape, window.before))
 
     def run(batch: Array, behind: list[int], out: Array) -> None:
+        sides: Any = tuple(window.mask.shape[a] for a in behind)
+        origin = tuple(window.before[a] - window.mask.shape[a] // 2 for a in behind)
         if odd and rank == ones // 2:
-            box: Any = tuple(window.mask.shape[a] for a in behind)
-            ops.median_filter(batch, box, mode=kind, cval=float(cval), out=out)
+            ops.median_filter(batch, sides, mode=kind, cval=float(cval), origin=origin, out=out)
             return
         others = [a for a in range(window.mask.ndim) if a not in behind]
-        mask = window.mask.transpose(*others, *behind).reshape([window.mask.shape[a] for a in behind])
-        middle = [window.before[a] for a in behind]
-        places = np.argwhere(mask) - middle
-        pixels: list[Any] = [(0,) * (3 - mask.ndim) + tuple(place) for place in places.tolist()]
-        home.rank_filter(batch, out, pixels, rank, kind, float(cval))
+        mask = window.mask.transpose(*others, *behind).reshape(sides)
+        ops.rank_filter(batch, rank, footprint=mask, mode=kind, cval=float(cval), origin=origin, out=out)
 
-    return _moved(run, narrow, used, output, x.dtype, home) if max(sides) <= _LONGEST else None
+    return _moved(run, narrow, used, output, wanted, home)
 
 
 class _Window(NamedTuple):
@@ -151,115 +149,54 @@ def gaussian(
     axes: Any,
     home: Home = HOST,
 ) -> Array | None:
-    """The Gaussian, and its derivatives for floats."""
-    if not _zero(order, axes, np.ndim(image)):
-        return _derivative(image, sigma, order, output, mode, cval, truncate, radius, axes, home)
-    if isinstance(mode, tuple | list) or isinstance(radius, tuple | list):
-        return _one_by_one(image, sigma, order, output, mode, cval, truncate, radius, axes, home)
-    x, border = home.array(image), _mode(mode, cval)
-    if x is None or border is None or x.dtype.name not in IMAGE_DTYPES or not _zero(order, axes, x.ndim):
-        return None
-    sigmas = _an_axis(sigma, axes, x.ndim, 0.0, int | float | np.integer | np.floating)
-    if not sigmas or not isinstance(truncate, int | float) or min(sigmas) < 0:
-        return None
-    sigmas = tuple(float(s) if s > 1e-15 else 0.0 for s in sigmas)  # SciPy's limit of what is nothing
-    if radius is not None:
-        if not isinstance(radius, int) or radius < 1 or len(set(sigmas) - {0.0}) != 1:
-            return None
-        truncate = (radius + 0.25) / max(sigmas)
-    if not math.isfinite(truncate) or not 0 < max(sigmas) * truncate < _LONGEST:
-        return None
-    options = {"truncate": float(truncate), "mode": border, "cval": float(cval)}
-    return _smooth(x, sigmas, options, output, home)
-
-
-def _one_by_one(
-    image: Any,
-    sigma: Any,
-    order: Any,
-    output: Any,
-    mode: Any,
-    cval: Any,
-    truncate: Any,
-    radius: Any,
-    axes: Any,
-    home: Home = HOST,
-) -> Array | None:
-    """Axis by axis, each with its own border or reach; floats alone, as integers would be rounded each time."""
+    """The Gaussian, and its derivatives where the result is a float."""
     x = home.array(image)
-    if x is None or x.dtype.kind != "f" or not _zero(order, axes, x.ndim):
+    if x is None or x.dtype.name not in IMAGE_DTYPES or not isinstance(truncate, int | float):
         return None
-    along = tuple(range(x.ndim)) if axes is None else axes
-    if not isinstance(along, tuple | list):
-        return None
-    each = [value if isinstance(value, tuple | list) else (value,) * len(along) for value in (sigma, mode, radius)]
-    if any(len(values) != len(along) for values in each):
-        return None
-    result: Array | None = x
-    for number, (axis, s, m, r) in enumerate(zip(along, *each), 1):
-        result = gaussian(result, s, 0, output if number == len(along) else None, m, cval, truncate, r, (axis,), home)
-        if result is None:
-            return None
-    return result
-
-
-def _derivative(
-    image: Any,
-    sigma: Any,
-    order: Any,
-    output: Any,
-    mode: Any,
-    cval: Any,
-    truncate: Any,
-    radius: Any,
-    axes: Any,
-    home: Home = HOST,
-) -> Array | None:
-    """Axis by axis with a derivative of any order, in the order of ``axes``, as SciPy does."""
-    x = home.array(image)
-    if x is None or x.dtype.name not in ("float32", "float64") or not _writable(output, x.shape, x.dtype, home):
-        return None
-    along = tuple(range(x.ndim)) if axes is None else axes
+    wanted = _wanted(output, x.shape, x.dtype, home)
     sigmas = _an_axis(sigma, axes, x.ndim, 0.0, int | float | np.integer | np.floating)
     orders = _an_axis(order, axes, x.ndim, 0, int)
-    if not sigmas or not orders or min(sigmas) < 0 or min(orders) < 0 or not isinstance(truncate, int | float):
+    borders = _modes(mode, cval, axes, x.ndim)
+    radii = _an_axis(0 if radius is None else radius, axes, x.ndim, 0, int)
+    if wanted is None or wanted.name not in IMAGE_DTYPES or not (sigmas and orders and borders and radii):
         return None
-    borders, radii = (v if isinstance(v, tuple | list) else (v,) * len(along) for v in (mode, radius))
-    if len(borders) != len(along) or len(radii) != len(along):
+    sigmas = tuple(float(s) if s > 1e-15 else 0.0 for s in sigmas)  # SciPy's limit of what is nothing
+    used = [a % x.ndim for a in (range(x.ndim) if axes is None else axes) if sigmas[a % x.ndim]]
+    whole = wanted.kind != "f"
+    if not used or min(sigmas) < 0 or not all(0 <= o <= MAX_ORDER for o in orders) or (whole and any(orders)):
+        return None  # integers of SciPy's derivatives wrap around
+    if radius is None:
+        known = math.isfinite(truncate) and 0 < max(sigmas) * truncate < _LONGEST
+    else:
+        known = all(0 <= r < _LONGEST for r in radii)
+    if not known:
         return None
-    passes = []
-    for axis, border, reach in zip((a % x.ndim for a in along), borders, radii):
-        if sigmas[axis] > 1e-15:  # SciPy's limit of what is nothing
-            known = _mode(border, cval)
-            if reach is None and math.isfinite(truncate):
-                reach = int(truncate * float(sigmas[axis]) + 0.5)
-            if known is None or not isinstance(reach, int) or not 0 <= reach <= _LONGEST or orders[axis] > _MOST_ORDER:
-                return None
-            sign = -1.0 if orders[axis] % 2 else 1.0
-            passes.append((axis, _weights(float(sigmas[axis]), orders[axis], reach), sign, known))
-    if not passes:
-        return None
-    result = home.xp.ascontiguousarray(x)
-    for axis, weights, sign, known in passes:
-        made = home.empty(x.shape, x.dtype)
-        if not home.correlate(result, made, axis, weights, sign, known, float(cval)):
-            return None
-        result = made
-    if isinstance(output, home.xp.ndarray):
-        output[...] = result
-        return output
-    return result
+    if len(used) > 3:
+        if whole:
+            return None  # they would be rounded twice
+        for part in (used[:3], used[3:]):
+            sides = [[values[a] for a in part] for values in (sigmas, orders, borders, radii)]
+            reach = None if radius is None else sides[3]
+            target = output if part[-1] == used[-1] else wanted
+            x = gaussian(x, sides[0], sides[1], target, sides[2], cval, truncate, reach, part, home)
+        return x
+    options = {"cval": float(cval), "truncate": 4.0 if radius is not None else float(truncate)}
 
+    def run(batch: Array, behind: list[int], out: Array) -> None:
+        # A line has an axis in front that is none of SciPy's.
+        each = {name: tuple(values[a] if a >= 0 else rest for a in places(behind)) for name, values, rest in (
+            ("sigma", sigmas, 0.0), ("order", orders, 0), ("mode", borders, "nearest"), ("radius", radii, 0),
+        )}  # fmt: skip
+        if radius is None:
+            each["radius"] = None
+        ops.gaussian_filter(batch, **each, **options, out=out)
 
-def _weights(sigma: float, order: int, radius: int) -> Array:
-    """SciPy's weights of a Gaussian's derivative, for a correlation: Hermite's polynomial times the Gaussian.
+    def places(behind: list[int]) -> list[int]:
+        return [a - (x.ndim == 1) for a in behind]
 
-    Of the pixel itself and those behind it.
-    """
-    place = np.arange(-radius, radius + 1) / sigma
-    bell = np.exp(-0.5 * place**2)
-    weights: Array = hermeval(-place, [0] * order + [1]) * (-1 / sigma) ** order * (bell / bell.sum())
-    return weights[radius:]
+    used = [a + (x.ndim == 1) for a in used]
+    # A derivative's border is that of what the axes before it made.
+    return _moved(run, x.astype(wanted, copy=False), used, output, wanted, home, keep_order=any(orders))
 
 
 def _mode(mode: Any, cval: Any) -> str | None:
@@ -268,20 +205,24 @@ def _mode(mode: Any, cval: Any) -> str | None:
     return _MODES.get(mode) if known else None
 
 
+def _modes(mode: Any, cval: Any, axes: Any, ndim: int) -> tuple[str, ...] | None:
+    """Our word for the border of each axis; None for what SciPy has to judge."""
+    along = tuple(range(ndim)) if axes is None else axes
+    if not isinstance(along, tuple | list):
+        return None
+    words = [_mode(m, cval) for m in (mode if isinstance(mode, tuple | list) else (mode,) * len(along))]
+    if None in words or len(words) != len(along):
+        return None
+    given = dict(zip((a % ndim for a in along), words))
+    return tuple(given.get(a) or "nearest" for a in range(ndim))
+
+
 def _rising(axes: Any, ndim: int) -> bool:
     """SciPy's rank filters give the first size to the first axis, whatever the order of ``axes``."""
     if not isinstance(axes, tuple | list) or not all(type(a) is int for a in axes):
         return True
     places = [a % ndim for a in axes]
     return places == sorted(places)
-
-
-def _zero(value: Any, axes: Any, ndim: int) -> bool:
-    """0, or one for each axis that is filtered."""
-    if isinstance(value, tuple | list):
-        number = len(axes) if isinstance(axes, tuple | list) else ndim
-        return len(value) == number and all(isinstance(v, int) and v == 0 for v in value)
-    return isinstance(value, int) and value == 0
 
 
 def _an_axis(value: Any, axes: Any, ndim: int, rest: float, kinds: Any) -> tuple[Any, ...] | None:
@@ -308,19 +249,6 @@ def _holds(dtype: np.dtype[Any], cval: float) -> bool:
     return float(cval).is_integer() and np.iinfo(dtype).min <= cval <= np.iinfo(dtype).max
 
 
-def _smooth(x: Array, sigmas: tuple[float, ...], options: dict[str, Any], output: Any, home: Home) -> Array | None:
-    """The Gaussian with a sigma for each axis, where ``output`` is nothing, the image's dtype or an array of it."""
-    if x.ndim == 1:
-        sigmas = (0.0, *sigmas)
-    alone = 0.25 / options["truncate"]  # a kernel that is the pixel itself
-
-    def run(batch: Array, behind: list[int], out: Array) -> None:
-        sides: Any = tuple(sigmas[a] or alone for a in behind)
-        ops.gaussian_filter(batch, sides, out=out, **options)
-
-    return _moved(run, x, [axis for axis, sigma in enumerate(sigmas) if sigma], output, x.dtype, home)
-
-
 def _moved(
     run: Callable[[Array, list[int], Array], None],
     x: Array,
@@ -328,18 +256,20 @@ def _moved(
     output: Any,
     dtype: np.dtype[Any],
     home: Home,
+    keep_order: bool = False,
 ) -> Array | None:
     """``run(batch, axes, out)`` with the ``used`` axes of ``x`` (and others, so that there are two) as its last.
 
     A line has an axis in front. ``axes`` says which axes of ``x`` these are; they have an order of their own where rows
-    would be short. ``dtype`` is that of the result.
+    would be short, unless ``keep_order`` says that they come in that of ``used``. ``dtype`` is that of the result.
     """
-    if len(used) > 3 or not _writable(output, x.shape, dtype, home):
+    if len(used) > 3:
         return None
     shape, x = x.shape, x if x.ndim > 1 else x.reshape(1, -1)
     spare = [axis for axis in range(x.ndim - 1, -1, -1) if axis not in used]
-    behind = sorted(used + spare[: max(0, 2 - len(used))])
-    if x.shape[behind[-1]] < SHORT:  # rows are what is fast
+    spare = spare[: max(0, 2 - len(used))]
+    behind = spare + used if keep_order else sorted(used + spare)
+    if not keep_order and x.shape[behind[-1]] < SHORT:  # rows are what is fast
         behind.sort(key=lambda axis: x.shape[axis])
     order = [axis for axis in range(x.ndim) if axis not in behind] + behind
     moved = x.transpose(order)
@@ -360,11 +290,15 @@ def _moved(
     return home.xp.ascontiguousarray(result, dtype)
 
 
-def _writable(output: Any, shape: tuple[int, ...], dtype: np.dtype[Any], home: Home) -> bool:
+def _wanted(output: Any, shape: tuple[int, ...], dtype: np.dtype[Any], home: Home) -> np.dtype[Any] | None:
+    """The dtype of the result, which holds what ``dtype`` holds; None for outputs that SciPy has to judge."""
     if isinstance(output, home.xp.ndarray):
         writable = getattr(output.flags, "writeable", True)  # CuPy's always are
-        return bool(output.shape == shape and output.dtype == dtype and writable)
-    try:
-        return output is None or np.dtype(output) == dtype
-    except TypeError:
-        return False
+        wanted = np.dtype(output.dtype) if output.shape == shape and writable else None
+    else:
+        try:
+            wanted = dtype if output is None else np.dtype(output)
+        except TypeError:
+            return None
+    fits = wanted is not None and wanted.isnative and np.can_cast(dtype, wanted, "safe")
+    return wanted if fits and wanted.kind in "biuf" else None  # type: ignore[union-attr]

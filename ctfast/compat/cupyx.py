@@ -6,8 +6,8 @@ Everything else is CuPy's own.
 |---|---|---|
 | median_filter | windows of any shape, up to 4,096 pixels, longer than 1 along three axes at most | the same |
 | rank_filter, percentile_filter | the same, any rank | the same |
-| gaussian_filter | sigma above 0, ``order`` 0, along three axes at most; of floats a mode an axis | see below |
-| gaussian_filter1d | ``order`` 0 | see below |
+| gaussian_filter | sigma above 0, a mode and a radius an axis; of floats any ``order`` up to 8 | see below |
+| gaussian_filter1d | the same along its axis | see below |
 
 All take uint8, int16, uint16, float32 and float64; medians also bool and int8. Gaussians: float64 to 1e-12, float32 to
 2e-6 of the largest value (CuPy sums float32 in float64); integers are rounded once, where CuPy cuts: up to one apart an

@@ -6,13 +6,14 @@ Everything else is SciPy's own.
 |---|---|---|
 | median_filter | windows of any shape, up to 4,096 pixels, longer than 1 along three axes at most | the same |
 | rank_filter, percentile_filter | the same, any rank | the same |
-| gaussian_filter | sigma above 0, one mode, or floats; along three axes at most; of floats, any ``order`` | see below |
+| gaussian_filter | sigma above 0, a mode and a radius an axis; of floats any ``order`` up to 8 | see below |
 | gaussian_filter1d | the same along its axis | see below |
 
 All take uint8, int16, uint16, float32 and float64; medians also bool, int8, and wider integers whose values fit into 16
-bits. NaN in medians counts as the largest number (SciPy's result depends on its place). Gaussians: float64 to 1e-12,
-float32 to 2e-6 of the largest value; integers are rounded once, where SciPy cuts after each axis: up to one apart for
-each axis.
+bits; ``output`` may be of any type that holds the same values. Integers are filtered along three axes at most.
+NaN in medians counts as the largest number (SciPy's result depends on its place). Gaussians: float64 to 1e-12, float32
+to 2e-6 of the largest value; integers are rounded once, where SciPy cuts after each axis: up to one apart for each
+axis.
 ``ctfast.compat.calls()`` tells who served.
 """
 

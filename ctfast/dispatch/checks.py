@@ -7,9 +7,9 @@ import os
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ctfast.dispatch.kinds import CHECKS, as_number, failure
+from ctfast.dispatch.kinds import CHECKS, MAX_FOOTPRINT, as_number, failure
 from ctfast.errors import ArgumentError, ShapeError, one_of
-from ctkernels.contract import Operation, each_axis, window_sides
+from ctkernels.contract import Operation, each_axis, window_pixels, window_sides
 
 FREE_REACH: Final = 1024
 """Pixels to each side that a filter may look at however small the image is; else twice the image."""
@@ -67,12 +67,14 @@ def check_params(operation: Operation, values: Mapping[str, Any]) -> dict[str, A
         result[param.name] = CHECKS[param.kind](param.name, as_number(values.get(param.name, param.default)))
     if operation.name == "window" and result["function"] == "linear" and result["width"] < 1:
         raise failure("width", result["width"], "at least 1 is allowed with function='linear' (DICOM PS3.3 C.11.2.1.2)")
-    if operation.name == "median_filter" and result["footprint"] is not None and set(result["size"]) != {3}:
+    if result.get("footprint") is not None and set(result["size"]) != {3}:
         raise ArgumentError(
             f"size={result['size']!r} and footprint=: give one of them, the footprint has its own sides"
         )
     if "mode" in result:
         _fit_axes(result)
+    if "rank" in result or "percentile" in result:
+        _fit_window(operation, result)
     if operation.name == "clahe" and len(result["tile_grid"]) == 3:
         levels = math.prod(result["tile_grid"]) * result["nbins"]
         if levels > MAX_TABLES:
@@ -117,6 +119,27 @@ def _fit_axes(params: dict[str, Any]) -> None:
             low, high = -(n // 2), n - 1 - n // 2
             raise failure("origin", given, f"whole numbers from {low} to {high} are allowed for {n} pixels of a window")
     params["origin"] = origin if _some(given) else 0
+
+
+def _fit_window(operation: Operation, params: dict[str, Any]) -> None:
+    """Windows of rank filters are lists of pixels; a rank from the largest on becomes one from the smallest on.
+
+    Raises:
+        ArgumentError: more pixels than are taken one by one, or a rank that the window has not.
+    """
+    pixels = window_pixels(params)
+    if pixels > MAX_FOOTPRINT:
+        raise ArgumentError(
+            f"{operation.name} with a window of {pixels:,} pixels: up to {MAX_FOOTPRINT:,} are allowed; median_filter "
+            "takes odd windows of any size"
+        )
+    if (rank := params.get("rank")) is None:
+        return
+    if not -pixels <= rank < pixels:
+        raise failure(
+            "rank", rank, f"whole numbers from {-pixels} to {pixels - 1} are allowed for a window of {pixels} pixels"
+        )
+    params["rank"] = rank % pixels
 
 
 def _some(value: int | tuple[int, ...]) -> bool:

@@ -306,8 +306,15 @@ CHECKS: Final[Mapping[str, Check]] = {
     "percentiles": _several(
         "numbers from 0 to 100 are allowed", lambda *v: all(_is_real(p) and 0 <= p <= 100 for p in v)
     ),
+    "percentile": _one(
+        "a number from 0 to 100 (or from -100, counted from 100 down)",
+        lambda v: _is_finite(v) and -100 <= v <= 100,
+        lambda v: float(v) + (100.0 if v < 0 else 0.0),
+    ),
     "positive": _positive,
+    "rank": _whole(-(1 << 31), 1 << 31),
     "reference_histogram": reference_histogram,
     "sigma": _sigma,
     "voi_function": _choice(VOI_FUNCTIONS),
+    "window_size": _sides(f"a whole number from 1 to {MAX_SIDE:,}", lambda v: _is_whole(v) and 1 <= v <= MAX_SIDE, int),
 }

@@ -78,6 +78,20 @@ def median_filter(
     return run_floats
 
 
+def rank_filter(
+    image: Any, rank: Any, size: Any = 3, footprint: Any = None, mode: Any = "reflect", cval: Any = 0.0,
+    origin: Any = 0, axes: Any = None, out: Any = None, backend: Any = None,
+) -> Any:  # fmt: skip
+    raise TypingError(f"ctfast.rank_filter: {OUTSIDE}")
+
+
+def percentile_filter(
+    image: Any, percentile: Any, size: Any = 3, footprint: Any = None, mode: Any = "reflect", cval: Any = 0.0,
+    origin: Any = 0, axes: Any = None, out: Any = None, backend: Any = None,
+) -> Any:  # fmt: skip
+    raise TypingError(f"ctfast.percentile_filter: {OUTSIDE}")
+
+
 def gaussian_filter(
     image: Any, sigma: Any = 1.0, truncate: Any = 4.0, mode: Any = "reflect", cval: Any = 0.0, spacing: Any = None,
     order: Any = 0, radius: Any = None, axes: Any = None, out: Any = None, backend: Any = None,

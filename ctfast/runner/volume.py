@@ -33,7 +33,6 @@ from ctfast.runner.work import (
     run_pipeline,
     store_streamed,
 )
-from ctkernels.contract import modes_of
 
 _BLOCK_BYTES: Final = 32 << 20
 
@@ -114,7 +113,8 @@ def _reach(pipeline: Pipeline) -> int:
             f"{whole.operation} with {way} needs the whole volume, and this one is larger than a file may be in "
             "memory: leave that away for slice by slice, or choose fewer --workers"
         )
-    if any(modes_of(step.params["mode"], 3)[0] == "wrap" for step in steps):
+    modes = [step.params["mode"] for step in steps]
+    if any((mode if isinstance(mode, str) else mode[0]) == "wrap" for mode in modes):
         raise ArgumentError(
             "mode='wrap' along three axes needs the whole volume, and this one is larger than a file may be in memory: "
             "choose another mode, or fewer --workers"

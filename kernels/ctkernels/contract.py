@@ -16,6 +16,7 @@ volumes, ``(N, D, H, W)``.
 A ``footprint`` stands instead of ``size``: rows (or planes of rows) of 0 and 1, tuples in a tuple.
 ``mode`` is one word, or a tuple of one for each axis where they differ; ``origin`` and ``order`` are 0, or a tuple of
 one number for each axis. ``radius`` never reaches a kernel: ``truncate`` then is a tuple of what gives each its radius.
+``rank`` counts from 0, the smallest; a ``percentile`` goes from 0 to 100.
 ``axes`` never reaches a kernel: a volume taken as a whole is an image of ``D * H`` rows.
 Where ``Operation.masks``, kernels also take ``where=``: a boolean array of ``x``'s shape where ``x`` is, or None.
 ``histogram`` gets something else than it is called with: the bin ``edges`` that ``bins`` and ``value_range`` mean, an
@@ -27,6 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any, Final, Literal, NamedTuple
 
 IMAGE_DTYPES: Final = ("uint8", "int16", "uint16", "float32", "float64")
@@ -80,6 +82,19 @@ def _median_halo(params: Params) -> Halo:
 def window_sides(params: Params) -> tuple[int, ...]:
     """Pixels along each axis of the window of a rank filter."""
     return footprint_shape(params.get("footprint")) or tuple(params["size"])
+
+
+def window_pixels(params: Params) -> int:
+    """How many pixels a window has."""
+    if (footprint := params.get("footprint")) is None:
+        return prod(params["size"])
+    rows = footprint if len(footprint_shape(footprint)) == 2 else [row for plane in footprint for row in plane]
+    return sum(map(sum, rows))
+
+
+def rank_of(percentile: float, pixels: int) -> int:
+    """The rank of a percentile of so many pixels, by SciPy's rule."""
+    return pixels - 1 if percentile == 100 else int(pixels * percentile / 100.0)
 
 
 def modes_of(mode: str | tuple[str, ...], axes: int) -> tuple[str, ...]:
@@ -286,6 +301,42 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
             tuple({"size": size} for size in (5, 3, 7, 9, 11, 15, 21)),
             halo=_median_halo,
             oracles=("scipy.ndimage.median_filter",),
+        ),
+        Operation(
+            "rank_filter",
+            (
+                Param("rank", "rank"),
+                Param("size", "window_size", 3),
+                Param("footprint", "footprint", None),
+                Param("mode", "mode", "reflect"),
+                Param("cval", "number", 0.0, fits="image"),
+                Param("origin", "origin", 0),
+            ),
+            SAME,
+            "exact",
+            "filter",
+            "keeps",
+            ({"rank": -2, "size": 5},),
+            halo=_median_halo,
+            oracles=("scipy.ndimage.rank_filter",),
+        ),
+        Operation(
+            "percentile_filter",
+            (
+                Param("percentile", "percentile"),
+                Param("size", "window_size", 3),
+                Param("footprint", "footprint", None),
+                Param("mode", "mode", "reflect"),
+                Param("cval", "number", 0.0, fits="image"),
+                Param("origin", "origin", 0),
+            ),
+            SAME,
+            "exact",
+            "filter",
+            "keeps",
+            ({"percentile": 90.0, "size": 5},),
+            halo=_median_halo,
+            oracles=("scipy.ndimage.percentile_filter",),
         ),
         Operation(
             "gaussian_filter",

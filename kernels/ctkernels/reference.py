@@ -14,7 +14,8 @@ normalize         the range comes from finite pixels; NaN as in window; inf satu
 standardize       mean and deviation come from finite pixels; NaN stays NaN, inf stays inf
 match_histogram   the shares come from finite pixels; NaN stays NaN in float results, becomes the reference's lowest
                   value in integer ones; inf becomes the reference's highest value, -inf its lowest
-median_filter     NaN counts as larger than every number, +inf included, as in ``numpy.sort``
+median_filter     NaN counts as larger than every number, +inf included, as in ``numpy.sort``; so in rank_filter and
+                  percentile_filter
 gaussian_filter   NaN and inf spread to every pixel whose window holds them, as in SciPy
 clahe             NaN and -inf count as the low end of the range, +inf as the high end; the result is always finite
 histogram         NaN and values outside the range are not counted (the public function refuses to find a range by
@@ -32,7 +33,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ctkernels.contract import NO_LABEL, each_axis, gaussian_radius, modes_of
+from ctkernels.contract import NO_LABEL, each_axis, gaussian_radius, modes_of, rank_of
 
 Array = NDArray[Any]
 Pair = tuple[float, float]
@@ -253,13 +254,54 @@ def median_filter(
     of an even number of pixels the upper of the middle two is taken. The ``origin`` is how far behind its middle the
     pixel lies that a window is of.
     """
-    mask = np.ones(size, bool) if footprint is None else np.array(footprint, bool)
+    mask = window_mask(size, footprint)
+    ranked(x, out, mask, int(mask.sum()) // 2, mode, cval, origin)
+
+
+def rank_filter(
+    x: Array,
+    out: Array,
+    *,
+    rank: int,
+    size: tuple[int, ...],
+    footprint: Any = None,
+    mode: Mode,
+    cval: float,
+    origin: Origin = 0,
+) -> None:
+    """The value of one rank, 0 the smallest, in the window around each pixel, as ``scipy.ndimage.rank_filter``."""
+    ranked(x, out, window_mask(size, footprint), rank, mode, cval, origin)
+
+
+def percentile_filter(
+    x: Array,
+    out: Array,
+    *,
+    percentile: float,
+    size: tuple[int, ...],
+    footprint: Any = None,
+    mode: Mode,
+    cval: float,
+    origin: Origin = 0,
+) -> None:
+    """The value whose rank is this share of the window's pixels, cut down, as ``scipy.ndimage.percentile_filter``."""
+    mask = window_mask(size, footprint)
+    ranked(x, out, mask, rank_of(percentile, int(mask.sum())), mode, cval, origin)
+
+
+def window_mask(size: tuple[int, ...], footprint: Any) -> Array:
+    """Which pixels of a box count."""
+    return np.ones(size, bool) if footprint is None else np.array(footprint, bool)
+
+
+def ranked(x: Array, out: Array, mask: Array, rank: int, mode: Mode, cval: float, origin: Origin) -> None:
+    """The value of one rank of the window around each pixel; NaN sorts last."""
     before = [side // 2 + shift for side, shift in zip(mask.shape, origin or (0,) * mask.ndim, strict=True)]
     after = [side - 1 - b for side, b in zip(mask.shape, before, strict=True)]
     for image, result in zip(x, out, strict=True):
         wide = padded(image, before, after, mode, cval)
         windows = np.lib.stride_tricks.sliding_window_view(wide, mask.shape)
-        result[...] = np.sort(windows[..., mask], axis=-1)[..., mask.sum() // 2]
+        result[...] = np.sort(windows[..., mask], axis=-1)[..., rank]
 
 
 def gaussian_weights(sigma: float, truncate: float, order: int = 0) -> NDArray[np.float64]:

@@ -85,6 +85,10 @@ VOLUMES: dict[str, list[dict[str, Any]]] = {
         *({"footprint": (HOLES, ((0,) * 4, (0, 0, 1, 0), (1,) * 4)), "mode": mode, "cval": 3} for mode in MODES[3:]),
         {"size": (3, 1, 5), "origin": (1, 0, -2), "mode": ("wrap", "constant", "mirror"), "cval": 3},
     ],
+    "rank_filter": [
+        {"rank": 1, "size": (2, 1, 3), "origin": (0, 0, 1), "mode": ("wrap", "constant", "mirror"), "cval": 3}
+    ],
+    "percentile_filter": [{"percentile": 30, "footprint": ((HOLES),) * 2, "mode": "nearest"}],
     "gaussian_filter": [
         *({"sigma": (1.2, 0.8, 1.0), "mode": mode, "cval": -7} for mode in MODES),
         {"sigma": (0.1, 2.0, 0.3)},
@@ -216,7 +220,7 @@ def _allowed(case: Case) -> bool:
     if case.image.dtype.kind not in "iu":
         return True
     limits = np.iinfo(case.image.dtype)
-    if case.name == "median_filter" and case.params.get("mode") == "constant":
+    if case.name in ("median_filter", "rank_filter", "percentile_filter") and "constant" in case.params.get("mode", ""):
         return bool(limits.min <= case.params["cval"] <= limits.max)
     return True
 

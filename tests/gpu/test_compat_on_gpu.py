@@ -136,11 +136,10 @@ def test_gaussians_are_the_original_s(drop_ins: tuple[Any, Any], dtype: str) -> 
             close(ours.gaussian_filter(cupy.asarray(image), 1.3, **options),
                   ndimage.gaussian_filter(image, 1.3, **options), allowed)  # fmt: skip
         close(ours.gaussian_filter1d(cupy.asarray(image), 1.3, 0), ndimage.gaussian_filter1d(image, 1.3, 0), allowed)
-    assert all(call.original == 0 for call in compat.calls().values())
     floats = HU.astype(np.float32)
     derivative = ours.gaussian_filter(cupy.asarray(floats), 1.3, 1)
-    close(derivative, ndimage.gaussian_filter(floats, 1.3, 1))
-    assert served("cupyx.scipy.ndimage.gaussian_filter")[1] == 1, "GPUs have no kernel of derivatives"
+    close(derivative, ndimage.gaussian_filter(floats, 1.3, 1), 2e-6)
+    assert all(call.original == 0 for call in compat.calls().values())
 
 
 def test_outputs_and_errors(drop_ins: tuple[Any, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Derivatives of the Gaussian, one axis after the other: between axes float32 images are float32, all others float64."""
+"""Derivatives of the Gaussian, one axis after the other: in between float32 images are float32, all others float64."""
 
 from __future__ import annotations
 
