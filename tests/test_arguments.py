@@ -80,7 +80,7 @@ def test_parameter(name: str, values: dict[str, Any], message: str) -> None:
 )
 def test_dtype(image: Any) -> None:
     with pytest.raises(DTypeError, match="uint8, int16, uint16, float32, float64 are allowed"):
-        ctfast.median_filter(image)
+        ctfast.clahe(image)
 
 
 @pytest.mark.parametrize(

@@ -180,21 +180,25 @@ def gaussian(
             target = output if part[-1] == used[-1] else wanted
             x = gaussian(x, sides[0], sides[1], target, sides[2], cval, truncate, reach, part, home)
         return x
-    options = {"cval": float(cval), "truncate": 4.0 if radius is not None else float(truncate)}
+    line = int(x.ndim == 1)
 
     def run(batch: Array, behind: list[int], out: Array) -> None:
-        # A line has an axis in front that is none of SciPy's.
-        each = {name: tuple(values[a] if a >= 0 else rest for a in places(behind)) for name, values, rest in (
-            ("sigma", sigmas, 0.0), ("order", orders, 0), ("mode", borders, "nearest"), ("radius", radii, 0),
-        )}  # fmt: skip
-        if radius is None:
-            each["radius"] = None
-        ops.gaussian_filter(batch, **each, **options, out=out)
+        def of(values: tuple[Any, ...], rest: Any) -> Any:
+            # A line has an axis in front that is none of SciPy's.
+            return tuple(values[a - line] if a >= line else rest for a in behind)
 
-    def places(behind: list[int]) -> list[int]:
-        return [a - (x.ndim == 1) for a in behind]
+        ops.gaussian_filter(
+            batch,
+            of(sigmas, 0.0),
+            truncate=4.0 if radius is not None else float(truncate),
+            mode=of(borders, "nearest"),
+            cval=float(cval),
+            order=of(orders, 0),
+            radius=None if radius is None else of(radii, 0),
+            out=out,
+        )
 
-    used = [a + (x.ndim == 1) for a in used]
+    used = [a + line for a in used]
     # A derivative's border is that of what the axes before it made.
     return _moved(run, x.astype(wanted, copy=False), used, output, wanted, home, keep_order=any(orders))
 

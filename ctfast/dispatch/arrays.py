@@ -218,6 +218,11 @@ def dtype_of(x: Any) -> np.dtype[Any]:
         raise _refused(name) from error
 
 
+def is_taken(x: Any) -> bool:
+    """Whether operations take arrays of this dtype as they are; of what is no array nothing is known."""
+    return isinstance(x, np.ndarray) and x.dtype in _ALLOWED
+
+
 def check_dtype(dtype: np.dtype[Any]) -> None:
     """Refuse what operations don't take."""
     if dtype not in _ALLOWED:
@@ -280,3 +285,11 @@ def host_out(out: Any) -> NDArray[Any]:
     if not view.flags.writeable:
         raise ArgumentError("out= is read-only: a writable array is allowed")
     return view
+
+
+def check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    """Refuse an array for the result that has another shape or dtype."""
+    if out.shape != shape:
+        raise ShapeError(f"out= has shape {out.shape}: {shape} is needed")
+    if out.dtype != dtype:
+        raise DTypeError(f"out= has dtype {out.dtype}: {dtype} is needed")

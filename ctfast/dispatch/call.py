@@ -15,15 +15,16 @@ from numpy.typing import DTypeLike
 
 from ctfast import backend
 from ctfast.dispatch import transfer
-from ctfast.dispatch.arrays import Images, as_images, as_tall, from_host, host_out, with_channel
+from ctfast.dispatch.arrays import Images, as_images, as_tall, check_out, from_host, host_out, is_taken, with_channel
 from ctfast.dispatch.checks import check_params, check_reach
 from ctfast.dispatch.containers import Call, Task, container
 from ctfast.dispatch.device_errors import device_errors
+from ctfast.dispatch.exact_casts import in_place_of
 from ctfast.dispatch.masks import Mask, for_kernel, mask_of, masked
 from ctfast.dispatch.named_axes import along, is_named
 from ctfast.dispatch.plain import plain_call
 from ctfast.dispatch.prepared import Params, prepare
-from ctfast.errors import DTypeError, ShapeError
+from ctfast.errors import ShapeError
 from ctfast.memory import empty
 from ctkernels.contract import OPERATIONS
 
@@ -97,6 +98,11 @@ def call(
         operation = OPERATIONS[name]
         axes = operation.axes(check_params(operation, params))
         return apply(Task(again, (Call(name, params, dtype),), backend_name, writes=True, axes=axes), image, out)
+    if not is_taken(image):
+        again = partial(call, name, params=params, dtype=dtype, backend_name=backend_name)
+        done, result = in_place_of(OPERATIONS[name], image, params, out, again)
+        if done:
+            return result
     return _on_images(name, as_images(image), params, dtype, out, backend_name)
 
 
@@ -166,11 +172,3 @@ def _image(
         run(batch, result, **checked)
         view[...] = result.reshape(shape)
     return out
-
-
-def check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-    """Refuse an array for the result that has another shape or dtype."""
-    if out.shape != shape:
-        raise ShapeError(f"out= has shape {out.shape}: {shape} is needed")
-    if out.dtype != dtype:
-        raise DTypeError(f"out= has dtype {out.dtype}: {dtype} is needed")

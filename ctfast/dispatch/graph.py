@@ -13,8 +13,7 @@ from math import prod
 from typing import Any
 
 from ctfast import backend as backends
-from ctfast.dispatch.arrays import Images, as_images
-from ctfast.dispatch.call import check_out
+from ctfast.dispatch.arrays import Images, as_images, check_out
 from ctfast.dispatch.chain import axes_of, check_chain, check_steps, waits_for_pixels
 from ctfast.dispatch.device_errors import device_errors
 from ctfast.dispatch.steps import Step, naming_step

@@ -114,7 +114,8 @@ def _gaussian(params: Params, axes: int, x: Any, cotangent: Any, filtered: Calla
         folded = jnp.zeros((n, *moved.shape[1:]), moved.dtype).at[at].add(moved, mode="drop")
         result = jnp.moveaxis(folded, 0, axis)
     # Weights of an odd derivative change their sign where they are turned round.
-    return -result if params["order"] and sum(params["order"]) % 2 else result
+    order = params.get("order")
+    return -result if order and sum(order) % 2 else result
 
 
 GRADIENTS: Final[dict[str, Gradient]] = {

@@ -51,7 +51,8 @@ def _gaussian(
         at = shown[kept] if mode == "constant" else shown
         result = folded.index_add(axis, at, inside)
     # Weights of an odd derivative change their sign where they are turned round.
-    return -result if params["order"] and sum(params["order"]) % 2 else result
+    order = params.get("order")
+    return -result if order and sum(order) % 2 else result
 
 
 def _ends(params: Params) -> tuple[float, float]:

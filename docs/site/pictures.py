@@ -26,6 +26,8 @@ SHOWN: Final[dict[str, dict[str, Any]]] = {
     "standardize": {},
     "match_histogram": {"reference": ((-1000, -100, 0, 100, 300), (5, 1, 1, 9, 3))},
     "median_filter": {"size": 5},
+    "rank_filter": {"rank": -1, "size": 3},
+    "percentile_filter": {"percentile": 80, "size": 5},
     "gaussian_filter": {"sigma": 1.5},
     "clahe": {"clip_limit": 2.0, "nbins": 4096},
     "histogram": {"bins": 128, "value_range": (-1100, 1100)},

@@ -76,7 +76,7 @@ def _median_halo(params: Params) -> Halo:
     sides = window_sides(params)
     shifts = params.get("origin") or (0,) * len(sides)
     befores = (n // 2 + shift for n, shift in zip(sides, shifts, strict=True))
-    return tuple(max(before, n - 1 - before) for n, before in zip(sides, befores, strict=True))  # type: ignore[return-value]
+    return tuple(max(before, n - 1 - before) for n, before in zip(sides, befores, strict=True))
 
 
 def window_sides(params: Params) -> tuple[int, ...]:
@@ -316,7 +316,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
             "exact",
             "filter",
             "keeps",
-            ({"rank": -2, "size": 5},),
+            ({"rank": -2, "size": 3},),
             halo=_median_halo,
             oracles=("scipy.ndimage.rank_filter",),
         ),
@@ -334,7 +334,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
             "exact",
             "filter",
             "keeps",
-            ({"percentile": 90.0, "size": 5},),
+            ({"percentile": 75.0, "size": 3},),
             halo=_median_halo,
             oracles=("scipy.ndimage.percentile_filter",),
         ),

@@ -296,7 +296,7 @@ def window_mask(size: tuple[int, ...], footprint: Any) -> Array:
 
 def ranked(x: Array, out: Array, mask: Array, rank: int, mode: Mode, cval: float, origin: Origin) -> None:
     """The value of one rank of the window around each pixel; NaN sorts last."""
-    before = [side // 2 + shift for side, shift in zip(mask.shape, origin or (0,) * mask.ndim, strict=True)]
+    before = [side // 2 + shift for side, shift in zip(mask.shape, each_axis(origin, mask.ndim), strict=True)]
     after = [side - 1 - b for side, b in zip(mask.shape, before, strict=True)]
     for image, result in zip(x, out, strict=True):
         wide = padded(image, before, after, mode, cval)

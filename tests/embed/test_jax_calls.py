@@ -23,6 +23,9 @@ IMAGES: dict[str, Callable[[Any], Any]] = {
     "standardize": ctfast.standardize,
     "match_histogram": lambda x: ctfast.match_histogram(x, ((-5.5, 0, 90), (1, 7, 2))),
     "median_filter": lambda x: ctfast.median_filter(x, 3),
+    "rank_filter": lambda x: ctfast.rank_filter(x, -2, size=(2, 3), origin=(0, 1), mode=("wrap", "mirror")),
+    "percentile_filter": lambda x: ctfast.percentile_filter(x, 20, footprint=np.eye(3)),
+    "gaussian_filter order": lambda x: ctfast.gaussian_filter(x, 1.0, order=(0, 1), radius=3),
     "gaussian_filter": lambda x: ctfast.gaussian_filter(x, (1.0, 2.0), mode="mirror"),
     "clahe": lambda x: ctfast.clahe(x, tile_grid=(2, 2)),
     "label_tissue": ctfast.label_tissue,
@@ -88,6 +91,10 @@ GRADIENTS: dict[str, Callable[[Any], Any]] = {
         for mode in ("reflect", "mirror", "nearest", "wrap", "constant")
     },
     "gaussian_filter 3 axes": lambda x: ctfast.gaussian_filter(x, (0.5, 0.8, 1.1), mode="nearest"),
+    "gaussian_filter order": lambda x: ctfast.gaussian_filter(x, (0.8, 1.5), order=(1, 2), mode=("wrap", "constant")),
+    "gaussian_filter radius": lambda x: ctfast.gaussian_filter(
+        x, (0.8, 1.5), radius=(1, 3), mode=("mirror", "nearest")
+    ),
     "gaussian_filter far": lambda x: ctfast.gaussian_filter(x, 4.0, truncate=3.0, mode="mirror"),
 }
 

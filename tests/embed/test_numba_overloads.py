@@ -225,6 +225,13 @@ def test_every_public_operation_is_there() -> None:
         (lambda x: ctfast.clahe(x, tile_grid=(2, 2, 2)), "outside of compiled code"),
         (lambda x: ctfast.gaussian_filter(x, (1.0, 1.0, 1.0)), "outside of compiled code"),
         (lambda x: ctfast.rescale(x[0, 0]), "1 axes of int16"),
+        (lambda x: ctfast.median_filter(x, origin=1), "median_filter with origin=: call ctfast outside"),
+        (lambda x: ctfast.median_filter(x, mode=("wrap", "mirror")), "median_filter with a mode for each axis: call"),
+        (lambda x: ctfast.gaussian_filter(x, mode=("wrap", "mirror")), "gaussian_filter with a mode for each axis"),
+        (lambda x: ctfast.gaussian_filter(x, order=1), "gaussian_filter with order= or radius=: call ctfast outside"),
+        (lambda x: ctfast.gaussian_filter(x, radius=2), "gaussian_filter with order= or radius="),
+        (lambda x: ctfast.rank_filter(x, 1), "ctfast.rank_filter: call ctfast outside"),
+        (lambda x: ctfast.percentile_filter(x, 10), "ctfast.percentile_filter: call ctfast outside"),
     ],
 )
 def test_what_is_not_compiled_in_says_so(call: Any, match: str) -> None:

@@ -19,6 +19,7 @@ IMAGES: dict[str, Callable[[Any], Any]] = {
     "window": lambda x: ctfast.window(x, center=40, width=400, dtype="uint8"),
     "normalize": lambda x: ctfast.normalize(x, percentiles=(1, 99)),
     "match_histogram": lambda x: ctfast.match_histogram(x, ((-5.5, 0, 90), (1, 7, 2))),
+    "rank_filter": lambda x: ctfast.rank_filter(x, -2, size=(2, 3), origin=(0, 1), mode=("wrap", "mirror")),
     "median_filter": lambda x: ctfast.median_filter(x, 3),
     "clahe": lambda x: ctfast.clahe(x, tile_grid=(2, 2)),
 }
@@ -40,6 +41,7 @@ SMOOTH: dict[str, Callable[[Any], Any]] = {
         f"gaussian {mode}": lambda x, mode=mode: ctfast.gaussian_filter(x, (0.8, 1.5), mode=mode, cval=3.0)
         for mode in ("reflect", "nearest", "constant")
     },
+    "gaussian order": lambda x: ctfast.gaussian_filter(x, (0.8, 1.5), order=(1, 2), mode=("wrap", "constant")),
     "gaussian 3 axes": lambda x: ctfast.gaussian_filter(x, (0.5, 0.8, 1.1), mode="mirror"),
     "pipeline": ctfast.Pipeline(
         [ctfast.Step("gaussian_filter", sigma=1.0), ctfast.Step("standardize", dtype="float64")]

@@ -88,6 +88,13 @@ BY_HAND: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
         ("a step of one row", "walk.step = «planes», walk.lane = lane;", "1"),
         ("rows of the first plane alone", "for (int r = 0; r < rows; r += «step») count", "step + 1"),
     ),
+    "gaussian_derivative": (
+        ("no change of sign before the pixel", "(behind + «sign» * before)", "1.0"),
+        ("one weight forgotten", "k <= «radius»; k++", "radius - 1"),
+        ("cval forgotten", "b < 0 ? «outside»", "0.0"),
+        ("a neighbour of another axis", "ctk_wide(__ldg(line + «a * inner»))", "a"),
+        ("another line", "x + «(i - place * inner)»", "i"),
+    ),
     "gaussian_volume": (
         ("a band that begins one row off", "«first_row + y0», mode", "first_row + y0 + 1"),
         ("beyond the last plane", "if («z0 + k < depth») result", "true"),

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ctkernels.contract import each_axis
 from ctkernels.cpu._core import parallel
 from ctkernels.cpu._core.jit import one_type
 from ctkernels.cpu._core.parallel import Band, bands, undivided
@@ -44,7 +45,8 @@ def bind(
     For an axis ``sigma`` may hold weights, centre first, as a tuple: the kernel of another library.
     """
     if order:
-        return partial(derivatives, sigma=sigma, truncate=truncate, mode=mode, cval=cval, order=order)
+        orders = each_axis(order, len(sigma))
+        return partial(derivatives, sigma=sigma, truncate=truncate, mode=mode, cval=cval, order=orders)
     work = _DOUBLE if image == _DOUBLE else _SINGLE
     if len(sigma) == 3:
         return partial(_volumes, work=work, sigma=sigma, truncate=truncate, mode=mode, cval=cval)

@@ -5,6 +5,7 @@ Between axes float32 images are kept in float32, all others in float64, in scrat
 
 from __future__ import annotations
 
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -46,7 +47,7 @@ def derivatives(
     for turn, (axis, weights, sign, border) in enumerate(passes):
         made = out if turn == len(passes) - 1 else between[turn % 2]
         at = x.ndim - len(sigma) + axis
-        table = device.uploaded(("derivative", weights), lambda values=weights: np.array(values))
+        table = device.uploaded(("derivative", weights), partial(np.array, weights))
         launch(
             "gaussian_derivative",
             {"CTK_IN": geometry.c_type(current.dtype), "CTK_OUT": geometry.c_type(made.dtype)},

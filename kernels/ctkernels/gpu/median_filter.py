@@ -32,12 +32,10 @@ def median_filter(
 ) -> None:
     """See :func:`ctkernels.reference.median_filter`. Needs no workspace."""
     device.check_image_arrays("median_filter", x, out)
-    mask, plain = None, not origin and isinstance(mode, str)
-    if footprint is not None:
-        mask = np.array(footprint, bool)
-        plain = plain and mask.all() and all(side % 2 for side in mask.shape)
-        size = mask.shape
-    if not plain:
+    mask = None if footprint is None else np.array(footprint, bool)
+    size = size if mask is None else mask.shape
+    box = mask is None or (mask.all() and all(side % 2 for side in size))
+    if origin or not box or not isinstance(mode, str):
         pixels = window_of(np.ones(size, bool) if mask is None else mask, origin)
         rank_filter(x, out, pixels, len(pixels) // 2, mode, cval)
         return

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ctkernels.contract import modes_of
+from ctkernels.contract import each_axis, modes_of
 from ctkernels.shared.border import border_index
 
 Array = NDArray[Any]
@@ -29,12 +29,13 @@ def median_filter(
     origin: int | tuple[int, ...],
 ) -> None:
     """``bind`` is that of the filter for images and volumes whose border nobody looks at."""
-    before = [n // 2 + shift for n, shift in zip(size, origin or (0,) * len(size), strict=True)]
+    before = [n // 2 + shift for n, shift in zip(size, each_axis(origin, len(size)), strict=True)]
     after = [n - 1 - b for n, b in zip(size, before, strict=True)]
     wide = extended(x, before, after, modes_of(mode, len(size)), cval)
     made = np.empty_like(wide)
     bind(wide.shape, wide.dtype, wide.dtype, size=size, mode="nearest", cval=0.0)(wide, made)
-    out[...] = made[(..., *(slice(n // 2, n // 2 + side) for n, side in zip(size, x.shape[-len(size) :])))]
+    middle = [slice(n // 2, n // 2 + side) for n, side in zip(size, x.shape[-len(size) :], strict=True)]
+    out[...] = made[_index(..., *middle)]
 
 
 def extended(x: Array, before: Sequence[int], after: Sequence[int], modes: Sequence[str], cval: float) -> Array:
@@ -43,12 +44,18 @@ def extended(x: Array, before: Sequence[int], after: Sequence[int], modes: Seque
     lead, sides = x.shape[:-axes], x.shape[-axes:]
     wide = np.empty((*lead, *(b + n + a for b, n, a in zip(before, sides, after, strict=True))), x.dtype)
     inside = [slice(b, b + n) for b, n in zip(before, sides, strict=True)]
-    wide[(..., *inside)] = x
+    wide[_index(..., *inside)] = x
     for axis in reversed(range(axes)):  # those behind are complete, those in front come later
         table = border_index(sides[axis], before[axis], after[axis], modes[axis])
         beyond = np.r_[: before[axis], before[axis] + sides[axis] : table.size]
-        line = np.moveaxis(wide[(..., *inside[:axis], *(slice(None),) * (axes - axis))], len(lead) + axis, 0)
+        made = wide[_index(..., *inside[:axis], *(slice(None),) * (axes - axis))]
+        line = np.moveaxis(made, len(lead) + axis, 0)
         shown = table[beyond]
         line[beyond[shown >= 0]] = line[before[axis] + shown[shown >= 0]]
         line[beyond[shown < 0]] = cval
     return wide
+
+
+def _index(*parts: Any) -> Any:
+    """NumPy's index of these parts."""
+    return parts
