@@ -53,7 +53,7 @@ EDGES: dict[str, list[dict[str, Any]]] = {
         {"sigma": (0, 1.5)},
         {"sigma": 8.0, "truncate": 2.0},
         {"sigma": (1.5, 0.8), "radius": (2, 5), "mode": "mirror"},
-        {"sigma": (1.2, 0.9), "order": (0, 1), "mode": ("constant", "wrap"), "cval": 9},
+        {"sigma": (1.2, 0.9), "order": (0, 1), "mode": ("wrap", "constant"), "cval": 9},
         {"sigma": 2.0, "order": (2, 1), "radius": 6},
         *({"sigma": (1.4, 2.1), "mode": modes, "cval": 9} for modes in (("constant", "wrap"), ("mirror", "constant"))),
     ],

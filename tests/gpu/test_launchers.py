@@ -120,6 +120,8 @@ SMALL = {
     "clahe": {"tile_grid": (1, 1)},
     "histogram": {"bins": 3, "value_range": (0, 200)},
     "match_histogram": {"reference": ((-3.0, 9.0), (2, 1))},
+    "percentile_filter": {"percentile": 20},
+    "rank_filter": {"rank": -1},
 }
 """For tables and results of so many images; otherwise they take gigabytes."""
 

@@ -52,7 +52,8 @@ def extended(x: Array, before: Sequence[int], after: Sequence[int], modes: Seque
         line = np.moveaxis(made, len(lead) + axis, 0)
         shown = table[beyond]
         line[beyond[shown >= 0]] = line[before[axis] + shown[shown >= 0]]
-        line[beyond[shown < 0]] = cval
+        if modes[axis] == "constant":
+            line[beyond] = cval
     return wide
 
 
