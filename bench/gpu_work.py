@@ -47,7 +47,7 @@ _ROWS = (
 )
 
 TIMED = _ROWS + tuple(
-    Work(name, name, "uint16", spec.out_dtypes[0], dict(spec.examples[0]))
+    Work(name, name, "uint16", "uint16" if spec.out_dtypes == SAME else spec.out_dtypes[0], dict(spec.examples[0]))
     for name, spec in OPERATIONS.items()
     if name not in {work.operation for work in _ROWS}
 )

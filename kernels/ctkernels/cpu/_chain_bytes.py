@@ -144,7 +144,7 @@ def fits(x: Array, links: Sequence[Link]) -> bool:
     median, gaussian, clahe = (params.get(name) for name in ("median_filter", "gaussian_filter", "clahe"))
     return (
         (median is None or _is_plain_median(median))
-        and (gaussian is None or not gaussian["order"])
+        and (gaussian is None or not gaussian.get("order"))
         and (clahe is None or (clahe["nbins"] == _BINS and clahe["value_range"] is None))
         and x[0].size < 1 << 30  # counters have 32 bits
     )

@@ -90,9 +90,11 @@ def _together(dtype: np.dtype[Any], links: Sequence[Link]) -> tuple[tuple[Link, 
 def _takes_window(link: Link, dtype: Any) -> bool:
     """Whether it can apply a window as it reads."""
     if link.operation == "median_filter":
-        plain = link.params["footprint"] is None and not link.params["origin"] and isinstance(link.params["mode"], str)
+        plain = (
+            link.params["footprint"] is None and not link.params.get("origin") and isinstance(link.params["mode"], str)
+        )
         return plain and network_serves(link.params["size"], dtype)
-    return link.operation == "gaussian_filter" and not link.params["order"]
+    return link.operation == "gaussian_filter" and not link.params.get("order")
 
 
 def _window_numbers(link: Link) -> tuple[Any, ...] | None:
