@@ -50,10 +50,15 @@ def bin_ranges(bins, i, j0, j1, plan, ranges):
 
 @jit
 def tile_range(bins, i, j, c, plan):
-    """First and last bin of one tile."""
-    height, width, tile_h, tile_w, tiles_y = plan[0], plan[1], plan[2], plan[3], plan[4]
-    start = bins.ctypes.data + i * height * width * 2
-    rows = plan.ctypes.data + 8 * (SOURCES + j * tile_h)
+    """First and last bin of one tile of an image."""
+    start = bins.ctypes.data + i * plan[0] * plan[1] * 2
+    return rows_range(start, plan.ctypes.data + 8 * (SOURCES + j * plan[2]), c, plan)
+
+
+@jit
+def rows_range(start, rows, c, plan):
+    """First and last bin of tile column ``c`` in a tile row's uint16 bins: ``rows``, after ``start`` (addresses)."""
+    width, tile_h, tile_w, tiles_y = plan[1], plan[2], plan[3], plan[4]
     inside = min(max(width - c * tile_w, 0), tile_w)
     both = extremes(start + 2 * c * tile_w, tile_h, inside, rows, 2 * width)
     low = both & 65535
@@ -128,11 +133,16 @@ def _count_outside(bins, start, rows, tile_h, step, plan, k0, k1, first, hist):
 
 @jit
 def count_tile(bins, i, j, c, plan, first, bank, hist):
-    """Histogram of a tile, of its padding too."""
-    height, width, tile_h, tile_w, tiles_y = plan[0], plan[1], plan[2], plan[3], plan[4]
+    """Histogram of a tile of an image, of its padding too."""
+    source = bins.ctypes.data + i * plan[0] * plan[1] * bins.itemsize
+    count_rows(bins, source, plan.ctypes.data + 8 * (SOURCES + j * plan[2]), c, plan, first, bank, hist)
+
+
+@jit
+def count_rows(bins, source, rows, c, plan, first, bank, hist):
+    """Histogram of tile column ``c`` in a tile row's bins: ``rows``, after ``source`` (addresses)."""
+    width, tile_h, tile_w, tiles_y = plan[1], plan[2], plan[3], plan[4]
     step = width * bins.itemsize
-    source = bins.ctypes.data + i * height * step
-    rows = plan.ctypes.data + 8 * (SOURCES + j * tile_h)
     inside = min(max(width - c * tile_w, 0), tile_w)
     _count(bins, source + c * tile_w * bins.itemsize, rows, tile_h, inside, step, first, bank, hist)
     if inside < tile_w:
@@ -191,15 +201,22 @@ def _entry(tables, plan, ranges, j, c, first):
 
 
 @jit
-def blend_row(bins, out, i, b, setting, tables, packed):
-    """The pixels of block row ``b``, from the tables of the tile rows above and below it."""
+def block_start(plan, b):
+    """First row of block row ``b``."""
+    return plan[SOURCES + plan[2] * plan[4] + plan[3] * plan[5] + b]
+
+
+@jit
+def blend_row(bins, source, out, i, b, setting, tables, packed):
+    """The pixels of block row ``b``, from the tables of the tile rows above and below it.
+
+    Their bins begin at address ``source``; of ``bins`` the type alone counts.
+    """
     plan, weights, ranges, _, _, _, low, high = setting
     height, width, tile_h, tile_w, tiles_y, tiles_x = plan[0], plan[1], plan[2], plan[3], plan[4], plan[5]
-    starts_y = SOURCES + tile_h * tiles_y + tile_w * tiles_x
-    starts_x = starts_y + tiles_y + 2
-    y0, y1 = plan[starts_y + b], plan[starts_y + b + 1]
+    starts_x = SOURCES + tile_h * tiles_y + tile_w * tiles_x + tiles_y + 2
+    y0, y1 = block_start(plan, b), block_start(plan, b + 1)
     step, out_step = width * bins.itemsize, width * out.itemsize
-    source = bins.ctypes.data + (i * height + y0) * step
     target = out.ctypes.data + (i * height + y0) * out_step
     weights_x = weights.ctypes.data
     weights_y = weights_x + 4 * width
@@ -247,4 +264,5 @@ def equalize(bins, out, band, setting, memory):
         while built < min(b, tiles_y - 1):
             built += 1
             _build_tables(bins, i, built, setting, memory)
-        blend_row(bins, out, i, b, setting, tables, packed)
+        source = bins.ctypes.data + (i * setting[0][0] + block_start(setting[0], b)) * setting[0][1] * bins.itemsize
+        blend_row(bins, source, out, i, b, setting, tables, packed)

@@ -1,7 +1,8 @@
 """CLAHE's first passes: the range an image spans, the bin of each pixel.
 
-Bins are uint16 (65,536 at most). Integer bins are exact: ``(v * nbins + 1/2) / width`` in float64 lies at least
-``1 / (2 * 65536)`` from a whole number, and its error is below ``2**-20``.
+Bins are uint16 (65,536 at most). Integer bins are exact: a float32 quotient is at most one beside them, which what it
+leaves of the dividend tells. In float64 (4 lanes instead of 8, and LLVM converts them one by one) that took .97 ns
+a pixel (AVX2), so .25.
 """
 
 from __future__ import annotations
@@ -57,13 +58,20 @@ def _bins_of_integers(image, bins, low, high, nbins):
     """Bin of each pixel of a flat integer image, range ends included."""
     lo = np.int32(low)
     hi = np.int32(high)
-    n = np.float64(nbins)
-    scale = 1.0 / np.float64(high - low + 1)
+    n = np.int32(nbins)
+    width = np.int32(high - low + 1)
+    scale = np.float32(n) / np.float32(width)
     for k in range(image.size):
         v = np.int32(image[k])
         v = v if v > lo else lo
         v = v if v < hi else hi
-        bins[k] = np.uint16(np.int32((np.float64(v - lo) * n + 0.5) * scale))
+        offset = np.int32(v - lo)
+        near = np.int32(np.float32(offset) * scale)
+        # Products wrap around at 32 bits, what is left does not: it lies between -width and 2 * width.
+        left = np.int32(np.int32(offset * n) - np.int32(near * width))
+        near -= np.int32(left < 0)
+        near += np.int32(left >= width)
+        bins[k] = np.uint16(near)
 
 
 @jit
@@ -106,13 +114,31 @@ def _extent(image: Array) -> tuple[Any, Any] | None:
     return (low, high) if low <= high else None
 
 
-def bin_pixels(image: Array, bins: Array, low, high, nbins: int) -> None:
-    """Bin of each pixel of a contiguous image to ``bins``, uint16; ``low < high``."""
-    if image.dtype.kind != "f":
-        _bins_of_integers(image.reshape(-1), bins.reshape(-1), low, high, nbins)
-        return
-    t = image.dtype.type
+@jit
+def bin_part(image, bins, low, high, scale, last):
+    """Bin of each pixel of a flat part of an image; the rest is ``binning``'s. Which kind is decided by types."""
+    if low is None:
+        bins[:] = image
+    elif scale is None:
+        _bins_of_integers(image, bins, low, high, last)
+    else:
+        _bins_of_floats(image, bins, low, high, scale, last)
+
+
+OWN_BINS = (None, None, None, None)
+"""As ``binning``, for images that are their own bins."""
+
+
+def binning(dtype: np.dtype[Any], low: Any, high: Any, nbins: int) -> tuple[Any, Any, Any, Any]:
+    """What ``bin_part`` needs for ``nbins`` bins from ``low`` to ``high``; ``low < high``."""
+    if dtype.kind != "f":
+        return low, high, None, nbins
+    t = dtype.type
     half = t(0.5)
     with np.errstate(over="ignore", divide="ignore"):
-        scale = t(nbins) / (high * half - low * half)
-    _bins_of_floats(image.reshape(-1), bins.reshape(-1), low, high, scale, t(nbins - 1))
+        return low, high, t(nbins) / (high * half - low * half), t(nbins - 1)
+
+
+def bin_pixels(image: Array, bins: Array, low, high, nbins: int) -> None:
+    """Bin of each pixel of a contiguous image to ``bins``, uint16; ``low < high``."""
+    bin_part(image.reshape(-1), bins.reshape(-1), *binning(image.dtype, low, high, nbins))

@@ -2,56 +2,79 @@
 
 A plane lies between the centres of two layers of boxes. Its tables are theirs, blended by the plane's place, which
 costs a pass over tables instead of one over voxels: the blend of images then does the rest.
+
+Voxels become bins twice, a row of tiles or blocks at a time, which stays in cache. Bins of the whole volume would be
+fetched from memory in tiles, by rows too short for the processor to ask for the next one: that took longer than all
+else together.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from ctkernels.cpu._clahe.band import blend_row, count_tile, padded, redistribute, tile_range
+from ctkernels.cpu._clahe.band import blend_row, block_start, count_rows, padded, redistribute, rows_range
+from ctkernels.cpu._clahe.bins import bin_part
+from ctkernels.cpu._clahe.plan import SOURCES
 from ctkernels.cpu._clahe.tables import BANKS, accumulate, merge_and_clip
 from ctkernels.cpu._core.jit import jit
 
 
 @jit
-def box_ranges(bins, planes, j, plan, ranges):
-    """First and last bin of each box of row ``j``, to ``ranges[j]``; ``planes``: those of the layer, in steps of bins.
-
-    ``bins`` are uint16.
-    """
-    for c in range(plan[5]):
-        low = 65535
-        high = 0
-        for plane in planes:
-            first, last = tile_range(bins, plane, j, c, plan)
-            low = min(low, first)
-            high = max(high, last)
-        ranges[j, c, 0] = low
-        ranges[j, c, 1] = high
+def _bin_tiles(x, z, j, plan, binning, own):
+    """Bins of tile row ``j`` of plane ``z``, with its padding's rows."""
+    width = plan[1]
+    for y in range(plan[2]):
+        bin_part(x[z, plan[SOURCES + j * plan[2] + y]], own[y * width : (y + 1) * width], *binning)
 
 
 @jit
-def box_tables(bins, planes, j, setting, hist, tables):
-    """The tables of row ``j`` of a layer of boxes, to ``tables[j]``; ``hist``: cleared counters, left cleared.
+def box_ranges(x, planes, j, plan, binning, order, own, ranges):
+    """First and last bin of each box of row ``j``, to ``ranges[j]``; ``planes``: those of the layer.
+
+    ``order``: the numbers 0, 1, 2... of a tile's rows; ``own``: uint16 bins of a row of tiles.
+    """
+    for c in range(plan[5]):
+        ranges[j, c, 0] = 65535
+        ranges[j, c, 1] = 0
+    for z in planes:
+        _bin_tiles(x, z, j, plan, binning, own)
+        for c in range(plan[5]):
+            first, last = rows_range(own.ctypes.data, order.ctypes.data, c, plan)
+            ranges[j, c, 0] = min(ranges[j, c, 0], first)
+            ranges[j, c, 1] = max(ranges[j, c, 1], last)
+
+
+@jit
+def box_tables(x, planes, j, setting, binning, order, memory, tables):
+    """The tables of row ``j`` of a layer of boxes, to ``tables[j]``.
 
     ``setting``: the plan's table, the bins that the tables span (``(rows, columns, 2)``), bins, clip limit, what whole
-    levels span.
+    levels span. ``memory``: bins of a row of tiles; cleared counters of each of its boxes, left cleared.
     """
     plan, ranges, nbins, limit, span = setting
+    own, counters = memory
     level = tables.dtype.type(0)
     voxels = planes.size * plan[2] * plan[3]
-    counts = hist.ctypes.data
-    table_bytes = tables.shape[2] * tables.itemsize
+    for z in planes:
+        _bin_tiles(x, z, j, plan, binning, own)
+        for c in range(plan[5]):
+            first = ranges[j, c, 0]
+            bank = _bank(padded(ranges[j, c, 1], first), voxels)
+            count_rows(own, own.ctypes.data, order.ctypes.data, c, plan, first, bank, counters[c])
     for c in range(plan[5]):
+        hist = counters[c]
         first = ranges[j, c, 0]
         n = padded(ranges[j, c, 1], first)
-        bank = n if BANKS * n <= voxels else 0
-        for plane in planes:
-            count_tile(bins, plane, j, c, plan, first, bank, hist)
-        cut = merge_and_clip(counts, n, 4 * (bank if bank > 0 else hist.size // BANKS), limit)
+        bank = _bank(n, voxels)
+        cut = merge_and_clip(hist.ctypes.data, n, 4 * (bank if bank > 0 else hist.size // BANKS), limit)
         each, before = redistribute(hist, first, n, cut, nbins)
-        table = tables.ctypes.data + (j * tables.shape[1] + c) * table_bytes
-        accumulate(level, counts, n, before, each, voxels, span, table)
+        accumulate(level, hist.ctypes.data, n, before, each, voxels, span, tables[j, c].ctypes.data)
+
+
+@jit
+def _bank(n, voxels):
+    """Counters of a bank; 0: all in one. Banks cost a pass over them all."""
+    return n if BANKS * n <= voxels else 0
 
 
 @jit
@@ -76,31 +99,31 @@ def _mix_row(j, layers, weight, boxes, spans, ranges, tables):
 
 
 @jit
-def equalize_planes(bins, out, planes, step, axis, boxes, spans, ranges, setting, memory):
+def equalize_planes(x, out, planes, axis, boxes, spans, ranges, binning, setting, memory):
     """Planes ``planes[0] .. planes[1] - 1`` of a volume.
 
-    ``bins``: flat, those of plane ``z`` begin at ``z * step``; they may lie in ``out``, flat too, in the same plane's
-    memory. ``axis``: where the planes between two layers' centres begin, and each plane's weight of the second layer.
-    ``boxes``, ``spans``: see ``_mix_row``. ``ranges[b]``: for planes between layers ``b - 1`` and ``b``, the bins of
-    each tile, and of it with its neighbours. ``setting``: the plan's table and weights, bins, both ends of the range.
-    ``memory``: bins of a plane, levels of two tile rows, the entries of one block.
+    ``out`` is flat; it may be the memory of ``x``. ``axis``: where the planes between two layers' centres begin, and
+    each plane's weight of the second layer. ``boxes``, ``spans``: see ``_mix_row``. ``ranges[b]``: for planes between
+    layers ``b - 1`` and ``b``, the bins of each tile, and of it with its neighbours. ``setting``: the plan's table and
+    weights, bins, both ends of the range. ``memory``: bins of a row of blocks, levels of two tile rows, the entries of
+    one block.
     """
     starts, weights = axis
     plan, plane_weights, nbins, low, high = setting
     own, tables, packed = memory
     layers, tiles_y = boxes.shape[0], boxes.shape[1]
+    width = x.shape[2]
     b = 0
     for z in range(planes[0], planes[1]):
         while starts[b + 1] <= z:
             b += 1
         between = (max(b - 1, 0), min(b, layers - 1))
         plane = (plan, plane_weights, ranges[b], nbins, 0, 0, low, high)
-        for i in range(own.size):
-            own[i] = bins[z * step + i]
-        result = out[z * own.size : (z + 1) * own.size]
         built = -1
         for row in range(tiles_y + 1):
             while built < min(row, tiles_y - 1):
                 built += 1
                 _mix_row(built, between, weights[z], boxes, spans, ranges[b], tables)
-            blend_row(own, result, 0, row, plane, tables, packed)
+            first, end = block_start(plan, row), block_start(plan, row + 1)
+            bin_part(x[z, first:end].reshape(-1), own[: (end - first) * width], *binning)
+            blend_row(own, own.ctypes.data, out, z, row, plane, tables, packed)

@@ -1,7 +1,4 @@
-"""CLAHE of volumes on the CPU: bins, tables of boxes, then each plane from both layers of boxes around it.
-
-Bins lie in the memory of the result, where its voxels have at least two bytes, so that a volume needs no second one.
-"""
+"""CLAHE of volumes on the CPU: tables of boxes, then each plane from both layers of boxes around it."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctkernels.cpu._clahe.band import PAD
-from ctkernels.cpu._clahe.bins import bin_pixels, pixel_range
+from ctkernels.cpu._clahe.bins import OWN_BINS, binning, pixel_range
 from ctkernels.cpu._clahe.boxes import box_ranges, box_tables, equalize_planes
 from ctkernels.cpu._clahe.plan import plan
 from ctkernels.cpu._clahe.tables import BANKS
@@ -21,7 +18,7 @@ from ctkernels.cpu._core.parallel import get_num_threads, run
 from ctkernels.cpu._core.scratch import scratch
 from ctkernels.cpu._core.spread import threads_pay
 from ctkernels.shared.border import border_index
-from ctkernels.shared.clahe_tiles import Pair, clip_pixels, plane_axis
+from ctkernels.shared.clahe_tiles import Pair, clip_pixels, plane_axis, tile_axes
 
 Array = NDArray[Any]
 Grid = tuple[int, int, int]
@@ -35,37 +32,28 @@ def equalize_volume(
     x: Array, out: Array, *, clip_limit: float, tile_grid: Grid, nbins: int, value_range: Pair | None
 ) -> None:
     """Equalise one volume, ``(D, H, W)``; see ``ctkernels.reference.clahe``."""
-    size = x[0].size
     if x.dtype.kind == "u" and value_range is None and nbins == 256**x.itemsize:
-        bins, step, low, high = x.reshape(-1), size, 0, nbins - 1
+        low, high, of_voxels, bins = 0, nbins - 1, OWN_BINS, x.dtype
     else:
         low, high = pixel_range(x, value_range)
         if low == high:
             out[...] = low
             return
-        room = out if out.itemsize > 1 else np.empty(out.shape, np.uint16)
-        bins, step = room.reshape(-1).view(np.uint16), room[0].nbytes // 2
-
-        def fill(planes: tuple[int, int]) -> None:
-            for z in range(*planes):
-                bin_pixels(x[z], bins[z * step : z * step + size], low, high, nbins)
-
-        _each(_cuts(x), x, fill)
+        of_voxels, bins = binning(x.dtype, low, high, nbins), np.dtype(np.uint16)
     whole = out.dtype.kind != "f"
     span = int(high) - int(low) if whole else 1
-    tables = _Tables(bins, step, x.shape, tile_grid, nbins, clip_limit, span, np.dtype("u2" if whole else "f4"))
+    tables = _Tables(x, (of_voxels, bins), tile_grid, nbins, clip_limit, span, np.dtype("u2" if whole else "f4"))
     _each(tables.rows, x, tables.build)
     p, axis = tables.plan, tables.axis
     ends = (np.int32(low), np.int32(high)) if whole else (low, high)
     setting = (p.table, p.weights, nbins, *ends)
 
     def equalize(planes: tuple[int, int]) -> None:
-        own = scratch("clahe plane", size, bins.dtype)
         levels = scratch("clahe tables", 2 * tile_grid[2] * tables.room, np.float32)
         packed = scratch("clahe packed", 4 * tables.room, np.float32)
         equalize_planes(
-            bins, out.reshape(-1), planes, step, (axis.starts, axis.weights), tables.boxes, tables.spans,
-            tables.ranges, setting, (own, levels, packed),
+            x, out.reshape(-1), planes, (axis.starts, axis.weights), tables.boxes, tables.spans, tables.ranges,
+            of_voxels, setting, (tables.bins(), levels, packed),
         )  # fmt: skip
 
     _each(_cuts(x), x, equalize)
@@ -89,29 +77,42 @@ class _Tables:
     """The tables of all boxes of a volume: ``boxes``, which bins they span, and what each plane needs of them."""
 
     def __init__(
-        self, bins: Array, step: int, shape: tuple[int, ...], tile_grid: Grid, nbins: int, clip_limit: float,
-        span: int, level: np.dtype[Any],
+        self, x: Array, binned: tuple[Any, np.dtype[Any]], tile_grid: Grid, nbins: int, clip_limit: float, span: int,
+        level: np.dtype[Any],
     ) -> None:  # fmt: skip
-        depth, height, width = shape
+        depth, height, width = x.shape
         self.plan, self.axis = plan(height, width, tile_grid[1:]), plane_axis(depth, tile_grid[0])
-        self._bins, self._step, self._nbins, self._span = bins, step // (height * width), nbins, span
+        self._x, (self._of_voxels, self._bins), self._nbins, self._span = x, binned, nbins, span
         voxels = self.axis.tile * math.prod(self.plan.tile)
         self._limit = clip_pixels(clip_limit, voxels, nbins)
-        shown = border_index(depth, 0, self.axis.padding, "mirror") * self._step
-        self._planes = shown.reshape(tile_grid[0], self.axis.tile)
+        self._planes = border_index(depth, 0, self.axis.padding, "mirror").reshape(tile_grid[0], self.axis.tile)
+        self._order = np.arange(self.plan.tile[0])
+        # Where rounding moves a centre to the next row, a row of blocks has one more than a row of tiles.
+        starts = tile_axes(height, width, tile_grid[1:])[0].starts
+        self._row_voxels = max(self.plan.tile[0], int(np.diff(starts).max())) * width
         self.rows = [(k, j) for k in range(tile_grid[0]) for j in range(tile_grid[1])]
-        self.spans, self.ranges, longest = self._found(tile_grid)
+        if nbins <= _FEW_BINS:
+            self.spans, self.ranges, longest = _all_bins(tile_grid, nbins)
+        else:
+            self.spans, self.ranges, longest = self._found(tile_grid)
         self.room = -(-longest // PAD) * PAD + PAD
         self.boxes = np.empty((*tile_grid, self.room), level)
 
+    def bins(self) -> Array:
+        """This thread's memory for the bins of a row of tiles, or of blocks."""
+        return scratch("clahe rows", self._row_voxels, self._bins)
+
     def _found(self, tile_grid: Grid) -> tuple[Array, Array, int]:
         """Bins of each table, bins of a plane's tiles by the layers around it, the most bins of a table."""
-        inside = np.zeros((*tile_grid, 2), np.int64)
-        inside[..., 1] = self._nbins - 1
-        if self._nbins > _FEW_BINS:
-            run(
-                self.rows, lambda at: box_ranges(self._bins, self._planes[at[0]], at[1], self.plan.table, inside[at[0]])
+        inside = np.empty((*tile_grid, 2), np.int64)
+
+        def find(at: tuple[int, int]) -> None:
+            k, j = at
+            box_ranges(
+                self._x, self._planes[k], j, self.plan.table, self._of_voxels, self._order, self.bins(), inside[k]
             )
+
+        _each(self.rows, self._x, find)
         spans = _with_neighbours(inside, (1, 1, 1))
         both = np.pad(inside, ((1, 1), (0, 0), (0, 0), (0, 0)), mode="edge")
         between = np.stack(
@@ -123,10 +124,20 @@ class _Tables:
     def build(self, at: tuple[int, int]) -> None:
         """The tables of row ``at[1]`` of the boxes of layer ``at[0]``."""
         k, j = at
-        hist = scratch("clahe histogram", BANKS * self.room, np.int32)
-        hist.fill(0)
+        columns = self.plan.tiles[1]
+        counters = scratch("clahe histograms", columns * BANKS * self.room, np.int32).reshape(columns, -1)
+        counters.fill(0)
         setting = (self.plan.table, self.spans[k], self._nbins, self._limit, self._span)
-        box_tables(self._bins, self._planes[k], j, setting, hist, self.boxes[k])
+        memory = (self.bins(), counters)
+        box_tables(self._x, self._planes[k], j, setting, self._of_voxels, self._order, memory, self.boxes[k])
+
+
+def _all_bins(tile_grid: Grid, nbins: int) -> tuple[Array, Array, int]:
+    """As ``_Tables._found``, where every table has all bins: looking for those that occur would cost more."""
+    layers, *rest = tile_grid
+    spans, ranges = np.zeros((*tile_grid, 2), np.int64), np.zeros((layers + 1, 2, *rest, 2), np.int64)
+    spans[..., 1] = ranges[..., 1] = nbins - 1
+    return spans, ranges, nbins
 
 
 def _with_neighbours(ranges: Array, reach: Grid) -> Array:
