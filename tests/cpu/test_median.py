@@ -96,6 +96,15 @@ def test_equals_scipy_for_windows_of_any_shape(dtype: str, size: Size) -> None:
     check(ct_like((5, 9), dtype), size, "mirror")
 
 
+@pytest.mark.parametrize("size", [(13, 17), (51, 51)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_more_distinct_floats_than_ranks(dtype: str, size: Size) -> None:
+    check(wild((90, 80), dtype), size, "mirror")
+    levels = np.random.default_rng(4).permutation(90 * 80).reshape(90, 80)
+    for distinct in (4095, 4096, 4097, 6000):
+        check(((levels % distinct) / 4).astype(dtype), size)
+
+
 @pytest.mark.parametrize("size", SMALL + LARGE)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_nan_counts_as_larger_than_every_number(dtype: str, size: Size) -> None:

@@ -144,6 +144,15 @@ def test_large_windows_on_volumes_of_other_sizes(size: tuple[int, int, int]) -> 
     assert_exact(run(median_filter, x, size=size)[0], np.sort(windows, axis=-1)[..., windows.shape[-1] // 2])
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_large_windows_of_many_and_few_distinct_floats(dtype: str) -> None:
+    """Voxels by runs of sorted ones beyond 4096 distinct ones, by ranks among these up to there."""
+    x = noise(dtype, (1, 11, 40, 41))
+    for distinct in (x, np.rint(x) / 4, np.rint(x % 4095) / 4, np.rint(x % 100) / 4):
+        expected = ndimage.median_filter(distinct[0], (9, 7, 11), mode="mirror")
+        assert_exact(run(median_filter, distinct, "mirror", size=(9, 7, 11))[0], expected)
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "float32"])
 def test_networks_on_volumes_of_any_sides(dtype: str) -> None:
     """Sides of 1 to 40 and more than one strip; halves, so that floats have keys of their width."""

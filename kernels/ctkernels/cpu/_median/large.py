@@ -77,6 +77,11 @@ def _filter_ranks(ranks: Array, index: Array, rest: Array | None, window: Window
         histogram.kernel(base)(ranks, index[0], rest[0], want_rest, rows, columns, strip, *memory)
 
 
+def _base(count: int) -> int:
+    """Few distinct values (windowed images) take two levels of 16 instead of 64: a sixteenth of the counters."""
+    return 16 if count <= 256 else 64
+
+
 def _write(index: Array, values: Array, result: Array) -> None:
     for plane, place in zip(index, result, strict=True):
         ranks_module.look_up(plane, values, place)
@@ -109,8 +114,7 @@ def _distinct(
     else:
         ranks_module.spread_integers(bits, offset, rank_of, outside, row_of, column_of, ranks)
     index = scratch("median.index", result.size, np.uint16).reshape(result.shape)
-    # Few distinct values (windowed images) take two levels of 16 instead of 64: a sixteenth of the counters.
-    _filter_ranks(ranks, index, None, window, 16 if count <= 256 else 64)
+    _filter_ranks(ranks, index, None, window, _base(count))
     values = key_of[:count].astype(np.int32) - offset
     _write(index, values.astype(result.dtype), result)
     return True
@@ -133,9 +137,19 @@ def _sorted(part: Array, result: Array, row_of: Array, column_of: Array, window:
     shape = (row_of.size, column_of.size)
     count = row_of.size * column_of.size
     keys, numbers = _sorted_keys(part, floats, flip, row_of, column_of, cval)
+    bits = np.dtype(f"u{part.itemsize}")
+    ranks = scratch("median.ranks", count, np.uint16).reshape(shape)
+    index = scratch("median.index", result.size, np.uint16).reshape(result.shape)
+    values = scratch("median.values", count, bits)
+    key_of = scratch("median.long_key_of", _MOST_RANKS, np.uint64)
+    distinct = ranks_module.number_sorted(keys, numbers, ranks.reshape(-1), key_of)
+    if distinct > 0:
+        _filter_ranks(ranks, index, None, window, _base(distinct))
+        ranks_module.decode(key_of[:distinct], floats, flip, values)
+        _write(index, values, result.view(bits))
+        return
     # Runs so long that there are at most 4096 of them, as many as two levels of histograms tell apart.
     shift = max(0, (count - 1).bit_length() - 12)
-    ranks = scratch("median.ranks", count, np.uint16).reshape(shape)
     # Blocks of 64 are read beyond the end, but what stands there comes after every pixel that can be picked.
     position = np.uint16 if max(shape) < 65536 else np.uint32
     planes = window[0] + result.shape[0] - 1
@@ -143,17 +157,14 @@ def _sorted(part: Array, result: Array, row_of: Array, column_of: Array, window:
         scratch(f"median.at{i}", count + 64 if i < 2 or planes > 1 else 0, position) for i in range(3)
     )
     ranks_module.cut(numbers, (planes, shape[1]), shift, ranks.reshape(-1), plane_at, row_at, column_at)
-    index, rest = (scratch(f"median.{n}", result.size, np.uint16).reshape(result.shape) for n in ("index", "rest"))
-    if math.prod(window) > 65535:
-        rest = scratch("median.long_rest", result.size, np.uint32).reshape(result.shape)
+    many = math.prod(window) > 65535
+    rest = scratch("median.rest", result.size, np.uint32 if many else np.uint16).reshape(result.shape)
     _filter_ranks(ranks, index, rest, window, 64)
     order = scratch("median.order", result.size, np.int32).reshape(result.shape)
     if planes > 1:
         ranks_module.pick_in_volume(index, rest, shift, plane_at, row_at, column_at, window, order)
     else:
         ranks_module.pick(index[0], rest[0], shift, row_at, column_at, window[1:], order[0])
-    bits = np.dtype(f"u{part.itemsize}")
-    values = scratch("median.values", count, bits)
     ranks_module.decode(keys, floats, flip, values)
     _write(order, values, result.view(bits))
 

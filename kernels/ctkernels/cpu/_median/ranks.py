@@ -6,7 +6,8 @@ sign or payload, becomes the largest key.
 
 Two ways lead to ranks. ``distinct``: 16-bit keys (and floats that hold whole numbers, as CT values in Hounsfield units
 do) are replaced by their index among the distinct values; up to 4096 of these need nothing more. ``sorted``: pixels
-are sorted, and a rank is a run of 2**shift neighbours in that order, of which one is picked in the end.
+are sorted, which tells whether there are so few distinct values after all (integers times a slope); else a rank is a
+run of 2**shift neighbours in that order, of which one is picked in the end.
 """
 
 from __future__ import annotations
@@ -153,6 +154,23 @@ def cut(numbers, shape, shift, ranks, plane_at, row_at, column_at):
             row = np.uint32(row // planes)
         row_at[i] = row
         ranks[np.uint64(number)] = i >> shift
+
+
+@jit.jit
+def number_sorted(keys, numbers, ranks, key_of):
+    """Ranks of sorted keys among the distinct ones, to the pixels they came from; ``ranks`` is flat.
+
+    Returns how many distinct ones there are, and 0 where ``key_of``, key by rank, has no room for them.
+    """
+    count = 0
+    for i in range(keys.size):
+        if i == 0 or keys[i] != keys[i - 1]:
+            if count == key_of.size:
+                return 0
+            key_of[count] = keys[i]
+            count += 1
+        ranks[np.uint64(numbers[i])] = count - 1
+    return count
 
 
 @jit.jit
