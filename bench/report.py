@@ -241,8 +241,7 @@ def tables(paths: list[Path]) -> dict[str, dict[str, str]]:
             pages["README.md"]["ratios"] = ratio_table(results)
             pages["docs/measured.md"]["benchmark tables"] = benchmark_tables(results)
         if cells(results, volumes=True):
-            shares = [b["extra_info"]["two_cores"] for b in results["benchmarks"] if "two_cores" in b["extra_info"]]
-            table = volume_table(cells(results, volumes=True), results["ctfast_clock"], *shares)
+            table = volume_table(cells(results, volumes=True), results["ctfast_clock"])
             text = f"{where_measured(results)}, {_vectors(results)}. {table}"
             pages["docs/measured.md"]["volume table"] = text
         if rows_of(results):

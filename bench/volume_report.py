@@ -9,6 +9,8 @@ Cell = dict[str, Any]
 PEERS = ("DIPlib", "SimpleITK", "scipy", "scikit-image")
 ALONE = "ctfast on 1 thread"
 """Ours, in turns with ours on more threads."""
+HALVES = "two processes of ctfast"
+"""With half of the volume each."""
 
 
 def of_volumes(column: str) -> bool:
@@ -23,11 +25,10 @@ def _order(item: tuple[tuple[str, str], Cell]) -> tuple[str, int, str]:
     return row.split()[0], number, column
 
 
-def volume_table(table: dict[tuple[str, str], Cell], clock: str, two_cores: float | None = None) -> str:
+def volume_table(table: dict[tuple[str, str], Cell], clock: str) -> str:
     """Our time and every peer's, ns a voxel, by operation, kind of voxels and threads.
 
-    ``clock`` is that of one thread's rows; those of several are by the wall's. ``two_cores`` is what two processes of
-    arithmetic alone take of one's time.
+    ``clock`` is that of one thread's rows; those of several are by the wall's.
     """
     several = any(not column.endswith(", 1") for _, column in table)
     lines = [
@@ -38,13 +39,18 @@ def volume_table(table: dict[tuple[str, str], Cell], clock: str, two_cores: floa
             else ""
         )
         + "), volumes of 24 x 192 x 192 (medians from 5 on: 24 x 96 x 96, CLAHE: 24 x "
-        "384 x 384). SciPy and scikit-image have one thread only.",
+        "384 x 384). SciPy and scikit-image have one thread only."
+        + (
+            " Two processes of ours, which filter half a volume each, show what two cores gain at best."
+            if several
+            else ""
+        ),
         "",
         "| | voxels | threads | ours | "
         + " | ".join(PEERS)
         + " | best peer / ours |"
-        + (" of our time on one thread |" if several else ""),
-        "|---" * (len(PEERS) + 5 + several) + "|",
+        + (" of our time on one thread | by two processes |" if several else ""),
+        "|---" * (len(PEERS) + 5 + 2 * several) + "|",
     ]
     for (row, column), cell in sorted(table.items(), key=_order):
         _, kind, threads = column.split(", ")
@@ -52,18 +58,16 @@ def volume_table(table: dict[tuple[str, str], Cell], clock: str, two_cores: floa
             continue
         scale = 1e9 / cell["pixels"]
         seconds = {name: s * scale for name, s in cell["seconds"].items() if not math.isnan(s)}
-        ours, alone = seconds.pop("ctfast"), seconds.pop(ALONE, None)
+        ours, alone, halves = seconds.pop("ctfast"), seconds.pop(ALONE, None), seconds.pop(HALVES, None)
         shown = [f"{seconds[name]:.3g}" if name in seconds else "" for name in PEERS]
         best = f"**{min(seconds.values()) / ours:.3g}**" if seconds else ""
-        share = "" if alone is None else f"{ours / alone:.2f}"
+        share, bound = ("" if alone is None or part is None else f"{part / alone:.2f}" for part in (ours, halves))
         lines.append(
             f"| {row} | {kind} | {threads} | {ours:.3g} | "
             + " | ".join(shown)
             + f" | {best} |"
-            + (f" {share} |" if several else "")
+            + (f" {share} | {bound} |" if several else "")
         )
-    if two_cores is not None:
-        lines += ["", f"Two processes that never leave their first-level cache took {two_cores:.2f} of one's time."]
     absent = sorted({name for cell in table.values() for name in cell["absent"]})
     if absent:
         lines += ["", f"Not installed where this was measured: {', '.join(absent)}."]

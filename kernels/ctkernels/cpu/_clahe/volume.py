@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from ctkernels.cpu._clahe.band import PAD
 from ctkernels.cpu._clahe.bins import OWN_BINS, binning, pixel_range
 from ctkernels.cpu._clahe.boxes import box_ranges, box_tables, equalize_planes
-from ctkernels.cpu._clahe.plan import plan
+from ctkernels.cpu._clahe.plan import Plan, plan
 from ctkernels.cpu._clahe.tables import BANKS
-from ctkernels.cpu._core.parallel import get_num_threads, run
+from ctkernels.cpu._core.parallel import cutting, get_num_threads, run
 from ctkernels.cpu._core.scratch import scratch
 from ctkernels.cpu._core.spread import threads_pay
 from ctkernels.shared.border import border_index
-from ctkernels.shared.clahe_tiles import Pair, clip_pixels, plane_axis, tile_axes
+from ctkernels.shared.clahe_tiles import Axis, Pair, clip_pixels, plane_axis, tile_axes
 
 Array = NDArray[Any]
 Grid = tuple[int, int, int]
@@ -60,9 +60,10 @@ def equalize_volume(
 
 
 def _cuts(x: Array) -> list[tuple[int, int]]:
-    """Some planes a task, so many that threads end together."""
-    parts = min(x.shape[0], 8 * get_num_threads())
-    return list(pairwise([x.shape[0] * k // parts for k in range(parts + 1)]))
+    """A plane a task, more where they are small."""
+    depth = x.shape[0]
+    planes = math.ceil(cutting.band_nanoseconds / (x[0].size * _NANOSECONDS)) if get_num_threads() > 1 else depth
+    return [(z, min(z + planes, depth)) for z in range(0, depth, planes)]
 
 
 def _each(tasks: Any, x: Array, body: Any) -> None:
@@ -73,6 +74,17 @@ def _each(tasks: Any, x: Array, body: Any) -> None:
             body(task)
 
 
+@lru_cache(maxsize=16)
+def _geometry(shape: tuple[int, ...], tile_grid: Grid) -> tuple[Plan, Axis, Array, Array, int]:
+    """Of planes and of layers; the planes of each layer; numbers of a tile's rows; most voxels of a row of bins."""
+    depth, height, width = shape
+    image, axis = plan(height, width, tile_grid[1:]), plane_axis(depth, tile_grid[0])
+    planes = border_index(depth, 0, axis.padding, "mirror").reshape(tile_grid[0], axis.tile)
+    # Where rounding moves a centre to the next row, a row of blocks has one more than a row of tiles.
+    starts = tile_axes(height, width, tile_grid[1:])[0].starts
+    return image, axis, planes, np.arange(image.tile[0]), max(image.tile[0], int(np.diff(starts).max())) * width
+
+
 class _Tables:
     """The tables of all boxes of a volume: ``boxes``, which bins they span, and what each plane needs of them."""
 
@@ -80,23 +92,17 @@ class _Tables:
         self, x: Array, binned: tuple[Any, np.dtype[Any]], tile_grid: Grid, nbins: int, clip_limit: float, span: int,
         level: np.dtype[Any],
     ) -> None:  # fmt: skip
-        depth, height, width = x.shape
-        self.plan, self.axis = plan(height, width, tile_grid[1:]), plane_axis(depth, tile_grid[0])
+        self.plan, self.axis, self._planes, self._order, self._row_voxels = _geometry(x.shape, tile_grid)
         self._x, (self._of_voxels, self._bins), self._nbins, self._span = x, binned, nbins, span
         voxels = self.axis.tile * math.prod(self.plan.tile)
         self._limit = clip_pixels(clip_limit, voxels, nbins)
-        self._planes = border_index(depth, 0, self.axis.padding, "mirror").reshape(tile_grid[0], self.axis.tile)
-        self._order = np.arange(self.plan.tile[0])
-        # Where rounding moves a centre to the next row, a row of blocks has one more than a row of tiles.
-        starts = tile_axes(height, width, tile_grid[1:])[0].starts
-        self._row_voxels = max(self.plan.tile[0], int(np.diff(starts).max())) * width
         self.rows = [(k, j) for k in range(tile_grid[0]) for j in range(tile_grid[1])]
         if nbins <= _FEW_BINS:
             self.spans, self.ranges, longest = _all_bins(tile_grid, nbins)
         else:
             self.spans, self.ranges, longest = self._found(tile_grid)
         self.room = -(-longest // PAD) * PAD + PAD
-        self.boxes = np.empty((*tile_grid, self.room), level)
+        self.boxes = scratch("clahe boxes", math.prod(tile_grid) * self.room, level).reshape(*tile_grid, self.room)
 
     def bins(self) -> Array:
         """This thread's memory for the bins of a row of tiles, or of blocks."""

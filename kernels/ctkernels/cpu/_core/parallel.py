@@ -234,11 +234,12 @@ def undivided(images: int, nanoseconds: float) -> bool:
     return images == 1 and cutting.bands is None and (small or get_num_threads() == 1)
 
 
-def bands(images: int, rows: int, row_nanoseconds: float, *, overlap_rows: int = 0) -> list[Band]:
+def bands(images: int, rows: int, row_nanoseconds: float, *, overlap_rows: int = 0, share: int = 2) -> list[Band]:
     """Cut a batch into tasks: whole images where there are enough of them, bands of rows otherwise.
 
     ``row_nanoseconds`` is the rough cost of one row on one thread; ``overlap_rows`` the rows that a band computes in
-    vain at its start (a filter's reach), which bounds how thin bands may be.
+    vain at its start (a filter's reach), which bounds how thin bands may be; ``share`` how many tasks a thread gets:
+    with two and more threads end together though one task took longer.
     """
     threads = get_num_threads()
     total = images * rows * row_nanoseconds
@@ -247,7 +248,6 @@ def bands(images: int, rows: int, row_nanoseconds: float, *, overlap_rows: int =
     if threads == 1 or total < 2 * cutting.band_nanoseconds or images >= 2 * threads:
         return [(i, 0, rows) for i in range(images)]
     thinnest = max(math.ceil(cutting.band_nanoseconds / row_nanoseconds), 4 * overlap_rows, 1)
-    # Two tasks a thread: the threads then end together though one task took longer.
-    parts = max(1, min(math.ceil(2 * threads / images), rows // thinnest))
+    parts = max(1, min(math.ceil(share * threads / images), rows // thinnest))
     cuts = [rows * p // parts for p in range(parts + 1)]
     return [(i, a, b) for i in range(images) for a, b in itertools.pairwise(cuts)]

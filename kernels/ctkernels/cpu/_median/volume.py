@@ -43,7 +43,9 @@ def median_of_volumes(x: Array, out: Array, size: Size, mode: str, cval: float) 
     if by_planes.serves(size, x.itemsize):
         # Rough, but right within a third from 3 x 3 x 3 to 7 x 7 x 7. Rows go in twos.
         pair_nanoseconds = 2 * depth * width * x.itemsize * 0.0085 * math.prod(size) ** 1.3
-        run(bands(count, -(-height // 2), pair_nanoseconds), partial(_by_planes, x, out, size, mode, cval))
+        # Bands of milliseconds: a core that others use too costs up to one of them at the end.
+        tasks = bands(count, -(-height // 2), pair_nanoseconds, share=4)
+        run(tasks, partial(_by_planes, x, out, size, mode, cval))
         return
     if math.prod(size) > _MOST_VOXELS or size[2] > _MOST_COLUMNS:
         run(_blocks(x.shape, size, get_num_threads()), partial(_by_ranks, x, out, size, mode, cval))
