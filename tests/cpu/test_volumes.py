@@ -20,8 +20,9 @@ from tests.cpu.test_gaussian import noise
 
 SHAPES = [(1, 1, 1, 1), (1, 2, 5, 3), (2, 7, 10, 40), (1, 13, 3, 70)]
 SIGMAS = [(1.0, 1.0, 1.0), (2.0, 0.5, 1.3), (0.3, 4.0, 0.05), (9.0, 1.0, 30.0)]
-SIZES = [(3, 3, 3), (5, 3, 3), (7, 3, 3), (3, 1, 5), (1, 3, 3), (5, 9, 9)]
-"""By networks that share along three axes and along two, by the images' filter, by histograms."""
+SIZES = [(3, 3, 3), (5, 3, 3), (7, 3, 3), (3, 1, 5), (7, 1, 3), (1, 3, 3), (5, 9, 9)]
+"""By networks that share along three axes and along two (of one row, with and without lists along the planes), by the
+images' filter, by histograms."""
 
 
 def run(filter_: Any, x: Any, mode: str = "reflect", cval: float = 9.0, **params: Any) -> Any:
@@ -163,6 +164,25 @@ def test_networks_on_volumes_of_any_sides(dtype: str) -> None:
         for size in [(3, 3, 3), (5, 3, 3), (7, 3, 3), (3, 5, 5)]:
             expected = ndimage.median_filter(x[0], size, mode="constant", cval=9)
             assert_exact(run(median_filter, x, "constant", size=size)[0], expected, f"{shape} {size}")
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("dtype", IMAGE_DTYPES)
+def test_any_sides(dtype: str, mode: str) -> None:
+    """Sides of 1 to 40, other ones for each type and mode; windows larger than the volume among them."""
+    rng = np.random.default_rng([IMAGE_DTYPES.index(dtype), MODES.index(mode)])
+    for _ in range(2):
+        x = noise(dtype, (1, *rng.integers(1, 41, 3).tolist()))
+        for size in [*SIZES, (9, 7, 11)]:
+            # SciPy reads beside an axis that a window reaches over four times (reflect; see test_median.check).
+            if mode == "reflect" and any(k // 2 >= 4 * n for k, n in zip(size, x.shape[1:], strict=True)):
+                continue
+            expected = ndimage.median_filter(x[0], size, mode=mode, cval=9)
+            assert_exact(run(median_filter, x, mode, size=size)[0], expected, f"{x.shape} {size}")
+        sigma = tuple(rng.uniform(0.3, 3.0, 3).tolist())
+        smooth = exact_gaussian(x, sigma, mode)
+        error = ordinary_error(smooth, float(np.abs(x.astype(np.float64)).max())) * (1e-8 if dtype == "float64" else 1)
+        assert_close(run(gaussian_filter, x, mode, sigma=sigma), smooth, error, f"{x.shape} {sigma}")
 
 
 def test_whole_floats_until_the_last_block_are_no_whole_floats() -> None:

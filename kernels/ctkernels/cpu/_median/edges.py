@@ -28,8 +28,11 @@ EDGE_ADDRESSES = 32
 
 @lru_cache(maxsize=64)
 def edge_lines(rows: int, columns: int, by: int) -> int:
-    """Lines that the filter of the transposed window reads and writes; 0 where no filter reads from the image."""
-    if columns == 1 or len(plan(rows, columns, by).steps) > 1:
+    """Lines that the filter of the transposed window reads and writes; 0 where no filter reads from the image.
+
+    That of a window of one row of some planes may keep lists between loops, for which there is no memory here.
+    """
+    if columns == 1 or len(plan(rows, columns, by).steps) > 1 or len(plan(columns, rows).steps) > 1:
         return 0
     return 3 * (columns // 2) + plan(columns, rows).outputs
 
@@ -53,7 +56,6 @@ def edge_filter(rows: int, columns: int, by: int) -> Callable[..., None]:
     reach = columns // 2
     made = plan(columns, rows)
     sources, results = made.sources_read, made.outputs
-    assert len(made.steps) == 1, "lists between loops would need memory of their own"
     needed = 3 * reach  # columns that the windows of ``reach`` columns see
 
     def filter_edges(image, out, top, first, last, row_of, column_of, outside, table, memory, lane):

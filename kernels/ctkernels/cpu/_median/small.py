@@ -63,10 +63,10 @@ def kernel(rows: int, columns: int, by: int = 1) -> Callable[..., bool]:
     outputs = made.outputs
     vector = vector_bytes(made)
     ring = made.sources_read
-    one_loop = len(made.steps) == 1
     strip_bytes = made.strip_bytes
     lines_of_edges = edge_lines(rows, columns, by)
     filter_edges = edge_filter(rows, columns, by)
+    from_image = len(made.steps) == 1 and (columns == 1 or lines_of_edges > 0)
 
     def filter_rows(image, out, number, first, last, height, kind, row_of, column_of, outside, table, scratch):
         """Rows ``first .. last - 1`` of image ``number``; False if some pixel has no key.
@@ -87,7 +87,7 @@ def kernel(rows: int, columns: int, by: int = 1) -> Callable[..., bool]:
         written = max(width, lane)
         to_image = kind == PIXELS and width >= lane
         # Without lists between loops rows are read where they are, and the columns at both ends are done once more.
-        direct = one_loop and to_image
+        direct = from_image and to_image
         last_row = image.size // row_bytes - 1
         strips = (written * key_bytes + strip_bytes - 1) // strip_bytes
         strip = (written + strips - 1) // strips
