@@ -266,8 +266,9 @@ def median_filter(
 
     Args:
         image: ``(..., H, W)``; images of a batch are never mixed, unless ``size`` has three numbers.
-        size: odd window size in pixels, or (rows, columns); (planes, rows, columns) for volumes ``(..., D, H, W)``. It
-            may be larger than the image.
+        size: window size in pixels, or (rows, columns); (planes, rows, columns) for volumes ``(..., D, H, W)``. It may
+            be larger than the image. Odd sides are fast; with even ones up to 4,096 pixels, whose middle and value are
+            those of a ``footprint`` of ones.
         footprint: instead of ``size``, a window of any shape: an array (rows, columns) or (planes, rows, columns) of 0
             and 1, such as ``skimage.morphology.disk(3)`` or ``ball(2)``. Its middle is at half of each side, rounded
             down; of an even number of ones the upper of the middle two values is taken, as in SciPy.

@@ -32,6 +32,7 @@ EDGES: dict[str, list[dict[str, Any]]] = {
         *({"size": 3, "mode": mode, "cval": 9} for mode in MODES),
         {"size": (1, 7)},
         {"size": 13},
+        {"size": (2, 4)},
         {"size": (1, 7), "origin": (0, -2)},
         {"size": 3, "mode": ("constant", "mirror"), "cval": 9, "origin": (0, 1)},
         {"footprint": ((1, 0, 1, 1), (0, 1, 1, 0)), "mode": ("wrap", "nearest"), "origin": (-1, 1)},

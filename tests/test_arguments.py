@@ -20,11 +20,15 @@ IMAGE = np.arange(80, dtype=np.int16).reshape(8, 10)
 @pytest.mark.parametrize(
     ("name", "values", "message"),
     [
-        ("median_filter", {"size": 4}, "size=4: an odd whole number"),
+        (
+            "median_filter",
+            {"size": 66},
+            "4,356 pixels: up to 4,096 are allowed; median_filter takes odd",
+        ),
         ("median_filter", {"size": 0}, "size=0"),
         ("median_filter", {"size": -3}, "size=-3"),
         ("median_filter", {"size": 3.0}, "size=3.0"),
-        ("median_filter", {"size": (3, 4)}, r"size=\(3, 4\)"),
+        ("median_filter", {"size": (3, 65536)}, r"size=\(3, 65536\): a whole number from 1 to 65,535"),
         ("median_filter", {"size": (3, 3, 3, 3)}, "planes, rows, columns"),
         ("median_filter", {"size": True}, "size=True"),
         ("median_filter", {"mode": "edge"}, "mode='edge': one of reflect, mirror"),

@@ -68,7 +68,7 @@ def test_exit_code_of_failures(folder: Path, tmp_path: Path) -> None:
         (["--preset", "moon"], "preset 'moon'"),
         ([], "exactly one is needed"),
         (["--preset", "lung", "--step", "summary"], "exactly one is needed"),
-        (["--step", "median_filter size=2"], "size=2"),
+        (["--step", "median_filter size=0"], "size=0"),
         (["--pipeline", "nowhere.toml"], "nowhere.toml"),
         (["--preset", "lung", "--shard", "9/2"], "--shard"),
         (["--preset", "lung", "--on-error", "panic"], "--on-error 'panic'"),

@@ -73,7 +73,7 @@ def check_params(operation: Operation, values: Mapping[str, Any]) -> dict[str, A
         )
     if "mode" in result:
         _fit_axes(result)
-    if "rank" in result or "percentile" in result:
+    if "rank" in result or "percentile" in result or not all(n % 2 for n in result.get("size", ())):
         _fit_window(operation, result)
     if operation.name == "clahe" and len(result["tile_grid"]) == 3:
         levels = math.prod(result["tile_grid"]) * result["nbins"]
@@ -122,7 +122,7 @@ def _fit_axes(params: dict[str, Any]) -> None:
 
 
 def _fit_window(operation: Operation, params: dict[str, Any]) -> None:
-    """Windows of rank filters are lists of pixels; a rank from the largest on becomes one from the smallest on.
+    """Windows but odd boxes' medians are lists of pixels; a rank from the largest on becomes one from the smallest on.
 
     Raises:
         ArgumentError: more pixels than are taken one by one, or a rank that the window has not.

@@ -277,11 +277,6 @@ CHECKS: Final[Mapping[str, Check]] = {
     "mode": _an_axis(_choice(MODES), f"one of {', '.join(MODES)}"),
     "not_negative": _one("a finite number of at least 0", lambda v: _is_finite(v) and v >= 0),
     "number": _number,
-    "odd_size": _sides(
-        f"an odd whole number from 1 to {MAX_SIDE:,}",
-        lambda v: _is_whole(v) and 1 <= v <= MAX_SIDE and int(v) % 2 == 1,
-        int,
-    ),
     "optional_mask_range": _pair(
         "a pair (low, high) with low <= high is allowed; None or inf leaves an end open",
         _open_range,

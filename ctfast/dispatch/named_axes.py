@@ -17,7 +17,7 @@ from ctfast.dispatch.containers import Adapter, Call, Task, container, put_back
 from ctfast.errors import ArgumentError, ShapeError
 from ctkernels.contract import Operation
 
-_SIDES: Final = ("grid", "odd_size", "sigma", "window_size")
+_SIDES: Final = ("grid", "sigma", "window_size")
 """Kinds of parameters that have a number for each axis."""
 _AN_AXIS: Final = ("mode", "optional_radius", "order", "origin")
 """Kinds of parameters that may have a value for each axis, or one for all."""

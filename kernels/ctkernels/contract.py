@@ -288,7 +288,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         Operation(
             "median_filter",
             (
-                Param("size", "odd_size", 3),
+                Param("size", "window_size", 3),
                 Param("footprint", "footprint", None),
                 Param("mode", "mode", "reflect"),
                 Param("cval", "number", 0.0, fits="image"),

@@ -1,4 +1,4 @@
-"""Ranks and percentiles of windows: SciPy is the oracle, and the reference for NaN."""
+"""Ranks, percentiles and medians of windows, even ones among them: SciPy is the oracle, and the reference for NaN."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ def test_ranks_and_percentiles_are_scipy_s(mode: str, dtype: str) -> None:
         x = image(shape, dtype)
         for window in WINDOWS:
             given = {"mode": mode, "cval": 7, **window}
+            assert_exact(ctfast.median_filter(x, **given), ndimage.median_filter(x, **given), f"{shape} {window}")
             for rank in (0, 2, 4, -2, -1):
                 found = ctfast.rank_filter(x, rank, **given)
                 assert_exact(found, ndimage.rank_filter(x, rank, **given), f"{shape} {rank} {window}")
@@ -50,8 +51,10 @@ def test_volumes_batches_and_axes() -> None:
     x = image((2, 6, 17, 19), "int16")
     for given in ({"size": (2, 3, 4)}, {"footprint": RNG.random((3, 2, 5)) < 0.5, "origin": (1, 0, -1)}):
         found = ctfast.rank_filter(x, 3, mode="mirror", **given)
-        for volume, result in zip(x, found, strict=True):
+        middle = ctfast.median_filter(x, mode="mirror", **given)
+        for volume, result, median in zip(x, found, middle, strict=True):
             assert_exact(result, ndimage.rank_filter(volume, 3, mode="mirror", **given), str(given))
+            assert_exact(median, ndimage.median_filter(volume, mode="mirror", **given), str(given))
     slices = ctfast.percentile_filter(x, 80, size=3)
     assert_exact(slices[1, 2], ndimage.percentile_filter(x[1, 2], 80, 3), "slices")
     named = ctfast.rank_filter(x, -1, size=3, axes=(1, 2, 3))

@@ -195,8 +195,8 @@ def test_what_is_no_image_is_refused_before_anything_moves(host_gpu: Simulation)
         ctfast.median_filter(cupy.zeros((4, 4, 3), np.int16))
     with pytest.raises(ShapeError, match="empty"):
         ctfast.median_filter(cupy.zeros((0, 4), np.int16))
-    with pytest.raises(ArgumentError, match="size=4"):
-        ctfast.median_filter(cupy.zeros((4, 4), np.int16), 4)
+    with pytest.raises(ArgumentError, match="size=0"):
+        ctfast.median_filter(cupy.zeros((4, 4), np.int16), 0)
     other = type("DeviceNDArray", (), {"__cuda_array_interface__": {}, "__array__": lambda self, *_: X})()
     with pytest.raises(ArgumentError, match=r"cupy\.asarray"):
         ctfast.median_filter(other)

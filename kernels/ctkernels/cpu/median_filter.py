@@ -1,6 +1,6 @@
 """Median filter on the CPU, equal to ``scipy.ndimage.median_filter`` in every bit; NaN sorts last.
 
-Windows of any other shape run lists of minima and maxima (``_median/footprints``). Of boxes,
+Windows that are no odd boxes run lists of minima and maxima (``_median/footprints``). Of boxes,
 small ones run sorting networks over vectors of neighbouring pixels, large ones column histograms of ranks; volumes
 go through both as images whose rows are those of several planes.
 """
@@ -34,8 +34,8 @@ def bind(
     origin: int | tuple[int, ...] = 0,
 ) -> Callable[[Array, Array], None]:
     """``median_filter`` for images of this shape and dtype, with its parameters."""
-    if footprint is not None:
-        mask = np.array(footprint, bool)
+    if footprint is not None or not all(n % 2 for n in size):
+        mask = np.ones(size, bool) if footprint is None else np.array(footprint, bool)
         if not mask.all() or any(n % 2 == 0 for n in mask.shape):
             pixels = footprints.window_of(mask, origin)
             return partial(footprints.rank_filter, pixels=pixels, rank=len(pixels) // 2, mode=mode, cval=cval)

@@ -90,10 +90,10 @@ def _together(dtype: np.dtype[Any], links: Sequence[Link]) -> tuple[tuple[Link, 
 def _takes_window(link: Link, dtype: Any) -> bool:
     """Whether it can apply a window as it reads."""
     if link.operation == "median_filter":
-        plain = (
-            link.params["footprint"] is None and not link.params.get("origin") and isinstance(link.params["mode"], str)
-        )
-        return plain and network_serves(link.params["size"], dtype)
+        params = link.params
+        box = params["footprint"] is None and all(side % 2 for side in params["size"])
+        plain = box and not params.get("origin") and isinstance(params["mode"], str)
+        return plain and network_serves(params["size"], dtype)
     return link.operation == "gaussian_filter" and not link.params.get("order")
 
 

@@ -1,8 +1,8 @@
 """Median filter on the GPU, equal to ``scipy.ndimage.median_filter`` in every bit; NaN sorts last.
 
 Windows up to 11 x 11 run as networks in registers (``median_filter.cu``), larger ones by histograms of the keys' bytes
-(``median_large.cu``), those that are no boxes around their pixel, or whose border differs from axis to axis, bit by bit
-(``median_footprint.py``); volumes: ``median_volume.py``. No memory but the result is written; there is no workspace.
+(``median_large.cu``), those that are no odd boxes around their pixel, or whose border differs from axis to axis, bit by
+bit (``median_footprint.py``); volumes: ``median_volume.py``. No memory but the result is written; no workspace.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def median_filter(
     device.check_image_arrays("median_filter", x, out)
     mask = None if footprint is None else np.array(footprint, bool)
     size = size if mask is None else mask.shape
-    box = mask is None or (mask.all() and all(side % 2 for side in size))
+    box = (mask is None or mask.all()) and all(side % 2 for side in size)
     if origin or not box or not isinstance(mode, str):
         pixels = window_of(np.ones(size, bool) if mask is None else mask, origin)
         rank_filter(x, out, pixels, len(pixels) // 2, mode, cval)
