@@ -66,11 +66,11 @@ def test_gray_images_with_their_channel_last(call: Callable[..., Any], image: np
         IMAGES[:, :, :2, None],
         IMAGES[:0],
         np.array(7, np.uint8),
-        IMAGES[0].tolist(),
+        (IMAGES[0].astype(int) * 1000).tolist(),
         [],
         None,
     ],
-    ids=["HW2", "NHW3", "NHW1 of 2 columns", "empty", "0-d", "list of int", "empty list", "None"],
+    ids=["HW2", "NHW3", "NHW1 of 2 columns", "empty", "0-d", "list of large int", "empty list", "None"],
 )
 def test_refused_by_an_error_of_ours(call: Callable[..., Any], x: Any) -> None:
     with pytest.raises(CTFastError):
