@@ -108,6 +108,21 @@ def computing(image_bytes: int) -> Iterator[None]:
         raise described(error) from error
 
 
+@contextmanager
+def holding(file_bytes: int) -> Iterator[None]:
+    """No memory for a small file's own bytes is the machine's error; Python's doesn't say how many were wanted.
+
+    Raises:
+        MachineError: says what to do.
+    """
+    try:
+        yield
+    except MemoryError as error:
+        if file_bytes > _SMALL:
+            raise
+        raise described(error) from error
+
+
 def is_no_thread(error: BaseException) -> bool:
     """Whether this is how Python says that the system allows no further thread."""
     return "start new thread" in str(error)

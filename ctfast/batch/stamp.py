@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from ctfast.batch import remote
 from ctfast.batch.inside import on_disk
+from ctfast.batch.machine import holding
 from ctfast.batch.remote import Stamp as Stamp
 from ctfast.batch.urls import is_url
 
@@ -87,6 +88,7 @@ def read_once(path: str, seen: Stamp | None = None) -> Contents:
 
     Raises:
         OSError: it can't be read.
+        MachineError: there is no memory for its bytes.
     """
     if is_url(path):
         return _read_remote(path, seen)
@@ -97,12 +99,13 @@ def read_once(path: str, seen: Stamp | None = None) -> Contents:
             os.scandir(where).close()  # one that can't be listed says why
         return Contents(*stamp_of(path), sha256_of(path), None)
     file = os.open(where, os.O_RDONLY)
-    try:
-        data = os.read(file, status.st_size + 1)
-    finally:
-        os.close(file)
-    if len(data) != status.st_size:  # it changes, or the system gives it in pieces
-        data = Path(where).read_bytes()
+    with holding(status.st_size):
+        try:
+            data = os.read(file, status.st_size + 1)
+        finally:
+            os.close(file)
+        if len(data) != status.st_size:  # it changes, or the system gives it in pieces
+            data = Path(where).read_bytes()
     return Contents(status.st_size, status.st_mtime, hashlib.sha256(data).hexdigest(), data)
 
 

@@ -137,6 +137,14 @@ def _window(x: Array, size: Any, footprint: Any, origin: Any, axes: Any) -> _Win
     return _Window(mask, before) if all(0 <= b < n for b, n in zip(before, mask.shape)) else None
 
 
+def is_negative(sigma: Any) -> bool:
+    """Whether a blur is, or one of several: SciPy takes it for nothing, scikit-image and cuCIM refuse it."""
+    try:
+        return bool(np.min(sigma) < 0)
+    except (TypeError, ValueError):  # the original says what is wrong with it
+        return False
+
+
 def gaussian(
     image: Any,
     sigma: Any,

@@ -99,7 +99,8 @@ def gaussian(
 ) -> Any:
     """Gaussian smoothing in floats, as ``cucim.skimage.filters.gaussian``."""
     done = None
-    if getattr(image, "dtype", None) in ("float32", "float64") and channel_axis is None and out is None:
+    known = getattr(image, "dtype", None) in ("float32", "float64") and channel_axis is None and out is None
+    if known and not _ndimage.is_negative(sigma):
         done = _ndimage.gaussian(image, sigma, 0, None, mode, cval, truncate, None, None, DEVICE)
     options = {"channel_axis": channel_axis, "out": out}
     return _served("gaussian", done, (image, sigma, mode, cval, preserve_range, truncate), options)

@@ -189,7 +189,8 @@ def gaussian(
 ) -> NDArray[Any]:
     """Gaussian smoothing in floats, as ``skimage.filters.gaussian``."""
     done = None
-    if type(image) is np.ndarray and image.dtype.name in IMAGE_DTYPES and channel_axis is None and out is None:
+    known = type(image) is np.ndarray and image.dtype.name in IMAGE_DTYPES and channel_axis is None and out is None
+    if known and not _ndimage.is_negative(sigma):  # which SciPy takes for nothing, and scikit-image refuses
         if not preserve_range:
             floats = img_as_float(image)
         else:

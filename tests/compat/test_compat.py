@@ -333,6 +333,9 @@ def test_skimage_ranges_histograms_and_filters() -> None:
         for options in ({}, {"preserve_range": True}, {"sigma": 2.5, "mode": "reflect"}):
             same(our_skimage.gaussian(x, **options), filters.gaussian(x, **options), 2e-6)
     assert all(c.original == 0 for c in compat.calls().values())
+    for sigma in (-1.0, (1.0, -1.0), np.array([-1.0, 1.0])):
+        with pytest.raises(ValueError, match="zero"):
+            our_skimage.gaussian(single, sigma)
     assert our_skimage.rescale_intensity(BYTES).dtype == np.uint8
     assert served("skimage.exposure.rescale_intensity") == (8, 1)
 

@@ -12,6 +12,8 @@ import pytest
 from ctfast.batch.address_space import Need
 from ctfast.batch.machine import machine_error
 from ctfast.batch.reasons import reason
+from ctfast.batch.stamp import read_once
+from ctfast.errors import MachineError
 from ctfast.files import write_image
 from ctfast.runner.manifest import read_rows
 from tests.runner.commands import assert_one_line, command, ended_alone, limited
@@ -96,6 +98,17 @@ def test_too_little_memory_for_the_images(tmp_path: Path, pool: str) -> None:
     assert done.returncode in (0, 3), done.stderr
     assert len(done.stderr.splitlines()) == (done.returncode == 3), done.stderr
     assert {row["status"] for row in read_rows(out)} <= {"ok"}
+
+
+def test_memory_for_a_small_file_is_asked_of_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (path := tmp_path / "a.tif").write_bytes(b"II")
+
+    def no_memory(*_: object) -> bytes:
+        raise MemoryError
+
+    monkeypatch.setattr("os.read", no_memory)
+    with pytest.raises(MachineError, match="not enough memory"):
+        read_once(str(path))
 
 
 def test_memory_for_a_large_image_is_asked_of_the_file() -> None:
