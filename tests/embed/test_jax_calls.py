@@ -150,7 +150,7 @@ def test_what_has_no_gradient_says_so() -> None:
 @pytest.mark.parametrize(
     ("call", "error", "match"),
     [
-        (lambda x: ctfast.median_filter(x, 4), ArgumentError, "size"),
+        (lambda x: ctfast.median_filter(x, 0), ArgumentError, "size"),
         (lambda x: ctfast.median_filter(x[..., :3], 3), ShapeError, "ambiguous"),
         (lambda x: ctfast.median_filter(x.astype(jnp.bfloat16), 3), DTypeError, "bfloat16"),
         (lambda x: ctfast.median_filter(x, 3, out=HU.copy()), ArgumentError, "out="),
