@@ -72,7 +72,7 @@ def _no_halo(_: Params) -> Halo:
     return (0, 0)
 
 
-def _median_halo(params: Params) -> Halo:
+def _window_halo(params: Params) -> Halo:
     sides = window_sides(params)
     shifts = params.get("origin") or (0,) * len(sides)
     befores = (n // 2 + shift for n, shift in zip(sides, shifts, strict=True))
@@ -198,6 +198,15 @@ class Operation:
         return shape if self.columns is None else (shape[0], self.columns(params))
 
 
+_WINDOW: Final = (
+    Param("size", "window_size", 3),
+    Param("footprint", "footprint", None),
+    Param("mode", "mode", "reflect"),
+    Param("cval", "number", 0.0, fits="image"),
+    Param("origin", "origin", 0),
+)
+"""Parameters of every filter that ranks the pixels of a window."""
+
 OPERATIONS: Final[Mapping[str, Operation]] = {
     op.name: op
     for op in (
@@ -287,55 +296,35 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         ),
         Operation(
             "median_filter",
-            (
-                Param("size", "window_size", 3),
-                Param("footprint", "footprint", None),
-                Param("mode", "mode", "reflect"),
-                Param("cval", "number", 0.0, fits="image"),
-                Param("origin", "origin", 0),
-            ),
+            _WINDOW,
             SAME,
             "exact",
             "filter",
             "keeps",
             tuple({"size": size} for size in (5, 3, 7, 9, 11, 15, 21)),
-            halo=_median_halo,
+            halo=_window_halo,
             oracles=("scipy.ndimage.median_filter",),
         ),
         Operation(
             "rank_filter",
-            (
-                Param("rank", "rank"),
-                Param("size", "window_size", 3),
-                Param("footprint", "footprint", None),
-                Param("mode", "mode", "reflect"),
-                Param("cval", "number", 0.0, fits="image"),
-                Param("origin", "origin", 0),
-            ),
+            (Param("rank", "rank"), *_WINDOW),
             SAME,
             "exact",
             "filter",
             "keeps",
             ({"rank": -2, "size": 3},),
-            halo=_median_halo,
+            halo=_window_halo,
             oracles=("scipy.ndimage.rank_filter",),
         ),
         Operation(
             "percentile_filter",
-            (
-                Param("percentile", "percentile"),
-                Param("size", "window_size", 3),
-                Param("footprint", "footprint", None),
-                Param("mode", "mode", "reflect"),
-                Param("cval", "number", 0.0, fits="image"),
-                Param("origin", "origin", 0),
-            ),
+            (Param("percentile", "percentile"), *_WINDOW),
             SAME,
             "exact",
             "filter",
             "keeps",
             ({"percentile": 75.0, "size": 3},),
-            halo=_median_halo,
+            halo=_window_halo,
             oracles=("scipy.ndimage.percentile_filter",),
         ),
         Operation(
