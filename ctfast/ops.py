@@ -2,12 +2,13 @@
 
 Every function takes an image ``(H, W)`` or a batch ``(..., H, W)`` of uint8, int16, uint16, float32 or float64: a NumPy
 array of any layout, or an array of CuPy, PyTorch or JAX on the CPU or a CUDA GPU; the result is of the same kind and in
-the same place. Filters that keep the units (medians, ranks, Gaussians) also take bool, int8, float16, and on the host
-wider integers whose values fit into 16 bits. Gray images with their channel last, ``(..., H, W, 1)`` with three axes or
+the same place. All but ``clahe`` also take bool, int8, float16, and wider integers whose values fit into 16 bits, for
+which they look at the pixels. Gray images with their channel last, ``(..., H, W, 1)`` with three axes or
 more, are the images ``(..., H, W)`` and come back as they came; 2, 3 or 4 in the last of three axes or more is refused,
 as it may be colour. What ``read_image`` gives is taken for its ``pixels``. Everything after the image is keyword-only
 but for the one obvious argument. ``out=`` takes an array of the result's shape and dtype in the image's place (in place
-works).
+works); filters that keep the units (medians, ranks, Gaussians) write to any wider dtype, Gaussians with the fractions
+that a float one holds.
 ``backend=`` is ``"cpu"``, ``"gpu"``, ``"reference"`` or ``None`` for where the array lives; an array from elsewhere is
 copied there and the result back.
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import ctfast
+from ctfast import Pipeline, Step
 from ctfast.errors import ArgumentError, DTypeError, ShapeError
 from ctkernels.testing import assert_exact
 
@@ -76,13 +77,48 @@ def test_tensors_of_torch_and_arrays_of_jax() -> None:
         assert_exact(np.asarray(array), expected, dtype)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_all_but_clahe_take_them(dtype: str) -> None:
+    x = image(dtype, (3, 23, 37))
+    same = x.astype({"f": "float32", "i": "int16", "u": "uint16", "b": "uint8"}[np.dtype(dtype).kind])
+    keep = RNG.random(x.shape) < 0.5
+    for call in (
+        lambda v: ctfast.rescale(v, slope=0.5, dtype="int16"),
+        lambda v: ctfast.window(v, center=40, width=400),
+        lambda v: ctfast.normalize(v, where=keep, dtype="uint8"),
+        lambda v: ctfast.standardize(v, axes=3),
+        lambda v: ctfast.label_tissue(v),
+        lambda v: ctfast.histogram(v, 20).counts,
+        lambda v: ctfast.summary(v, where=keep).percentiles,
+        lambda v: ctfast.window(v, center=40, width=400, out=np.empty(x.shape, np.uint8)),
+    ):
+        assert_exact(call(x), call(same), dtype)
+    assert_exact(ctfast.summary(x).mean, x.astype(np.float64).mean((1, 2)), dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_pipelines_take_them_as_steps_one_by_one_do(dtype: str) -> None:
+    x = image(dtype, (3, 23, 37))
+    smooth = [Step("median_filter"), Step("rank_filter", rank=-1)]
+    assert_exact(Pipeline(smooth)(x), ctfast.rank_filter(ctfast.median_filter(x), -1), "kept")
+    shown = [*smooth, Step("summary"), Step("window", center=40, width=400, dtype="uint8")]
+    result = Pipeline(shown).run(x)
+    assert_exact(result.image, ctfast.window(Pipeline(smooth)(x), center=40, width=400, dtype="uint8"), "shown")
+    assert_exact(result.summary.max, ctfast.summary(Pipeline(smooth)(x)).max, "statistic")
+    assert Pipeline([Step("summary")]).run(x).image is x
+
+
 @pytest.mark.parametrize(
     ("call", "error", "match"),
     [
         (lambda x: ctfast.median_filter(x * 1000), DTypeError, "image of dtype int32"),
         (lambda x: ctfast.median_filter(x - (x > 0) * np.int32(40_000)), DTypeError, "image of dtype int32"),
         (lambda x: ctfast.clahe(x), DTypeError, "image of dtype int32"),
-        (lambda x: ctfast.rescale(x), DTypeError, "image of dtype int32"),
+        (lambda x: ctfast.rescale(x * 1000), DTypeError, "image of dtype int32"),
+        (lambda x: ctfast.summary(x * 1000), DTypeError, "image of dtype int32"),
+        (lambda x: Pipeline([Step("median_filter")])(x * 1000), DTypeError, r"to .* do not fit.*astype\('float32'\)"),
+        (lambda x: Pipeline([Step("median_filter"), Step("clahe")])(x), DTypeError, r"fit: .*astype\('int16'\)"),
+        (lambda x: ctfast.median_filter(x.astype(np.int64) << 30), DTypeError, r"not fit.*astype\('float64'\)"),
         (lambda x: ctfast.median_filter(x, out=np.empty(x.shape, np.int16)), DTypeError, "int32 is needed"),
         (lambda x: ctfast.median_filter(x, out=np.empty((9, 9), np.int32)), ShapeError, "is needed"),
         (lambda x: ctfast.median_filter(x[:0]), DTypeError, "int32"),

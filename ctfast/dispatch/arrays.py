@@ -23,8 +23,8 @@ Kind = Literal["numpy", "torch", "jax", "cupy"]
 
 _ALLOWED = frozenset(np.dtype(name) for name in IMAGE_DTYPES)
 _MOST_CHANNELS: Final = 4
+_EXACT_IN_FLOAT32: Final = 1 << 24
 _AXES_KNOWN: Final = ContextVar("axes known", default=False)
-_HINT = "convert with x.astype('int16') for whole-number HU or x.astype('float32')"
 
 
 class Images(NamedTuple):
@@ -161,7 +161,7 @@ def as_images(x: Any) -> Images:
         array = to_host(x, kind)
     if array.dtype not in _ALLOWED:
         if array.dtype.newbyteorder("=") not in _ALLOWED:
-            raise _refused(array.dtype)
+            raise _refused(array.dtype, array)
         array = array.astype(array.dtype.newbyteorder("="))
     shape = array.shape
     if has_channel(shape):
@@ -229,8 +229,25 @@ def check_dtype(dtype: np.dtype[Any]) -> None:
         raise _refused(dtype)
 
 
-def _refused(dtype: object) -> DTypeError:
-    return DTypeError(f"image of dtype {dtype}: {', '.join(IMAGE_DTYPES)} are allowed; {_HINT}")
+def _refused(dtype: object, values: NDArray[Any] | None = None) -> DTypeError:
+    return DTypeError(f"image of dtype {dtype}: {', '.join(IMAGE_DTYPES)} are allowed; {_way_out(dtype, values)}")
+
+
+def _way_out(dtype: object, values: NDArray[Any] | None) -> str:
+    """A dtype that holds the values, where these are known."""
+    if values is None or values.dtype.kind not in "iu" or not values.size:
+        if "int" in str(dtype):
+            return (
+                "convert with x.astype('int16') if all values lie from -32768 to 32767, else x.astype('float32') "
+                "(exact up to 16777216) or x.astype('float64')"
+            )
+        return "convert with x.astype('int16') for whole-number HU or x.astype('float32')"
+    low, high = int(values.min()), int(values.max())
+    for name in ("int16", "uint16"):
+        if np.iinfo(name).min <= low and high <= np.iinfo(name).max:
+            return f"all values fit: convert with x.astype({name!r})"
+    name = "float32" if max(-low, high) <= _EXACT_IN_FLOAT32 else "float64"
+    return f"values from {low} to {high} do not fit into 16 bits: convert with x.astype({name!r})"
 
 
 def check_shape(shape: tuple[int, ...]) -> None:

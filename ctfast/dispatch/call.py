@@ -19,11 +19,12 @@ from ctfast.dispatch.arrays import Images, as_images, as_tall, check_out, from_h
 from ctfast.dispatch.checks import check_params, check_reach
 from ctfast.dispatch.containers import Call, Task, container
 from ctfast.dispatch.device_errors import device_errors
-from ctfast.dispatch.exact_casts import in_place_of
+from ctfast.dispatch.exact_casts import as_taken, in_place_of
 from ctfast.dispatch.masks import Mask, for_kernel, mask_of, masked
 from ctfast.dispatch.named_axes import along, is_named
 from ctfast.dispatch.plain import plain_call
 from ctfast.dispatch.prepared import Params, prepare
+from ctfast.dispatch.wider_out import into_wider
 from ctfast.errors import ShapeError
 from ctfast.memory import empty
 from ctkernels.contract import OPERATIONS
@@ -82,7 +83,7 @@ def call(
     if where is not None:
 
         def leaf(x: Any, mask: Any, params: Params, out: Any) -> Any:
-            images = as_images(x)
+            images = as_images(as_taken(x))
             return _on_images(name, images, params, dtype, out, backend_name, mask_of(mask, images))
 
         return masked(leaf, Call(name, params, dtype), image, where, backend_name, out)
@@ -98,8 +99,10 @@ def call(
         operation = OPERATIONS[name]
         axes = operation.axes(check_params(operation, params))
         return apply(Task(again, (Call(name, params, dtype),), backend_name, writes=True, axes=axes), image, out)
+    again = partial(call, name, params=params, dtype=dtype, backend_name=backend_name)
+    if out is not None and into_wider(OPERATIONS[name], image, out, again):
+        return out
     if not is_taken(image):
-        again = partial(call, name, params=params, dtype=dtype, backend_name=backend_name)
         done, result = in_place_of(OPERATIONS[name], image, params, out, again)
         if done:
             return result

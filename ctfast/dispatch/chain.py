@@ -17,6 +17,7 @@ from ctfast.dispatch.arrays import Images, as_images, as_tall, from_host, with_c
 from ctfast.dispatch.call import call, dispatched
 from ctfast.dispatch.checks import check_reach
 from ctfast.dispatch.containers import Call, Task, container
+from ctfast.dispatch.exact_casts import as_taken, restored, takes_casts
 from ctfast.dispatch.named_axes import checked, moved
 from ctfast.dispatch.prepared import prepare
 from ctfast.dispatch.statistics import RESULTS, kernel_params, needs_all_pixels, statistic
@@ -25,7 +26,7 @@ from ctfast.dispatch.transfer import gpu
 from ctfast.errors import ArgumentError
 from ctfast.memory import empty
 from ctfast.results import PipelineResult
-from ctkernels.contract import OPERATIONS, Link
+from ctkernels.contract import OPERATIONS, SAME, Link
 
 
 class CheckedChain(NamedTuple):
@@ -114,11 +115,26 @@ def run_steps(image: Any, steps: Sequence[Step], backend_name: str | None) -> Pi
         again = partial(run_steps, steps=steps, backend_name=backend_name)
         return apply(Task(again, _calls(steps), backend_name, axes=axes_of(steps)), image, None)
     with naming_step(1, steps[0]):
-        images = as_images(image)
+        taken = as_taken(image) if all(takes_casts(step.spec) for step in steps) else image
+        images = as_images(taken)
+    if taken is not image:
+        return _in_its_dtype(run_steps(taken, steps, backend_name), steps, image)
     check_steps(steps, images.shape)
     # Taken to the device once and back once, not at every step.
     result: PipelineResult = dispatched(images, backend_name, partial(_run, steps), splits=partial(_splits, steps))
     return replace(result, image=with_channel(result.image, images)) if images.channel else result
+
+
+def _in_its_dtype(result: PipelineResult, steps: Sequence[Step], image: Any) -> PipelineResult:
+    """As steps one by one give it for an image that was cast: in its dtype, unless a step has another."""
+    makers = [step.spec for step in steps if not step.is_statistic]
+    if not makers:
+        return replace(result, image=image)
+    return (
+        result
+        if any(spec.out_dtypes != SAME for spec in makers)
+        else replace(result, image=restored(result.image, image))
+    )
 
 
 def _calls(steps: Sequence[Step]) -> tuple[Call, ...]:

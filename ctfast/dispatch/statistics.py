@@ -16,6 +16,7 @@ from ctfast.dispatch.arrays import Images, as_images, as_tall, is_plain
 from ctfast.dispatch.call import dispatched
 from ctfast.dispatch.checks import check_reach, for_kernel
 from ctfast.dispatch.containers import Call, Task, container
+from ctfast.dispatch.exact_casts import as_taken
 from ctfast.dispatch.masks import Mask, mask_of, masked
 from ctfast.dispatch.named_axes import along, is_named
 from ctfast.dispatch.prepared import Params, Prepared, key_of, prepare, prepared
@@ -32,7 +33,7 @@ def statistic(name: str, image: Any, params: Params, *, backend_name: str | None
     if where is not None:
 
         def leaf(x: Any, mask: Any, params: Params, _: Any) -> Any:
-            images = as_images(x)
+            images = as_images(as_taken(x))
             compute = partial(_statistic, name, params, mask_of(mask, images))
             return dispatched(images, backend_name, compute, splits=lambda: False)
 
@@ -48,7 +49,7 @@ def statistic(name: str, image: Any, params: Params, *, backend_name: str | None
         return apply(Task(again, (Call(name, params),), backend_name), image, None)
     compute = partial(_statistic, name, params, None)
     splits = params.get("axes", 2) == 2 and not needs_all_pixels(name, params)
-    return dispatched(as_images(image), backend_name, compute, splits=lambda: splits)
+    return dispatched(as_images(as_taken(image)), backend_name, compute, splits=lambda: splits)
 
 
 class _Known(NamedTuple):

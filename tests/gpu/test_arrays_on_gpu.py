@@ -188,7 +188,7 @@ def test_what_is_no_image_is_refused_before_anything_moves(host_gpu: Simulation)
     import cupy
 
     with pytest.raises(DTypeError, match=r"int64.*astype"):
-        ctfast.median_filter(cupy.zeros((4, 4), np.int64))
+        ctfast.median_filter(cupy.asarray(np.full((4, 4), 70_000, np.int64)))
     with pytest.raises(DTypeError, match=r"foreign byte orders.*astype\('int16'\)"):
         ctfast.median_filter(cupy.zeros((4, 4), ">i2"))
     with pytest.raises(ShapeError, match="ambiguous"):
@@ -248,7 +248,7 @@ def test_pipelines(host_gpu: Simulation) -> None:
             np.testing.assert_array_equal(on_host(result.histogram.counts), expected.histogram.counts)
             np.testing.assert_array_equal(on_host(result.histogram.edges), expected.histogram.edges)
     with pytest.raises(DTypeError) as error:
-        CHAIN(cupy.zeros((4, 4), np.int64))
+        CHAIN(cupy.asarray(np.full((4, 4), -70_000)))
     assert "step 1" in error.value.__notes__[0]
 
 
@@ -390,3 +390,36 @@ def test_the_real_jax_here_takes_what_is_on_the_host() -> None:
     given = to_jax(ctfast.window(X, center=40, width=400))
     assert isinstance(given, jax.Array)
     np.testing.assert_array_equal(np.asarray(given), ctfast.window(X, center=40, width=400))
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int8", "int32", "uint32", "int64", "uint64"])
+def test_dtypes_with_an_exact_cast_are_looked_at_where_they_are(host_gpu: Simulation, dtype: str) -> None:
+    import cupy
+
+    x = (np.abs(X) % 90).astype(dtype)
+    found = ctfast.median_filter(cupy.asarray(x), 3)
+    assert isinstance(found, cupy.ndarray)
+    assert found.dtype == x.dtype
+    np.testing.assert_array_equal(on_host(found), ctfast.median_filter(x, 3))
+    result = CHAIN.run(cupy.asarray(x))
+    expected = CHAIN.run(x)
+    assert isinstance(result.image, cupy.ndarray)
+    np.testing.assert_array_equal(on_host(result.image), expected.image)
+    np.testing.assert_array_equal(on_host(result.histogram.counts), expected.histogram.counts)
+    if x.dtype.itemsize > 2:
+        for beyond in (70_000, np.iinfo(x.dtype).max):
+            with pytest.raises(DTypeError, match=r"else x.astype\('float32'\)"):
+                ctfast.median_filter(cupy.asarray(np.full_like(x, beyond)), 3)
+
+
+def test_results_of_a_wider_dtype(host_gpu: Simulation) -> None:
+    import cupy
+
+    for call in (lambda x, out: ctfast.median_filter(x, 3, out=out), lambda x, out: ctfast.gaussian_filter(x, out=out)):
+        for dtype in (np.float32, np.int32):
+            out, expected = cupy.empty(X.shape, dtype), np.empty(X.shape, dtype)
+            assert call(cupy.asarray(X), out) is out
+            call(X, expected)
+            np.testing.assert_allclose(on_host(out), expected, rtol=0, atol=1e-3)
+    with pytest.raises(ArgumentError, match="out= is on the host"):
+        ctfast.median_filter(cupy.asarray(X), 3, out=np.empty(X.shape, np.float32))

@@ -204,6 +204,19 @@ class ndarray:
         work.submit("reduce", lambda: result._write(of(self._host)), [self, result])
         return result
 
+    def clip(self, low: int | float, high: int | float) -> ndarray:
+        """Between two numbers."""
+        return self._changed("clip", lambda values: values.clip(low, high))
+
+    def round(self) -> ndarray:
+        """To whole numbers, half to even."""
+        return self._changed("round", np.rint)
+
+    def _changed(self, name: str, of: Any) -> ndarray:
+        result = ndarray(self.shape, self.dtype)
+        work.submit(name, lambda: result._write(of(self._host)), [self, result])
+        return result
+
     def __truediv__(self, number: int | float) -> ndarray:
         result = ndarray(self.shape, np.float64)
         if self.dtype.kind not in "iu" or not isinstance(number, int | float):
