@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pytest
 import typer
+from typer.core import TyperCommand
 from typer.testing import CliRunner
 
 import ctfast
 from ctfast.backend import NAMES
 from ctfast.batch.choices import ON_ERROR, POOLS, UNITS
 from ctfast.cli import app, main
+from ctfast.cli.commands import COMMANDS, Commands
 from ctfast.cli.examples import EXAMPLES
-from ctfast.cli.options import in_words_of_options, words
+from ctfast.cli.group import in_words_of_options
+from ctfast.cli.help import Command
+from ctfast.cli.options import words
 from ctfast.files import read_image, read_overview, write_image
 from ctfast.files.formats import WRITTEN
 from ctfast.tools.doctor import Finding, verdict
@@ -126,6 +131,57 @@ def test_help_names_every_command() -> None:
     for command in ("run", "merge", "presets", "doctor", "synth", "demo", "bench", "warm", "report", *network):
         assert command in shown
     assert "Not a medical device" in shown
+
+
+@pytest.mark.parametrize("command", list(COMMANDS))
+def test_the_list_of_commands_says_what_their_help_begins_with(command: str) -> None:
+    entry = COMMANDS[command]
+    function = getattr(importlib.import_module(f"ctfast.cli.{entry.module}"), command)
+    assert entry.text == function.__doc__.splitlines()[0]
+
+
+def test_commands_can_be_added_and_taken_away() -> None:
+    commands = Commands({})
+    commands["more"] = commands["presets"]
+    assert (list(commands), len(commands)) == ([*COMMANDS, "more"], len(COMMANDS) + 1)
+    del commands["more"], commands["run"]
+    assert ("more" in commands, "run" in commands, "presets" in commands) == (False, False, True)
+    with pytest.raises(KeyError):
+        commands["unknown"]
+
+
+def test_values_of_options_are_those_that_typer_makes() -> None:
+    made: list[tuple[Any, ...]] = []
+
+    def command(
+        several: list[str],
+        path: Path | None = None,
+        word: str = "a",
+        number: int = 1,
+        limited: Annotated[int, typer.Option(min=2)] = 2,
+        real: float = 0.5,
+        more: Annotated[list[str] | None, typer.Option()] = None,
+        flag: bool = False,
+    ) -> None:
+        made.append((several, path, word, number, limited, real, more, flag))
+
+    for kind in (Command, TyperCommand):
+        alone = typer.Typer(rich_markup_mode=None)
+        alone.command(cls=kind)(command)
+        for typed in (
+            ["x"],
+            ["x", "y", "--path", "p/q", "--word", "", "--number", "-3", "--real", "7", "--flag"],
+            ["x", "--more", "1", "--more", "b", "--limited", "4"],
+        ):
+            assert CliRunner().invoke(alone, typed).exit_code == 0
+        refused = [
+            CliRunner().invoke(alone, ["x", *typed]) for typed in (["--number", "z"], ["--limited", "1"], ["--real"])
+        ]
+        made.append(tuple((done.exit_code, done.stderr) for done in refused))
+    half = len(made) // 2
+    assert made[:half] == made[half:]
+    assert [[type(value) for value in row] for row in made[:half]] == [[type(v) for v in row] for row in made[half:]]
+    assert made[1] == (["x", "y"], Path("p/q"), "", -3, 2, 7.0, None, True)
 
 
 def test_help_names_what_is_allowed() -> None:

@@ -213,7 +213,7 @@ def loaded_by(code: str) -> set[str]:
     script = f"{code}\nimport sys\nprint(*sys.modules)"
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "kernels"), str(ROOT)])}
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=env)
-    return {name.partition(".")[0] for name in done.stdout.split()}
+    return {name.partition(".")[0] for name in done.stdout.splitlines()[-1].split()}
 
 
 def test_import_ctfast_is_light() -> None:
@@ -229,5 +229,25 @@ def test_the_analysis_is_found_without_its_optional_packages() -> None:
     assert not loaded_by("import ctfast; ctfast.analysis.analyze; ctfast.analysis.report") & (HEAVY | {"jinja2", "PIL"})
 
 
-def test_help_is_parsed_and_presets_are_listed_without_numpy() -> None:
-    assert not loaded_by("import ctfast.cli; ctfast.cli.tools.presets()") & (HEAVY | {"numpy", "tifffile"})
+@pytest.mark.parametrize("words", ["--help", "presets", "presets lung", "run --help"])
+def test_short_commands_are_light(words: str) -> None:
+    heavy = HEAVY | {"numpy", "tifffile", "pydantic", "rich"}
+    if words != "presets lung":
+        assert not loaded_by(_run_by(words)) & heavy
+    else:  # whose steps are checked as arrays' are
+        assert not loaded_by(_run_by(words)) & (heavy - {"numpy"})
+
+
+def test_the_list_of_commands_is_shown_without_their_modules() -> None:
+    assert loaded_by(f"{_run_by('--help')}\nassert not {{'ctfast.cli.run', 'ctfast.cli.model'}} & set(sys.modules)")
+
+
+def _run_by(words: str) -> str:
+    return f"""
+import sys
+from ctfast.cli import app
+try:
+    app({words.split()!r})
+except SystemExit as end:
+    assert not end.code
+"""

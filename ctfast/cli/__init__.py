@@ -12,10 +12,9 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
 from contextlib import suppress
 from io import TextIOWrapper
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
@@ -23,14 +22,12 @@ from ctfast.batch.address_space import save_room
 from ctfast.batch.interrupts import end_at_once, raise_terminated, send_lost_again
 from ctfast.batch.lines import one_line
 from ctfast.batch.machine import described, is_no_thread
-from ctfast.cli import merge, model, report, run, tools
-from ctfast.cli.help import Command
-from ctfast.cli.options import Commands
+from ctfast.cli.group import Group
 from ctfast.errors import CTFastError, MachineError, missing_extra
 
 app = typer.Typer(
     name="ctfast",
-    cls=Commands,
+    cls=Group,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # its tables cut option names on narrow screens
@@ -53,17 +50,6 @@ def _main(
     ] = False,
 ) -> None:
     """Normalise, denoise, enhance and bin CT images at the speed of the machine. Not a medical device."""
-
-
-_PANELS: Final[dict[str, tuple[Callable[..., None], ...]]] = {
-    "Images": (run.run, merge.merge, report.report, tools.presets),
-    "Network": (model.train, model.evaluate, model.predict, model.export),
-    "This machine": (tools.doctor, tools.warm, tools.bench),
-    "To try": (tools.demo, tools.synth),
-}
-for _panel, _commands in _PANELS.items():
-    for _command in _commands:
-        app.command(cls=Command, rich_help_panel=_panel)(_command)
 
 
 def _of_a_thread(args: threading.ExceptHookArgs) -> None:

@@ -8,6 +8,7 @@ from typer.core import TyperCommand
 
 from ctfast.batch.address_space import Need, check_room
 from ctfast.cli.examples import EXAMPLES
+from ctfast.cli.values import without_pydantic
 
 NAMES: Final = 24
 """Columns of option names; the text of a longer one begins in the next line."""
@@ -22,6 +23,10 @@ _NEEDS: Final = {
 
 class Command(TyperCommand):
     """A command whose help shows its options by group, the ungrouped ones last, and examples."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Its arguments and options."""
+        return without_pydantic(super().get_params(ctx))
 
     def invoke(self, ctx: Any) -> Any:
         """Run it where there is room for what it loads."""
@@ -55,14 +60,3 @@ class Command(TyperCommand):
             with formatter.section("Examples"):
                 for line in examples:
                     formatter.write(f"{'':{formatter.current_indent}}{line}\n")
-
-
-def format_commands(group: Any, ctx: Any, formatter: Any) -> None:
-    """The commands of a group, by panel."""
-    panels: dict[str, list[tuple[str, str]]] = {}
-    for name in group.list_commands(ctx):
-        command = group.get_command(ctx, name)
-        panels.setdefault(command.rich_help_panel or "Commands", []).append((name, command.get_short_help_str(200)))
-    for title, rows in panels.items():
-        with formatter.section(title):
-            formatter.write_dl(rows, col_max=NAMES)

@@ -1,24 +1,18 @@
-"""What several commands share: options with the words that the API allows, and errors in the words of the options."""
+"""Options that several commands share, with the words that the API allows."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
-import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import typer
-from typer.core import TyperGroup, TyperOption
 
 from ctfast.batch.choices import DATASETS, UNITS
-from ctfast.batch.interrupts import Terminated
 from ctfast.batch.privacy import keep_private
-from ctfast.batch.urls import is_url
-from ctfast.cli.help import format_commands
-from ctfast.errors import CTFastError, UsageError
 
 Options = TypeVar("Options")
 
@@ -44,7 +38,6 @@ def preset_names() -> list[str]:
     return list(PRESETS)
 
 
-_TO_URLS: Final = ("run", "merge")
 READING: Final = "Reading"
 """Group of the help for options about the inputs."""
 
@@ -95,54 +88,3 @@ def console(*, stderr: bool = False) -> Console:
     from rich.console import Console
 
     return Console(file=sys.stderr if stderr else sys.stdout)
-
-
-class Commands(TyperGroup):
-    """Commands whose errors speak of their options, and that say so when they are interrupted."""
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run the command that was asked for."""
-        try:
-            return super().invoke(ctx)
-        except CTFastError as error:
-            error.args = (in_words_of_options(str(error), self._parameters(ctx)),)
-            raise
-        except KeyboardInterrupt as error:
-            resumes = any(option.name == "resume" for option in self._parameters(ctx))
-            again = "; run the same command again to continue" if resumes else ""
-            terminated = isinstance(error, Terminated)
-            done = f": {error}" if str(error) else ""
-            typer.echo(f"ctfast: {'terminated' if terminated else 'interrupted'}{done}{again}", err=True)
-            raise typer.Exit(143 if terminated else 130) from None
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The command that was asked for; only some write to URLs, the others would make a local folder named s3:."""
-        resolved = super().resolve_command(ctx, args)
-        for option, value in zip(resolved[2], [*resolved[2][1:], ""]):
-            option, _, joined = option.partition("=")
-            if option.startswith("-") and is_url(joined or value) and resolved[0] not in _TO_URLS:
-                raise UsageError(f"{option} {joined or value}: {resolved[0]} writes to disks alone; name a local path")
-        return resolved
-
-    def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """By panel, and never cut."""
-        format_commands(self, ctx, formatter)
-
-    def _parameters(self, ctx: Any) -> list[Any]:
-        command = self.get_command(ctx, ctx.invoked_subcommand or "")
-        return [] if command is None else list(command.params)
-
-
-def in_words_of_options(text: str, parameters: Iterable[object]) -> str:
-    """``on_error='halt'`` of the API as ``--on-error 'halt'``, for the options among a command's parameters.
-
-    A text that begins with an option is left as it is: the names in it belong to something else, such as a step.
-    """
-    if text.startswith("--"):
-        return text
-    for option in parameters:
-        if isinstance(option, TyperOption) and option.name:
-            name = rf"(?<![\w.-]){option.name}="
-            text = re.sub(rf"{name}True\b", option.opts[0], text)
-            text = re.sub(f"{name} ?", f"{option.opts[0]} ", text)
-    return text
