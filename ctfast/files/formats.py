@@ -8,9 +8,12 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import re
+import sys
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, Literal, get_args
 
@@ -72,6 +75,7 @@ class Format:
         compressions: what ``compression=`` may be.
         package: what the reader imports from outside, where ctfast itself does not depend on it, as pip knows it.
         module: the same as Python knows it, where it is called something else.
+        seldom: whether many files are read without it, so that the reader imports it where one needs it.
         writer_alone: whether the writer works without it.
         extra: the extra of ctfast that installs this package.
     """
@@ -91,6 +95,7 @@ class Format:
     compressions: tuple[str, ...] = ("none",)
     package: str = ""
     module: str = ""
+    seldom: bool = False
     writer_alone: bool = False
     extra: str = ""
 
@@ -106,7 +111,10 @@ class Format:
 
     def read(self, request: Request) -> Image:
         """Read a file of this format."""
-        self._check_package()
+        if self.seldom:
+            self.check_package()
+        else:
+            self._check_package()
         reader: Reader = _function(self.reader)
         return reader(request)
 
@@ -123,7 +131,7 @@ class Format:
         Raises:
             MissingDependencyError: names the pip command.
         """
-        if self.package and importlib.util.find_spec(self.module or self.package) is None:
+        if self.package and not _is_there(self.module or self.package):
             raise missing_extra(f"{self.title} files need {self.package}", self.extra)
 
     def _check_package(self) -> None:
@@ -132,6 +140,16 @@ class Format:
                 importlib.import_module(self.module or self.package)
             except ImportError as error:
                 raise missing_extra(f"{self.title} files need {self.package}", self.extra) from error
+
+
+def _is_there(module: str) -> bool:
+    return (importlib.util.find_spec if module in sys.modules else _found)(module) is not None
+
+
+@cache
+def _found(module: str) -> ModuleSpec | None:
+    """Looked for once, as this takes a tenth of what a file takes."""
+    return importlib.util.find_spec(module)
 
 
 def _function(home: str) -> Any:
@@ -149,6 +167,7 @@ FORMATS: Final = (
         without_pixels=object_without_pixels,
         reader="dicom:read_dicom",
         package="pydicom",
+        seldom=True,
         extra="dicom",
     ),
     Format(
