@@ -1,95 +1,261 @@
-"""``median_filter``, ``gaussian_filter`` and ``clahe`` in compiled code."""
+"""Medians, ranks, Gaussians and CLAHE in compiled code."""
 
 # mypy: disable-error-code="attr-defined,no-untyped-call,no-untyped-def"
 # Numba infers the types of what is compiled, and has none of its own.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
 from numba.core import types
 from numba.core.errors import TypingError
+from numba.extending import register_jitable
+from numpy.typing import NDArray
 
+from ctfast.dispatch.kinds import MAX_FOOTPRINT
 from ctfast.embed._numba_arguments import OUTSIDE, constant, image_dtype, is_as, is_none, kind_of, result_dtype
+from ctfast.embed._numba_footprints import FootprintType
+from ctkernels.contract import each_axis, modes_of, rank_of
 from ctkernels.cpu import within_jit, within_jit_clahe
-from ctkernels.cpu._median import small
+from ctkernels.cpu import within_jit_statistics as statistics
+from ctkernels.cpu._median import footprints, small
+from ctkernels.cpu._median import planes as by_planes
+from ctkernels.cpu._median.programs import Pixel
+from ctkernels.cpu.within_jit_large import large_medians
+from ctkernels.cpu.within_jit_medians import extended, median_volumes
+from ctkernels.cpu.within_jit_ranks import rank_volumes, ranks
 
 _KEYS: Final = {"i2": np.empty(0, np.int16), "i4": np.empty(0, np.int32), "i8": np.empty(0, np.int64)}
+_MOST_RANKED: Final = 63
+"""Pixels of an odd box that has no network: beyond it histograms are faster than lists of minima and maxima."""
 _LEVELS: Final = {"f": np.float32, 1: np.uint8, 2: np.uint16}
 
 
-def _border(name: str, mode: Any, cval: Any, dtype: np.dtype[Any]) -> int:
-    word = constant(mode, "mode")
-    if isinstance(word, tuple):
-        raise TypingError(f"ctfast.{name} with a mode for each axis: {OUTSIDE}")
-    if word not in within_jit.BORDERS:
-        raise TypingError(f"ctfast.{name}: mode={word!r}: one of {', '.join(within_jit.BORDERS)} is allowed")
-    return within_jit.BORDERS[word]
+def _borders(name: str, mode: Any, axes: int) -> tuple[int, ...]:
+    """The border of planes, rows and columns by number; those of images have no planes."""
+    words = modes_of(constant(mode, "mode"), axes)
+    for word in words:
+        if word not in within_jit.BORDERS:
+            raise TypingError(f"ctfast.{name}: mode={word!r}: one of {', '.join(within_jit.BORDERS)} is allowed")
+    if len(words) != axes:
+        raise TypingError(f"ctfast.{name}: mode={mode}: one word, or one for each of {axes} axes, is allowed")
+    return tuple(within_jit.BORDERS[word] for word in modes_of(words, 3))
+
+
+def _window(name: str, size: Any, footprint: Any) -> NDArray[np.bool_]:
+    """The window, two or three axes of ones and zeros."""
+    if not is_none(footprint):
+        if not isinstance(footprint, FootprintType):
+            raise TypingError(
+                f"ctfast.{name}: footprint= of type {footprint}: compiled code needs a global "
+                "ctfast.embed.numba_overloads.Footprint(array)"
+            )
+        return np.array(footprint.mask, bool)
+    sides = constant(size, "size")
+    window = sides if isinstance(sides, tuple) else (sides, sides)
+    if len(window) not in (2, 3) or not all(isinstance(n, int) and n > 0 for n in window):
+        raise TypingError(f"ctfast.{name} of size={sides!r}: whole numbers above 0, of two or three axes, are allowed")
+    return np.ones(window, bool)
+
+
+def _filter(
+    name: str, image: Any, size: Any, footprint: Any, mode: Any, origin: Any, axes: Any, out: Any, backend: Any,
+    rank_of: Callable[[int], int],
+) -> tuple[Any, Any, Any] | None:  # fmt: skip
+    """What filters volumes ``(N, D, H, W)``, what brings an image to them, and an array of its type."""
+    pixel = image_dtype(image, name, axes, backend)
+    if pixel is None:
+        return None
+    if result_dtype(name, pixel, None, out) != pixel:
+        raise TypingError(f"ctfast.{name}: out= of {out}: {pixel} is needed")
+    mask = _window(name, size, footprint)
+    if image.ndim < mask.ndim:
+        raise TypingError(f"ctfast.{name} along {mask.ndim} axes of an image of {image.ndim}")
+    shifts = each_axis(constant(origin, "origin"), mask.ndim)
+    borders = _borders(name, mode, mask.ndim)
+    if len(shifts) != mask.ndim or not all(0 <= n // 2 + s < n for n, s in zip(mask.shape, shifts, strict=True)):
+        raise TypingError(f"ctfast.{name}: origin={shifts!r}: whole numbers that stay in the window {mask.shape}")
+    ones = int(mask.sum())
+    rank = rank_of(ones)
+    box = bool(mask.all()) and all(n % 2 for n in mask.shape) and rank == ones // 2
+    if not box and not 1 <= ones <= MAX_FOOTPRINT:
+        raise TypingError(
+            f"ctfast.{name} of {ones:,} pixels: 1 to {MAX_FOOTPRINT:,}, or a median of odd sides, are allowed"
+        )
+    if not -ones <= rank < ones:
+        raise TypingError(f"ctfast.{name}: rank={rank} of a window of {ones} pixels")
+    sides = (1,) * (3 - mask.ndim) + mask.shape
+    if not box:
+        run = _ranked(footprints.window_of(mask, tuple(shifts)), rank % ones, borders, pixel)
+    elif any(shifts) or len(set(borders[-mask.ndim :])) > 1:
+        run = _shifted(sides, (0,) * (3 - mask.ndim) + tuple(shifts), borders, pixel)
+    else:
+        run = _boxes(sides, borders, pixel)
+    return run, _VOLUMES if mask.ndim == 3 else _IMAGES, kind_of(pixel)
+
+
+@register_jitable
+def _as_images(x):
+    return x.reshape((-1, 1, x.shape[-2], x.shape[-1]))
+
+
+@register_jitable
+def _as_volumes(x):
+    return x.reshape((-1, x.shape[-3], x.shape[-2], x.shape[-1]))
+
+
+_IMAGES, _VOLUMES = _as_images, _as_volumes
+
+
+def _by_keys(filtered: Any, pixel: np.dtype[Any]) -> Any:
+    """``filtered(x, out, cval, key, kind)`` with narrower keys first: whole numbers have them."""
+    ways = small.KEYS[pixel.char]
+    (first_key, first), (last_key, last) = ways[0], ways[-1]
+    first_keys, last_keys = (_KEYS.get(key, kind_of(np.dtype(key))) for key in (first_key, last_key))
+
+    def once(x, out, cval):
+        filtered(x, out, cval, first_keys, first)
+
+    def twice(x, out, cval):
+        if not filtered(x, out, cval, first_keys, first):
+            filtered(x, out, cval, last_keys, last)
+
+    return register_jitable(once if len(ways) == 1 else twice)
+
+
+def _boxes(sides: tuple[int, ...], borders: tuple[int, ...], pixel: np.dtype[Any]) -> Any:
+    """Medians of odd boxes."""
+    planes, rows, columns = sides
+    if planes == 1 and small.serves((rows, columns)):
+        images, border = within_jit.median_images(rows, columns), borders[-1]
+
+        @register_jitable
+        def filtered(x, out, cval, key, kind):
+            shape = (-1, x.shape[2], x.shape[3])
+            return images(x.reshape(shape), out.reshape(shape), border, cval, key, kind)
+
+        return _by_keys(filtered, pixel)
+    if planes > 1 and by_planes.serves((planes, rows, columns), pixel.itemsize):
+        volumes = median_volumes(planes, rows, columns)
+
+        @register_jitable
+        def of_planes(x, out, cval, key, kind):
+            return volumes(x, out, borders, cval, key, kind)
+
+        return _by_keys(of_planes, pixel)
+    if planes * rows * columns <= _MOST_RANKED:  # lines, mostly
+        return _ranked(footprints.window_of(np.ones(sides, bool)), planes * rows * columns // 2, borders, pixel)
+    large = large_medians(planes, rows, columns, pixel)
+
+    @register_jitable
+    def of_ranks(x, out, cval):
+        large(x, out, borders, cval)
+
+    return of_ranks
+
+
+def _ranked(window: list[Pixel], rank: int, borders: tuple[int, ...], pixel: np.dtype[Any]) -> Any:
+    code, pixels, outputs, reach = ranks(tuple(sorted(window)), rank)
+
+    @register_jitable
+    def filtered(x, out, cval, key, kind):
+        return rank_volumes(x, out, code, pixels, outputs, reach, borders, cval, key, kind)
+
+    return _by_keys(filtered, pixel)
+
+
+def _shifted(
+    sides: tuple[int, ...], shifts: tuple[int, ...], borders: tuple[int, ...], pixel: np.dtype[Any]
+) -> Any:  # fmt: skip
+    """Boxes off their pixel, or with borders that differ: medians of a wider image, as outside."""
+    before = tuple(n // 2 + shift for n, shift in zip(sides, shifts, strict=True))
+    after = tuple(n - 1 - b for n, b in zip(sides, before, strict=True))
+    z, y, x0 = (n // 2 for n in sides)
+    nearest = (within_jit.BORDERS["nearest"],) * 3
+    boxes = _boxes(sides, nearest, pixel)
+
+    @register_jitable
+    def filtered(x, out, cval):
+        wide = extended(x, before, after, borders, cval)
+        made = np.empty_like(wide)
+        boxes(wide, made, 0.0)
+        out[:] = made[:, z : z + x.shape[1], y : y + x.shape[2], x0 : x0 + x.shape[3]]
+
+    return filtered
 
 
 def median_filter(
     image: Any, size: Any = 3, footprint: Any = None, mode: Any = "reflect", cval: Any = 0.0, origin: Any = 0,
     axes: Any = None, out: Any = None, backend: Any = None,
 ) -> Any:  # fmt: skip
-    pixel = image_dtype(image, "median_filter", axes, backend)
-    if pixel is None:
+    """All of it, with constants in the code."""
+    made = _filter("median_filter", image, size, footprint, mode, origin, axes, out, backend, lambda ones: ones // 2)
+    if made is None:
         return None
-    if result_dtype("median_filter", pixel, None, out) != pixel:
-        raise TypingError(f"ctfast.median_filter: out= of {out}: {pixel} is needed")
-    if not is_none(footprint):
-        raise TypingError(f"ctfast.median_filter with footprint=: {OUTSIDE}")
-    if not is_as(origin, 0):
-        raise TypingError(f"ctfast.median_filter with origin=: {OUTSIDE}")
-    sides = constant(size, "size")
-    window = sides if isinstance(sides, tuple) else (sides, sides)
-    odd = len(window) == 2 and all(isinstance(n, int) and n > 0 and n % 2 for n in window)
-    if not odd or not small.serves(window):
-        raise TypingError(
-            f"ctfast.median_filter of size={sides!r}: odd windows up to 15 x 15 are compiled in; {OUTSIDE}"
-        )
-    border = _border("median_filter", mode, cval, pixel)
-    images, kind = within_jit.median_images(*window), kind_of(pixel)
-    ways = small.KEYS[pixel.char]
-    (first_key, first), (last_key, last) = ways[0], ways[-1]
-    first_keys, last_keys = (_KEYS.get(key, kind_of(np.dtype(key))) for key in (first_key, last_key))
+    filtered, shaped, kind = made
 
-    if len(ways) == 1:
+    def run(image, size=3, footprint=None, mode="reflect", cval=0.0, origin=0, axes=None, out=None, backend=None):
+        result = within_jit.place(image, out, kind)
+        filtered(shaped(image), shaped(result), cval)
+        return result
 
-        def run(image, size=3, footprint=None, mode="reflect", cval=0.0, origin=0, axes=None, out=None, backend=None):
-            made = within_jit.place(image, out, kind)
-            shape = (-1, image.shape[-2], image.shape[-1])
-            images(image.reshape(shape), made.reshape(shape), border, cval, first_keys, first)
-            return made
-
-        return run
-
-    def run_floats(
-        image, size=3, footprint=None, mode="reflect", cval=0.0, origin=0, axes=None, out=None, backend=None
-    ):
-        made = within_jit.place(image, out, kind)
-        shape = (-1, image.shape[-2], image.shape[-1])
-        x, result = image.reshape(shape), made.reshape(shape)
-        # Whole numbers first, in narrower keys.
-        if not images(x, result, border, cval, first_keys, first):
-            images(x, result, border, cval, last_keys, last)
-        return made
-
-    return run_floats
+    return run
 
 
 def rank_filter(
     image: Any, rank: Any, size: Any = 3, footprint: Any = None, mode: Any = "reflect", cval: Any = 0.0,
     origin: Any = 0, axes: Any = None, out: Any = None, backend: Any = None,
 ) -> Any:  # fmt: skip
-    raise TypingError(f"ctfast.rank_filter: {OUTSIDE}")
+    """All of it, with constants in the code."""
+    number = constant(rank, "rank")
+    made = _filter("rank_filter", image, size, footprint, mode, origin, axes, out, backend, lambda _: int(number))
+    if made is None:
+        return None
+    filtered, shaped, kind = made
+
+    def run(
+        image, rank, size=3, footprint=None, mode="reflect", cval=0.0, origin=0, axes=None, out=None, backend=None
+    ):  # fmt: skip
+        result = within_jit.place(image, out, kind)
+        filtered(shaped(image), shaped(result), cval)
+        return result
+
+    return run
 
 
 def percentile_filter(
     image: Any, percentile: Any, size: Any = 3, footprint: Any = None, mode: Any = "reflect", cval: Any = 0.0,
     origin: Any = 0, axes: Any = None, out: Any = None, backend: Any = None,
 ) -> Any:  # fmt: skip
-    raise TypingError(f"ctfast.percentile_filter: {OUTSIDE}")
+    """Whole percentiles: Numba knows no other numbers where it compiles."""
+    if isinstance(percentile, types.Float):
+        raise TypingError(
+            "ctfast.percentile_filter: percentile= is a float, which Numba doesn't know while it compiles: a whole "
+            "number is allowed, or rank_filter with a rank"
+        )
+    share = constant(percentile, "percentile")
+    if not -100 <= share <= 100:
+        raise TypingError(f"ctfast.percentile_filter: percentile={share}: a whole number from -100 to 100 is allowed")
+
+    def rank(ones: int) -> int:
+        return rank_of(share + 100.0 if share < 0 else float(share), ones)
+
+    made = _filter("percentile_filter", image, size, footprint, mode, origin, axes, out, backend, rank)
+    if made is None:
+        return None
+    filtered, shaped, kind = made
+
+    def run(
+        image, percentile, size=3, footprint=None, mode="reflect", cval=0.0, origin=0, axes=None, out=None,
+        backend=None,
+    ):  # fmt: skip
+        result = within_jit.place(image, out, kind)
+        filtered(shaped(image), shaped(result), cval)
+        return result
+
+    return run
 
 
 def gaussian_filter(
@@ -101,41 +267,51 @@ def gaussian_filter(
         return None
     if result_dtype("gaussian_filter", pixel, None, out) != pixel:
         raise TypingError(f"ctfast.gaussian_filter: out= of {out}: {pixel} is needed")
-    pair = isinstance(sigma, types.BaseTuple)
-    if not is_none(spacing) or (pair and len(sigma) != 2):
-        raise TypingError(f"ctfast.gaussian_filter along three axes or with spacing=: {OUTSIDE}")
-    if not is_as(order, 0) or not is_none(radius):
-        raise TypingError(f"ctfast.gaussian_filter with order= or radius=: {OUTSIDE}")
-    border, kind = _border("gaussian_filter", mode, cval, pixel), kind_of(pixel)
+    if not is_as(order, 0):
+        raise TypingError(f"ctfast.gaussian_filter with order=: {OUTSIDE}")
+    counts = {len(v) for v in (sigma, spacing, radius) if isinstance(v, types.BaseTuple)} or {2}
+    number = max(counts)
+    if len(counts) > 1 or number not in (2, 3) or image.ndim < number:
+        raise TypingError(
+            f"ctfast.gaussian_filter: sigma, spacing and radius are of {', '.join(map(str, sorted(counts)))} axes, the "
+            f"image of {image.ndim}: two or three axes, the same number for each, are allowed"
+        )
+    borders, kind = _borders("gaussian_filter", mode, number), kind_of(pixel)
     work = kind_of(np.dtype(np.float64 if pixel == np.float64 else np.float32))
     limits = (-np.inf, np.inf) if pixel.kind == "f" else (np.iinfo(pixel).min, np.iinfo(pixel).max)
     lowest, highest = map(float, limits)
-    beyond = np.inf if pixel.kind == "f" else 1e30
+    beyond, constant_border = np.inf if pixel.kind == "f" else 1e30, within_jit.CONSTANT in borders
+    sigmas, spacings, radii = _numbers(sigma), _numbers(spacing, 1), _numbers(radius)
+    filtered, shaped = (
+        (within_jit.gaussian_volumes, _VOLUMES) if number == 3 else (within_jit.gaussian_images, _as_pixels)
+    )
 
     def run(
         image, sigma=1.0, truncate=4.0, mode="reflect", cval=0.0, spacing=None, order=0, radius=None, axes=None,
         out=None, backend=None,
     ):  # fmt: skip
-        sigma_y, sigma_x = (
-            (np.float64(sigma[0]), np.float64(sigma[1])) if pair else (np.float64(sigma), np.float64(sigma))
-        )
-        if not (sigma_y >= 0 and sigma_x >= 0 and sigma_y + sigma_x > 0 and truncate > 0):
-            raise ValueError(
-                "ctfast.gaussian_filter: sigma above 0, or 0 for an axis, and truncate above 0 are allowed"
-            )
-        sigma_y = sigma_y or 0.25 / truncate  # a kernel that is the pixel itself
-        sigma_x = sigma_x or 0.25 / truncate
+        widths, ends = within_jit.gaussian_widths(sigmas(sigma), spacings(spacing), radii(radius), truncate, number)
         made = within_jit.place(image, out, kind)
-        shape = (-1, image.shape[-2], image.shape[-1])
-        exceeds = border == within_jit.CONSTANT and not lowest <= cval <= highest
+        exceeds = constant_border and not lowest <= cval <= highest
         fill = min(max(np.float64(cval), -beyond), beyond)
-        within_jit.gaussian_images(
-            image.reshape(shape), made.reshape(shape), np.float64(sigma_y), np.float64(sigma_x), truncate, border, fill,
-            exceeds, work,
-        )  # fmt: skip
+        filtered(shaped(image), shaped(made), widths, ends, borders, fill, exceeds, work)
         return made
 
     return run
+
+
+def _numbers(value: Any, missing: int = 0) -> Any:
+    """Compiled code that gives a parameter's numbers as an array: one, one an axis, or ``missing`` ones."""
+    if is_none(value):
+        return register_jitable(lambda _: np.ones(missing))
+    if isinstance(value, types.BaseTuple):
+        return register_jitable(lambda given: statistics.floats_of(given))
+    return register_jitable(lambda given: np.full(1, np.float64(given)))
+
+
+@register_jitable
+def _as_pixels(x):
+    return x.reshape((-1, x.shape[-2], x.shape[-1]))
 
 
 def clahe(

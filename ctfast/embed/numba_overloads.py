@@ -9,13 +9,12 @@
 ...         out[z] = ctfast.median_filter(volume[z], 3)
 ...     return out
 
-Every operation but other ranks than medians is there, along two axes: medians over odd windows up to 15 x 15 or so,
-Gaussians that reach no further than the image, statistics also with ``axes=3``. Footprints, origins, derivatives,
-``radius=``, a mode for each axis, filters of volumes, ``axes=`` by numbers and ``backend=`` are not. Images are
-C-contiguous, and masks (``where=``) too, of the image's shape. ``size``, ``mode``, ``function``, ``axes`` and ``dtype``
-are constants in the code; all else may be computed. Numba forgets that a tuple in a ``prange`` is constant: a call with
-``size=(3, 5)`` goes into a function of its own. ``summary`` gives a named tuple, ``match_histogram`` takes the
-reference as two arrays, values and counts.
+Every operation is there, and all of a filter's parameters but ``order=`` and ``clahe`` of volumes; statistics have
+``axes=3``, other ``axes=`` and ``backend=`` are not for compiled code. Images are C-contiguous, and masks (``where=``)
+too, of the image's shape. ``size``, ``rank``, ``percentile`` (a whole number), ``mode``, ``origin``, ``function``,
+``axes`` and ``dtype`` are constants in the code, a ``footprint`` is a global ``Footprint(array)``; all else may be
+computed. Numba forgets that a tuple in a ``prange`` is constant: a call with ``size=(3, 5)`` goes into a function of
+its own. ``summary`` gives a named tuple, ``match_histogram`` takes the reference as two arrays, values and counts.
 """
 
 # mypy: disable-error-code="attr-defined,no-untyped-call,no-untyped-def"
@@ -30,6 +29,7 @@ from numba.extending import overload
 
 from ctfast import ops
 from ctfast.embed import _numba_filters, _numba_lines, _numba_statistics
+from ctfast.embed._numba_footprints import Footprint as Footprint
 from ctkernels.contract import OPERATIONS
 
 _PARTS = (_numba_filters, _numba_lines, _numba_statistics)

@@ -17,7 +17,11 @@ import ctfast
 from ctfast.embed import numba_overloads
 from ctkernels.contract import OPERATIONS
 from ctkernels.cpu import within_jit
+from ctkernels.cpu.within_jit_large import sort_keys
 from ctkernels.shared.border import border_index
+from ctkernels.testing import assert_exact
+
+ndimage = pytest.importorskip("scipy.ndimage")
 
 numba_overloads.register()
 HU = np.random.default_rng(8).normal(40, 300, (3, 20, 37)).astype(np.int16)
@@ -205,6 +209,100 @@ def one_histogram(x: Any) -> Any:
     return ctfast.histogram(x, 20)
 
 
+CROSS = numba_overloads.Footprint([[0, 1, 0], [1, 1, 1], [0, 1, 1]])
+
+
+@numba.njit
+def windows(x: Any, outside: float) -> Any:
+    """Medians and ranks of windows that are no small odd boxes of images."""
+    return (
+        ctfast.median_filter(x, footprint=CROSS, mode="mirror"),
+        ctfast.rank_filter(x, -2, size=(3, 2), origin=(1, 0), mode=("wrap", "nearest")),
+        ctfast.percentile_filter(x, 20, size=(3, 1, 2), mode="constant", cval=outside),
+        ctfast.median_filter(x, (1, 3), origin=(0, -1), mode=("wrap", "constant"), cval=outside),
+        ctfast.median_filter(x, (3, 3, 3)),
+    )
+
+
+def windows_of_scipy(x: np.ndarray, outside: float) -> tuple[np.ndarray, ...]:
+    each = [
+        ndimage.median_filter(x, footprint=np.array(CROSS)[None], mode="mirror"),
+        np.stack([ndimage.rank_filter(y, -2, size=(3, 2), origin=(1, 0), mode="constant") for y in x]),
+        ndimage.percentile_filter(x, 20, size=(3, 1, 2), mode="constant", cval=outside),
+        ndimage.median_filter(np.pad(x, 1, constant_values=outside)[1:-1, 1:-1], (1, 1, 3), origin=(0, 0, -1))[
+            ..., 1:-1
+        ],
+        ndimage.median_filter(x, 3),
+    ]
+    # SciPy's ranks have one border for all axes.
+    each[1] = np.stack(
+        [
+            ndimage.rank_filter(np.pad(y, ((2, 2), (0, 0)), "wrap"), -2, size=(3, 2), origin=(1, 0), mode="nearest")[
+                2:-2
+            ]
+            for y in x
+        ]
+    )
+    return tuple(each)
+
+
+@pytest.mark.parametrize("dtype", ["int16", *(("float32", "fractions", "uint8", "float64") if ALL else ())])
+def test_windows_of_any_shape_are_scipy_s(dtype: str) -> None:
+    x = images_of(dtype)
+    for found, expected in zip(windows(x, 7.0), windows_of_scipy(x, 7.0), strict=True):
+        assert_exact(found, expected, dtype)
+
+
+def test_keys_are_sorted_as_numpy_sorts() -> None:
+    for bits in (16, 32, 64):
+        keys = np.random.default_rng(bits).integers(0, 1 << bits, 5000, np.uint64, endpoint=False)
+        keys[:900] = keys[1]
+        found, numbers = sort_keys(keys.copy(), np.arange(keys.size, dtype=np.int32), bits)
+        np.testing.assert_array_equal(found, np.sort(keys))
+        np.testing.assert_array_equal(numbers, np.argsort(keys, kind="stable"))
+
+
+def test_large_medians_of_many_values_and_narrow_images() -> None:
+    x = np.random.default_rng(2).normal(0, 1e4, (1, 70, 75)).astype(np.float32)
+    for image in (x, np.round(x), x[:, :9, :3], x[..., :40].astype(np.int16)):
+        assert_exact(
+            large(np.ascontiguousarray(image)),
+            ndimage.median_filter(image, (1, 17, 17), mode="constant", cval=7.0),
+            str(image.shape),
+        )
+
+
+@numba.njit
+def large(x: Any) -> Any:
+    return ctfast.median_filter(x, 17, mode="constant", cval=7.0)
+
+
+@numba.njit
+def blurs(x: Any, sigma: float) -> Any:
+    return (
+        ctfast.gaussian_filter(x, (sigma, 0.8, 2.0)),
+        ctfast.gaussian_filter(x, sigma, spacing=(2.5, 0.7, 1), mode=("wrap", "mirror", "constant"), cval=-9.5),
+        ctfast.gaussian_filter(x, (1.0, sigma), radius=(2, 3), mode=("nearest", "wrap")),
+        ctfast.gaussian_filter(x, 60.0),
+    )
+
+
+@pytest.mark.parametrize("dtype", ["float32", *(("int16", "float64") if ALL else ())])
+def test_blurs_of_volumes_and_far_ones(dtype: str) -> None:
+    x = HU.astype(dtype)
+    found = blurs(x, 1.5)
+    nearly(found, blurs.py_func(x, 1.5))
+    plain = x.astype(np.float64)
+    expected = (
+        ndimage.gaussian_filter(plain, (1.5, 0.8, 2.0)),
+        ndimage.gaussian_filter(plain, (0.6, 1.5 / 0.7, 1.5), mode=("wrap", "mirror", "constant"), cval=-9.5),
+        ndimage.gaussian_filter(plain, (0, 1.0, 1.5), radius=(0, 2, 3), mode=("nearest", "nearest", "wrap")),
+        ndimage.gaussian_filter(plain, (0, 60.0, 60.0)),
+    )
+    for got, want in zip(found, expected, strict=True):
+        np.testing.assert_allclose(got, want, rtol=0, atol=0.51 if dtype == "int16" else 2e-3)
+
+
 def test_every_public_operation_is_there() -> None:
     for name in OPERATIONS:
         assert any(hasattr(part, name) for part in numba_overloads._PARTS), name
@@ -213,7 +311,6 @@ def test_every_public_operation_is_there() -> None:
 @pytest.mark.parametrize(
     ("call", "match"),
     [
-        (lambda x: ctfast.median_filter(x, 4), "odd windows"),
         (lambda x: ctfast.median_filter(x, len(x)), "constant in the code"),
         (lambda x: ctfast.median_filter(x[:, :, ::2], 3), "ascontiguousarray"),
         (lambda x: ctfast.median_filter(x, 3, mode="round"), "mode='round'"),
@@ -223,15 +320,18 @@ def test_every_public_operation_is_there() -> None:
         (lambda x: ctfast.histogram(x[0], axes=3), "axes=3 of 2"),
         (lambda x: ctfast.match_histogram(x, 3), "values, counts"),
         (lambda x: ctfast.clahe(x, tile_grid=(2, 2, 2)), "outside of compiled code"),
-        (lambda x: ctfast.gaussian_filter(x, (1.0, 1.0, 1.0)), "outside of compiled code"),
+        (lambda x: ctfast.gaussian_filter(x, (1.0, 1.0, 1.0), radius=(1, 1)), "are of 2, 3 axes"),
+        (lambda x: ctfast.gaussian_filter(x[0], (1.0, 1.0, 1.0)), "the image of 2"),
         (lambda x: ctfast.rescale(x[0, 0]), "1 axes of int16"),
-        (lambda x: ctfast.median_filter(x, origin=1), "median_filter with origin=: call ctfast outside"),
-        (lambda x: ctfast.median_filter(x, mode=("wrap", "mirror")), "median_filter with a mode for each axis: call"),
-        (lambda x: ctfast.gaussian_filter(x, mode=("wrap", "mirror")), "gaussian_filter with a mode for each axis"),
-        (lambda x: ctfast.gaussian_filter(x, order=1), "gaussian_filter with order= or radius=: call ctfast outside"),
-        (lambda x: ctfast.gaussian_filter(x, radius=2), "gaussian_filter with order= or radius="),
-        (lambda x: ctfast.rank_filter(x, 1), "ctfast.rank_filter: call ctfast outside"),
-        (lambda x: ctfast.percentile_filter(x, 10), "ctfast.percentile_filter: call ctfast outside"),
+        (lambda x: ctfast.median_filter(x, origin=2), "origin="),
+        (lambda x: ctfast.median_filter(x, mode=("wrap", "mirror", "wrap")), "one for each of 2 axes"),
+        (lambda x: ctfast.median_filter(x, (65, 64)), "4,096"),
+        (lambda x: ctfast.median_filter(x[0], (3, 3, 3)), "3 axes of an image of 2"),
+        (lambda x: ctfast.median_filter(x, (3, 3), footprint=x > 0), "Footprint"),
+        (lambda x: ctfast.gaussian_filter(x, mode=("wrap", "round")), "mode='round'"),
+        (lambda x: ctfast.gaussian_filter(x, order=1), "gaussian_filter with order=: call ctfast outside"),
+        (lambda x: ctfast.rank_filter(x, 9), "rank=9 of a window of 9"),
+        (lambda x: ctfast.percentile_filter(x, 12.5), "whole number"),
     ],
 )
 def test_what_is_not_compiled_in_says_so(call: Any, match: str) -> None:
@@ -241,10 +341,10 @@ def test_what_is_not_compiled_in_says_so(call: Any, match: str) -> None:
 
 def test_numbers_are_checked_where_they_come() -> None:
     for call in (
-        lambda x: ctfast.gaussian_filter(x, 1.0, truncate=60.0),
+        lambda x: ctfast.gaussian_filter(x, -1.0),
         lambda x: ctfast.window(x, center=0, width=1),
     ):
-        with pytest.raises(ValueError, match=r"outside of compiled code"):
+        with pytest.raises(ValueError, match=r"outside of compiled code|sigma above 0"):
             numba.njit(call)(HU[0])
 
 

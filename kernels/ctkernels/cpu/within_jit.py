@@ -19,6 +19,8 @@ from ctkernels.cpu._core.vectors import VECTOR_BYTES, round_up
 from ctkernels.cpu._gaussian.band import band as gaussian_band
 from ctkernels.cpu._gaussian.ir import BLOCK
 from ctkernels.cpu._gaussian.plan import SAFE_RADII
+from ctkernels.cpu._gaussian.volume import RING_BYTES
+from ctkernels.cpu._gaussian.volume import band as gaussian_volume_band
 from ctkernels.cpu._median import small
 from ctkernels.cpu._median.edges import EDGE_ROWS, edge_elements, edge_lines
 from ctkernels.cpu._median.emit import scratch_size, vector_bytes
@@ -28,6 +30,7 @@ from ctkernels.cpu._median.small import table_size
 
 BORDERS: Final = {"reflect": 0, "mirror": 1, "nearest": 2, "wrap": 3, "constant": 4}
 _REFLECT, _MIRROR, _NEAREST, _WRAP, CONSTANT = range(5)
+_FURTHEST: Final = 65_536
 
 
 @jit
@@ -53,11 +56,33 @@ def border_table(n, reach, border):
 
 
 @jit_inline
-def _aligned(count):
+def aligned(count):
     """So many bytes, 64-byte aligned as the emitted code expects."""
     memory = np.empty(count + 64, np.uint8)
     start = -memory.ctypes.data % 64
     return memory[start : start + count]
+
+
+@jit_inline
+def shows_constant(borders):
+    """Whether a border of any axis is ``cval``."""
+    shown = False
+    for border in borders:
+        shown |= border == CONSTANT
+    return shown
+
+
+@jit_inline
+def key_outside(outside, x, borders, cval, kind):
+    """``small.border_key``, compiled: False if keys of this type have none for ``cval``."""
+    if not shows_constant(borders):
+        return True
+    if kind == PIXELS:
+        outside[0] = np.int64(cval)
+        return True
+    pixel = np.empty(1, x.dtype)
+    pixel[0] = cval
+    return encode_row(outside, 0, pixel.view(np.uint8), 0, 1, kind)
 
 
 @lru_cache(maxsize=64)
@@ -80,16 +105,10 @@ def median_images(rows: int, columns: int) -> Callable[..., bool]:
         room = lists1 if size == 1 else lists2 if size == 2 else lists4 if size == 4 else lists8
         table = np.empty(table_size(row_of.size, 2 * outputs), np.int64)
         room += edge_elements(edges, EDGE_ROWS + outputs, rows, 1, lane)
-        lines = _aligned(((ring + outputs) * length + room) * size).view(key.dtype)
+        lines = aligned(((ring + outputs) * length + room) * size).view(key.dtype)
         outside = np.zeros(1, key.dtype)
-        if border == CONSTANT:
-            if kind == PIXELS:
-                outside[0] = np.int64(cval)
-            else:
-                pixel = np.empty(1, x.dtype)
-                pixel[0] = cval
-                if not encode_row(outside, 0, pixel.view(np.uint8), 0, 1, kind):
-                    return False
+        if not key_outside(outside, x, (border,), cval, kind):
+            return False
         pixels, results = x.reshape(-1).view(np.uint8), out.reshape(-1).view(np.uint8)
         for i in range(number):
             if not kernel(pixels, results, i, 0, height, height, kind, row_of, column_of, outside, table, lines):
@@ -100,35 +119,73 @@ def median_images(rows: int, columns: int) -> Callable[..., bool]:
 
 
 @jit
-def _half_kernel(sigma, truncate, n, work):
-    """``shared.gaussian_weights.half_kernel``, compiled, for kernels that reach no further than the image."""
+def _folded(half, n, border):
+    """``shared.gaussian_weights._folded``, compiled: taps beyond an axis go to those that meet the same pixels."""
+    period = 2 * n if border == _REFLECT else n if border == _WRAP else max(2 * n - 2, 1) if border == _MIRROR else 0
+    if period == 0:
+        folded = half[: n + 1].copy()
+        folded[n] = half[n:].sum()
+        return folded
+    both = np.zeros(period)
+    for k in range(half.size):
+        both[k % period] += half[k]
+        if k > 0:
+            both[-k % period] += half[k]
+    folded = both[: period // 2 + 1].copy()
+    if period % 2 == 0:
+        folded[-1] /= 2
+    return folded
+
+
+@jit
+def _half_kernel(sigma, truncate, n, border, work):
+    """``shared.gaussian_weights.half_kernel``, compiled."""
+    sigma = sigma or 1e-300  # whose kernel is the pixel itself
     radius = np.int64(truncate * sigma + 0.5)
-    if radius > n:
-        raise ValueError("a Gaussian that reaches further than the image: call ctfast outside of compiled code")
     half = np.empty(radius + 1, np.float64)
     total = 0.0
     for k in range(radius + 1):
         half[k] = math.exp(-0.5 * (k / sigma) ** 2)
         total += half[k] if k == 0 else 2.0 * half[k]
-    weights = np.empty(radius + 1, work.dtype)
+    half /= total
+    if radius > n:
+        half = _folded(half, n, border)
+    weights = np.empty(half.size, work.dtype)
     tiny = np.finfo(work.dtype).tiny
-    for k in range(radius + 1):
-        weight = half[k] / total
-        weights[k] = max(weight, tiny) if weight > 0 else 0.0
+    for k in range(half.size):
+        weights[k] = max(half[k], tiny) if half[k] > 0 else 0.0
     return weights
 
 
 @jit
-def gaussian_images(x, out, sigma_y, sigma_x, truncate, border, cval, exceeds, work):
-    """``gaussian_filter`` in the type of the array ``work``; ``exceeds`` as ``plan.exceeds_dtype`` says."""
-    number, height, width = x.shape
-    wy = _half_kernel(sigma_y, truncate, height, work)
-    wx = _half_kernel(sigma_x, truncate, width, work)
+def gaussian_widths(sigma, spacing, radius, truncate, axes):
+    """Widths of planes, rows and columns in pixels, and where their kernels end in widths.
+
+    ``sigma`` and ``spacing``: one number or one an axis, as arrays; so is ``radius``, and empty if there is none.
+    """
+    widths, ends = np.zeros(3), np.full(3, np.float64(truncate))
+    for k in range(axes):
+        at = 3 - axes + k
+        widths[at] = sigma[min(k, sigma.size - 1)] / spacing[min(k, spacing.size - 1)]
+        if radius.size > 0:
+            # As the dispatcher has it: a quarter of a pixel beyond, so that no rounding leads to another radius.
+            ends[at] = (radius[min(k, radius.size - 1)] + 0.25) / widths[at] if widths[at] > 0 else 1.0
+    if not (widths.min() >= 0 and 0 < widths.sum() < np.inf and ends.min() > 0 and (widths * ends).max() < _FURTHEST):
+        raise ValueError(
+            "ctfast.gaussian_filter: sigma above 0, or 0 for an axis, and truncate above 0 are allowed, and a reach "
+            "below 65,536 pixels"
+        )
+    return widths, ends
+
+
+@jit
+def _gaussian_plane(height, width, wy, wx, border_y, border_x, exceeds, radii):
+    """Layout, border and ``fixed_bytes`` of ``_gaussian.plan.Plan``; ``radii``: the sum of those of all axes."""
     ry, rx = wy.size - 1, wx.size - 1
-    lanes = VECTOR_BYTES // work.itemsize
+    lanes = VECTOR_BYTES // wx.itemsize
     vectors = max(-(-width // lanes), lanes)
     inner = min(rx, vectors * lanes - width)
-    rows, columns = border_table(height, ry, border), border_table(width, rx, border)
+    rows, columns = border_table(height, ry, border_y), border_table(width, rx, border_x)
     # As plan.Plan.border: rows, then the elements of a row in lane layout left of it, right of it, and beyond its end.
     table = np.empty(rows.size + 2 * rx + 2 * inner, np.int64)
     table[: rows.size] = rows
@@ -146,11 +203,55 @@ def gaussian_images(x, out, sigma_y, sigma_x, truncate, border, cval, exceeds, w
     layout = np.empty(9, np.int64)
     layout[0], layout[1], layout[2], layout[3], layout[4] = ry, rx, vectors, ring, inner
     layout[5], layout[6], layout[7] = stride, halo_stride, np.int64(vectors * lanes == width)
-    layout[8] = np.int64(exceeds or ry + rx > SAFE_RADII)
+    layout[8] = np.int64(exceeds or radii > SAFE_RADII)
+    return layout, table, (ring + 4) * stride + BLOCK * halo_stride
+
+
+@jit_inline
+def _plane_bytes(fixed, rows, reach):
+    return (fixed + 8 * (rows + 2 * reach + BLOCK) + 63) // 64 * 64
+
+
+@jit
+def gaussian_images(x, out, widths, ends, borders, cval, exceeds, work):
+    """``gaussian_filter`` in the type of the array ``work``; ``exceeds`` as ``plan.exceeds_dtype`` says."""
+    number, height, width = x.shape
+    wy = _half_kernel(widths[1], ends[1], height, borders[1], work)
+    wx = _half_kernel(widths[2], ends[2], width, borders[2], work)
+    radii = wy.size + wx.size - 2
+    layout, table, fixed = _gaussian_plane(height, width, wy, wx, borders[1], borders[2], exceeds, radii)
     weights = np.concatenate((wy, wx))
-    memory = _aligned(((ring + 4) * stride + BLOCK * halo_stride + 8 * (height + 2 * ry + BLOCK) + 63) // 64 * 64)
+    memory = aligned(_plane_bytes(fixed, height, layout[0]))
     for i in range(number):
         gaussian_band(x, out, i, 0, height, layout, table, weights, weights.dtype.type(cval), memory)
+
+
+@jit
+def gaussian_volumes(x, out, widths, ends, borders, cval, exceeds, work):
+    """The same along three axes: ``_gaussian.volume.plan``, compiled."""
+    number, depth, height, width = x.shape
+    wz = _half_kernel(widths[0], ends[0], depth, borders[0], work)
+    wy = _half_kernel(widths[1], ends[1], height, borders[1], work)
+    wx = _half_kernel(widths[2], ends[2], width, borders[2], work)
+    radii = wz.size + wy.size + wx.size - 3
+    layout, table, fixed = _gaussian_plane(height, width, wy, wx, borders[1], borders[2], exceeds, radii)
+    radius, stride = wz.size - 1, layout[5]
+    ring = 2 * radius + BLOCK
+    rows = max(RING_BYTES // (ring * stride), layout[0], BLOCK)
+    rows = min(height, rows // BLOCK * BLOCK)
+    plane_bytes = _plane_bytes(fixed, rows, layout[0])
+    planes = border_table(depth, radius, borders[0])
+    planes_layout = np.empty(5, np.int64)
+    planes_layout[0], planes_layout[1], planes_layout[2], planes_layout[3] = radius, ring, rows * stride, plane_bytes
+    planes_layout[4] = np.int64(borders[0] != _WRAP)
+    weights = np.concatenate((wy, wx, wz))
+    addresses = depth + 2 * radius + BLOCK + 2 * ring
+    memory = aligned(plane_bytes + ring * rows * stride + (BLOCK + 1) * stride + 8 * addresses)
+    fill = weights.dtype.type(cval)
+    for n in range(number):
+        for y in range(0, height, rows):
+            last = min(y + rows, height)
+            gaussian_volume_band(x, out, n, y, last, planes_layout, planes, layout, table, weights, fill, memory)
 
 
 @jit_inline

@@ -26,7 +26,7 @@ from ctkernels.shared.gaussian_weights import half_kernel
 
 Array = NDArray[Any]
 
-_RING_BYTES = 400 << 10
+RING_BYTES = 400 << 10
 """Of the ring of smoothed planes, so that it stays in a level-2 cache of 512 kB."""
 
 
@@ -72,7 +72,7 @@ def plan(
     layout[8] |= radii > planes.SAFE_RADII
     stride = int(layout[5])
     # Rows above and below are smoothed along no axis, but converted again: not more of them than rows of the band.
-    rows = max(_RING_BYTES // (ring * stride), int(layout[0]), BLOCK)
+    rows = max(RING_BYTES // (ring * stride), int(layout[0]), BLOCK)
     rows = min(height, rows // BLOCK * BLOCK)
     plane_bytes = plane.scratch_bytes(rows)
     addresses = depth + 2 * radius + BLOCK + 2 * ring

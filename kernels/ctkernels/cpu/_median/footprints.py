@@ -21,7 +21,7 @@ from ctkernels.cpu._core import jit
 from ctkernels.cpu._core.parallel import bands, run
 from ctkernels.cpu._core.scratch import scratch
 from ctkernels.cpu._core.vectors import VECTOR_BYTES, emits, round_up, whole
-from ctkernels.cpu._median.programs import EXCHANGE, HIGHER, LOWER, Pixel, program
+from ctkernels.cpu._median.programs import EXCHANGE, HIGHER, LOWER, Pixel, Program, program
 from ctkernels.cpu._median.rows import decode_row, encode_row
 from ctkernels.cpu._median.small import KEYS, border_key
 from ctkernels.shared.border import border_index
@@ -32,7 +32,7 @@ Mode = str | tuple[str, ...]
 BLOCK = 4 * VECTOR_BYTES
 """Bytes of keys that an instruction works on."""
 
-_BAND_BYTES = 256 << 10
+BAND_BYTES = 256 << 10
 """Of keys that a band of rows has at once."""
 
 
@@ -165,19 +165,37 @@ class Layout(NamedTuple):
     """The first and the last plane that a window sees, counted from its own."""
 
 
-@lru_cache(maxsize=128)
-def layout(pixels: tuple[Pixel, ...], rank: int, height: int, width: int, itemsize: int) -> Layout:
+class Window(NamedTuple):
+    """The program of a window, and how far it reaches; what does not depend on the image."""
+
+    program: Program
+    reach: int
+    """Columns of border on each side."""
+    above: int
+    """Rows of border above the first."""
+    span: int
+    """Rows that it sees of a plane."""
+    planes: tuple[int, int]
+    """The first and the last plane that it sees, counted from its own."""
+
+
+def window_program(pixels: tuple[Pixel, ...], rank: int) -> Window:
     """``pixels`` are planes, rows and columns counted from the window's centre."""
     first = tuple(min(p[axis] for p in pixels) for axis in range(3))
     last = tuple(max(p[axis] for p in pixels) for axis in range(3))
     reach = max(-first[2], last[2], 0)
     moved = tuple((z - first[0], y - first[1], x + reach) for z, y, x in pixels)
-    made = program(moved, rank)
-    span = last[1] - first[1] + 1
+    return Window(program(moved, rank), reach, -first[1], last[1] - first[1] + 1, (first[0], last[0]))
+
+
+@lru_cache(maxsize=128)
+def layout(pixels: tuple[Pixel, ...], rank: int, height: int, width: int, itemsize: int) -> Layout:
+    """``window_program`` for images of this size and keys of so many bytes."""
+    made, reach, above, span, seen = window_program(pixels, rank)
     stride = int(round_up(width + 2 * reach, 64 // itemsize))
-    planes = last[0] - first[0] + 1
+    planes = seen[1] - seen[0] + 1
     outputs = len(made.outputs)
-    rows = max(_BAND_BYTES // (stride * itemsize * planes) - span, 4 * outputs)
+    rows = max(BAND_BYTES // (stride * itemsize * planes) - span, 4 * outputs)
     rows = int(round_up(min(rows, height), outputs))
     # The last rows of a group may lie below the band: they see the rows of the next plane, and nobody sees them.
     high = rows + span - 1
@@ -191,8 +209,7 @@ def layout(pixels: tuple[Pixel, ...], rank: int, height: int, width: int, itemsi
     code[:, 1], code[:, 2] = bytes_of(code[:, 1]), bytes_of(code[:, 2])
     code[:, 3:] *= BLOCK
     return Layout(
-        code, bytes_of(np.array(made.outputs)), max(made.temporaries, 1) * BLOCK, reach, stride, -first[1], span, rows,
-        (first[0], last[0]),
+        code, bytes_of(np.array(made.outputs)), max(made.temporaries, 1) * BLOCK, reach, stride, above, span, rows, seen
     )  # fmt: skip
 
 

@@ -22,10 +22,10 @@ Size = tuple[int, int]
 Window = tuple[int, int, int]
 """Planes, rows, columns."""
 
-_STRIP = 128
+STRIP = 128
 """Columns whose histograms are kept at once: at 4 kB each they and the window's reach stay in a 1 MB L2 cache."""
 
-_MOST_RANKS = 4096
+MOST_RANKS = 4096
 
 
 def filter_band(x: Array, out: Array, band: Band, size: Size, mode: str, cval: float) -> None:
@@ -58,7 +58,7 @@ def _filter_ranks(ranks: Array, index: Array, rest: Array | None, window: Window
     # As narrow as the counts allow: all columns of a strip shall stay in cache.
     window_type = "uint16" if planes * rows * columns <= 65535 else "uint32"
     column_type = window_type if window_type == "uint32" or planes * rows > 255 else "uint8"
-    strip = min(index.shape[2], _STRIP)
+    strip = min(index.shape[2], STRIP)
     reach = strip + columns - 1
     want_rest = rest is not None
     rest = index if rest is None else rest
@@ -105,7 +105,7 @@ def _distinct(
     rank_of = scratch("median.rank_of", seen.size, np.uint16)
     key_of = scratch("median.key_of", seen.size, np.uint16)
     count = ranks_module.number(seen, rank_of, key_of)
-    if count > _MOST_RANKS:
+    if count > MOST_RANKS:
         return False
     outside = int(rank_of[outside])
     ranks = scratch("median.ranks", row_of.size * column_of.size, np.uint16).reshape(row_of.size, column_of.size)
@@ -141,7 +141,7 @@ def _sorted(part: Array, result: Array, row_of: Array, column_of: Array, window:
     ranks = scratch("median.ranks", count, np.uint16).reshape(shape)
     index = scratch("median.index", result.size, np.uint16).reshape(result.shape)
     values = scratch("median.values", count, bits)
-    key_of = scratch("median.long_key_of", _MOST_RANKS, np.uint64)
+    key_of = scratch("median.long_key_of", MOST_RANKS, np.uint64)
     distinct = ranks_module.number_sorted(keys, numbers, ranks.reshape(-1), key_of)
     if distinct > 0:
         _filter_ranks(ranks, index, None, window, _base(distinct))

@@ -28,10 +28,10 @@ Window = tuple[int, int, int]
 _MOST_VOXELS = 343
 """Of a window. 7 x 7 x 7 takes 32 to 45 ns a voxel of int16, histograms 62; 9 x 9 x 9 as long as histograms."""
 
-_GROUP = 8
+GROUP = 8
 """Rows of results whose keys are made at once: those of all planes of a block then stay in a second-level cache."""
 
-_MOST_KEYS = 1 << 17
+MOST_KEYS = 1 << 17
 """Of a group of rows in all planes, where these are many enough all the same."""
 
 
@@ -96,9 +96,9 @@ def kernel(planes: int, rows: int, columns: int) -> Callable[..., bool]:
         quad = pair_records + 2 * pairs * record_bytes
         core_list = quad + (4 * record_bytes if seven else 0)
         for y in range(0, height, 2):
-            in_group = y % _GROUP
+            in_group = y % GROUP
             if in_group == 0:
-                read = min(_GROUP, height - y + height % 2) + rows - 1
+                read = min(GROUP, height - y + height % 2) + rows - 1
                 if not encode_rows(keys, pitch, image, row_of, y, read, row_bytes, column_of, outside, kind):
                     return False
             for s in range(strips):
@@ -193,7 +193,7 @@ def blocks(shape: Window, first: int, last: int, size: Window, mode: str) -> lis
     )
     row_of = _even(row_of[first : last + size[1] - 1], last - first)
     # A block begins with planes of which no result is made.
-    planes = max(_MOST_KEYS // ((_GROUP + size[1]) * (width + size[2])), 8 * size[0]) // 2 * 2
+    planes = max(MOST_KEYS // ((GROUP + size[1]) * (width + size[2])), 8 * size[0]) // 2 * 2
     made = []
     for z in range(0, depth, planes):
         count = min(planes, depth - z)
@@ -217,7 +217,7 @@ def filter_block(
     itemsize = int(key[1:])
     lane, step = lanes(made, itemsize), stride(made, itemsize)
     pitch = round_up(max(width, lane) + column_of.size - width, lane) + lane
-    read = _GROUP + window[1] - 1
+    read = GROUP + window[1] - 1
     keys = scratch("median.keys_of_rows", row_of.shape[0] * read * pitch, key)
     table = scratch("median.roles", 64, np.int64)
     lists = scratch("median.lists", made.ranks * step, key)

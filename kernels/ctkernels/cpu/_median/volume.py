@@ -33,7 +33,7 @@ histograms are as fast, and nothing is compiled for one size."""
 
 _MOST_COLUMNS = 31
 
-_MOST_RANKED = 1 << 19
+MOST_RANKED = 1 << 19
 """Voxels that get ranks at once, of a block and what its windows reach: some 40 bytes each where they are sorted."""
 
 
@@ -118,7 +118,7 @@ def _blocks(shape: tuple[int, ...], size: Size, tasks: int) -> list[Block]:
         return (planes + size[0] - 1) * (rows + size[1] - 1)
 
     def cost(cut: tuple[int, int]) -> tuple[bool, bool, float]:
-        too_large = ranked(cut) * (width + size[2] - 1) > _MOST_RANKED
+        too_large = ranked(cut) * (width + size[2] - 1) > MOST_RANKED
         # Histograms begin anew with each plane of a block.
         begun = cut[1] * depth * size[0] * size[1] / 8
         return too_large, count * math.prod(cut) < tasks, math.prod(cut) * ranked(cut) + begun

@@ -1,0 +1,107 @@
+"""Ranks of windows that are no odd boxes' medians for a user's own compiled code (see ``within_jit``).
+
+The list of minima and maxima is made while the user's code is compiled, and laid out for an image by compiled code.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ctkernels.cpu._core.jit import jit, jit_inline
+from ctkernels.cpu._core.vectors import round_up
+from ctkernels.cpu._median.footprints import BAND_BYTES, BLOCK, filter_rows, window_program
+from ctkernels.cpu._median.programs import Pixel
+from ctkernels.cpu.within_jit import aligned, border_table, key_outside
+
+Array = NDArray[Any]
+
+
+class Ranks(NamedTuple):
+    """What ``rank_volumes`` takes of a window and a rank."""
+
+    code: Array
+    pixels: Array
+    outputs: Array
+    window: tuple[int, ...]
+    """Bytes of temporaries, columns of border, rows above, rows that a window sees, its first and last plane."""
+
+
+def ranks(pixels: tuple[Pixel, ...], rank: int) -> Ranks:
+    """For a window of these pixels: (plane, row, column), counted from the one that it is the window of."""
+    made = window_program(pixels, rank)
+    kept = max(made.program.temporaries, 1) * BLOCK
+    return Ranks(
+        made.program.code,
+        np.array(made.program.pixels or [(0, 0, 0)], np.int64),
+        np.array(made.program.outputs, np.int64),
+        (kept, made.reach, made.above, made.span, *made.planes),
+    )
+
+
+@jit_inline
+def _bytes_of(operand, pixels, rows, stride, size):
+    """As ``footprints.layout`` lays operands out."""
+    k = operand >> 1
+    if operand & 1:
+        k = ((pixels[k, 0] * rows + pixels[k, 1]) * stride + pixels[k, 2]) * size
+    else:
+        k *= BLOCK
+    return 2 * k + (operand & 1)
+
+
+@jit
+def rank_volumes(x, out, program, pixels, outputs, window, borders, cval, key, kind):
+    """Ranks of volumes ``(N, D, H, W)``, images with one plane each; False if some pixel has no key.
+
+    ``borders``: of planes, rows, columns; ``key`` is an array of the type of keys, ``kind`` that of pixels.
+    """
+    number, depth, height, width = x.shape
+    kept, reach, above, span, low, high = window
+    size = key.itemsize
+    stride = round_up(width + 2 * reach, 64 // size)
+    planes, groups = high - low + 1, outputs.size
+    rows = max(BAND_BYTES // (stride * size * planes) - span, 4 * groups)
+    rows = round_up(min(rows, height), groups)
+    tall = rows + span - 1
+    code, results_at = np.empty(program.shape, np.int64), np.empty(groups, np.int64)
+    for i in range(program.shape[0]):
+        code[i, 0] = program[i, 0]
+        code[i, 1] = _bytes_of(program[i, 1], pixels, tall, stride, size)
+        code[i, 2] = _bytes_of(program[i, 2], pixels, tall, stride, size)
+        code[i, 3], code[i, 4] = program[i, 3] * BLOCK, program[i, 4] * BLOCK
+    for i in range(groups):
+        results_at[i] = _bytes_of(outputs[i], pixels, tall, stride, size)
+    outside = np.zeros(1, key.dtype)
+    if not key_outside(outside, x, borders, cval, kind):
+        return False
+    beyond, around = max(-low, high, 0), max(above, span - 1 - above, 0)
+    plane_of, row_of = border_table(depth, beyond, borders[0]), border_table(height, around, borders[1])
+    column_of = border_table(width, reach, borders[2])
+    lanes = BLOCK // size
+    line = round_up(width, lanes)
+    keys = aligned(((rows * planes + planes * (span - 1) + groups) * stride + line + lanes) * size).view(key.dtype)
+    temporaries, results = aligned(kept), aligned(groups * line * size).view(key.dtype)
+    seen = np.empty(planes * tall, np.int64)
+    image, target = x.reshape(-1).view(np.uint8), out.reshape(-1).view(np.uint8)
+    for n in range(number):
+        for z in range(depth):
+            for first in range(0, height, rows):
+                last = min(first + rows, height)
+                for p in range(planes):
+                    plane = plane_of[z + beyond + low + p]
+                    for y in range(tall):
+                        row: Any = np.int64(-2)
+                        if y < last - first + span - 1:
+                            row = row_of[first + around - above + y]
+                            row = (n * depth + plane) * height + row if plane >= 0 and row >= 0 else -1
+                        seen[p * tall + y] = row
+                done = filter_rows(
+                    image, target, (n * depth + z) * height + first, last - first, kind, seen, column_of, reach,
+                    stride, outside, code, results_at, keys, temporaries, results,
+                )  # fmt: skip
+                if not done:
+                    return False
+    return True
