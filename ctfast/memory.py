@@ -8,10 +8,8 @@ result of the same size. It never has two owners: what hands it back is the end 
 
 from __future__ import annotations
 
-import ctypes
 import os
 from collections import deque
-from collections.abc import Callable
 from math import prod
 from typing import Any, Final, NamedTuple
 
@@ -58,25 +56,30 @@ class _Store:
 
     def kept(self) -> int:
         total = 0
-        for size, kind in tuple(self.sizes.items()):
-            total += size * len(kind.free)
+        for kind in tuple(self.sizes.values()):
+            total += kind.size * len(kind.free)
         return total
 
-    def size(self, size: int) -> _Size:
-        kind = self.sizes.get(size)
-        if kind is None:
-            if len(self.sizes) >= _MOST_SIZES:
-                self.sizes = {}  # results of these sizes that are still held let go of their memory at their end
-            kind = self.sizes[size] = _Size(size, self)
+    def of_size(self, size: int) -> _Size:
+        if len(self.sizes) >= _MOST_SIZES:
+            self.sizes = {}  # results of these sizes that are still held let go of their memory at their end
+        kind = self.sizes[size] = _Size(size, self)
         return kind
 
 
+class _Memory(np.ndarray[Any, Any]):
+    """Bytes of a result; of a type of its own, so that no view of NumPy's passes its guard over."""
+
+
 class _Size:
-    """Blocks of one size."""
+    """Memory of one size."""
+
+    __slots__ = ("free", "guard", "size")
 
     def __init__(self, size: int, store: _Store) -> None:
-        self.free: deque[NDArray[np.uint8]] = deque()
-        self.block = _block_type(size, self.free, lambda: store.sizes.get(size) is self and _has_room(store, size))
+        self.size = size
+        self.free: deque[_Memory] = deque()
+        self.guard = _guard_type(self, store)
 
 
 def _has_room(store: _Store, size: int) -> bool:
@@ -89,43 +92,47 @@ def _has_room(store: _Store, size: int) -> bool:
     return store.kept() + size <= limit
 
 
-def _block_type(size: int, free: deque[NDArray[np.uint8]], is_kept: Callable[[], bool]) -> type[Any]:
-    class Block(ctypes.c_char * size):  # type: ignore[misc]
-        """What the arrays that show a result hold; at its end the memory is free."""
+def _guard_type(kind: _Size, store: _Store) -> type[Any]:
+    free, size = kind.free, kind.size
+
+    class Guard(np.ndarray[Any, Any]):
+        """What the arrays that show a result hold; at its end the memory is free.
+
+        A view of NumPy's, because these are made and end in half the time of anything else that owns memory.
+        """
 
         def __del__(self) -> None:
-            if is_kept():
-                free.append(self.memory)
+            memory = self.base
+            # Of another type is the base of what somebody made out of a guard.
+            if type(memory) is _Memory and store.sizes.get(size) is kind and _has_room(store, size):
+                free.append(memory)
 
-    return Block
+    return Guard
 
 
 _store = _Store()
 
 
-def empty(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
     """As ``numpy.empty``, C-contiguous, in memory of an earlier result where there is one of this size."""
-    kind = np.dtype(dtype)
-    size = prod(shape) * kind.itemsize
     store = _store
-    if not _LEAST_BYTES <= size <= store.most():
-        return np.empty(shape, kind)
+    size = prod(shape) * dtype.itemsize
+    if not _LEAST_BYTES <= size <= (store.limit or store.most()):
+        return np.empty(shape, dtype)
     store.taken += 1
-    blocks = store.sizes.get(size) or store.size(size)
+    kind = store.sizes.get(size) or store.of_size(size)
     try:
-        memory = blocks.free.pop()
+        memory = kind.free.pop()
         store.recycled += 1
     except IndexError:
         memory = _aligned(size)
-    block = blocks.block.from_buffer(memory)
-    block.memory = memory
-    return np.ndarray(shape, kind, block)
+    return np.ndarray(shape, dtype, memory.view(kind.guard))
 
 
-def _aligned(size: int) -> NDArray[np.uint8]:
+def _aligned(size: int) -> _Memory:
     memory = np.empty(size + _ALIGNMENT, np.uint8)
     start = -memory.ctypes.data % _ALIGNMENT
-    return memory[start : start + size]
+    return memory[start : start + size].view(_Memory)
 
 
 def set_recycled_memory(limit: int) -> None:

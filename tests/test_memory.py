@@ -69,6 +69,8 @@ HOLDERS: dict[str, Callable[[np.ndarray], Any]] = {
     "iterator": lambda x: x.flat,
     "ctypes": lambda x: x.ctypes.data_as(__import__("ctypes").c_void_p),
     "base": lambda x: x.base,
+    "view of the base": lambda x: x.base[5:],
+    "part of a view of the base": lambda x: x.base[5:][1:],
 }
 
 
