@@ -29,7 +29,12 @@ UNROLLED: Final = (2, 3, 4, 5, 6)
 a pass: .19 and .14 ns a pixel instead of .39 and .42). From 8 on it gains nothing."""
 
 
-def _symmetric_sums(v: Vectors, row: Callable[[Any], Any], weights, radius):
+def _pair(v: Vectors, sign, before, behind):
+    """Pixels at equal distances: their sum, or where there is a sign, ``behind + sign * before``."""
+    return v.b.fadd(before, behind) if sign is None else v.muladd(sign, before, behind)
+
+
+def _symmetric_sums(v: Vectors, row: Callable[[Any], Any], weights, radius, sign=None):
     """``BLOCK`` neighbouring sums ``w[0] row(k) + sum of w[j] (row(k - j) + row(k + j))``, ``k = radius ..``."""
     b = v.b
 
@@ -38,7 +43,7 @@ def _symmetric_sums(v: Vectors, row: Callable[[Any], Any], weights, radius):
         below = (row(b.sub(radius, j)), *below[:-1])
         above = (*above[1:], row(b.add(b.add(radius, j), whole(BLOCK - 1))))
         w = v.splat(v.load(v.at(weights, j), v.scalar, v.size))
-        sums = tuple(v.muladd(w, b.fadd(u, d), s) for u, d, s in zip(below, above, sums, strict=True))
+        sums = tuple(v.muladd(w, _pair(v, sign, u, d), s) for u, d, s in zip(below, above, sums, strict=True))
         return (*sums, *below, *above)
 
     def taps(count: int) -> Callable[..., Any]:
@@ -60,14 +65,16 @@ def _symmetric_sums(v: Vectors, row: Callable[[Any], Any], weights, radius):
     return state[:BLOCK]
 
 
-def _unrolled_sums(v: Vectors, row: Callable[[int], Any], weight: Callable[[int], Any], radius: int) -> list[Any]:
+def _unrolled_sums(
+    v: Vectors, row: Callable[[int], Any], weight: Callable[[int], Any], radius: int, sign=None
+) -> list[Any]:
     """The same sums, in the same order, with nothing left to run time but the pixels."""
     b = v.b
     window = [row(k) for k in range(2 * radius + BLOCK)]
     sums = [b.fmul(weight(0), window[radius + k]) for k in range(BLOCK)]
     for j in range(1, radius + 1):
         w = weight(j)
-        pairs = [b.fadd(window[radius + k - j], window[radius + k + j]) for k in range(BLOCK)]
+        pairs = [_pair(v, sign, window[radius + k - j], window[radius + k + j]) for k in range(BLOCK)]
         sums = [v.muladd(w, pair, s) for pair, s in zip(pairs, sums, strict=True)]
     return sums
 
@@ -89,67 +96,89 @@ def _by_radius(b, radius, unrolled: Callable[[int], None], general: Callable[[],
     b.position_at_end(end)
 
 
-@emits(kinds=1)
-def weigh_rows(b, kind, rows, weights, radius, width, out, stride):
-    """Vertical pass: ``BLOCK`` rows of ``width`` elements (whole vectors) to ``out``, ``stride`` bytes apart.
-
-    ``rows`` is where the addresses of ``2 * radius + BLOCK`` input rows are, ``weights`` where the half kernel is.
-    """
-    v = Vectors(b, kind)
-    targets = [b.add(out, b.mul(stride, whole(k))) for k in range(BLOCK)]
-
-    def columns(sums: Callable[[Any], Any]) -> None:
-        def at(x):
-            offset = b.mul(x, whole(v.size))
-            for target, total in zip(targets, sums(offset), strict=True):
-                v.store(total, b.add(target, offset), VECTOR_BYTES)
-
-        v.loop(whole(0), width, v.lanes, at)
-
-    def unrolled(number: int) -> None:
-        addresses = [v.load(v.at(rows, whole(k), 8), I64, 8) for k in range(2 * number + BLOCK)]
-
-        def sums(offset):
-            return _unrolled_sums(
-                v,
-                lambda k: v.load(b.add(addresses[k], offset), align=VECTOR_BYTES),
-                lambda j: v.splat(v.load(v.at(weights, whole(j)), v.scalar, v.size)),
-                number,
-            )
-
-        columns(sums)
-
-    def general() -> None:
-        def sums(offset):
-            def row(k):
-                return v.load(b.add(v.load(v.at(rows, k, 8), I64, 8), offset), align=VECTOR_BYTES)
-
-            return _symmetric_sums(v, row, weights, radius)
-
-        columns(sums)
-
-    _by_radius(b, radius, unrolled, general)
+def _sign_of(v: Vectors, weights, radius, signed: bool):
+    """What weights before a pixel are multiplied with, which stands behind the half kernel; None for symmetric ones."""
+    return v.splat(v.load(v.at(weights, v.b.add(radius, whole(1))), v.scalar, v.size)) if signed else None
 
 
-@emits(kinds=1)
-def weigh_shifts(b, kind, row, weights, radius, vectors, out):
-    """Horizontal pass in lane layout: ``vectors >= BLOCK`` vectors from ``row`` (halo before and after) to ``out``."""
-    v = Vectors(b, kind)
+def _weigh_rows(signed: bool) -> Any:
+    @emits(kinds=1)
+    def weigh_rows(b, kind, rows, weights, radius, width, out, stride):
+        """Vertical pass: ``BLOCK`` rows of ``width`` elements (whole vectors) to ``out``, ``stride`` bytes apart.
 
-    def blocks(sums: Callable[[Callable[[Any], Any]], Any]) -> None:
-        def block(s):
-            first = v.at(row, b.sub(s, radius), VECTOR_BYTES)
-            totals = sums(lambda k: v.load(v.at(first, k, VECTOR_BYTES), align=VECTOR_BYTES))
-            for k, total in enumerate(totals):
-                v.store(total, v.at(out, b.add(s, whole(k)), VECTOR_BYTES), VECTOR_BYTES)
+        ``rows`` is where the addresses of ``2 * radius + BLOCK`` input rows are, ``weights`` where the half kernel is.
+        """
+        v = Vectors(b, kind)
+        sign = _sign_of(v, weights, radius, signed)
+        targets = [b.add(out, b.mul(stride, whole(k))) for k in range(BLOCK)]
 
-        v.blocks(vectors, BLOCK, block)
+        def columns(sums: Callable[[Any], Any]) -> None:
+            def at(x):
+                offset = b.mul(x, whole(v.size))
+                for target, total in zip(targets, sums(offset), strict=True):
+                    v.store(total, b.add(target, offset), VECTOR_BYTES)
 
-    def unrolled(number: int) -> None:
-        half = [v.splat(v.load(v.at(weights, whole(j)), v.scalar, v.size)) for j in range(number + 1)]
-        blocks(lambda shifted: _unrolled_sums(v, lambda k: shifted(whole(k)), half.__getitem__, number))
+            v.loop(whole(0), width, v.lanes, at)
 
-    _by_radius(b, radius, unrolled, lambda: blocks(lambda shifted: _symmetric_sums(v, shifted, weights, radius)))
+        def unrolled(number: int) -> None:
+            addresses = [v.load(v.at(rows, whole(k), 8), I64, 8) for k in range(2 * number + BLOCK)]
+
+            def sums(offset):
+                return _unrolled_sums(
+                    v,
+                    lambda k: v.load(b.add(addresses[k], offset), align=VECTOR_BYTES),
+                    lambda j: v.splat(v.load(v.at(weights, whole(j)), v.scalar, v.size)),
+                    number,
+                    sign,
+                )
+
+            columns(sums)
+
+        def general() -> None:
+            def sums(offset):
+                def row(k):
+                    return v.load(b.add(v.load(v.at(rows, k, 8), I64, 8), offset), align=VECTOR_BYTES)
+
+                return _symmetric_sums(v, row, weights, radius, sign)
+
+            columns(sums)
+
+        _by_radius(b, radius, unrolled, general)
+
+    return weigh_rows
+
+
+def _weigh_shifts(signed: bool) -> Any:
+    @emits(kinds=1)
+    def weigh_shifts(b, kind, row, weights, radius, vectors, out):
+        """Horizontal pass in lane layout: ``vectors >= BLOCK`` vectors from ``row`` (halo around it) to ``out``."""
+        v = Vectors(b, kind)
+        sign = _sign_of(v, weights, radius, signed)
+
+        def blocks(sums: Callable[[Callable[[Any], Any]], Any]) -> None:
+            def block(s):
+                first = v.at(row, b.sub(s, radius), VECTOR_BYTES)
+                totals = sums(lambda k: v.load(v.at(first, k, VECTOR_BYTES), align=VECTOR_BYTES))
+                for k, total in enumerate(totals):
+                    v.store(total, v.at(out, b.add(s, whole(k)), VECTOR_BYTES), VECTOR_BYTES)
+
+            v.blocks(vectors, BLOCK, block)
+
+        def unrolled(number: int) -> None:
+            half = [v.splat(v.load(v.at(weights, whole(j)), v.scalar, v.size)) for j in range(number + 1)]
+            blocks(lambda shifted: _unrolled_sums(v, lambda k: shifted(whole(k)), half.__getitem__, number, sign))
+
+        def general() -> None:
+            blocks(lambda shifted: _symmetric_sums(v, shifted, weights, radius, sign))
+
+        _by_radius(b, radius, unrolled, general)
+
+    return weigh_shifts
+
+
+weigh_rows, weigh_shifts = _weigh_rows(False), _weigh_shifts(False)
+weigh_rows_signed, weigh_shifts_signed = _weigh_rows(True), _weigh_shifts(True)
+"""Of weights that may be the opposite before the pixel: derivatives."""
 
 
 def _in_halves(v: Vectors, pixel) -> bool:
@@ -194,6 +223,8 @@ def to_lanes(b, kind, pixel, source, vectors, out):
         for k, row in enumerate(loaded(s)):
             if is_integer(pixel):
                 row = (b.uitofp if str(pixel).startswith("u") else b.sitofp)(row, v.type)
+            elif row.type != v.type:
+                row = b.fpext(row, v.type)
             v.store(row, v.at(out, b.add(s, whole(k)), VECTOR_BYTES), VECTOR_BYTES)
 
     v.blocks(vectors, v.lanes, square)
@@ -233,6 +264,8 @@ def from_lanes(b, kind, pixel, source, vectors, out):
         rows = [v.load(address, align=VECTOR_BYTES) for address in addresses]
         if is_integer(pixel):
             rows = [rounded(row) for row in rows]
+        elif number_type(pixel) != v.scalar:
+            rows = [b.fptrunc(row, ir.VectorType(number_type(pixel), v.lanes)) for row in rows]
         if _in_halves(v, pixel):
             h = v.lanes // 2
             for c in (0, h):

@@ -75,8 +75,18 @@ def plan(
     truncate_y, truncate_x = each_axis(truncate, 2)
     wy = half_kernel(height, sigma[0], truncate_y, mode_y, work)
     wx = half_kernel(width, sigma[1], truncate_x, mode_x, work)
-    ry, rx = wy.size - 1, wx.size - 1
-    lanes = VECTOR_BYTES // work.itemsize
+    may_leave = border_exceeds or wy.size + wx.size - 2 > SAFE_RADII
+    return arranged(height, width, (wy, wx), (mode_y, mode_x), may_leave)
+
+
+def arranged(
+    height: int, width: int, halves: tuple[Array, Array], modes: tuple[str, str], may_leave: bool, signed: bool = False
+) -> Plan:
+    """The plan for these half kernels of rows and columns; ``signed``: each has its sign behind it."""
+    wy, wx = halves
+    ry, rx = wy.size - 1 - signed, wx.size - 1 - signed
+    mode_y, mode_x = modes
+    lanes = VECTOR_BYTES // wx.itemsize
     vectors = max(-(-width // lanes), lanes)
     inner = min(rx, vectors * lanes - width)
     columns = border_index(width, rx, rx, mode_x)
@@ -92,12 +102,11 @@ def plan(
     ring = 2 * ry + BLOCK
     stride = (vectors | 1) * VECTOR_BYTES  # odd: rows then don't compete for the same cache sets
     halo_stride = ((vectors + 2 * rx) | 1) * VECTOR_BYTES
-    may_leave = int(border_exceeds or ry + rx > SAFE_RADII)
     exact = int(vectors * lanes == width)
     return Plan(
-        layout=np.array([ry, rx, vectors, ring, inner, stride, halo_stride, exact, may_leave], np.int64),
+        layout=np.array([ry, rx, vectors, ring, inner, stride, halo_stride, exact, int(may_leave)], np.int64),
         border=border,
         weights=np.concatenate([wy, wx]),
         fixed_bytes=(ring + 4) * stride + BLOCK * halo_stride,
-        row_nanoseconds=width * (0.3 + 0.03 * (ry + rx)) * work.itemsize / 4,
+        row_nanoseconds=width * (0.3 + 0.03 * (ry + rx)) * wx.itemsize / 4,
     )

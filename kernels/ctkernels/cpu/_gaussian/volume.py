@@ -126,8 +126,8 @@ def band(x, out, n, y0, y1, planes_layout, planes, layout, border, weights, cval
                     held[turn] = shown
                     plane = source + shown * plane_bytes
                     smooth(
-                        pixel, plane, place, stride, True, height, row_bytes, y0, y1, layout, border, weights, cval,
-                        memory,
+                        pixel, plane, row_bytes, place, stride, True, height, row_bytes, y0, y1, layout, border,
+                        weights, cval, memory,
                     )  # fmt: skip
             filled += 1
         for q in range(y1 - y0):
