@@ -41,13 +41,6 @@ def is_none(value: Any) -> bool:
     return value is None or isinstance(value, types.NoneType) or (isinstance(value, types.Omitted) and not value.value)
 
 
-def is_as(value: Any, default: Any) -> bool:
-    """Whether a parameter has this value where the code is compiled."""
-    if isinstance(value, types.Omitted):
-        value = value.value
-    return (value.literal_value if isinstance(value, types.Literal) else value) == default
-
-
 def image_dtype(image: Any, name: str, axes: Any, backend: Any) -> np.dtype[Any] | None:
     """The dtype of the image; None for what is no array, which Numba then reports."""
     if not isinstance(image, types.Array):

@@ -14,8 +14,8 @@ from numba.core.errors import TypingError
 from numba.extending import register_jitable
 from numpy.typing import NDArray
 
-from ctfast.dispatch.kinds import MAX_FOOTPRINT
-from ctfast.embed._numba_arguments import OUTSIDE, constant, image_dtype, is_as, is_none, kind_of, result_dtype
+from ctfast.dispatch.kinds import MAX_FOOTPRINT, MAX_ORDER
+from ctfast.embed._numba_arguments import OUTSIDE, constant, image_dtype, is_none, kind_of, result_dtype
 from ctfast.embed._numba_footprints import FootprintType
 from ctkernels.contract import each_axis, modes_of, rank_of
 from ctkernels.cpu import within_jit, within_jit_clahe
@@ -267,14 +267,15 @@ def gaussian_filter(
         return None
     if result_dtype("gaussian_filter", pixel, None, out) != pixel:
         raise TypingError(f"ctfast.gaussian_filter: out= of {out}: {pixel} is needed")
-    if not is_as(order, 0):
-        raise TypingError(f"ctfast.gaussian_filter with order=: {OUTSIDE}")
-    counts = {len(v) for v in (sigma, spacing, radius) if isinstance(v, types.BaseTuple)} or {2}
+    orders = constant(order, "order")
+    several = [v for v in (sigma, spacing, radius) if isinstance(v, types.BaseTuple)]
+    counts = {len(v) for v in (*several, orders) if not isinstance(v, int)} or {2}
     number = max(counts)
     if len(counts) > 1 or number not in (2, 3) or image.ndim < number:
+        found = ", ".join(map(str, sorted(counts)))
         raise TypingError(
-            f"ctfast.gaussian_filter: sigma, spacing and radius are of {', '.join(map(str, sorted(counts)))} axes, the "
-            f"image of {image.ndim}: two or three axes, the same number for each, are allowed"
+            f"ctfast.gaussian_filter: sigma, spacing, order and radius are of {found} axes, the image of {image.ndim}: "
+            "two or three axes, the same number for each, are allowed"
         )
     borders, kind = _borders("gaussian_filter", mode, number), kind_of(pixel)
     work = kind_of(np.dtype(np.float64 if pixel == np.float64 else np.float32))
@@ -285,6 +286,20 @@ def gaussian_filter(
     filtered, shaped = (
         (within_jit.gaussian_volumes, _VOLUMES) if number == 3 else (within_jit.gaussian_images, _as_pixels)
     )
+    each = each_axis(orders, number)
+    if any(each):
+        if not all(isinstance(n, int) and 0 <= n <= MAX_ORDER for n in each):
+            raise TypingError(
+                f"ctfast.gaussian_filter: order={orders!r}: whole numbers from 0 to {MAX_ORDER} are allowed"
+            )
+        along = (0,) * (3 - number) + tuple(each)
+        sums = kind_of(pixel if pixel.kind == "f" else np.dtype(np.float64))
+
+        @register_jitable
+        def filtered(x, out, widths, ends, borders, cval, exceeds, work):
+            within_jit.gaussian_derivatives(x, out, widths, ends, along, borders, cval, sums)
+
+        shaped = _VOLUMES if number == 3 else _IMAGES
 
     def run(
         image, sigma=1.0, truncate=4.0, mode="reflect", cval=0.0, spacing=None, order=0, radius=None, axes=None,

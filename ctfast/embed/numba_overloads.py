@@ -9,7 +9,7 @@
 ...         out[z] = ctfast.median_filter(volume[z], 3)
 ...     return out
 
-Every operation is there, and all of a filter's parameters but ``order=`` and ``clahe`` of volumes; statistics have
+Every operation is there, and all parameters of filters but ``clahe`` of volumes; statistics have
 ``axes=3``, other ``axes=`` and ``backend=`` are not for compiled code. Images are C-contiguous, and masks (``where=``)
 too, of the image's shape. ``size``, ``rank``, ``percentile`` (a whole number), ``mode``, ``origin``, ``function``,
 ``axes`` and ``dtype`` are constants in the code, a ``footprint`` is a global ``Footprint(array)``; all else may be

@@ -13,10 +13,14 @@ from functools import lru_cache
 from typing import Final
 
 import numpy as np
+from numba.core import types
+from numba.extending import overload
 
 from ctkernels.cpu._core.jit import jit, jit_inline, jit_named
 from ctkernels.cpu._core.vectors import VECTOR_BYTES, round_up
+from ctkernels.cpu._gaussian.band import along_planes_signed, band_signed
 from ctkernels.cpu._gaussian.band import band as gaussian_band
+from ctkernels.cpu._gaussian.derivative import rounded
 from ctkernels.cpu._gaussian.ir import BLOCK
 from ctkernels.cpu._gaussian.plan import SAFE_RADII
 from ctkernels.cpu._gaussian.volume import RING_BYTES
@@ -27,6 +31,7 @@ from ctkernels.cpu._median.emit import scratch_size, vector_bytes
 from ctkernels.cpu._median.plan import plan as median_plan
 from ctkernels.cpu._median.rows import PIXELS, encode_row
 from ctkernels.cpu._median.small import table_size
+from ctkernels.shared.gaussian_weights import NO_WIDTH
 
 BORDERS: Final = {"reflect": 0, "mirror": 1, "nearest": 2, "wrap": 3, "constant": 4}
 _REFLECT, _MIRROR, _NEAREST, _WRAP, CONSTANT = range(5)
@@ -252,6 +257,83 @@ def gaussian_volumes(x, out, widths, ends, borders, cval, exceeds, work):
         for y in range(0, height, rows):
             last = min(y + rows, height)
             gaussian_volume_band(x, out, n, y, last, planes_layout, planes, layout, table, weights, fill, memory)
+
+
+@jit
+def _derivative(sigma, truncate, order):
+    """``shared.gaussian_weights._derivative``, compiled: the half kernel of one axis, and its sign behind it."""
+    if sigma <= NO_WIDTH:
+        return np.ones(2)
+    radius = np.int64(truncate * sigma + 0.5)
+    total = 0.0
+    half = np.empty(radius + 2)
+    for k in range(radius + 1):
+        place = k / sigma
+        bell = math.exp(-0.5 * place * place)
+        total += bell if k == 0 else 2.0 * bell
+        earlier, hermite = 0.0, 1.0
+        for n in range(order):
+            earlier, hermite = hermite, -place * hermite - n * earlier
+        half[k] = hermite * (-1 / sigma) ** order * bell
+    half /= total
+    half[radius + 1] = -1.0 if order % 2 else 1.0
+    return half
+
+
+@jit
+def _signed_plan(height, width, wy, wx, border_y, border_x):
+    """``_gaussian.plan.arranged`` of half kernels with their signs: layout, border, weights and memory."""
+    layout, table, fixed = _gaussian_plane(height, width, wy[:-1], wx[:-1], border_y, border_x, False, 0)
+    return layout, table, np.concatenate((wy, wx)), aligned(_plane_bytes(fixed, height, layout[0]))
+
+
+@jit
+def gaussian_derivatives(x, out, widths, ends, orders, borders, cval, work):
+    """``_gaussian.derivative.derivatives`` of volumes ``(N, D, H, W)``, images with one plane each.
+
+    ``work`` is an array of the type that is filtered: the image's if that is a float, else float64.
+    """
+    number, depth, height, width = x.shape
+    wz, wy, wx = (
+        _derivative(widths[0], ends[0], orders[0]),
+        _derivative(widths[1], ends[1], orders[1]),
+        _derivative(widths[2], ends[2], orders[2]),
+    )
+    values = x.astype(work.dtype)
+    made = np.empty(x.shape, work.dtype)
+    along_planes, along_rows = widths[0] > NO_WIDTH, widths[1] > NO_WIDTH or widths[2] > NO_WIDTH
+    if along_planes:
+        layout, table, weights, memory = _signed_plan(depth, width, wz, np.ones(2), borders[0], _NEAREST)
+        for n in range(number):
+            along_planes_signed(values, made, n, 0, height, layout, table, weights, cval, memory)
+        values, made = made, values
+    if along_rows or not along_planes:
+        # Axes without a width see no border.
+        border_y = borders[1] if widths[1] > NO_WIDTH else _NEAREST
+        border_x = borders[2] if widths[2] > NO_WIDTH else _NEAREST
+        layout, table, weights, memory = _signed_plan(height, width, wy, wx, border_y, border_x)
+        images, results = values.reshape((-1, height, width)), made.reshape((-1, height, width))
+        for n in range(images.shape[0]):
+            band_signed(images, results, n, 0, height, layout, table, weights, cval, memory)
+        values, made = made, values
+    leave_rounded(values.reshape(-1), out.reshape(-1))
+
+
+def leave_rounded(values, out):
+    """``values`` in the type of ``out``; compiled code runs the overload."""
+    raise NotImplementedError("compiled code only")
+
+
+@overload(leave_rounded)
+def _leave_rounded(values, out):
+    if isinstance(out.dtype, types.Integer):
+        low, high = float(out.dtype.minval), float(out.dtype.maxval)
+        return lambda values, out: rounded(values, out, low, high)
+
+    def copied(values, out):
+        out[:] = values
+
+    return copied
 
 
 @jit_inline
