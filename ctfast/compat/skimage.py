@@ -17,6 +17,7 @@ Everything else is scikit-image's own.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -127,12 +128,18 @@ def _bins(image: NDArray[Any], nbins: int) -> NDArray[np.uint16]:
     elif image.dtype.name not in IMAGE_DTYPES:
         image = img_as_uint(image)
     low, high = int(image.min()), int(image.max())
-    values = np.arange(low, high + 1).astype(image.dtype)
-    grays = np.round(_ORIGINALS["rescale_intensity"](img_as_uint(values), out_range=(0, kernels.GRAYS - 1)))
-    table = grays.astype(np.uint16) // np.uint16(1 + kernels.GRAYS // nbins)
     out = empty(image.shape, np.dtype(np.uint16))
-    kernels.look_up(image, low, table, out)
+    kernels.look_up(image, low, _table(image.dtype, low, high, nbins), out)
     return out
+
+
+@lru_cache(maxsize=16)
+def _table(dtype: np.dtype[Any], low: int, high: int, nbins: int) -> NDArray[np.uint16]:
+    """The bin of each value from ``low`` to ``high``, kept for the next image of the same range."""
+    values = np.arange(low, high + 1).astype(dtype)
+    grays = np.round(_ORIGINALS["rescale_intensity"](img_as_uint(values), out_range=(0, kernels.GRAYS - 1)))
+    table: NDArray[np.uint16] = grays.astype(np.uint16) // np.uint16(1 + kernels.GRAYS // nbins)
+    return table
 
 
 def rescale_intensity(image: NDArray[Any], in_range: Any = "image", out_range: Any = "dtype") -> NDArray[Any]:

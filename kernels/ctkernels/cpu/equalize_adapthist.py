@@ -7,16 +7,21 @@ same order of float32 sums, the same way of handing clipped pixels back. Not an 
 
 from __future__ import annotations
 
+import math
+from functools import lru_cache
+
 import numpy as np
 from llvmlite import ir
 from numba.core import types
 from numpy.typing import NDArray
 
 from ctkernels.cpu._core.jit import jit, jit_inline
+from ctkernels.cpu._core.scratch import scratch
 from ctkernels.cpu._core.spread import each_image
-from ctkernels.cpu._core.vectors import I32, emits, whole
+from ctkernels.cpu._core.vectors import I32, I64, Vectors, emits, whole
 
 GRAYS = 1 << 14
+_BANKS = 4
 _BLOCK_PIXEL_NANOSECONDS = 1.0
 _ROW_PIXEL_NANOSECONDS = 2.5
 
@@ -35,7 +40,8 @@ def equalize(
     """
     rows = [_reflected(size, k) for size, k in zip(x.shape, kernel)]
     blocks = tuple(len(r) // k for r, k in zip(rows, kernel))
-    corners = np.empty((blocks[0], blocks[1] + 1, blocks[2] + 1, nbins, 4), np.float32)
+    shape = (blocks[0], blocks[1] + 1, blocks[2] + 1, nbins, 4)
+    corners = scratch("adapthist corners", math.prod(shape), np.float32).reshape(shape)
 
     def tables(plane: int) -> None:
         _tables(x, plane, rows[0], rows[1], rows[2], kernel, clip_limit, corners[plane])
@@ -47,6 +53,7 @@ def equalize(
     each_image(x, _ROW_PIXEL_NANOSECONDS, interpolate)
 
 
+@lru_cache(maxsize=64)
 def _reflected(size: int, k: int) -> NDArray[np.int64]:
     """Indices of an axis, filled up to whole blocks by reflection as ``numpy.pad`` has it."""
     return np.pad(np.arange(size), (0, -size % k), mode="reflect")
@@ -58,21 +65,23 @@ def _tables(x, plane, z, y, w, kernel, clip_limit, corners):
     kz, ky, kx = kernel
     scale = (GRAYS - 1) / (kz * ky * kx)
     nbins, ny, nx = corners.shape[2], corners.shape[0] - 1, corners.shape[1] - 1
-    banks, hist = np.empty((2, nbins), np.int32), np.empty(nbins, np.int64)
+    # Neighbours are mostly in one bin: their counts go to four places, so that none waits for the one before.
+    banks, hist = np.empty((_BANKS, nbins), np.int32), np.empty(nbins, np.int64)
     for by in range(ny):
         for bx in range(nx):
             banks[:] = 0
             first = bx * kx
             for i in range(plane * kz, (plane + 1) * kz):
                 for j in range(by * ky, (by + 1) * ky):
-                    row = x[z[i], y[j]]
-                    if first + kx <= row.size:
-                        _count(row[first : first + kx], banks[0], banks[1])
+                    # By numbers: a slice, with its reference count, took as long as the pixels.
+                    at, line = np.uint64(z[i]), np.uint64(y[j])
+                    if first + kx <= x.shape[2]:
+                        _count(x, at, line, first, kx, banks)
                     else:
-                        for k in w[first : first + kx]:
-                            banks[0, row[k]] += 1
+                        for k in range(first, first + kx):
+                            banks[0, np.uint64(x[at, line, np.uint64(w[k])])] += 1
             for b in range(nbins):
-                hist[b] = banks[0, b] + banks[1, b]
+                hist[b] = banks[0, b] + banks[1, b] + banks[2, b] + banks[3, b]
             _clip(hist, clip_limit)
             total = 0
             for b in range(nbins):
@@ -84,12 +93,16 @@ def _tables(x, plane, z, y, w, kernel, clip_limit, corners):
 
 
 @jit_inline
-def _count(row, even, odd):
-    for k in range(row.size // 2):
-        even[row[2 * k]] += 1
-        odd[row[2 * k + 1]] += 1
-    if row.size % 2:
-        even[row[row.size - 1]] += 1
+def _count(x, z, y, first, pixels, banks):
+    whole_turns = first + pixels // _BANKS * _BANKS
+    for k in range(first, whole_turns, _BANKS):
+        i = np.uint64(k)
+        banks[0, np.uint64(x[z, y, i])] += 1
+        banks[1, np.uint64(x[z, y, i + np.uint64(1)])] += 1
+        banks[2, np.uint64(x[z, y, i + np.uint64(2)])] += 1
+        banks[3, np.uint64(x[z, y, i + np.uint64(3)])] += 1
+    for k in range(whole_turns, first + pixels):
+        banks[0, np.uint64(x[z, y, np.uint64(k)])] += 1
 
 
 @jit_inline
@@ -124,43 +137,78 @@ def _clip(hist, limit):
         if upper <= hist[b] < limit:
             excess += hist[b] - limit
             hist[b] = limit
+    under = 0
+    for b in range(size):
+        under += hist[b] < limit
     while excess > 0:
         before = excess
         for index in range(size):
-            under = 0
-            for b in range(size):
-                under += hist[b] < limit
             step = max(1, under // excess)
             for b in range(index, size, step):
                 if hist[b] < limit:
                     hist[b] += 1
                     excess -= 1
+                    under -= hist[b] == limit
             if excess <= 0:
                 break
         if before == excess:
             break
 
 
-@emits(types.float32)
-def _four(builder, grays, weights):
-    """The sum over four blocks: products in double, each rounded to float32, summed in float32 in order."""
-    return _summed(builder, ir.Constant(ir.FloatType(), 0.0), grays, weights)
+_PIXELS = 8
+"""Neighbours that are summed together: a vector of single precision of 256 bits."""
 
 
-@emits(types.float32)
-def _eight(builder, front, back, weights):
-    total = _summed(builder, ir.Constant(ir.FloatType(), 0.0), front, weights)
-    return _summed(builder, total, back, builder.add(weights, whole(32)))
+@emits()
+def _sum_together(builder, source, front, back, weights, pitch, target):
+    """Grays of ``_PIXELS`` pixels from their bins at ``source`` to ``target``.
+
+    A gray is the sum over its four blocks of ``front``, and then the four of ``back`` unless that is 0: products in
+    double, each rounded to float32, summed in float32 in scikit-image's order. Weights of neighbouring columns stand
+    side by side, those of the next block ``pitch`` bytes on.
+    """
+    v = Vectors(builder, types.float32, _PIXELS)
+    bins = v.load(source, ir.VectorType(ir.IntType(16), _PIXELS), 2)
+    places = [
+        builder.shl(builder.zext(builder.extract_element(bins, ir.Constant(I32, k)), I64), whole(4))
+        for k in range(_PIXELS)
+    ]
+    four, wide = ir.VectorType(ir.FloatType(), 4), ir.VectorType(ir.DoubleType(), _PIXELS)
+
+    def parts(grays, first):
+        loaded = [v.load(builder.add(grays, place), four, 4) for place in places]
+        rows = [v.shuffle(loaded[k], loaded[k + 4], range(8)) for k in range(4)]
+        for k, row in enumerate(v.transposed_lanes(rows)):
+            address = builder.add(weights, builder.mul(pitch, whole(first + k)))
+            product = builder.fmul(builder.fpext(row, wide), v.load(address, wide, 8))
+            yield builder.fptrunc(product, v.type)
+
+    def added(totals):
+        total = None
+        for part in totals:
+            total = part if total is None else builder.fadd(total, part)
+        return total
+
+    def store(total):
+        short = ir.VectorType(ir.IntType(16), _PIXELS)
+        v.store(builder.trunc(builder.fptosi(total, ir.VectorType(I32, _PIXELS)), short), target, 2)
+
+    total = added(parts(front, 0))
+    with builder.if_else(builder.icmp_signed("==", back, whole(0))) as (flat, deep):
+        with flat:
+            store(total)
+        with deep:
+            store(added([total, *parts(back, 4)]))
 
 
-def _summed(builder, total, grays, weights):
-    single, double = ir.VectorType(ir.FloatType(), 4), ir.VectorType(ir.DoubleType(), 4)
-    four = builder.load(builder.inttoptr(grays, single.as_pointer()), align=4)
-    factors = builder.load(builder.inttoptr(weights, double.as_pointer()), align=8)
-    parts = builder.fptrunc(builder.fmul(builder.fpext(four, double), factors), single)
-    for k in range(4):
-        total = builder.fadd(total, builder.extract_element(parts, ir.Constant(I32, k)))
-    return total
+@jit_inline
+def _summed(bin_number, front, back, weights, column):
+    """The same of one pixel; ``back`` is not looked at where there are four weights."""
+    total = np.float32(0.0)
+    for k in range(weights.shape[0]):
+        gray = front[bin_number, k] if k < 4 else back[bin_number, k - 4]
+        total += np.float32(np.float64(gray) * weights[k, column])
+    return np.uint16(total)
 
 
 @jit
@@ -171,44 +219,51 @@ def _interpolate(x, plane, corners, kernel, out):
     bz, fz = at_z // kz, at_z % kz / kz
     front, back = corners[max(bz - 1, 0)], corners[min(bz, corners.shape[0] - 1)]
     flat = fz == 0.0
-    weights = np.empty((kx, 4 if flat else 8))
+    # Room for the vector that is read beyond the last column.
+    weights = np.empty((4 if flat else 8, kx + _PIXELS))
+    pitch = weights.shape[1] * 8
+    along, against = np.empty(kx), np.empty(kx)
+    for i in range(kx):
+        along[i] = i / kx
+        against[i] = 1.0 - along[i]
     for j in range(x.shape[1]):
         at_y = j + ky // 2
         by, fy = at_y // ky, at_y % ky / ky
-        _weigh(weights, fy, fz)
+        _weigh(weights, along, against, fy, fz)
         row, to = x[plane, j], out[plane, j]
         first = 0
         while first < row.size:
             at_x = first + kx // 2
             bx, start = at_x // kx, at_x % kx
             end = min(row.size, (bx + 1) * kx - kx // 2)
-            source, target = row[first:end], to[first:end]
-            at = weights[start:].ctypes.data
-            ahead, behind = front[by, bx].ctypes.data, back[by, bx].ctypes.data
-            if flat:
-                for i in range(source.size):
-                    target[i] = np.uint16(_four(ahead + 16 * np.int64(source[i]), at + 32 * i))
+            ahead, behind = front[by, bx], back[by, bx]
+            if end - first >= _PIXELS:
+                source, target = row.ctypes.data, to.ctypes.data
+                behind_at = 0 if flat else behind.ctypes.data
+                for k in range(first, end, _PIXELS):
+                    i = min(k, end - _PIXELS)
+                    at = weights.ctypes.data + (start + i - first) * 8
+                    _sum_together(source + 2 * i, ahead.ctypes.data, behind_at, at, pitch, target + 2 * i)
             else:
-                for i in range(source.size):
-                    entry = 16 * np.int64(source[i])
-                    target[i] = np.uint16(_eight(ahead + entry, behind + entry, at + 64 * i))
+                for i in range(first, end):
+                    to[i] = _summed(np.int64(row[i]), ahead, behind, weights, start + i - first)
             first = end
 
 
 @jit_inline
-def _weigh(weights, fy, fz):
+def _weigh(weights, along, against, fy, fz):
     """The weights of the blocks for each column of a block, multiplied in scikit-image's order."""
-    kx = weights.shape[0]
     gy, gz = 1.0 - fy, 1.0 - fz
-    for i in range(kx):
-        fx = i / kx
-        gx = 1.0 - fx
-        to = weights[i]
-        to[0], to[1], to[2], to[3] = gx * gy, fx * gy, gx * fy, fx * fy
-        if weights.shape[1] == 8:
-            for k in range(4):
-                to[k + 4] = to[k] * fz
-                to[k] *= gz
+    for i in range(along.size):
+        weights[0, i] = against[i] * gy
+        weights[1, i] = along[i] * gy
+        weights[2, i] = against[i] * fy
+        weights[3, i] = along[i] * fy
+    if weights.shape[0] == 8:
+        for k in range(4):
+            for i in range(along.size):
+                weights[k + 4, i] = weights[k, i] * fz
+                weights[k, i] *= gz
 
 
 def look_up(x: NDArray, low: int, table: NDArray[np.uint16], out: NDArray[np.uint16]) -> None:
@@ -219,7 +274,7 @@ def look_up(x: NDArray, low: int, table: NDArray[np.uint16], out: NDArray[np.uin
 @jit
 def _look_up(x, low, table, out):
     for i in range(x.size):
-        out[i] = table[np.int64(x[i]) - low]
+        out[i] = table[np.uint64(np.int64(x[i]) - low)]
 
 
 def quantized(x: NDArray, out: NDArray[np.uint16]) -> None:
