@@ -68,6 +68,9 @@ def main() -> None:
     send_lost_again()
     save_room()
     threading.excepthook = _of_a_thread
+    # Worker processes run the script of the process that started them, to find what is defined there: in ours nothing
+    # is, and the command line takes each a tenth of a second.
+    vars(sys.modules["__main__"]).pop("__file__", None)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # names and frames that a terminal's encoding lacks cost no command
             stream.reconfigure(errors="backslashreplace")
