@@ -15,6 +15,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from ctkernels.cpu._core.vectors import ask
+
 PIXELS, FLOAT32, FLOAT64 = 0, 1, 2
 """What the bytes of an image are: pixels of the key type, or floats."""
 
@@ -54,7 +56,14 @@ def turn(builder, bits, width: int, lanes: int):
     return builder.xor(bits, builder.and_(sign, _all(item, lanes, 2 ** (width - 1) - 1)))
 
 
-def _whole_body(line, row, kind: int, wrong) -> Body:
+def _ask(builder, row, real, x, count, written: bool) -> None:
+    """Ask for what stands at the same place four rows on: the rows that the next group reads or writes."""
+    later = builder.add(x, builder.mul(count, ir.Constant(_INT64, 4)))
+    address = builder.ptrtoint(builder.gep(builder.bitcast(row, real.as_pointer()), [later]), _INT64)
+    ask(builder, address, 64 if real == ir.FloatType() else 128, written)
+
+
+def _whole_body(line, row, kind: int, wrong, count) -> Body:
     real, width = _FLOATS[kind]
     short, number = ir.IntType(16), ir.IntType(width)
     # Added to a small number, 1.5 times the largest power of two with unit steps rounds it to a whole one, which then
@@ -63,6 +72,7 @@ def _whole_body(line, row, kind: int, wrong) -> Body:
 
     def body(builder, x, lanes: int) -> None:
         several = ir.VectorType(number, lanes)
+        _ask(builder, row, real, x, count, False)
         value = builder.load(_vector(builder, row, real, x, lanes), align=4)
         moved = builder.fadd(value, _all(real, lanes, magic))
         back = builder.fsub(moved, _all(real, lanes, magic))
@@ -107,11 +117,12 @@ def _turn_body(target, source, key, last_nan: bool) -> Body:
     return body
 
 
-def _whole_back_body(row, line, kind: int) -> Body:
+def _whole_back_body(row, line, kind: int, count) -> Body:
     real, _ = _FLOATS[kind]
     short = ir.IntType(16)
 
     def body(builder, x, lanes: int) -> None:
+        _ask(builder, row, real, x, count, True)
         keys = builder.load(_vector(builder, line, short, x, lanes), align=2)
         value = builder.sitofp(builder.sext(keys, ir.VectorType(ir.IntType(32), lanes)), ir.VectorType(real, lanes))
         builder.store(value, _vector(builder, row, real, x, lanes), align=4)
@@ -127,13 +138,15 @@ def _pointers(context, builder, kinds, args):
     ]
 
 
-def _bodies(key, line, row, wrong, back: bool) -> dict[int, Body]:
+def _bodies(key, line, row, wrong, back: bool, count) -> dict[int, Body]:
     """What each kind of pixel takes that a key type serves; bits are set in ``wrong`` where pixels have no key."""
     pair = (row, line) if back else (line, row)
     bodies = {PIXELS: _copy_body(*pair, key)}
     if key.width == 16:
         for kind in _FLOATS:
-            bodies[kind] = _whole_back_body(row, line, kind) if back else _whole_body(line, row, kind, wrong)
+            bodies[kind] = (
+                _whole_back_body(row, line, kind, count) if back else _whole_body(line, row, kind, wrong, count)
+            )
     for kind, (_, width) in _FLOATS.items():
         if width == key.width:
             bodies[kind] = _turn_body(*pair, key, not back)
@@ -147,7 +160,7 @@ def _make(back: bool):
             lines, rows = _pointers(context, builder, (line, image), args)
             none = {n: ir.Constant(ir.VectorType(ir.IntType(w), _FLOAT_LANES), None) for n, (_, w) in _FLOATS.items()}
             wrong = {number: cgutils.alloca_once_value(builder, value) for number, value in none.items()}
-            for number, body in _bodies(key, lines, rows, wrong, back).items():
+            for number, body in _bodies(key, lines, rows, wrong, back, args[4]).items():
                 with builder.if_then(builder.icmp_signed("==", args[5], ir.Constant(_INT64, number))):
                     _sweep(builder, args[4], 512 // key.width if number == PIXELS else _FLOAT_LANES, body)
             good = ir.Constant(ir.IntType(1), 1)
