@@ -10,7 +10,7 @@ import numpy as np
 from ctkernels.cpu._clahe.ir import blend, extremes, peek
 from ctkernels.cpu._clahe.plan import SOURCES
 from ctkernels.cpu._clahe.tables import BANKS, accumulate, merge_and_clip, pack
-from ctkernels.cpu._core.jit import jit
+from ctkernels.cpu._core.jit import jit, jit_inline
 
 PAD = 16
 """Bins are counted in multiples of this: the longest vector."""
@@ -206,6 +206,12 @@ def block_start(plan, b):
     return plan[SOURCES + plan[2] * plan[4] + plan[3] * plan[5] + b]
 
 
+@jit_inline
+def halves(side):
+    """Whether weights along this side of a tile are whole numbers of it, as small as ``blend`` takes them."""
+    return 2 <= side <= 128 and side & (side - 1) == 0
+
+
 @jit
 def blend_row(bins, source, out, i, b, setting, tables, packed):
     """The pixels of block row ``b``, from the tables of the tile rows above and below it.
@@ -221,6 +227,7 @@ def blend_row(bins, source, out, i, b, setting, tables, packed):
     weights_x = weights.ctypes.data
     weights_y = weights_x + 4 * width
     level = tables.dtype.type(0)
+    exact = (tile_h << 32 | tile_w) if halves(tile_h) and halves(tile_w) else 0
     # At the image's rim both tiles are the same one.
     j1, j2 = max(b - 1, 0), min(b, tiles_y - 1)
     for c in range(tiles_x + 1):
@@ -243,6 +250,7 @@ def blend_row(bins, source, out, i, b, setting, tables, packed):
         block = (
             y1 - y0, x1 - x0, source + x0 * bins.itemsize, step, target + x0 * out.itemsize, out_step,
             packed.ctypes.data - 4 * tables.itemsize * first, weights_x + 4 * x0, weights_y + 4 * y0,
+            exact,
         )  # fmt: skip
         blend(out.dtype.type(0), bins.dtype.type(0), level, low, high, block)
 
