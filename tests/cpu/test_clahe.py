@@ -52,6 +52,16 @@ def test_equals_opencv(dtype: str, nbins: int, shape: tuple[int, int]) -> None:
             assert_exact(out, expected, f"{shape} {grid} {clip_limit}")
 
 
+@pytest.mark.parametrize(("high", "wide"), [(64, 64), (128, 128), (16, 8), (2, 128), (128, 9), (256, 32), (33, 64)])
+def test_tiles_whose_weights_are_whole_numbers(high: int, wide: int) -> None:
+    """Sides of powers of two up to 128 are blended in integers, all others in floats: OpenCV's bits either way."""
+    x = np.random.default_rng(high).integers(0, 256, (2 * high, 3 * wide)).astype(np.uint8)
+    out = both(x[None], tile_grid=(2, 3))
+    assert_exact(out[0], cv2.createCLAHE(2.0, (3, 2)).apply(x), f"{high} x {wide}")
+    both(x[None], tile_grid=(2, 3), value_range=(20.0, 200.0))
+    both(x[None], tile_grid=(2, 3), nbins=100)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_equals_the_reference(dtype: str, shape: tuple[int, int]) -> None:

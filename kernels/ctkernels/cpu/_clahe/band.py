@@ -72,12 +72,22 @@ def rows_range(start, rows, c, plan):
     return low, high
 
 
+@jit_inline
+def _count_bytes(at, hist, o0, o1, o2, o3):
+    """Four bytes, one to each bank; loaded one by one: a word of eight taken apart took a third more."""
+    byte = np.uint8(0)
+    hist[np.uint64(peek(byte, at)) + o0] += 1
+    hist[np.uint64(peek(byte, at + 1)) + o1] += 1
+    hist[np.uint64(peek(byte, at + 2)) + o2] += 1
+    hist[np.uint64(peek(byte, at + 3)) + o3] += 1
+
+
 @jit
 def _count(bins, start, rows, tile_h, inside, step, first, bank, hist):
     """Histogram of the part of a tile that is inside the image, in ``BANKS`` banks of ``bank`` bins (0: all in one).
 
-    A word of equal uint8 pixels that equals the last such word (air, saturated bone) only adds to a run; on 16-bit bins
-    mispredicted branches cost more than that saves (1.42 against 1.30 ns a pixel).
+    Eight uint8 pixels that equal the tile's first (air, saturated bone) only add to a run; on 16-bit bins mispredicted
+    branches cost more than that saves (1.42 against 1.30 ns a pixel). Runs of any value take longer too.
     """
     # Everything unsigned: an index that LLVM cannot prove to be non-negative costs a test for wrapping around.
     kind = bins.dtype.type(0)
@@ -86,30 +96,22 @@ def _count(bins, start, rows, tile_h, inside, step, first, bank, hist):
     o2 = np.uint64(2 * bank - first)
     o3 = np.uint64(3 * bank - first)
     per_word = 8 // bins.itemsize
-    bits = np.uint64(8 * bins.itemsize)
-    mask = np.uint64((1 << (8 * bins.itemsize)) - 1)
-    last = np.uint64(0)
+    mask = np.uint64(0xFFFF)
+    if inside == 0:
+        return
+    corner = np.uint64(peek(kind, start + peek(np.int64(0), rows) * step))
+    corners = corner * np.uint64(0x0101010101010101)
     run = 0
     for y in range(tile_h):
         a = start + peek(np.int64(0), rows + 8 * y) * step
         for k in range(inside // per_word):
-            w = peek(np.uint64(0), a + 8 * k)
-            if per_word == 8 and w == last:
+            at = a + 8 * k
+            w = peek(np.uint64(0), at)
+            if per_word == 8 and w == corners:
                 run += per_word
-            elif per_word == 8 and w == ((w << bits) | (w >> (np.uint64(64) - bits))):
-                if run > 0:
-                    hist[(last & mask) + o0] += run
-                last = w
-                run = per_word
             elif per_word == 8:
-                hist[(w & mask) + o0] += 1
-                hist[((w >> np.uint64(8)) & mask) + o1] += 1
-                hist[((w >> np.uint64(16)) & mask) + o2] += 1
-                hist[((w >> np.uint64(24)) & mask) + o3] += 1
-                hist[((w >> np.uint64(32)) & mask) + o0] += 1
-                hist[((w >> np.uint64(40)) & mask) + o1] += 1
-                hist[((w >> np.uint64(48)) & mask) + o2] += 1
-                hist[(w >> np.uint64(56)) + o3] += 1
+                _count_bytes(at, hist, o0, o1, o2, o3)
+                _count_bytes(at + 4, hist, o0, o1, o2, o3)
             else:
                 hist[(w & mask) + o0] += 1
                 hist[((w >> np.uint64(16)) & mask) + o1] += 1
@@ -118,7 +120,7 @@ def _count(bins, start, rows, tile_h, inside, step, first, bank, hist):
         for x in range(inside // per_word * per_word, inside):
             hist[np.uint64(peek(kind, a + x * bins.itemsize)) + o0] += 1
     if run > 0:
-        hist[(last & mask) + o0] += run
+        hist[corner + o0] += run
 
 
 @jit
