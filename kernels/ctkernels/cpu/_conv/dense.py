@@ -18,7 +18,7 @@ from llvmlite import ir
 from ctkernels.cpu._conv.lanes import BLOCK_BYTES, REGISTER_BYTES, full
 from ctkernels.cpu._conv.memory import clear, move_pixels, size_of, word
 from ctkernels.cpu._conv.product import add_product
-from ctkernels.cpu._core.jit import jit, jit_inline
+from ctkernels.cpu._core.jit import jit, jit_part
 from ctkernels.cpu._core.vectors import I32, Vectors, emits, round_up, whole
 
 MOST_IMAGES: Final = 64
@@ -159,7 +159,7 @@ def dense_task(kind, job, task, scratch):
         add_vector_product(kind, x, kernel, count, outputs, sums)
 
 
-@jit_inline
+@jit_part
 def _add_matrix_product(kind, job, x, kernel, count, sums, scratch):
     images, inputs, outputs = word(job, DenseJob.IMAGES), word(job, DenseJob.INPUTS), word(job, DenseJob.OUTPUTS)
     half, size = word(job, DenseJob.HALF), size_of(kind)

@@ -21,11 +21,11 @@ from ctkernels.cpu._conv.xla_frame import (
     result,
 )
 from ctkernels.cpu._conv.xla_threads import DENSE, job_of, open_context, run_job
-from ctkernels.cpu._core.jit import jit
+from ctkernels.cpu._core.jit import jit_part
 from ctkernels.cpu._core.vectors import round_up
 
 
-@jit
+@jit_part
 def dense(kind, frame):
     """``x, kernel -> x @ kernel``."""
     if answer_metadata(frame):
@@ -51,7 +51,7 @@ def dense(kind, frame):
     return 0
 
 
-@jit
+@jit_part
 def _run(kind, frame, context, memory, first, images, half):
     x, kernel, job, size = argument(frame, 0), argument(frame, 1), job_of(context), size_of(kind)
     k, m = axis(x, 1), axis(kernel, 1)

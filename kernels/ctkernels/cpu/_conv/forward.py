@@ -27,7 +27,7 @@ from ctkernels.cpu._conv.lanes import BLOCK_BYTES
 from ctkernels.cpu._conv.memory import size_of, word
 from ctkernels.cpu._conv.product import product
 from ctkernels.cpu._conv.winograd import pool_outputs, pool_outputs_4, transform_inputs, transform_inputs_4
-from ctkernels.cpu._core.jit import jit, jit_inline
+from ctkernels.cpu._core.jit import jit, jit_part
 
 _BANDS: Final = 8
 """Of an image; a fixed number will do, because no band does a row in vain."""
@@ -117,7 +117,7 @@ def forward_task(kind, job, task, scratch):
         _winograd_rows(kind, job, planes, image, y, min(together, last - y), scratch)
 
 
-@jit_inline
+@jit_part
 def _row_addresses(kind, job, image, y):
     """Where the rows of pixels under a row of windows begin, and the number of the row's first result."""
     height, width = word(job, Job.HEIGHT), word(job, Job.WIDTH)
@@ -127,14 +127,14 @@ def _row_addresses(kind, job, image, y):
     return source, (image * rows + y) * columns * f
 
 
-@jit_inline
+@jit_part
 def _argmax_at(job, result):
     """Address of the argmax of one result, 0 where nobody asks for it."""
     argmax = word(job, ForwardJob.ARGMAX)
     return argmax + result if argmax != 0 else 0
 
 
-@jit_inline
+@jit_part
 def _direct_row(kind, job, image, y):
     """A row of windows by the plain sum, two registers of output channels at a time: all sums stay in registers."""
     size = size_of(kind)
@@ -150,7 +150,7 @@ def _direct_row(kind, job, image, y):
         pool_row(kind, source, row, c, weights, f * size, bias + first * size, columns, out + k * size, argmax, f)
 
 
-@jit_inline
+@jit_part
 def _winograd_rows(kind, job, planes, image, y, count, scratch):
     """Rows of tiles from ``y`` on: pixels to planes of factors, a matrix product a plane, products to results."""
     size = size_of(kind)
@@ -179,7 +179,7 @@ def _winograd_rows(kind, job, planes, image, y, count, scratch):
                 )
 
 
-@jit_inline
+@jit_part
 def _factors(kind, job, planes, image, y, j, tiles, out, plane):
     """``tiles`` tiles of row ``y``, from number ``j`` on, to their factors."""
     height, width, c = word(job, Job.HEIGHT), word(job, Job.WIDTH), word(job, Job.IN_CHANNELS)
@@ -193,7 +193,7 @@ def _factors(kind, job, planes, image, y, j, tiles, out, plane):
         transform_inputs(kind, source, row, c, tiles, out, plane, c * size)
 
 
-@jit_inline
+@jit_part
 def _pool(kind, job, planes, image, y, j, tiles, products, plane, first):
     """Products of ``tiles`` tiles and a slice of output channels to pooled results."""
     size, f = size_of(kind), word(job, Job.OUT_CHANNELS)

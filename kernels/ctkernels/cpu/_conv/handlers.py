@@ -44,7 +44,7 @@ from ctkernels.cpu._conv.xla_threads import (
     release_context,
     run_job,
 )
-from ctkernels.cpu._core.jit import jit
+from ctkernels.cpu._core.jit import jit, jit_part
 from ctkernels.cpu._core.vectors import round_up
 
 ALIGNED = 64
@@ -86,7 +86,7 @@ def closed(frame, context, memory, done):
     return 0 if done else refuse(frame, message(WRONG_MEMORY), RESOURCE_EXHAUSTED)
 
 
-@jit
+@jit_part
 def forward(kind, frame):
     """``x, kernel, bias -> out[, argmax]``."""
     if answer_metadata(frame):
@@ -115,7 +115,7 @@ def forward(kind, frame):
     return closed(frame, context, memory, done)
 
 
-@jit
+@jit_part
 def _run_forward(kind, frame, context, memory, argmax, planes):
     x, kernel, job = argument(frame, 0), argument(frame, 1), job_of(context)
     n, h, w, c, f = axis(x, 0), axis(x, 1), axis(x, 2), axis(x, 3), axis(kernel, 3)
@@ -134,7 +134,7 @@ def _run_forward(kind, frame, context, memory, argmax, planes):
     return run_job(kind, frame, context, n * bands, forward_scratch(kind, w, c, planes))
 
 
-@jit
+@jit_part
 def input_gradient(kind, frame):
     """``kernel turned by half with channels swapped, argmax, gradient -> gradient of x``."""
     if answer_metadata(frame):
@@ -159,7 +159,7 @@ def input_gradient(kind, frame):
     return closed(frame, context, memory, done)
 
 
-@jit
+@jit_part
 def _run_input_gradient(kind, frame, context, memory):
     kernel, x, job = argument(frame, 0), result(frame, 0), job_of(context)
     n, h, w, c, f = axis(x, 0), axis(x, 1), axis(x, 2), axis(x, 3), axis(kernel, 2)
@@ -174,7 +174,7 @@ def _run_input_gradient(kind, frame, context, memory):
     return run_job(kind, frame, context, n * bands, input_gradient_scratch(kind, w, f))
 
 
-@jit
+@jit_part
 def weight_gradient(kind, frame):
     """``x, argmax, gradient -> gradients of kernel and bias``."""
     if answer_metadata(frame):
@@ -199,7 +199,7 @@ def weight_gradient(kind, frame):
     return closed(frame, context, memory, done)
 
 
-@jit
+@jit_part
 def _run_weight_gradient(kind, frame, context, memory, parts):
     x, kernel, job = argument(frame, 0), result(frame, 0), job_of(context)
     w, c, f = axis(x, 2), axis(x, 3), axis(kernel, 3)

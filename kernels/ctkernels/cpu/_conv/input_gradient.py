@@ -22,7 +22,7 @@ from ctkernels.cpu._conv.lanes import BLOCK_BYTES
 from ctkernels.cpu._conv.memory import clear, size_of, word
 from ctkernels.cpu._conv.product import product
 from ctkernels.cpu._conv.winograd import transform_gradients_4, write_outputs_4
-from ctkernels.cpu._core.jit import jit, jit_inline
+from ctkernels.cpu._core.jit import jit, jit_part
 
 _BANDS: Final = 8
 """Of an image, as of the forward pass."""
@@ -95,7 +95,7 @@ def input_gradient_task(kind, job, task, scratch):
         clear(target + _reach(rows) * row, row)
 
 
-@jit_inline
+@jit_part
 def _tile_row(kind, job, image, y, target, scratch):
     """A row of tiles: gradients of windows to planes of factors, a matrix product a plane, products to pixels."""
     size = size_of(kind)

@@ -26,7 +26,7 @@ from ctkernels.cpu._conv.memory import add_parts, clear, size_of, word
 from ctkernels.cpu._conv.product import add_product
 from ctkernels.cpu._conv.weights import finish_kernel_gradient
 from ctkernels.cpu._conv.winograd import spread_gradient_4, transform_inputs_4
-from ctkernels.cpu._core.jit import jit, jit_inline
+from ctkernels.cpu._core.jit import jit, jit_part
 from ctkernels.cpu._core.vectors import round_up
 
 _LEAST_PARTS: Final = 8
@@ -86,7 +86,7 @@ def weight_gradient_scratch(kind, width, in_channels):
     return PLANES_4 * (plane_bytes(kind, tiles, in_channels) + product_plane_bytes(tiles))
 
 
-@jit_inline
+@jit_part
 def _sums_of(kind, job, part):
     """Addresses of a part's sums for the kernel and for the bias."""
     c, f = channels_of(job)
@@ -115,14 +115,14 @@ def weight_gradient_task(kind, job, task, scratch):
             _winograd_rows(kind, job, task, image, first_row, count, scratch)
 
 
-@jit_inline
+@jit_part
 def _pixels_of(kind, job, image, y):
     """Address of the rows of pixels under a row of windows."""
     width, c = word(job, Job.WIDTH), word(job, Job.IN_CHANNELS)
     return word(job, WeightGradientJob.X) + (image * word(job, Job.HEIGHT) + 2 * y) * width * c * size_of(kind)
 
 
-@jit_inline
+@jit_part
 def _direct_row(kind, job, task, image, y):
     """Add a row of windows to the sums by the plain formula, some registers of output channels at a time."""
     size = size_of(kind)
@@ -139,7 +139,7 @@ def _direct_row(kind, job, task, image, y):
         )  # fmt: skip
 
 
-@jit_inline
+@jit_part
 def _winograd_rows(kind, job, task, image, first_row, count, scratch):
     """Add ``count`` rows of tiles to the sums in Winograd's form: the sum over tiles is a matrix product a plane."""
     size = size_of(kind)

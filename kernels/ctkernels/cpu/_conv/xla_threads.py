@@ -16,7 +16,7 @@ from ctkernels.cpu._conv.libc import allocate, call, fetch_add, on_stack, releas
 from ctkernels.cpu._conv.memory import set_word, word
 from ctkernels.cpu._conv.weight_gradient import weight_gradient_task
 from ctkernels.cpu._conv.xla_frame import Api, Frame, failed, set_request, threads
-from ctkernels.cpu._core.jit import jit
+from ctkernels.cpu._core.jit import jit, jit_part
 
 
 class Context(IntEnum):
@@ -66,7 +66,7 @@ def release_context(context):
         release(context)
 
 
-@jit
+@jit_part
 def run_tasks(kind, context):
     """What the function that ``WORKERS`` names does: take tasks until none is left, then release the context."""
     slot = fetch_add(context, Context.SLOT, 1)
