@@ -299,24 +299,26 @@ def gaussian_derivatives(x, out, widths, ends, orders, borders, cval, work):
         _derivative(widths[1], ends[1], orders[1]),
         _derivative(widths[2], ends[2], orders[2]),
     )
-    values = x.astype(work.dtype)
-    made = np.empty(x.shape, work.dtype)
+    # One volume at a time, so that what lies between stays in cache.
+    values = np.empty((1, depth, height, width), work.dtype)
+    made = np.empty((1, depth, height, width), work.dtype)
     along_planes, along_rows = widths[0] > NO_WIDTH, widths[1] > NO_WIDTH or widths[2] > NO_WIDTH
-    if along_planes:
-        layout, table, weights, memory = _signed_plan(depth, width, wz, np.ones(2), borders[0], _NEAREST)
-        for n in range(number):
-            along_planes_signed(values, made, n, 0, height, layout, table, weights, cval, memory)
-        values, made = made, values
-    if along_rows or not along_planes:
-        # Axes without a width see no border.
-        border_y = borders[1] if widths[1] > NO_WIDTH else _NEAREST
-        border_x = borders[2] if widths[2] > NO_WIDTH else _NEAREST
-        layout, table, weights, memory = _signed_plan(height, width, wy, wx, border_y, border_x)
-        images, results = values.reshape((-1, height, width)), made.reshape((-1, height, width))
-        for n in range(images.shape[0]):
-            band_signed(images, results, n, 0, height, layout, table, weights, cval, memory)
-        values, made = made, values
-    leave_rounded(values.reshape(-1), out.reshape(-1))
+    # Axes without a width see no border.
+    border_y = borders[1] if widths[1] > NO_WIDTH else _NEAREST
+    border_x = borders[2] if widths[2] > NO_WIDTH else _NEAREST
+    down = _signed_plan(depth, width, wz, np.ones(2), borders[0], _NEAREST)
+    across = _signed_plan(height, width, wy, wx, border_y, border_x)
+    for n in range(number):
+        values[0] = x[n]
+        current, result = values, made
+        if along_planes:
+            along_planes_signed(current, result, 0, 0, height, down[0], down[1], down[2], cval, down[3])
+            current, result = result, current
+        if along_rows or not along_planes:
+            for z in range(depth):
+                band_signed(current[0], result[0], z, 0, height, across[0], across[1], across[2], cval, across[3])
+            current, result = result, current
+        leave_rounded(current.reshape(-1), out[n].reshape(-1))
 
 
 def leave_rounded(values, out):
