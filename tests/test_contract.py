@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
+from rich.console import Console
 
 import ctfast
+from ctfast.presets import PRESETS
 from ctfast.tools import warm
 from ctkernels.contract import IMAGE_DTYPES, OPERATIONS
 
@@ -46,3 +50,29 @@ def test_warm_compiles_every_example_in_every_dtype() -> None:
     for name, operation in OPERATIONS.items():
         results = len(operation.out_dtypes) if operation.chooses_dtype else 1
         assert len([c for c in calls if c[0] == name]) == len(operation.examples) * len(IMAGE_DTYPES) * results
+
+
+def test_warm_compiles_what_presets_take() -> None:
+    common = {(name, image_dtype) for name, image_dtype, _ in warm.common_calls()}
+    steps = [step for ready in PRESETS.values() for step in ready.pipeline.steps]
+    assert {(step.operation, "int16") for step in steps} <= common
+    assert {name for name, _ in common} == {step.operation for step in steps} | {"normalize", "standardize"}
+
+
+def test_warm_says_what_and_how_far() -> None:
+    shown = io.StringIO()
+    done: list[str] = []
+    todo = [warm.Part("first", (lambda: done.append("a"), lambda: done.append("b"))), warm.Part("then", ())]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(warm, "parts", lambda everything: todo[: 2 if everything else 1])
+        warm.compile_all(Console(file=shown), everything=True)
+        warm.compile_all(Console(file=shown))
+    lines = [line.split(maxsplit=2)[2] for line in shown.getvalue().splitlines()]
+    assert lines == [
+        "0 of 2 calls  first",
+        "2 of 2 calls  then",
+        "all kernels compiled and cached",
+        "0 of 2 calls  first",
+        "the kernels of presets and common calls compiled and cached",
+    ]
+    assert done == ["a", "b"] * 2

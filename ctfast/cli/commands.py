@@ -53,7 +53,11 @@ COMMANDS: Final = {
     "doctor": Entry(
         "This machine", "tools", "Show what works on this machine, what does not, why, and the command that fixes it."
     ),
-    "warm": Entry("This machine", "tools", "Compile every CPU kernel now, so that the first real call is fast."),
+    "warm": Entry(
+        "This machine",
+        "tools",
+        "Compile the CPU kernels of presets and common calls now, so that the first real call is fast.",
+    ),
     "bench": Entry("This machine", "tools", "Time this machine's backends side by side and recommend one to `run`."),
     "demo": Entry(
         "To try",

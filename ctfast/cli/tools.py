@@ -81,8 +81,10 @@ def bench(
     run_bench(console(), dtypes=dtype or ["int16", "float32"], operations=operation, size=size, images=images)
 
 
-def warm() -> None:
-    """Compile every CPU kernel now, so that the first real call is fast."""
+def warm(
+    everything: Annotated[bool, typer.Option("--all", help="Every kernel, for every dtype: some minutes.")] = False,
+) -> None:
+    """Compile the CPU kernels of presets and common calls now, so that the first real call is fast."""
     from ctfast.tools.warm import compile_all
 
-    compile_all(console())
+    compile_all(console(), everything=everything)

@@ -166,7 +166,7 @@ class Operation:
     a measurement. ``labels``: numbers of classes, which have no mean. ``statistic``: the result is not an image."""
     examples: tuple[Params, ...]
     """Typical parameters, as keyword arguments of the public function. The first is what ``ctfast bench`` times; each
-    takes compiled code of its own, which ``ctfast warm`` compiles; tests run all of them."""
+    takes compiled code of its own, which ``ctfast warm --all`` compiles; tests run all of them."""
     needs_hu: bool = False
     """Whether its parameters are named in Hounsfield units, so that other images make no sense."""
     halo: Callable[[Params], Halo] = _no_halo
