@@ -18,6 +18,7 @@ from ctkernels.cpu._gaussian.ir import (
     copy_bytes,
     extend_row,
     from_lanes,
+    round_to_pixels,
     saturate,
     to_lanes,
     weigh_rows,
@@ -116,6 +117,7 @@ def _smooth(signed: bool) -> Callable[..., None]:
             rows_weighed(kind, table + 8 * first, weights_y, ry, vectors * lanes, body, halo_stride)
             # Then along each of the rows; the halo is made of sums, so that the border costs no branch in the loop.
             for q in range(min(BLOCK, y1 - y)):
+                round_to_pixels(kind, pixel, body, vectors)
                 extend_row(kind, body, vectors, rx, inner, border_x, constant)
                 row = target + (first + q) * target_stride
                 shifts_weighed(kind, body, weights_x, rx, vectors, row if keeps_lanes else sums)

@@ -248,6 +248,21 @@ def saturate(b, kind, pixel, row, vectors):
 
 
 @emits(kinds=2)
+def round_to_pixels(b, kind, pixel, row, vectors):
+    """Round a row of sums to the precision of ``pixel``'s type, if that is a narrower float."""
+    v = Vectors(b, kind)
+    if not is_integer(pixel) and number_type(pixel) != v.scalar:
+        narrow = ir.VectorType(number_type(pixel), v.lanes)
+
+        def vector(s):
+            address = v.at(row, s, VECTOR_BYTES)
+            value = v.load(address, align=VECTOR_BYTES)
+            v.store(b.fpext(b.fptrunc(value, narrow), v.type), address, VECTOR_BYTES)
+
+        v.loop(whole(0), vectors, 1, vector)
+
+
+@emits(kinds=2)
 def from_lanes(b, kind, pixel, source, vectors, out):
     """Lane layout at ``source`` to pixels at ``out``; integers are rounded half to even and must fit their type."""
     v = Vectors(b, kind)
