@@ -226,7 +226,7 @@ def match_histogram(
 
     A pixel that has some share of its image's pixels at or below it becomes the value that has this share in the
     reference; between the reference's values a straight line. Only the order of an image's values matters, so stored
-    values and HU give the same. The result is in the reference's units, but no measurement any more. On the CPU.
+    values and HU give the same. The result is in the reference's units, but no measurement any more.
 
     Args:
         image: ``(..., H, W)``.
@@ -239,7 +239,7 @@ def match_histogram(
         axes: 2 for each image's own shares, 3 for those of each volume ``(D, H, W)``, or which axes these are.
         dtype: float32 (default), float64, or int16, uint8 or uint16 (rounded half to even, saturated).
         out: array for the result.
-        backend: see the module's documentation; GPUs are refused.
+        backend: see the module's documentation.
 
     NaN and inf don't count; NaN stays NaN (integers: the reference's lowest value), inf becomes the reference's highest
     value and -inf its lowest.
