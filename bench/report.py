@@ -72,10 +72,16 @@ def show_cell(cell: Cell | None) -> str:
 
 def where_measured(results: dict[str, Any]) -> str:
     """Day, processor and versions."""
-    machine = results["machine_info"]
-    cpu = machine.get("cpu", {}).get("brand_raw", machine.get("machine", "?"))
     versions = "".join(f", {k} {v}" for k, v in results.get("ctfast_versions", {}).items())
-    return f"{results['datetime'][:10]}, {cpu}, Python {machine['python_version']}{versions}"
+    return (
+        f"{results['datetime'][:10]}, {_brand(results)}, Python {results['machine_info']['python_version']}{versions}"
+    )
+
+
+def _brand(results: dict[str, Any]) -> str:
+    machine = results["machine_info"]
+    brand: str = machine.get("cpu", {}).get("brand_raw", machine.get("machine", "?"))
+    return brand
 
 
 def _vectors(results: dict[str, Any]) -> str:
@@ -91,8 +97,8 @@ def benchmark_tables(results: dict[str, Any]) -> str:
     others = [key for key in table if key[1] not in COLUMNS]
     lines = [
         "Best peer's time / ours, through the public functions, one 512 x 512 slice, one thread, "
-        f"{where_measured(results)}. In brackets: our ns a pixel; the best peer and its ns a pixel; our "
-        "share of the speed of copying as many bytes.",
+        f"{where_measured(results)}, {_vectors(results)}. In brackets: our ns a pixel; the best peer and its ns a "
+        "pixel; our share of the speed of copying as many bytes.",
         "",
         "| | " + " | ".join(COLUMNS) + " |",
         "|---" * (len(COLUMNS) + 1) + "|",
@@ -212,13 +218,14 @@ def strip(results: dict[str, Any]) -> None:
 
 
 def ratio_table(results: dict[str, Any]) -> str:
-    """The README's table: how many times as fast as the best peer, by operation and dtype, and nothing else."""
+    """The README's table: how many times as fast as the best peer, by operation and dtype, and on what machine."""
     table = cells(results)
     columns = [c for c in COLUMNS if c != "float64"]
     lines = [f"| {RATIOS} | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
     for row in dict.fromkeys(row for row, column in table if column in columns):
         shown = [_short(ratio(table[row, c])) if (row, c) in table else "" for c in columns]
         lines.append(f"| {row} | " + " | ".join(shown) + " |")
+    lines += ["", f"{results['datetime'][:10]}, {_brand(results)}, {_vectors(results)}."]
     return "\n".join(lines) + "\n"
 
 
