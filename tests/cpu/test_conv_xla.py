@@ -69,6 +69,44 @@ def test_the_same_as_on_arrays_without_a_thread_pool(dtype: str) -> None:
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6 * np.abs(expected).max())
 
 
+def all_blocks(dtype: str) -> list[Any]:
+    """Images, and kernels and biases of three blocks: a plain sum's, and both forms of Winograd's."""
+    rng = np.random.default_rng(1)
+    shapes = ((3, 43, 46, 1), (3, 3, 1, 32), (32,), (3, 3, 32, 20), (20,), (3, 3, 20, 7), (7,))
+    return [rng.standard_normal(s).astype(dtype) for s in shapes]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("blocks", [1, 2, 3])
+def test_all_blocks_in_one_call_have_the_bits_of_one_after_another(dtype: str, blocks: int) -> None:
+    arguments = all_blocks(dtype)[: 1 + 2 * blocks]
+    expected = arguments[0]
+    for kernel, bias in zip(arguments[1::2], arguments[2::2], strict=True):
+        expected = conv_relu_pool(expected, kernel, bias)
+    out = np.zeros_like(expected)
+    assert not call("features", dtype, Frame(arguments, [out]))
+    np.testing.assert_array_equal(out, expected)
+
+
+def test_blocks_that_do_not_fit_are_told() -> None:
+    x, *weights = all_blocks("float32")
+    out = np.zeros((3, 3, 4, 7), np.float32)
+    for arguments, words in (
+        ([x], "number of arguments"),
+        ([x, *weights[:5]], "number of arguments"),
+        ([x, *weights[:2], weights[2].astype(np.float64), *weights[3:]], "wrong type"),
+        ([x[0], *weights], "number of axes"),
+        ([x, *weights[2:]], "do not fit"),
+        ([x[:, :20], *weights], "do not fit"),  # 3 rows are left for the last block
+        ([x[:2], *weights], "do not fit"),
+    ):
+        frame = Frame([np.ascontiguousarray(a) for a in arguments], [out])
+        assert call("features", "float32", frame)
+        assert words in frame.errors[0]
+    assert not call("features", "float32", Frame([x, *weights], [out]))
+    assert not call("features", "float32", Frame([x[:0], *weights], [out[:0]]))
+
+
 def test_the_version_is_that_of_the_caller() -> None:
     metadata = np.zeros(6, np.int64)
     assert not call("forward", "float32", Frame([], [], metadata=metadata))

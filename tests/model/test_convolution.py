@@ -16,7 +16,7 @@ import pytest
 from jax.test_util import check_grads
 
 from ctfast.errors import ArgumentError, BackendUnavailableError, DTypeError, ShapeError
-from ctfast.model.network.convolution import PATHS, choose_path, conv_relu_pool
+from ctfast.model.network.convolution import PATHS, blocks_together, choose_path, conv_relu_pool
 
 FAST = ("ffi", "lax")
 SHAPES = [(3, 17, 20, 5, 12), (2, 16, 17, 1, 32), (2, 15, 16, 3, 32), (1, 14, 14, 16, 32)]
@@ -227,3 +227,40 @@ def test_a_wrong_compiled_call_is_an_error_and_no_crash() -> None:
     for target, results, args, words in wrong:
         with pytest.raises(jax.errors.JaxRuntimeError, match=words):
             jax.block_until_ready(jax.ffi.ffi_call(target, results)(*args))
+
+
+def all_blocks(images: int, dtype: Any) -> list[jax.Array]:
+    """Images, and kernels and biases of two blocks."""
+    x, *first = sample((images, 21, 24, 3, 32), dtype)
+    return [x, *first, *sample((1, 9, 11, 32, 8), dtype)[1:]]
+
+
+def one_by_one(x: jax.Array, *weights: jax.Array) -> jax.Array:
+    for kernel, bias in zip(weights[::2], weights[1::2], strict=True):
+        x = conv_relu_pool(x, kernel, bias, path="ffi")
+    return x
+
+
+# images that are shared out evenly between two threads, none such, and some that are left
+@pytest.mark.parametrize("images", [1, 2, 5])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_blocks_together_have_the_bits_of_one_after_another(images: int, dtype: Any) -> None:
+    with jax.enable_x64(True):
+        arguments = all_blocks(images, dtype)
+        found = jax.jit(blocks_together)(*arguments)
+        assert found.dtype == dtype
+        np.testing.assert_array_equal(found, one_by_one(*arguments))
+
+
+def test_blocks_together_have_gradients_and_batches() -> None:
+    arguments = all_blocks(2, np.float32)
+
+    def loss(function: Any) -> Any:
+        return jax.jit(jax.grad(lambda *a: jnp.sin(function(*a)).sum(), tuple(range(5))))
+
+    for ours, theirs in zip(loss(blocks_together)(*arguments), loss(one_by_one)(*arguments), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    several = jnp.stack([arguments[0], arguments[0] + 1])
+    found = jax.vmap(blocks_together, (0, None, None, None, None))(several, *arguments[1:])
+    for k in (0, 1):
+        np.testing.assert_array_equal(found[k], one_by_one(several[k], *arguments[1:]))

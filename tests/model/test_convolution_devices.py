@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = """
 import jax, jax.numpy as jnp, numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
-from ctfast.model.network.convolution import conv_relu_pool
+from ctfast.model.network.convolution import blocks_together, conv_relu_pool
 
 path = {path!r}
 rng = np.random.default_rng(0)
@@ -48,6 +48,18 @@ for kind in {kinds}:
         return jax.lax.pmean(value, "data"), (dx / 2, dk / 2, db / 2)
 
     check(manual(*args))
+
+    if path == "ffi":
+        weights = [k, b, *(jnp.asarray(rng.standard_normal(s), jnp.float32) for s in ((3, 3, 16, 8), (8,)))]
+        wanted = conv_relu_pool(conv_relu_pool(x, *weights[:2], path=path), *weights[2:], path=path)
+        spread = [args[0], *(jax.device_put(a, NamedSharding(mesh, P())) for a in weights)]
+        together = jax.jit(blocks_together)
+        program = together.lower(*spread).compile().as_text()
+        assert "all-gather" not in program, "a device was sent another's images"
+        np.testing.assert_array_equal(together(*spread), wanted)
+        alike = (P("data"), P(), P(), P(), P())
+        split = jax.shard_map(blocks_together, mesh=mesh, in_specs=alike, out_specs=P("data"))
+        np.testing.assert_array_equal(jax.jit(split)(*spread), wanted)
 print("agreed")
 """
 

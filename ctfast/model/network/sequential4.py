@@ -6,8 +6,9 @@ features are flattened row by row, channels last, as in Keras, so that weights m
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -17,7 +18,7 @@ from flax import nnx
 
 from ctfast.errors import ShapeError
 from ctfast.model.config import ModelConfig, convolved_size
-from ctfast.model.network.convolution import conv_relu_pool
+from ctfast.model.network.convolution import blocks_together, conv_relu_pool, serves_together
 from ctfast.model.network.dense import dense
 from ctfast.model.network.inputs import as_unit_images
 
@@ -98,13 +99,18 @@ class Sequential4(nnx.Module):  # type: ignore[misc] # mypy does not follow flax
     def features(self, x: jax.Array, *, at_a_time: int | None = None) -> jax.Array:
         """``(N, h, w, C)`` after the last block.
 
-        ``at_a_time`` images go through all blocks before the next ones: on a CPU what lies between the blocks then
-        stays in its cache, which makes batches of 32 a quarter faster. The result is the same.
+        ``at_a_time``, for predictions: so many images go through all blocks before the next ones, so that on a CPU
+        what lies between the blocks stays in its cache; the compiled path then takes an image a thread, whatever the
+        number. The result is the same.
         """
         x = self._checked(x)
         if x.shape[0] == 0:
             return jnp.zeros((0, *self.config.feature_shape), x.dtype)
-        if at_a_time is None or x.shape[0] <= at_a_time:
+        if at_a_time is None:
+            return self._blocks(x)
+        if serves_together(self.path, x.dtype):
+            return blocks_together(x, *itertools.chain(*self._weights(x)))
+        if x.shape[0] <= at_a_time:
             return self._blocks(x)
         whole = x.shape[0] // at_a_time * at_a_time
         parts = jax.lax.map(self._blocks, x[:whole].reshape(-1, at_a_time, *x.shape[1:]))
@@ -112,13 +118,18 @@ class Sequential4(nnx.Module):  # type: ignore[misc] # mypy does not follow flax
         return result if whole == x.shape[0] else jnp.concatenate([result, self._blocks(x[whole:])])
 
     def _blocks(self, x: jax.Array) -> jax.Array:
+        for kernel, bias in self._weights(x):
+            x = conv_relu_pool(x, kernel, bias, path=self.path)
+        return x
+
+    def _weights(self, x: jax.Array) -> Iterator[tuple[jax.Array, jax.Array]]:
+        """Kernels and biases of the blocks; gray images get the first kernel summed over its input channels."""
+        channels = x.shape[-1]
         for name in self.block_names:
             layer = self.layer(name)
             kernel = layer.kernel[...]
-            if x.shape[-1] == 1 and kernel.shape[2] > 1:
-                kernel = kernel.sum(axis=2, keepdims=True)
-            x = conv_relu_pool(x, kernel, layer.bias[...], path=self.path)
-        return x
+            yield kernel.sum(axis=2, keepdims=True) if channels < kernel.shape[2] else kernel, layer.bias[...]
+            channels = kernel.shape[3]
 
     def classify(self, features: jax.Array) -> jax.Array:
         """Logits ``(N, classes)`` of what ``features`` gave."""

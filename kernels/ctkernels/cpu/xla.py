@@ -17,6 +17,7 @@ from llvmlite import binding
 from numba import types
 
 from ctkernels.cpu._conv.dense_handler import dense
+from ctkernels.cpu._conv.features_handler import features
 from ctkernels.cpu._conv.handlers import forward, input_gradient, weight_gradient
 from ctkernels.cpu._conv.libc import WORKERS
 from ctkernels.cpu._conv.xla_threads import run_tasks
@@ -67,11 +68,19 @@ def _dense_f64(frame: Any) -> Any:
     return dense(np.float64(0), frame)
 
 
+def _features_f32(frame: Any) -> Any:
+    return features(np.float32(0), frame)
+
+
+def _features_f64(frame: Any) -> Any:
+    return features(np.float64(0), frame)
+
+
 _FUNCTIONS = {
-    "float32": (_worker_f32, _forward_f32, _input_gradient_f32, _weight_gradient_f32, _dense_f32),
-    "float64": (_worker_f64, _forward_f64, _input_gradient_f64, _weight_gradient_f64, _dense_f64),
+    "float32": (_worker_f32, _forward_f32, _input_gradient_f32, _weight_gradient_f32, _dense_f32, _features_f32),
+    "float64": (_worker_f64, _forward_f64, _input_gradient_f64, _weight_gradient_f64, _dense_f64, _features_f64),
 }
-_NAMES = ("forward", "input_gradient", "weight_gradient", "dense")
+_NAMES = ("forward", "input_gradient", "weight_gradient", "dense", "features")
 
 
 @functools.cache
@@ -88,7 +97,8 @@ def targets(dtype: str) -> Mapping[str, int]:
     ``forward``: ``x, kernel, bias`` to ``out`` or to ``out, argmax``. ``input_gradient``: kernel with its channels
     swapped ``(3, 3, F, C)``, ``argmax``, gradient of ``out`` to the gradient of ``x``. ``weight_gradient``: ``x``,
     ``argmax``, gradient of ``out`` to the gradients of kernel and bias. Shapes as in ``conv_relu_pool``. ``dense``:
-    ``x`` ``(N, K)`` and kernel ``(K, M)`` to their product; beside float32 the kernel may be bfloat16.
+    ``x`` ``(N, K)`` and kernel ``(K, M)`` to their product; beside float32 the kernel may be bfloat16. ``features``:
+    ``x``, then kernel and bias of each block, to the result of the last: ``forward`` of all of them.
     """
     if dtype not in _FUNCTIONS:
         raise ValueError(f"dtype is {dtype!r}: {' and '.join(_FUNCTIONS)} are compiled")

@@ -17,6 +17,9 @@ from ctfast.batch.choices import check_choice
 from ctfast.errors import ArgumentError, BackendUnavailableError, DTypeError, ShapeError
 from ctfast.model.config import PATHS
 from ctfast.model.network.convolution import _ffi, _lax, _xla
+from ctfast.model.network.convolution._together import blocks_together
+
+__all__ = ["blocks_together", "choose_path", "conv_relu_pool", "platform_path", "serves_together", "why_no_ffi"]
 
 _FUNCTIONS = {"ffi": _ffi.conv_relu_pool, "lax": _lax.conv_relu_pool, "xla": _xla.conv_relu_pool}
 _COMPUTED_IN_FLOAT32 = ("bfloat16", "float16")
@@ -60,6 +63,11 @@ def platform_path(path: str, dtype: Any) -> str:
     """``choose_path`` for the platform that JAX computes on."""
     device = jax.config.jax_default_device
     return choose_path(path, getattr(device, "platform", None) or jax.default_backend(), dtype)
+
+
+def serves_together(path: str, dtype: Any) -> bool:
+    """Whether ``blocks_together`` computes images of this dtype on this path."""
+    return jnp.dtype(dtype).name not in _COMPUTED_IN_FLOAT32 and platform_path(path, dtype) == "ffi"
 
 
 def conv_relu_pool(x: jax.Array, kernel: jax.Array, bias: jax.Array, *, path: str = "auto") -> jax.Array:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from enum import IntEnum, auto
 
 from ctkernels.cpu._conv.dense import dense_task
+from ctkernels.cpu._conv.features import features_task
 from ctkernels.cpu._conv.forward import forward_task
 from ctkernels.cpu._conv.input_gradient import input_gradient_task
 from ctkernels.cpu._conv.job import JOB_WORDS
@@ -40,7 +41,7 @@ class Context(IntEnum):
     """The job's words stand from here to the end."""
 
 
-FORWARD, INPUT_GRADIENT, WEIGHT_GRADIENT, DENSE = range(4)
+FORWARD, INPUT_GRADIENT, WEIGHT_GRADIENT, DENSE, FEATURES = range(5)
 
 
 @jit
@@ -82,6 +83,8 @@ def run_tasks(kind, context):
             input_gradient_task(kind, job, number, scratch)
         elif task == WEIGHT_GRADIENT:
             weight_gradient_task(kind, job, number, scratch)
+        elif task == FEATURES:
+            features_task(kind, job, number, scratch)
         else:
             dense_task(kind, job, number, scratch)
         fetch_add(context, Context.DONE, 1)
