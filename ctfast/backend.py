@@ -205,3 +205,15 @@ def image_chain_kernel() -> Kernel:
     """The CPU's function that makes a function for one image of a kind after the other: ``cpu.chain.image_runner``."""
     function: Kernel = importlib.import_module("ctkernels.cpu.chain").image_runner
     return function
+
+
+def is_compiled(call: Callable[[], object]) -> bool:
+    """Whether the CPU's code for ``call`` is on the disk: it is done on this thread alone, or left where code lacks."""
+    core = "ctkernels.cpu._core"
+    cache, parallel = (importlib.import_module(f"{core}.{name}") for name in ("cache", "parallel"))
+    try:
+        with cache.loading_only(), parallel.single_thread():
+            call()
+    except cache.NotCompiledError:
+        return False
+    return True

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Final, Protocol
+
+from ctfast.batch.compiling import Telling, told
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,7 +19,7 @@ _PLAIN_EVERY_SECONDS = 10.0
 _SILENT_SECONDS = 3.0
 _SHARES: Final = 200
 """Times that the share of what follows the last file is told."""
-KERNELS_FIRST = "getting ready: kernels are loaded; a first run compiles them, once (`ctfast warm` does it ahead)"
+KERNELS_FIRST = "getting ready: kernels are loaded"
 """What a first run waits for."""
 CLOSING: Final = "all files are done: putting manifest and tables together"
 
@@ -26,7 +28,7 @@ class Progress(Protocol):
     """Called after each file.
 
     Where it has a method ``closing(share)``, that is called while what follows the last file is done: the share, up to
-    1, that is.
+    1, that is. Where it has a method ``compiling``, a ``batch.compiling.Telling``, that is called before the first.
     """
 
     def __call__(self, *, done: int, failed: int) -> None:
@@ -45,6 +47,16 @@ def steps_of_closing(progress: Progress, steps: int) -> Callable[[], None]:
             closing(min(done / max(steps, 1), 1.0))
 
     return step
+
+
+def telling_of(progress: Progress) -> Telling:
+    """What is told of kernels that are compiled."""
+    telling: Telling = getattr(progress, "compiling", _untold)
+    return telling
+
+
+def _untold(*, begun: int, of: int, titles: Sequence[str]) -> None:
+    """Nothing."""
 
 
 def no_progress(*, done: int, failed: int) -> None:
@@ -74,6 +86,8 @@ class _Display(Protocol):
 
     def closing(self, share: float) -> None: ...
 
+    def compiling(self, *, begun: int, of: int, titles: Sequence[str]) -> None: ...
+
 
 class _Shown:
     """What the caller of ``progress_bar`` gets."""
@@ -81,6 +95,10 @@ class _Shown:
     def __init__(self, display: _Display, begun: threading.Event, total: int, all_done: Callable[[], object]) -> None:
         self._display, self._begun, self._total, self.all_done = display, begun, total, all_done
         self.closing = display.closing
+
+    def compiling(self, *, begun: int, of: int, titles: Sequence[str]) -> None:
+        self._begun.set()
+        self._display.compiling(begun=begun, of=of, titles=titles)
 
     def __call__(self, *, done: int, failed: int) -> None:
         self._begun.set()
@@ -154,12 +172,16 @@ class _Bar:
     def closing(self, share: float) -> None:
         self._bar.update(self._task, rate=_closing_at(share))
 
+    def compiling(self, *, begun: int, of: int, titles: Sequence[str]) -> None:
+        self._bar.update(self._task, rate=told(begun, of, titles), refresh=True)
+
 
 class _Lines:
     """One every ten seconds."""
 
     def __init__(self, total: int, console: Console) -> None:
         self._total, self._console, self._rates, self._last = total, console, _Rate(), time.perf_counter()
+        self._begun = 0
 
     def __call__(self, *, done: int, failed: int) -> None:
         rate = self._rates.of(done)
@@ -171,12 +193,20 @@ class _Lines:
     def closing(self, share: float) -> None:
         self._show(_closing_at(share))
 
+    def compiling(self, *, begun: int, of: int, titles: Sequence[str]) -> None:
+        if begun > self._begun:  # each part has its line
+            self._begun = begun
+            self._print(told(begun, of, titles))
+
     def _show(self, line: str) -> None:
         now = time.perf_counter()
         if now - self._last >= _PLAIN_EVERY_SECONDS:
             self._last = now
-            with suppress(OSError):  # a full disk behind stdout must not end the work
-                self._console.print(line, highlight=False)
+            self._print(line)
+
+    def _print(self, line: str) -> None:
+        with suppress(OSError):  # a full disk behind stdout must not end the work
+            self._console.print(line, highlight=False)
 
 
 def _closing_at(share: float) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Final, TypeVar
 
 from ctfast.batch.choices import POOLS, check_choice
@@ -57,6 +57,7 @@ def bounded_map(
     rehearse: Callable[[], object] = os.getpid,
     stopped: Callable[[], bool] = lambda: False,
     ahead: Ahead | None = None,
+    first: Callable[[Executor, A], object] | None = None,
 ) -> Iterator[B]:
     """``work(item)`` for every item; at most two items a worker are drawn and not yet given back.
 
@@ -72,19 +73,28 @@ def bounded_map(
         rehearse: what a process must be able to do before it is given an item that may kill it. Picklable.
         stopped: whether somebody ended the work, and the processes with it: what they did not finish is left out then.
         ahead: what processes have done before they start.
+        first: what is done with the workers, and for the first item, before any item.
 
     Raises:
         RuntimeError: an item killed its process and ``died`` is not given; the text names the item.
     """
     waiting = iter(items)
+    begin: Callable[[Executor], object] | None = None
+    if first is not None and (some := list(islice(waiting, 1))):
+        waiting, begin = chain(some, waiting), partial(_begin, first, some[0])
     if not processes:
         with ThreadPoolExecutor(workers, thread_name_prefix="ctfast") as threads:
+            if begin is not None:
+                begin(threads)
             yield from _in_flight(threads, work, waiting, workers, ordered, {})
         return
     while True:
         flight: Flight[B, A] = {}
         pool = process_pool(workers, work, ahead)
         try:
+            if begin is not None:
+                once, begin = begin, None  # a process that dies of it is followed by others, and the item names itself
+                once(pool)
             yield from _in_flight(pool, partial(in_worker, work=work), waiting, workers, ordered, flight)
             return
         except BrokenProcessPool:
@@ -99,6 +109,13 @@ def bounded_map(
             yield from (future.result() for future in suspects if _has_result(future))
             return
         yield from _one_by_one(work, suspects, died or _raise_died, split, rehearse)
+
+
+def _begin(first: Callable[[Executor, A], object], item: A, pool: Executor) -> None:
+    try:
+        first(pool, item)
+    except (EOFError, ConnectionError) as error:  # the server that forks processes ended while it got ready
+        raise _no_start() from error
 
 
 def _in_flight(

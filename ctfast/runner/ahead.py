@@ -1,7 +1,7 @@
 """What a run's worker processes have loaded before they are forked: compiled code, once for all of them.
 
 The server that forks them imports this module, which then finds the run's pipeline in its environment. Loading kernels
-from the disk takes a process half a second of its core; where nothing is compiled yet, they are compiled once.
+from the disk takes a process half a second of its core.
 """
 
 from __future__ import annotations
@@ -12,10 +12,13 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Final
 
+from ctfast.backend import is_compiled
+from ctfast.batch.address_space import limits
 from ctfast.batch.processes import Ahead, start_server
 from ctfast.batch.urls import is_url
 from ctfast.batch.workers import use_processes
@@ -60,7 +63,11 @@ def _prepare(text: str) -> None:
         threads = get_num_threads()
         set_num_threads(1)  # a thread would not be there in what is forked
         pipeline, quickly = json.loads(text)
-        rehearse(Settings(Pipeline.from_dict(pipeline), "cpu"), quickly=quickly)
+        do = partial(rehearse, Settings(Pipeline.from_dict(pipeline), "cpu"), quickly=quickly)
+        if limits():  # nobody else compiles ahead then
+            do()
+        else:
+            is_compiled(do)  # what is not there, workers compile, several at a time (``compiling``)
         set_num_threads(threads)
     gc.freeze()  # what is loaded stays: workers need not look through it, which would copy its memory
 

@@ -33,6 +33,7 @@ from ctfast.runner.manifest import Row
 from ctfast.runner.settings import Settings
 from ctfast.runner.task import Task
 from ctfast.runner.work import (
+    Compute,
     Loaded,
     Outcome,
     carry_on,
@@ -70,14 +71,31 @@ class Quick:
         """As ``work.process``."""
         row, start = empty_row(task, self.settings), time.perf_counter()
         try:
-            contents = self._contents(task)
-            plain = None if contents is None else self._plain(task, row, contents)
-            image = plain.image if plain is not None else load(task, self.settings, row, self._allocate, contents)
+            image, do = self._image(task, row)
         except Exception as error:  # one bad file never stops a batch, whatever a decoder raises
             return failed(task, row, error)
-        run = self._chain(image, plain)
         loaded = Loaded(task, row, image, time.perf_counter() - start)
-        return carry_on(loaded, self.settings, run or compute, store if self._writer is None else self._store)
+        return carry_on(loaded, self.settings, do, store if self._writer is None else self._store)
+
+    def try_out(self, task: Task) -> None:
+        """Do all but write, for the code that this takes.
+
+        Raises:
+            Exception: whatever reading or computing does.
+        """
+        image, do = self._image(task, empty_row(task, self.settings))
+        do(image, task, self.settings)
+
+    def read(self, task: Task) -> None:
+        """Only read."""
+        self._image(task, empty_row(task, self.settings))
+
+    def _image(self, task: Task, row: Row) -> tuple[Image, Compute]:
+        """A file's image, and what computes it."""
+        contents = self._contents(task)
+        plain = None if contents is None else self._plain(task, row, contents)
+        image = plain.image if plain is not None else load(task, self.settings, row, self._allocate, contents)
+        return image, self._chain(image, plain) or compute
 
     def _contents(self, task: Task) -> Contents | None:
         """A file's bytes in memory that is kept, with their hash; None for what ``read_once`` has to look at."""
@@ -116,7 +134,7 @@ class Quick:
             self._pixels = np.empty(size, np.uint8)
         return self._pixels[:size].view(dtype).reshape(shape)
 
-    def _chain(self, image: Image, plain: PlainSlice | None) -> Any:
+    def _chain(self, image: Image, plain: PlainSlice | None) -> Compute | None:
         """What computes in place of ``work.compute``; None where that has to."""
         pixels = image.pixels
         if pixels.ndim != 2 or min(pixels.shape) < _SMALLEST or pixels.nbytes > _LARGEST:
@@ -162,15 +180,16 @@ def _chain_of(settings: Settings, pixels: NDArray[Any]) -> OneKind | None:
 
 def try_quickly(settings: Settings) -> bool:
     """Load all that plain slices need, with one that is made up; False where they are not done so."""
+    pixels = np.zeros((_SMALLEST, _SMALLEST), np.int16)
     if not fits(settings.pipeline.steps, "cpu"):
         return False
+    chain = _chain_of(settings, pixels)
+    if chain is None:
+        return False
+    chain.run(pixels)
     data = np.frombuffer(bytearray(made_up_slice(_SMALLEST)), np.uint8)
     plain = PlainReader("auto", Limits()).read("made_up.dcm", data, data.size)
     assert plain is not None
-    chain = _chain_of(settings, plain.image.pixels)
-    if chain is None:
-        return False
-    chain.run(plain.image.pixels, plain.padding)
     return True
 
 

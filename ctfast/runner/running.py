@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -12,12 +13,13 @@ from pathlib import Path
 from threading import Event
 from typing import Any, Final, TypeVar
 
-from ctfast.batch import address_space
+from ctfast.batch.address_space import limits
 from ctfast.batch.cluster import Cluster
+from ctfast.batch.compiling import Telling
 from ctfast.batch.interrupts import finishing
 from ctfast.batch.machine import described, is_no_thread
 from ctfast.batch.packed import Packed
-from ctfast.batch.progress import Progress, no_progress
+from ctfast.batch.progress import Progress, no_progress, telling_of
 from ctfast.batch.urls import place
 from ctfast.batch.workers import bounded_map, use_processes
 from ctfast.dispatch.chain import fits
@@ -25,6 +27,7 @@ from ctfast.errors import MachineError
 from ctfast.pipeline import Pipeline
 from ctfast.runner import cluster as on_cluster
 from ctfast.runner.ahead import ahead_of, get_ready
+from ctfast.runner.compiling import compile_first
 from ctfast.runner.done import Done, line_of_row, process_and_encode
 from ctfast.runner.gpu.run import run_on_gpus
 from ctfast.runner.options import RunOptions
@@ -105,7 +108,8 @@ def execute(the_plan: Plan, *, progress: Progress = no_progress, **changes: Any)
         while lines := b"".join(line_of_row(row, settings.out) for row in islice(ahead, _LINES_AT_ONCE)):
             append_row(lines)
         trouble = ""
-        for some in _done(_until(stop, waiting), len(the_plan.tasks), settings, options, interrupted, cluster):
+        tell = telling_of(progress)
+        for some in _done(_until(stop, waiting), len(the_plan.tasks), settings, options, interrupted, cluster, tell):
             if some.machine:
                 trouble = trouble or some.machine
                 stop.set()  # files in flight are finished and recorded
@@ -157,6 +161,7 @@ def _done(
     options: RunOptions,
     interrupted: Event,
     cluster: Cluster | None,
+    tell: Telling,
 ) -> Iterator[Done]:
     workers = _workers(options)
     processes = use_processes(files, workers, options.pool, settings.backend)
@@ -166,9 +171,19 @@ def _done(
     if _on_gpus(settings, processes):
         outcomes = run_on_gpus(tasks, settings, workers, together)
         return (Done.of([outcome], settings) for outcome in outcomes)
-    return _mapped(
-        process_and_encode, _died_and_encoded, tasks, settings, workers, processes, together, interrupted.is_set
+    first = partial(
+        compile_first,
+        settings=settings,
+        quickly=together >= QUICKLY_FROM,
+        workers=workers,
+        may_start=options.pool != "threads",
+        tell=tell,
+        stopped=interrupted.is_set,
     )
+    return _mapped(
+        process_and_encode, _died_and_encoded, tasks, settings, workers, processes, together, interrupted.is_set,
+        first if settings.backend == "cpu" and not limits() else None,
+    )  # fmt: skip
 
 
 def _workers(options: RunOptions) -> int:
@@ -197,11 +212,12 @@ def _mapped(
     processes: bool,
     files: int,
     stopped: Callable[[], bool] = lambda: False,
+    begin: Callable[[Executor, Sequence[Task]], object] | None = None,
 ) -> Iterator[Some]:
     quickly = files >= QUICKLY_FROM
     do, waiting = partial(work, settings=settings, quickly=quickly), chunks(tasks, files, workers)
     first: Iterable[Some] = ()
-    if address_space.limits() and not processes:
+    if limits() and not processes:
         # Images of others must not take the room of code that is compiled or loaded, which is asked for just before.
         rehearse(settings, quickly=quickly)
         first = map(do, islice(waiting, 1))
@@ -216,6 +232,7 @@ def _mapped(
         rehearse=partial(rehearse, settings, quickly=quickly),
         stopped=stopped,
         ahead=ahead_of(settings, quickly=quickly),
+        first=begin,
     )
     return chain(first, rest)
 

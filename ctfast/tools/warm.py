@@ -11,11 +11,12 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from ctfast import ops
+from ctfast.batch.compiling import Part
 from ctfast.files.plain import compile_reader
 from ctfast.pipeline import Pipeline
 from ctfast.presets import preset
@@ -44,13 +45,6 @@ _COMMON: Final = {
 """Operations in presets and most scripts, and how many of their first examples are."""
 _COMMON_DTYPES: Final = ("int16", "float32", "uint8")
 """HU, normalised, and windowed; float64 slices of whole numbers become int16 as they are read."""
-
-
-class Part(NamedTuple):
-    """Something to compile: what the screen calls it, and the calls that do it."""
-
-    title: str
-    calls: tuple[Callable[[], object], ...]
 
 
 def calls() -> Iterator[tuple[str, str, dict[str, Any]]]:

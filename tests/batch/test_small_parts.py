@@ -15,7 +15,7 @@ from ctfast.batch.cache_folder import user_cache
 from ctfast.batch.cells import safe_cell
 from ctfast.batch.choices import check_choice
 from ctfast.batch.limits import available_bytes, bytes_per_file
-from ctfast.batch.progress import no_progress, progress_bar, steps_of_closing
+from ctfast.batch.progress import no_progress, progress_bar, steps_of_closing, telling_of
 from ctfast.batch.reasons import reason
 from ctfast.batch.stamp import stamp_of, unchanged
 from ctfast.errors import ArgumentError, FileFormatError, UsageError
@@ -117,6 +117,33 @@ def test_a_run_that_gets_ready_says_so_and_does_not_count_it(monkeypatch: pytest
     assert (first, second) == ("compiling", "1/7 files, 0 failed")
     assert third.startswith("3/7 files, ")
     assert third.endswith(" s left")
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_kernels_that_are_compiled_are_told_and_no_time_of_files(
+    monkeypatch: pytest.MonkeyPatch, terminal: bool
+) -> None:
+    monkeypatch.setattr(progress, "_PLAIN_EVERY_SECONDS", 0.0)
+    now = [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    console = Console(file=io.StringIO(), force_terminal=terminal, width=120)
+    with progress_bar(9, console) as show:
+        tell = telling_of(show)
+        for begun in range(1, 8):
+            now[0] += 10
+            tell(begun=begun, of=7, titles=[f"part {begun}"])
+            tell(begun=begun, of=7, titles=[f"part {begun}"])  # another one has ended
+        tell(begun=7, of=7, titles=())
+        show(done=1, failed=0)
+        now[0] += 2
+        show(done=5, failed=0)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "compiling kernels, once: 7 of 7 (part 7)" in text
+    assert "2.0 files/s" in text
+    if not terminal:
+        assert text.count("3 of 7") == 1
+        assert "2 s left" in text
+    telling_of(no_progress)(begun=1, of=1, titles=["nobody hears it"])
 
 
 @pytest.mark.parametrize("terminal", [False, True])

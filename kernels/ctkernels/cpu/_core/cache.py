@@ -14,7 +14,8 @@ import stat
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,21 @@ from ctkernels.cpu._core.room import ask_for_compiling, ask_for_loading
 from ctkernels.cpu._core.sources import fingerprint
 
 _warned: set[str] = set()
+_loading_only: ContextVar[bool] = ContextVar("ctkernels_loading_only", default=False)
+
+
+class NotCompiledError(BaseException):
+    """Code was called that is not on the disk, where nothing is to be compiled; no error of the caller's work."""
+
+
+@contextmanager
+def loading_only() -> Iterator[None]:
+    """Within, on this thread, code that would have to be compiled is an error (``NotCompiledError``)."""
+    token = _loading_only.set(True)
+    try:
+        yield
+    finally:
+        _loading_only.reset(token)
 
 
 def choose_cache_folder() -> None:
@@ -122,6 +138,8 @@ class SafeCache(FunctionCache):  # type: ignore[misc] # Numba has no types
         ask_for_loading()
         found = self._load(sig, target_context)
         if found is None:
+            if _loading_only.get():
+                raise NotCompiledError(self._py_func.__qualname__)
             ask_for_compiling()  # which is what Numba does next
         return found
 
