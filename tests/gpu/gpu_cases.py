@@ -165,8 +165,11 @@ def pictures(shape: tuple[int, ...], dtype: str) -> dict[str, Array]:
     return made
 
 
-def cases(name: str, dtype: str, picks: int = 2) -> Iterator[Case]:
-    """Every variant and result dtype, each with ``picks`` of the shapes and kinds of image in turn."""
+def cases(name: str, dtype: str, picks: int = 2, *, pairs: bool = True) -> Iterator[Case]:
+    """Every variant and result dtype, each with ``picks`` of the shapes and kinds of image in turn.
+
+    Without ``pairs`` each of both in turn, not every pair: for what does not depend on how a result's pixel is stored.
+    """
     operation = OPERATIONS[name]
     results = results_of(name)
     kinds = list(pictures((1, 1, 1), dtype))
@@ -177,7 +180,10 @@ def cases(name: str, dtype: str, picks: int = 2) -> Iterator[Case]:
             image = pictures(LARGE, dtype)["values"]
             if comparable(name, image, given):
                 yield Case(name, image, given, "values")
-    for values, result in itertools.product(variants(name) + MORE.get(name, []), results):
+    every = variants(name) + MORE.get(name, [])
+    number = max(len(every), len(results))
+    in_turn = [(every[n % len(every)], results[n % len(results)]) for n in range(number)]
+    for values, result in itertools.product(every, results) if pairs else in_turn:
         for _ in range(picks):
             n = next(turn)
             shape, kind = SHAPES[n % len(SHAPES)], kinds[(n + n // len(SHAPES)) % len(kinds)]
