@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gc
+import os
+import shutil
 import signal
+import tempfile
 import zipfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -68,10 +72,29 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         _not_run[report.longrepr[2].removeprefix("Skipped: ")] += 1
 
 
-def pytest_configure() -> None:
-    """Signals as in a user's process: a run in the background ignores Ctrl-C, one of several processes SIGTERM."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Signals as in a user's process: a run in the background ignores Ctrl-C, one of several processes SIGTERM.
+
+    What XLA compiles is kept for the time of the run, for this process and those that it starts. (Processes side by
+    side would now and then read a file that JAX is just writing, which is a warning.)
+    """
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    folder = tempfile.mkdtemp(prefix="ctfast-tests-jax-")
+    os.environ |= {"JAX_COMPILATION_CACHE_DIR": folder, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Packages and tests, a million objects, stay until the end: the interpreter need not look for garbage there."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+        gc.set_threshold(100_000, 50, 50)  # as ``cli.main`` has it
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

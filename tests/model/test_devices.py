@@ -118,6 +118,12 @@ jax.jit(lambda x: jnp.linalg.qr(x @ x.T))(jnp.ones((9, 9)))
 """
 
 
+@pytest.fixture
+def no_cache_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests' own choice is not a user's."""
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
+
+
 def cached(tmp_path: Path, **environment: str) -> tuple[list[str], int]:
     process = python(CACHE, cache=str(tmp_path / "home"), **environment)
     output, errors = process.communicate(timeout=120)
@@ -125,6 +131,7 @@ def cached(tmp_path: Path, **environment: str) -> tuple[list[str], int]:
     return output.split(), len(list(tmp_path.rglob("*-cache")))
 
 
+@pytest.mark.usefixtures("no_cache_chosen")
 def test_the_compilation_cache_is_on_by_default(tmp_path: Path) -> None:
     folder = str(tmp_path / "home" / "ctfast" / "jax")
     # By default what compiles in less than a tenth of a second is not kept, and how fast this does is the machine's.
@@ -133,6 +140,7 @@ def test_the_compilation_cache_is_on_by_default(tmp_path: Path) -> None:
     assert files > 0
 
 
+@pytest.mark.usefixtures("no_cache_chosen")
 @pytest.mark.parametrize("variable", ["JAX_COMPILATION_CACHE_DIR", "JAX_ENABLE_COMPILATION_CACHE"])
 def test_a_users_own_cache_setting_stays(tmp_path: Path, variable: str) -> None:
     own = str(tmp_path / "own") if variable.endswith("DIR") else "false"
@@ -141,6 +149,7 @@ def test_a_users_own_cache_setting_stays(tmp_path: Path, variable: str) -> None:
     assert not (tmp_path / "home" / "ctfast" / "jax").exists()
 
 
+@pytest.mark.usefixtures("no_cache_chosen")
 def test_a_cache_folder_that_can_not_be_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
