@@ -15,8 +15,15 @@ from tests.cases import EDGES, comparable, exact_of, images, results_of, toleran
 SHAPES = [(1, 1), (1, 9), (5, 2), (7, 11), (33, 40), (2, 3, 16, 20)]
 
 
+LARGE_NETWORKS = {9: ("uint8", "float32", "float64"), **dict.fromkeys((11, 13, 15), ("uint8", "float32"))}
+"""Medians whose sorting networks compile for seconds, for dtypes with keys of each width (floats that are whole have
+int16's): a network is made of its size, and its keys are made and read as those of the small ones."""
+
+
 def test_the_edges_are_of_operations() -> None:
     assert set(EDGES) <= set(OPERATIONS)
+    sizes = [params.get("size") for params in variants("median_filter")]
+    assert set(LARGE_NETWORKS) <= set(sizes)
 
 
 def usable_backends() -> list[str]:
@@ -30,6 +37,8 @@ def test_backend_equals_reference(name: str, dtype: str, backend: str) -> None:
     for shape in SHAPES:
         for kind, image in images(shape, dtype).items():
             for params in variants(name):
+                if name == "median_filter" and dtype not in LARGE_NETWORKS.get(params.get("size"), IMAGE_DTYPES):
+                    continue
                 context = f"{name} {dtype} {shape} {kind} {params} on {backend}"
                 for result in results_of(name):
                     compare(name, image, params if result is None else {**params, "dtype": result}, backend, context)
