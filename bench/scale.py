@@ -5,6 +5,9 @@ backed files, differ by 300 slices: the processor's time of the difference, over
 without starting Python, loading kernels and closing. ``--s3 http://127.0.0.1:5555`` adds a run from and to a server
 that was started with ``moto_server -p 5555`` (whose own time is not counted): what HTTP and signatures cost the client.
 Hours follow by division; what a storage must give at that rate stands beside them, as whichever is slower decides.
+
+``--scaling FOLDER`` prints another table instead: slices a second of a folder by cores and worker processes, with start
+and closing.
 """
 
 from __future__ import annotations
@@ -12,6 +15,8 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import shutil
+import statistics
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -146,14 +151,39 @@ def table(costs: dict[str, Cost]) -> Iterator[str]:
         )
 
 
+def scaling(source: Path, rounds: int) -> Iterator[str]:
+    """Slices a second of a folder by cores and worker processes, the median of the rounds."""
+    cores, workers = sorted(os.sched_getaffinity(0)), (1, 2, 3, 4)
+    files = sum(1 for path in source.rglob("*") if path.is_file())
+    yield f"| cores | {' | '.join(f'{n} workers' for n in workers)} |\n|---|{'---:|' * len(workers)}"
+    cells = [(some, n) for some in range(1, len(cores) + 1) for n in workers]
+    took: dict[tuple[int, int], list[float]] = {cell: [] for cell in cells}
+    with tempfile.TemporaryDirectory(dir=source.parent) as made:
+        for _ in range(rounds):
+            for number, (some, n) in enumerate(cells):
+                out = Path(made, str(number))
+                words = ["taskset", "-c", ",".join(map(str, cores[:some])), sys.executable, "-m", "ctfast", "run"]
+                words += [str(source), "--out", str(out), "--preset", _PRESET, "--workers", str(n)]
+                took[some, n].append(spent([*words, "--pool", "processes"], ROOT, Path(made)).wall)
+                shutil.rmtree(out)
+    for some in range(1, len(cores) + 1):
+        speeds = (f"{files / statistics.median(took[some, n]):.0f}" for n in workers)
+        yield f"| {some} | {' | '.join(speeds)} |"
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--s3", metavar="URL", help="of a server, to measure a storage too")
     parser.add_argument("--formats", nargs="+", default=list(FORMATS), help="names of rows")
+    parser.add_argument("--scaling", type=Path, metavar="FOLDER", help="cores and workers instead, over this folder")
     options = parser.parse_args()
     adopt_orphans()
+    if options.scaling:
+        print(f"{machine()}; preset `{_PRESET}`, TIFF out; medians of {options.rounds} rounds; slices a second.\n")
+        print("\n".join(scaling(options.scaling.resolve(), options.rounds)))
+        return
     costs: dict[str, Cost] = {}
     with tempfile.TemporaryDirectory(dir="/dev/shm") as made:
         for i, name in enumerate(options.formats):

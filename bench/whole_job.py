@@ -42,13 +42,19 @@ def machine() -> str:
     return f"{len(os.sched_getaffinity(0))} cores, {platform.machine()} with {known}"
 
 
-def commands(source: Path, out: Path, workers: int, before: Path | None) -> dict[str, tuple[list[str], Path]]:
+def commands(
+    source: Path, out: Path, workers: int, before: Path | None, bound: Path | None = None
+) -> dict[str, tuple[list[str], Path]]:
     """What is run, and from which checkout."""
     words = ["-m", "ctfast", "run", str(source), "--out", str(out), "--preset", "mediastinum", "--workers"]
     run = [sys.executable, *words, str(workers)]
     peer = [sys.executable, str(ROOT / "bench" / "whole_job_peer.py"), str(source), str(out), str(workers)]
-    every = {"script": (peer, ROOT), "now": (run, ROOT)}
-    return every if before is None else {"script": (peer, ROOT), "before": (run, before), "now": (run, ROOT)}
+    every = {"script": (peer, ROOT)}
+    if before is not None:
+        every["before"] = (run, before)
+    if bound is not None:
+        every["bound"] = ([sys.executable, *map(str, (bound, source, out, workers, "processes"))], ROOT)
+    return {**every, "now": (run, ROOT)}
 
 
 class Cost(NamedTuple):
@@ -105,12 +111,12 @@ def cost(words: list[str], checkout: Path, out: Path, files: int) -> Cost:
     return Cost(wall, processor, digest.hexdigest())
 
 
-def row(source: Path, workers: int, before: Path | None, rounds: int) -> str:
+def row(source: Path, workers: int, before: Path | None, rounds: int, bound: Path | None = None) -> str:
     """One line of the table."""
     files = sum(1 for path in source.rglob("*") if path.is_file())
     with tempfile.TemporaryDirectory(dir=source.parent) as folder:
         out = Path(folder, "out")
-        every = commands(source, out, workers, before)
+        every = commands(source, out, workers, before, bound)
         for name in every:
             cost(*every[name], out, files)  # compiled code is on the disk, and the files in memory
         took: dict[str, list[Cost]] = {name: [] for name in every}
@@ -136,17 +142,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--before", type=Path, help="a checkout of ctfast to compare with")
+    parser.add_argument("--bound", type=Path, help="a program for IN OUT WORKERS processes, to see what can be had")
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    names = ["script", *(["before"] if options.before else []), "now"]
+    names = list(commands(ROOT, ROOT, 1, options.before, options.bound))
     adopt_orphans()
     heads = [f"{name}, {unit}" for unit in ("slices/s", "processor ms a slice") for name in names]
     heads += [f"{name}'s {what} / now" for what in ("time", "processor time") for name in names[:-1]]
     print(f"Medians of {options.rounds} rounds in turns; {machine()}; preset `mediastinum`, TIFF out.\n")
     print(f"| job | {' | '.join(heads)} |\n|---|{'---:|' * len(heads)}")
     for folder in options.folders:
-        print(row(folder.resolve(), options.workers, options.before, options.rounds), flush=True)
+        print(row(folder.resolve(), options.workers, options.before, options.rounds, options.bound), flush=True)
 
 
 if __name__ == "__main__":
