@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+import numba
 import numpy as np
 from numba.core import types
 from numba.core.errors import TypingError
-from numba.extending import register_jitable
 from numpy.typing import NDArray
 
 from ctfast.dispatch.kinds import MAX_FOOTPRINT, MAX_ORDER
@@ -24,10 +24,14 @@ from ctkernels.cpu._median import footprints, small
 from ctkernels.cpu._median import planes as by_planes
 from ctkernels.cpu._median.programs import Pixel
 from ctkernels.cpu.within_jit_large import large_medians
-from ctkernels.cpu.within_jit_medians import extended, median_volumes
+from ctkernels.cpu.within_jit_medians import extended, median_volumes, middle
 from ctkernels.cpu.within_jit_ranks import rank_volumes, ranks
 
 _KEYS: Final = {"i2": np.empty(0, np.int16), "i4": np.empty(0, np.int32), "i8": np.empty(0, np.int64)}
+_part: Final = numba.njit(inline="always")
+"""What stands between an operation and its kernel: put into its caller, because Numba compiles every other function
+alone, with the kernel that it calls, and the kernel once more in the caller."""
+
 _MOST_RANKED: Final = 63
 """Pixels of an odd box that has no network: beyond it histograms are faster than lists of minima and maxima."""
 _LEVELS: Final = {"f": np.float32, 1: np.uint8, 2: np.uint16}
@@ -96,12 +100,12 @@ def _filter(
     return run, _VOLUMES if mask.ndim == 3 else _IMAGES, kind_of(pixel)
 
 
-@register_jitable
+@_part
 def _as_images(x):
     return x.reshape((-1, 1, x.shape[-2], x.shape[-1]))
 
 
-@register_jitable
+@_part
 def _as_volumes(x):
     return x.reshape((-1, x.shape[-3], x.shape[-2], x.shape[-1]))
 
@@ -122,7 +126,7 @@ def _by_keys(filtered: Any, pixel: np.dtype[Any]) -> Any:
         if not filtered(x, out, cval, first_keys, first):
             filtered(x, out, cval, last_keys, last)
 
-    return register_jitable(once if len(ways) == 1 else twice)
+    return _part(once if len(ways) == 1 else twice)
 
 
 def _boxes(sides: tuple[int, ...], borders: tuple[int, ...], pixel: np.dtype[Any]) -> Any:
@@ -131,7 +135,7 @@ def _boxes(sides: tuple[int, ...], borders: tuple[int, ...], pixel: np.dtype[Any
     if planes == 1 and small.serves((rows, columns)):
         images, border = within_jit.median_images(rows, columns), borders[-1]
 
-        @register_jitable
+        @_part
         def filtered(x, out, cval, key, kind):
             shape = (-1, x.shape[2], x.shape[3])
             return images(x.reshape(shape), out.reshape(shape), border, cval, key, kind)
@@ -140,7 +144,7 @@ def _boxes(sides: tuple[int, ...], borders: tuple[int, ...], pixel: np.dtype[Any
     if planes > 1 and by_planes.serves((planes, rows, columns), pixel.itemsize):
         volumes = median_volumes(planes, rows, columns)
 
-        @register_jitable
+        @_part
         def of_planes(x, out, cval, key, kind):
             return volumes(x, out, borders, cval, key, kind)
 
@@ -149,7 +153,7 @@ def _boxes(sides: tuple[int, ...], borders: tuple[int, ...], pixel: np.dtype[Any
         return _ranked(footprints.window_of(np.ones(sides, bool)), planes * rows * columns // 2, borders, pixel)
     large = large_medians(planes, rows, columns, pixel)
 
-    @register_jitable
+    @_part
     def of_ranks(x, out, cval):
         large(x, out, borders, cval)
 
@@ -159,7 +163,7 @@ def _boxes(sides: tuple[int, ...], borders: tuple[int, ...], pixel: np.dtype[Any
 def _ranked(window: list[Pixel], rank: int, borders: tuple[int, ...], pixel: np.dtype[Any]) -> Any:
     code, pixels, outputs, reach = ranks(tuple(sorted(window)), rank)
 
-    @register_jitable
+    @_part
     def filtered(x, out, cval, key, kind):
         return rank_volumes(x, out, code, pixels, outputs, reach, borders, cval, key, kind)
 
@@ -172,16 +176,16 @@ def _shifted(
     """Boxes off their pixel, or with borders that differ: medians of a wider image, as outside."""
     before = tuple(n // 2 + shift for n, shift in zip(sides, shifts, strict=True))
     after = tuple(n - 1 - b for n, b in zip(sides, before, strict=True))
-    z, y, x0 = (n // 2 for n in sides)
+    halves = tuple(n // 2 for n in sides)
     nearest = (within_jit.BORDERS["nearest"],) * 3
     boxes = _boxes(sides, nearest, pixel)
 
-    @register_jitable
+    @_part
     def filtered(x, out, cval):
         wide = extended(x, before, after, borders, cval)
         made = np.empty_like(wide)
         boxes(wide, made, 0.0)
-        out[:] = made[:, z : z + x.shape[1], y : y + x.shape[2], x0 : x0 + x.shape[3]]
+        middle(made, out, halves)
 
     return filtered
 
@@ -295,7 +299,7 @@ def gaussian_filter(
         along = (0,) * (3 - number) + tuple(each)
         sums = kind_of(pixel if pixel.kind == "f" else np.dtype(np.float64))
 
-        @register_jitable
+        @_part
         def filtered(x, out, widths, ends, borders, cval, exceeds, work):
             within_jit.gaussian_derivatives(x, out, widths, ends, along, borders, cval, sums)
 
@@ -318,13 +322,13 @@ def gaussian_filter(
 def _numbers(value: Any, missing: int = 0) -> Any:
     """Compiled code that gives a parameter's numbers as an array: one, one an axis, or ``missing`` ones."""
     if is_none(value):
-        return register_jitable(lambda _: np.ones(missing))
+        return _part(lambda _: np.ones(missing))
     if isinstance(value, types.BaseTuple):
-        return register_jitable(lambda given: statistics.floats_of(given))
-    return register_jitable(lambda given: np.full(1, np.float64(given)))
+        return _part(lambda given: statistics.floats_of(given))
+    return _part(lambda given: np.full(1, np.float64(given)))
 
 
-@register_jitable
+@_part
 def _as_pixels(x):
     return x.reshape((-1, x.shape[-2], x.shape[-1]))
 

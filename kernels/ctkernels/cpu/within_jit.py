@@ -69,6 +69,13 @@ def aligned(count):
 
 
 @jit_inline
+def copy(values, out):
+    """To where ``out`` begins. As ``out[:] = values`` it would bring the words of an error along: 8 s of compiling."""
+    for i in range(values.size):
+        out[i] = values[i]
+
+
+@jit_inline
 def shows_constant(borders):
     """Whether a border of any axis is ``cval``."""
     shown = False
@@ -193,7 +200,7 @@ def _gaussian_plane(height, width, wy, wx, border_y, border_x, exceeds, radii):
     rows, columns = border_table(height, ry, border_y), border_table(width, rx, border_x)
     # As plan.Plan.border: rows, then the elements of a row in lane layout left of it, right of it, and beyond its end.
     table = np.empty(rows.size + 2 * rx + 2 * inner, np.int64)
-    table[: rows.size] = rows
+    copy(rows, table)
     at = rows.size
     for k in range(rx):
         table[at + k] = _element(columns[rx - 1 - k], vectors, lanes)
@@ -309,7 +316,7 @@ def gaussian_derivatives(x, out, widths, ends, orders, borders, cval, work):
     down = _signed_plan(depth, width, wz, np.ones(2), borders[0], _NEAREST)
     across = _signed_plan(height, width, wy, wx, border_y, border_x)
     for n in range(number):
-        values[0] = x[n]
+        copy(x[n].reshape(-1), values.reshape(-1))
         current, result = values, made
         if along_planes:
             along_planes_signed(current, result, 0, 0, height, down[0], down[1], down[2], cval, down[3])
@@ -332,10 +339,7 @@ def _leave_rounded(values, out):
         low, high = float(out.dtype.minval), float(out.dtype.maxval)
         return lambda values, out: rounded(values, out, low, high)
 
-    def copied(values, out):
-        out[:] = values
-
-    return copied
+    return lambda values, out: copy(values, out)
 
 
 @jit_inline

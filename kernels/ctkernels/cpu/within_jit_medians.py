@@ -12,7 +12,7 @@ from ctkernels.cpu._core.vectors import round_up
 from ctkernels.cpu._median import planes as by_planes
 from ctkernels.cpu._median.emit import lanes, stride
 from ctkernels.cpu._median.planes_plan import planes_plan
-from ctkernels.cpu.within_jit import aligned, border_table, key_outside, shows_constant
+from ctkernels.cpu.within_jit import aligned, border_table, copy, key_outside, shows_constant
 
 
 @lru_cache(maxsize=64)
@@ -63,6 +63,17 @@ def median_volumes(planes: int, rows: int, columns: int) -> Callable[..., bool]:
         return True
 
     return jit_named(volumes, f"median_within_{planes}x{rows}x{columns}")
+
+
+@jit
+def middle(wide, out, before):
+    """The part of ``wide`` that begins after so many planes, rows and columns."""
+    number, depth, height, width = out.shape
+    for n in range(number):
+        for z in range(depth):
+            for y in range(height):
+                row = wide[n, z + before[0], y + before[1]]
+                copy(row[before[2] : before[2] + width], out[n, z, y])
 
 
 @jit

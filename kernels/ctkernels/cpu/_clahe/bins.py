@@ -118,7 +118,8 @@ def _extent(image: Array) -> tuple[Any, Any] | None:
 def bin_part(image, bins, low, high, scale, last):
     """Bin of each pixel of a flat part of an image; the rest is ``binning``'s. Which kind is decided by types."""
     if low is None:
-        bins[:] = image
+        for i in range(bins.size):  # bins[:] = image would bring the words of an error along: 5 s of compiling
+            bins[i] = image[i]
     elif scale is None:
         _bins_of_integers(image, bins, low, high, last)
     else:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import numba
 import numpy as np
+from numba.core.types.misc import unliteral
 
 from ctkernels.cpu._core.cache import cached, choose_cache_folder
 
@@ -23,14 +24,29 @@ _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 choose_cache_folder()
 
 
+def _by_types(compiled: Any) -> Any:
+    """Kept on disk, and compiled once for the types of its arguments: Numba compiles what compiled code calls once more
+    for every constant that it is called with (a border table for each mode, all of CLAHE for each grid of tiles)."""
+    if numba.config.DISABLE_JIT:
+        return compiled
+    template = compiled.get_call_template
+
+    def without_constants(arguments: Any, named: Any) -> Any:
+        plain = {name: unliteral(value) for name, value in named.items()}
+        return template([unliteral(value) for value in arguments], plain)
+
+    compiled.get_call_template = without_constants
+    return cached(compiled)
+
+
 def jit(function: F) -> F:
     """Compile a kernel with IEEE arithmetic: results do not depend on how the compiler orders sums."""
-    return cached(numba.njit(**_OPTIONS)(function))
+    return _by_types(numba.njit(**_OPTIONS)(function))
 
 
 def jit_contract(function: F) -> F:
     """Compile a kernel that may fuse a multiply and an add (more exact and faster), nothing else of fast-math."""
-    return cached(numba.njit(fastmath={"contract"}, **_OPTIONS)(function))
+    return _by_types(numba.njit(fastmath={"contract"}, **_OPTIONS)(function))
 
 
 def jit_reassociate(function: F) -> F:
@@ -38,12 +54,12 @@ def jit_reassociate(function: F) -> F:
 
     The order is the compiler's, the same on every run of one machine.
     """
-    return cached(numba.njit(fastmath={"contract", "reassoc"}, **_OPTIONS)(function))
+    return _by_types(numba.njit(fastmath={"contract", "reassoc"}, **_OPTIONS)(function))
 
 
 def jit_inline(function: F) -> F:
     """Compile a small helper that the kernels above call; LLVM inlines it."""
-    return cached(numba.njit(inline="never", forceinline=True, **_OPTIONS)(function))
+    return _by_types(numba.njit(inline="never", forceinline=True, **_OPTIONS)(function))
 
 
 def jit_part(function: F) -> F:

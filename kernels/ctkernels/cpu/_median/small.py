@@ -30,7 +30,7 @@ Array = NDArray[Any]
 Size = tuple[int, int]
 
 
-@jit.jit_inline
+@jit.jit_part
 def extend(line, begin, width, reach, column_of, outside):
     """The border on both sides of a row of keys that begins at ``line[begin]``."""
     end = begin + width
