@@ -33,6 +33,8 @@ from ctfast.threads import get_num_threads, set_num_threads
 
 _VARIABLE: Final = "CTFAST_AHEAD"
 _MOST: Final = 4096
+_loaded = ""
+"""For what the server that this process was forked from found all code on the disk."""
 
 
 def ahead_of(settings: Settings, *, quickly: bool) -> Ahead | None:
@@ -40,6 +42,12 @@ def ahead_of(settings: Settings, *, quickly: bool) -> Ahead | None:
     if settings.backend != "cpu":
         return None
     return Ahead(__name__, _VARIABLE, json.dumps([settings.pipeline.to_dict(), quickly]))
+
+
+def is_loaded(settings: Settings, *, quickly: bool) -> bool:
+    """Whether this process was forked with the code that most slices take."""
+    ahead = ahead_of(settings, quickly=quickly)
+    return ahead is not None and ahead.text == _loaded
 
 
 def get_ready(inputs: Sequence[str | Path], out: str | Path, pipeline: Pipeline, options: RunOptions) -> None:
@@ -59,6 +67,7 @@ def _files(inputs: Sequence[str | Path]) -> int:
 
 
 def _prepare(text: str) -> None:
+    global _loaded
     with suppress(Exception):  # a worker says what is wrong, where somebody hears it
         threads = get_num_threads()
         set_num_threads(1)  # a thread would not be there in what is forked
@@ -66,8 +75,8 @@ def _prepare(text: str) -> None:
         do = partial(rehearse, Settings(Pipeline.from_dict(pipeline), "cpu"), quickly=quickly)
         if limits():  # nobody else compiles ahead then
             do()
-        else:
-            is_compiled(do)  # what is not there, workers compile, several at a time (``compiling``)
+        elif is_compiled(do):  # what is not there, workers compile, several at a time (``compiling``)
+            _loaded = text
         set_num_threads(threads)
     gc.freeze()  # what is loaded stays: workers need not look through it, which would copy its memory
 

@@ -21,6 +21,7 @@ from ctfast.batch.processes import process_pool
 from ctfast.dispatch.chain import axes_of, run_steps
 from ctfast.dispatch.prepared import prepare
 from ctfast.errors import CTFastError
+from ctfast.runner.ahead import is_loaded
 from ctfast.runner.quick import Quick
 from ctfast.runner.settings import Settings
 from ctfast.runner.task import Task, is_remote
@@ -74,7 +75,8 @@ def compile_first(
 def look(task: Task, settings: Settings, *, quickly: bool) -> tuple[str, list[str]]:
     """The type of a file's pixels, and the titles of what is to be compiled for it; none where all of it is there."""
     *_, last = parts(task, _MOST, settings, quickly=quickly)
-    if all(map(is_compiled, last.calls)):
+    # Else the first file is read, whose decoders may take half a second to import, for which other workers would wait.
+    if is_loaded(settings, quickly=quickly) or all(map(is_compiled, last.calls)):
         return _MOST, []
     dtype = _MOST
     with suppress(Exception):  # whatever a decoder raises, the file's row will say it

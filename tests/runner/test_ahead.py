@@ -11,6 +11,7 @@ import pytest
 from ctfast import Pipeline, Step
 from ctfast.runner import RunOptions, ahead
 from ctfast.runner.planning import RUN_FILE
+from ctfast.runner.settings import Settings
 
 CHAIN = Pipeline([Step("window", center=40, width=400, dtype="uint8"), Step("summary")])
 
@@ -43,3 +44,17 @@ def test_it_starts_for_many_files_that_processes_will_do(tmp_path: Path, monkeyp
     assert not starts(pool="threads")
     assert not starts(out=done), "all may be done already"
     assert not starts(cluster="local")
+
+
+def test_a_process_knows_what_it_was_forked_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ahead, "_loaded", "")
+    settings = Settings(CHAIN, "cpu")
+    other = Settings(Pipeline([Step("normalize")]), "cpu")
+    before = ahead.ahead_of(settings, quickly=False)
+    assert before is not None
+    for there in (False, True):
+        monkeypatch.setattr(ahead, "is_compiled", lambda call, there=there: there)
+        ahead._prepare(before.text)
+        assert ahead.is_loaded(settings, quickly=False) is there
+    assert not ahead.is_loaded(settings, quickly=True)
+    assert not ahead.is_loaded(other, quickly=False)
