@@ -48,6 +48,10 @@ class Home(ABC):
         """The same values in a dtype that medians take."""
 
     @abstractmethod
+    def unique(self, x: Array) -> tuple[Any, Any]:
+        """Values and how often each occurs, on the host; of a device only floats."""
+
+    @abstractmethod
     def match_histogram(self, x: Array, out: Array, values: Any, shares: Any) -> None:
         """``(N, H, W)`` to the histogram of these values of the host."""
 
@@ -68,6 +72,11 @@ class _Host(Home):
         return next(
             (x.astype(t) for t in (np.int16, np.uint16) if np.iinfo(t).min <= low and high <= np.iinfo(t).max), None
         )
+
+    def unique(self, x: Array) -> tuple[Any, Any]:
+        from ctkernels.cpu._histogram.distinct import unique
+
+        return unique(x)
 
     def match_histogram(self, x: Array, out: Array, values: Any, shares: Any) -> None:
         from ctkernels.cpu.match_histogram import match_histogram
@@ -90,6 +99,9 @@ class _Device(Home):
 
     def narrow(self, x: Array) -> Array | None:
         return _exactly(x)  # wider integers would have to be looked at, which the device would wait for
+
+    def unique(self, x: Array) -> tuple[Any, Any]:
+        return np.unique(self.on_host(x), return_counts=True)
 
     def match_histogram(self, x: Array, out: Array, values: Any, shares: Any) -> None:
         from ctkernels.gpu.match_histogram import match_histogram

@@ -108,8 +108,8 @@ def _matched(image: Array, reference: Array, dtype: Any, home: Home) -> Array:
 
 def _values(image: Array, home: Home) -> tuple[Any, Any]:
     """Values and how often each occurs, as ``numpy.unique``; on the host."""
-    if image.dtype.kind == "f":
-        return np.unique(home.on_host(image), return_counts=True)
+    if image.dtype.kind == "f" or home is HOST:
+        return home.unique(image)
     low, high = int(image.min()), int(image.max())
     flat = home.xp.ascontiguousarray(image).reshape(1, -1)
     counts = home.on_host(ops.histogram(flat, high - low + 1, value_range=(low - 0.5, high + 0.5)).counts).reshape(-1)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import threading
 from functools import lru_cache
 from math import prod
 from typing import Any, Final
@@ -24,7 +25,12 @@ from ctfast.dispatch.steps import from_plain, plain
 from ctkernels.contract import OPERATIONS
 
 Array = NDArray[Any]
-_DTYPES: Final = {3: "int16", 4: "int32", 5: "int64", 6: "uint8", 7: "uint16", 11: "float32", 12: "float64"}
+_DTYPES: Final = {
+    number: np.dtype(name)
+    for number, name in (
+        (3, "int16"), (4, "int32"), (5, "int64"), (6, "uint8"), (7, "uint16"), (11, "float32"), (12, "float64")
+    )
+}  # fmt: skip
 """Of XLA_FFI_DataType, those that operations take and give."""
 _METADATA_EXTENSION: Final = 1
 _INVALID_ARGUMENT: Final = 3
@@ -60,8 +66,14 @@ def compute(text: bytes, x: Array, results: list[Array]) -> None:
             call(name, x, params, dtype=dtype, out=results[0], backend_name=backend)
 
 
+@lru_cache(maxsize=256)
+def _many(kind: Any, count: int) -> Any:
+    """Kept, as ctypes makes the type of an array anew once no array of it is left: 8 us, more than many a kernel."""
+    return kind * count
+
+
 def _words(address: int, count: int) -> Any:
-    return (ctypes.c_int64 * count).from_address(address)
+    return _many(ctypes.c_int64, count).from_address(address)
 
 
 def _int32(address: int) -> Any:
@@ -72,8 +84,8 @@ def _buffer(address: int) -> Array:
     """An ``XLA_FFI_Buffer`` as an array."""
     _, _, _, data, rank, dims = _words(address, 6)
     shape = tuple(_words(dims, rank))
-    dtype = np.dtype(_DTYPES[_int32(address + 16).value])
-    memory: Any = (ctypes.c_byte * (prod(shape) * dtype.itemsize)).from_address(data)
+    dtype = _DTYPES[_int32(address + 16).value]
+    memory: Any = _many(ctypes.c_byte, prod(shape) * dtype.itemsize).from_address(data)
     return np.ndarray(shape, dtype, memory)
 
 
@@ -103,7 +115,18 @@ def _refused(api: int, error: Exception) -> int:
     return create(ctypes.addressof(request))  # XLA copies the text
 
 
+class _Thread(threading.local):
+    """Keeps Python's record of a thread of XLA's, which would end with each call, and with it all scratch memory."""
+
+    def __init__(self) -> None:
+        ctypes.pythonapi.PyGILState_Ensure()  # never released: the record lives as long as the process
+
+
+_thread = _Thread()
+
+
 def _handle(address: int) -> int:
+    _thread.__dict__  # noqa: B018  # the first look on a thread makes it
     frame = _words(address, 21)
     try:
         if not _answer_metadata(frame):

@@ -15,17 +15,17 @@ from numba.core.errors import TypingError
 from numpy.typing import NDArray
 
 from ctfast.dispatch.kinds import MAX_FOOTPRINT, MAX_ORDER
-from ctfast.embed._numba_arguments import OUTSIDE, constant, image_dtype, is_none, kind_of, result_dtype
+from ctfast.embed._numba_arguments import constant, image_dtype, is_none, kind_of, result_dtype
 from ctfast.embed._numba_footprints import FootprintType
 from ctkernels.contract import each_axis, modes_of, rank_of
-from ctkernels.cpu import within_jit, within_jit_clahe
+from ctkernels.cpu import within_jit, within_jit_clahe, within_jit_clahe_volumes
 from ctkernels.cpu import within_jit_statistics as statistics
 from ctkernels.cpu._median import footprints, small
 from ctkernels.cpu._median import planes as by_planes
 from ctkernels.cpu._median.programs import Pixel
 from ctkernels.cpu.within_jit_large import large_medians
 from ctkernels.cpu.within_jit_medians import extended, median_volumes, middle
-from ctkernels.cpu.within_jit_ranks import rank_volumes, ranks
+from ctkernels.cpu.within_jit_ranks import any_rank, rank_volumes, ranks
 
 _KEYS: Final = {"i2": np.empty(0, np.int16), "i4": np.empty(0, np.int32), "i8": np.empty(0, np.int64)}
 _part: Final = numba.njit(inline="always")
@@ -66,9 +66,12 @@ def _window(name: str, size: Any, footprint: Any) -> NDArray[np.bool_]:
 
 def _filter(
     name: str, image: Any, size: Any, footprint: Any, mode: Any, origin: Any, axes: Any, out: Any, backend: Any,
-    rank_of: Callable[[int], int],
-) -> tuple[Any, Any, Any] | None:  # fmt: skip
-    """What filters volumes ``(N, D, H, W)``, what brings an image to them, and an array of its type."""
+    rank_of: Callable[[int], int] | None,
+) -> tuple[Any, Any, Any, int] | None:  # fmt: skip
+    """What filters volumes ``(N, D, H, W)``, what brings an image to them, an array of its type, the window's pixels.
+
+    Without ``rank_of`` the rank is known when the code runs: the filter takes it beside ``cval``.
+    """
     pixel = image_dtype(image, name, axes, backend)
     if pixel is None:
         return None
@@ -82,7 +85,11 @@ def _filter(
     if len(shifts) != mask.ndim or not all(0 <= n // 2 + s < n for n, s in zip(mask.shape, shifts, strict=True)):
         raise TypingError(f"ctfast.{name}: origin={shifts!r}: whole numbers that stay in the window {mask.shape}")
     ones = int(mask.sum())
-    rank = rank_of(ones)
+    shaped, kind = _VOLUMES if mask.ndim == 3 else _IMAGES, kind_of(pixel)
+    window = footprints.window_of(mask, tuple(shifts))
+    if rank_of is None and 1 <= ones <= MAX_FOOTPRINT:
+        return _selected(window, borders, pixel), shaped, kind, ones
+    rank = ones if rank_of is None else rank_of(ones)
     box = bool(mask.all()) and all(n % 2 for n in mask.shape) and rank == ones // 2
     if not box and not 1 <= ones <= MAX_FOOTPRINT:
         raise TypingError(
@@ -92,12 +99,12 @@ def _filter(
         raise TypingError(f"ctfast.{name}: rank={rank} of a window of {ones} pixels")
     sides = (1,) * (3 - mask.ndim) + mask.shape
     if not box:
-        run = _ranked(footprints.window_of(mask, tuple(shifts)), rank % ones, borders, pixel)
+        run = _ranked(window, rank % ones, borders, pixel)
     elif any(shifts) or len(set(borders[-mask.ndim :])) > 1:
         run = _shifted(sides, (0,) * (3 - mask.ndim) + tuple(shifts), borders, pixel)
     else:
         run = _boxes(sides, borders, pixel)
-    return run, _VOLUMES if mask.ndim == 3 else _IMAGES, kind_of(pixel)
+    return run, shaped, kind, ones
 
 
 @_part
@@ -165,7 +172,18 @@ def _ranked(window: list[Pixel], rank: int, borders: tuple[int, ...], pixel: np.
 
     @_part
     def filtered(x, out, cval, key, kind):
-        return rank_volumes(x, out, code, pixels, outputs, reach, borders, cval, key, kind)
+        return rank_volumes(x, out, code, pixels, outputs, reach, borders, cval, key, kind, None)
+
+    return _by_keys(filtered, pixel)
+
+
+def _selected(window: list[Pixel], borders: tuple[int, ...], pixel: np.dtype[Any]) -> Any:
+    """Ranks that are known when the code runs: ``filtered(x, out, (cval, rank))``."""
+    code, pixels, outputs, reach = any_rank(tuple(sorted(window)))
+
+    @_part
+    def filtered(x, out, how, key, kind):
+        return rank_volumes(x, out, code, pixels, outputs, reach, borders, how[0], key, kind, how[1])
 
     return _by_keys(filtered, pixel)
 
@@ -198,7 +216,7 @@ def median_filter(
     made = _filter("median_filter", image, size, footprint, mode, origin, axes, out, backend, lambda ones: ones // 2)
     if made is None:
         return None
-    filtered, shaped, kind = made
+    filtered, shaped, kind, _ = made
 
     def run(image, size=3, footprint=None, mode="reflect", cval=0.0, origin=0, axes=None, out=None, backend=None):
         result = within_jit.place(image, out, kind)
@@ -208,22 +226,34 @@ def median_filter(
     return run
 
 
+def _is_number(value: Any) -> bool:
+    """Whether compiled code knows a number only when it runs."""
+    return isinstance(value, types.Number) and not isinstance(value, types.Literal)
+
+
 def rank_filter(
     image: Any, rank: Any, size: Any = 3, footprint: Any = None, mode: Any = "reflect", cval: Any = 0.0,
     origin: Any = 0, axes: Any = None, out: Any = None, backend: Any = None,
 ) -> Any:  # fmt: skip
-    """All of it, with constants in the code."""
-    number = constant(rank, "rank")
-    made = _filter("rank_filter", image, size, footprint, mode, origin, axes, out, backend, lambda _: int(number))
+    """All of it."""
+    later = isinstance(rank, types.Integer) and _is_number(rank)
+    number = 0 if later else constant(rank, "rank")
+    rank_of = None if later else lambda _: int(number)
+    made = _filter("rank_filter", image, size, footprint, mode, origin, axes, out, backend, rank_of)
     if made is None:
         return None
-    filtered, shaped, kind = made
+    filtered, shaped, kind, ones = made
 
     def run(
         image, rank, size=3, footprint=None, mode="reflect", cval=0.0, origin=0, axes=None, out=None, backend=None
     ):  # fmt: skip
         result = within_jit.place(image, out, kind)
-        filtered(shaped(image), shaped(result), cval)
+        if later:
+            if not -ones <= rank < ones:
+                raise ValueError("ctfast.rank_filter: rank= of a pixel that the window doesn't have")
+            filtered(shaped(image), shaped(result), (cval, rank if rank >= 0 else rank + ones))
+        else:
+            filtered(shaped(image), shaped(result), cval)
         return result
 
     return run
@@ -233,30 +263,35 @@ def percentile_filter(
     image: Any, percentile: Any, size: Any = 3, footprint: Any = None, mode: Any = "reflect", cval: Any = 0.0,
     origin: Any = 0, axes: Any = None, out: Any = None, backend: Any = None,
 ) -> Any:  # fmt: skip
-    """Whole percentiles: Numba knows no other numbers where it compiles."""
-    if isinstance(percentile, types.Float):
-        raise TypingError(
-            "ctfast.percentile_filter: percentile= is a float, which Numba doesn't know while it compiles: a whole "
-            "number is allowed, or rank_filter with a rank"
-        )
-    share = constant(percentile, "percentile")
+    """All of it; Numba knows whole percentiles where it compiles, and others when the code runs."""
+    later = _is_number(percentile)
+    share = 0 if later else constant(percentile, "percentile")
     if not -100 <= share <= 100:
-        raise TypingError(f"ctfast.percentile_filter: percentile={share}: a whole number from -100 to 100 is allowed")
+        raise TypingError(f"ctfast.percentile_filter: percentile={share}: a number from -100 to 100 is allowed")
 
-    def rank(ones: int) -> int:
+    def known(ones: int) -> int:
         return rank_of(share + 100.0 if share < 0 else float(share), ones)
 
-    made = _filter("percentile_filter", image, size, footprint, mode, origin, axes, out, backend, rank)
+    made = _filter(
+        "percentile_filter", image, size, footprint, mode, origin, axes, out, backend, None if later else known
+    )
     if made is None:
         return None
-    filtered, shaped, kind = made
+    filtered, shaped, kind, ones = made
 
     def run(
         image, percentile, size=3, footprint=None, mode="reflect", cval=0.0, origin=0, axes=None, out=None,
         backend=None,
     ):  # fmt: skip
         result = within_jit.place(image, out, kind)
-        filtered(shaped(image), shaped(result), cval)
+        if later:
+            if not -100 <= percentile <= 100:
+                raise ValueError("ctfast.percentile_filter: a percentile from -100 to 100 is allowed")
+            part = percentile + 100.0 if percentile < 0 else np.float64(percentile)
+            rank = ones - 1 if part == 100 else np.int64(ones * part / 100.0)
+            filtered(shaped(image), shaped(result), (cval, rank))
+        else:
+            filtered(shaped(image), shaped(result), cval)
         return result
 
     return run
@@ -333,42 +368,61 @@ def _as_pixels(x):
     return x.reshape((-1, x.shape[-2], x.shape[-1]))
 
 
+_GRIDS: Final = {
+    1: _part(lambda tiles: (np.int64(tiles), np.int64(tiles))),
+    2: _part(lambda tiles: (np.int64(tiles[0]), np.int64(tiles[1]))),
+    3: _part(lambda tiles: (np.int64(tiles[0]), np.int64(tiles[1]), np.int64(tiles[2]))),
+}
+"""Tiles along each axis, of one number or as many as there are axes."""
+
+
 def clahe(
     image: Any, clip_limit: Any = 2.0, tile_grid: Any = (8, 8), nbins: Any = 256, value_range: Any = None,
     axes: Any = None, out: Any = None, backend: Any = None,
 ) -> Any:  # fmt: skip
-    """Tile grids of two numbers."""
+    """All of it."""
     pixel = image_dtype(image, "clahe", axes, backend)
     if pixel is None:
         return None
     if result_dtype("clahe", pixel, None, out) != pixel:
         raise TypingError(f"ctfast.clahe: out= of {out}: {pixel} is needed")
-    pair = isinstance(tile_grid, types.BaseTuple | tuple) or isinstance(getattr(tile_grid, "value", None), tuple)
-    number = len(getattr(tile_grid, "value", tile_grid)) if pair else 2
-    if number != 2:
-        raise TypingError(f"ctfast.clahe of volumes: {OUTSIDE}")
+    several = isinstance(tile_grid, types.BaseTuple | tuple) or isinstance(getattr(tile_grid, "value", None), tuple)
+    number = len(getattr(tile_grid, "value", tile_grid)) if several else 2
+    if number not in (2, 3) or image.ndim < number:
+        raise TypingError(f"ctfast.clahe: tile_grid of {number} axes of an image of {image.ndim}: 2 or 3 are allowed")
     kind = kind_of(pixel)
-    level = kind_of(_LEVELS["f" if pixel.kind == "f" else pixel.itemsize])
+    level = kind_of(_LEVELS["f" if pixel.kind == "f" else pixel.itemsize if number == 2 else 2])
     own, unsigned = is_none(value_range), pixel.kind == "u"
     top = float(np.iinfo(pixel).max) if unsigned else 0.0
+    most = float(np.finfo(pixel).max) if pixel.kind == "f" else np.inf
+    shaped = _VOLUMES if number == 3 else _as_pixels
+    grid_of = _GRIDS[number if several else 1]
+    images, own_images = (
+        (within_jit_clahe_volumes.clahe_volumes, within_jit_clahe_volumes.clahe_volumes_own_bins)
+        if number == 3
+        else (within_jit_clahe.clahe_images, within_jit_clahe.clahe_own_bins)
+    )
 
     def run(image, clip_limit=2.0, tile_grid=(8, 8), nbins=256, value_range=None, axes=None, out=None, backend=None):
-        rows, columns = (tile_grid[0], tile_grid[1]) if pair else (tile_grid, tile_grid)
+        grid = grid_of(tile_grid)
         made = within_jit.place(image, out, kind)
-        shape = (-1, image.shape[-2], image.shape[-1])
-        x, result = image.reshape(shape), made.reshape(shape)
-        known = 1 <= rows <= x.shape[1] and 1 <= columns <= x.shape[2] and 2 <= nbins <= 65536 and clip_limit >= 0
+        x, result = shaped(image), shaped(made)
+        known = 2 <= nbins <= 65536 and clip_limit >= 0
+        for k in range(number):
+            known &= 1 <= grid[k] <= x.shape[x.ndim - number + k]
         if not known:
             raise ValueError(
                 "ctfast.clahe: tiles that the image holds, 2 to 65,536 bins and a limit from 0 are allowed"
             )
         if unsigned and own and nbins == top + 1:
-            within_jit_clahe.clahe_own_bins(x, result, rows, columns, clip_limit, nbins, level)
+            own_images(x, result, grid, clip_limit, np.int64(nbins), level)
             return made
         low, high = (
-            (0.0 if unsigned else np.nan, top) if own else (np.float64(value_range[0]), np.float64(value_range[1]))
+            (0.0 if unsigned else np.nan, top)
+            if own
+            else (max(np.float64(value_range[0]), -most), min(np.float64(value_range[1]), most))
         )
-        within_jit_clahe.clahe_images(x, result, rows, columns, clip_limit, nbins, low, high, level)
+        images(x, result, grid, clip_limit, np.int64(nbins), low, high, level)
         return made
 
     return run

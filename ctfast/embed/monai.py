@@ -24,7 +24,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import torch
@@ -49,6 +50,8 @@ Compute = Callable[[Any, Pixels], Pixels | None]
 _TAKEN: Final = {torch.uint8, torch.int16, torch.uint16, torch.float32, torch.float64}
 _HALF: Final = {torch.float16, torch.bfloat16}
 _MOST_RADIUS: Final = 127
+_COLOURS: Final = 4
+_KINDS: Final = (int, float, np.integer, np.floating)
 
 
 def _served(transform: Any, original: type, img: Any, compute: Compute) -> Any:
@@ -60,8 +63,11 @@ def _served(transform: Any, original: type, img: Any, compute: Compute) -> Any:
     pixels = _pixels(tensor) if isinstance(tensor, torch.Tensor) else None
     result = None
     if pixels is not None and getattr(transform, "dtype", np.float32) in (np.float32, torch.float32, "float32"):
-        with known_axes():
+        if pixels.shape[-1] > _COLOURS:
             result = compute(transform, pixels)
+        else:
+            with known_axes():  # not to be taken for colours
+                result = compute(transform, pixels)
     if result is None:
         return theirs(name, original.__call__, transform, img)
     ours(name)
@@ -88,21 +94,42 @@ def _groups(pixels: Pixels, channel_wise: bool) -> Pixels:
 
 
 def _numbers(*values: Any) -> bool:
-    kinds = int | float | np.integer | np.floating
-    return all(isinstance(v, kinds) and math.isfinite(v) for v in values)
+    return all(isinstance(v, _KINDS) and math.isfinite(v) for v in values)
+
+
+class _Line(NamedTuple):
+    """From one range to another, clipped to it, or a slope and an intercept."""
+
+    ranges: tuple[tuple[float, float], tuple[float, float]] | None
+    slope: float = 1.0
+    intercept: float = 0.0
+
+
+@lru_cache(maxsize=64, typed=True)
+def _line(a0: Any, a1: Any, b0: Any, b1: Any, clip: bool) -> _Line | None:
+    """Kept between calls: the very same numbers spare a call its checks, which take as long as a slice."""
+    if b0 is b1 is None and not clip:
+        b0, b1 = 0.0, 1.0
+    if not _numbers(a0, a1, b0, b1) or a0 == a1:
+        return None
+    a0, a1, b0, b1 = (float(v) for v in (a0, a1, b0, b1))
+    if clip:
+        return _Line(((a0, a1), (b0, b1))) if a0 < a1 and b0 < b1 else None
+    slope = (b1 - b0) / (a1 - a0)
+    return _Line(None, slope, b0 - a0 * slope)
 
 
 def _ranged(x: Pixels, a: tuple[Any, Any], b: tuple[Any, Any], clip: bool) -> Pixels | None:
     """The line from range ``a`` to ``b`` (None and None: 0 to 1)."""
-    if b == (None, None) and not clip:
-        b = (0.0, 1.0)
-    if not _numbers(*a, *b) or a[0] == a[1]:
+    try:
+        line = _line(*a, *b, clip)
+    except TypeError:  # tensors and arrays of numbers
         return None
-    (a0, a1), (b0, b1) = ((float(v) for v in pair) for pair in (a, b))
-    if clip:
-        return ops.normalize(x, in_range=(a0, a1), out_range=(b0, b1)) if a0 < a1 and b0 < b1 else None
-    slope = (b1 - b0) / (a1 - a0)
-    return ops.rescale(x, slope=slope, intercept=b0 - a0 * slope)
+    if line is None:
+        return None
+    if line.ranges is None:
+        return ops.rescale(x, slope=line.slope, intercept=line.intercept)
+    return ops.normalize(x, in_range=line.ranges[0], out_range=line.ranges[1])
 
 
 def _scale_intensity_range(t: Any, pixels: Pixels) -> Pixels | None:
@@ -110,10 +137,16 @@ def _scale_intensity_range(t: Any, pixels: Pixels) -> Pixels | None:
 
 
 def _scale_intensity(t: Any, pixels: Pixels) -> Pixels | None:
-    if not _numbers(t.minv, t.maxv) or not t.minv < t.maxv or (t.channel_wise and pixels.ndim < 2):
+    if t.channel_wise and pixels.ndim < 2:
+        return None
+    try:
+        line = _line(0, 1, t.minv, t.maxv, True)
+    except TypeError:
+        line = None
+    if line is None or line.ranges is None:
         return None
     x = _groups(pixels, t.channel_wise)
-    result = ops.normalize(x, out_range=(float(t.minv), float(t.maxv)))
+    result = ops.normalize(x, out_range=line.ranges[1])
     if t.minv:  # MONAI multiplies constant images by minv
         flat = result.reshape(len(x), -1)
         for k in np.flatnonzero(flat.max(axis=1) == flat.min(axis=1)):

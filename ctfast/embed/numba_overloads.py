@@ -1,7 +1,5 @@
 """Operations in a user's own ``numba.njit`` code: the same kernels, compiled in, on the thread that calls.
 
->>> from ctfast.embed import numba_overloads
->>> numba_overloads.register()
 >>> @numba.njit(parallel=True)
 ... def each(volume):
 ...     out = np.empty_like(volume)
@@ -9,12 +7,15 @@
 ...         out[z] = ctfast.median_filter(volume[z], 3)
 ...     return out
 
-Every operation is there, and all parameters of filters but ``clahe`` of volumes; statistics have
-``axes=3``, other ``axes=`` and ``backend=`` are not for compiled code. Images are C-contiguous, and masks (``where=``)
-too, of the image's shape. ``size``, ``rank``, ``percentile`` (a whole number), ``mode``, ``origin``, ``function``,
-``axes`` and ``dtype`` are constants in the code, a ``footprint`` is a global ``Footprint(array)``; all else may be
-computed. Numba forgets that a tuple in a ``prange`` is constant: a call with ``size=(3, 5)`` goes into a function of
-its own. ``summary`` gives a named tuple, ``match_histogram`` takes the reference as two arrays, values and counts.
+Where ctfast is installed, Numba finds ``register()`` by itself (``numba_extension``); else call it first.
+
+Every operation is there, and all parameters of filters; statistics have ``axes=3``, other ``axes=`` and ``backend=``
+are not for compiled code. Images are C-contiguous, and masks (``where=``) too, of the image's shape. ``size``,
+``mode``, ``origin``, ``function``, ``axes`` and ``dtype`` are constants in the code, a ``footprint`` is a global
+``Footprint(array)``; all else may be computed. A ``rank`` or a whole ``percentile`` in the code is faster than one that
+is computed, or has a fraction, which Numba doesn't know while it compiles. Numba forgets that a tuple in a ``prange``
+is constant: a call with ``size=(3, 5)`` goes into a function of its own. ``summary`` gives a named tuple,
+``match_histogram`` takes the reference as two arrays, values and counts.
 """
 
 # mypy: disable-error-code="attr-defined,no-untyped-call,no-untyped-def"

@@ -12,6 +12,7 @@ from skimage import exposure
 
 import ctfast
 from ctfast.errors import ArgumentError
+from ctkernels.cpu._histogram import distinct
 from ctkernels.testing import force_bands
 
 RNG = np.random.default_rng(3)
@@ -32,6 +33,7 @@ def images() -> dict[str, np.ndarray]:
         "float64": real,
         "float64 with ties": ties,
         "beyond int16": IMAGE * 3e4,
+        "float32 of more values than a table holds": RNG.normal(40, 60, (1, 90, 70)).astype(np.float32),
     }
 
 
@@ -44,6 +46,22 @@ def test_scikit_image_s_values(kind: str, backend: str) -> None:
         # As int64 and float64, which scikit-image sorts: it counts unsigned numbers in bins, and references then too.
         expected = exposure.match_histograms(image.astype(np.float64), REFERENCE.astype(np.float64))
         np.testing.assert_array_equal(matched, expected)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_distinct_values_are_numpy_s(dtype: str) -> None:
+    few = (IMAGE[0] * 0.37).astype(dtype)
+    few[0, :3] = 0.0, -0.0, np.inf
+    many = RNG.normal(size=5000).astype(dtype)
+    for image in (few, few[:1, :1], np.full_like(few, -2.5), many, few.T, IMAGE, IMAGE[0].astype(np.uint8)):
+        for found, expected in zip(distinct.unique(image), np.unique(image, return_counts=True), strict=True):
+            np.testing.assert_array_equal(found, expected)
+    few[0, :3] = np.nan, -np.nan, 1.0
+    known = distinct.distinct(few.reshape(-1))
+    assert known is not None
+    np.testing.assert_array_equal(known.values, np.unique(few))
+    np.testing.assert_array_equal(known.values[known.places[known.codes]], few.reshape(-1))
+    assert distinct.distinct(many) is None
 
 
 def test_results_of_every_dtype_volumes_and_threads() -> None:

@@ -1,8 +1,9 @@
 """Each image's histogram becomes a reference's: a table from value to value, or, of floats, from rank to value.
 
-Integers and floats that are whole numbers (HU) are counted value by value, and one pass looks their new values up. The
-table is short beside the image, whose pixels are sorted only where they have fractions: by NumPy, whose vectorised sort
-carries places along as fast as a radix sort did (512 x 512 float32: 5 ms either way).
+Integers and floats that are whole numbers (HU) or have few values (HU times a slope) are counted value by value, and
+one pass looks their new values up. The table is short beside the image, whose pixels are sorted only where they have
+many values: by NumPy, whose vectorised sort carries places along as fast as a radix sort did (512 x 512 float32: 5 ms
+either way).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from ctkernels.cpu._core.chosen import chosen
 from ctkernels.cpu._core.jit import jit, one_type
 from ctkernels.cpu._core.scratch import scratch
 from ctkernels.cpu._core.spread import each_image, pointwise
+from ctkernels.cpu._histogram.distinct import Distinct, distinct, occurrences
 from ctkernels.cpu._histogram.ranks import write_levels
 from ctkernels.cpu._histogram.values import value_counts, whole_numbers
 from ctkernels.shared.keys import Pair
@@ -34,7 +36,7 @@ def look_up(codes, out, first, table):
     pixels = codes.reshape(-1)
     results = out.reshape(-1)
     for i in range(pixels.size):
-        results[i] = table[codes.dtype.type(pixels[i] - first)]
+        results[i] = table[np.uint64(codes.dtype.type(pixels[i] - first))]
 
 
 def bits(x: Array) -> Array:
@@ -82,9 +84,21 @@ def bind(
         codes = bits(codes)
         pointwise(look_up, codes, bits(out), codes.dtype.type(low & (256**codes.itemsize - 1)), bits(table))
 
+    def mask_of(keep: Array | None) -> Array:
+        return _ALL if keep is None else one_type(keep).view(np.uint8).reshape(-1)
+
+    def by_values(out: Array, found: Distinct, keep: Array | None) -> None:
+        counts = occurrences(found, mask_of(keep))
+        low, high = ends
+        counts[~((found.values >= low) & (found.values <= high) & np.isfinite(found.values))] = 0
+        running = np.cumsum(counts)
+        levels = np.interp(running / max(int(running[-1]), 1), shares, values)
+        levels[np.isnan(found.values)] = values[0] if result.kind in "iu" else np.nan
+        table = in_result(levels[found.places])
+        pointwise(look_up, found.codes.reshape(out.shape), bits(out), np.uint16(0), bits(table))
+
     def by_rank(x: Array, out: Array, keep: Array | None) -> None:
-        pixels = x.reshape(-1)
-        mask = _ALL if keep is None else one_type(keep).view(np.uint8).reshape(-1)
+        pixels, mask = x.reshape(-1), mask_of(keep)
         nothing = values[0] if result.kind in "iu" else np.nan
         levels = out.reshape(-1) if result.kind == "f" else scratch("levels", x.size, np.float64)
         write_levels(pixels, np.argsort(pixels), mask, ends, shares, values, nothing, levels)
@@ -94,10 +108,12 @@ def bind(
     def one(x: Array, out: Array, i: int = 0) -> None:
         keep = None if where is None else where[i]
         coded = value_counts(x)
-        if coded is None:
-            by_rank(x, out, keep)
-        else:
+        if coded is not None:
             by_table(x, out, *coded, keep)
+        elif (found := distinct(x.reshape(-1))) is not None:
+            by_values(out, found, keep)
+        else:
+            by_rank(x, out, keep)
 
     def run(x: Array, out: Array) -> None:
         x = one_type(x)

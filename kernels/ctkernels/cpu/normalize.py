@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from ctkernels import reference
 from ctkernels.cpu._core.chosen import chosen
 from ctkernels.cpu._core.jit import one_type
 from ctkernels.cpu._core.pointwise import base_of, line_kernel
-from ctkernels.cpu._core.spread import LARGEST_BAND, each_image, pointwise, threads_pay
+from ctkernels.cpu._core.spread import LARGEST_BAND, bound_pointwise, each_image, threads_pay
 from ctkernels.cpu._select.ranges import extremes, percentile_range
 from ctkernels.cpu._select.stretch import DONE, stretch
 from ctkernels.shared.keys import key_bounds, sortable
@@ -23,16 +22,22 @@ Array = NDArray[Any]
 _PIXEL_NANOSECONDS = 0.3
 
 
-def _map(x: Array, out: Array, in_range: Pair, out_range: Pair, clip: bool) -> None:
+def _mapping(
+    image: np.dtype[Any], result: np.dtype[Any], in_range: Pair, out_range: Pair, clip: bool
+) -> Callable[[Array, Array], None]:
     low, high = in_range
-    line = clipped_line(low, base_of(low, x.dtype), high - low, out_range, out.dtype)
+    line = clipped_line(low, base_of(low, image), high - low, out_range, result)
     if not clip:
-        line = line._replace(**dict(zip(("floor", "ceiling"), clip_ends(ENDLESS, out.dtype), strict=True)))
+        line = line._replace(**dict(zip(("floor", "ceiling"), clip_ends(ENDLESS, result), strict=True)))
     if fits(line):
-        pointwise(line_kernel(out.dtype), x, out, *line)
-    else:  # a step (one value in the image) or numbers that float32 cannot hold: the plain code
+        return bound_pointwise(line_kernel(result), *line)
+
+    # A step (one value in the image) or numbers that float32 cannot hold: the plain code.
+    def plainly(x: Array, out: Array) -> None:
         unit = reference.scale_to_unit(x.astype(np.float64), low, high, clip)
         reference.store_unit(unit, *out_range, out)
+
+    return plainly
 
 
 def bind(
@@ -50,7 +55,7 @@ def bind(
     """``normalize`` for images of this shape and these dtypes, with its parameters."""
     ends = out_range or reference.default_out_range(result)
     if in_range is not None:
-        return partial(_map, in_range=in_range, out_range=ends, clip=clip)
+        return _mapping(image, result, in_range, ends, clip)
 
     def by_parts(x: Array, out: Array, i: int = 0) -> None:
         pixels = x if where is None else chosen(x, where[i])
@@ -61,7 +66,7 @@ def bind(
         if extent is None:
             reference.store_unit(np.where(np.isnan(x), np.nan, 0.0), *ends, out)
         else:
-            _map(x, out, extent, ends, clip)
+            _mapping(image, result, extent, ends, clip)(x, out)
 
     line = (*key_bounds(image, value_range), ends[0], ends[1] - ends[0], *clip_ends(ends if clip else ENDLESS, result))
     pixels = shape[-2] * shape[-1]

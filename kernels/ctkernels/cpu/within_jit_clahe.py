@@ -15,11 +15,11 @@ from ctkernels.cpu.clahe import FEW_BINS
 from ctkernels.cpu.within_jit import BORDERS, border_table
 from ctkernels.cpu.within_jit_statistics import extent
 
-_MIRROR = BORDERS["mirror"]
+MIRROR = BORDERS["mirror"]
 
 
 @jit
-def _axis(n, padding, tiles, starts, weights):
+def axis_of(n, padding, tiles, starts, weights):
     """``shared.clahe_tiles._axis``: fills both arrays, and gives the pixels of a tile."""
     tile = (n + padding) // tiles
     share = np.float32(1) / np.float32(tile)
@@ -43,12 +43,12 @@ def plan(height, width, rows, columns):
     more_x = 0 if divides else columns - width % columns
     weights = np.empty(width + height, np.float32)
     starts_y, starts_x = np.empty(rows + 2, np.int64), np.empty(columns + 2, np.int64)
-    tile_y = _axis(height, more_y, rows, starts_y, weights[width:])
-    tile_x = _axis(width, more_x, columns, starts_x, weights[:width])
+    tile_y = axis_of(height, more_y, rows, starts_y, weights[width:])
+    tile_x = axis_of(width, more_x, columns, starts_x, weights[:width])
     head = np.zeros(SOURCES, np.int64)
     head[0], head[1], head[2], head[3], head[4], head[5] = height, width, tile_y, tile_x, rows, columns
-    down = border_table(height, more_y, _MIRROR)[more_y:]
-    along = border_table(width, more_x, _MIRROR)[more_x:]
+    down = border_table(height, more_y, MIRROR)[more_y:]
+    along = border_table(width, more_x, MIRROR)[more_x:]
     return np.concatenate((head, down, along, starts_y, starts_x)), weights
 
 
@@ -86,11 +86,16 @@ def _bins_of(image, bins, low, high, nbins):
 
 
 @jit
+def clip_pixels(clip_limit, pixels, nbins):
+    """``shared.clahe_tiles.clip_pixels``, compiled."""
+    return max(np.int64(min(clip_limit * pixels / nbins, pixels)), 1) if clip_limit > 0 else pixels
+
+
+@jit
 def equalize_bins(bins, out, table, weights, nbins, clip_limit, low, high, level):
     """Levels of one image ``(1, H, W)`` from its bins; ``level``: an array of the tables' type."""
     rows, columns = table[4], table[5]
-    pixels = table[2] * table[3]
-    limit = max(np.int64(min(clip_limit * pixels / nbins, pixels)), 1) if clip_limit > 0 else pixels
+    limit = clip_pixels(clip_limit, table[2] * table[3], nbins)
     ranges = np.zeros((2, rows, columns, 2), np.int64)
     ranges[:, :, :, 1] = nbins - 1
     longest = nbins if nbins <= FEW_BINS else bin_ranges(bins, 0, 0, rows, table, ranges)
@@ -105,10 +110,10 @@ def equalize_bins(bins, out, table, weights, nbins, clip_limit, low, high, level
 
 
 @jit
-def clahe_images(x, out, rows, columns, clip_limit, nbins, low, high, level):
+def clahe_images(x, out, grid, clip_limit, nbins, low, high, level):
     """``clahe`` of images ``(N, H, W)``; a range whose low end is NaN is each image's own."""
     number, height, width = x.shape
-    table, weights = plan(height, width, rows, columns)
+    table, weights = plan(height, width, grid[0], grid[1])
     bins = np.empty((1, height, width), np.uint16)
     for i in range(number):
         image, result = x[i : i + 1], out[i : i + 1]
@@ -125,10 +130,10 @@ def clahe_images(x, out, rows, columns, clip_limit, nbins, low, high, level):
 
 
 @jit
-def clahe_own_bins(x, out, rows, columns, clip_limit, nbins, level):
+def clahe_own_bins(x, out, grid, clip_limit, nbins, level):
     """The same for unsigned images that are their own bins."""
     number, height, width = x.shape
-    table, weights = plan(height, width, rows, columns)
+    table, weights = plan(height, width, grid[0], grid[1])
     for i in range(number):
         image, result = x[i : i + 1], out[i : i + 1]
         equalize_bins(image, result, table, weights, nbins, clip_limit, 0.0, nbins - 1.0, level)

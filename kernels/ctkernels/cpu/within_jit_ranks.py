@@ -1,6 +1,7 @@
 """Ranks of windows that are no odd boxes' medians for a user's own compiled code (see ``within_jit``).
 
 The list of minima and maxima is made while the user's code is compiled, and laid out for an image by compiled code.
+Ranks that are known only when it runs are selected bit by bit, without a list.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from numpy.typing import NDArray
 
 from ctkernels.cpu._core.jit import jit, jit_inline
 from ctkernels.cpu._core.vectors import round_up
-from ctkernels.cpu._median.footprints import BAND_BYTES, BLOCK, filter_rows, window_program
+from ctkernels.cpu._median.footprints import BAND_BYTES, BLOCK, fill, filter_rows, reach_of, window_program
 from ctkernels.cpu._median.programs import Pixel
+from ctkernels.cpu._median.rows import decode_row
 from ctkernels.cpu.within_jit import aligned, border_table, key_outside
 
 Array = NDArray[Any]
@@ -41,6 +43,50 @@ def ranks(pixels: tuple[Pixel, ...], rank: int) -> Ranks:
     )
 
 
+def any_rank(pixels: tuple[Pixel, ...]) -> Ranks:
+    """The same for a rank that is not known yet."""
+    made = reach_of(pixels)
+    window = (BLOCK, made.columns, made.above, made.span, *made.planes)
+    return Ranks(np.empty((0, 5), np.int64), np.array(made.pixels, np.int64), np.zeros(1, np.int64), window)
+
+
+@jit
+def select_rows(
+    image, out, top, rows, kind, row_of, column_of, reach, stride, outside, places, rank, keys, found, counts, results
+):
+    """As ``filter_rows`` for one row at a time; ``places``: of the window's pixels, in keys.
+
+    A rank's key is built from its highest bit on: a bit is set where no more than ``rank`` keys of the window are
+    below. ``found`` and ``counts``: as many as are worked on together, which LLVM makes vectors of.
+    """
+    size = keys.itemsize
+    number, small = keys.dtype.type, counts.dtype.type
+    width = column_of.size - 2 * reach
+    row_bytes = width * (4 if kind == 1 else 8 if kind == 2 else size)
+    for r in range(row_of.size):
+        if row_of[r] < -1:
+            continue
+        if not fill(keys, r * stride, width, reach, column_of, image, row_of[r] * row_bytes, kind, outside):
+            return False
+    lowest = np.iinfo(keys.dtype).min
+    for y in range(rows):
+        for x in range(0, width, found.size):
+            found[:] = lowest
+            for bit in range(8 * size - 1, -1, -1):
+                step = np.int64(1) << bit
+                counts[:] = 0
+                for p in places:
+                    part = keys[p + y * stride + x :]
+                    for k in range(found.size):
+                        counts[k] += small(part[np.uint64(k)] < number(found[k] + step))
+                for k in range(found.size):
+                    found[k] = number(found[k] + step) if counts[k] <= rank else found[k]
+            for k in range(min(found.size, width - x)):
+                results[x + k] = found[k]
+        decode_row(results, 0, out, (top + y) * row_bytes, width, kind)
+    return True
+
+
 @jit_inline
 def _bytes_of(operand, pixels, rows, stride, size):
     """As ``footprints.layout`` lays operands out."""
@@ -53,10 +99,11 @@ def _bytes_of(operand, pixels, rows, stride, size):
 
 
 @jit
-def rank_volumes(x, out, program, pixels, outputs, window, borders, cval, key, kind):
+def rank_volumes(x, out, program, pixels, outputs, window, borders, cval, key, kind, rank):
     """Ranks of volumes ``(N, D, H, W)``, images with one plane each; False if some pixel has no key.
 
-    ``borders``: of planes, rows, columns; ``key`` is an array of the type of keys, ``kind`` that of pixels.
+    ``rank``: None where a program knows it. ``borders``: of planes, rows, columns; ``key`` is an array of the type of
+    keys, ``kind`` that of pixels.
     """
     number, depth, height, width = x.shape
     kept, reach, above, span, low, high = window
@@ -85,6 +132,12 @@ def rank_volumes(x, out, program, pixels, outputs, window, borders, cval, key, k
     keys = aligned(((rows * planes + planes * (span - 1) + groups) * stride + line + lanes) * size).view(key.dtype)
     temporaries, results = aligned(kept), aligned(groups * line * size).view(key.dtype)
     seen = np.empty(planes * tall, np.int64)
+    if rank is not None:
+        places = np.empty(pixels.shape[0], np.int64)
+        for i in range(places.size):
+            places[i] = (pixels[i, 0] * tall + pixels[i, 1]) * stride + pixels[i, 2]
+        found = np.empty(lanes, key.dtype)
+        counts = np.empty(lanes, np.int32)
     image, target = x.reshape(-1).view(np.uint8), out.reshape(-1).view(np.uint8)
     for n in range(number):
         for z in range(depth):
@@ -98,10 +151,17 @@ def rank_volumes(x, out, program, pixels, outputs, window, borders, cval, key, k
                             row = row_of[first + around - above + y]
                             row = (n * depth + plane) * height + row if plane >= 0 and row >= 0 else -1
                         seen[p * tall + y] = row
-                done = filter_rows(
-                    image, target, (n * depth + z) * height + first, last - first, kind, seen, column_of, reach,
-                    stride, outside, code, results_at, keys, temporaries, results,
-                )  # fmt: skip
+                top = (n * depth + z) * height + first
+                if rank is None:
+                    done = filter_rows(
+                        image, target, top, last - first, kind, seen, column_of, reach, stride, outside, code,
+                        results_at, keys, temporaries, results,
+                    )  # fmt: skip
+                else:
+                    done = select_rows(
+                        image, target, top, last - first, kind, seen, column_of, reach, stride, outside, places, rank,
+                        keys, found, counts, results,
+                    )  # fmt: skip
                 if not done:
                     return False
     return True

@@ -77,7 +77,7 @@ def _copy(builder, kind, source, target):
 
 
 @jit.jit_inline
-def _fill(keys, begin, width, reach, column_of, image, at, kind, outside):
+def fill(keys, begin, width, reach, column_of, image, at, kind, outside):
     """One row with its border from ``keys[begin]`` on; False if a pixel has no key. ``at`` below 0: all outside."""
     if at < 0:
         for x in range(width + 2 * reach):
@@ -110,7 +110,7 @@ def filter_rows(
         if row_of[r] < -1:
             continue
         at = row_of[r] * row_bytes
-        if not _fill(keys, r * stride, width, reach, column_of, image, at, kind, outside):
+        if not fill(keys, r * stride, width, reach, column_of, image, at, kind, outside):
             return False
     lanes = BLOCK // size
     line = results.size // outputs.size
@@ -179,13 +179,30 @@ class Window(NamedTuple):
     """The first and the last plane that it sees, counted from its own."""
 
 
-def window_program(pixels: tuple[Pixel, ...], rank: int) -> Window:
+class Reach(NamedTuple):
+    """Where the pixels of a window lie, and how far it reaches."""
+
+    pixels: tuple[Pixel, ...]
+    """Counted from the first of the planes, the first of the rows and ``reach`` columns left of the window's own."""
+    columns: int
+    above: int
+    span: int
+    planes: tuple[int, int]
+
+
+def reach_of(pixels: tuple[Pixel, ...]) -> Reach:
     """``pixels`` are planes, rows and columns counted from the window's centre."""
     first = tuple(min(p[axis] for p in pixels) for axis in range(3))
     last = tuple(max(p[axis] for p in pixels) for axis in range(3))
     reach = max(-first[2], last[2], 0)
     moved = tuple((z - first[0], y - first[1], x + reach) for z, y, x in pixels)
-    return Window(program(moved, rank), reach, -first[1], last[1] - first[1] + 1, (first[0], last[0]))
+    return Reach(moved, reach, -first[1], last[1] - first[1] + 1, (first[0], last[0]))
+
+
+def window_program(pixels: tuple[Pixel, ...], rank: int) -> Window:
+    """``pixels`` are planes, rows and columns counted from the window's centre."""
+    made = reach_of(pixels)
+    return Window(program(made.pixels, rank), made.columns, made.above, made.span, made.planes)
 
 
 @lru_cache(maxsize=128)
