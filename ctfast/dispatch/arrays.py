@@ -22,7 +22,8 @@ from ctkernels.contract import IMAGE_DTYPES
 Kind = Literal["numpy", "torch", "jax", "cupy"]
 
 _ALLOWED = frozenset(np.dtype(name) for name in IMAGE_DTYPES)
-_MOST_CHANNELS: Final = 4
+MOST_CHANNELS: Final = 4
+"""A last axis of up to so many may be one of channels."""
 _EXACT_IN_FLOAT32: Final = 1 << 24
 _AXES_KNOWN: Final = ContextVar("axes known", default=False)
 
@@ -256,7 +257,7 @@ def check_shape(shape: tuple[int, ...]) -> None:
         raise ShapeError(f"array of shape {shape}: an image (H, W) or a batch (..., H, W) is allowed")
     if 0 in shape:
         raise ShapeError(f"array of shape {shape} is empty: every axis must have at least one element")
-    if len(shape) > 2 and shape[-1] <= _MOST_CHANNELS and not _AXES_KNOWN.get():
+    if len(shape) > 2 and shape[-1] <= MOST_CHANNELS and not _AXES_KNOWN.get():
         raise ShapeError(
             f"array of shape {shape} is ambiguous: channels (colour) in the last axis, or images {shape[-1]} pixels "
             "wide? Channels: convert to gray, or move them forward with np.moveaxis(x, -1, 0) to treat each as an "
@@ -266,7 +267,7 @@ def check_shape(shape: tuple[int, ...]) -> None:
 
 def is_plain(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bool:
     """Whether arrays of this kind in C order are images as they are, whatever is known of their axes."""
-    return dtype in _ALLOWED and len(shape) > 1 and 0 not in shape and (len(shape) == 2 or shape[-1] > _MOST_CHANNELS)
+    return dtype in _ALLOWED and len(shape) > 1 and 0 not in shape and (len(shape) == 2 or shape[-1] > MOST_CHANNELS)
 
 
 def as_tall(images: Images) -> Images:

@@ -40,7 +40,7 @@ from numpy.typing import NDArray
 from ctfast import ops
 from ctfast.compat._calls import ours, theirs
 from ctfast.compat._ndimage import SHORT
-from ctfast.dispatch.arrays import known_axes
+from ctfast.dispatch.arrays import MOST_CHANNELS, known_axes
 from ctfast.memory import empty
 from ctkernels.cpu.gaussian_filter import gaussian_filter
 
@@ -50,7 +50,6 @@ Compute = Callable[[Any, Pixels], Pixels | None]
 _TAKEN: Final = {torch.uint8, torch.int16, torch.uint16, torch.float32, torch.float64}
 _HALF: Final = {torch.float16, torch.bfloat16}
 _MOST_RADIUS: Final = 127
-_COLOURS: Final = 4
 _KINDS: Final = (int, float, np.integer, np.floating)
 
 
@@ -63,7 +62,7 @@ def _served(transform: Any, original: type, img: Any, compute: Compute) -> Any:
     pixels = _pixels(tensor) if isinstance(tensor, torch.Tensor) else None
     result = None
     if pixels is not None and getattr(transform, "dtype", np.float32) in (np.float32, torch.float32, "float32"):
-        if pixels.shape[-1] > _COLOURS:
+        if pixels.shape[-1] > MOST_CHANNELS:
             result = compute(transform, pixels)
         else:
             with known_axes():  # not to be taken for colours

@@ -71,9 +71,10 @@ class Quick:
         """As ``work.process``."""
         row, start = empty_row(task, self.settings), time.perf_counter()
         try:
-            image, do = self._image(task, row)
+            image, plain = self._load(task, row)
         except Exception as error:  # one bad file never stops a batch, whatever a decoder raises
             return failed(task, row, error)
+        do = self._chain(image, plain) or compute
         loaded = Loaded(task, row, image, time.perf_counter() - start)
         return carry_on(loaded, self.settings, do, store if self._writer is None else self._store)
 
@@ -83,19 +84,19 @@ class Quick:
         Raises:
             Exception: whatever reading or computing does.
         """
-        image, do = self._image(task, empty_row(task, self.settings))
-        do(image, task, self.settings)
+        image, plain = self._load(task, empty_row(task, self.settings))
+        (self._chain(image, plain) or compute)(image, task, self.settings)
 
     def read(self, task: Task) -> None:
         """Only read."""
-        self._image(task, empty_row(task, self.settings))
+        self._load(task, empty_row(task, self.settings))
 
-    def _image(self, task: Task, row: Row) -> tuple[Image, Compute]:
-        """A file's image, and what computes it."""
+    def _load(self, task: Task, row: Row) -> tuple[Image, PlainSlice | None]:
+        """A file's image, and the plain slice that it is of."""
         contents = self._contents(task)
         plain = None if contents is None else self._plain(task, row, contents)
         image = plain.image if plain is not None else load(task, self.settings, row, self._allocate, contents)
-        return image, self._chain(image, plain) or compute
+        return image, plain
 
     def _contents(self, task: Task) -> Contents | None:
         """A file's bytes in memory that is kept, with their hash; None for what ``read_once`` has to look at."""
