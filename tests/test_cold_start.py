@@ -46,6 +46,48 @@ def test_processes_that_start_together_on_a_cold_cache_all_work(tmp_path: Path) 
     assert len({out for out, _ in said}) == 1
 
 
+THREADS = """
+import sys, threading
+import numpy as np
+import ctfast
+sys.setswitchinterval(1e-6)  # threads take turns within an import, as they sometimes do without it
+x = np.arange(4096, dtype=np.int16).reshape(64, 64)
+calls = [
+    lambda: ctfast.summary(x),
+    lambda: ctfast.median_filter(x, 3),
+    lambda: ctfast.window(x, center=40, width=400),
+    lambda: ctfast.set_num_threads(1),
+    lambda: ctfast.histogram(x, 64),
+    lambda: __import__("ctfast.compat.skimage", fromlist=["median"]),
+]
+together = threading.Barrier(len(calls))
+def first(call):
+    together.wait()
+    try:
+        call()
+    except BaseException as error:
+        print(f"{type(error).__name__}: {error}")
+threads = [threading.Thread(target=first, args=[call]) for call in calls]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+"""
+
+
+def test_first_calls_of_several_threads_find_numba_whole(tmp_path: Path) -> None:
+    """A pool of threads that begins with ctfast, as ``ctfast report`` does: none may import half of what it needs."""
+    paths = environment(tmp_path)["PYTHONPATH"]
+    done = subprocess.run(
+        [sys.executable, "-c", THREADS],
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert (done.returncode, done.stdout) == (0, ""), done
+
+
 TWO_AT_ONCE = """
 import sys, time
 import numpy as np

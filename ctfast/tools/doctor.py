@@ -13,7 +13,6 @@ import ctfast
 from ctfast.batch.limits import available_bytes
 from ctfast.files import formats
 from ctfast.tools.doctor_gpu import gpu_facts
-from ctkernels.cpu import available_cores
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -59,6 +58,8 @@ def findings() -> Iterator[Finding]:
 def _machine() -> Iterator[Finding]:
     yield Finding("ctfast", True, f"{ctfast.__version__}, Python {platform.python_version()}, {platform.platform()}")
     yield Finding("memory", True, f"{available_bytes() / 2**30:.1f} GiB available")
+    from ctkernels.cpu import available_cores  # with Numba, which may be what is broken
+
     cores = available_cores()
     threads = ctfast.get_num_threads()
     yield Finding("cores", True, f"{cores} usable (affinity and container quota counted), {threads} threads a call")
