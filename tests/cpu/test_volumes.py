@@ -13,6 +13,7 @@ from ctfast.errors import ArgumentError, ShapeError
 from ctfast.pipeline import parse_step
 from ctkernels import reference
 from ctkernels.contract import IMAGE_DTYPES, MODES
+from ctkernels.cpu._median import volume
 from ctkernels.cpu.gaussian_filter import gaussian_filter
 from ctkernels.cpu.median_filter import median_filter
 from ctkernels.testing import assert_close, assert_exact, force_bands, ordinary_error
@@ -151,6 +152,22 @@ def test_large_windows_on_volumes_of_other_sizes(size: tuple[int, int, int]) -> 
     wide = np.pad(x[0], [(side // 2, side // 2) for side in size], mode="symmetric")
     windows = np.lib.stride_tricks.sliding_window_view(wide, size).reshape(*x[0].shape, -1)
     assert_exact(run(median_filter, x, size=size)[0], np.sort(windows, axis=-1)[..., windows.shape[-1] // 2])
+
+
+@pytest.mark.parametrize("dtype", ["int16", "float32"])
+def test_blocks_of_planes_rows_and_columns_fit_together(monkeypatch: pytest.MonkeyPatch, dtype: str) -> None:
+    """Whole, whose columns have numbers beyond a byte where voxels are sorted, and cut along all axes."""
+    x = noise(dtype, (1, 13, 15, 300))
+    for mode in ("reflect", "constant"):
+        expected = ndimage.median_filter(x[0], (9, 7, 11), mode=mode, cval=3)
+        assert_exact(run(median_filter, x, mode, 3, size=(9, 7, 11))[0], expected)
+        with monkeypatch.context() as few:
+            few.setattr(volume, "MOST_RANKED", 20_000)
+            volume._blocks.cache_clear()
+            blocks = volume._blocks(x.shape, (9, 7, 11), 1)
+            assert all(len({block[axis] for block in blocks}) > 1 for axis in (1, 2, 3))
+            assert_exact(run(median_filter, x, mode, 3, size=(9, 7, 11))[0], expected)
+        volume._blocks.cache_clear()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -174,8 +174,8 @@ def large_medians(planes: int, rows: int, columns: int, dtype: np.dtype[Any]) ->
         while (size - 1) >> (shift + 12):
             shift += 1
         high = planes + result.shape[0] - 1
-        row_at, column_at = np.empty(size + 64, np.uint32), np.empty(size + 64, np.uint32)
-        plane_at = np.empty(size + 64 if high > 1 else 0, np.uint32)
+        row_at, column_at = np.empty(size + 128, np.uint32), np.empty(size + 128, np.uint32)
+        plane_at = np.empty(size + 128 if high > 1 else 0, np.uint32)
         ranks.cut(numbers, (high, column_of.size), shift, found.reshape(-1), plane_at, row_at, column_at)
         rest = np.empty(result.shape, np.uint16)
         filter_ranks(found, index, rest, True, MOST_RANKS)

@@ -83,8 +83,11 @@ def _base(count: int) -> int:
 
 
 def _write(index: Array, values: Array, result: Array) -> None:
-    for plane, place in zip(index, result, strict=True):
+    found = scratch("median.found", result.size, values.dtype).reshape(result.shape)
+    for plane, place in zip(index, found, strict=True):
         ranks_module.look_up(plane, values, place)
+    # By NumPy: rows of a part of the columns have another type for Numba.
+    result[...] = found
 
 
 def _distinct(
@@ -150,11 +153,12 @@ def _sorted(part: Array, result: Array, row_of: Array, column_of: Array, window:
         return
     # Runs so long that there are at most 4096 of them, as many as two levels of histograms tell apart.
     shift = max(0, (count - 1).bit_length() - 12)
-    # Blocks of 64 are read beyond the end, but what stands there comes after every pixel that can be picked.
-    position = np.uint16 if max(shape) < 65536 else np.uint32
     planes = window[0] + result.shape[0] - 1
+    longest = max(planes, row_of.size // planes, column_of.size)
+    position = np.uint8 if longest <= 1 << 8 else np.uint16 if longest <= 1 << 16 else np.uint32
+    # Two blocks of 64 are read beyond the end, but what stands there comes after every pixel that can be picked.
     row_at, column_at, plane_at = (
-        scratch(f"median.at{i}", count + 64 if i < 2 or planes > 1 else 0, position) for i in range(3)
+        scratch(f"median.at{i}", count + 128 if i < 2 or planes > 1 else 0, position) for i in range(3)
     )
     ranks_module.cut(numbers, (planes, shape[1]), shift, ranks.reshape(-1), plane_at, row_at, column_at)
     many = math.prod(window) > 65535

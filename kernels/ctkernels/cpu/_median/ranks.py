@@ -173,6 +173,19 @@ def number_sorted(keys, numbers, ranks, key_of):
     return count
 
 
+@jit.jit_inline
+def without_lower(inside, left):
+    """The lowest ``left`` set bits taken away; the first three without a branch, which is hard to foretell."""
+    for _ in range(3):
+        some = -left >> 63
+        inside &= inside - np.uint64(some & 1)
+        left += some
+    while left > 0:
+        inside &= inside - np.uint64(1)
+        left -= 1
+    return inside
+
+
 @jit.jit
 def pick(index, rest, shift, row_at, column_at, size, order):
     """The rank among all pixels of each median: number ``rest`` among the pixels of run ``index`` in the window."""
@@ -187,10 +200,7 @@ def pick(index, rest, shift, row_at, column_at, size, order):
                 left -= count_bits(inside)
                 i += 64
                 inside = block_inside(row_at, column_at, i, y, x, rows, columns)
-            # Take the lowest bits away until the wanted one is the lowest.
-            for _ in range(left):
-                inside &= inside - np.uint64(1)
-            order[y, x] = i + lowest_bit(inside)
+            order[y, x] = i + lowest_bit(without_lower(inside, left))
 
 
 @jit.jit
@@ -204,13 +214,17 @@ def pick_in_volume(index, rest, shift, plane_at, row_at, column_at, size, order)
                 i = np.int64(index[z, y, x]) << shift
                 # No helper that takes the arrays: it would count references to them at every voxel.
                 inside = block_inside_volume(plane_at, row_at, column_at, i, z, y, x, planes, rows, columns)
+                after = block_inside_volume(plane_at, row_at, column_at, i + 64, z, y, x, planes, rows, columns)
+                # Which of both blocks is nearly a toss-up: no branch.
+                first = left - count_bits(inside) >> 63
+                left -= count_bits(inside) & ~first
+                i += 64 & ~first
+                inside = after ^ ((inside ^ after) & np.uint64(first))
                 while count_bits(inside) <= left:
                     left -= count_bits(inside)
                     i += 64
                     inside = block_inside_volume(plane_at, row_at, column_at, i, z, y, x, planes, rows, columns)
-                for _ in range(left):
-                    inside &= inside - np.uint64(1)
-                order[z, y, x] = i + lowest_bit(inside)
+                order[z, y, x] = i + lowest_bit(without_lower(inside, left))
 
 
 @jit.jit

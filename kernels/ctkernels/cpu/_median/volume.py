@@ -24,8 +24,10 @@ from ctkernels.shared.border import border_index
 
 Array = NDArray[Any]
 Size = tuple[int, int, int]
-Block = tuple[int, int, int, int, int]
-"""Volume, first plane and one past the last, first row and one past the last."""
+Span = tuple[int, int]
+"""The first one and one past the last."""
+Block = tuple[int, Span, Span, Span]
+"""Volume, planes, rows, columns."""
 
 _MOST_VOXELS = 245
 """Of a window with a network that shares along two axes (one that shares along three: ``planes.serves``). Beyond it
@@ -107,25 +109,27 @@ def _cuts(length: int) -> list[int]:
 
 @lru_cache(maxsize=64)
 def _blocks(shape: tuple[int, ...], size: Size, tasks: int) -> list[Block]:
-    """Blocks of planes and rows of volumes ``(N, D, H, W)``, at least so many, that cost little."""
-    count, depth, height, width = shape
+    """Blocks of volumes ``(N, D, H, W)``, at least so many, that cost little."""
+    count, *sides = shape
+    strips = -(-sides[2] // large.STRIP)
 
-    def block_of(cut: tuple[int, int]) -> tuple[int, int]:
-        return -(-depth // cut[0]), -(-height // cut[1])
+    def reached(cut: tuple[int, ...]) -> list[int]:
+        return [-(-n // parts) + k - 1 for n, parts, k in zip(sides, cut, size, strict=True)]
 
-    def ranked(cut: tuple[int, int]) -> int:
-        planes, rows = block_of(cut)
-        return (planes + size[0] - 1) * (rows + size[1] - 1)
-
-    def cost(cut: tuple[int, int]) -> tuple[bool, bool, float]:
-        too_large = ranked(cut) * (width + size[2] - 1) > MOST_RANKED
+    def cost(cut: tuple[int, ...]) -> tuple[bool, bool, float]:
+        planes, rows, columns = reached(cut)
+        ranked = planes * rows * columns
         # Histograms begin anew with each plane of a block.
-        begun = cut[1] * depth * size[0] * size[1] / 8
-        return too_large, count * math.prod(cut) < tasks, math.prod(cut) * ranked(cut) + begun
+        begun = cut[1] * cut[2] * sides[0] * size[0] * size[1] * columns / 8
+        return ranked > MOST_RANKED, count * math.prod(cut) < tasks, math.prod(cut) * ranked + begun
 
-    planes, rows = block_of(min(itertools.product(_cuts(depth), _cuts(height)), key=cost))
-    corners = itertools.product(range(count), range(0, depth, planes), range(0, height, rows))
-    return [(n, z, min(z + planes, depth), y, min(y + rows, height)) for n, z, y in corners]
+    cuts = itertools.product(_cuts(sides[0]), _cuts(sides[1]), [c for c in _cuts(sides[2]) if c <= strips])
+    best = min(cuts, key=cost)
+    planes, rows, columns = (
+        [(first, min(first + step, n)) for first in range(0, n, step)]
+        for n, step in ((n, -(-n // parts)) for n, parts in zip(sides, best, strict=True))
+    )
+    return list(itertools.product(range(count), planes, rows, columns))
 
 
 def _part(index: Array) -> tuple[slice, Array]:
@@ -150,14 +154,14 @@ def _by_planes(x: Array, out: Array, size: Size, mode: str, cval: float, band: B
 
 
 def _by_ranks(x: Array, out: Array, size: Size, mode: str, cval: float, block: Block) -> None:
-    volume, z0, z1, y0, y1 = block
-    reach = [side // 2 for side in size]
-    planes, plane_of = _part(border_index(x.shape[1], reach[0], reach[0], mode)[z0 : z1 + size[0] - 1])
-    rows, row_of = _part(border_index(x.shape[2], reach[1], reach[1], mode)[y0 : y1 + size[1] - 1])
-    column_of = border_index(x.shape[3], reach[2], reach[2], mode)
-    part = np.ascontiguousarray(x[volume, planes, rows])
+    volume, *spans = block
+    (planes, plane_of), (rows, row_of), (columns, column_of) = (
+        _part(border_index(n, side // 2, side // 2, mode)[first : last + side - 1])
+        for n, side, (first, last) in zip(x.shape[1:], size, spans, strict=True)
+    )
+    part = np.ascontiguousarray(x[volume, planes, rows, columns])
     rows_of_planes = np.where(
         (row_of[:, np.newaxis] >= 0) & (plane_of >= 0), plane_of * part.shape[1] + row_of[:, np.newaxis], -1
     )
-    result = out[volume, z0:z1, y0:y1]
-    large.filter_table(part.reshape(-1, x.shape[3]), result, rows_of_planes.ravel(), column_of, size, mode, cval)
+    result = out[volume][tuple(slice(*span) for span in spans)]
+    large.filter_table(part.reshape(-1, part.shape[2]), result, rows_of_planes.ravel(), column_of, size, mode, cval)
