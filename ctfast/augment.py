@@ -187,4 +187,4 @@ def _as_dtype(values: Any, dtype: Any) -> Any:
 def _namespace(array: Any) -> Any:
     """NumPy, or CuPy where the array is CuPy's."""
     cupy = sys.modules.get("cupy")
-    return cupy if cupy is not None and isinstance(array, cupy.ndarray) else np
+    return cupy if isinstance(array, getattr(cupy, "ndarray", ())) else np

@@ -53,9 +53,10 @@ class BackendStatus:
 def _probe_cpu() -> BackendStatus:
     if importlib.util.find_spec("numba") is None:
         return BackendStatus("cpu", False, "numba is not installed", "pip install numba")
-    # Once it is imported, Numba looks at its own setting alone, which a program may have changed.
-    numba = sys.modules.get("numba")
-    disabled = os.environ.get("NUMBA_DISABLE_JIT") if numba is None else numba.config.DISABLE_JIT
+    # Once it is imported, Numba looks at its own setting alone, which a program may have changed. Another thread may
+    # be importing it at this moment.
+    settings = getattr(sys.modules.get("numba"), "config", None)
+    disabled = getattr(settings, "DISABLE_JIT", os.environ.get("NUMBA_DISABLE_JIT"))
     if disabled not in (None, "", "0", 0):
         return BackendStatus(
             "cpu",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctkernels.cpu as cpu
 from ctfast.errors import ArgumentError
 
 
@@ -14,11 +13,15 @@ def set_num_threads(n: int) -> None:
     """
     if isinstance(n, bool) or not isinstance(n, int) or n < 1:
         raise ArgumentError(f"n={n!r}: a whole number of at least 1 is allowed")
+    from ctkernels import cpu  # with Numba
+
     cpu.set_num_threads(n)
 
 
 def get_num_threads() -> int:
     """Threads that one call may use."""
+    from ctkernels import cpu
+
     try:
         return cpu.get_num_threads()
     except ValueError as error:
