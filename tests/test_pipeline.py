@@ -150,7 +150,8 @@ def test_errors_name_the_step() -> None:
 
 
 def test_steps_from_the_command_line() -> None:
-    assert parse_step("median_filter size=3,5 mode=mirror") == Step("median_filter", size=(3, 5), mode="mirror")
+    for pair in ("3,5", "(3,5)", "[3, 5]", "( 3 , 5 )", "3, 5"):
+        assert parse_step(f"median_filter size={pair} mode=mirror") == Step("median_filter", size=(3, 5), mode="mirror")
     assert parse_step("window center=-600 width=1.5e3 dtype=uint8") == Step(
         "window", center=-600, width=1500, dtype="uint8"
     )

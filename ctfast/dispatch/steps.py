@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -121,15 +122,24 @@ def as_step(number: int, step: Step | Mapping[str, Any]) -> Step:
         raise ArgumentError(f"step {number}: {error}") from error
 
 
+_BRACKETED: Final = re.compile(r"[(\[](.+)[)\]]")
+_INNER_SPACE: Final = re.compile(r"(?<=[,(\[])\s+|\s+(?=[,)\]])")
+"""Beside commas and brackets, within a pair."""
+
+
 def parse_step(text: str) -> Step:
-    """A step as the command line writes it: ``"median_filter size=5 mode=mirror"``, pairs as ``size=3,5``."""
-    operation, *words = text.split()
+    """A step as the command line writes it: ``"median_filter size=5 mode=mirror"``, pairs as ``size=3,5``.
+
+    Pairs may stand in brackets, ``size=(3, 5)`` or ``size=[3, 5]``, as in Python and TOML.
+    """
+    operation, *words = _INNER_SPACE.sub("", text).split()
     params: dict[str, Any] = {}
     for word in words:
         name, sign, value = word.partition("=")
         if not sign or not name or not value:
             raise ArgumentError(f"step {text!r}: {word!r} is no name=value; write it as 'median_filter size=5'")
-        items = [_parse_value(item) for item in value.split(",")]
+        bracketed = _BRACKETED.fullmatch(value)
+        items = [_parse_value(item) for item in (bracketed[1] if bracketed else value).split(",")]
         params[name] = items[0] if len(items) == 1 else tuple(items)
     try:
         return Step(operation, **params)

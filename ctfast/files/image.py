@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
 import numpy as np
 
@@ -99,6 +99,10 @@ class Request:
             file.write(self.whole())
             file.flush()
             yield replace(self, path=Path(file.name), data=None, apart=False)
+
+
+ITK_LEVEL: Final = 2
+"""Of zlib in MetaImage and NRRD, as ITK has it: three times as fast as zlib's own level for a fiftieth of the size."""
 
 
 @dataclass(frozen=True, slots=True)

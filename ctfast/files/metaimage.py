@@ -31,7 +31,7 @@ from ctfast.errors import ArgumentError, FileFormatError
 from ctfast.files._convert import native
 from ctfast.files._sitk import HEADER_BYTES, UNITS_KEY, Header, header_text, read_by_sitk
 from ctfast.files._volume import as_stored, beside, listed_bytes
-from ctfast.files.image import Image, Request, WriteOptions
+from ctfast.files.image import ITK_LEVEL, Image, Request, WriteOptions
 from ctfast.files.next_steps import COPY_AGAIN
 
 _LAST: Final = re.compile(rb"^ElementDataFile\s*=\s*(\S[^\r\n]*)\r?\n", re.MULTILINE)
@@ -140,7 +140,7 @@ def write_metaimage(file: IO[bytes], pixels: np.ndarray, options: WriteOptions) 
     stored, place = as_stored(native(pixels), options.geometry)
     data = np.ascontiguousarray(stored).tobytes()
     if options.compression == "zlib":
-        data = zlib.compress(data, 6 if options.level is None else options.level)
+        data = zlib.compress(data, ITK_LEVEL if options.level is None else options.level)
     fields: dict[str, object] = {
         "ObjectType": "Image",
         "NDims": stored.ndim,

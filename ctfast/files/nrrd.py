@@ -27,7 +27,7 @@ from ctfast.errors import ArgumentError, FileFormatError
 from ctfast.files._convert import native
 from ctfast.files._sitk import UNITS_KEY, Header, header_text, read_by_sitk, version
 from ctfast.files._volume import as_stored, beside, listed_bytes
-from ctfast.files.image import Image, Request, WriteOptions
+from ctfast.files.image import ITK_LEVEL, Image, Request, WriteOptions
 
 _SPACES: Final = tuple(
     f"{x}-{y}-superior" for x, y in (("left", "posterior"), ("right", "anterior"), ("left", "anterior"))
@@ -125,7 +125,7 @@ def write_nrrd(file: IO[bytes], pixels: np.ndarray, options: WriteOptions) -> No
     file.write("\n".join(lines).encode())
     data = np.ascontiguousarray(stored).tobytes()
     if options.compression == "zlib":
-        data = gzip.compress(data, 6 if options.level is None else options.level, mtime=0)
+        data = gzip.compress(data, ITK_LEVEL if options.level is None else options.level, mtime=0)
     file.write(data)
 
 

@@ -44,7 +44,7 @@ def write_image(
         format: Name of a row in ``ctfast.files.formats``, such as ``"tiff"`` or ``"tif"``; by the extension when None.
         compression: ``"none"``, or one of the format's: TIFF ``"zlib"``, ``"zstd"`` or ``"lzw"`` (the last two need
             imagecodecs), MetaImage and NRRD ``"zlib"``, Zarr ``"zstd"``.
-        level: Level of zlib (0 to 9) or zstd (1 to 22); the library's own when None.
+        level: Level of zlib (0 to 9) or zstd (1 to 22); without it that of the format's usual library.
         units: What the values are; ``read_image`` gives it back (TIFF, NIfTI, Zarr).
         spacing: Row and column spacing in mm; formats without a place for it leave it out.
         padding: Value of padding pixels (TIFF, Zarr).
