@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Any, Final
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from ctfast.batch.urls import place
 from ctfast.errors import ArgumentError, DTypeError, ShapeError
 from ctfast.files.formats import WRITTEN_ENDS, Compression, Format, by_extension, check_compression, written
 from ctfast.files.geometry import Geometry
-from ctfast.files.image import PIXEL_DTYPES, MetaValue, Units, WriteOptions
+from ctfast.files.image import PIXEL_DTYPES, Image, MetaValue, Units, WriteOptions
 from ctfast.files.units import PLAIN, is_unit
 
 OutputFormat = str
@@ -23,7 +23,7 @@ _OWN_KEYS: Final = ("ctfast", "units", "meaning", "padding", "spacing_row", "spa
 
 def write_image(
     path: str | Path,
-    pixels: np.ndarray,
+    pixels: Image | Any,
     *,
     format: OutputFormat | None = None,
     compression: Compression = "none",
@@ -40,7 +40,8 @@ def write_image(
     Args:
         path: Where to, or a URL; an existing file is replaced.
         pixels: ``(H, W)`` or ``(frames, H, W)`` of uint8, int16, uint16, float32 or float64, any layout. PNG: one
-            image of uint8 or uint16.
+            image of uint8 or uint16. Of an ``Image``, its units, spacing, padding and geometry are written with it,
+            but for those that are given here.
         format: Name of a row in ``ctfast.files.formats``, such as ``"tiff"`` or ``"tif"``; by the extension when None.
         compression: ``"none"``, or one of the format's: TIFF ``"zlib"``, ``"zstd"`` or ``"lzw"`` (the last two need
             imagecodecs), MetaImage and NRRD ``"zlib"``, Zarr ``"zstd"``.
@@ -59,6 +60,14 @@ def write_image(
         MissingDependencyError: If a package is needed; names the pip command.
         OSError: If the folder is not there or writing fails; nothing is left behind.
     """
+    if isinstance(pixels, Image):
+        image, pixels = pixels, pixels.pixels
+        units = image.units if units == "unknown" else units
+        spacing = image.spacing if spacing is None else spacing
+        padding = image.padding if padding is None else padding
+        geometry = image.geometry if geometry is None else geometry
+    elif not isinstance(pixels, np.ndarray):
+        pixels = np.asarray(pixels)
     path = place(path)
     kind = output_format(path) if format is None else written(format)
     options = checked_options(

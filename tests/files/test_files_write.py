@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import numpy as np
 import pytest
 import skimage.io
@@ -48,6 +50,31 @@ def test_any_memory_layout(tmp_path: Path) -> None:
     for name in ("x.tif", "x.npy", "x.nii"):
         write_image(tmp_path / name, pixels)
         np.testing.assert_array_equal(read_image(tmp_path / name).pixels, pixels)
+
+
+def test_what_was_read_is_written_with_its_facts(tmp_path: Path) -> None:
+    """An image in the place of an array: its units and its place go with it, as nibabel sees them."""
+    pixels, affine = slice_hu(20, 24), np.array([[0.5, 0, 0, -40], [0, 0.25, 0, 30], [0, 0, 2, 7], [0, 0, 0, 1.0]])
+    nibabel.save(nibabel.Nifti1Image(pixels.T[..., None], affine), tmp_path / "a.nii")
+    image = read_image(tmp_path / "a.nii")
+    write_image(tmp_path / "b.nii", image, units="hu")
+    again = nibabel.load(tmp_path / "b.nii")
+    np.testing.assert_array_equal(np.asarray(again.dataobj)[..., 0], pixels.T)
+    np.testing.assert_allclose(again.affine, affine)
+    write_image(tmp_path / "c.tif", replace(read_image(tmp_path / "b.nii"), padding=-2000.0))
+    back = read_image(tmp_path / "c.tif")
+    assert (back.units, back.spacing, back.padding) == ("hu", (0.25, 0.5), -2000.0)
+    write_image(tmp_path / "d.tif", back, units="stored", spacing=(1, 2), padding=0)
+    given = read_image(tmp_path / "d.tif")
+    assert (given.units, given.spacing, given.padding) == ("stored", (1, 2), 0)
+
+
+def test_lists_and_tensors_are_arrays(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    write_image(tmp_path / "x.tif", torch.arange(6, dtype=torch.int16).reshape(2, 3))
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "x.tif"), np.arange(6).reshape(2, 3))
+    with pytest.raises(DTypeError, match="int64"):
+        write_image(tmp_path / "y.tif", [[1, 2], [3, 4]])
 
 
 @pytest.mark.parametrize("name", ["x.tif", "x.npy", "x.nii.gz", "x.png"])
