@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 
 import numba
 import numpy as np
-from numba.core.types.misc import unliteral
 
 from ctkernels.cpu._core.cache import cached, choose_cache_folder
+from ctkernels.cpu._core.kernel import Kernel
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -24,29 +24,21 @@ _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 choose_cache_folder()
 
 
-def _by_types(compiled: Any) -> Any:
-    """Kept on disk, and compiled once for the types of its arguments: Numba compiles what compiled code calls once more
-    for every constant that it is called with (a border table for each mode, all of CLAHE for each grid of tiles)."""
+def _kernel(function: Any, **options: Any) -> Any:
+    """Kept on disk, where there is a place for it."""
     if numba.config.DISABLE_JIT:
-        return compiled
-    template = compiled.get_call_template
-
-    def without_constants(arguments: Any, named: Any) -> Any:
-        plain = {name: unliteral(value) for name, value in named.items()}
-        return template([unliteral(value) for value in arguments], plain)
-
-    compiled.get_call_template = without_constants
-    return cached(compiled)
+        return function
+    return cached(Kernel(function, targetoptions={"nopython": True, "boundscheck": None, **_OPTIONS, **options}))
 
 
 def jit(function: F) -> F:
     """Compile a kernel with IEEE arithmetic: results do not depend on how the compiler orders sums."""
-    return _by_types(numba.njit(**_OPTIONS)(function))
+    return _kernel(function)
 
 
 def jit_contract(function: F) -> F:
     """Compile a kernel that may fuse a multiply and an add (more exact and faster), nothing else of fast-math."""
-    return _by_types(numba.njit(fastmath={"contract"}, **_OPTIONS)(function))
+    return _kernel(function, fastmath={"contract"})
 
 
 def jit_reassociate(function: F) -> F:
@@ -54,12 +46,14 @@ def jit_reassociate(function: F) -> F:
 
     The order is the compiler's, the same on every run of one machine.
     """
-    return _by_types(numba.njit(fastmath={"contract", "reassoc"}, **_OPTIONS)(function))
+    made = _kernel(function, fastmath={"contract", "reassoc"})
+    made.is_whole = True
+    return made
 
 
 def jit_inline(function: F) -> F:
     """Compile a small helper that the kernels above call; LLVM inlines it."""
-    return _by_types(numba.njit(inline="never", forceinline=True, **_OPTIONS)(function))
+    return _kernel(function, inline="never", forceinline=True)
 
 
 def jit_part(function: F) -> F:
