@@ -22,6 +22,7 @@ from ctkernels.cpu._clahe.plan import plan as clahe_plan
 from ctkernels.cpu._core.jit import jit, one_type
 from ctkernels.cpu._core.pointwise import line_to_integer
 from ctkernels.cpu._core.scratch import scratch
+from ctkernels.cpu._core.viewed import flat
 from ctkernels.cpu._gaussian.band import band as gaussian_band
 from ctkernels.cpu._gaussian.plan import exceeds_dtype
 from ctkernels.cpu._gaussian.plan import plan as gaussian_plan
@@ -64,8 +65,8 @@ def _bin_counts(counters, bin_of, counts):
 @jit
 def _leave_out(x, image, low, high, counters):
     """Take the pixels of ``image`` out of the counts that lie in ``low .. high`` in ``x``."""
-    pixels = x.reshape(-1)
-    results = image.reshape(-1)
+    pixels = flat(x)
+    results = flat(image)
     first = x.dtype.type(low)
     last = x.dtype.type(high)
     value = np.uint8(0)  # padding lies in runs of one value; counting runs keeps stores from waiting for each other
@@ -122,7 +123,7 @@ def slices(x, out, counts, values, i0, i1, program, line, median, gaussian, clah
             left -= 1
             target = result if left == 0 else free
             if code == _MEDIAN:
-                _median3(current.reshape(-1), target.reshape(-1), 0, 0, height, height, *median)
+                _median3(flat(current), flat(target), 0, 0, height, height, *median)
             elif code == _GAUSSIAN:
                 gaussian_band(current, target, 0, 0, height, *gaussian)
             else:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ctkernels.contract import NO_LABEL
 from ctkernels.cpu._core.jit import jit
 from ctkernels.cpu._core.spread import pointwise
+from ctkernels.cpu._core.viewed import flat
 from ctkernels.shared.keys import values_reaching
 
 _BLOCK = 2048
@@ -22,8 +23,8 @@ _BLOCK = 2048
 @jit
 def count_edges(x, out, edges, first):
     """``first`` and one more for each of ``edges`` (in the dtype of ``x``) that the pixel reaches."""
-    pixels = x.reshape(-1)
-    results = out.reshape(-1)
+    pixels = flat(x)
+    results = flat(out)
     for start in range(0, pixels.size, _BLOCK):
         block = pixels[start : start + _BLOCK]
         labels = results[start : start + _BLOCK]
@@ -38,8 +39,8 @@ def count_edges(x, out, edges, first):
 @jit
 def unlabel_nan(x, out):
     """NaN reaches no edge; it gets the label that says so."""
-    pixels = x.reshape(-1)
-    results = out.reshape(-1)
+    pixels = flat(x)
+    results = flat(out)
     for i in range(pixels.size):
         results[i] = results[i] if pixels[i] == pixels[i] else np.uint8(NO_LABEL)
 

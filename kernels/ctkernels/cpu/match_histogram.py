@@ -19,6 +19,7 @@ from ctkernels.cpu._core.chosen import chosen
 from ctkernels.cpu._core.jit import jit, one_type
 from ctkernels.cpu._core.scratch import scratch
 from ctkernels.cpu._core.spread import each_image, pointwise
+from ctkernels.cpu._core.viewed import flat
 from ctkernels.cpu._histogram.distinct import Distinct, distinct, occurrences
 from ctkernels.cpu._histogram.ranks import write_levels
 from ctkernels.cpu._histogram.values import value_counts, whole_numbers
@@ -33,8 +34,8 @@ _ALL = np.empty(0, np.uint8)
 @jit
 def look_up(codes, out, first, table):
     """``out = table[codes - first]`` for unsigned codes, whose difference wraps around as the type does."""
-    pixels = codes.reshape(-1)
-    results = out.reshape(-1)
+    pixels = flat(codes)
+    results = flat(out)
     for i in range(pixels.size):
         results[i] = table[np.uint64(codes.dtype.type(pixels[i] - first))]
 

@@ -13,14 +13,15 @@ from numpy.typing import NDArray
 
 from ctkernels.cpu._core.jit import jit
 from ctkernels.cpu._core.spread import pointwise
+from ctkernels.cpu._core.viewed import flat
 from ctkernels.shared.lines import rescale_number
 
 
 @jit
 def rescale_to_float(x, out, slope, intercept):
     """In the precision of ``slope`` and ``intercept``, either float32 or float64."""
-    pixels = x.reshape(-1)
-    results = out.reshape(-1)
+    pixels = flat(x)
+    results = flat(out)
     for i in range(pixels.size):
         results[i] = pixels[i] * slope + intercept
 
@@ -28,8 +29,8 @@ def rescale_to_float(x, out, slope, intercept):
 @jit
 def rescale_to_int16(x, out, slope, intercept):
     """Rounded half to even and saturated; NaN becomes -32768."""
-    pixels = x.reshape(-1)
-    results = out.reshape(-1)
+    pixels = flat(x)
+    results = flat(out)
     for i in range(pixels.size):
         v = np.float64(pixels[i]) * slope + intercept
         v = v if v > -32768.0 else -32768.0

@@ -14,6 +14,7 @@ from ctkernels.cpu._core.jit import jit, one_type
 from ctkernels.cpu._core.moments import image_moments
 from ctkernels.cpu._core.pointwise import base_of, line_to_float
 from ctkernels.cpu._core.spread import each_image, pointwise
+from ctkernels.cpu._core.viewed import flat
 from ctkernels.shared.lines import Line, fits
 
 Array = NDArray[Any]
@@ -22,8 +23,8 @@ Array = NDArray[Any]
 @jit
 def scores(x, out, mean, sd):
     """``(x - mean) / sd`` in float64, for float64 results and for deviations that float32 cannot hold."""
-    pixels = x.reshape(-1)
-    results = out.reshape(-1)
+    pixels = flat(x)
+    results = flat(out)
     # Quarters keep the difference of two huge numbers finite. A division, because the reciprocal of a tiny or huge
     # deviation may not exist.
     part = 0.25 if abs(mean) > 1e300 else 1.0

@@ -19,6 +19,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 # error_model="numpy": division by zero gives inf/nan instead of a branch and an exception in the inner loop.
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+# no_cfunc_wrapper: nobody hands kernels to compiled code as arguments, or to C; without, another entry is compiled.
+_KERNEL_OPTIONS: dict[str, Any] = {"nopython": True, "boundscheck": None, "no_cfunc_wrapper": True, **_OPTIONS}
 
 
 choose_cache_folder()
@@ -28,7 +30,7 @@ def _kernel(function: Any, **options: Any) -> Any:
     """Kept on disk, where there is a place for it."""
     if numba.config.DISABLE_JIT:
         return function
-    return cached(Kernel(function, targetoptions={"nopython": True, "boundscheck": None, **_OPTIONS, **options}))
+    return cached(Kernel(function, targetoptions={**_KERNEL_OPTIONS, **options}))
 
 
 def jit(function: F) -> F:

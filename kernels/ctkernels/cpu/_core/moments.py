@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ctkernels.cpu._core.jit import jit, jit_reassociate
 from ctkernels.cpu._core.parallel import get_num_threads, run
 from ctkernels.cpu._core.spread import in_bands, is_one_band
+from ctkernels.cpu._core.viewed import flat
 from ctkernels.cpu._select.keys import key, key_extent
 from ctkernels.shared.keys import key_bounds, keys_of, sortable, unkey
 
@@ -43,7 +44,7 @@ def integer_sums(x, first, last):
     A square is summed in two halves, so that every sum of a block fits 32 bits: 20 us instead of 50 for a slice. uint16
     is moved to the range of int16, for which there are better instructions; squares of uint8 have no upper half.
     """
-    pixels = x.reshape(-1)
+    pixels = flat(x)
     limits = np.iinfo(x.dtype)
     everything = first <= limits.min and last >= limits.max
     wide = limits.max > 255

@@ -17,6 +17,7 @@ from numba.core import types
 from numba.extending import overload
 
 from ctkernels.cpu._core.jit import jit_contract, jit_inline
+from ctkernels.cpu._core.viewed import flat
 from ctkernels.shared import lines
 from ctkernels.shared.lines import narrowed
 
@@ -59,8 +60,8 @@ def line_to_float(x, out, zero, base, span, low, rise, floor, ceiling):
     scale, offset = float32_line(zero, base, span, low, rise)
     lowest = np.float32(floor)
     highest = np.float32(ceiling)
-    pixels = x.reshape(-1)
-    results = out.reshape(-1)
+    pixels = flat(x)
+    results = flat(out)
     for i in range(pixels.size):
         v = difference(pixels[i], base) * scale + offset
         v = lowest if v < lowest else v
@@ -73,8 +74,8 @@ def line_to_integer(x, out, zero, base, span, low, rise, floor, ceiling):
     scale, offset = float32_line(zero, base, span, low, rise)
     lowest = np.float32(floor)
     highest = np.float32(ceiling)
-    pixels = x.reshape(-1)
-    results = out.reshape(-1)
+    pixels = flat(x)
+    results = flat(out)
     for i in range(pixels.size):
         v = difference(pixels[i], base) * scale + offset
         v = v if v > lowest else lowest

@@ -17,6 +17,7 @@ from numba.extending import intrinsic
 
 from ctkernels.cpu._core.jit import jit_contract, jit_inline
 from ctkernels.cpu._core.pointwise import difference, float32_line
+from ctkernels.cpu._core.viewed import flat
 
 
 @intrinsic
@@ -58,8 +59,8 @@ def sigmoid_to_float(x, out, zero, base, span, low, rise, floor, ceiling):
     scale, offset = float32_line(zero, base, span, 0.0, 1.0)
     start = np.float32(low)
     height = np.float32(rise)
-    pixels = x.reshape(-1)
-    results = out.reshape(-1)
+    pixels = flat(x)
+    results = flat(out)
     for i in range(pixels.size):
         results[i] = _unit(difference(pixels[i], base) * scale + offset) * height + start
 
@@ -72,8 +73,8 @@ def sigmoid_to_integer(x, out, zero, base, span, low, rise, floor, ceiling):
     height = np.float32(rise)
     lowest = np.float32(floor)
     highest = np.float32(ceiling)
-    pixels = x.reshape(-1)
-    results = out.reshape(-1)
+    pixels = flat(x)
+    results = flat(out)
     for i in range(pixels.size):
         v = _unit(difference(pixels[i], base) * scale + offset) * height + start
         v = v if v > lowest else lowest

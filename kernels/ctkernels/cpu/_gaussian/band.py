@@ -13,6 +13,7 @@ import numpy as np
 
 from ctkernels.cpu._core.jit import jit, jit_inline
 from ctkernels.cpu._core.vectors import VECTOR_BYTES
+from ctkernels.cpu._core.viewed import viewed
 from ctkernels.cpu._gaussian.ir import (
     BLOCK,
     copy_bytes,
@@ -94,10 +95,10 @@ def _smooth(signed: bool) -> Callable[..., None]:
             # took fifteen times as long.
             for k in range(entry - rows + row_bytes, table - rows):
                 memory[k] = 0
-        fill = memory.view(weights.dtype)
+        fill = viewed(memory, kind)
         for k in range(ring * stride // weights.itemsize, (ring + 1) * stride // weights.itemsize):
             fill[k] = cval
-        pointers = memory[table - rows :].view(np.int64)
+        pointers = viewed(memory[table - rows :], np.int64(0))
         filled = 0
         for y in range(y0, y1, BLOCK):
             first = y - y0

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ctkernels.contract import each_axis, modes_of
 from ctkernels.cpu._core.jit import jit
 from ctkernels.cpu._core.vectors import VECTOR_BYTES
+from ctkernels.cpu._core.viewed import viewed
 from ctkernels.cpu._gaussian import plan as planes
 from ctkernels.cpu._gaussian.band import leave, smooth
 from ctkernels.cpu._gaussian.ir import BLOCK, weigh_rows
@@ -109,7 +110,7 @@ def band(x, out, n, y0, y1, planes_layout, planes, layout, border, weights, cval
     sums = slabs + ring * slab
     stage = sums + BLOCK * stride
     table = stage + stride
-    window = memory[table - memory.ctypes.data :].view(np.int64)
+    window = viewed(memory[table - memory.ctypes.data :], np.int64(0))
     held = window[ring : 2 * ring]
     held[:] = -1
     pointers = window[2 * ring :]

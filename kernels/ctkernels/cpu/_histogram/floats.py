@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from ctkernels.cpu._core.jit import jit
+from ctkernels.cpu._core.viewed import flat, viewed
 
 BLOCK = 1024
 
@@ -50,7 +51,7 @@ def count_floats(x, edges, ends, counts, banks, index, flags):
     ``edges``: the left edge of each bin and two NaN, which no pixel reaches: not the last edge, not infinity.
     ``banks``: uint32, one more than the bins for each bank; ``index``, ``flags``: int32 and int8, ``BLOCK`` elements.
     """
-    pixels = x.reshape(-1)
+    pixels = flat(x)
     bins = edges.size - 2
     stride = bins + 1
     # Four neighbours go to four banks: equal ones, which CT has many of, then don't wait for each other's store.
@@ -58,8 +59,8 @@ def count_floats(x, edges, ends, counts, banks, index, flags):
     one = np.uint64(stride * (1 % used))
     two = np.uint64(stride * (2 % used))
     three = np.uint64(stride * (3 % used))
-    bin_of = index.view(np.uint32)  # unsigned, so that no index is tested for being negative
-    words = flags.view(np.uint64)  # eight flags at once: few blocks have any
+    bin_of = viewed(index, np.uint32(0))  # unsigned, so that no index is tested for being negative
+    words = viewed(flags, np.uint64(0))  # eight flags at once: few blocks have any
     following = edges[1:]
     banks[: stride * used] = 0
     # Blocks of 1024, so that bins and flags stay in the first-level cache between the two loops, the first of which is

@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from ctkernels.cpu._core.jit import jit
+from ctkernels.cpu._core.viewed import flat, viewed
 
 MOST_BINS = 256
 _LEAST_PIXELS = 1 << 14
@@ -45,10 +46,10 @@ def sum_pairs(cells):
 @jit
 def count_byte_pairs(x, cells):
     """Occurrences of each value of a uint8 image to the cells behind the first 65,536 (uint32, ``CELLS``)."""
-    pixels = x.reshape(-1)
+    pixels = flat(x)
     cells[:] = 0
     pair = np.uint64(0xFFFF)
-    words = pixels[: pixels.size // 8 * 8].view(np.uint64)
+    words = viewed(pixels, np.uint64(0))
     # Words of one value, the last such value: saturated air and bone after windowing.
     last = np.uint64(0)
     run = np.uint64(0)
@@ -124,13 +125,13 @@ def count_pairs(x, edges, ends, counts, cells, index, flags):
     ``edges``: the left edge of each bin and two NaN, read only for flagged pixels; ``cells``: uint32, ``CELLS``;
     ``index``, ``flags``: uint8 and int8, 1024.
     """
-    pixels = x.reshape(-1)
+    pixels = flat(x)
     number = ends.dtype.type
     # Where positions are right in every bit (``plan``), no pixel needs a flag.
     exact = ends[3] == number(0)
     following = edges[1:]
-    marks = flags.view(np.uint64)
-    words = index.view(np.uint64)
+    marks = viewed(flags, np.uint64(0))
+    words = viewed(index, np.uint64(0))
     pair = np.uint64(0xFFFF)
     cells[:] = 0
     counted = np.int64(0)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ctkernels.cpu._core.jit import jit
 from ctkernels.cpu._core.scratch import scratch
 from ctkernels.cpu._core.spread import in_bands, is_one_band
+from ctkernels.cpu._core.viewed import flat, viewed
 from ctkernels.cpu._histogram import pairs
 from ctkernels.cpu._histogram.codes import CELLS, counts_of
 
@@ -23,10 +24,10 @@ from ctkernels.cpu._histogram.codes import CELLS, counts_of
 @jit
 def count_bytes(x, banks):
     """Occurrences of each value of a small uint8 image to the first 256 of ``banks`` (uint32, 2048 at least)."""
-    pixels = x.reshape(-1)
+    pixels = flat(x)
     banks[:2048] = 0
     byte = np.uint64(255)
-    words = pixels[: pixels.size // 8 * 8].view(np.uint64)
+    words = viewed(pixels, np.uint64(0))
     for i in range(words.size):
         w = words[i]
         banks[w & byte] += np.uint32(1)
@@ -52,7 +53,7 @@ def whole_numbers(x, numbers):
 
     False for any other image, known at its first block that holds anything else: that costs next to nothing.
     """
-    pixels = x.reshape(-1)
+    pixels = flat(x)
     number = x.dtype.type
     for start in range(0, pixels.size, 1024):
         part = pixels[start : start + 1024]

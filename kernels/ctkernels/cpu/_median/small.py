@@ -20,6 +20,7 @@ from ctkernels.cpu._core import jit
 from ctkernels.cpu._core.parallel import Band
 from ctkernels.cpu._core.scratch import scratch
 from ctkernels.cpu._core.vectors import round_up
+from ctkernels.cpu._core.viewed import viewed
 from ctkernels.cpu._median.edges import EDGE_ADDRESSES, EDGE_ROWS, edge_elements, edge_filter, edge_lines
 from ctkernels.cpu._median.emit import lanes, median_strip, scratch_size, vector_bytes
 from ctkernels.cpu._median.plan import plan
@@ -43,7 +44,7 @@ def extend(line, begin, width, reach, column_of, outside):
 @register_jitable
 def _as_keys(image, line):
     """Flat bytes as keys of the type of ``line``'s."""
-    return image[: image.size // line.itemsize * line.itemsize].view(line.dtype)
+    return viewed(image, line.dtype.type(0))
 
 
 @register_jitable

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ctkernels.cpu._core.jit import jit
 from ctkernels.cpu._core.scratch import scratch
+from ctkernels.cpu._core.viewed import flat
 from ctkernels.cpu._histogram.codes import counts_of
 from ctkernels.cpu._select.percentiles import between, percentile_ranks
 
@@ -26,7 +27,7 @@ _BUCKETS = 16382
 @jit
 def bucket_codes(x, low, high, buckets, codes):
     """Bucket of each pixel in ``low .. high``, ``buckets`` for the others."""
-    pixels = x.reshape(-1)
+    pixels = flat(x)
     number = x.dtype.type
     first = number(low)
     last = number(high)
@@ -42,7 +43,7 @@ def bucket_codes(x, low, high, buckets, codes):
 @jit
 def bucket_pixels(x, codes, first, last, result):
     """Copy the pixels of the buckets ``first .. last`` to ``result``, which has room for exactly these."""
-    pixels = x.reshape(-1)
+    pixels = flat(x)
     low = np.uint16(first)
     high = np.uint16(last)
     n = 0

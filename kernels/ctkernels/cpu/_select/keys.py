@@ -11,6 +11,7 @@ from numba.core import types
 from numba.extending import overload
 
 from ctkernels.cpu._core.jit import jit
+from ctkernels.cpu._core.viewed import flat
 from ctkernels.shared.keys import flipped
 
 
@@ -34,7 +35,7 @@ def key_extent(x, first, last):
 
     Only blocks that hold a key outside the bounds are looked at pixel by pixel.
     """
-    pixels = x.reshape(-1)
+    pixels = flat(x)
     number = x.dtype.type
     top = number(np.iinfo(x.dtype).max)
     bottom = number(np.iinfo(x.dtype).min)
