@@ -43,12 +43,15 @@ def machine() -> str:
 
 
 def commands(
-    source: Path, out: Path, workers: int, before: Path | None, bound: Path | None = None
+    source: Path, out: Path, workers: int, before: Path | None, bound: Path | None = None, series: bool = False
 ) -> dict[str, tuple[list[str], Path]]:
     """What is run, and from which checkout."""
     words = ["-m", "ctfast", "run", str(source), "--out", str(out), "--preset", "mediastinum", "--workers"]
     run = [sys.executable, *words, str(workers)]
     peer = [sys.executable, str(ROOT / "bench" / "whole_job_peer.py"), str(source), str(out), str(workers)]
+    if series or any(source.glob("*.nii.gz")):
+        run += ["--format", "nii", *(["--series"] if series else [])]
+        peer += ["series"] if series else []
     every = {"script": (peer, ROOT)}
     if before is not None:
         every["before"] = (run, before)
@@ -101,7 +104,7 @@ def spent(words: list[str], checkout: Path, folder: Path, more: Mapping[str, str
 def cost(words: list[str], checkout: Path, out: Path, files: int) -> Cost:
     """Of a command; all its outputs must be there."""
     wall, processor = spent(words, checkout, out.parent)
-    written = sorted(out.rglob("*.tif"))
+    written = sorted([*out.rglob("*.tif"), *out.rglob("*.nii.gz")])
     if len(written) != files:
         raise SystemExit(f"{' '.join(words)}: {len(written)} outputs for {files} files")
     digest = hashlib.sha256()
@@ -111,12 +114,14 @@ def cost(words: list[str], checkout: Path, out: Path, files: int) -> Cost:
     return Cost(wall, processor, digest.hexdigest())
 
 
-def row(source: Path, workers: int, before: Path | None, rounds: int, bound: Path | None = None) -> str:
+def row(
+    source: Path, workers: int, before: Path | None, rounds: int, bound: Path | None = None, series: bool = False
+) -> str:
     """One line of the table."""
-    files = sum(1 for path in source.rglob("*") if path.is_file())
+    files = sum(1 for path in source.rglob("*") if path.is_dir() == series)
     with tempfile.TemporaryDirectory(dir=source.parent) as folder:
         out = Path(folder, "out")
-        every = commands(source, out, workers, before, bound)
+        every = commands(source, out, workers, before, bound, series)
         for name in every:
             cost(*every[name], out, files)  # compiled code is on the disk, and the files in memory
         took: dict[str, list[Cost]] = {name: [] for name in every}
@@ -128,7 +133,8 @@ def row(source: Path, workers: int, before: Path | None, rounds: int, bound: Pat
     speeds = [f"{files / statistics.median(one.wall for one in costs):.0f}" for costs in took.values()]
     spent = [f"{1000 / files * statistics.median(one.processor for one in costs):.2f}" for costs in took.values()]
     ratios = [f"{ratio(took[name], took['now'], what):.2f}" for what in (0, 1) for name in took if name != "now"]
-    return f"| {files} files of {source.name}, {workers} workers | {' | '.join([*speeds, *spent, *ratios])} |"
+    job = f"{files} {'folders' if series else 'files'} of {source.name}, {workers} workers"
+    return f"| {job} | {' | '.join([*speeds, *spent, *ratios])} |"
 
 
 def ratio(others: list[Cost], now: list[Cost], what: int) -> float:
@@ -143,6 +149,7 @@ def main() -> None:
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--before", type=Path, help="a checkout of ctfast to compare with")
     parser.add_argument("--bound", type=Path, help="a program for IN OUT WORKERS processes, to see what can be had")
+    parser.add_argument("--series", action="store_true", help="each folder in FOLDER is a series, to become a volume")
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
@@ -150,10 +157,15 @@ def main() -> None:
     adopt_orphans()
     heads = [f"{name}, {unit}" for unit in ("slices/s", "processor ms a slice") for name in names]
     heads += [f"{name}'s {what} / now" for what in ("time", "processor time") for name in names[:-1]]
-    print(f"Medians of {options.rounds} rounds in turns; {machine()}; preset `mediastinum`, TIFF out.\n")
+    print(
+        f"Medians of {options.rounds} rounds in turns; {machine()}; preset `mediastinum`, TIFF out, NIfTI of volumes.\n"
+    )
     print(f"| job | {' | '.join(heads)} |\n|---|{'---:|' * len(heads)}")
     for folder in options.folders:
-        print(row(folder.resolve(), options.workers, options.before, options.rounds, options.bound), flush=True)
+        print(
+            row(folder.resolve(), options.workers, options.before, options.rounds, options.bound, options.series),
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,39 @@
+"""Gzip by libdeflate, through imagecodecs where it is installed: a third of zlib's time, for what fits into memory."""
+
+from __future__ import annotations
+
+import gzip
+import io
+from collections.abc import Callable
+from typing import IO, Any, Final
+
+AT_ONCE: Final = 1 << 28
+"""Bytes: libdeflate needs them all in memory, packed and not, where zlib streams."""
+_LEVEL: Final = 1
+"""nibabel's: Python's, 9, takes five times as long for a fiftieth of the size."""
+
+
+def inflate_quickly(packed: bytes, size: int) -> bytes | None:
+    """The first ``size`` bytes of what ``packed`` holds; None for what zlib has to look at, and to complain of."""
+    try:
+        import imagecodecs
+
+        data = bytes(imagecodecs.gzip_decode(packed, out=size))
+    except Exception:  # whatever it raises: not installed, damaged, longer than its header says, several streams
+        return None
+    return data if len(data) == size else None
+
+
+def deflate(write: Callable[[Any], object], size: int, file: IO[bytes]) -> None:
+    """Write to ``file``, packed, what ``write`` writes, some ``size`` bytes. There is no time stamp among them."""
+    try:
+        import imagecodecs
+    except ImportError:
+        size = AT_ONCE + 1
+    if size > AT_ONCE:
+        with gzip.GzipFile(fileobj=file, mode="wb", compresslevel=_LEVEL, mtime=0, filename="") as packed:
+            write(packed)
+        return
+    whole = io.BytesIO()
+    write(whole)
+    file.write(imagecodecs.gzip_encode(whole.getvalue(), level=_LEVEL))

@@ -1,0 +1,106 @@
+"""Gzip by libdeflate and by zlib: the same values and the same complaints, whichever is there."""
+
+from __future__ import annotations
+
+import builtins
+import gzip
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pytest
+
+from ctfast.errors import CTFastError
+from ctfast.files import _fast_gzip, read_image, write_image
+
+WAYS = ["libdeflate", "zlib"]
+
+
+@pytest.fixture
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    if request.param == "libdeflate":
+        pytest.importorskip("imagecodecs", reason="gzip is not tried by libdeflate: imagecodecs is not installed")
+        yield
+        return
+    genuine = builtins.__import__
+
+    def without(name: str, *rest: Any, **more: Any) -> Any:
+        if name == "imagecodecs":
+            raise ImportError(name)
+        return genuine(name, *rest, **more)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    yield
+
+
+def volume() -> Any:
+    return np.random.default_rng(0).integers(-1024, 3071, (5, 30, 40)).astype(np.int16)
+
+
+def saved(path: Path, **fields: int) -> bytes:
+    image: Any = nibabel.Nifti1Image(volume().T, np.diag([-1.0, -1.0, 2.0, 1.0]))
+    for name, value in fields.items():
+        image.header[name] = value
+    nibabel.save(image, path)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("way", WAYS, indirect=True)
+def test_whole_files_of_any_make(way: None, tmp_path: Path) -> None:
+    path = tmp_path / "a.nii.gz"
+    data = gzip.decompress(saved(path))
+    for packed in (
+        path.read_bytes(),
+        gzip.compress(data[:3000]) + gzip.compress(data[3000:]),  # as bgzip writes it
+        gzip.compress(data + b"more"),
+        gzip.compress(data) + b"\0" * 600,
+        gzip.compress(data) + b"garbage",
+    ):
+        path.write_bytes(packed)
+        np.testing.assert_array_equal(read_image(path).pixels, volume())
+
+
+@pytest.mark.parametrize("way", WAYS, indirect=True)
+def test_damaged_files_are_refused(way: None, tmp_path: Path) -> None:
+    path = tmp_path / "a.nii.gz"
+    packed = saved(path)
+    data = gzip.decompress(packed)
+    checksum = bytearray(packed)
+    checksum[-8] ^= 1
+    other = bytearray(data)
+    other[-9] ^= 4  # one bit of one voxel, as if it had changed on the way
+    for damaged in (
+        packed[: len(packed) // 2],
+        packed[:-4],
+        gzip.compress(data[:-500]),
+        packed[:400] + b"\xff" * 40 + packed[440:],
+        bytes(checksum),
+        gzip.compress(bytes(other))[:-8] + packed[-8:],
+    ):
+        path.write_bytes(damaged)
+        with pytest.raises(CTFastError):
+            read_image(path)
+
+
+@pytest.mark.parametrize("way", WAYS, indirect=True)
+def test_written_files_are_gzip_without_a_time(way: None, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_image(tmp_path / f"{name}.nii.gz", volume())
+    packed = (tmp_path / "a.nii.gz").read_bytes()
+    assert packed == (tmp_path / "b.nii.gz").read_bytes()
+    assert packed[4:8] == b"\0\0\0\0"
+    written: Any = nibabel.load(tmp_path / "a.nii.gz")
+    np.testing.assert_array_equal(np.asarray(written.dataobj).T, volume())
+
+
+def test_large_files_go_through_zlib(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which takes no memory for all of it."""
+    write_image(tmp_path / "a.nii.gz", volume())
+    monkeypatch.setattr(_fast_gzip, "AT_ONCE", 1000)
+    monkeypatch.setattr("ctfast.files.nifti.AT_ONCE", 1000)
+    monkeypatch.setattr("ctfast.files.nifti.inflate_quickly", None)
+    write_image(tmp_path / "b.nii.gz", volume())
+    for name in ("a", "b"):
+        np.testing.assert_array_equal(read_image(tmp_path / f"{name}.nii.gz").pixels, volume())
