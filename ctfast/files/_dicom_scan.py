@@ -10,6 +10,7 @@ Source: DICOM PS3.5 7.1 (data elements), 7.5 (nested data sets), PS3.10 7.1 (fil
 from __future__ import annotations
 
 import struct
+from collections.abc import Set
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -92,8 +93,13 @@ class _OddError(Exception):
     """Something that is better left to pydicom."""
 
 
-def scan(data: bytes) -> PlainDataSet | None:
-    """Find the wanted elements of a whole DICOM file; None where pydicom should look."""
+def scan(data: bytes, more: Set[int] = frozenset()) -> PlainDataSet | None:
+    """Find the wanted elements of a DICOM file; None where pydicom should look.
+
+    Args:
+        data: all of the file, or as much as reaches to its pixels, where these are not asked for.
+        more: tags of text that is wanted besides.
+    """
     if data[128:132] != b"DICM":
         return None
     try:
@@ -101,7 +107,7 @@ def scan(data: bytes) -> PlainDataSet | None:
         known = _SYNTAXES.get(syntax)
         if known is not None:
             ds = PlainDataSet(known.is_implicit_VR, {"TransferSyntaxUID": known})
-            _walk(data, offset, ds)
+            _walk(data, offset, ds, _WANTED | more)
             return ds
     except (_OddError, KeyError, struct.error):  # a key: an unknown value representation
         return None
@@ -143,7 +149,7 @@ def _header(data: bytes, offset: int, *, implicit: bool) -> tuple[int, int, int]
     return group << 16 | element, start, length if start == offset + 8 else _length(data, offset + 8)[0]
 
 
-def _walk(data: bytes, offset: int, ds: PlainDataSet) -> None:
+def _walk(data: bytes, offset: int, ds: PlainDataSet, wanted: Set[int]) -> None:
     """Collect wanted elements up to and with the pixel data."""
     size, last, implicit = len(data), 0, ds.implicit
     while offset < size:
@@ -160,12 +166,12 @@ def _walk(data: bytes, offset: int, ds: PlainDataSet) -> None:
             raise _OddError
         last = tag
         if length == _UNDEFINED:
-            if tag in _WANTED:  # compressed pixels, or a sequence that the reader looks into
+            if tag in wanted:  # compressed pixels, or a sequence that the reader looks into
                 raise _OddError
             offset = _after_sequence(data, start, implicit, 0)
             continue
         offset = start + length
-        if tag not in _WANTED and offset <= size:
+        if tag not in wanted and offset <= size:
             continue
         if tag == _PIXELS:
             # A view, not a copy, and even where it is short: the reader names the bytes that are missing. What comes

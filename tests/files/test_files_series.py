@@ -11,11 +11,14 @@ from typing import Any
 
 import nibabel
 import numpy as np
+import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
-from ctfast.errors import ArgumentError, DTypeError, FileFormatError, ShapeError
-from ctfast.files import Series, read_image, read_series, write_image
+from ctfast.errors import ArgumentError, CTFastError, DTypeError, FileFormatError, ShapeError
+from ctfast.files import Series, _dicom_planes, read_image, read_series, write_image
+from ctfast.files.image import Limits
+from ctfast.files.recognize import read_head
 from tests.files.files_build import data_set, dicom, save, slice_hu, slices
 
 SAGITTAL = (0.0, 1, 0, 0, 0, -1)
@@ -323,3 +326,22 @@ def test_pydicoms_own_files(tmp_path: Path) -> None:
     image = read_image(path)
     np.testing.assert_array_equal(volume.pixels[0], image.pixels)
     assert series.geometry == image.geometry
+
+
+def test_the_quick_look_finds_what_pydicom_finds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the files that pydicom brings: implicit and explicit, several values, padding, zeros, no image planes."""
+    files = [path for path in Path(pydicom.__file__).parent.glob("data/test_files/**/*") if path.is_file()]
+    plain = [path for path in files if path.stat().st_size > 132 and read_head(path)[128:132] == b"DICM"]
+
+    def found(path: Path) -> Any:
+        try:
+            return _dicom_planes.planes(path, read_head(path), Limits())
+        except CTFastError as error:
+            return str(error)
+
+    quick = [found(path) for path in plain]
+    looked = [_dicom_planes.scan(path.read_bytes()) is not None for path in plain]
+    monkeypatch.setattr(_dicom_planes, "scan", lambda *_: None)
+    assert quick == [found(path) for path in plain]
+    assert sum(looked) > 10
+    assert not all(looked)
