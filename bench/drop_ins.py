@@ -109,6 +109,8 @@ def of_skimage(hu: np.ndarray) -> Iterator[Pair]:
         yield pair("equalize_adapthist", kind, 25, 1e-6 if "RGB" in kind else 0, x)
     for kind in ("uint8", "int16", "float32"):
         yield pair("match_histograms", kind, 4, 1e-9, inputs[kind], inputs[kind][::-1] // 2)
+    fractions = (hu[3] + np.random.default_rng(0).random(hu[3].shape)).astype(np.float32)
+    yield pair("match_histograms", "float32, many values", 4, 1e-9, fractions, fractions[::-1] / 2)
 
 
 def of_monai(hu: np.ndarray) -> Iterator[Pair]:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from ctfast import ops
 from ctfast.memory import empty
 from ctkernels.contract import IMAGE_DTYPES
 
@@ -48,8 +49,8 @@ class Home(ABC):
         """The same values in a dtype that medians take."""
 
     @abstractmethod
-    def unique(self, x: Array) -> tuple[Any, Any]:
-        """Values and how often each occurs, on the host; of a device only floats."""
+    def knots(self, x: Array) -> tuple[Any, Any]:
+        """Values and the share of pixels at or below each, float64 on the host."""
 
     @abstractmethod
     def match_histogram(self, x: Array, out: Array, values: Any, shares: Any) -> None:
@@ -73,10 +74,10 @@ class _Host(Home):
             (x.astype(t) for t in (np.int16, np.uint16) if np.iinfo(t).min <= low and high <= np.iinfo(t).max), None
         )
 
-    def unique(self, x: Array) -> tuple[Any, Any]:
-        from ctkernels.cpu._histogram.distinct import unique
+    def knots(self, x: Array) -> tuple[Any, Any]:
+        from ctkernels.cpu._histogram.distinct import knots
 
-        return unique(x)
+        return knots(x)
 
     def match_histogram(self, x: Array, out: Array, values: Any, shares: Any) -> None:
         from ctkernels.cpu.match_histogram import match_histogram
@@ -100,8 +101,19 @@ class _Device(Home):
     def narrow(self, x: Array) -> Array | None:
         return _exactly(x)  # wider integers would have to be looked at, which the device would wait for
 
-    def unique(self, x: Array) -> tuple[Any, Any]:
-        return np.unique(self.on_host(x), return_counts=True)
+    def knots(self, x: Array) -> tuple[Any, Any]:
+        values, counts = self._unique(x)
+        running = np.cumsum(counts)
+        return values.astype(np.float64), running / running[-1]
+
+    def _unique(self, x: Array) -> tuple[Any, Any]:
+        if x.dtype.kind == "f":
+            return np.unique(self.on_host(x), return_counts=True)
+        low, high = int(x.min()), int(x.max())
+        flat = self.xp.ascontiguousarray(x).reshape(1, -1)
+        counts = self.on_host(ops.histogram(flat, high - low + 1, value_range=(low - 0.5, high + 0.5)).counts)
+        (there,) = np.nonzero(counts.reshape(-1))
+        return there + low, counts.reshape(-1)[there]
 
     def match_histogram(self, x: Array, out: Array, values: Any, shares: Any) -> None:
         from ctkernels.gpu.match_histogram import match_histogram

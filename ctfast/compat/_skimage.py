@@ -98,20 +98,8 @@ def _channels(image: Array, reference: Array, axis: Any) -> bool:
 
 def _matched(image: Array, reference: Array, dtype: Any, home: Home) -> Array:
     # The kernel itself: what a call of the public function is remembered by would keep every reference.
-    values, counts = _values(reference, home)
-    running = np.cumsum(counts)
+    values, shares = home.knots(reference)
     out = home.empty(image.shape, np.dtype(dtype))
     flat = home.xp.ascontiguousarray(image).reshape(1, 1, -1)
-    home.match_histogram(flat, out.reshape(flat.shape), values.astype(np.float64), running / running[-1])
+    home.match_histogram(flat, out.reshape(flat.shape), values, shares)
     return out
-
-
-def _values(image: Array, home: Home) -> tuple[Any, Any]:
-    """Values and how often each occurs, as ``numpy.unique``; on the host."""
-    if image.dtype.kind == "f" or home is HOST:
-        return home.unique(image)
-    low, high = int(image.min()), int(image.max())
-    flat = home.xp.ascontiguousarray(image).reshape(1, -1)
-    counts = home.on_host(ops.histogram(flat, high - low + 1, value_range=(low - 0.5, high + 0.5)).counts).reshape(-1)
-    (there,) = np.nonzero(counts)
-    return there + low, counts[there]

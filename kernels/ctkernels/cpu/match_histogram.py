@@ -20,7 +20,7 @@ from ctkernels.cpu._core.scratch import scratch
 from ctkernels.cpu._core.spread import each_image, pointwise
 from ctkernels.cpu._core.viewed import flat
 from ctkernels.cpu._histogram.distinct import Distinct, distinct, occurrences
-from ctkernels.cpu._histogram.order import order_of
+from ctkernels.cpu._histogram.order import in_order
 from ctkernels.cpu._histogram.ranks import write_levels
 from ctkernels.cpu._histogram.values import value_counts, whole_numbers
 from ctkernels.shared.keys import Pair
@@ -102,7 +102,7 @@ def bind(
         pixels, mask = x.reshape(-1), mask_of(keep)
         nothing = values[0] if result.kind in "iu" else np.nan
         levels = out.reshape(-1) if result.kind == "f" else scratch("levels", x.size, np.float64)
-        write_levels(pixels, order_of(pixels), mask, ends, shares, values, nothing, levels)
+        write_levels(*in_order(pixels), mask, ends, shares, values, nothing, levels)
         if result.kind != "f":
             plain.store(levels, out.reshape(-1))
 

@@ -297,7 +297,8 @@ def matched(x, keep, low, high, values, shares, out):
     """``match_histogram`` of a flat image: levels, float64; ``keep``: of size 0 where all pixels count."""
     whole, counts, zero = value_counts(x)
     if not whole:
-        write_levels(x, np.argsort(x), keep, (low, high), shares, values, np.nan, out)
+        places = np.argsort(x)
+        write_levels(x[places], places, keep, (low, high), shares, values, np.nan, out)
         return
     chosen = counts.astype(np.int64)
     if keep.size:

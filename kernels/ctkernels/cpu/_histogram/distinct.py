@@ -106,9 +106,8 @@ def occurrences(found: Distinct, keep: NDArray[np.uint8]) -> NDArray[np.int64]:
     return in_order
 
 
-def unique(x: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """The values of ``numpy.unique(x, return_counts=True)`` of an image without NaN; whole numbers may be int64."""
-    pixels = np.ascontiguousarray(x).reshape(-1)
+def _counted(pixels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]] | None:
+    """Values of a flat image without NaN, and how often each occurs; None where there are more than ``MOST``."""
     counted = value_counts(pixels.reshape(1, 1, -1))
     if counted is not None:
         counts, low = counted
@@ -116,5 +115,35 @@ def unique(x: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         return there + low, counts[there]
     found = distinct(pixels)
     if found is None:
-        return np.unique(pixels, return_counts=True)
+        return None
     return found.values, occurrences(found, np.empty(0, np.uint8))
+
+
+@jit
+def _runs(ordered, values, shares):
+    """Distinct values of sorted pixels, and the share at or below each; their number. No branch for equal ones."""
+    total = np.float64(ordered.size)
+    last = ordered.size - 1
+    count = np.uint64(0)
+    for i in range(last):
+        values[count] = ordered[i]
+        shares[count] = np.float64(i + 1) / total
+        count += np.uint64(ordered[i] != ordered[i + 1])
+    values[count] = ordered[last]
+    shares[count] = 1.0
+    return np.int64(count) + 1
+
+
+def knots(x: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Values of an image without NaN, and the share of its pixels at or below each; in scratch until the next call."""
+    pixels = np.ascontiguousarray(x).reshape(-1)
+    found = _counted(pixels)
+    if found is not None:
+        running = np.cumsum(found[1])
+        return found[0].astype(np.float64), running / running[-1]
+    ordered = scratch("pixels in order", pixels.size, pixels.dtype)
+    ordered[:] = pixels
+    ordered.sort()
+    values, shares = (scratch(name, pixels.size, np.float64) for name in ("values of runs", "shares of runs"))
+    count = _runs(ordered, values, shares)
+    return values[:count], shares[:count]

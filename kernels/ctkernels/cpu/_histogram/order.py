@@ -1,4 +1,4 @@
-"""The order of an image's pixels: ``numpy.argsort``, of float32 by their bits.
+"""An image's pixels in order, and where they come from: ``numpy.argsort``, of float32 by their bits.
 
 With AVX2 NumPy has no vectorised sort that carries places along. Keys and places go as one 64-bit number through three
 passes of 11 bits.
@@ -6,7 +6,7 @@ passes of 11 bits.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,18 @@ _BITS = 11
 _DIGITS = 1 << _BITS
 
 
+class Ordered(NamedTuple):
+    """Lies in this thread's scratch until its next call."""
+
+    pixels: NDArray[Any]
+    """Ascending, NaN last."""
+    places: NDArray[np.int64]
+    """Where each of them stands in the image; of equal ones in any order."""
+
+
 @jit
-def _by_digits(bits, one, other, counts):
-    """Places of the pixels, ascending, NaN last, to the lower halves of ``other``; ``counts`` has three rows."""
+def _by_digits(bits, one, other, counts, ordered):
+    """Places of the pixels, ascending, NaN last, to ``other``, their bits to ``ordered``; ``counts`` has three rows."""
     low = np.uint64(_DIGITS - 1)
     counts[:] = 0
     for i in range(bits.size):
@@ -48,13 +57,18 @@ def _by_digits(bits, one, other, counts):
             counts[turn, digit] += 1
         one, other = other, one
     for i in range(bits.size):
-        one[i] &= np.uint64(0xFFFFFFFF)
+        v = one[i]
+        key = np.uint32(v >> np.uint64(32))
+        ordered[i] = key ^ np.uint32(0x80000000) if key >> np.uint32(31) != 0 else ~key
+        one[i] = v & np.uint64(0xFFFFFFFF)
 
 
-def order_of(pixels: NDArray[Any]) -> NDArray[Any]:
-    """``argsort`` of a flat image of floats, equal ones in any order; lies in this thread's scratch until the next."""
+def in_order(pixels: NDArray[Any]) -> Ordered:
+    """A flat image of floats in order."""
     if pixels.dtype.char != "f" or pixels.size >= 1 << 31:
-        return np.argsort(pixels)
+        places = np.argsort(pixels)
+        return Ordered(pixels[places], places)
     one, other = (scratch(name, pixels.size, np.uint64) for name in ("keys and places", "places in order"))
-    _by_digits(pixels.view(np.uint32), one, other, np.empty((3, _DIGITS), np.int64))
-    return other.view(np.int64)  # three passes end in the second
+    ordered = scratch("pixels in order", pixels.size, np.uint32)
+    _by_digits(pixels.view(np.uint32), one, other, np.empty((3, _DIGITS), np.int64), ordered)
+    return Ordered(ordered.view(np.float32), other.view(np.int64))  # three passes end in the second

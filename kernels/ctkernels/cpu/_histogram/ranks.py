@@ -8,48 +8,48 @@ from ctkernels.cpu._core.jit import jit
 
 
 @jit
-def write_levels(pixels, order, keep, value_range, shares, values, nothing, out):
+def write_levels(pixels, places, keep, value_range, shares, values, nothing, out):
     """What ``numpy.interp`` makes of the share of counting pixels at or below each, to ``out``; ``nothing`` for NaN.
 
     Args:
-        pixels: flat.
-        order: ``numpy.argsort`` of them: ascending, NaN last.
-        keep: 1 where a pixel counts; of size 0 where all do.
+        pixels: in order: ascending, NaN last.
+        places: where each of them stands in the image, as ``numpy.argsort`` tells.
+        keep: 1 where a pixel of the image counts; of size 0 where all do.
         value_range: ends of the values that count; of these the finite ones do.
         shares, values: knots of the line.
         nothing: for NaN.
-        out: flat, floats.
+        out: the flat image's result, floats.
     """
     known = pixels.size
-    while known > 0 and pixels[order[known - 1]] != pixels[order[known - 1]]:
+    while known > 0 and pixels[known - 1] != pixels[known - 1]:
         known -= 1
-        out[order[known]] = nothing
+        out[np.uint64(places[known])] = nothing
     low, high = value_range
     total = np.int64(0)
-    for i in range(pixels.size):
+    for i in range(known):
         v = np.float64(pixels[i])
-        total += (v >= low) & (v <= high) & (v - v == 0) & (keep.size == 0 or keep[i] != 0)
+        total += (v >= low) & (v <= high) & (v - v == 0) & (keep.size == 0 or keep[np.uint64(places[i])] != 0)
     whole = np.float64(total) if total else 1.0
     last = shares.size - 1
-    below = np.int64(0)
-    knot = 0
-    start = 0
-    while start < known:
-        value = pixels[order[start]]
+    count = total
+    below = total
+    knot = last
+    above = pixels.dtype.type(np.nan)
+    # From the top: the first pixel of a value that comes along already knows how many are at or below it, and equal
+    # ones need no loop of their own, whose end no processor foresees.
+    for i in range(known - 1, -1, -1):
+        value = pixels[i]
+        place = np.uint64(places[i])
+        below = count if value != above else below
+        above = value
         v = np.float64(value)
-        counting = (v >= low) & (v <= high) & (v - v == 0)
-        end = start
-        while end < known and pixels[order[end]] == value:
-            below += counting & (keep.size == 0 or keep[order[end]] != 0)
-            end += 1
+        count -= (v >= low) & (v <= high) & (v - v == 0) & (keep.size == 0 or keep[place] != 0)
         share = below / whole
-        while knot < last and shares[knot + 1] <= share:
-            knot += 1
+        while knot > 0 and shares[knot] > share:
+            knot -= 1
         if knot == last or share <= shares[knot]:
             level = values[knot]
         else:
             slope = (values[knot + 1] - values[knot]) / (shares[knot + 1] - shares[knot])
             level = slope * (share - shares[knot]) + values[knot]
-        for i in range(start, end):
-            out[order[i]] = level
-        start = end
+        out[place] = level
