@@ -328,11 +328,14 @@ def test_skimage_ranges_histograms_and_filters() -> None:
         for axis in (0, -1):
             options = {"channel_axis": axis}
             same(our_skimage.match_histograms(x, y, **options), exposure.match_histograms(x, y, **options))
+    swapped = a.astype(a.dtype.newbyteorder())
+    same(our_skimage.histogram(swapped)[0], exposure.histogram(swapped)[0])
     for x in (BYTES, a, single / 4096, HU / 4096):
         same(our_skimage.median(x), filters.median(x))
         for options in ({}, {"preserve_range": True}, {"sigma": 2.5, "mode": "reflect"}):
             same(our_skimage.gaussian(x, **options), filters.gaussian(x, **options), 2e-6)
     assert all(c.original == 0 for c in compat.calls().values())
+    same(our_skimage.match_histograms(swapped, b), exposure.match_histograms(swapped, b))  # which serves it
     for sigma in (-1.0, (1.0, -1.0), np.array([-1.0, 1.0])):
         with pytest.raises(ValueError, match="zero"):
             our_skimage.gaussian(single, sigma)

@@ -18,10 +18,10 @@ from ctkernels.cpu._core.chosen import chosen
 from ctkernels.cpu._core.jit import jit, one_type
 from ctkernels.cpu._core.scratch import scratch
 from ctkernels.cpu._core.spread import each_image, pointwise
-from ctkernels.cpu._core.viewed import flat
+from ctkernels.cpu._core.viewed import flat, viewed
 from ctkernels.cpu._histogram.distinct import Distinct, distinct, occurrences
 from ctkernels.cpu._histogram.order import in_order
-from ctkernels.cpu._histogram.ranks import write_levels
+from ctkernels.cpu._histogram.ranks import levels_of, write_levels
 from ctkernels.cpu._histogram.values import value_counts, whole_numbers
 from ctkernels.shared.keys import Pair
 
@@ -36,7 +36,16 @@ def look_up(codes, out, first, table):
     """``out = table[codes - first]`` for unsigned codes, whose difference wraps around as the type does."""
     pixels = flat(codes)
     results = flat(out)
-    for i in range(pixels.size):
+    done = 0
+    if codes.itemsize == 1:  # eight a load
+        words = viewed(pixels, np.uint64(0))
+        byte = np.uint64(255)
+        for i in range(words.size):
+            w = words[i]
+            for k in range(8):
+                results[8 * i + k] = table[((w >> np.uint64(8 * k)) - np.uint64(first)) & byte]
+        done = 8 * words.size
+    for i in range(done, pixels.size):
         results[i] = table[np.uint64(codes.dtype.type(pixels[i] - first))]
 
 
@@ -59,6 +68,8 @@ def bind(
     ends = value_range or (-np.inf, np.inf)
 
     def in_result(levels: Array) -> Array:
+        if levels.dtype == result:
+            return levels
         table = np.empty(levels.size, result)
         plain.store(levels, table)
         return table
@@ -74,8 +85,9 @@ def bind(
         if value_range is not None:
             of_values = np.arange(low, low + counts.size, dtype=np.float64)
             counts[(of_values < value_range[0]) | (of_values > value_range[1])] = 0
-        running = np.cumsum(counts, dtype=np.int64)
-        table = in_result(np.interp(running / max(int(running[-1]), 1), shares, values))
+        levels = np.empty(counts.size)
+        levels_of(counts, shares, values, levels)
+        table = in_result(levels)
         if image.kind == "f":
             numbers = scratch("whole numbers", x.size, np.int16)
             whole_numbers(x, numbers)
@@ -92,8 +104,8 @@ def bind(
         counts = occurrences(found, mask_of(keep))
         low, high = ends
         counts[~((found.values >= low) & (found.values <= high) & np.isfinite(found.values))] = 0
-        running = np.cumsum(counts)
-        levels = np.interp(running / max(int(running[-1]), 1), shares, values)
+        levels = np.empty(counts.size)
+        levels_of(counts, shares, values, levels)
         levels[np.isnan(found.values)] = values[0] if result.kind in "iu" else np.nan
         table = in_result(levels[found.places])
         pointwise(look_up, found.codes.reshape(out.shape), bits(out), np.uint16(0), bits(table))

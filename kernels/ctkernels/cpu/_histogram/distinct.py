@@ -106,17 +106,22 @@ def occurrences(found: Distinct, keep: NDArray[np.uint8]) -> NDArray[np.int64]:
     return in_order
 
 
-def _counted(pixels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]] | None:
-    """Values of a flat image without NaN, and how often each occurs; None where there are more than ``MOST``."""
-    counted = value_counts(pixels.reshape(1, 1, -1))
-    if counted is not None:
-        counts, low = counted
-        (there,) = np.nonzero(counts)
-        return there + low, counts[there]
-    found = distinct(pixels)
-    if found is None:
-        return None
-    return found.values, occurrences(found, np.empty(0, np.uint8))
+@jit
+def _occurring(counts, low, values, shares):
+    """Whole numbers that occur, from ``low`` up, and the share at or below each; how many they are."""
+    total = np.int64(0)
+    for k in range(counts.size):
+        total += np.int64(counts[k])
+    whole = np.float64(total)
+    below = np.int64(0)
+    there = 0
+    for k in range(counts.size):
+        if counts[k]:
+            below += np.int64(counts[k])
+            values[there] = low + k
+            shares[there] = below / whole
+            there += 1
+    return there
 
 
 @jit
@@ -137,13 +142,16 @@ def _runs(ordered, values, shares):
 def knots(x: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Values of an image without NaN, and the share of its pixels at or below each; in scratch until the next call."""
     pixels = np.ascontiguousarray(x).reshape(-1)
-    found = _counted(pixels)
-    if found is not None:
-        running = np.cumsum(found[1])
-        return found[0].astype(np.float64), running / running[-1]
-    ordered = scratch("pixels in order", pixels.size, pixels.dtype)
-    ordered[:] = pixels
-    ordered.sort()
-    values, shares = (scratch(name, pixels.size, np.float64) for name in ("values of runs", "shares of runs"))
-    count = _runs(ordered, values, shares)
+    coded = value_counts(pixels.reshape(1, 1, -1))
+    if coded is None and (found := distinct(pixels)) is not None:
+        return found.values.astype(np.float64), np.cumsum(occurrences(found, np.empty(0, np.uint8))) / pixels.size
+    most = pixels.size if coded is None else coded[0].size
+    values, shares = (scratch(name, most, np.float64) for name in ("values that occur", "shares of values"))
+    if coded is not None:
+        count = _occurring(*coded, values, shares)
+    else:
+        ordered = scratch("pixels in order", pixels.size, pixels.dtype)
+        ordered[:] = pixels
+        ordered.sort()
+        count = _runs(ordered, values, shares)
     return values[:count], shares[:count]
