@@ -48,9 +48,18 @@ def jit_reassociate(function: F) -> F:
 
     The order is the compiler's, the same on every run of one machine.
     """
-    made = _kernel(function, fastmath={"contract", "reassoc"})
-    made.is_whole = True
-    return made
+    return _whole(_kernel(function, fastmath={"contract", "reassoc"}))
+
+
+def jit_whole(function: F) -> F:
+    """``jit`` for an inner loop that LLVM makes faster before it's in its callers than with them."""
+    return _whole(_kernel(function))
+
+
+def _whole(kernel: Any) -> Any:
+    if isinstance(kernel, Kernel):
+        kernel.is_whole = True
+    return kernel
 
 
 def jit_inline(function: F) -> F:

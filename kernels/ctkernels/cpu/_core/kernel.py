@@ -63,7 +63,6 @@ class PartLibrary(JITCodeLibrary):  # type: ignore[misc] # Numba has no types
 
     def finalize(self) -> None:
         for library in dict.fromkeys(self._linking_libraries):
-            self._reload_init.update(library._reload_init)
             self._final_module.link_in(library._get_module_for_linking(), preserve=True)
         self._finalize_dynamic_globals()
         self._finalized = True
@@ -75,12 +74,10 @@ class PartImpl(CompileResultCacheImpl):  # type: ignore[misc]
     def reduce(self, made: CompileResult) -> Any:
         made.fndesc.typemap = made.fndesc.calltypes = None
         bits = made.library._get_module_for_linking().as_bitcode()
-        return made.library.name, bits, made.fndesc, made.environment, made.signature, made.reload_init
+        return made.library.name, bits, made.fndesc, made.environment, made.signature
 
     def rebuild(self, target: Any, payload: Any) -> CompileResult:
-        name, bits, fndesc, environment, signature, reload_init = payload
-        for load in reload_init:
-            load()
+        name, bits, fndesc, environment, signature = payload
         return CompileResult(
             typing_context=target.typing_context,
             target_context=target,
@@ -95,7 +92,7 @@ class PartImpl(CompileResultCacheImpl):  # type: ignore[misc]
             environment=environment,
             call_helper=None,
             metadata=None,
-            reload_init=reload_init,
+            reload_init=(),
             referenced_envs=(),
         )
 
@@ -119,7 +116,7 @@ class Kernel(CPUDispatcher):  # type: ignore[misc]
     """
 
     is_whole = False
-    """Whether compiled code takes it whole: its sums are in the order that the compiler found for it alone."""
+    """Whether compiled code takes it whole: its loops are those that the compiler found for it alone."""
 
     @cached_property
     def _parts(self) -> Any:
