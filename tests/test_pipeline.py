@@ -162,6 +162,7 @@ def test_steps_from_the_command_line() -> None:
         ("blur size=3", "operation='blur'"),
         ("median_filter size=0", "size=0"),
         ("median_filter size=three", "size='three'"),
+        ("median_filter size=(3,5]", "size="),
     ]:
         with pytest.raises(ArgumentError, match=message):
             parse_step(text)

@@ -122,7 +122,7 @@ def as_step(number: int, step: Step | Mapping[str, Any]) -> Step:
         raise ArgumentError(f"step {number}: {error}") from error
 
 
-_BRACKETED: Final = re.compile(r"[(\[](.+)[)\]]")
+_BRACKETED: Final = re.compile(r"\((.+)\)|\[(.+)\]")
 _INNER_SPACE: Final = re.compile(r"(?<=[,(\[])\s+|\s+(?=[,)\]])")
 """Beside commas and brackets, within a pair."""
 
@@ -139,7 +139,8 @@ def parse_step(text: str) -> Step:
         if not sign or not name or not value:
             raise ArgumentError(f"step {text!r}: {word!r} is no name=value; write it as 'median_filter size=5'")
         bracketed = _BRACKETED.fullmatch(value)
-        items = [_parse_value(item) for item in (bracketed[1] if bracketed else value).split(",")]
+        inner = (bracketed[1] or bracketed[2]) if bracketed else value
+        items = [_parse_value(item) for item in inner.split(",")]
         params[name] = items[0] if len(items) == 1 else tuple(items)
     try:
         return Step(operation, **params)

@@ -145,9 +145,11 @@ def _inflated_at_once(request: Request) -> bytes | None:
         return None
     try:
         header = nibabel.Nifti1Header(start[:348], check=False)
-        size = int(header.get_data_offset()) + math.prod(header.get_data_shape()) * header.get_data_dtype().itemsize
-    except (HeaderDataError, ValueError, OverflowError):
-        return None  # nibabel's reader says what is wrong
+        shape, dtype, offset = header.get_data_shape(), header.get_data_dtype(), int(header.get_data_offset())
+        _check_size(request, shape, dtype, offset)
+    except (HeaderDataError, ValueError, OverflowError, FileFormatError):
+        return None  # what is wrong, or too large, is said when nibabel has read the header
+    size = offset + math.prod(shape) * dtype.itemsize
     if not 0 < size <= min(AT_ONCE, 1032 * request.size()):
         return None
     return inflate_quickly(request.whole(), size)

@@ -12,8 +12,9 @@ import nibabel
 import numpy as np
 import pytest
 
-from ctfast.errors import CTFastError
+from ctfast.errors import CTFastError, FileFormatError
 from ctfast.files import _fast_gzip, read_image, write_image
+from ctfast.files.image import Limits
 
 WAYS = ["libdeflate", "zlib"]
 
@@ -104,3 +105,12 @@ def test_large_files_go_through_zlib(tmp_path: Path, monkeypatch: pytest.MonkeyP
     write_image(tmp_path / "b.nii.gz", volume())
     for name in ("a", "b"):
         np.testing.assert_array_equal(read_image(tmp_path / f"{name}.nii.gz").pixels, volume())
+
+
+def test_what_is_too_large_is_not_inflated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_image(tmp_path / "a.nii.gz", volume())
+    inflated: list[int] = []
+    monkeypatch.setattr("ctfast.files.nifti.inflate_quickly", lambda packed, size: inflated.append(size))
+    with pytest.raises(FileFormatError):
+        read_image(tmp_path / "a.nii.gz", limits=Limits(max_bytes=1000))
+    assert not inflated
