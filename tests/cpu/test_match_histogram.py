@@ -13,7 +13,6 @@ from skimage import exposure
 import ctfast
 from ctfast.errors import ArgumentError
 from ctkernels.cpu._histogram import distinct
-from ctkernels.cpu._histogram.order import in_order
 from ctkernels.testing import force_bands
 
 RNG = np.random.default_rng(3)
@@ -217,13 +216,3 @@ def test_files_that_are_no_reference(tmp_path: Path) -> None:
             ctfast.ReferenceHistogram.load(path)
     with pytest.raises(ArgumentError, match="without a pixel that counts"):
         ctfast.ReferenceHistogram.of(np.full(3, np.nan))
-
-
-def test_order_of_float32_is_that_of_numpy() -> None:
-    """Both zeros, both signs of NaN, infinities and subnormal numbers among the rest."""
-    pixels = np.random.default_rng(3).normal(0, 500, 5000).astype(np.float32)
-    pixels[:9] = [-0.0, 0.0, np.nan, -np.nan, np.inf, -np.inf, 1e-42, -1e-42, -5]
-    found, places = in_order(pixels)
-    np.testing.assert_array_equal(found, np.sort(pixels))
-    np.testing.assert_array_equal(pixels[places], found)
-    np.testing.assert_array_equal(np.sort(places), np.arange(pixels.size))

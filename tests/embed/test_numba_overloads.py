@@ -18,7 +18,6 @@ import ctfast
 from ctfast.embed import numba_overloads
 from ctkernels.contract import OPERATIONS
 from ctkernels.cpu import within_jit
-from ctkernels.cpu.within_jit_large import sort_keys
 from ctkernels.shared.border import border_index
 from ctkernels.testing import assert_exact
 
@@ -266,15 +265,6 @@ def test_windows_of_any_shape_are_scipy_s(dtype: str) -> None:
     x = images_of(dtype)
     for found, expected in zip(windows(x, 7.0), windows_of_scipy(x, 7.0), strict=True):
         assert_exact(found, expected, dtype)
-
-
-def test_keys_are_sorted_as_numpy_sorts() -> None:
-    for bits in (16, 32, 64):
-        keys = np.random.default_rng(bits).integers(0, 1 << bits, 5000, np.uint64, endpoint=False)
-        keys[:900] = keys[1]
-        found, numbers = sort_keys(keys.copy(), np.arange(keys.size, dtype=np.int32), bits)
-        np.testing.assert_array_equal(found, np.sort(keys))
-        np.testing.assert_array_equal(numbers, np.argsort(keys, kind="stable"))
 
 
 def test_large_medians_of_many_values_and_narrow_images() -> None:

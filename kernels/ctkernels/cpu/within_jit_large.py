@@ -14,39 +14,12 @@ from typing import Any
 import numpy as np
 from numba.extending import register_jitable
 
+from ctkernels.cpu._core import digits
 from ctkernels.cpu._core.jit import jit, jit_named
 from ctkernels.cpu._median import histogram, histogram_volume, ranks
 from ctkernels.cpu._median.large import MOST_RANKS, STRIP
 from ctkernels.cpu._median.volume import MOST_RANKED
 from ctkernels.cpu.within_jit import border_table, shows_constant
-
-_DIGIT = 11
-
-
-@jit
-def sort_keys(keys, numbers, bits):
-    """Sort ``keys`` of so many bits; ``numbers`` go with them."""
-    size = keys.size
-    other_keys, other_numbers = np.empty_like(keys), np.empty_like(numbers)
-    mask = np.uint64((1 << _DIGIT) - 1)
-    for low in range(0, bits, _DIGIT):
-        shift = np.uint64(low)
-        counts = np.zeros((1 << _DIGIT) + 1, np.int64)
-        for i in range(size):
-            counts[np.int64((keys[i] >> shift) & mask) + 1] += 1
-        if counts.max() == size:
-            continue
-        for k in range(1 << _DIGIT):
-            counts[k + 1] += counts[k]
-        for i in range(size):
-            digit = np.int64((keys[i] >> shift) & mask)
-            place = counts[digit]
-            counts[digit] = place + 1
-            other_keys[place] = keys[i]
-            other_numbers[place] = numbers[i]
-        keys, other_keys = other_keys, keys
-        numbers, other_numbers = other_numbers, numbers
-    return keys, numbers
 
 
 @jit
@@ -155,18 +128,17 @@ def large_medians(planes: int, rows: int, columns: int, dtype: np.dtype[Any]) ->
         size = row_of.size * column_of.size
         one = np.zeros((1, 1), part.dtype)
         outside = _outer_key(one, one.view(unsigned.dtype), floats, flip, cval)
-        keys, numbers = np.empty(size, np.uint64), np.empty(size, np.int32)
+        keys, pairs, other = np.empty(size, np.uint64), np.empty(size, np.uint64), np.empty(size, np.uint64)
         ranks.spread_keys(bits, floats, flip, outside, row_of, column_of, keys)
-        for i in range(size):
-            numbers[i] = i
-        keys, numbers = sort_keys(keys, numbers, 8 * itemsize)
+        counts, numbers = np.empty((digits.PASSES, 1 << digits.BITS), np.int32), np.empty(size, np.int32)
+        keys = digits.sort(keys, 8 * itemsize, pairs, other, counts, numbers)
         found, index = np.empty((row_of.size, column_of.size), np.uint16), np.empty(result.shape, np.uint16)
         values, key_of = np.empty(size, unsigned.dtype), np.empty(MOST_RANKS, np.uint64)
         results = result.view(unsigned.dtype)
         count = ranks.number_sorted(keys, numbers, found.reshape(-1), key_of)
         if count > 0:
             filter_ranks(found, index, index, False, count)
-            ranks.decode(key_of[:count], floats, flip, values)
+            digits.decode(key_of[:count], floats, flip, values)
             for z in range(index.shape[0]):
                 ranks.look_up(index[z], values, results[z])
             return
@@ -181,7 +153,7 @@ def large_medians(planes: int, rows: int, columns: int, dtype: np.dtype[Any]) ->
         filter_ranks(found, index, rest, True, MOST_RANKS)
         order = np.empty(result.shape, np.int32)
         pick(index, rest, shift, plane_at, row_at, column_at, (planes, rows, columns), order)
-        ranks.decode(keys, floats, flip, values)
+        digits.decode(keys, floats, flip, values)
         for z in range(index.shape[0]):
             ranks.look_up(order[z], values, results[z])
 

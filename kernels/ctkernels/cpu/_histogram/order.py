@@ -1,8 +1,4 @@
-"""An image's pixels in order, and where they come from: ``numpy.argsort``, of float32 by their bits.
-
-With AVX2 NumPy has no vectorised sort that carries places along. Keys and places go as one 64-bit number through three
-passes of 11 bits.
-"""
+"""An image's floats in order, and where they come from: ``numpy.argsort`` by their bits."""
 
 from __future__ import annotations
 
@@ -11,11 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ctkernels.cpu._core import digits
 from ctkernels.cpu._core.jit import jit
 from ctkernels.cpu._core.scratch import scratch
-
-_BITS = 11
-_DIGITS = 1 << _BITS
 
 
 class Ordered(NamedTuple):
@@ -28,47 +22,19 @@ class Ordered(NamedTuple):
 
 
 @jit
-def _by_digits(bits, one, other, counts, ordered):
-    """Places of the pixels, ascending, NaN last, to ``other``, their bits to ``ordered``; ``counts`` has three rows."""
-    low = np.uint64(_DIGITS - 1)
-    counts[:] = 0
+def _to_keys(bits, sign, infinite, keys):
     for i in range(bits.size):
-        pattern = bits[i]
-        negative = pattern >> np.uint32(31) != 0
-        key = ~pattern if negative else pattern | np.uint32(0x80000000)
-        if pattern & np.uint32(0x7FFFFFFF) > np.uint32(0x7F800000):
-            key = np.uint32(0xFFFFFFFF)
-        wide = np.uint64(key)
-        counts[0, wide & low] += 1
-        counts[1, (wide >> np.uint64(_BITS)) & low] += 1
-        counts[2, wide >> np.uint64(2 * _BITS)] += 1
-        one[i] = (wide << np.uint64(32)) | np.uint64(i)
-    for turn in range(3):
-        total = 0
-        for d in range(counts.shape[1]):
-            n = counts[turn, d]
-            counts[turn, d] = total
-            total += n
-        shift = np.uint64(32 + turn * _BITS)
-        for i in range(bits.size):
-            v = one[i]
-            digit = (v >> shift) & low
-            other[np.uint64(counts[turn, digit])] = v
-            counts[turn, digit] += 1
-        one, other = other, one
-    for i in range(bits.size):
-        v = one[i]
-        key = np.uint32(v >> np.uint64(32))
-        ordered[i] = key ^ np.uint32(0x80000000) if key >> np.uint32(31) != 0 else ~key
-        one[i] = v & np.uint64(0xFFFFFFFF)
+        keys[i] = digits.float_key(np.uint64(bits[i]), sign, infinite)
 
 
 def in_order(pixels: NDArray[Any]) -> Ordered:
     """A flat image of floats in order."""
-    if pixels.dtype.char != "f" or pixels.size >= 1 << 31:
-        places = np.argsort(pixels)
-        return Ordered(pixels[places], places)
-    one, other = (scratch(name, pixels.size, np.uint64) for name in ("keys and places", "places in order"))
-    ordered = scratch("pixels in order", pixels.size, np.uint32)
-    _by_digits(pixels.view(np.uint32), one, other, np.empty((3, _DIGITS), np.int64), ordered)
-    return Ordered(ordered.view(np.float32), other.view(np.int64))  # three passes end in the second
+    kind = np.dtype(f"u{pixels.itemsize}")
+    sign = np.uint64(1 << (8 * pixels.itemsize - 1))
+    infinite = np.uint64(np.array(np.inf, pixels.dtype).view(kind))
+    keys = scratch("keys of pixels", pixels.size, np.uint64)
+    ordered = scratch("pixels in order", pixels.size, kind)
+    _to_keys(pixels.view(kind), sign, infinite, keys)
+    keys, places = digits.in_order(keys, 8 * pixels.itemsize)
+    digits.decode(keys, True, sign, ordered)
+    return Ordered(ordered.view(pixels.dtype), places)

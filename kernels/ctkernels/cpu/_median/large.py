@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ctkernels.cpu._core import digits
 from ctkernels.cpu._core.parallel import Band
 from ctkernels.cpu._core.scratch import scratch
 from ctkernels.cpu._median import histogram, histogram_volume
@@ -148,7 +149,7 @@ def _sorted(part: Array, result: Array, row_of: Array, column_of: Array, window:
     distinct = ranks_module.number_sorted(keys, numbers, ranks.reshape(-1), key_of)
     if distinct > 0:
         _filter_ranks(ranks, index, None, window, _base(distinct))
-        ranks_module.decode(key_of[:distinct], floats, flip, values)
+        digits.decode(key_of[:distinct], floats, flip, values)
         _write(index, values, result.view(bits))
         return
     # Runs so long that there are at most 4096 of them, as many as two levels of histograms tell apart.
@@ -169,7 +170,7 @@ def _sorted(part: Array, result: Array, row_of: Array, column_of: Array, window:
         ranks_module.pick_in_volume(index, rest, shift, plane_at, row_at, column_at, window, order)
     else:
         ranks_module.pick(index[0], rest[0], shift, row_at, column_at, window[1:], order[0])
-    ranks_module.decode(keys, floats, flip, values)
+    digits.decode(keys, floats, flip, values)
     _write(order, values, result.view(bits))
 
 
@@ -179,19 +180,11 @@ def _sorted_keys(
     """Keys of the extended image in order, and which pixel of it each is."""
     bits = part.view(f"u{part.itemsize}")
     count = row_of.size * column_of.size
-    keys, numbers = scratch("median.keys", count, np.uint64), scratch("median.numbers", count, np.int32)
+    keys = scratch("median.keys", count, np.uint64)
     one = np.zeros((1, 1), bits.dtype)
     one.view(part.dtype)[0, 0] = cval
     zero = np.zeros(1, np.int64)
     outside = np.zeros(1, np.uint64)
     ranks_module.spread_keys(one, floats, flip, flip, zero, zero, outside)
     ranks_module.spread_keys(bits, floats, flip, outside[0], row_of, column_of, keys)
-    # NumPy sorts with vectors; order among equal keys makes no difference.
-    if part.itemsize <= 4:
-        ranks_module.pack(keys)
-        keys.sort()
-        ranks_module.unpack(keys, numbers)
-    else:
-        numbers[:] = np.argsort(keys)
-        keys = keys[numbers]
-    return keys, numbers
+    return digits.in_order(keys, 8 * part.itemsize)

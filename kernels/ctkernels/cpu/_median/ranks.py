@@ -1,8 +1,7 @@
 """From pixels to small ranks and back: what the histogram kernels work on.
 
-Kernels here see every image as unsigned integers of its own width, and as *keys*: unsigned integers that sort as the
-pixels do. Integers have their sign bit flipped (``flip``). Floats are turned round below zero, and NaN, whatever its
-sign or payload, becomes the largest key.
+Kernels here see every image as unsigned integers of its own width, and as the keys of ``_core.digits`` (``flip``: the
+sign's bit).
 
 Two ways lead to ranks. ``distinct``: 16-bit keys (and floats that hold whole numbers, as CT values in Hounsfield units
 do) are replaced by their index among the distinct values; up to 4096 of these need nothing more. ``sorted``: pixels
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctkernels.cpu._core import jit
+from ctkernels.cpu._core.digits import float_key
 from ctkernels.cpu._median.blocks import block_inside, block_inside_volume, count_bits, lowest_bit
 
 Array = NDArray[Any]
@@ -95,8 +95,6 @@ def spread_whole(image, rank_of, outside, row_of, column_of, ranks):
 def spread_keys(bits, floats, flip, outside, row_of, column_of, keys):
     """Keys of the extended image, for any dtype; ``flip`` and ``outside`` uint64, ``keys`` uint64 and flat."""
     width = column_of.size
-    below = flip - np.uint64(1)
-    ones = flip | below
     infinite = np.uint64(0x7FF0000000000000) if bits.itemsize == 8 else np.uint64(0x7F800000)
     for y in range(row_of.size):
         line = keys[y * width : (y + 1) * width]
@@ -107,35 +105,8 @@ def spread_keys(bits, floats, flip, outside, row_of, column_of, keys):
         for x in range(width):
             c = column_of[x]
             b = np.uint64(row[c]) if c >= 0 else np.uint64(0)
-            key = b ^ flip
-            if floats:
-                key = b ^ ones if b >= flip else b | flip
-                if (b & below) > infinite:
-                    key = ones
+            key = float_key(b, flip, infinite) if floats else b ^ flip
             line[x] = key if c >= 0 else outside
-
-
-@jit.jit
-def decode(keys, floats, flip, bits):
-    """The inverse of keys; the largest one becomes a NaN."""
-    ones = flip | (flip - np.uint64(1))
-    for i in range(keys.size):
-        bits[i] = keys[i] ^ (ones if floats and keys[i] < flip else flip)
-
-
-@jit.jit
-def pack(keys):
-    """Keys of at most 32 bits become ``key << 32 | number``, which sort as keys do; ties by number."""
-    for i in range(keys.size):
-        keys[i] = keys[i] << np.uint64(32) | np.uint64(i)
-
-
-@jit.jit
-def unpack(keys, numbers):
-    """The inverse for sorted keys: keys, and which pixel each came from."""
-    for i in range(keys.size):
-        numbers[i] = keys[i] & np.uint64(0xFFFFFFFF)
-        keys[i] >>= np.uint64(32)
 
 
 @jit.jit
@@ -144,16 +115,20 @@ def cut(numbers, shape, shift, ranks, plane_at, row_at, column_at):
 
     ``ranks`` is flat; ``shape`` says how many planes and columns: rows of the planes take turns.
     """
-    planes, columns = np.uint32(shape[0]), np.uint32(shape[1])
+    planes, columns = np.int32(shape[0]), np.int32(shape[1])
+    # Quotients by vectors: half a column from the next whole number, they are exact.
+    of_planes, of_columns = 1 / planes, 1 / columns
     for i in range(numbers.size):
-        number = np.uint32(numbers[i])
-        row = np.uint32(number // columns)
+        number = np.int32(numbers[i])
+        row = np.int32((number + 0.5) * of_columns)
         column_at[i] = number - row * columns
         if planes > 1:
-            plane_at[i] = row % planes
-            row = np.uint32(row // planes)
+            block_row = np.int32((row + 0.5) * of_planes)
+            plane_at[i] = row - block_row * planes
+            row = block_row
         row_at[i] = row
-        ranks[np.uint64(number)] = i >> shift
+    for i in range(numbers.size):
+        ranks[np.uint64(numbers[i])] = i >> shift
 
 
 @jit.jit
