@@ -15,6 +15,7 @@ from ctfast.files.geometry import Geometry, from_plane
 
 _UNEQUAL: Final = 0.01
 """mm by which steps between frames may differ: positions are decimal text, rounded by some writers."""
+BY_PLACE: Final = "--series (read_series) takes them by their places"
 _SPACINGS: Final = {
     "PixelSpacing": "",
     "ImagerPixelSpacing": "Imager Pixel Spacing (0018,1164): at the detector, not in the patient",
@@ -23,43 +24,54 @@ _SPACINGS: Final = {
 
 
 def spacing(ds: Any) -> tuple[tuple[float, float] | None, str]:
-    """Row and column spacing in mm, and the name of the element where it is another than Pixel Spacing."""
+    """Row and column spacing in mm, and the name of the element where it is another than Pixel Spacing.
+
+    None where frames differ in it.
+    """
     items = [ds, *_group_items(ds, "PixelMeasuresSequence")]
     for keyword, source in _SPACINGS.items():
-        for item in items:
-            values = numbers(item, keyword)
-            if len(values) == 2 and min(values) > 0:
-                return (values[0], values[1]), source
+        sizes = {
+            (values[0], values[1])
+            for values in (numbers(item, keyword) for item in items)
+            if len(values) == 2 and min(values) > 0
+        }
+        if sizes:
+            return (sizes.pop(), source) if len(sizes) == 1 else (None, "")
     return None, ""
 
 
-def geometry(ds: Any, frames: int, size: tuple[float, float] | None) -> Geometry | None:
-    """The affine of the file's frames; None where the file does not say it or one affine can't say it."""
-    if size is None:
-        return None
+def geometry(ds: Any, frames: int, size: tuple[float, float] | None) -> tuple[Geometry | None, str]:
+    """The affine of the file's frames, and why there is none where frames have places that one affine can't say.
+
+    None without a reason where the file does not say it.
+    """
     if frames > 1 or has(ds, "PerFrameFunctionalGroupsSequence"):
         return _of_frames(ds, frames, size)
     orientation, position = numbers(ds, "ImageOrientationPatient"), numbers(ds, "ImagePositionPatient")
-    if len(orientation) != 6 or len(position) != 3:
-        return None
-    return from_plane(orientation, position, size, thickness(ds))
+    if size is None or len(orientation) != 6 or len(position) != 3:
+        return None, ""
+    return from_plane(orientation, position, size, thickness(ds)), ""
 
 
-def _of_frames(ds: Any, frames: int, size: tuple[float, float]) -> Geometry | None:
+def _of_frames(ds: Any, frames: int, size: tuple[float, float] | None) -> tuple[Geometry | None, str]:
     orientations = {numbers(item, "ImageOrientationPatient") for item in _group_items(ds, "PlaneOrientationSequence")}
     positions = [numbers(item, "ImagePositionPatient") for item in _group_items(ds, "PlanePositionSequence")]
-    if len(orientations) != 1 or len(positions) != frames or any(len(position) != 3 for position in positions):
-        return None
+    if not orientations or len(positions) != frames or any(len(position) != 3 for position in positions):
+        return None, ""
+    if len(orientations) > 1:
+        return None, f"frames differ in orientation: {BY_PLACE}"
     orientation = orientations.pop()
-    if len(orientation) != 6:
-        return None
+    if size is None and any(numbers(item, "PixelSpacing") for item in _group_items(ds, "PixelMeasuresSequence")):
+        return None, f"frames differ in pixel spacing: {BY_PLACE}"
+    if size is None or len(orientation) != 6:
+        return None, ""
     if frames == 1:
-        return from_plane(orientation, positions[0], size, thickness(ds))
+        return from_plane(orientation, positions[0], size, thickness(ds)), ""
     steps = np.diff(np.array(positions), axis=0)
     mean = steps.mean(axis=0)
     if np.abs(steps - mean).max() > _UNEQUAL:
-        return None
-    return from_plane(orientation, positions[0], size, mean.tolist())
+        return None, f"frames are out of order, or at unequal distances: {BY_PLACE}"
+    return from_plane(orientation, positions[0], size, mean.tolist()), ""
 
 
 def thickness(ds: Any) -> float:

@@ -52,6 +52,27 @@ def lost(pixels: np.ndarray, padding: float | None, units: str) -> float | None:
     return float(low[0]) if low.size > FEWEST * pixels.size and bool((low == low[0]).all()) else None
 
 
+def made_one(pixels: np.ndarray, stored: np.ndarray, padding: int, limit: int | None) -> float | None:
+    """Give all padding the darkest value that any of it has, where no single line leads from stored values to pixels.
+
+    Args:
+        pixels: changed.
+        stored: what they were made from.
+        padding: stored value.
+        limit: of the other end of a range.
+
+    Returns:
+        That value; None where no pixel is padding.
+    """
+    last = padding if limit is None else limit
+    held = (stored >= min(padding, last)) & (stored <= max(padding, last))
+    if not held.any():
+        return None
+    darkest = pixels[held].min()
+    pixels[held] = darkest
+    return float(darkest)
+
+
 def _holds(pixels: np.ndarray, value: float) -> bool:
     # Nearly every padded image has it in its corner, so the others are not asked.
     return bool(pixels.flat[0] == value) or bool((pixels == value).any())

@@ -252,8 +252,11 @@ def drop_unused_bits(
     kept = raw if _holds_no_more(raw, lay) else _stored_bits(raw, lay)
     if padding is None or not _is_brightest(padding, lay):
         return kept, padding
-    last = padding if limit is None or not _is_brightest(limit, lay) else limit
-    beyond = (raw >= min(padding, last)) & (raw <= max(padding, last))
+    # A range to the other end would be all of the image: its limit is in another signedness, or wrong.
+    last = padding if limit is None or _is_upper(limit, lay) != _is_upper(padding, lay) else limit
+    beyond = (kept >= min(padding, last)) & (kept <= max(padding, last))
+    if outside := [value for value in (padding, last) if not _is_storable(value, lay)]:
+        beyond |= (raw >= min(outside)) & (raw <= max(outside))
     if not beyond.any():
         return kept, padding
     wide = np.int32 if lay.allocated < 32 else np.int64
@@ -286,9 +289,17 @@ def may_be_padding(value: int, lay: Layout) -> bool:
 
 def _is_brightest(value: int, lay: Layout) -> bool:
     """Whether a padding value is the brightest that can be stored, or lies beyond what can."""
-    lowest = -(1 << (lay.stored - 1)) if lay.signed else 0
-    highest = lowest + (1 << lay.stored) - 1
-    return not lowest <= value < highest + lay.white_is_low
+    return not (_is_storable(value, lay) and (lay.white_is_low or _is_storable(value + 1, lay)))
+
+
+def _is_storable(value: int, lay: Layout) -> bool:
+    lowest = lay.below + 1
+    return lowest <= value < lowest + (1 << lay.stored)
+
+
+def _is_upper(value: int, lay: Layout) -> bool:
+    """Whether a value lies in the upper half of what can be stored, or above."""
+    return value >= (0 if lay.signed else 1 << (lay.stored - 1))
 
 
 def _whole(ds: Any, keyword: str, default: int | None) -> int:

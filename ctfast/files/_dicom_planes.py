@@ -85,6 +85,11 @@ class Plane:
     instance: str
     phases: dict[str, str]
 
+    @property
+    def name(self) -> str:
+        """For people: of its file, and the number of the frame in it from the second on."""
+        return f"{self.path.name} frame {self.frame}" if self.frame else self.path.name
+
 
 def planes(path: Path, head: bytes, limits: Limits) -> list[Plane]:
     """The planes of a DICOM file; none for frames whose places it does not say one by one.

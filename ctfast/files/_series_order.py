@@ -76,7 +76,7 @@ def _arranged(planes: list[Plane], same: Same) -> list[Volume]:
     lost = [plane for plane in planes if not (plane.orientation and plane.position)]
     if lost:
         problem = (
-            f"{len(lost)} of {len(planes)} slices have no Image Position and Orientation ({lost[0].path.name}): "
+            f"{len(lost)} of {len(planes)} slices have no Image Position and Orientation ({lost[0].name}): "
             "their order is not known; run them without --series"
         )
         return [Volume(planes, problem=problem)]
@@ -169,7 +169,7 @@ def _unevenness(planes: list[Plane], along: np.ndarray) -> str | None:
     if gaps.min() < _SAME_PLACE:
         k = int(gaps.argmin())
         return (
-            f"different slices at one position: {planes[k].path.name} and {planes[k + 1].path.name} at "
+            f"different slices at one position: {planes[k].name} and {planes[k + 1].name} at "
             f"{along[k]:.2f} mm; keep one of them, or run without --series"
         )
     if _steps(planes)[1].max() <= min(_ROUNDED, _SHARE_OF_SPACING * typical):
@@ -179,7 +179,7 @@ def _unevenness(planes: list[Plane], along: np.ndarray) -> str | None:
         k = int(missing.argmax())
         return (
             f"{missing.sum()} slices are missing at a spacing of {typical:.3g} mm, the first between "
-            f"{planes[k].path.name} and {planes[k + 1].path.name} ({along[k]:.2f} and {along[k + 1]:.2f} mm); "
+            f"{planes[k].name} and {planes[k + 1].name} ({along[k]:.2f} and {along[k + 1]:.2f} mm); "
             "add them, or run without --series"
         )
     if gaps.max() - gaps.min() <= _SHARE_OF_SPACING * typical:

@@ -13,7 +13,9 @@ Policies, each tested:
   less than the darkest value that can be stored, and ``Image.padding`` says so: it is never bright.
 - Pixel Padding Value is read in the pixels' own signedness (63536 in a signed image is -2000) and rescaled. Where no
   pixel has it and all that lies below air has one value (a copy by SimpleITK), that value is padding, with a note.
-- Multi-frame files become ``(frames, H, W)``, each frame by its own rescale.
+- Multi-frame files become ``(frames, H, W)`` in the file's order, each frame by its own rescale; why no one place in
+  the patient is right for all, a note says.
+- Through a look-up table, and in frames that are rescaled apart, padding gets one value: its darkest.
 - No preamble or no meta header: read, if it looks like a data set and has pixels. Colour and palette: refused.
 - Too few bytes for the declared size, or as many as a further frame needs: refused.
 """
@@ -73,17 +75,22 @@ def read_dicom(request: Request) -> Image:
         meta["rescale_type"], meta["rescale_per_frame"] = rescales[0].kind, len(rescales) > 1
     if padding == lay.below:
         limit_value = None  # all of the range has the one value now
+    if len(rescales) > 1 or _has_table(ds, request.units):
+        darkest = None if padding is None else pad.made_one(pixels, stored, padding, limit_value)
+        limit_value = None
+    else:
+        darkest = _in_units(padding, lay, rescales, inverted)
     meta["padding_range_limit"] = _in_units(limit_value, lay, rescales, inverted)
     meta.update(count_nonfinite(pixels))
     size, source = spacing(ds)
-    affine = geometry(ds, lay.frames, size)
+    affine, lacking = geometry(ds, lay.frames, size)
     if affine is not None:
         meta["orientation"], meta["slice_spacing"] = affine.orientation, affine.spacing[0]
     if source:
         meta["spacing_from"] = source
-    image = Image(pixels, units, path, "dicom", _in_units(padding, lay, rescales, inverted), size, meta, affine)
-    for fault in harmless_faults(ds):
-        image = replace(image, meta=image.noted(fault))
+    image = Image(pixels, units, path, "dicom", darkest, size, meta, affine)
+    for note in [*harmless_faults(ds), *filter(None, [lacking])]:
+        image = replace(image, meta=image.noted(note))
     return noted(image, request.units, pad.lost(image.pixels, image.padding, image.units))
 
 
@@ -145,7 +152,7 @@ def _values(
     """Pixels in the units asked for, these units, the rescale used and whether stored values were inverted."""
     if choice == "stored":
         return modality.apply(stored, [], allocate), "stored", [], False
-    if has(ds, "ModalityLUTSequence"):
+    if _has_table(ds, choice):
         pixels = modality.apply_lut(stored, ds, allocate)
         return pixels, "hu" if modality.lut_kind(ds) == "HU" else "unknown", [], False
     rescales = modality.rescales(ds, lay.frames)
@@ -159,6 +166,10 @@ def _values(
     return put(chosen, chosen.dtype, allocate), units, rescales, inverted
 
 
+def _has_table(ds: Any, choice: UnitsChoice) -> bool:
+    return choice != "stored" and has(ds, "ModalityLUTSequence")
+
+
 def _invert(stored: np.ndarray, lay: bits.Layout) -> np.ndarray:
     top = -1 if lay.signed else (1 << lay.stored) - 1
     inverted = (top - stored.astype(np.int64)).astype(np.int32 if lay.allocated < 32 else np.int64)
@@ -166,7 +177,7 @@ def _invert(stored: np.ndarray, lay: bits.Layout) -> np.ndarray:
 
 
 def _in_units(value: int | None, lay: bits.Layout, rescales: list[modality.Rescale], inverted: bool) -> float | None:
-    if value is None or len(rescales) > 1:
+    if value is None:
         return None
     if inverted and value != lay.below:
         value = (-1 if lay.signed else (1 << lay.stored) - 1) - value

@@ -19,6 +19,7 @@ import numpy as np
 
 from ctfast.batch.choices import AXES, ORIENT, UNITS, Axes, Orient, UnitsChoice, check_choice
 from ctfast.errors import ArgumentError, FileFormatError
+from ctfast.files._dicom_geometry import BY_PLACE
 from ctfast.files._dicom_planes import Plane, planes
 from ctfast.files._series_filling import Filling, fitting
 from ctfast.files._series_order import Volume, same_bytes, volumes
@@ -96,12 +97,13 @@ class Series:
         held: Image | None = None
         for k, (path, frame) in enumerate(self.sources):
             if held is None or held.source != path:  # frames of one file follow each other: it is decoded once
-                held = self._image(path)
+                held = _by_its_places(self._image(path))
             pixels = held.pixels.reshape(-1, *held.pixels.shape[-2:])[frame]
             if self.shape is not None and pixels.shape != self.shape[1:]:
                 raise FileFormatError(f"{path}: {pixels.shape}, its header said {self.shape[1:]}", COPY_AGAIN)
             place = None if self.geometry is None else _moved(self.geometry, k)
-            yield replace(held, pixels=pixels, geometry=place)
+            size = held.spacing if place is None else place.spacing[1:]
+            yield replace(held, pixels=pixels, spacing=size, geometry=place)
 
     def read(self, out: np.ndarray | None = None, *, allocate: Allocate | None = None) -> Image:
         """Read the volume slice by slice, each by its own rescale, into one array.
@@ -228,6 +230,14 @@ class _Comparison:
         except (OSError, FileFormatError):
             return False
         return first.units == second.units and np.array_equal(first.pixels, second.pixels)
+
+
+def _by_its_places(image: Image) -> Image:
+    """Without the note that its frames are not taken so."""
+    notes = str(image.meta.get("notes", "")).split("; ")
+    kept = "; ".join(note for note in notes if not note.endswith(BY_PLACE))
+    others = {name: value for name, value in image.meta.items() if name != "notes"}
+    return replace(image, meta={**others, "notes": kept} if kept else others)
 
 
 def _frames_of(image: Image) -> Iterator[Image]:

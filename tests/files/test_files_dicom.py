@@ -9,6 +9,7 @@ import numpy as np
 import pydicom
 import pytest
 
+from ctfast import Pipeline, Step
 from ctfast.errors import FileFormatError
 from ctfast.files import read_image, write_image
 from tests.files.files_build import (
@@ -165,6 +166,24 @@ def test_padding_is_never_the_brightest_value(tmp_path: Path, bits: int, padding
     assert image.pixels[2:].min() >= -1024, "no tissue has the value of padding"
 
 
+@pytest.mark.parametrize(("padding", "limit"), [(4095, None), (4095, 4090), (4090, 4095), (63536, 4090)])
+def test_bright_padding_beneath_overlays_and_in_ranges(tmp_path: Path, padding: int, limit: int | None) -> None:
+    """All from Pixel Padding Value to its Range Limit is padding (PS3.3 C.7.5.1.1.2), whatever the bits above say."""
+    tissue, outside = unsigned().clip(0, 3000), np.zeros((20, 24), bool)
+    outside[:5] = True
+    stored = np.where(outside, np.uint16(4095 if limit is None else 4092), tissue)
+    ds = data_set(stored | np.uint16(0x1000), BitsStored=12, HighBit=11, RescaleIntercept="-1024")
+    ds.add_new("PixelPaddingValue", "US", padding)
+    if limit is not None:
+        ds.add_new("PixelPaddingRangeLimit", "US", limit)
+    image = read_image(save(ds, tmp_path / "x.dcm"))
+    low, high = image.padding_range or (0, 0)
+    np.testing.assert_array_equal((image.pixels >= low) & (image.pixels <= high), outside)
+    np.testing.assert_array_equal(image.pixels[~outside], tissue[~outside].astype(int) - 1024)
+    window = Pipeline([Step("window", center=40, width=400, dtype="uint8")])
+    assert not window.run(image.pixels, padding=image.padding_range).image[outside].any()
+
+
 def test_padding_beyond_the_bits_of_signed_and_inverted_images(tmp_path: Path) -> None:
     stored = slice_hu().clip(-1024, 1000)
     stored[0] = -32768
@@ -224,6 +243,23 @@ def test_multi_frame_with_its_own_rescale_per_frame(tmp_path: Path, slopes: tupl
     assert (image.pixels.dtype, image.units) == (np.dtype(dtype), "hu")
 
 
+def test_padding_of_frames_rescaled_apart_is_one_value(tmp_path: Path) -> None:
+    frames = np.stack([(slice_hu(seed=i) + 1100).astype(np.uint16) for i in range(3)])
+    frames[:, :4] = [[[3]], [[0]], [[2]]]
+    path = dicom(
+        tmp_path / "x.dcm",
+        frames,
+        PixelPaddingValue=0,
+        PixelPaddingRangeLimit=3,
+        PerFrameFunctionalGroupsSequence=[rescale_group(slope, -1100) for slope in (1, 0.5, 2)],
+    )
+    image = read_image(path)
+    np.testing.assert_array_equal(image.pixels == image.padding, frames < 4)
+    assert (image.padding, image.padding_range) == (-1100, (-1100, -1100))
+    expected = frames * np.array([1, 0.5, 2])[:, None, None] - 1100
+    np.testing.assert_array_equal(image.pixels[:, 4:], expected[:, 4:])
+
+
 def test_shared_rescale_of_all_frames(tmp_path: Path) -> None:
     frames = np.stack([slice_hu(seed=i) for i in range(2)])
     path = dicom(tmp_path / "x.dcm", frames, SharedFunctionalGroupsSequence=[rescale_group(1, -7)])
@@ -247,6 +283,22 @@ def test_modality_lut(tmp_path: Path) -> None:
     image = read_image(path)
     np.testing.assert_array_equal(image.pixels, [[100, 100, 200], [300, 300, 300]])
     assert image.units == "hu"
+
+
+@pytest.mark.parametrize(("limit", "dark"), [(None, 1), (4, 2)])
+def test_padding_through_a_modality_lut(tmp_path: Path, limit: int | None, dark: int) -> None:
+    """Pixel Padding Value is a stored value: what it becomes, the table says (pydicom's ``apply_modality_lut``)."""
+    table = pydicom.Dataset()
+    table.add_new("LUTDescriptor", "US", [6, 0, 16])
+    table.ModalityLUTType = "HU"
+    table.add_new("LUTData", "US", [500, 400, 300, 200, 100, 50])
+    stored = np.array([[0, 1, 2, 3, 4, 5]] * 4, np.uint16)
+    ds = data_set(stored, PixelPaddingValue=5, PixelPaddingRangeLimit=limit, ModalityLUTSequence=[table])
+    image = read_image(save(ds, tmp_path / "x.dcm"))
+    assert image.padding_range == (50, 50)
+    expected = pydicom.pixels.apply_modality_lut(stored, ds)
+    np.testing.assert_array_equal(image.pixels[:, :-dark], expected[:, :-dark])
+    assert (image.pixels[:, -dark:] == 50).all()
 
 
 def test_float_pixel_data(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from pydicom.dataset import Dataset
 
-from ctfast.files import Image, read_image, write_image
+from ctfast.files import Image, read_image, read_series, write_image
 from ctfast.files.geometry import Geometry
 from tests.files.files_build import data_set, dicom, save, slice_hu
 
@@ -216,6 +216,32 @@ def test_frames_by_their_positions(tmp_path: Path) -> None:
 def test_frames_at_unequal_distances_have_no_affine(tmp_path: Path) -> None:
     image = read_image(enhanced(tmp_path / "x.dcm", [[0, 0, 0], [0, 0, 5], [0, 0, 11]]))
     assert (image.geometry, image.spacing) == (None, (0.7, 0.8))
+    assert "out of order, or at unequal distances: --series" in str(image.meta["notes"])
+
+
+@pytest.mark.parametrize(("differs", "spacing"), [("pixel spacing", None), ("orientation", (0.7, 0.8))])
+def test_frames_of_two_kinds_have_no_affine(tmp_path: Path, differs: str, spacing: Any) -> None:
+    def turned(k: int) -> tuple[int, int]:
+        return (0, 1) if k > 1 and spacing else (1, 0)
+
+    groups = [
+        group(
+            PixelMeasuresSequence=[group(PixelSpacing=[1.4, 1.6] if k > 1 and spacing is None else [0.7, 0.8])],
+            PlaneOrientationSequence=[group(ImageOrientationPatient=[1, 0, 0, 0, *turned(k)])],
+            PlanePositionSequence=[group(ImagePositionPatient=[0, 5 * k, 5 * k])],
+        )
+        for k in range(4)
+    ]
+    pixels = np.stack([slice_hu(seed=k) for k in range(4)])
+    path = save(data_set(pixels, PerFrameFunctionalGroupsSequence=groups), tmp_path / "x.dcm")
+    image = read_image(path)
+    assert (image.geometry, image.spacing) == (None, spacing)
+    assert f"frames differ in {differs}: --series" in str(image.meta["notes"])
+    parts = read_series(path)
+    assert [series.shape for series in parts] == [(2, 20, 24)] * 2
+    for series, rows in zip(parts, (0.7, 0.7 if spacing else 1.4), strict=True):
+        assert [one.spacing[0] for one in series.slices() if one.spacing] == pytest.approx([rows] * 2)
+        assert "--series" not in str(series.read().meta.get("notes"))
 
 
 def test_slices_of_another_plane_stay_slices(tmp_path: Path) -> None:

@@ -293,10 +293,16 @@ def test_frames_are_sorted_by_their_positions(tmp_path: Path) -> None:
     enhanced(tmp_path / "x.dcm", [{"position": [-20, -30, 5.0 * k]} for k in order])
     series = one(tmp_path)
     assert [frame for _, frame in series.sources] == [1, 3, 2, 0]
+    assert "notes" not in series.read().meta
     np.testing.assert_array_equal(series.read().pixels, values(4)[[1, 3, 2, 0]])
     np.testing.assert_allclose(
         matrix(series), [[0, 0, 0.8, -20], [0, 0.7, 0, -30], [5, 0, 0, 0], [0, 0, 0, 1]], atol=1e-9
     )
+
+
+def test_frames_are_named(tmp_path: Path) -> None:
+    enhanced(tmp_path / "x.dcm", [{"position": [0, 0, z]} for z in (0.0, 5.0, 15.0, 20.0)])
+    assert "between x.dcm frame 1 and x.dcm frame 2" in one(tmp_path).problem
 
 
 def test_stacks_and_times_of_one_file_are_volumes(tmp_path: Path) -> None:
