@@ -24,8 +24,12 @@ ROUNDS = 9
 SLOW_SECONDS = 2.0
 
 # Fresh pages fault in at some 2.5 GB/s. Kept memory helps whoever allocates a lot in every call (PyTorch sevenfold, JAX
-# too), so all candidates get it: no peer is slow for its allocator's sake.
-ALLOCATOR = "glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=2147483647:glibc.malloc.top_pad=268435456"
+# too), so all candidates get it: no peer is slow for its allocator's sake. One arena, as those of threads but the
+# first hold 64 MB and map what is larger anew (`ctfast/batch/kept_memory.py`); peers are no slower with it.
+ALLOCATOR = ":".join(
+    f"glibc.malloc.{setting}"
+    for setting in ("arena_max=1", "mmap_max=0", "trim_threshold=2147483647", "top_pad=268435456")
+)
 
 
 class Worker:

@@ -7,6 +7,7 @@ from typing import Any, Final
 from typer.core import TyperCommand
 
 from ctfast.batch.address_space import Need, check_room
+from ctfast.batch.kept_memory import keep_memory
 from ctfast.cli.examples import EXAMPLES
 from ctfast.cli.values import without_pydantic
 
@@ -19,6 +20,7 @@ _NEEDS: Final = {
     **dict.fromkeys(("train", "evaluate", "predict", "export", "doctor"), Need.NETWORK),
 }
 """Of address space; kernels, where nothing else is said."""
+_TRAINING: Final = ("train", "evaluate")
 
 
 class Command(TyperCommand):
@@ -31,6 +33,8 @@ class Command(TyperCommand):
     def invoke(self, ctx: Any) -> Any:
         """Run it where there is room for what it loads."""
         check_room(_NEEDS.get(self.name or "", Need.KERNELS))
+        if self.name in _TRAINING:
+            keep_memory()
         return super().invoke(ctx)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
