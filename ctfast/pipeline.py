@@ -97,10 +97,13 @@ class Pipeline:
             backend: as for the operations.
             padding: value of pixels that are no data, or the range (low, high) of theirs, such as
                 ``Image.padding_range`` of a file. Statistics and ranges leave them out, and they are never bright: see
-                ``ctfast.dispatch.padded`` for the rules. The image is an array of NumPy then.
+                ``ctfast.dispatch.padded`` for the rules. The image is an array of NumPy then. What ``read_image`` gave
+                tells its own; its ``pixels`` alone do not.
             axes: which axes are rows and columns, or planes, rows and columns, where they are not the last:
                 ``(1, 2, 3)`` for ``(C, H, W, D)``. The image comes back in its order.
         """
+        if hasattr(image, "padding_range"):
+            padding, image = (image.padding_range if padding is None else padding), image.pixels
         if axes is not None:
             return run_along(partial(self.run, backend=backend, padding=padding), self.steps, image, axes)
         if padding is None:

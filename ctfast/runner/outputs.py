@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from ctfast.batch import remote
+from ctfast.batch.inside import on_disk
 from ctfast.batch.stamp import Stamp, stamp_of
+from ctfast.batch.urls import is_url
 
 
 class Outputs:
@@ -29,3 +32,8 @@ class Outputs:
         except OSError:
             return None
         return None if stamp is None else stamp.size
+
+
+def is_there(path: str) -> bool:
+    """Whether there is an input of this name, on a disk or a storage."""
+    return remote.exists(path) if is_url(path) else os.path.lexists(on_disk(path))

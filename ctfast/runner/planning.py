@@ -12,9 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ctfast import __version__
-from ctfast.batch import remote
 from ctfast.batch.atomic import write_json
-from ctfast.batch.inside import on_disk
 from ctfast.batch.limits import bytes_per_file
 from ctfast.batch.packed import Packed
 from ctfast.batch.parsing import parsed_json
@@ -29,7 +27,7 @@ from ctfast.runner.index import indexed
 from ctfast.runner.manifest import Row
 from ctfast.runner.mirror import Mirror
 from ctfast.runner.options import RunOptions
-from ctfast.runner.outputs import Outputs
+from ctfast.runner.outputs import Outputs, is_there
 from ctfast.runner.refusals import refuse_impossible, refuse_urls
 from ctfast.runner.resuming import still_to_do
 from ctfast.runner.series import Named, group_files
@@ -95,14 +93,20 @@ def make_plan(inputs: Sequence[str | Path], out: Path, settings: Settings, optio
     refuse_other_run(records, outputs, settings, tasks, overwrite=options.overwrite)
     workers = options.workers or get_num_threads()
     with indexed(records, str(out)) as finished:
-        gone = Packed(row["input"] for row in finished.not_among(map(_OUTPUT, tasks)) if not _is_there(row["input"]))
+        gone = Packed(row["input"] for row in finished.not_among(map(_OUTPUT, tasks)) if not is_there(row["input"]))
         if options.shard is not None:
             part, parts = options.shard
             tasks, left_out = tasks[part - 1 :: parts], left_out[part - 1 :: parts]
         todo, moved = tasks, Packed[Row]()
-        if options.resume and not options.overwrite:
+        if not options.overwrite:
             todo, moved = still_to_do(
-                tasks, finished.find, outputs, settings.pipeline.hash, workers, verify=options.verify
+                tasks,
+                finished.find,
+                outputs,
+                settings.pipeline.hash,
+                workers,
+                resume=options.resume,
+                verify=options.verify,
             )
     # Memory is shared by the files at work, not by workers that have none.
     at_once = min(workers * (AT_ONCE if any(map(is_remote, todo[:1])) else 1), max(len(todo), 1))
@@ -126,12 +130,6 @@ def _tasks(items: Sequence[FoundFile], out: Path, settings: Settings) -> tuple[S
         made = [Task(_source(str(one.folder)), str(out / f"{stem}{suffix}"), one) for one, stem in volumes]
         return [*tasks, *made], copies
     return tasks, copies
-
-
-def _is_there(path: str) -> bool:
-    if is_url(path):
-        return remote.exists(path)
-    return os.path.lexists(on_disk(path))
 
 
 def _source(name: str) -> str:

@@ -1,7 +1,7 @@
 """Which files an earlier run has done: nothing is done twice, and nothing is taken for done that is not.
 
 An input is the one of then where its name, size and time are; one that was moved, copied or touched is read, and is the
-same where its bytes are.
+same where its bytes are. Where another input that is still there has made the output, it is not replaced.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from typing import Final
 from ctfast.batch.packed import Packed
 from ctfast.batch.stamp import sha256_of, unchanged_since
 from ctfast.batch.workers import bounded_map
+from ctfast.errors import UsageError
 from ctfast.runner.manifest import Row
-from ctfast.runner.outputs import Outputs
+from ctfast.runner.outputs import Outputs, is_there
 from ctfast.runner.task import Task
 
 _AT_ONCE: Final = 1024
@@ -28,6 +29,7 @@ def still_to_do(
     pipeline: str,
     workers: int,
     *,
+    resume: bool,
     verify: bool,
 ) -> tuple[Packed[Task], Packed[Row]]:
     """The tasks that are left, and corrected lines of those that are done from an input that is elsewhere now.
@@ -38,26 +40,41 @@ def still_to_do(
         outputs: what is there.
         pipeline: hash of the one that must have done them.
         workers: files that are read at once, where some have to be.
+        resume: whether anything may be taken for done.
         verify: read all, inputs and outputs, and compare their hashes.
+
+    Raises:
+        UsageError: an output of another input is in the way.
     """
     todo, moved, waiting = Packed[Task](), Packed[Row](), iter(tasks)
     while some := list(islice(waiting, _AT_ONCE)):
-        rows = [_row_of(task, finished(task.output), outputs, pipeline) for task in some]
+        found = [finished(task.output) for task in some]
+        rows = [_row_of(task, row, outputs, pipeline) if resume else None for task, row in zip(some, found)]
         sure = [row is not None and not verify and _looks_as_then(task, row) for task, row in zip(some, rows)]
         unsure = [
             (task, row, verify) for task, row, is_sure in zip(some, rows, sure) if row is not None and not is_sure
         ]
         read = bounded_map(_with_same_bytes, unsure, workers) if unsure else iter(())
-        for task, row, is_sure in zip(some, rows, sure):
-            if row is None:
+        for task, row, is_sure, before in zip(some, rows, sure, found):
+            if is_sure:
+                continue
+            now = None if row is None else next(read)
+            if now is None:
+                _refuse_to_replace(before, task, outputs)
                 todo.append(task)
-            elif not is_sure:
-                now = next(read)
-                if now is None:
-                    todo.append(task)
-                elif now != row:
-                    moved.append(now)
+            elif now != row:
+                moved.append(now)
     return todo, moved
+
+
+def _refuse_to_replace(before: Row | None, task: Task, outputs: Outputs) -> None:
+    if before is None or before["input"] == task.source or set(before["inputs"]) & set(task.inputs):
+        return
+    if outputs.size(task.output) is not None and is_there(before["input"]):
+        raise UsageError(
+            f"{task.output} was made of {before['input']}, which is still there: {task.source} would replace it; "
+            "choose another --out or give --overwrite"
+        )
 
 
 def _row_of(task: Task, row: Row | None, outputs: Outputs, pipeline: str) -> Row | None:

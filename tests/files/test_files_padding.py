@@ -70,6 +70,18 @@ def test_ranges_leave_it_out(step: Step, value: int) -> None:
     assert result[out].max() <= result[~out].min()
 
 
+@pytest.mark.parametrize("value", [-2000, 3000])
+def test_a_pipeline_is_told_by_what_was_read(tmp_path: Path, value: int) -> None:
+    image = read_image(dicom(tmp_path / "x.dcm", padded(value)[0], PixelPaddingValue=value))
+    pipeline = Pipeline([Step("window", center=0, width=500, dtype="uint8"), Step("summary")])
+    result, told = pipeline.run(image), pipeline.run(image.pixels, padding=value)
+    np.testing.assert_array_equal(result.image, told.image)
+    assert result.summary.count == np.count_nonzero(~OUTSIDE[0] & (DATA[0] != value))
+    assert not pipeline(image)[OUTSIDE[0]].any()
+    assert pipeline.run(image.pixels).summary.count == DATA[0].size
+    assert pipeline.run(image, padding=int(DATA[0, -1, -1])).summary.count < DATA[0].size
+
+
 def test_it_is_never_tissue() -> None:
     window = Pipeline([Step("window", center=0, width=4000)])
     for frame, out in zip(padded(300), OUTSIDE):

@@ -15,6 +15,7 @@ import pytest
 
 from ctfast import Pipeline
 from ctfast.batch.places import found, noted
+from ctfast.errors import UsageError
 from ctfast.runner import Report, merge, read_rows, run
 
 Make = Callable[..., Path]
@@ -82,6 +83,7 @@ def test_another_file_of_that_name_and_time_is_done(project: Path, tmp_path: Pat
         path, status = tmp_path / "other" / name, (project / "in" / name).stat()
         path.write_bytes((project / "in" / content).read_bytes())
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    shutil.rmtree(project / "in")
     assert run(tmp_path / "other", project / "out", pipeline).ok == 4
 
 
@@ -136,3 +138,21 @@ def test_outputs_that_were_lost_on_the_way_are_made_again(project: Path, tmp_pat
 def test_names(path: str, folder: str, name: str) -> None:
     assert noted(path, folder) == name
     assert found(name, folder) == path
+
+
+@pytest.mark.parametrize("changes", [{}, {"verify": True}, {"resume": False}], ids=str)
+def test_outputs_of_other_inputs_are_not_replaced(
+    project: Path, make_folder: Make, pipeline: Pipeline, changes: dict[str, Any]
+) -> None:
+    """Folders of two patients may hold the same names."""
+    out, before = project / "out", (project / "out" / "slice_000.tif").read_bytes()
+    other = make_folder(4).rename(project / "other")
+    for path in other.iterdir():
+        path.write_bytes((project / "in" / "slice_003.tif").read_bytes())
+    with pytest.raises(UsageError, match=r"slice_00\d.tif was made of .*in/slice_00\d.tif, which is still there"):
+        run(other, out, pipeline, **changes)
+    assert (out / "slice_000.tif").read_bytes() == before
+    assert run(other, out, pipeline, overwrite=True).ok == 4
+    assert (out / "slice_000.tif").read_bytes() != before
+    shutil.rmtree(other)
+    assert run(project / "in", out, pipeline).ok + 1 == 4, "of what is gone nothing is held"
