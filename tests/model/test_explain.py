@@ -188,6 +188,27 @@ def test_predict_files_draws_a_picture_an_image(tmp_path: Path) -> None:
     assert all((pictures / n).stat().st_mtime_ns == before[pictures / n] for n in names[:2])
 
 
+def test_pictures_are_those_of_the_file_the_network_and_the_method(tmp_path: Path) -> None:
+    run, out, pictures = tiny_run(), tmp_path / "p.csv", tmp_path / "e"
+    for seed, name in enumerate(("one", "two")):
+        write_slices(tmp_path / name, ["x.tif"], seed=seed)
+    picture = pictures / "x.tif.png"
+    predict_files(run, tmp_path / "one", out, explain_dir=pictures)
+    first = picture.read_bytes()
+    with pytest.raises(UsageError, match=r"x.tif.png is of another file than .*two/x.tif"):
+        predict_files(run, tmp_path / "two", out, explain_dir=pictures)
+    assert picture.read_bytes() == first
+    assert predict_files(run, tmp_path / "one", out, explain_dir=pictures, method="grad-cam").ok == 1
+    other = picture.read_bytes()
+    assert other != first
+    assert predict_files(run, tmp_path / "one", out, explain_dir=pictures, method="grad-cam").done_before == 1
+    predict_files(run, tmp_path / "one", out, explain_dir=pictures)
+    assert picture.read_bytes() == first
+    predict_files(run, tmp_path / "two", out, explain_dir=pictures, overwrite=True)
+    assert picture.read_bytes() != first
+    predict_files(run, tmp_path / "two", out, explain_dir=pictures)
+
+
 def test_two_inputs_for_one_picture_are_refused(tmp_path: Path) -> None:
     for name in ("one", "two"):
         write_slices(tmp_path / name, ["x.tif"])

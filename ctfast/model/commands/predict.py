@@ -24,7 +24,7 @@ from ctfast.model.prediction.batching import PredictionReport
 from ctfast.model.prediction.on_cluster import Job, folder_of, predict_on_cluster, workers_of
 from ctfast.model.prediction.predicting import predict_tasks
 from ctfast.model.prediction.predictions_csv import PredictionTable
-from ctfast.model.prediction.resume import PredictionTask, find_tasks, finished_files
+from ctfast.model.prediction.resume import PredictionTask, find_tasks, finished_files, refuse_pictures_of_others
 from ctfast.threads import get_num_threads
 
 if TYPE_CHECKING:
@@ -99,8 +99,14 @@ def plan_predictions(
     tasks, left_out = find_tasks(paths, Path(csv), pictures)
     trained = _loaded(run)
     table = PredictionTable(Path(csv), trained.classes, trained.hash)
-    finished = set() if options.overwrite else finished_files(table, tasks, options.values, resume=options.resume)
+    finished = (
+        set()
+        if options.overwrite
+        else finished_files(table, tasks, options.values, options.method, resume=options.resume)
+    )
     todo = [task for task in tasks if safe_cell(task.path) not in finished]
+    if not options.overwrite:
+        refuse_pictures_of_others(todo)
     return PredictionPlan(run, trained, table, tasks, todo, left_out, options, start)
 
 

@@ -207,7 +207,7 @@ class PredictionStream:
                 in_plane=pending.read.in_plane,
                 remarks=remarks,
             )
-            save_overlay(picture, drawn)
+            save_overlay(picture, drawn, pending.task.stamp(self._report.model, self._predictor.explain))
 
     def _rows(self, pending: PendingFile) -> list[list[str]]:
         read, model = pending.read, self._report.model

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -15,6 +16,7 @@ from ctfast.errors import UsageError
 from ctfast.files import Ignored, find_images
 from ctfast.files.twins import without_twins
 from ctfast.files.values import Values
+from ctfast.model.prediction.overlay import stamp_of
 from ctfast.model.prediction.predictions_csv import PredictionTable, Record
 
 
@@ -35,6 +37,10 @@ class PredictionTask:
         if self.picture is None or frame is None:
             return self.picture
         return self.picture.with_name(f"{self.picture.stem}.{frame:04d}.png")
+
+    def stamp(self, model: str, method: str | None) -> str:
+        """What its pictures are of, without its name: the file, then the network and the method."""
+        return f"{sha256(os.fsencode(os.path.realpath(self.path))).hexdigest()[:16]} {model} {method}"
 
 
 def find_tasks(
@@ -67,10 +73,10 @@ def find_tasks(
 
 
 def finished_files(
-    table: PredictionTable, tasks: Sequence[PredictionTask], values: Values, *, resume: bool
+    table: PredictionTable, tasks: Sequence[PredictionTask], values: Values, method: str, *, resume: bool
 ) -> set[str]:
     """Files of the existing table whose rows stay: those that are not asked about now, and unchanged ones, if their
-    values were read as ``values`` says.
+    values were read as ``values`` says and their pictures, where there are to be any, were made so.
 
     Raises:
         UsageError: If the table is another model's, or something else.
@@ -81,12 +87,16 @@ def finished_files(
     for name, group in groupby(table.records(), key=itemgetter("file")):
         records = list(group)
         task = asked.get(name)
-        if task is None or (resume and records[0]["read_as"] == str(values) and _is_finished(task, records)):
+        if task is None or (
+            resume
+            and records[0]["read_as"] == str(values)
+            and _is_finished(task, records, task.stamp(table.model, method))
+        ):
             finished.add(name)
     return finished
 
 
-def _is_finished(task: PredictionTask, records: Sequence[Record]) -> bool:
+def _is_finished(task: PredictionTask, records: Sequence[Record], stamp: str) -> bool:
     """Whether these rows are all there is to know about an unchanged file."""
     first, frames = records[0], [record["frame"] for record in records]
     stack = [str(k) for k in range(len(records))]
@@ -94,4 +104,20 @@ def _is_finished(task: PredictionTask, records: Sequence[Record]) -> bool:
     if first["error"] or not whole or not unchanged(task.path, first["bytes"], first["modified"]):
         return False
     pictures = (task.picture_of(int(frame) if frame else None) for frame in frames)
-    return all(picture is None or picture.exists() for picture in pictures)
+    return all(picture is None or stamp_of(picture) == stamp for picture in pictures)
+
+
+def refuse_pictures_of_others(tasks: Sequence[PredictionTask]) -> None:
+    """Refuse to replace pictures of other files, which may have had the same names in another folder.
+
+    Raises:
+        UsageError: With the picture.
+    """
+    for task in tasks:
+        for picture in filter(None, {task.picture_of(None), task.picture_of(0)}):
+            file = stamp_of(picture).partition(" ")[0]
+            if file and file != task.stamp("", "").partition(" ")[0]:
+                raise UsageError(
+                    f"{picture} is of another file than {task.path} (or it was moved): choose another --explain, or "
+                    "give --overwrite"
+                )
