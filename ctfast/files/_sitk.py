@@ -20,6 +20,17 @@ from ctfast.files.units import is_unit
 
 UNITS_KEY: Final = "ctfast_units"
 HEADER_BYTES: Final = 1 << 20
+_LENGTHS: Final = {
+    name: length
+    for names, length in (
+        ("? mm millimeter millimeters millimetre millimetres", 1.0),
+        ("um \u00b5m \u03bcm micron microns micrometer micrometers micrometre micrometres", 1e-3),
+        ("nm nanometer nanometers nanometre nanometres", 1e-6),
+        ("cm centimeter centimeters centimetre centimetres", 10.0),
+        ("m meter meters metre metres", 1000.0),
+    )
+    for name in names.split()
+} | {"": 1.0}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +40,8 @@ class Header:
     Attributes:
         placed: Whether the file says where its pixels are in the patient.
         spaced: Whether it says how far apart they are.
+        frames_spaced: Whether it says so of frames.
+        length: Millimetres of its unit of length; None where nobody knows that, and so not how far apart they are.
         data_bytes: Bytes of pixel data; None where only decoding tells.
         compressed: Whether they are compressed.
         text: Whether they are numbers as text, at least a digit and a space each.
@@ -41,6 +54,8 @@ class Header:
     spaced: bool
     data_bytes: int | None
     compressed: bool
+    frames_spaced: bool = True
+    length: float | None = 1.0
     text: bool = False
     elsewhere: str = ""
     inflate: Callable[[tuple[int, ...], np.dtype], np.ndarray] | None = None
@@ -98,7 +113,7 @@ def _read(request: Request, name: str, header: Header) -> Image:
         stored = sitk.GetArrayViewFromImage(volume).reshape(shape)
     else:
         stored = header.inflate(shape, dtype)
-    place = _geometry(reader) if header.placed else None
+    place = _geometry(reader, header.length) if header.placed and header.length else None
     stored, place, facts = for_display(stored, place, request)
     slope, intercept = (1.0, 0.0) if request.units == "stored" else (header.slope, header.intercept)
     if (slope, intercept) == (1.0, 0.0):
@@ -109,10 +124,10 @@ def _read(request: Request, name: str, header: Header) -> Image:
     meta.update(facts)
     meta.update(count_nonfinite(pixels))
     spacing = place.spacing[1:] if place else None
-    if spacing is None and header.spaced:
-        column, row, *frame = map(float, reader.GetSpacing()[:3])
+    if spacing is None and header.spaced and header.length:
+        column, row, *frame = (float(size) * header.length for size in reader.GetSpacing()[:3])
         spacing = (row, column)
-        meta.update({"slice_spacing": frame[0]} if frame else {})
+        meta.update({"slice_spacing": frame[0]} if frame and header.frames_spaced else {})
     return Image(pixels, _units(reader), request.path, name, None, spacing, meta, place)
 
 
@@ -127,13 +142,18 @@ def _dtype(reader: Any) -> np.dtype:
     return np.dtype(name)
 
 
-def _geometry(reader: Any) -> Geometry | None:
+def length_of(unit: str) -> float | None:
+    """Millimetres of a unit of length, which is mm where the file names none; None for other words."""
+    return _LENGTHS.get(unit.strip().lower())
+
+
+def _geometry(reader: Any, length: float) -> Geometry | None:
     """SimpleITK's axes are columns, rows, frames; its millimetres are the patient's in LPS, as ours."""
     axes = reader.GetDimension()
     if axes < 3:  # the plane of a single 2-D image is not in the file
         return None
     direction = np.reshape(reader.GetDirection(), (axes, axes))[:3, :3] * np.array(reader.GetSpacing()[:3])
-    return Geometry.of(np.column_stack([direction[:, ::-1], reader.GetOrigin()[:3]]))
+    return Geometry.of(np.column_stack([direction[:, ::-1], reader.GetOrigin()[:3]]) * length)
 
 
 def _units(reader: Any) -> str:

@@ -3,7 +3,8 @@
 Policies, each tested:
 
 - Geometry is TransformMatrix, Offset and ElementSpacing, in the patient's LPS as ITK reads them; volumes are turned for
-  display as those of NIfTI. Without TransformMatrix and Offset the place is not known.
+  display as those of NIfTI. Without TransformMatrix and Offset the place is not known. DistanceUnits count, which
+  SimpleITK leaves out.
 - ElementToIntensityFunctionSlope and -Offset are applied, which SimpleITK does not do. The format names no units of
   values: ``"unknown"``, unless the file is one of our own.
 - Compressed data are inflated here, because SimpleITK gives any pixels for damaged data, without an error; truncated
@@ -29,7 +30,7 @@ import numpy as np
 
 from ctfast.errors import ArgumentError, FileFormatError
 from ctfast.files._convert import native
-from ctfast.files._sitk import HEADER_BYTES, UNITS_KEY, Header, header_text, read_by_sitk
+from ctfast.files._sitk import HEADER_BYTES, UNITS_KEY, Header, header_text, length_of, read_by_sitk
 from ctfast.files._volume import as_stored, beside, listed_bytes
 from ctfast.files.image import ITK_LEVEL, Image, Request, WriteOptions
 from ctfast.files.next_steps import COPY_AGAIN
@@ -71,6 +72,7 @@ def _header(request: Request) -> Header:
         text=not binary,
         elsewhere="" if fields["elementdatafile"].upper() in _LOCAL else fields["elementdatafile"],
         inflate=partial(_inflated, request.path, fields, length) if compressed else None,
+        length=length_of(fields.get("distanceunits", "")),
         slope=_number(fields, "elementtointensityfunctionslope", 1.0),
         intercept=_number(fields, "elementtointensityfunctionoffset", 0.0),
     )

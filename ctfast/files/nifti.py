@@ -26,7 +26,7 @@ import numpy as np
 from ctfast.errors import FileFormatError
 from ctfast.files._convert import count_nonfinite, linear, native, to_supported
 from ctfast.files._fast_gzip import AT_ONCE, deflate, inflate_quickly
-from ctfast.files._volume import as_stored, check_declared, for_display, image_shape
+from ctfast.files._volume import PIXEL_TYPES, as_stored, check_declared, for_display, image_shape
 from ctfast.files.formats import inflated
 from ctfast.files.geometry import Geometry
 from ctfast.files.image import Image, MetaValue, Request, Units, WriteOptions
@@ -36,7 +36,6 @@ from ctfast.files.units import is_unit
 _SCANNER: Final = 1  # NIFTI_XFORM_SCANNER_ANAT
 _DESCRIPTION: Final = b"ctfast "
 _MILLIMETRES: Final = {"mm": 1.0, "meter": 1000.0, "micron": 0.001}
-_DTYPES = frozenset(["uint8", "int8", "int16", "uint16", "int32", "uint32", "float32", "float64"])
 
 
 def read_nifti(request: Request) -> Image:
@@ -54,7 +53,7 @@ def read_nifti(request: Request) -> Image:
         raise FileFormatError(f"{type(volume).__name__} is not a single-file NIfTI image", "save it as .nii or .nii.gz")
     shape = image_shape(tuple(int(size) for size in volume.shape), trailing=True)
     dtype = header.get_data_dtype()
-    if dtype.name not in _DTYPES:
+    if dtype.newbyteorder("=").name not in PIXEL_TYPES:
         raise FileFormatError(f"pixels of type {dtype} are not supported; one number a pixel is needed", SAVE_NUMBERS)
     _check_size(request, shape, dtype, int(volume.dataobj.offset))
     stored = np.asarray(volume.dataobj.get_unscaled()).reshape(shape, order="F").T

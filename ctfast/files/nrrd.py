@@ -3,7 +3,9 @@
 Policies, each tested:
 
 - Geometry is space directions and space origin, from RAS, LAS or LPS to the patient's LPS; volumes are turned for
-  display as those of NIfTI. In other spaces (``scanner-xyz``) and without one, the place is not known, spacings are.
+  display as those of NIfTI. In other spaces (``scanner-xyz``) and without one, and where an origin or a direction is
+  missing, ``none`` or no number, the place is not known, spacings are, as far as they are given.
+- ``space units`` and ``units`` count, which SimpleITK leaves out: micrometres become mm.
 - The first axis of an NRRD file runs fastest: columns, rows, frames. An axis of colours or vectors is refused, one of
   length 1 is dropped. NRRD names no units of values: ``"unknown"``, unless the file is one of our own.
 - Encodings raw, gzip and text are read, attached or detached; bzip2 is refused (SimpleITK lacks it), with the way out.
@@ -17,6 +19,7 @@ Source: teem.sourceforge.net/nrrd/format.html.
 from __future__ import annotations
 
 import gzip
+import math
 import re
 from pathlib import Path
 from typing import IO, Final
@@ -25,7 +28,7 @@ import numpy as np
 
 from ctfast.errors import ArgumentError, FileFormatError
 from ctfast.files._convert import native
-from ctfast.files._sitk import UNITS_KEY, Header, header_text, read_by_sitk, version
+from ctfast.files._sitk import UNITS_KEY, Header, header_text, length_of, read_by_sitk, version
 from ctfast.files._volume import as_stored, beside, listed_bytes
 from ctfast.files.image import ITK_LEVEL, Image, Request, WriteOptions
 
@@ -72,14 +75,45 @@ def _header(request: Request) -> Header:
     if space in _MIRRORED and version() < _RIGHT:
         here = ".".join(map(str, version()))
         raise FileFormatError(f"space: {space}: SimpleITK {here} mirrors it", 'pip install "SimpleITK>=2.5.6"')
+    sizes, origin = _sizes(fields), _numbers(fields.get("spaceorigin", ""))
     return Header(
-        placed=space in (*_SPACES, *_SHORT) and "spacedirections" in fields,
-        spaced="spacings" in fields or "spacedirections" in fields,
+        placed=space in (*_SPACES, *_SHORT) and len(sizes) == 3 and all(sizes) and len(origin) == 3,
+        spaced=len(sizes) > 1 and all(sizes[:2]),
+        frames_spaced=all(sizes),
+        length=_length(fields),
         data_bytes=None if encoding in _TEXT else _data_bytes(request.path, fields, text, length),
         compressed=encoding in _GZIP,
         text=encoding in _TEXT and "datafile" not in fields,
         elsewhere=fields.get("datafile", ""),
     )
+
+
+def _sizes(fields: dict[str, str]) -> list[float]:
+    """The spacing of each axis of space, 0 where the file gives none; axes of colours and the like have none."""
+    directions = re.findall(r"none|\([^)]*\)", fields.get("spacedirections", "").lower())
+    if directions:
+        sizes = [math.hypot(*_numbers(vector)) for vector in directions]
+    else:
+        sizes = [max(math.fsum(_numbers(word)), 0.0) for word in fields.get("spacings", "").split()]
+    while len(sizes) > 3 and 0.0 in sizes:
+        sizes.remove(0.0)
+    return sizes
+
+
+def _numbers(text: str) -> list[float]:
+    """Of a vector or a word; none where one of them is no finite number."""
+    try:
+        numbers = [float(word) for word in text.strip(" ()").split(",")]
+    except ValueError:
+        return []
+    return numbers if all(map(math.isfinite, numbers)) else []
+
+
+def _length(fields: dict[str, str]) -> float | None:
+    """Millimetres of the file's unit of length; None where axes differ, or nobody knows it."""
+    named = fields.get("spaceunits" if "spacedirections" in fields else "units", "")
+    lengths = {length_of(unit) for unit in re.findall(r'"([^"]*)"', named)}
+    return lengths.pop() if len(lengths) == 1 else None if lengths else 1.0
 
 
 def _end(head: bytes) -> int:

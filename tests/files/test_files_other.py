@@ -54,6 +54,25 @@ def test_nifti_scaling_is_applied_unless_stored_values_are_wanted(tmp_path: Path
     np.testing.assert_array_equal(read_image(path, units="stored").pixels, stored)
 
 
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("dtype", ["i8", "u8"])
+@pytest.mark.parametrize("line", [None, (2.0, -7.0), (0.5, 0.0)], ids=str)
+def test_nifti_of_64_bits_as_older_nibabels_wrote_masks(
+    tmp_path: Path, dtype: str, order: str, line: tuple[float, float] | None
+) -> None:
+    stored = np.arange(120).reshape(4, 5, 6).astype(dtype)
+    header = nibabel.Nifti1Header(endianness=order)
+    volume: Any = nibabel.Nifti1Image(stored, np.eye(4), header, dtype=stored.dtype)
+    if line:
+        volume.header.set_slope_inter(*line)
+    path = tmp_path / "x.nii"
+    nibabel.save(volume, path)
+    loaded: Any = nibabel.load(path)
+    image = read_image(path, orient="keep")
+    np.testing.assert_array_equal(image.pixels.T, loaded.get_fdata())
+    assert image.pixels.dtype == (np.float32 if line == (0.5, 0.0) else np.int16)
+
+
 def test_nifti_kinds_that_are_refused(tmp_path: Path) -> None:
     for data in (np.zeros((4, 5, 6, 2), np.int16), np.zeros((4, 5), np.complex64)):
         with pytest.raises(FileFormatError):

@@ -271,3 +271,56 @@ class TestNrrd:
         ):  # fmt: skip
             with pytest.raises(FileFormatError, match=match):
                 read_image(nrrd(path, data, **changes))
+
+
+PLACED = {
+    ".nrrd": {
+        "space": "LPS",
+        "space_directions": "(0.7,0,0) (0,0.8,0) (0,0,2.5)",
+        "space_origin": "(10,20,30)",
+    },
+    ".mha": {"TransformMatrix": "1 0 0 0 1 0 0 0 1", "Offset": "10 20 30", "ElementSpacing": "0.7 0.8 2.5"},
+}
+
+
+@pytest.mark.parametrize(
+    ("ending", "unit", "length"),
+    [
+        *((".nrrd", f'"{word}" "{word}" "{word}"', mm) for word, mm in (("mm", 1), ("um", 0.001), ("microns", 0.001))),
+        *((".nrrd", f'"{word}" "{word}" "{word}"', mm) for word, mm in (("", 1), ("cm", 10), ("pixels", None))),
+        (".nrrd", '"mm" "mm" "s"', None),
+        *((".mha", word, mm) for word, mm in (("mm", 1), ("um", 0.001), ("cm", 10), ("?", 1), ("furlongs", None))),
+    ],
+)
+def test_lengths_in_other_units(tmp_path: Path, ending: str, unit: str, length: float | None) -> None:
+    """As nrrd's and MetaIO's documents have them; SimpleITK takes all for mm."""
+    write_as, key = {".nrrd": (nrrd, "space_units"), ".mha": (metaimage, "DistanceUnits")}[ending]
+    image = read_image(write_as(tmp_path / f"x{ending}", **PLACED[ending], **{key: unit}))
+    if length is None:
+        assert (image.geometry, image.spacing, "slice_spacing" in image.meta) == (None, None, False)
+        return
+    assert image.geometry is not None
+    mm = np.array([[0, 0, 0.7, 10], [0, 0.8, 0, 20], [2.5, 0, 0, 30]]) * length
+    np.testing.assert_allclose(image.geometry.matrix[:3], mm)
+    assert image.spacing == pytest.approx((0.8 * length, 0.7 * length))
+
+
+@pytest.mark.parametrize(
+    ("fields", "spacing", "frames"),
+    [
+        ({"space_origin": None}, (0.8, 0.7), 2.5),
+        ({"space_origin": "(nan,nan,nan)"}, (0.8, 0.7), 2.5),
+        ({"space_directions": "(0.7,0,0) (0,0.8,0) none"}, (0.8, 0.7), None),
+        ({"space": None, "space_directions": None, "space_origin": None, "spacings": "0.7 0.8 nan"}, (0.8, 0.7), None),
+        ({"space": None, "space_directions": None, "space_origin": None, "spacings": "0.7 -0.8 2.5"}, None, 2.5),
+    ],
+    ids=str,
+)
+def test_what_nrrd_does_not_say_is_not_invented(
+    tmp_path: Path, fields: dict[str, Any], spacing: tuple[float, float] | None, frames: float | None
+) -> None:
+    image = read_image(nrrd(tmp_path / "x.nrrd", **{**PLACED[".nrrd"], **fields}))
+    np.testing.assert_array_equal(image.pixels, VOLUME)
+    assert image.geometry is None
+    assert image.spacing == (None if spacing is None else pytest.approx(spacing))
+    assert image.meta.get("slice_spacing") == (None if spacing is None else frames)
