@@ -45,6 +45,9 @@ HOMES: Final = {
     "rescale_intensity": "skimage.exposure",
 }
 """Where the original of each is found, and put back by ``patched``."""
+_OF_IMAGES: Final = frozenset(np.dtype(name) for name in IMAGE_DTYPES)
+_TAKEN: Final = _OF_IMAGES | {np.dtype(name) for name in ("bool", "int32", "uint32")}
+"""Of ``equalize_adapthist``; to ask a dtype for its name takes as long as to look at a thousand pixels."""
 
 
 def equalize_adapthist(
@@ -74,11 +77,7 @@ def equalize_adapthist(
 
 
 def _known_blocks(image: NDArray[Any], kernel_size: Any, clip_limit: Any, nbins: Any) -> bool:
-    if (
-        image.ndim not in (2, 3)
-        or image.size == 0
-        or image.dtype.name not in (*IMAGE_DTYPES, "bool", "int32", "uint32")
-    ):
+    if image.ndim not in (2, 3) or image.size == 0 or image.dtype not in _TAKEN:
         return False
     if type(nbins) is not int or not 1 <= nbins <= kernels.GRAYS or not math.isfinite(clip_limit):
         return False
@@ -101,15 +100,18 @@ def _of_colours(image: NDArray[Any], kernel_size: Any, clip_limit: float, nbins:
 def _equalized(image: NDArray[Any], kernel_size: Any, clip_limit: float, nbins: int) -> NDArray[Any]:
     if kernel_size is None:
         kernel_size = tuple(max(size // 8, 1) for size in image.shape)
-    sizes = [int(k) for k in np.broadcast_to(kernel_size, (image.ndim,))]
+    elif isinstance(kernel_size, int | float | np.integer):
+        kernel_size = (kernel_size,) * image.ndim
+    elif len(kernel_size) != image.ndim:
+        raise ValueError("scikit-image says what is wrong with the sizes")
+    sizes = [int(k) for k in kernel_size]
     lead = (1,) * (3 - image.ndim)
     pixels = math.prod(sizes)
-    limit = int(np.clip(clip_limit * pixels, 1, None)) if clip_limit > 0.0 else pixels
+    limit = int(max(clip_limit * pixels, 1)) if clip_limit > 0.0 else pixels
     bins = _bins(np.ascontiguousarray(image), nbins).reshape(lead + image.shape)
-    grays = empty(bins.shape, bins.dtype)
-    kernels.equalize(bins, grays, kernel=(*lead, *sizes), clip_limit=limit, nbins=nbins)  # type: ignore[arg-type]
+    grays = empty(bins.shape, np.dtype(np.uint16))
+    low, high = kernels.equalize(bins, grays, kernel=(*lead, *sizes), clip_limit=limit, nbins=nbins)  # type: ignore[arg-type]
     dtype = np.dtype(np.float32 if image.dtype == np.float32 else np.float64)
-    low, high = int(grays.min()), int(grays.max())
     if low == high:
         return np.full(image.shape, min(low, 1), dtype)
     out = empty(image.shape, dtype)
@@ -117,29 +119,29 @@ def _equalized(image: NDArray[Any], kernel_size: Any, clip_limit: float, nbins: 
     return out
 
 
-def _bins(image: NDArray[Any], nbins: int) -> NDArray[np.uint16]:
+def _bins(image: NDArray[Any], nbins: int) -> NDArray[Any]:
     """The bin of each pixel: scikit-image's own conversions, done once for each value that there is."""
-    if image.dtype.kind == "f":
-        if not np.abs([image.min(), image.max()]).max() <= 1.0:
+    low, high = image.min(), image.max()
+    dtype: np.dtype[Any] = image.dtype
+    if dtype.kind == "f":
+        if not max(abs(low), abs(high)) <= 1.0:
             raise ValueError("floats outside of -1 to 1, or NaN")
-        codes = empty(image.shape, np.dtype(np.uint16))
-        kernels.quantized(image, codes)
-        image = codes
-    elif image.dtype.name not in IMAGE_DTYPES:
-        image = img_as_uint(image)
-    low, high = int(image.min()), int(image.max())
-    out = empty(image.shape, np.dtype(np.uint16))
-    kernels.look_up(image, low, _table(image.dtype, low, high, nbins), out)
+        low, high = (np.rint(max(end, 0) * dtype.type(65535)) for end in (low, high))
+        dtype = np.dtype(np.uint16)
+    elif dtype not in _OF_IMAGES:
+        image, (low, high) = img_as_uint(image), img_as_uint(np.array([low, high]))
+        dtype = image.dtype
+    out = empty(image.shape, kernels.bins_dtype(nbins))
+    kernels.bin_pixels(image, _binning(dtype, int(low), int(high), nbins), out)
     return out
 
 
 @lru_cache(maxsize=16)
-def _table(dtype: np.dtype[Any], low: int, high: int, nbins: int) -> NDArray[np.uint16]:
-    """The bin of each value from ``low`` to ``high``, kept for the next image of the same range."""
-    values = np.arange(low, high + 1).astype(dtype)
-    grays = np.round(_ORIGINALS["rescale_intensity"](img_as_uint(values), out_range=(0, kernels.GRAYS - 1)))
-    table: NDArray[np.uint16] = grays.astype(np.uint16) // np.uint16(1 + kernels.GRAYS // nbins)
-    return table
+def _binning(dtype: np.dtype[Any], low: int, high: int, nbins: int) -> kernels.Binning:
+    """That of all values from ``low`` to ``high``, kept for the next image of the same range."""
+    values = img_as_uint(np.arange(low, high + 1).astype(dtype))
+    grays = np.round(_ORIGINALS["rescale_intensity"](values, out_range=(0, kernels.GRAYS - 1)))
+    return kernels.binning(low, grays.astype(np.uint16), nbins)
 
 
 def rescale_intensity(image: NDArray[Any], in_range: Any = "image", out_range: Any = "dtype") -> NDArray[Any]:

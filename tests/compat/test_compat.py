@@ -291,7 +291,13 @@ EQUALIZED = {
 @pytest.mark.parametrize("x", EQUALIZED.values(), ids=EQUALIZED)
 @pytest.mark.parametrize(
     "options",
-    [{}, {"kernel_size": 7, "clip_limit": 0.03}, {"nbins": 100, "clip_limit": 0.0}, {"clip_limit": 0.0001}],
+    [
+        {},
+        {"kernel_size": 7, "clip_limit": 0.03},
+        {"kernel_size": 16, "nbins": 1000},  # weights that float32 holds, bins that a byte does not
+        {"nbins": 100, "clip_limit": 0.0},
+        {"clip_limit": 0.0001},
+    ],
 )
 def test_equalize_adapthist_is_scikit_image_s_bit_for_bit(x: np.ndarray, options: dict[str, Any]) -> None:
     with warnings.catch_warnings():

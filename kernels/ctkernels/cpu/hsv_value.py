@@ -42,14 +42,15 @@ def with_value(rgb, value, out):
                 hue = two + (blue - red) / delta
             else:
                 hue = (green - blue) / delta
-            hue = (hue / six) % one
+            hue = hue / six
+            hue = hue if hue >= zero else hue + one  # hue % one, which calls the C library
         sixth = np.floor(hue * six)
         f = hue * six - sixth
         v = value[i]
         p = v * (one - saturation)
         q = v * (one - f * saturation)
         t = v * (one - (one - f) * saturation)
-        side = int(sixth) % 6
+        side = np.int64(sixth) if sixth < six else np.int64(0)
         out[i, 0] = (v, q, p, p, t, v)[side]
         out[i, 1] = (t, v, v, q, p, p)[side]
         out[i, 2] = (p, p, t, v, v, q)[side]

@@ -74,7 +74,7 @@ def _repeated(v: Vectors, bits: int, table, k) -> list[Any]:
     return [v.shuffle(quad, quad, [i] * v.lanes) for i in range(4)]
 
 
-def _entries(v: Vectors, bits: int, table, source, index, share: bool) -> list[Any]:
+def entries_of(v: Vectors, bits: int, table, source, index, share: bool) -> list[Any]:
     """Entries of the bins at address ``source``; uint8 neighbours with one bin (air, saturated bone) may share a load.
 
     On windowed CT that takes a fifth off the blend of floats, nothing off that of integers, and on twelve bits cut to
@@ -212,7 +212,7 @@ def blend(typing, pixel, bin_kind, level, low, high, block):
                 ]
 
                 def body(x):
-                    entries = _entries(v, bits, table, v.at(source, x, size), index, not in_integers)
+                    entries = entries_of(v, bits, table, v.at(source, x, size), index, not in_integers)
                     right = v.load(v.at(xa, x), align=4)
                     if in_integers:
                         mixed = _mixed_whole(v, entries[0], right, sides, down)
