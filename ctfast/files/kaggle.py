@@ -127,10 +127,15 @@ def find_overview(roots: Iterable[Path]) -> Overview:
     return overview
 
 
+def contrast_of(cell: str) -> bool | None:
+    """What a cell of the column Contrast says; None for other words than the set has."""
+    return _TRUE.get(cell.strip().lower())
+
+
 def _row(where: str, cell: dict[str, str]) -> OverviewRow:
     if any("\0" in value for value in cell.values()):
         raise FileFormatError(f"{where}: a NUL character", "save the table as plain text")
-    contrast = _TRUE.get(cell["Contrast"].strip().lower())
+    contrast = contrast_of(cell["Contrast"])
     if contrast is None:
         raise FileFormatError(f"{where}: Contrast is {cell['Contrast']!r}", "True or False is allowed")
     row = OverviewRow(

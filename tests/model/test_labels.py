@@ -192,3 +192,50 @@ def test_the_overview_given_as_the_table_is_recognised(tmp_path: Path) -> None:
     found = find_samples(folder, labels=table)
     assert [s.label for s in found.items] == ["no contrast", "no contrast", "contrast", "contrast"]
     assert found.classes == ("no contrast", "contrast")
+
+
+@pytest.mark.parametrize("word", ["yes", "1.0", "contrast"])
+def test_other_words_for_contrast_are_no_false(tmp_path: Path, word: str) -> None:
+    """As ``overview.csv`` is after other programs saved it with a column of patients."""
+    table = kaggle(tmp_path) / "overview.csv"
+    lines = table.read_text().replace("True", word).splitlines()
+    table.write_text("".join(f"{line},{k or 'patient'}\n" for k, line in enumerate(lines)))
+    with pytest.raises(UsageError, match=rf"overview.csv: '{word}' for .*; True or False is allowed"):
+        find_samples(table.parent, groups="patient")
+
+
+def test_a_line_that_names_both_files_of_a_slice_is_found_by_one(tmp_path: Path) -> None:
+    folder = kaggle(tmp_path)
+    for name in ("overview.csv", "tiff_images"):
+        (tmp_path / "new").mkdir(exist_ok=True)
+        (folder / name).rename(tmp_path / "new" / name)
+    assert find_samples(tmp_path / "new", column="Contrast").warnings == []
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (("a", "b", "A"), ["classes 'a' and 'A' count as different: are they the same?"]),
+        (("1", "0", "1.0"), ["classes '1' and '1.0' count as different: are they the same?"]),
+        (("a", "b", "nan"), ["'nan' counts as a class: leave cells empty where the class is not known"]),
+        (("a", "b", "c"), []),
+    ],
+    ids=str,
+)
+def test_classes_that_may_be_one_or_none(tmp_path: Path, labels: tuple[str, ...], said: list[str]) -> None:
+    for k in range(3):
+        tiff(tmp_path / f"{k}.tif", k)
+    table = tmp_path / "t.csv"
+    table.write_text("file,label\n" + "".join(f"{k}.tif,{label}\n" for k, label in enumerate(labels)))
+    found = find_samples(tmp_path, labels=table)
+    assert [sample.label for sample in found.items] == list(labels)
+    assert sorted(found.warnings) == said
+
+
+def test_a_slice_without_a_patient_among_others_is_told(tmp_path: Path) -> None:
+    for k in range(3):
+        tiff(tmp_path / f"{k}.tif", k)
+    table = tmp_path / "t.csv"
+    table.write_text("file,label,patient\n0.tif,a,p\n1.tif,b,\n2.tif,b,q\n")
+    found = find_samples(tmp_path, labels=table, column="label", groups="patient")
+    assert found.warnings == ["1 file (1.tif) without a patient in t.csv, which others have"]

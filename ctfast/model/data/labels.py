@@ -7,6 +7,7 @@ one sample: the TIFF gives the pixels, the DICOM file tells the patient.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -25,12 +26,14 @@ from ctfast.files import (
     find_overview,
     parse_name,
 )
-from ctfast.files.kaggle import is_overview
+from ctfast.files.kaggle import contrast_of, is_overview
 from ctfast.model.data._label_table import LabelTable, read_label_table
 
 Paths = str | Path | Sequence[str | Path]
 KAGGLE_CLASSES: Final = (CONTRAST[False], CONTRAST[True])
 _MOST_NAMED: Final = 5
+_NOTHING: Final = ("nan", "na", "n/a", "none", "null", "<na>")
+"""What tables of other programs hold where they know nothing."""
 
 
 @dataclass
@@ -95,6 +98,7 @@ def find_samples(
     roots = files.roots or tuple(dict.fromkeys(item.path.parent for item in files.items))
     kaggle_order = _label(samples, roots, labels, column, groups)
     samples.classes = _class_order(samples, classes, kaggle_order)
+    samples.warnings += _alike(samples.classes)
     missing = [s.name for s in samples.items if s.label is None]
     if missing:
         samples.warnings.append(f"{listed(missing)} without a label ({samples.source}): left out of training")
@@ -184,7 +188,10 @@ def _folders(roots: Sequence[Path]) -> list[Path]:
 def _rename_contrast(samples: Samples) -> bool:
     for sample in samples.items:
         if sample.label is not None:
-            sample.label = CONTRAST[sample.label.lower() in ("true", "1")]
+            contrast = contrast_of(sample.label)
+            if contrast is None:
+                raise UsageError(f"{samples.source}: {sample.label!r} for {sample.name}; True or False is allowed")
+            sample.label = CONTRAST[contrast]
     return True
 
 
@@ -208,9 +215,13 @@ def _from_table(samples: Samples, table: LabelTable, roots: Sequence[Path]) -> N
             f"{table.path}: none of its {len(table.rows)} rows names a slice that was found; the first names "
             f"{table.rows[0].file!r}, a slice found is {samples.items[0].name!r}"
         )
-    absent = [row.file for k, row in enumerate(table.rows) if k not in used]
+    found = {table.rows[k].line for k in used}  # a line may name a slice's TIFF and its DICOM file
+    absent = [row.file for row in table.rows if row.line not in found]
     if absent:
         samples.warnings.append(f"{listed(absent)} of {table.path.name} not found")
+    alone = [s.name for s in samples.items if s.label is not None and s.group is None]
+    if alone and len(alone) < sum(s.label is not None for s in samples.items):
+        samples.warnings.append(f"{listed(alone)} without a patient in {table.path.name}, which others have")
 
 
 def _from_folders(samples: Samples) -> None:
@@ -254,6 +265,19 @@ def _class_order(samples: Samples, given: Sequence[str] | None, kaggle: bool) ->
     if kaggle:
         return KAGGLE_CLASSES
     return tuple(sorted(counts, key=_sort_key))
+
+
+def _alike(classes: Sequence[str]) -> list[str]:
+    """Warnings of classes that are one class written in two ways, or none."""
+    ways: dict[object, list[str]] = {}
+    for name in classes:
+        kind, number, text = _sort_key(name)
+        ways.setdefault(text if kind or math.isnan(number) else number, []).append(name)
+    pairs = [" and ".join(map(repr, names)) for names in ways.values() if len(names) > 1]
+    empty = [repr(name) for name in classes if name.casefold() in _NOTHING]
+    return [f"classes {pair} count as different: are they the same?" for pair in pairs] + [
+        f"{name} counts as a class: leave cells empty where the class is not known" for name in empty
+    ]
 
 
 def _sort_key(label: str) -> tuple[int, float, str]:
