@@ -24,6 +24,8 @@ class Filling:
         self.units: Counter[Units] = Counter()
         self.notes: dict[str, None] = {}
         self.padding: float | None = None
+        self.declared: tuple[float, float] | None = None
+        self.limit: MetaValue = None
         self.meta: dict[str, MetaValue] = {}
 
     def add(self, image: Image) -> None:
@@ -34,9 +36,12 @@ class Filling:
         assert self.pixels is not None
         here = self.pixels[self.count]
         np.copyto(here, image.pixels)
-        if image.padding is not None and self.padding is not None and image.padding != self.padding:
-            here[image.pixels == image.padding] = self.padding  # rescaled apart, and one value for the volume
-        self.padding = image.padding if self.padding is None else self.padding
+        if (declared := image.padding_range) is not None:
+            if self.declared is None:
+                self.padding, self.declared = image.padding, declared
+                self.limit = image.meta.get("padding_range_limit")
+            elif declared != self.declared:  # rescaled apart, and one value for the volume
+                here[(image.pixels >= declared[0]) & (image.pixels <= declared[1])] = self.padding
         self.units[image.units] += 1
         self.notes.update(dict.fromkeys(filter(None, str(image.meta.get("notes", "")).split("; "))))
         self.meta = image.meta if not self.count else {k: v for k, v in self.meta.items() if image.meta.get(k) == v}
@@ -60,6 +65,8 @@ class Filling:
             listed = ", ".join(f"{name} in {number}" for name, number in self.units.most_common())
             notes.append(f"units differ: {listed} slices")
         meta = {**self.meta, "notes": "; ".join(notes)} if notes else self.meta
+        if self.declared is not None:
+            meta = {**meta, "padding_range_limit": self.limit}
         size = None if place is None else place.spacing[1:]
         if place is not None:
             meta = {**meta, "orientation": place.orientation, "slice_spacing": place.spacing[0]}

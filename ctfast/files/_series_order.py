@@ -169,7 +169,7 @@ def _unevenness(planes: list[Plane], along: np.ndarray) -> str | None:
     if gaps.min() < _SAME_PLACE:
         k = int(gaps.argmin())
         return (
-            f"different slices at one position: {planes[k].name} and {planes[k + 1].name} at "
+            f"different slices at one position: {' and '.join(_told_apart(planes[k], planes[k + 1]))} at "
             f"{along[k]:.2f} mm; keep one of them, or run without --series"
         )
     if _steps(planes)[1].max() <= min(_ROUNDED, _SHARE_OF_SPACING * typical):
@@ -179,7 +179,7 @@ def _unevenness(planes: list[Plane], along: np.ndarray) -> str | None:
         k = int(missing.argmax())
         return (
             f"{missing.sum()} slices are missing at a spacing of {typical:.3g} mm, the first between "
-            f"{planes[k].name} and {planes[k + 1].name} ({along[k]:.2f} and {along[k + 1]:.2f} mm); "
+            f"{' and '.join(_told_apart(planes[k], planes[k + 1]))} ({along[k]:.2f} and {along[k + 1]:.2f} mm); "
             "add them, or run without --series"
         )
     if gaps.max() - gaps.min() <= _SHARE_OF_SPACING * typical:
@@ -188,6 +188,11 @@ def _unevenness(planes: list[Plane], along: np.ndarray) -> str | None:
         f"slices lie {gaps.min():.3g} to {gaps.max():.3g} mm apart: no affine is right for all; "
         "put slices of one spacing in a folder, or run without --series"
     )
+
+
+def _told_apart(a: Plane, b: Plane) -> tuple[str, str]:
+    """Names of two slices, with their folders where these alone differ."""
+    return (a.name, b.name) if a.name != b.name else (str(a.path), str(b.path))
 
 
 def _tell(volume: Volume) -> None:

@@ -161,6 +161,27 @@ def test_padding_is_one_value(tmp_path: Path) -> None:
     assert volume.pixels[1][slice_hu(seed=1) == -1024].tolist() == [-1024] * int((slice_hu(seed=1) == -1024).sum())
 
 
+@pytest.mark.parametrize("limit", [None, 40])
+def test_padding_is_one_value_or_one_range(tmp_path: Path, limit: int | None) -> None:
+    """Of slices that are rescaled apart, some of them without any; the stored values say where."""
+    paths = slices(
+        tmp_path,
+        4,
+        PixelPaddingValue=lambda k: None if k == 0 else 24,
+        PixelPaddingRangeLimit=lambda k: None if k == 0 else limit,
+        RescaleIntercept=lambda k: str(-1024 - 3 * k),
+    )
+    stored = np.stack([pydicom.dcmread(path).pixel_array for path in paths])
+    volume = one(tmp_path).read()
+    low, high = volume.padding_range or (0, 0)
+    assert (low, high) == (-1003, -1003 if limit is None else -987)
+    outside = (stored >= 24) & (stored <= (limit or 24))
+    np.testing.assert_array_equal((volume.pixels >= low)[1:] & (volume.pixels <= high)[1:], outside[1:])
+    hu = stored - 1024.0 - 3 * np.arange(4)[:, None, None]
+    np.testing.assert_array_equal(volume.pixels[:2], hu[:2])
+    np.testing.assert_array_equal(volume.pixels[2:][~outside[2:]], hu[2:][~outside[2:]])
+
+
 def test_out_and_allocate(tmp_path: Path) -> None:
     slices(tmp_path)
     out = np.empty((6, 20, 24), np.float32)
@@ -240,6 +261,12 @@ def test_different_slices_at_one_position_are_refused(tmp_path: Path) -> None:
     slices(tmp_path, 5)
     slices(tmp_path, 1, first=7, start=(-20.5, -30, 100), ImagePositionPatient=[-20.5, -30.0, 102.5])
     assert "different slices at one position" in one(tmp_path).problem
+
+
+def test_slices_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    slices(tmp_path / "a", 3)
+    slices(tmp_path / "b", 3, RescaleIntercept="-1000")
+    assert f"one position: {tmp_path}/a/000_0.dcm and {tmp_path}/b/000_0.dcm" in one(tmp_path).problem
 
 
 @pytest.mark.parametrize("keyword", ["TemporalPositionIdentifier", "AcquisitionNumber"])
