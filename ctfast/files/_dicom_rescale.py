@@ -128,7 +128,7 @@ def _of_item(item: Any) -> Rescale | None:
     if slope == 0:
         raise FileFormatError(
             "rescale slope 0 leaves no image",
-            "correct Rescale Slope, or take the numbers as stored (--values stored, units='stored')",
+            "correct Rescale Slope, or take the numbers as stored (--units stored, units='stored')",
         )
     return Rescale(1.0 if slope is None else slope, intercept or 0.0, _kind(text(item, "RescaleType")))
 

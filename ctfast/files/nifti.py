@@ -166,7 +166,7 @@ def _scaling(volume: Any) -> tuple[float, float]:
     if not (math.isfinite(slope) and math.isfinite(intercept)) or slope == 0:
         raise FileFormatError(
             f"scaling slope {slope:g} and intercept {intercept:g} are not usable",
-            "correct scl_slope and scl_inter, or take the numbers as stored (--values stored, units='stored')",
+            "correct scl_slope and scl_inter, or take the numbers as stored (--units stored, units='stored')",
         )
     return slope, intercept
 

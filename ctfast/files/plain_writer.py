@@ -14,7 +14,7 @@ from ctfast.files._tiff_write import plain_head
 from ctfast.files.formats import written
 from ctfast.files.geometry import Geometry
 from ctfast.files.image import MetaValue, Units, WriteOptions
-from ctfast.files.writing import checked_options
+from ctfast.files.writing import Padding, checked_options
 
 _MOST_KINDS: Final = 256
 
@@ -39,7 +39,12 @@ class PlainWriter:
         self._kinds: dict[Any, _Kind | None] = {}
 
     def head(
-        self, pixels: np.ndarray, units: Units, spacing: tuple[float, float] | None, geometry: Geometry | None
+        self,
+        pixels: np.ndarray,
+        units: Units,
+        spacing: tuple[float, float] | None,
+        geometry: Geometry | None,
+        padding: Padding = None,
     ) -> bytes | None:
         """What stands in front of these pixels, C-contiguous; None where ``write_image`` has to write them.
 
@@ -50,11 +55,11 @@ class PlainWriter:
             DTypeError, ShapeError, ArgumentError: as ``write_image`` does.
         """
         axes = None if geometry is None else tuple(row[:3] for row in geometry.affine)
-        key = pixels.shape, pixels.dtype, units, spacing, axes
+        key = pixels.shape, pixels.dtype, units, spacing, axes, padding
         if key not in self._kinds:
             if len(self._kinds) >= _MOST_KINDS:
                 self._kinds.clear()
-            self._kinds[key] = self._kind(pixels, units, spacing, geometry)
+            self._kinds[key] = self._kind(pixels, units, spacing, geometry, padding)
         kind = self._kinds[key]
         if kind is None:
             return None
@@ -62,11 +67,16 @@ class PlainWriter:
         return plain_head(pixels.shape, pixels.dtype, f"{kind.before}{place}{kind.after}", kind.options)
 
     def _kind(
-        self, pixels: np.ndarray, units: Units, spacing: tuple[float, float] | None, geometry: Geometry | None
+        self,
+        pixels: np.ndarray,
+        units: Units,
+        spacing: tuple[float, float] | None,
+        geometry: Geometry | None,
+        padding: Padding,
     ) -> _Kind | None:
         options = checked_options(
-            Path("output.tif"), written("tiff"), pixels, units=units, spacing=spacing, geometry=geometry,
-            description=self._description,
+            Path("output.tif"), written("tiff"), pixels, units=units, spacing=spacing, padding=padding,
+            geometry=geometry, description=self._description,
         )  # fmt: skip
         before, after = json.dumps(options.facts, allow_nan=False), ""
         if geometry is not None:

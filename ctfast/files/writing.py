@@ -18,7 +18,12 @@ from ctfast.files.image import PIXEL_DTYPES, Image, MetaValue, Units, WriteOptio
 from ctfast.files.units import PLAIN, is_unit
 
 OutputFormat = str
-_OWN_KEYS: Final = ("ctfast", "units", "meaning", "padding", "spacing_row", "spacing_column", "orientation", "affine")
+Padding = float | tuple[float, float] | None
+"""The value of pixels that are no data, or the lowest and the highest of theirs."""
+_OWN_KEYS: Final = (
+    *("ctfast", "units", "meaning", "padding", "padding_range_limit"),
+    *("spacing_row", "spacing_column", "orientation", "affine"),
+)
 
 
 def write_image(
@@ -30,7 +35,7 @@ def write_image(
     level: int | None = None,
     units: Units = "unknown",
     spacing: tuple[float, float] | None = None,
-    padding: float | None = None,
+    padding: Padding = None,
     geometry: Geometry | None = None,
     description: Mapping[str, MetaValue] | None = None,
     into: IO[bytes] | Path | None = None,
@@ -48,7 +53,7 @@ def write_image(
         level: Level of zlib (0 to 9) or zstd (1 to 22); without it that of the format's usual library.
         units: What the values are; ``read_image`` gives it back (TIFF, NIfTI, Zarr).
         spacing: Row and column spacing in mm; formats without a place for it leave it out.
-        padding: Value of padding pixels (TIFF, Zarr).
+        padding: Value of padding pixels, or the lowest and highest of theirs (TIFF, Zarr).
         geometry: As of an ``Image``. NIfTI, MetaImage and NRRD: what was turned when it was read is written as it was
             stored. NIfTI without one has sform and qform code 0: unknown.
         description: Further facts for the JSON of TIFF and Zarr, flat, such as the pipeline's hash.
@@ -64,7 +69,7 @@ def write_image(
         image, pixels = pixels, pixels.pixels
         units = image.units if units == "unknown" else units
         spacing = image.spacing if spacing is None else spacing
-        padding = image.padding if padding is None else padding
+        padding = image.padding_range if padding is None else padding
         geometry = image.geometry if geometry is None else geometry
     elif not isinstance(pixels, np.ndarray):
         pixels = np.asarray(pixels)
@@ -101,7 +106,7 @@ def checked_options(
     level: int | None = None,
     units: Units = "unknown",
     spacing: tuple[float, float] | None = None,
-    padding: float | None = None,
+    padding: Padding = None,
     geometry: Geometry | None = None,
     description: Mapping[str, MetaValue] | None = None,
 ) -> WriteOptions:
@@ -130,17 +135,24 @@ def output_format(path: Path) -> Format:
     return kind
 
 
-def _check_numbers(spacing: tuple[float, float] | None, padding: float | None) -> None:
+def _check_numbers(spacing: tuple[float, float] | None, padding: Padding) -> None:
     if spacing is not None and not (len(spacing) == 2 and all(math.isfinite(size) and size > 0 for size in spacing)):
         raise ArgumentError(f"spacing={spacing!r}; two positive numbers (row, column, in mm) or None are allowed")
-    if padding is not None and not math.isfinite(padding):
-        raise ArgumentError(f"padding={padding!r}; a finite number or None is allowed")
+    if not all(map(math.isfinite, _ends(padding))):
+        raise ArgumentError(f"padding={padding!r}; a finite number, (low, high) or None is allowed")
+
+
+def _ends(padding: Padding) -> tuple[float, ...]:
+    """One number, two that differ, or none."""
+    if padding is None:
+        return ()
+    return tuple(dict.fromkeys(map(float, padding))) if isinstance(padding, tuple) else (float(padding),)
 
 
 def _facts(
     units: Units,
     spacing: tuple[float, float] | None,
-    padding: float | None,
+    padding: Padding,
     geometry: Geometry | None,
     description: Mapping[str, MetaValue] | None,
 ) -> dict[str, MetaValue]:
@@ -151,8 +163,7 @@ def _facts(
     facts: dict[str, MetaValue] = {"ctfast": __version__, "units": units}
     if spacing is not None:
         facts["spacing_row"], facts["spacing_column"] = float(spacing[0]), float(spacing[1])
-    if padding is not None:
-        facts["padding"] = float(padding)
+    facts.update(zip(("padding", "padding_range_limit"), _ends(padding)))
     if geometry is not None:
         facts["orientation"], facts["affine"] = geometry.orientation, geometry.text()
     for key, value in (description or {}).items():

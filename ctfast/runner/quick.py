@@ -43,6 +43,7 @@ from ctfast.runner.work import (
     failed,
     load,
     note,
+    padding_after,
     put,
     store,
     units_after,
@@ -164,7 +165,8 @@ class Quick:
         assert self._writer is not None
         pixels, head = result.image, None
         if settings.compression == "none" and pixels.flags.c_contiguous:
-            head = self._writer.head(pixels, units_after(image, settings), image.spacing, image.geometry)
+            padding = padding_after(image, settings)
+            head = self._writer.head(pixels, units_after(image, settings), image.spacing, image.geometry, padding)
         if head is None:
             store(task, settings, image, result, row)
         else:

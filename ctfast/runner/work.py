@@ -222,6 +222,7 @@ def _write(file: IO[bytes] | Path, task: Task, settings: Settings, image: Image,
         level=FAST_LEVEL if settings.compression in ("zlib", "zstd") else None,
         units=units_after(image, settings),
         spacing=image.spacing,
+        padding=padding_after(image, settings),
         geometry=image.geometry,
         description=description_of(settings),
         into=file,
@@ -231,6 +232,11 @@ def _write(file: IO[bytes] | Path, task: Task, settings: Settings, image: Image,
 def units_after(image: Image, settings: Settings) -> str:
     """What the values of an output are."""
     return image.units if settings.pipeline.keeps_units else "unknown"
+
+
+def padding_after(image: Image, settings: Settings) -> tuple[float, float] | None:
+    """The padding that is still in an output, as filters that keep the units leave it."""
+    return image.padding_range if settings.pipeline.keeps_units else None
 
 
 def description_of(settings: Settings) -> dict[str, MetaValue]:

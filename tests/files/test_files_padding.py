@@ -15,7 +15,7 @@ import pytest
 from ctfast import Pipeline, Step, runner
 from ctfast.analysis.scan.scan_set import collect
 from ctfast.errors import ArgumentError
-from ctfast.files import read_image
+from ctfast.files import read_image, write_image
 from ctfast.model.data.decoding import hu_shares
 from ctfast.model.data.preprocessing import Preprocessing
 from tests.files.files_build import dicom
@@ -80,6 +80,27 @@ def test_a_pipeline_is_told_by_what_was_read(tmp_path: Path, value: int) -> None
     assert not pipeline(image)[OUTSIDE[0]].any()
     assert pipeline.run(image.pixels).summary.count == DATA[0].size
     assert pipeline.run(image, padding=int(DATA[0, -1, -1])).summary.count < DATA[0].size
+
+
+@pytest.mark.parametrize("format", ["tif", "zarr"])
+@pytest.mark.parametrize("limit", [None, -1990])
+def test_it_stays_known_where_the_units_do(tmp_path: Path, format: str, limit: int | None) -> None:
+    """A run over the outputs of a run leaves it out again."""
+    stored = padded(-2000)[0]
+    stored[0, 0] = -2000 if limit is None else limit
+    (tmp_path / "in").mkdir()
+    dicom(tmp_path / "in" / "x.dcm", stored, PixelPaddingValue=-2000, PixelPaddingRangeLimit=limit)
+    image = read_image(tmp_path / "in" / "x.dcm")
+    counts = []
+    for step, kept in ((Step("rank_filter", rank=0, size=1), True), (Step("normalize"), False)):
+        out = tmp_path / step.operation
+        runner.run(tmp_path / "in", out, Pipeline([step]), format=format)
+        again = read_image(out / f"x.{format}")
+        assert again.padding_range == (image.padding_range if kept else None)
+        counts.append(Pipeline([Step("summary")]).run(again).summary.count)
+    assert counts == [np.count_nonzero(~OUTSIDE[0]), DATA[0].size]
+    write_image(tmp_path / f"y.{format}", image)
+    assert read_image(tmp_path / f"y.{format}").padding_range == image.padding_range
 
 
 def test_it_is_never_tissue() -> None:

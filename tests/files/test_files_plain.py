@@ -281,11 +281,11 @@ def test_slices_written_one_after_the_other_are_those_of_write_image(
     facts: dict[str, Any] = {"pipeline": "abc", "backend": "cpu"}
     writer = PlainWriter(facts)
     for dtype in (np.uint8, np.int16, np.float32):
-        for seed, units in enumerate(("hu", "unknown", "hu")):
+        for seed, (units, padding) in enumerate((("hu", None), ("unknown", -2000.0), ("hu", (-2000.0, -1990.0)))):
             pixels = np.ascontiguousarray(slice_hu(40, 48, seed=seed).astype(dtype))
-            head = writer.head(pixels, units, spacing, place)
-            file = io.BytesIO()
-            write_image("x.tif", pixels, units=units, spacing=spacing, geometry=place, description=facts, into=file)
+            head = writer.head(pixels, units, spacing, place, padding)
+            file, known = io.BytesIO(), {"units": units, "spacing": spacing, "padding": padding}
+            write_image("x.tif", pixels, **known, geometry=place, description=facts, into=file)
             assert head is not None
             assert head + pixels.tobytes() == file.getvalue()
     with pytest.raises(CTFastError):
