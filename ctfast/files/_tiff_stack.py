@@ -72,6 +72,25 @@ def missing_note(tif: Any, pages: list[Any]) -> str:
     return f"OME-TIFF of {files} files: {len(pages)} of {declared} images are in this one"
 
 
+def axes_note(tif: Any) -> str:
+    """What to say of images that lie along several axes, such as planes at several times; empty for others."""
+    sizes = [size for size in _axes(tif) if size > 1]
+    if len(sizes) < 2:
+        return ""
+    return f"images along {len(sizes)} axes ({' x '.join(map(str, sizes))}): taken one after the other, as no volume"
+
+
+def _axes(tif: Any) -> list[int]:
+    if tif.is_imagej:
+        known = tif.imagej_metadata or {}
+        return [int(known.get(name, 1)) for name in ("frames", "slices", "channels")]
+    if tif.is_ome:
+        tags = _PIXELS.findall(tif.ome_metadata or "")
+        return [int(size) for _, size in sorted(_SIZE.findall(tags[0]))] if len(tags) == 1 else []
+    shapes = [entry.get("shape", ()) for entry in tif.shaped_metadata or ()]
+    return list(map(int, shapes[0][:-2])) if len(shapes) == 1 else []
+
+
 def _declared(tif: Any, pages: list[Any]) -> int:
     if tif.is_imagej:
         return int((tif.imagej_metadata or {}).get("images", 1))

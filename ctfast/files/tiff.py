@@ -84,8 +84,8 @@ def read_tiff(request: Request) -> Image:
             "inverted": inverted,
             **facts,
         }
-        if note := stack.missing_note(tif, pages):
-            meta["notes"] = note
+        if notes := [*filter(None, (stack.missing_note(tif, pages), stack.axes_note(tif)))]:
+            meta["notes"] = "; ".join(notes)
         nodata = first.tags.get(_NODATA_TAG)
         padding = number(meta.get("padding")) if nodata is None else number(nodata.value)
         bits = int(first.bitspersample)

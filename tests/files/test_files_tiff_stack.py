@@ -111,3 +111,27 @@ def test_an_inverted_display_of_calibrated_values_changes_no_value(tmp_path: Pat
     np.testing.assert_array_equal(images[0].pixels, images[1].pixels)
     np.testing.assert_array_equal(images[1].pixels, stored.astype(np.float64) - 1024)
     assert images[1].meta["inverted"] is False
+
+
+@pytest.mark.parametrize(
+    ("shape", "options", "said"),
+    [
+        ((2, 3, 1, 20, 24), {"imagej": True}, "2 x 3"),
+        ((2, 3, 20, 24), {"ome": True, "metadata": {"axes": "TZYX"}}, "2 x 3"),
+        ((2, 3, 20, 24), {}, "2 x 3"),
+        ((1, 3, 1, 20, 24), {"imagej": True}, ""),
+        ((6, 20, 24), {"ome": True, "metadata": {"axes": "ZYX"}}, ""),
+        ((6, 20, 24), {}, ""),
+        ((6, 20, 24), {"metadata": None}, ""),
+    ],
+    ids=str,
+)
+def test_images_along_several_axes_are_told(
+    tmp_path: Path, shape: tuple[int, ...], options: dict[str, Any], said: str
+) -> None:
+    pixels = np.arange(np.prod(shape), dtype=np.uint16).reshape(shape)
+    tifffile.imwrite(tmp_path / "x.tif", pixels, photometric="minisblack", **options)
+    image = read_image(tmp_path / "x.tif")
+    np.testing.assert_array_equal(image.pixels, pixels.reshape(-1, 20, 24))
+    note = f"images along 2 axes ({said}): taken one after the other, as no volume"
+    assert image.meta.get("notes", "") == (note if said else "")
