@@ -14,10 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctfast import ops
-from ctfast.compat._homes import HOST, Home
+from ctfast.compat._homes import HOST, OF_IMAGES, Home
 from ctfast.dispatch.arrays import known_axes
 from ctfast.dispatch.kinds import MAX_FOOTPRINT, MAX_ORDER
-from ctkernels.contract import IMAGE_DTYPES
 from ctkernels.contract import rank_of as rank_of_share
 
 Array = Any
@@ -159,14 +158,14 @@ def gaussian(
 ) -> Array | None:
     """The Gaussian, and its derivatives where the result is a float."""
     x = home.array(image)
-    if x is None or x.dtype.name not in IMAGE_DTYPES or not isinstance(truncate, int | float):
+    if x is None or x.dtype not in OF_IMAGES or not isinstance(truncate, int | float):
         return None
     wanted = _wanted(output, x.shape, x.dtype, home)
     sigmas = _an_axis(sigma, axes, x.ndim, 0.0, int | float | np.integer | np.floating)
     orders = _an_axis(order, axes, x.ndim, 0, int)
     borders = _modes(mode, cval, axes, x.ndim)
     radii = _an_axis(0 if radius is None else radius, axes, x.ndim, 0, int)
-    if wanted is None or wanted.name not in IMAGE_DTYPES or not (sigmas and orders and borders and radii):
+    if wanted is None or wanted not in OF_IMAGES or not (sigmas and orders and borders and radii):
         return None
     sigmas = tuple(float(s) if s > 1e-15 else 0.0 for s in sigmas)  # SciPy's limit of what is nothing
     used = [a % x.ndim for a in (range(x.ndim) if axes is None else axes) if sigmas[a % x.ndim]]
@@ -219,6 +218,9 @@ def _mode(mode: Any, cval: Any) -> str | None:
 
 def _modes(mode: Any, cval: Any, axes: Any, ndim: int) -> tuple[str, ...] | None:
     """Our word for the border of each axis; None for what SciPy has to judge."""
+    if axes is None and isinstance(mode, str):
+        word = _mode(mode, cval)
+        return None if word is None else (word,) * ndim
     along = tuple(range(ndim)) if axes is None else axes
     if not isinstance(along, tuple | list):
         return None
@@ -240,6 +242,8 @@ def _rising(axes: Any, ndim: int) -> bool:
 def _an_axis(value: Any, axes: Any, ndim: int, rest: float, kinds: Any) -> tuple[Any, ...] | None:
     """One number for each axis; ``rest`` for those that ``axes`` leaves out; None for what SciPy has to judge."""
     if axes is None:
+        if isinstance(value, kinds):  # as nearly always
+            return (value,) * ndim if math.isfinite(value) else None
         axes = tuple(range(ndim))
     if not isinstance(axes, tuple | list) or not all(type(a) is int and -ndim <= a < ndim for a in axes):
         return None
@@ -277,6 +281,12 @@ def _moved(
     """
     if len(used) > 3:
         return None
+    is_last = used == list(range(x.ndim)) and x.ndim > 1 and (keep_order or x.shape[-1] >= SHORT)
+    if is_last and output is None and dtype == x.dtype and x.flags.c_contiguous:  # nothing to move, as nearly always
+        result = home.empty(x.shape, dtype)
+        with known_axes():
+            run(x.reshape(1, *x.shape), used, result.reshape(1, *x.shape))
+        return result
     shape, x = x.shape, x if x.ndim > 1 else x.reshape(1, -1)
     spare = [axis for axis in range(x.ndim - 1, -1, -1) if axis not in used]
     spare = spare[: max(0, 2 - len(used))]

@@ -27,8 +27,8 @@ from skimage.util import img_as_float, img_as_float32, img_as_float64, img_as_ui
 
 from ctfast.compat import _ndimage, _skimage
 from ctfast.compat._calls import ours, theirs
+from ctfast.compat._homes import OF_IMAGES
 from ctfast.memory import empty
-from ctkernels.contract import IMAGE_DTYPES
 from ctkernels.cpu import equalize_adapthist as kernels
 from ctkernels.cpu import hsv_value
 
@@ -45,9 +45,8 @@ HOMES: Final = {
     "rescale_intensity": "skimage.exposure",
 }
 """Where the original of each is found, and put back by ``patched``."""
-_OF_IMAGES: Final = frozenset(np.dtype(name) for name in IMAGE_DTYPES)
-_TAKEN: Final = _OF_IMAGES | {np.dtype(name) for name in ("bool", "int32", "uint32")}
-"""Of ``equalize_adapthist``; to ask a dtype for its name takes as long as to look at a thousand pixels."""
+_TAKEN: Final = OF_IMAGES | {np.dtype(name) for name in ("bool", "int32", "uint32")}
+"""Of ``equalize_adapthist``."""
 
 
 def equalize_adapthist(
@@ -128,7 +127,7 @@ def _bins(image: NDArray[Any], nbins: int) -> NDArray[Any]:
             raise ValueError("floats outside of -1 to 1, or NaN")
         low, high = (np.rint(max(end, 0) * dtype.type(65535)) for end in (low, high))
         dtype = np.dtype(np.uint16)
-    elif dtype not in _OF_IMAGES:
+    elif dtype not in OF_IMAGES:
         image, (low, high) = img_as_uint(image), img_as_uint(np.array([low, high]))
         dtype = image.dtype
     out = empty(image.shape, kernels.bins_dtype(nbins))
@@ -198,7 +197,7 @@ def gaussian(
 ) -> NDArray[Any]:
     """Gaussian smoothing in floats, as ``skimage.filters.gaussian``."""
     done = None
-    known = type(image) is np.ndarray and image.dtype.name in IMAGE_DTYPES and channel_axis is None and out is None
+    known = type(image) is np.ndarray and image.dtype in OF_IMAGES and channel_axis is None and out is None
     if known and not _ndimage.is_negative(sigma):  # which SciPy takes for nothing, and scikit-image refuses
         if not preserve_range:
             floats = img_as_float(image)

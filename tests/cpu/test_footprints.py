@@ -61,6 +61,26 @@ def test_images_smaller_than_windows_and_bands(shape: tuple[int, int]) -> None:
                 assert_exact(ctfast.median_filter(x, footprint=footprint, mode="mirror"), expected, dtype)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(70, 90), (16, 3000), (5, 24, 30)], ids=str)
+def test_ranks_stand_for_floats_in_large_windows(shape: tuple[int, ...], dtype: str) -> None:
+    footprint = ball(7, 2) if len(shape) == 2 else ball(4, 3)
+    x = RNG.normal(0, 1, shape).astype(dtype)
+    x.flat[::17], x.flat[::23] = x.flat[5], np.inf
+    for mode in MODES:
+        expected = ndimage.median_filter(x, footprint=footprint, mode=mode, cval=0.25)
+        assert_exact(ctfast.median_filter(x, footprint=footprint, mode=mode, cval=0.25), expected, mode)
+    x.flat[::5] = np.nan
+    found, expected = ctfast.median_filter(x, footprint=footprint, mode="nearest"), np.empty_like(x)
+    window = footprint.astype(int).tolist()
+    reference.median_filter(
+        x[np.newaxis], expected[np.newaxis], size=(3,) * x.ndim, footprint=window, mode="nearest", cval=0.0
+    )
+    np.testing.assert_array_equal(found, expected)
+    with force_bands(bands=[(0, a, min(a + 9, shape[-2])) for a in range(0, shape[-2], 9)] if x.ndim == 2 else None):
+        assert_exact(ctfast.median_filter(x, footprint=footprint, mode="nearest"), found, "bands")
+
+
 def test_nan_counts_as_the_largest_and_infinities_are_numbers() -> None:
     for dtype in ("float32", "float64"):
         x = RNG.normal(0, 1, (1, 20, 30)).astype(dtype)

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from ctkernels.cpu._core.jit import jit, jit_inline
 from ctkernels.cpu._core.vectors import round_up
-from ctkernels.cpu._median.footprints import BAND_BYTES, BLOCK, fill, filter_rows, reach_of, window_program
+from ctkernels.cpu._median.footprints import BAND_BYTES, reach_of, window_program
+from ctkernels.cpu._median.program_rows import BLOCK, fill, filter_rows
 from ctkernels.cpu._median.programs import Pixel
 from ctkernels.cpu._median.rows import decode_row
 from ctkernels.cpu.within_jit import aligned, border_table, key_outside
@@ -155,7 +156,7 @@ def rank_volumes(x, out, program, pixels, outputs, window, borders, cval, key, k
                 if rank is None:
                     done = filter_rows(
                         image, target, top, last - first, kind, seen, column_of, reach, stride, outside, code,
-                        results_at, keys, temporaries, results,
+                        results_at, BLOCK, keys, temporaries, results,
                     )  # fmt: skip
                 else:
                     done = select_rows(

@@ -23,9 +23,9 @@ from ctkernels.cpu._gaussian.ir import (
     saturate,
     to_lanes,
     weigh_rows,
-    weigh_rows_signed,
+    weigh_rows_odd,
     weigh_shifts,
-    weigh_shifts_signed,
+    weigh_shifts_odd,
 )
 
 
@@ -51,10 +51,36 @@ def leave(kind, pixel, sums, vectors, may_leave, whole_segments, stage, row, row
         copy_bytes(stage, row, row_bytes)
 
 
+@jit_inline
+def _rows_symmetric(kind, sign, rows, weights, radius, width, out, stride):
+    weigh_rows(kind, rows, weights, radius, width, out, stride)
+
+
+@jit_inline
+def _rows_signed(kind, sign, rows, weights, radius, width, out, stride):
+    if sign < 0:
+        weigh_rows_odd(kind, rows, weights, radius, width, out, stride)
+    else:
+        weigh_rows(kind, rows, weights, radius, width, out, stride)
+
+
+@jit_inline
+def _shifts_symmetric(kind, sign, row, weights, radius, vectors, out):
+    weigh_shifts(kind, row, weights, radius, vectors, out)
+
+
+@jit_inline
+def _shifts_signed(kind, sign, row, weights, radius, vectors, out):
+    if sign < 0:
+        weigh_shifts_odd(kind, row, weights, radius, vectors, out)
+    else:
+        weigh_shifts(kind, row, weights, radius, vectors, out)
+
+
 def _smooth(signed: bool) -> Callable[..., None]:
     """The filter of a band, for symmetric weights or for those that have a sign behind each half kernel."""
-    rows_weighed = weigh_rows_signed if signed else weigh_rows
-    shifts_weighed = weigh_shifts_signed if signed else weigh_shifts
+    rows_weighed = _rows_signed if signed else _rows_symmetric
+    shifts_weighed = _shifts_signed if signed else _shifts_symmetric
     signs = int(signed)
 
     def smooth(
@@ -80,6 +106,7 @@ def _smooth(signed: bool) -> Callable[..., None]:
         stride, halo_stride, whole_segments, may_leave = layout[5], layout[6], layout[7], layout[8]
         weights_y = weights.ctypes.data
         weights_x = weights_y + (ry + 1 + signs) * weights.itemsize
+        sign_y, sign_x = weights[ry + signs], weights[ry + 1 + signs + rx + signs]
         border_x = border.ctypes.data + (height + 2 * ry) * 8
         # Memory: the ring, a row of ``cval``, BLOCK rows with their halo, sums of a row, a row of pixels on the way out
         # and one on the way in, addresses.
@@ -115,13 +142,13 @@ def _smooth(signed: bool) -> Callable[..., None]:
             # Columns first, BLOCK rows at a time: their windows of rows overlap, so that each is loaded once for all.
             body = halo_rows + rx * VECTOR_BYTES
             lanes = VECTOR_BYTES // weights.itemsize
-            rows_weighed(kind, table + 8 * first, weights_y, ry, vectors * lanes, body, halo_stride)
+            rows_weighed(kind, sign_y, table + 8 * first, weights_y, ry, vectors * lanes, body, halo_stride)
             # Then along each of the rows; the halo is made of sums, so that the border costs no branch in the loop.
             for q in range(min(BLOCK, y1 - y)):
                 round_to_pixels(kind, pixel, body, vectors)
                 extend_row(kind, body, vectors, rx, inner, border_x, constant)
                 row = target + (first + q) * target_stride
-                shifts_weighed(kind, body, weights_x, rx, vectors, row if keeps_lanes else sums)
+                shifts_weighed(kind, sign_x, body, weights_x, rx, vectors, row if keeps_lanes else sums)
                 if not keeps_lanes:
                     leave(kind, pixel, sums, vectors, may_leave, whole_segments, stage, row, row_bytes)
                 body += halo_stride

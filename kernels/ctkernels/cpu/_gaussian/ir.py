@@ -29,12 +29,15 @@ UNROLLED: Final = (2, 3, 4, 5, 6)
 a pass: .19 and .14 ns a pixel instead of .39 and .42). From 8 on it gains nothing."""
 
 
-def _pair(v: Vectors, sign, before, behind):
-    """Pixels at equal distances: their sum, or where there is a sign, ``behind + sign * before``."""
-    return v.b.fadd(before, behind) if sign is None else v.muladd(sign, before, behind)
+def _pair(v: Vectors, odd: bool, before, behind):
+    """Pixels at equal distances: their sum, or of odd weights their difference.
+
+    Not by a multiply-add with a sign: additions have units of their own beside those that multiply.
+    """
+    return v.b.fsub(behind, before) if odd else v.b.fadd(before, behind)
 
 
-def _symmetric_sums(v: Vectors, row: Callable[[Any], Any], weights, radius, sign=None):
+def _symmetric_sums(v: Vectors, row: Callable[[Any], Any], weights, radius, odd: bool):
     """``BLOCK`` neighbouring sums ``w[0] row(k) + sum of w[j] (row(k - j) + row(k + j))``, ``k = radius ..``."""
     b = v.b
 
@@ -43,7 +46,7 @@ def _symmetric_sums(v: Vectors, row: Callable[[Any], Any], weights, radius, sign
         below = (row(b.sub(radius, j)), *below[:-1])
         above = (*above[1:], row(b.add(b.add(radius, j), whole(BLOCK - 1))))
         w = v.splat(v.load(v.at(weights, j), v.scalar, v.size))
-        sums = tuple(v.muladd(w, _pair(v, sign, u, d), s) for u, d, s in zip(below, above, sums, strict=True))
+        sums = tuple(v.muladd(w, _pair(v, odd, u, d), s) for u, d, s in zip(below, above, sums, strict=True))
         return (*sums, *below, *above)
 
     def taps(count: int) -> Callable[..., Any]:
@@ -66,7 +69,7 @@ def _symmetric_sums(v: Vectors, row: Callable[[Any], Any], weights, radius, sign
 
 
 def _unrolled_sums(
-    v: Vectors, row: Callable[[int], Any], weight: Callable[[int], Any], radius: int, sign=None
+    v: Vectors, row: Callable[[int], Any], weight: Callable[[int], Any], radius: int, odd: bool
 ) -> list[Any]:
     """The same sums, in the same order, with nothing left to run time but the pixels."""
     b = v.b
@@ -74,7 +77,7 @@ def _unrolled_sums(
     sums = [b.fmul(weight(0), window[radius + k]) for k in range(BLOCK)]
     for j in range(1, radius + 1):
         w = weight(j)
-        pairs = [_pair(v, sign, window[radius + k - j], window[radius + k + j]) for k in range(BLOCK)]
+        pairs = [_pair(v, odd, window[radius + k - j], window[radius + k + j]) for k in range(BLOCK)]
         sums = [v.muladd(w, pair, s) for pair, s in zip(pairs, sums, strict=True)]
     return sums
 
@@ -96,12 +99,7 @@ def _by_radius(b, radius, unrolled: Callable[[int], None], general: Callable[[],
     b.position_at_end(end)
 
 
-def _sign_of(v: Vectors, weights, radius, signed: bool):
-    """What weights before a pixel are multiplied with, which stands behind the half kernel; None for symmetric ones."""
-    return v.splat(v.load(v.at(weights, v.b.add(radius, whole(1))), v.scalar, v.size)) if signed else None
-
-
-def _weigh_rows(signed: bool) -> Any:
+def _weigh_rows(odd: bool) -> Any:
     @emits(kinds=1)
     def weigh_rows(b, kind, rows, weights, radius, width, out, stride):
         """Vertical pass: ``BLOCK`` rows of ``width`` elements (whole vectors) to ``out``, ``stride`` bytes apart.
@@ -109,7 +107,6 @@ def _weigh_rows(signed: bool) -> Any:
         ``rows`` is where the addresses of ``2 * radius + BLOCK`` input rows are, ``weights`` where the half kernel is.
         """
         v = Vectors(b, kind)
-        sign = _sign_of(v, weights, radius, signed)
         targets = [b.add(out, b.mul(stride, whole(k))) for k in range(BLOCK)]
 
         def columns(sums: Callable[[Any], Any]) -> None:
@@ -129,7 +126,7 @@ def _weigh_rows(signed: bool) -> Any:
                     lambda k: v.load(b.add(addresses[k], offset), align=VECTOR_BYTES),
                     lambda j: v.splat(v.load(v.at(weights, whole(j)), v.scalar, v.size)),
                     number,
-                    sign,
+                    odd,
                 )
 
             columns(sums)
@@ -139,7 +136,7 @@ def _weigh_rows(signed: bool) -> Any:
                 def row(k):
                     return v.load(b.add(v.load(v.at(rows, k, 8), I64, 8), offset), align=VECTOR_BYTES)
 
-                return _symmetric_sums(v, row, weights, radius, sign)
+                return _symmetric_sums(v, row, weights, radius, odd)
 
             columns(sums)
 
@@ -148,12 +145,11 @@ def _weigh_rows(signed: bool) -> Any:
     return weigh_rows
 
 
-def _weigh_shifts(signed: bool) -> Any:
+def _weigh_shifts(odd: bool) -> Any:
     @emits(kinds=1)
     def weigh_shifts(b, kind, row, weights, radius, vectors, out):
         """Horizontal pass in lane layout: ``vectors >= BLOCK`` vectors from ``row`` (halo around it) to ``out``."""
         v = Vectors(b, kind)
-        sign = _sign_of(v, weights, radius, signed)
 
         def blocks(sums: Callable[[Callable[[Any], Any]], Any]) -> None:
             def block(s):
@@ -166,10 +162,10 @@ def _weigh_shifts(signed: bool) -> Any:
 
         def unrolled(number: int) -> None:
             half = [v.splat(v.load(v.at(weights, whole(j)), v.scalar, v.size)) for j in range(number + 1)]
-            blocks(lambda shifted: _unrolled_sums(v, lambda k: shifted(whole(k)), half.__getitem__, number, sign))
+            blocks(lambda shifted: _unrolled_sums(v, lambda k: shifted(whole(k)), half.__getitem__, number, odd))
 
         def general() -> None:
-            blocks(lambda shifted: _symmetric_sums(v, shifted, weights, radius, sign))
+            blocks(lambda shifted: _symmetric_sums(v, shifted, weights, radius, odd))
 
         _by_radius(b, radius, unrolled, general)
 
@@ -177,8 +173,8 @@ def _weigh_shifts(signed: bool) -> Any:
 
 
 weigh_rows, weigh_shifts = _weigh_rows(False), _weigh_shifts(False)
-weigh_rows_signed, weigh_shifts_signed = _weigh_rows(True), _weigh_shifts(True)
-"""Of weights that may be the opposite before the pixel: derivatives."""
+weigh_rows_odd, weigh_shifts_odd = _weigh_rows(True), _weigh_shifts(True)
+"""Of weights that are the opposite before the pixel: derivatives of odd order."""
 
 
 def _in_halves(v: Vectors, pixel) -> bool:

@@ -8,134 +8,36 @@ keys away. Floats are tried as whole numbers first (see ``rows``).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from llvmlite import ir
 from numpy.typing import NDArray
 
 from ctkernels.contract import modes_of
 from ctkernels.cpu._core import jit
 from ctkernels.cpu._core.parallel import bands, run
 from ctkernels.cpu._core.scratch import scratch
-from ctkernels.cpu._core.vectors import VECTOR_BYTES, emits, round_up, whole
-from ctkernels.cpu._median.programs import EXCHANGE, HIGHER, LOWER, Pixel, Program, program
-from ctkernels.cpu._median.rows import decode_row, encode_row
+from ctkernels.cpu._core.vectors import round_up
+from ctkernels.cpu._median import footprint_ranks
+from ctkernels.cpu._median.program_rows import BLOCK, filter_rows
+from ctkernels.cpu._median.programs import Pixel, Program, program
+from ctkernels.cpu._median.rows import PIXELS
 from ctkernels.cpu._median.small import KEYS, border_key
 from ctkernels.shared.border import border_index
 
 Array = NDArray[Any]
 Mode = str | tuple[str, ...]
 
-BLOCK = 4 * VECTOR_BYTES
-"""Bytes of keys that an instruction works on."""
+TEMPORARY_BYTES = 16 << 10
+"""Of all temporaries of a program, half of the first-level cache, up to which an instruction goes on for more blocks:
+of short programs decoding took as long as the minima and maxima."""
+
+_MOST_BLOCKS = 8
 
 BAND_BYTES = 256 << 10
 """Of keys that a band of rows has at once."""
-
-
-def _emit(keep: int) -> Any:
-    @emits(kinds=1)
-    def kept(builder, kind, a, b, low, high):
-        """``low[:] = min(a, b)`` and ``high[:] = max(a, b)`` of blocks of keys of a type at four addresses."""
-        key = kind.dtype
-        vector = ir.VectorType(ir.IntType(key.bitwidth), VECTOR_BYTES * 8 // key.bitwidth)
-        align = key.bitwidth // 8
-
-        def each(address):
-            for k in range(BLOCK // VECTOR_BYTES):
-                yield builder.inttoptr(builder.add(address, whole(k * VECTOR_BYTES)), vector.as_pointer())
-
-        # All is read before anything is written, which may be in the same place.
-        pairs = [(builder.load(p, align=align), builder.load(q, align=align)) for p, q in zip(each(a), each(b))]
-        compare = builder.icmp_signed if key.signed else builder.icmp_unsigned
-        for (u, v), p, q in zip(pairs, each(low), each(high)):
-            less = compare("<", u, v)
-            if keep != HIGHER:
-                builder.store(builder.select(less, u, v), p, align=align)
-            if keep != LOWER:
-                builder.store(builder.select(less, v, u), q, align=align)
-
-    return kept
-
-
-_exchange, _lower, _higher = _emit(EXCHANGE), _emit(LOWER), _emit(HIGHER)
-
-
-@emits(kinds=1)
-def _copy(builder, kind, source, target):
-    """A block of keys from one address to another."""
-    vector = ir.VectorType(ir.IntType(8), VECTOR_BYTES)
-    for k in range(BLOCK // VECTOR_BYTES):
-        ends = (
-            builder.inttoptr(builder.add(x, whole(k * VECTOR_BYTES)), vector.as_pointer()) for x in (source, target)
-        )
-        origin, end = ends
-        builder.store(builder.load(origin, align=1), end, align=1)
-
-
-@jit.jit_inline
-def fill(keys, begin, width, reach, column_of, image, at, kind, outside):
-    """One row with its border from ``keys[begin]`` on; False if a pixel has no key. ``at`` below 0: all outside."""
-    if at < 0:
-        for x in range(width + 2 * reach):
-            keys[begin + x] = outside[0]
-        return True
-    first = begin + reach
-    if not encode_row(keys, first, image, at, width, kind):
-        return False
-    for x in range(reach):
-        left, right = column_of[x], column_of[reach + width + x]
-        keys[begin + x] = keys[first + left] if left >= 0 else outside[0]
-        keys[first + width + x] = keys[first + right] if right >= 0 else outside[0]
-    return True
-
-
-@jit.jit
-def filter_rows(
-    image, out, top, rows, kind, row_of, column_of, reach, stride, outside, code, outputs, keys, temporaries, results
-):
-    """Rows ``top .. top + rows - 1`` of ``out``; False if some pixel has no key.
-
-    ``image`` and ``out`` are flat bytes; ``row_of`` is the source row of each row of ``keys``, -1 for outside, -2 for
-    rows that no window sees, and ``stride`` their distance. Half of an operand of ``code`` is a number of bytes, from
-    the block's first pixel on where the operand is odd, else from the first temporary on; so are ``outputs``.
-    """
-    size = keys.itemsize
-    width = column_of.size - 2 * reach
-    row_bytes = width * (4 if kind == 1 else 8 if kind == 2 else size)
-    for r in range(row_of.size):
-        if row_of[r] < -1:
-            continue
-        at = row_of[r] * row_bytes
-        if not fill(keys, r * stride, width, reach, column_of, image, at, kind, outside):
-            return False
-    lanes = BLOCK // size
-    line = results.size // outputs.size
-    kept = temporaries.ctypes.data
-    base, made = keys.ctypes.data, results.ctypes.data
-    for y in range(0, rows, outputs.size):
-        for x in range(0, width, lanes):
-            pixels = base + (y * stride + x) * size
-            for i in range(code.shape[0]):
-                a, b = code[i, 1], code[i, 2]
-                first = (pixels if a & 1 else kept) + (a >> 1)
-                second = (pixels if b & 1 else kept) + (b >> 1)
-                low, high = kept + code[i, 3], kept + code[i, 4]
-                if code[i, 0] == EXCHANGE:
-                    _exchange(keys, first, second, low, high)
-                elif code[i, 0] == LOWER:
-                    _lower(keys, first, second, low, high)
-                else:
-                    _higher(keys, first, second, low, high)
-            for g in range(outputs.size):
-                a = outputs[g]
-                _copy(keys, (pixels if a & 1 else kept) + (a >> 1), made + (g * line + x) * size)
-        for g in range(min(outputs.size, rows - y)):
-            decode_row(results, g * line, out, (top + y + g) * row_bytes, width, kind)
-    return True
 
 
 def window_of(mask: Array, origin: int | tuple[int, ...] = 0) -> list[Pixel]:
@@ -149,6 +51,8 @@ class Layout(NamedTuple):
 
     code: Array
     outputs: Array
+    block: int
+    """Bytes of keys that an instruction works on."""
     temporaries: int
     """Bytes."""
     reach: int
@@ -205,29 +109,40 @@ def window_program(pixels: tuple[Pixel, ...], rank: int) -> Window:
     return Window(program(made.pixels, rank), made.columns, made.above, made.span, made.planes)
 
 
+def block_of(row: int, temporaries: int) -> int:
+    """For a row of so many bytes, that it is cut into equal parts."""
+    most = min(max(TEMPORARY_BYTES // (temporaries * BLOCK), 1), _MOST_BLOCKS) * BLOCK
+    return int(round_up(-(-row // -(-row // most)), BLOCK))
+
+
 @lru_cache(maxsize=128)
-def layout(pixels: tuple[Pixel, ...], rank: int, height: int, width: int, itemsize: int) -> Layout:
-    """``window_program`` for images of this size and keys of so many bytes."""
+def layout(
+    pixels: tuple[Pixel, ...], rank: int, height: int, width: int, itemsize: int, most: int | None = None
+) -> Layout:
+    """``window_program`` for images of this size and keys of so many bytes; bands of ``most`` rows at most."""
     made, reach, above, span, seen = window_program(pixels, rank)
     stride = int(round_up(width + 2 * reach, 64 // itemsize))
     planes = seen[1] - seen[0] + 1
     outputs = len(made.outputs)
     rows = max(BAND_BYTES // (stride * itemsize * planes) - span, 4 * outputs)
-    rows = int(round_up(min(rows, height), outputs))
+    rows = int(round_up(min(rows, height), outputs)) if most is None else most
     # The last rows of a group may lie below the band: they see the rows of the next plane, and nobody sees them.
     high = rows + span - 1
     places = np.array([((z * high + y) * stride + x) * itemsize for z, y, x in made.pixels] or [0])
 
+    temporaries = max(made.temporaries, 1)
+    block = block_of(width * itemsize, temporaries)
+
     def bytes_of(operands: Array) -> Array:
         k = operands // 2
-        return 2 * np.where(operands % 2, places[np.minimum(k, places.size - 1)], k * BLOCK) + operands % 2
+        return 2 * np.where(operands % 2, places[np.minimum(k, places.size - 1)], k * block) + operands % 2
 
     code = made.code.copy()
     code[:, 1], code[:, 2] = bytes_of(code[:, 1]), bytes_of(code[:, 2])
-    code[:, 3:] *= BLOCK
+    code[:, 3:] *= block
     return Layout(
-        code, bytes_of(np.array(made.outputs)), max(made.temporaries, 1) * BLOCK, reach, stride, above, span, rows, seen
-    )  # fmt: skip
+        code, bytes_of(np.array(made.outputs)), block, temporaries * block, reach, stride, above, span, rows, seen
+    )
 
 
 def rank_filter(x: Array, out: Array, pixels: Iterable[Pixel], rank: int, mode: Mode, cval: float) -> None:
@@ -248,15 +163,66 @@ def rank_filter(x: Array, out: Array, pixels: Iterable[Pixel], rank: int, mode: 
     tasks = bands(volumes.shape[0] * volumes.shape[1], volumes.shape[2], x.shape[-1] * 2.0 * len(window) ** 0.5)
     image, result = x.reshape(-1).view(np.uint8), out.reshape(-1).view(np.uint8)
 
+    by_ranks = _rows_by_ranks(x, window, rank)
+
     def body(band: tuple[int, int, int]) -> None:
         for key, kind in KEYS[x.dtype.char]:
             outside = border_key(mode, cval, key, kind)
+            if by_ranks and int(key[1:]) == x.itemsize:
+                _band_by_ranks(x, out, volumes.shape, band, window, rank, mode, cval, by_ranks)
+                return
             if outside is not None and _band(
                 volumes.shape, image, result, band, window, rank, mode, key, kind, outside
             ):
                 return
 
     run(tasks, body)
+
+
+class _Rows(NamedTuple):
+    """Rows of results that are made at once."""
+
+    first: int
+    last: int
+    row_of: Array
+    """The image's row for each row of keys, as ``filter_rows`` takes it."""
+
+
+def _rows_of(shape: tuple[int, ...], band: tuple[int, int, int], made: Layout, mode: Mode) -> Iterator[_Rows]:
+    _, depth, height, _ = shape
+    plane, begin, end = band
+    volume, z = divmod(plane, depth)
+    low, high = made.planes
+    mode_z, mode_y, _ = modes_of(mode, 3)
+    beyond = max(-low, high, 0)
+    shown = border_index(depth, beyond, beyond, mode_z)[z + beyond + low : z + beyond + high + 1]
+    reach = max(made.above, made.span - 1 - made.above, 0)
+    table = border_index(height, reach, reach, mode_y)
+    for first in range(begin, end, made.rows):
+        last = min(first + made.rows, end)
+        seen = table[first + reach - made.above : last + reach - made.above + made.span - 1]
+        row_of = np.full((shown.size, made.rows + made.span - 1), -2, np.int64)
+        source = (volume * depth + shown[:, np.newaxis]) * height + seen
+        row_of[:, : seen.size] = np.where((shown[:, np.newaxis] >= 0) & (seen >= 0), source, -1)
+        yield _Rows(first, last, row_of.reshape(-1))
+
+
+class _Memory(NamedTuple):
+    keys: Array
+    temporaries: Array
+    results: Array
+
+
+def _memory(made: Layout, width: int, key: str) -> _Memory:
+    lanes = made.block // int(key[1:])
+    line = int(round_up(width, lanes))
+    groups, planes = made.outputs.size, made.planes[1] - made.planes[0] + 1
+    rows = (made.rows + made.span - 1) * planes + groups
+    return _Memory(
+        scratch("rank.keys", rows * made.stride + line + lanes, key),
+        scratch("rank.temporaries", made.temporaries, np.uint8),
+        scratch("rank.results", groups * line, key),
+    )
 
 
 def _band(
@@ -271,35 +237,51 @@ def _band(
     kind: int,
     outside: Array,
 ) -> bool:
-    _, depth, height, width = shape
-    plane, begin, end = band
-    volume, z = divmod(plane, depth)
-    itemsize = int(key[1:])
-    made = layout(pixels, rank, height, width, itemsize)
-    low, high = made.planes
-    mode_z, mode_y, mode_x = modes_of(mode, 3)
-    beyond = max(-low, high, 0)
-    shown = border_index(depth, beyond, beyond, mode_z)[z + beyond + low : z + beyond + high + 1]
-    column_of = border_index(width, made.reach, made.reach, mode_x)
-    reach = max(made.above, made.span - 1 - made.above, 0)
-    table = border_index(height, reach, reach, mode_y)
-    lanes = BLOCK // itemsize
-    line = int(round_up(width, lanes))
-    rows = made.rows + made.span - 1
-    groups = made.outputs.size
-    keys = scratch("rank.keys", (rows * shown.size + groups) * made.stride + line + lanes, key)
-    temporaries = scratch("rank.temporaries", made.temporaries, np.uint8)
-    results = scratch("rank.results", groups * line, key)
-    for first in range(begin, end, made.rows):
-        last = min(first + made.rows, end)
-        seen = table[first + reach - made.above : last + reach - made.above + made.span - 1]
-        row_of = np.full((shown.size, rows), -2, np.int64)
-        source = (volume * depth + shown[:, np.newaxis]) * height + seen
-        row_of[:, : seen.size] = np.where((shown[:, np.newaxis] >= 0) & (seen >= 0), source, -1)
+    height, width = shape[2:]
+    made = layout(pixels, rank, height, width, int(key[1:]))
+    column_of = border_index(width, made.reach, made.reach, modes_of(mode, 3)[2])
+    memory = _memory(made, width, key)
+    for part in _rows_of(shape, band, made, mode):
         done = filter_rows(
-            image, out, plane * height + first, last - first, kind, row_of.reshape(-1), column_of, made.reach,
-            made.stride, outside, made.code, made.outputs, keys, temporaries, results,
+            image, out, band[0] * height + part.first, part.last - part.first, kind, part.row_of, column_of, made.reach,
+            made.stride, outside, made.code, made.outputs, made.block, *memory,
         )  # fmt: skip
         if not done:
             return False
     return True
+
+
+def _rows_by_ranks(x: Array, pixels: tuple[Pixel, ...], rank: int) -> int:
+    """How many rows of results ranks take at once; 0 where they don't pay, or too few rows share them."""
+    made = window_program(pixels, rank)
+    instructions = len(made.program.code) / len(made.program.outputs)
+    if not footprint_ranks.pay(x.dtype, instructions):
+        return 0
+    planes = made.planes[1] - made.planes[0] + 1
+    seen = (footprint_ranks.MOST_PIXELS - 1) // (x.shape[-1] * planes)
+    rows = min(seen - made.span + 1, x.shape[-2]) // len(made.program.outputs) * len(made.program.outputs)
+    return rows if rows >= made.span else 0
+
+
+def _band_by_ranks(
+    x: Array, out: Array, shape: tuple[int, ...], band: tuple[int, int, int], pixels: tuple[Pixel, ...], rank: int,
+    mode: Mode, cval: float, rows: int,
+) -> None:  # fmt: skip
+    """``_band`` for floats, ``rows`` of results at a time."""
+    height, width = shape[2:]
+    made = layout(pixels, rank, height, width, 2, rows)
+    column_of = border_index(width, made.reach, made.reach, modes_of(mode, 3)[2])
+    memory = _memory(made, width, "u2")
+    lines, filled = x.reshape(-1, width), out.reshape(-1)
+    found = scratch("rank.found", rows * width, np.uint16)
+    for first, last, row_of in _rows_of(shape, band, made, mode):
+        needed = np.unique(row_of[row_of >= 0])
+        ranks = scratch("rank.ranks", needed.size * width + 1, np.uint16)
+        values = footprint_ranks.ranked(np.append(lines[needed], x.dtype.type(cval)), ranks)
+        own = np.where(row_of >= 0, np.searchsorted(needed, row_of), row_of)
+        filter_rows(
+            ranks.view(np.uint8), found.view(np.uint8), 0, last - first, PIXELS, own, column_of, made.reach,
+            made.stride, ranks[-1:], made.code, made.outputs, made.block, *memory,
+        )  # fmt: skip
+        start = (band[0] * height + first) * width
+        footprint_ranks.values_of(found, values, filled[start : start + (last - first) * width])
