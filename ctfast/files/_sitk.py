@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -170,6 +173,29 @@ def _short_errors() -> Iterator[None]:
     except RuntimeError as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         raise FileFormatError(f"SimpleITK cannot read it ({lines[-1]})", f"{COPY_AGAIN}, or {WRITE_AGAIN}") from error
+
+
+def inflated(path: Path, start: int, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Pixels of a zlib or gzip stream that begins at a byte of a file, up to its checksum.
+
+    Never more bytes are made than are declared, and one.
+
+    Raises:
+        FileFormatError: If fewer or more are there, or the checksum is not.
+    """
+    with path.open("rb") as file:
+        file.seek(start)
+        data = file.read()
+    needed = math.prod(shape) * dtype.itemsize
+    stream = zlib.decompressobj(wbits=47)  # zlib or gzip
+    pixels = stream.decompress(data, needed)
+    if len(pixels) < needed:
+        raise FileFormatError(f"truncated: {needed} bytes of pixels are declared, {len(pixels)} are there", COPY_AGAIN)
+    if stream.decompress(stream.unconsumed_tail, 1):  # zlib.error where the checksum is another
+        raise FileFormatError(f"damaged, or more pixels than the {needed} bytes that are declared", COPY_AGAIN)
+    if not stream.eof:
+        raise FileFormatError("truncated: the checksum after the pixels is missing", COPY_AGAIN)
+    return np.frombuffer(pixels, dtype).reshape(shape)
 
 
 def header_text(request: Request, ends: Callable[[bytes], int]) -> tuple[str, int]:

@@ -30,7 +30,7 @@ import numpy as np
 
 from ctfast.errors import ArgumentError, FileFormatError
 from ctfast.files._convert import native
-from ctfast.files._sitk import HEADER_BYTES, UNITS_KEY, Header, header_text, length_of, read_by_sitk
+from ctfast.files._sitk import HEADER_BYTES, UNITS_KEY, Header, header_text, inflated, length_of, read_by_sitk
 from ctfast.files._volume import as_stored, beside, listed_bytes
 from ctfast.files.image import ITK_LEVEL, Image, Request, WriteOptions
 from ctfast.files.next_steps import COPY_AGAIN
@@ -83,18 +83,11 @@ def _is_true(text: str) -> bool:
 
 
 def _inflated(path: Path, fields: dict[str, str], length: int, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """Pixels of compressed data; never more bytes than were declared are made."""
+    """Pixels of compressed data; MetaIO takes zlib's and gzip's."""
     name = fields["elementdatafile"]
-    local = name.upper() in _LOCAL
-    with (path if local else beside(path, name)).open("rb") as file:
-        file.seek(length if local else 0)
-        data = file.read()
-    needed = math.prod(shape) * dtype.itemsize
-    pixels = zlib.decompressobj(wbits=47).decompress(data, needed)  # zlib or gzip, as MetaIO takes both
-    if len(pixels) < needed:
-        raise FileFormatError(f"truncated: {needed} bytes of pixels are declared, {len(pixels)} are there", COPY_AGAIN)
     big = _is_true(fields.get("binarydatabyteordermsb", fields.get("elementbyteordermsb", "False")))
-    return np.frombuffer(pixels, dtype.newbyteorder(">" if big else "<")).reshape(shape)
+    file, start = (path, length) if name.upper() in _LOCAL else (beside(path, name), 0)
+    return inflated(file, start, shape, dtype.newbyteorder(">" if big else "<"))
 
 
 def _end(head: bytes) -> int:

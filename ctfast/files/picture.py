@@ -43,7 +43,12 @@ def read_png(request: Request) -> Image:
     if (depth < 8 and colour != 3) or (depth > 8 and colour != 0):
         kind = "gray" if colour == 0 else "with several channels"
         raise FileFormatError(f"PNG of {depth} bits, {kind}, is not read", f"{_NEXT}")
-    return _read(request, "png")
+    image = _read(request, "png")
+    import PIL.Image
+
+    with PIL.Image.open(request.source(), formats=["png"]) as picture:
+        picture.verify()  # checksums of pixels, which decoding leaves out
+    return image
 
 
 def read_jpeg(request: Request) -> Image:

@@ -168,3 +168,13 @@ def test_pictures_beside_images_are_left_out(tmp_path: Path) -> None:
     assert [item.path.name for item in both.items] == ["preview.png", "slice.tif"]
     dicom(tmp_path / "b" / "IM0001", slice_hu())
     assert [item.path.name for item in find_images([tmp_path / "b"]).items] == ["IM0001"]
+
+
+def test_pixels_that_do_not_fit_their_checksum(tmp_path: Path) -> None:
+    pixels = (slice_hu() + 1024).astype(np.uint16)
+    write_image(tmp_path / "x.png", pixels)
+    whole = (tmp_path / "x.png").read_bytes()
+    at = whole.index(b"IEND") - 8  # the checksum of the chunk before
+    (tmp_path / "x.png").write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+    with pytest.raises(FileFormatError):
+        read_image(tmp_path / "x.png")

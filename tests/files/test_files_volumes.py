@@ -262,7 +262,7 @@ class TestNrrd:
             ("truncated: .* needs 2880 bytes, 2879 are there", whole[:-1], {}),
             ("not beside it", b"", {"data_file": "gone.raw"}),
             ("bzip2; raw, gzip and text are read", b"", {"encoding": "bzip2"}),
-            ("cannot read", gzip.compress(whole)[:-30], {"encoding": "gzip"}),
+            ("truncated: 2880 bytes", gzip.compress(whole)[:-30], {"encoding": "gzip"}),
             ("needs 20000000000 bytes; the limit", b"", {"sizes": "100000 100000 1"}),
             ("bomb", gzip.compress(whole), {"sizes": "4000 4000 5", "encoding": "gzip"}),
             ("3 values a pixel", whole, {"sizes": "3 20 24", "kinds": "RGB-color domain domain"}),
@@ -324,3 +324,38 @@ def test_what_nrrd_does_not_say_is_not_invented(
     assert image.geometry is None
     assert image.spacing == (None if spacing is None else pytest.approx(spacing))
     assert image.meta.get("slice_spacing") == (None if spacing is None else frames)
+
+
+@pytest.mark.parametrize("name", ["x.mha", "x.mhd", "x.nrrd", "x.nhdr"])
+def test_compressed_pixels_that_do_not_fit_their_checksum(tmp_path: Path, name: str) -> None:
+    """Some flipped bits inflate to other pixels without any error but the checksum's."""
+    path = by_sitk(tmp_path / name, VOLUME, compress=True)
+    holder = next((p for p in tmp_path.iterdir() if p.suffix in (".zraw", ".gz")), path)
+    whole = holder.read_bytes()
+    np.testing.assert_array_equal(read_image(path).pixels, VOLUME)
+    checksum = 8 if name in ("x.nrrd", "x.nhdr") else 4
+    for damaged in (
+        whole[:-1],
+        whole[:-checksum],
+        whole[:-checksum] + bytes([whole[-checksum] ^ 1]) + whole[1 - checksum :],
+    ):
+        holder.write_bytes(damaged)
+        with pytest.raises(FileFormatError):
+            read_image(path)
+
+
+@pytest.mark.parametrize("order", ["little", "big"])
+@pytest.mark.parametrize("detached", [False, True])
+def test_gzip_nrrd_in_both_orders(tmp_path: Path, order: str, detached: bool) -> None:
+    data = gzip.compress(VOLUME.astype(">i2" if order == "big" else "<i2").tobytes())
+    (tmp_path / "x.raw.gz").write_bytes(data)
+    more = {"data_file": "x.raw.gz"} if detached else {}
+    path = nrrd(
+        tmp_path / f"x.{'nhdr' if detached else 'nrrd'}",
+        b"" if detached else data,
+        encoding="gzip",
+        endian=order,
+        **more,
+    )
+    np.testing.assert_array_equal(read_image(path).pixels, VOLUME)
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(sitk.ReadImage(str(path))), VOLUME)
