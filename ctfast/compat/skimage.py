@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +47,7 @@ HOMES: Final = {
 """Where the original of each is found, and put back by ``patched``."""
 _TAKEN: Final = OF_IMAGES | {np.dtype(name) for name in ("bool", "int32", "uint32")}
 """Of ``equalize_adapthist``."""
+_GRAY: Final = np.dtype(np.uint16)
 
 
 def equalize_adapthist(
@@ -63,25 +64,15 @@ def equalize_adapthist(
     Returns:
         float32 for float32 and float16 images, else float64; 0 to 1.
     """
-    name, original = "skimage.exposure.equalize_adapthist", _ORIGINALS["equalize_adapthist"]
-    arguments = (image, kernel_size, clip_limit, nbins)
-    if not isinstance(image, np.ndarray) or not _known_blocks(image, kernel_size, clip_limit, nbins):
-        return theirs(name, original, *arguments)
-    try:
-        result = (_of_colours if _is_colour(image) else _equalized)(image, kernel_size, clip_limit, nbins)
-    except (ValueError, TypeError):
-        return theirs(name, original, *arguments)
-    ours(name)
-    return result
-
-
-def _known_blocks(image: NDArray[Any], kernel_size: Any, clip_limit: Any, nbins: Any) -> bool:
-    if image.ndim not in (2, 3) or image.size == 0 or image.dtype not in _TAKEN:
-        return False
-    if type(nbins) is not int or not 1 <= nbins <= kernels.GRAYS or not math.isfinite(clip_limit):
-        return False
-    sizes = kernel_size if isinstance(kernel_size, tuple | list) else (kernel_size,)
-    return all(k is None or (isinstance(k, int | float | np.integer) and k >= 1) for k in sizes)
+    known = isinstance(image, np.ndarray) and image.ndim in (2, 3) and image.size and image.dtype in _TAKEN
+    sizes = tuple(kernel_size) if isinstance(kernel_size, list) else kernel_size
+    done = None
+    if known:
+        try:
+            done = (_of_colours if _is_colour(image) else _equalized)(image, sizes, clip_limit, nbins)
+        except (ValueError, TypeError):  # scikit-image says what is wrong
+            done = None
+    return _served("equalize_adapthist", done, (image, kernel_size, clip_limit, nbins))
 
 
 def _is_colour(image: NDArray[Any]) -> bool:
@@ -89,27 +80,43 @@ def _is_colour(image: NDArray[Any]) -> bool:
     return image.ndim == 3 and image.shape[-1] in (3, 4)
 
 
-def _of_colours(image: NDArray[Any], kernel_size: Any, clip_limit: float, nbins: int) -> NDArray[Any]:
+def _of_colours(image: NDArray[Any], *arguments: Any) -> NDArray[Any] | None:
     """Equalised by the value of the colours; a fourth channel is left out, as in the original."""
     kind = img_as_float32 if image.dtype == np.float32 else img_as_float64
     rgb = np.ascontiguousarray(kind(image[..., :3]))
-    return hsv_value.replaced(rgb, _equalized(hsv_value.of_colours(rgb), kernel_size, clip_limit, nbins))
+    value = _equalized(hsv_value.of_colours(rgb), *arguments)
+    return None if value is None else hsv_value.replaced(rgb, value)
 
 
-def _equalized(image: NDArray[Any], kernel_size: Any, clip_limit: float, nbins: int) -> NDArray[Any]:
+class _Blocks(NamedTuple):
+    kernel: tuple[int, int, int]
+    limit: int
+    """The most pixels that a bin keeps."""
+
+
+@lru_cache(maxsize=64, typed=True)
+def _blocks(shape: tuple[int, ...], kernel_size: Any, clip_limit: Any, nbins: Any) -> _Blocks | None:
+    """Kept between calls, as the checks take as long as some thousand pixels; None for what is scikit-image's."""
+    if type(nbins) is not int or not 1 <= nbins <= kernels.GRAYS or not math.isfinite(clip_limit):
+        return None
     if kernel_size is None:
-        kernel_size = tuple(max(size // 8, 1) for size in image.shape)
-    elif isinstance(kernel_size, int | float | np.integer):
-        kernel_size = (kernel_size,) * image.ndim
-    elif len(kernel_size) != image.ndim:
-        raise ValueError("scikit-image says what is wrong with the sizes")
-    sizes = [int(k) for k in kernel_size]
-    lead = (1,) * (3 - image.ndim)
-    pixels = math.prod(sizes)
+        kernel_size = tuple(max(size // 8, 1) for size in shape)
+    sizes = kernel_size if isinstance(kernel_size, tuple) else (kernel_size,) * len(shape)
+    if len(sizes) != len(shape) or not all(isinstance(k, int | float | np.integer) and k >= 1 for k in sizes):
+        return None
+    planes, height, width = (*(1,) * (3 - len(shape)), *(int(k) for k in sizes))
+    pixels = planes * height * width
     limit = int(max(clip_limit * pixels, 1)) if clip_limit > 0.0 else pixels
-    bins = _bins(np.ascontiguousarray(image), nbins).reshape(lead + image.shape)
-    grays = empty(bins.shape, np.dtype(np.uint16))
-    low, high = kernels.equalize(bins, grays, kernel=(*lead, *sizes), clip_limit=limit, nbins=nbins)  # type: ignore[arg-type]
+    return _Blocks((planes, height, width), limit)
+
+
+def _equalized(image: NDArray[Any], kernel_size: Any, clip_limit: float, nbins: int) -> NDArray[Any] | None:
+    blocks = _blocks(image.shape, kernel_size, clip_limit, nbins)
+    if blocks is None:
+        return None
+    bins = _bins(np.ascontiguousarray(image), nbins).reshape((1,) * (3 - image.ndim) + image.shape)
+    grays = empty(bins.shape, _GRAY)
+    low, high = kernels.equalize(bins, grays, kernel=blocks.kernel, clip_limit=blocks.limit, nbins=nbins)
     dtype = np.dtype(np.float32 if image.dtype == np.float32 else np.float64)
     if low == high:
         return np.full(image.shape, min(low, 1), dtype)

@@ -17,14 +17,13 @@ from numba.core import types
 from numpy.typing import NDArray
 
 from ctkernels.cpu._clahe.ir import entries_of, peek
-from ctkernels.cpu._clahe.tables import pack
+from ctkernels.cpu._clahe.tables import BANKS, merge_and_clip, pack
 from ctkernels.cpu._core.jit import jit, jit_inline
 from ctkernels.cpu._core.scratch import scratch
 from ctkernels.cpu._core.spread import each_image
 from ctkernels.cpu._core.vectors import I32, Vectors, emits, whole
 
 GRAYS = 1 << 14
-_BANKS = 4
 _BLOCK_PIXEL_NANOSECONDS = 1.0
 _ROW_PIXEL_NANOSECONDS = 1.0
 _WHOLE_VECTORS = 16
@@ -51,42 +50,54 @@ def equalize(
     Returns:
         The smallest and the largest gray.
     """
-    rows = [_reflected(size, k) for size, k in zip(x.shape, kernel)]
-    blocks = tuple(len(r) // k for r, k in zip(rows, kernel))
-    padded = -(-nbins // _WHOLE_VECTORS) * _WHOLE_VECTORS
-    shape = (blocks[0], blocks[1] + 1, blocks[2] + 1, padded, 4)
-    corners = scratch("adapthist corners", math.prod(shape), np.float32).reshape(shape)
-    # Where sides are powers of two, as of 512 x 512 pixels, weights are whole numbers of a block's part: products of
-    # float32, rounded once, are then those of double, rounded to float32.
-    weight = np.dtype(np.float32 if math.prod(kernel) <= 1 << 24 and not any(k & (k - 1) for k in kernel) else float)
+    p = _plan(x.shape, kernel, nbins)
+    corners = scratch("adapthist corners", p.size, np.float32).reshape(p.shape)
     ends = np.empty((x.shape[0], 2), np.uint16)
 
     def tables(plane: int) -> None:
-        grays = scratch("adapthist grays", blocks[1] * blocks[2] * padded, np.float32)
-        levels = grays.reshape(blocks[1], blocks[2], padded)
-        _tables(x, plane, rows[0], rows[1], rows[2], kernel, clip_limit, nbins, levels, corners[plane])
+        _tables(x, plane, p.rows, kernel, clip_limit, nbins, corners[plane])
 
     def interpolate(plane: int) -> None:
-        _interpolate(x, plane, corners, kernel, weight.type(1), out, ends[plane])
+        _interpolate(x, plane, corners, kernel, p.one, out, ends[plane])
 
     each_image(corners, x.size * _BLOCK_PIXEL_NANOSECONDS / corners.size, tables)
     each_image(x, _ROW_PIXEL_NANOSECONDS, interpolate)
     return int(ends[:, 0].min()), int(ends[:, 1].max())
 
 
+class _Plan(NamedTuple):
+    rows: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
+    """Indices of each axis, filled up to whole blocks by reflection as ``numpy.pad`` has it."""
+    shape: tuple[int, ...]
+    """Of the tables: planes of blocks, rows and columns of places between four of them, bins, the four."""
+    size: int
+    one: Any
+    """Of the type of weights."""
+
+
 @lru_cache(maxsize=64)
-def _reflected(size: int, k: int) -> NDArray[np.int64]:
-    """Indices of an axis, filled up to whole blocks by reflection as ``numpy.pad`` has it."""
-    return np.pad(np.arange(size), (0, -size % k), mode="reflect")
+def _plan(shape: tuple[int, ...], kernel: tuple[int, int, int], nbins: int) -> _Plan:
+    """What does not depend on pixels."""
+    planes, rows, columns = (np.pad(np.arange(n), (0, -n % k), mode="reflect") for n, k in zip(shape, kernel))
+    padded = -(-nbins // _WHOLE_VECTORS) * _WHOLE_VECTORS
+    blocks = (planes.size // kernel[0], rows.size // kernel[1] + 1, columns.size // kernel[2] + 1)
+    # Where sides are powers of two, as of 512 x 512 pixels, weights are whole numbers of a block's part: products of
+    # float32, rounded once, are then those of double, rounded to float32.
+    exact = math.prod(kernel) <= 1 << 24 and not any(k & (k - 1) for k in kernel)
+    tables = (*blocks, padded, 4)
+    return _Plan((planes, rows, columns), tables, math.prod(tables), np.float32(1) if exact else np.float64(1))
 
 
 @jit
-def _tables(x, plane, z, y, w, kernel, clip_limit, nbins, grays, corners):
+def _tables(x, plane, rows, kernel, clip_limit, nbins, corners):
     """Grays of the bins for one plane of blocks, then those of four blocks together, as interpolation needs them."""
     kz, ky, kx = kernel
-    ny, nx, padded = grays.shape
+    z, y, w = rows
+    ny, nx, padded = corners.shape[0] - 1, corners.shape[1] - 1, corners.shape[2]
+    grays = np.empty((ny, nx, padded), np.float32)
     # Neighbours are mostly in one bin: their counts go to four places, so that none waits for the one before.
-    banks, hist, total = np.zeros(_BANKS * nbins, np.int32), np.empty(nbins, np.int32), np.zeros(padded, np.int32)
+    banks, total = np.zeros(BANKS * padded, np.int32), np.zeros(padded, np.int32)
+    hist, limit = banks[:nbins], min(clip_limit, 0x7FFFFFFF)
     row_bytes = x.shape[2] * x.itemsize
     for by in range(ny):
         for bx in range(nx):
@@ -97,15 +108,12 @@ def _tables(x, plane, z, y, w, kernel, clip_limit, nbins, grays, corners):
                 for j in range(by * ky, (by + 1) * ky):
                     row = x.ctypes.data + (z[i] * x.shape[1] + y[j]) * row_bytes
                     if first + kx <= x.shape[2]:
-                        _count(x, row + first * x.itemsize, kx, corner, nbins, banks)
+                        _count(x, row + first * x.itemsize, kx, corner, padded, banks)
                     else:
                         for k in range(first, first + kx):
                             banks[np.uint64(peek(x.dtype.type(0), row + w[k] * x.itemsize))] += 1
-            for b in range(nbins):
-                hist[b] = banks[b] + banks[b + nbins] + banks[b + 2 * nbins] + banks[b + 3 * nbins]
-            for b in range(banks.size):
-                banks[b] = 0
-            _clip(hist, clip_limit)
+            cut = merge_and_clip(banks.ctypes.data, padded, padded * 4, limit)
+            _hand_back(hist, np.int32(limit), cut)
             _accumulate(hist, total, (GRAYS - 1) / (kz * ky * kx), grays[by, bx])
     start, step = grays.ctypes.data, padded * 4
     for by in range(ny + 1):
@@ -117,10 +125,10 @@ def _tables(x, plane, z, y, w, kernel, clip_limit, nbins, grays, corners):
 
 
 @jit_inline
-def _count(x, row, pixels, corner, nbins, banks):
+def _count(x, row, pixels, corner, bank, banks):
     """Bins from address ``row`` on, to the banks in turns; eight bytes of the block's first bin only add to a run."""
     kind, size = x.dtype.type(0), x.itemsize
-    o1, o2, o3 = np.uint64(nbins), np.uint64(2 * nbins), np.uint64(3 * nbins)
+    o1, o2, o3 = np.uint64(bank), np.uint64(2 * bank), np.uint64(3 * bank)
     corners = corner * np.uint64(0x0101010101010101)
     eight, run = pixels // 8 * 8, 0
     for k in range(0, eight, 8):
@@ -141,11 +149,12 @@ def _count(x, row, pixels, corner, nbins, banks):
 
 @jit_inline
 def _accumulate(hist, total, scale, grays):
-    """Grays of the bins: the share of pixels up to each, as a whole number below ``GRAYS``."""
+    """Grays of the bins: the share of pixels up to each, as a whole number below ``GRAYS``; clears ``hist``."""
     running = np.int32(0)
     for b in range(hist.size):
         running = np.int32(running + hist[b])
         total[b] = running
+        hist[b] = 0
     most = GRAYS - 1.0
     for b in range(grays.size):
         share = total[b] * scale
@@ -153,14 +162,9 @@ def _accumulate(hist, total, scale, grays):
 
 
 @jit_inline
-def _clip(hist, limit):
-    """Cut bins at ``limit`` and hand the pixels back: evenly, then one by one in scikit-image's strides."""
+def _hand_back(hist, most, cut):
+    """Hand ``cut`` pixels to bins below ``most``: evenly, then one by one in scikit-image's strides."""
     size = hist.size
-    most, cut = np.int32(min(limit, 0x7FFFFFFF)), np.int32(0)
-    for b in range(size):
-        kept = hist[b] if hist[b] < most else most
-        cut = np.int32(cut + (hist[b] - kept))
-        hist[b] = kept
     share = np.int32(cut // size)
     upper = np.int32(most - share)
     handed = np.int32(0)
@@ -173,7 +177,7 @@ def _clip(hist, limit):
         handed = np.int32(handed + (after - before))
         under = np.int32(under + np.int32(after < most))
         hist[b] = after
-    excess, left = int(cut) - int(handed), int(under)
+    excess, left = cut - int(handed), int(under)
     while excess > 0:
         before_round = excess
         for index in range(size):
@@ -208,7 +212,7 @@ def _sum_together(builder, kind, weight, source, front, back, across, columns, d
     rows, planes = ([w.splat(w.load(w.at(down, whole(2 * i + k)), w.scalar, w.size)) for k in (0, 1)] for i in (0, 1))
 
     def parts(grays, depth):
-        levels = entries_of(v, 32, grays, source, ir.IntType(kind.bitwidth), kind.bitwidth == 8)
+        levels = entries_of(v, 32, grays, source, ir.IntType(kind.bitwidth), share=False)
         for k, level in enumerate(levels):
             factor = b.fmul(sides[k % 2], rows[k // 2])
             factor = factor if depth is None else b.fmul(factor, depth)
@@ -295,14 +299,22 @@ def _interpolate(x, plane, corners, kernel, one, out, ends):
     ends[0], ends[1] = least, most
 
 
+class Line(NamedTuple):
+    """``max(number - first, 0) * scale + offset`` in float32, cut to a whole number."""
+
+    first: int
+    scale: np.float32
+    offset: np.float32
+
+
 class Binning(NamedTuple):
     """From whole numbers to bins."""
 
     low: int
     """The first number of the table."""
     table: NDArray[Any]
-    line: tuple[np.float32, np.float32] | None
-    """Scale and offset of a line of float32 that gives the same bins, cut to whole numbers; None if it does not."""
+    line: Line | None
+    """A line that gives the same bins, if there is one."""
 
 
 def binning(low: int, grays: NDArray[np.uint16], nbins: int) -> Binning:
@@ -313,12 +325,14 @@ def binning(low: int, grays: NDArray[np.uint16], nbins: int) -> Binning:
     width = 1 + GRAYS // nbins
     table = (grays // np.uint16(width)).astype(bins_dtype(nbins))
     numbers, made = np.arange(grays.size, dtype=np.uint16), np.empty_like(table)
-    scale = np.float32(grays[-1] / max(grays.size - 1, 1) / width)
-    for half in (0.5, 0.499, 0.501):  # grays are rounded to even
-        line = scale, np.float32(half / width)
-        _on_line(numbers, None, 0, *line, made)
-        if (made == table).all():
-            return Binning(low, table, line)
+    below = int(np.count_nonzero(grays == 0)) - 1  # of int16 all negative numbers are 0
+    for first in {0, max(below, 0)}:
+        scale = np.float32(grays[-1] / max(grays.size - 1 - first, 1) / width)
+        for half in (0.5, 0.499, 0.501):  # grays are rounded to even
+            line = Line(first, scale, np.float32(half / width))
+            _on_line(numbers, None, *line, made)
+            if (made == table).all():
+                return Binning(low, table, line._replace(first=low + first))
     return Binning(low, table, None)
 
 
@@ -328,7 +342,7 @@ def bin_pixels(x: NDArray[Any], rule: Binning, out: NDArray[Any]) -> None:
     if rule.line is None:
         _look_up(pixels, most, rule.low, rule.table, out.reshape(-1))
     else:
-        _on_line(pixels, most, rule.low, *rule.line, out.reshape(-1))
+        _on_line(pixels, most, *rule.line, out.reshape(-1))
 
 
 @jit_inline
@@ -348,10 +362,11 @@ def _look_up(x, most, low, table, out):
 
 
 @jit
-def _on_line(x, most, low, scale, offset, out):
-    first = np.int32(low)
+def _on_line(x, most, first, scale, offset, out):
+    zero = np.int32(first)
     for i in range(x.size):
-        out[i] = np.int32(np.float32(np.int32(_number(x[i], most) - first)) * scale + offset)
+        number = np.int32(_number(x[i], most) - zero)
+        out[i] = np.int32(np.float32(number if number > 0 else np.int32(0)) * scale + offset)
 
 
 def rescaled(x: NDArray[np.uint16], low: float, high: float, out: NDArray) -> None:
@@ -363,4 +378,4 @@ def rescaled(x: NDArray[np.uint16], low: float, high: float, out: NDArray) -> No
 @jit
 def _rescaled(x, low, width, out):
     for i in range(x.size):
-        out[i] = (x[i] - low) / width
+        out[i] = (out.dtype.type(x[i]) - low) / width
