@@ -103,8 +103,8 @@ def _is_several(name: str) -> bool:
 
 def _inflated(path: Path, fields: dict[str, str], length: int, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     file, start = (beside(path, fields["datafile"]), 0) if "datafile" in fields else (path, length)
-    order = ">" if fields.get("endian", "").lower() == "big" else "<"
-    return inflated(file, start, shape, dtype.newbyteorder(order))
+    big = fields.get("endian", "").lower() == "big"
+    return inflated(file, start, shape, dtype.newbyteorder(">" if big else "<"))
 
 
 def _sizes(fields: dict[str, str]) -> list[float]:
