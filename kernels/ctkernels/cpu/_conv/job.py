@@ -33,8 +33,8 @@ PLANES: Final = 16
 """A 4 x 4 tile has so many factors; each has a plane of its own, so that products are ordinary matrix products."""
 PLANES_4: Final = 36
 """Factors of a tile of F(4 x 4, 3 x 3)."""
-PLANE_PADDING: Final = 64
-"""Bytes between planes, so that 16 planes of a power of two do not fall into one set of the first-level cache."""
+_LINE: Final = 64
+"""Bytes of a cache line."""
 JOB_WORDS: Final = 16
 
 
@@ -71,15 +71,21 @@ def windows_of(job):
 
 
 @jit
+def _apart(length):
+    """An odd number of cache lines, so that numbers at one place of all planes fall into different sets of a cache."""
+    return ((length + _LINE - 1) // _LINE | 1) * _LINE
+
+
+@jit
 def plane_bytes(kind, tiles, channels):
     """From one plane to the next."""
-    return round_up(tiles * channels * size_of(kind), 64) + PLANE_PADDING
+    return _apart(tiles * channels * size_of(kind))
 
 
 @jit
 def product_plane_bytes(tiles):
     """The same for products, which are made one slice of output channels at a time."""
-    return tiles * BLOCK_BYTES + PLANE_PADDING
+    return _apart(tiles * BLOCK_BYTES)
 
 
 @jit
