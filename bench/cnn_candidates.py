@@ -68,9 +68,9 @@ def ctfast_path(path: str) -> Callable[[Weights], Candidate]:
     return build
 
 
-def ctfast_half(weights: Weights) -> Candidate:
-    """``ctfast predict --precision bfloat16``."""
-    return Candidate(_ctfast_forward(weights, "ffi", "bfloat16"), None)
+def ctfast_narrow(precision: str) -> Callable[[Weights], Candidate]:
+    """``ctfast predict --precision``."""
+    return lambda weights: Candidate(_ctfast_forward(weights, "ffi", precision), None)
 
 
 def _ctfast_forward(weights: Weights, path: str, precision: str = "float32") -> Callable[[np.ndarray], np.ndarray]:
@@ -205,7 +205,8 @@ def keras_on(backend: str) -> Callable[[Weights], Candidate]:
 CANDIDATES: Mapping[str, tuple[str, Callable[[Weights], Candidate]]] = {
     "ctfast": ("jax", ctfast_path("ffi")),
     "ctfast lax": ("jax", ctfast_path("lax")),
-    "ctfast bfloat16": ("jax", ctfast_half),
+    "ctfast bfloat16": ("jax", ctfast_narrow("bfloat16")),
+    "ctfast int8": ("jax", ctfast_narrow("int8")),
     "flax": ("flax", naive_flax),
     "keras-tensorflow": ("tensorflow", keras_on("tensorflow")),
     "keras-jax": ("keras", keras_on("jax")),

@@ -12,7 +12,7 @@ from ctfast.model.settings import Stored, check_number, check_whole, is_number, 
 
 SCHEDULES: Final = ("constant", "cosine", "linear", "step")
 PRECISIONS: Final = ("auto", "float32", "bfloat16")
-PREDICTION_PRECISIONS: Final = PRECISIONS[1:]
+PREDICTION_PRECISIONS: Final = ("float32", "bfloat16", "int8")
 """Of the hidden layer's weights, which are nearly all of a network's; see ``Sequential4.with_precision``."""
 PATHS: Final = ("auto", "ffi", "lax", "xla")
 """How convolutions are computed; see ``ctfast.model.network.convolution``."""

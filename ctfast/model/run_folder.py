@@ -105,7 +105,8 @@ class TrainedModel:
         """Probabilities ``(N, classes)`` of images ``(N, H, W)`` or ``(N, H, W, 3)`` uint16, as ``Dataset.images``.
 
         One program is compiled for all batches; the last one is padded. See ``preprocessing`` for slices in HU.
-        ``precision="bfloat16"`` halves the weights of the hidden layer, as ``PredictOptions`` has it.
+        ``precision="bfloat16"`` halves the weights of the hidden layer and ``"int8"`` quarters them, as
+        ``PredictOptions`` has it.
 
         Raises:
             ArgumentError, DTypeError, ShapeError: For what ``preprocessing`` did not make; see ``as_prepared_images``.

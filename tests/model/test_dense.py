@@ -11,7 +11,8 @@ import pytest
 
 from ctfast.model.config import ModelConfig
 from ctfast.model.network.convolution import choose_path
-from ctfast.model.network.dense import dense
+from ctfast.model.network.dense import as_bytes, dense
+from ctfast.model.network.explain import class_activation
 from ctfast.model.network.sequential4 import Sequential4
 
 
@@ -37,21 +38,36 @@ def test_the_product_is_numpys(shape: tuple[int, int, int], dtype: str) -> None:
         close(found, np.asarray(x, np.float64) @ np.asarray(kernel, np.float64))
 
 
-@pytest.mark.parametrize("half", [False, True])
-def test_an_image_has_the_same_bits_in_every_batch(half: bool) -> None:
+def narrowed(kernel: jax.Array, dtype: str) -> jax.Array:
+    """The weights in this dtype; int8 without what its columns are multiplied with."""
+    return as_bytes(kernel)[0] if dtype == "int8" else kernel.astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "int8"])
+def test_an_image_has_the_same_bits_in_every_batch(dtype: str) -> None:
     x, kernel = sample(67, 3000, 64)
-    kernel = kernel.astype(jnp.bfloat16) if half else kernel
+    kernel = narrowed(kernel, dtype)
     together = np.asarray(dense(x, kernel, path="ffi"))
     for first, last in ((0, 1), (3, 5), (10, 17), (66, 67), (1, 66)):
         np.testing.assert_array_equal(dense(x[first:last], kernel, path="ffi"), together[first:last])
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
 @pytest.mark.parametrize("n", [1, 5])
-def test_bfloat16_weights_are_widened_and_sums_are_not_rounded(n: int) -> None:
+def test_narrow_weights_are_widened_and_sums_are_not_rounded(n: int, dtype: str) -> None:
     x, kernel = sample(n, 2500, 128)
-    half = kernel.astype(jnp.bfloat16)
-    np.testing.assert_array_equal(dense(x, half, path="ffi"), dense(x, half.astype(jnp.float32), path="ffi"))
-    close(dense(x, half, path="xla"), np.asarray(dense(x, half, path="ffi")), 32)
+    narrow = narrowed(kernel, dtype)
+    assert narrow.dtype == dtype
+    np.testing.assert_array_equal(dense(x, narrow, path="ffi"), dense(x, narrow.astype(jnp.float32), path="ffi"))
+    close(dense(x, narrow, path="xla"), np.asarray(dense(x, narrow, path="ffi")), 32)
+
+
+def test_bytes_are_within_half_a_step_of_their_column() -> None:
+    kernel = jnp.asarray([[0.0, 1.0, -3.0], [0.0, 0.4, 127.0], [0.0, -0.9, 63.6]], jnp.float32)
+    narrow, scale = as_bytes(kernel)
+    # by hand: steps of 0, 1/127 and 1
+    np.testing.assert_array_equal(narrow, [[0, 127, -3], [0, 51, 127], [0, -114, 64]])
+    np.testing.assert_allclose(scale, [0, 1 / 127, 1], rtol=1e-6)
 
 
 def test_gradients_and_vmap_are_those_of_the_plain_product() -> None:
@@ -86,11 +102,15 @@ def test_a_wrong_compiled_call_is_an_error_and_no_crash() -> None:
             jax.block_until_ready(call(*arguments))
 
 
-def test_half_size_weights_of_a_network_change_its_probabilities_little() -> None:
+@pytest.mark.parametrize("precision", ["bfloat16", "int8"])
+def test_narrow_weights_of_a_network_change_its_probabilities_little(precision: str) -> None:
     model = Sequential4(ModelConfig((32, 32), 1, (8, 16, 16), 32, 2))
     x = np.random.default_rng(1).random((5, 32, 32), np.float32)
-    half = model.with_precision("bfloat16")
-    assert half.dense.kernel[...].dtype == jnp.bfloat16
+    narrow = model.with_precision(precision)
+    assert narrow.dense.kernel[...].dtype == precision
     assert model.with_precision("float32").dense.kernel[...].dtype == model.dense.kernel[...].dtype == jnp.float32
-    difference = np.abs(np.asarray(half.probabilities(x) - model.probabilities(x))).max()
+    assert model.dense.scale is None
+    difference = np.abs(np.asarray(narrow.probabilities(x) - model.probabilities(x))).max()
     assert 0 < difference < 1e-2
+    maps, same = (class_activation(m, x, target=np.zeros(5, int)).maps for m in (narrow, model))
+    np.testing.assert_allclose(maps, same, atol=0.05 * np.abs(same).max())

@@ -196,8 +196,8 @@ class PredictOptions:
         batch_size: Images computed at once; default: 32 on a CPU, 256 elsewhere, fewer for fewer files. Halved where
             it does not fit into memory; a note says so.
         explain_dir: Folder for a picture of each image that shows what spoke for its class.
-        precision: Of the hidden layer's weights: ``"float32"``, or ``"bfloat16"`` for half the bytes; sums are float32
-            either way. See ``docs/network.md`` for what it changes.
+        precision: Of the hidden layer's weights: ``"float32"``, or ``"bfloat16"`` for half the bytes and ``"int8"`` for
+            a quarter; sums are always float32. See ``docs/network.md`` for what it changes.
         method: Of these pictures: ``"hires-cam"`` or ``"grad-cam"``; see ``ctfast.model.network.explain``.
         units: What the files' values are: ``"auto"`` (as each file says), ``"hu"`` or ``"stored"``.
         offset: Added to the values of every file, for sets that document one.

@@ -1,16 +1,20 @@
-"""The product of a dense layer, whose weights may be half as wide as its sums."""
+"""The product of a dense layer, whose weights may be narrower than its sums."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
 import jax
+import jax.numpy as jnp
 
 from ctfast.model.network.convolution import _ffi, platform_path
 from ctfast.model.network.convolution._assembly import prepared
 
 _OUTPUTS: Final = 32
 """Outputs of the compiled kernel are a multiple of this: two of the widest registers."""
+
+_MOST: Final = 127
+"""Of int8, which has one more below zero."""
 
 
 def _forward(x: jax.Array, kernel: jax.Array) -> jax.Array:
@@ -26,17 +30,28 @@ def _kept(x: jax.Array, kernel: jax.Array) -> Any:
 
 def _backward(kept: Any, gradient: jax.Array) -> Any:
     x, kernel = kept
-    return gradient @ kernel.astype(x.dtype).T, (x.T @ gradient).astype(kernel.dtype)
+    # Whole numbers have no gradient, which JAX takes None for.
+    whole = jnp.issubdtype(kernel.dtype, jnp.integer)
+    return gradient @ kernel.astype(x.dtype).T, None if whole else (x.T @ gradient).astype(kernel.dtype)
 
 
 _compiled.defvjp(_kept, _backward)
 
 
+def as_bytes(kernel: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """``kernel`` as int8, and what each of its columns is to be multiplied with.
+
+    The largest weight of a column becomes 127, so that each is rounded by at most a 254th of it.
+    """
+    scale = jnp.abs(kernel).max(axis=0) / _MOST
+    return jnp.round(kernel / jnp.where(scale > 0, scale, 1)).astype(jnp.int8), scale
+
+
 def dense(x: jax.Array, kernel: jax.Array, *, path: str = "auto") -> jax.Array:
     """``x @ kernel`` of ``(N, K)`` and ``(K, M)``, in the dtype of ``x``.
 
-    ``kernel`` may be bfloat16 beside float32 ``x``: then it is widened as it is read, and sums stay float32. On the
-    ``ffi`` path (``convolution.choose_path``) by compiled kernels, with bits that do not depend on the batch.
+    ``kernel`` may be bfloat16 or int8 beside float32 ``x``: then it is widened as it is read, and sums stay float32. On
+    the ``ffi`` path (``convolution.choose_path``) by compiled kernels, with bits that do not depend on the batch.
     """
     fits = x.dtype.name in ("float32", "float64") and kernel.shape[1] % _OUTPUTS == 0
     if fits and platform_path(path, x.dtype) == "ffi":

@@ -19,7 +19,7 @@ from flax import nnx
 from ctfast.errors import ShapeError
 from ctfast.model.config import ModelConfig, convolved_size
 from ctfast.model.network.convolution import blocks_together, conv_relu_pool, serves_together
-from ctfast.model.network.dense import dense
+from ctfast.model.network.dense import as_bytes, dense
 from ctfast.model.network.inputs import as_unit_images
 
 _SIDE: Final = 3
@@ -31,6 +31,9 @@ class Layer(nnx.Module):  # type: ignore[misc] # mypy does not follow flax
 
     Glorot uniform (Glorot and Bengio, 2010) and zeros: the initialisation of Keras.
     """
+
+    scale: nnx.Param | None = None
+    """What the columns of an int8 kernel are to be multiplied with; see ``Sequential4.with_precision``."""
 
     def __init__(self, shape: tuple[int, ...], *, rngs: nnx.Rngs) -> None:
         self.kernel = nnx.Param(_glorot_uniform(rngs.params(), shape, jnp.float32))
@@ -134,7 +137,10 @@ class Sequential4(nnx.Module):  # type: ignore[misc] # mypy does not follow flax
     def classify(self, features: jax.Array) -> jax.Array:
         """Logits ``(N, classes)`` of what ``features`` gave."""
         flat = features.reshape(features.shape[0], math.prod(features.shape[1:]))
-        hidden = jax.nn.relu(dense(flat, self.dense.kernel[...], path=self.path) + self.dense.bias[...][None])
+        product = dense(flat, self.dense.kernel[...], path=self.path)
+        if self.dense.scale is not None:
+            product *= self.dense.scale[...][None]
+        hidden = jax.nn.relu(product + self.dense.bias[...][None])
         return hidden @ self.dense_1.kernel[...] + self.dense_1.bias[...][None]
 
     def probabilities(self, x: jax.Array) -> jax.Array:
@@ -149,13 +155,16 @@ class Sequential4(nnx.Module):  # type: ignore[misc] # mypy does not follow flax
         return other
 
     def with_precision(self, precision: str) -> Self:
-        """The same weights, those of the hidden layer in ``"bfloat16"`` (or ``"float32"``), which are nearly all.
+        """The same weights, those of the hidden layer in ``"bfloat16"`` or ``"int8"``, which are nearly all.
 
-        Sums stay float32: what is rounded is each of these weights, by up to 1 in 512.
+        Sums stay float32: what is rounded is each of these weights, by up to 1 in 512 (bfloat16), or by up to 1 in 254
+        of the largest that goes to the same unit (int8). ``"float32"`` changes nothing.
         """
         graph, state = nnx.split(self)
         other = nnx.merge(graph, state)
-        if precision != "float32":
+        if precision == "int8":
+            other.dense.kernel, other.dense.scale = map(nnx.Param, as_bytes(self.dense.kernel[...]))
+        elif precision != "float32":
             other.dense.kernel = nnx.Param(self.dense.kernel[...].astype(precision))
         return other
 

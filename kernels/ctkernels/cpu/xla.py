@@ -97,8 +97,8 @@ def targets(dtype: str) -> Mapping[str, int]:
     ``forward``: ``x, kernel, bias`` to ``out`` or to ``out, argmax``. ``input_gradient``: kernel with its channels
     swapped ``(3, 3, F, C)``, ``argmax``, gradient of ``out`` to the gradient of ``x``. ``weight_gradient``: ``x``,
     ``argmax``, gradient of ``out`` to the gradients of kernel and bias. Shapes as in ``conv_relu_pool``. ``dense``:
-    ``x`` ``(N, K)`` and kernel ``(K, M)`` to their product; beside float32 the kernel may be bfloat16. ``features``:
-    ``x``, then kernel and bias of each block, to the result of the last: ``forward`` of all of them.
+    ``x`` ``(N, K)`` and kernel ``(K, M)`` to their product; beside float32 the kernel may be bfloat16 or int8.
+    ``features``: ``x``, then kernel and bias of each block, to the result of the last: ``forward`` of all of them.
     """
     if dtype not in _FUNCTIONS:
         raise ValueError(f"dtype is {dtype!r}: {' and '.join(_FUNCTIONS)} are compiled")

@@ -1,10 +1,10 @@
 """The product of a dense layer as tasks, each a part of the sum over inputs; see ``job``.
 
 One image is bound by reading the weights once, so they are read row after row as they lie in memory, and may be
-bfloat16: half the bytes, widened to float32 by a shift, while sums stay float32. Of several images, a few rows of
-weights at a time are put into slices for the convolution's product. Either way each output is summed in the order of
-the inputs within a part, and parts are added up in theirs: the bits of an image depend neither on its batch nor on
-threads.
+narrower than numbers: bfloat16, widened to float32 by a shift, or int8; sums stay float32. Of several images, a few
+rows of weights at a time are put into slices for the convolution's product. Either way each output is summed in the
+order of the inputs within a part, and parts are added up in theirs: the bits of an image depend neither on its batch
+nor on threads.
 """
 
 from __future__ import annotations
@@ -37,33 +37,35 @@ class DenseJob(IntEnum):
     IMAGES = 0
     INPUTS = auto()
     OUTPUTS = auto()
-    HALF = auto()
-    """1 where weights are bfloat16."""
+    WEIGHT_BYTES = auto()
+    """Of one of the weights: as many as a number has, 2 where they are bfloat16, 1 where they are int8."""
     X = auto()
     KERNEL = auto()
     SUMS = auto()
     """``dense_parts`` times ``images * outputs``."""
 
 
-def _weights(v: Vectors, half: bool) -> tuple[int, Callable[[Any], Any]]:
-    """Bytes of a weight, and how a register of them is loaded."""
-    if not half:
+def _weights(v: Vectors, narrow: int) -> tuple[int, Callable[[Any], Any]]:
+    """Bytes of a weight, and how a register of them is loaded; ``narrow`` bytes, or a number where it is 0."""
+    if narrow == 0:
         return v.size, lambda address: v.load(address, align=v.size)
-    narrow, wide = (ir.VectorType(ir.IntType(bits), v.lanes) for bits in (16, 32))
+    if narrow == 1:
+        return 1, lambda address: v.b.sitofp(v.load(address, ir.VectorType(ir.IntType(8), v.lanes)), v.type)
+    half, wide = (ir.VectorType(ir.IntType(bits), v.lanes) for bits in (16, 32))
     floats = ir.VectorType(ir.FloatType(), v.lanes)
     upper = ir.Constant(wide, [ir.Constant(I32, 16)] * v.lanes)
 
     def load(address):
         # bfloat16 is the upper half of a float32.
-        value = v.b.bitcast(v.b.shl(v.b.zext(v.load(address, narrow, 2), wide), upper), floats)
+        value = v.b.bitcast(v.b.shl(v.b.zext(v.load(address, half, 2), wide), upper), floats)
         return value if floats == v.type else v.b.fpext(value, v.type)
 
     return 2, load
 
 
-def _add_vector_product(half: bool, b, kind, x, kernel, inputs, outputs, sums) -> None:
+def _add_vector_product(narrow: int, b, kind, x, kernel, inputs, outputs, sums) -> None:
     v = full(b, kind)
-    size, load = _weights(v, half)
+    size, load = _weights(v, narrow)
     row = b.mul(outputs, whole(size))
 
     def rows(count):
@@ -89,18 +91,24 @@ def _add_vector_product(half: bool, b, kind, x, kernel, inputs, outputs, sums) -
 @emits(kinds=1)
 def add_vector_product(b, kind, x, kernel, inputs, outputs, sums):
     """Add ``x @ kernel`` of one image to ``sums``; ``outputs`` fill whole registers."""
-    _add_vector_product(False, b, kind, x, kernel, inputs, outputs, sums)
+    _add_vector_product(0, b, kind, x, kernel, inputs, outputs, sums)
 
 
 @emits(kinds=1)
 def add_vector_product_half(b, kind, x, kernel, inputs, outputs, sums):
     """The same with bfloat16 weights."""
-    _add_vector_product(True, b, kind, x, kernel, inputs, outputs, sums)
+    _add_vector_product(2, b, kind, x, kernel, inputs, outputs, sums)
 
 
-def _slice_rows(half: bool, b, kind, kernel, inputs, outputs, out, room) -> None:
+@emits(kinds=1)
+def add_vector_product_bytes(b, kind, x, kernel, inputs, outputs, sums):
+    """The same with int8 weights."""
+    _add_vector_product(1, b, kind, x, kernel, inputs, outputs, sums)
+
+
+def _slice_rows(narrow: int, b, kind, kernel, inputs, outputs, out, room) -> None:
     v = full(b, kind)
-    size, load = _weights(v, half)
+    size, load = _weights(v, narrow)
 
     def row(p):
         source, target = b.add(kernel, b.mul(p, b.mul(outputs, whole(size)))), b.add(out, b.mul(p, whole(BLOCK_BYTES)))
@@ -119,13 +127,19 @@ def _slice_rows(half: bool, b, kind, kernel, inputs, outputs, out, room) -> None
 @emits(kinds=1)
 def slice_rows(b, kind, kernel, inputs, outputs, out, room):
     """``inputs`` rows of weights to slices of two registers of outputs, ``room`` bytes apart."""
-    _slice_rows(False, b, kind, kernel, inputs, outputs, out, room)
+    _slice_rows(0, b, kind, kernel, inputs, outputs, out, room)
 
 
 @emits(kinds=1)
 def slice_rows_half(b, kind, kernel, inputs, outputs, out, room):
     """The same with bfloat16 weights."""
-    _slice_rows(True, b, kind, kernel, inputs, outputs, out, room)
+    _slice_rows(2, b, kind, kernel, inputs, outputs, out, room)
+
+
+@emits(kinds=1)
+def slice_rows_bytes(b, kind, kernel, inputs, outputs, out, room):
+    """The same with int8 weights."""
+    _slice_rows(1, b, kind, kernel, inputs, outputs, out, room)
 
 
 @jit
@@ -144,16 +158,18 @@ def dense_scratch(kind, images, outputs):
 def dense_task(kind, job, task, scratch):
     """One part of the sum, of all images."""
     images, inputs, outputs = word(job, DenseJob.IMAGES), word(job, DenseJob.INPUTS), word(job, DenseJob.OUTPUTS)
-    half, size = word(job, DenseJob.HALF), size_of(kind)
+    weight_bytes, size = word(job, DenseJob.WEIGHT_BYTES), size_of(kind)
     sums = word(job, DenseJob.SUMS) + task * images * outputs * size
     clear(sums, images * outputs * size)
     first = task * _PART
     count = min(_PART, inputs - first)
     x = word(job, DenseJob.X) + first * size
-    kernel = word(job, DenseJob.KERNEL) + first * outputs * (2 if half else size)
+    kernel = word(job, DenseJob.KERNEL) + first * outputs * weight_bytes
     if images > 1:
         _add_matrix_product(kind, job, x, kernel, count, sums, scratch)
-    elif half:
+    elif weight_bytes == 1:
+        add_vector_product_bytes(kind, x, kernel, count, outputs, sums)
+    elif weight_bytes == 2:
         add_vector_product_half(kind, x, kernel, count, outputs, sums)
     else:
         add_vector_product(kind, x, kernel, count, outputs, sums)
@@ -162,12 +178,14 @@ def dense_task(kind, job, task, scratch):
 @jit_part
 def _add_matrix_product(kind, job, x, kernel, count, sums, scratch):
     images, inputs, outputs = word(job, DenseJob.IMAGES), word(job, DenseJob.INPUTS), word(job, DenseJob.OUTPUTS)
-    half, size = word(job, DenseJob.HALF), size_of(kind)
-    room, row = _STEP * BLOCK_BYTES, outputs * (2 if half else size)
+    weight_bytes, size = word(job, DenseJob.WEIGHT_BYTES), size_of(kind)
+    room, row = _STEP * BLOCK_BYTES, outputs * weight_bytes
     left = scratch + _STEP * outputs * size
     for p in range(0, count, _STEP):
         depth = min(_STEP, count - p)
-        if half:
+        if weight_bytes == 1:
+            slice_rows_bytes(kind, kernel + p * row, depth, outputs, scratch, room)
+        elif weight_bytes == 2:
             slice_rows_half(kind, kernel + p * row, depth, outputs, scratch, room)
         else:
             slice_rows(kind, kernel + p * row, depth, outputs, scratch, room)

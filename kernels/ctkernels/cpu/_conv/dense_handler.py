@@ -10,6 +10,7 @@ from ctkernels.cpu._conv.memory import add_parts, set_word, size_of
 from ctkernels.cpu._conv.xla_frame import (
     BFLOAT16,
     FLOAT32,
+    INT8,
     INVALID_ARGUMENT,
     answer_metadata,
     argument,
@@ -21,7 +22,7 @@ from ctkernels.cpu._conv.xla_frame import (
     result,
 )
 from ctkernels.cpu._conv.xla_threads import DENSE, job_of, open_context, run_job
-from ctkernels.cpu._core.jit import jit_part
+from ctkernels.cpu._core.jit import jit, jit_part
 from ctkernels.cpu._core.vectors import round_up
 
 
@@ -33,8 +34,8 @@ def dense(kind, frame):
     if not counts_are(frame, 2, 1):
         return refuse(frame, message(WRONG_DENSE), INVALID_ARGUMENT)
     x, kernel, out, dtype = argument(frame, 0), argument(frame, 1), result(frame, 0), floats(kind)
-    half = dtype == FLOAT32 and is_array(kernel, BFLOAT16, 2)
-    if not (is_array(x, dtype, 2) and (half or is_array(kernel, dtype, 2)) and is_array(out, dtype, 2)):
+    weight_bytes = _weight_bytes(kind, kernel)
+    if not (is_array(x, dtype, 2) and weight_bytes > 0 and is_array(out, dtype, 2)):
         return refuse(frame, message(WRONG_DENSE), INVALID_ARGUMENT)
     n, k, m = axis(x, 0), axis(x, 1), axis(kernel, 1)
     fits = axis(kernel, 0) == k and axis(out, 0) == n and axis(out, 1) == m
@@ -44,22 +45,32 @@ def dense(kind, frame):
         images = min(MOST_IMAGES, n - first)
         # A context for each: helpers of the last one may still look at theirs.
         context, memory = open_context(DENSE), allocate(dense_parts(k) * images * m * size_of(kind) + ALIGNED)
-        done = context != 0 and memory != 0 and _run(kind, frame, context, memory, first, images, half)
+        done = context != 0 and memory != 0 and _run(kind, frame, context, memory, first, images, weight_bytes)
         error = closed(frame, context, memory, done)
         if error != 0:
             return error
     return 0
 
 
+@jit
+def _weight_bytes(kind, kernel):
+    """Of one of the weights; 0 for a type that is not allowed."""
+    if is_array(kernel, floats(kind), 2):
+        return size_of(kind)
+    if floats(kind) != FLOAT32:
+        return 0
+    return 2 if is_array(kernel, BFLOAT16, 2) else 1 if is_array(kernel, INT8, 2) else 0
+
+
 @jit_part
-def _run(kind, frame, context, memory, first, images, half):
+def _run(kind, frame, context, memory, first, images, weight_bytes):
     x, kernel, job, size = argument(frame, 0), argument(frame, 1), job_of(context), size_of(kind)
     k, m = axis(x, 1), axis(kernel, 1)
     parts, sums = dense_parts(k), round_up(memory, ALIGNED)
     set_word(job, DenseJob.IMAGES, images)
     set_word(job, DenseJob.INPUTS, k)
     set_word(job, DenseJob.OUTPUTS, m)
-    set_word(job, DenseJob.HALF, 1 if half else 0)
+    set_word(job, DenseJob.WEIGHT_BYTES, weight_bytes)
     set_word(job, DenseJob.X, data(x) + first * k * size)
     set_word(job, DenseJob.KERNEL, data(kernel))
     set_word(job, DenseJob.SUMS, sums)

@@ -23,8 +23,8 @@ MESSAGES: Final = (
     "ctfast convolution: shapes do not fit; x (N, H, W, C) with H and W of at least 4, kernel (3, 3, C, F), bias (F,), "
     "results (N, (H-2)//2, (W-2)//2, F)",
     "ctfast convolution: not enough memory for scratch",
-    "ctfast dense layer: x (N, K) and kernel (K, M) of float32 or float64 are needed (kernel may be bfloat16 beside "
-    "float32), a result (N, M), and M a multiple of 32",
+    "ctfast dense layer: x (N, K) and kernel (K, M) of float32 or float64 are needed (kernel may be bfloat16 or int8 "
+    "beside float32), a result (N, M), and M a multiple of 32",
 )
 """What XLA is told, by the numbers above."""
 

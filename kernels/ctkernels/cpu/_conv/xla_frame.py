@@ -14,7 +14,7 @@ from ctkernels.cpu._core.jit import jit
 
 INVALID_ARGUMENT = 3
 RESOURCE_EXHAUSTED = 8
-UINT8, FLOAT32, FLOAT64, BFLOAT16 = 6, 11, 12, 16
+INT8, UINT8, FLOAT32, FLOAT64, BFLOAT16 = 2, 6, 11, 12, 16
 
 
 class Frame(IntEnum):
