@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -32,6 +33,10 @@ _MODES: Final = {
 }
 SHORT: Final = 64
 """Rows of fewer pixels leave vectors empty: 256 x 256 x 32 took 3.5 times as long as 32 x 256 x 256."""
+_SCALARS: Final = frozenset({int, float, str, bool, type(None)})
+_REAL: Final = (int, float, np.integer, np.floating)
+_WHOLE: Final = (int, np.integer)
+"""As tuples: a union of types is put together anew at each call."""
 _LONGEST: Final = 255
 """Windows and kernels beyond this are left to SciPy."""
 
@@ -43,7 +48,7 @@ def middle(pixels: int) -> int:
 
 def rank_of(rank: Any) -> Callable[[int], int | None]:
     """``rank_filter``'s: below 0 from the largest on."""
-    known = isinstance(rank, int | np.integer)
+    known = isinstance(rank, _WHOLE)
     return lambda pixels: int(rank) + (pixels if rank < 0 else 0) if known else None
 
 
@@ -74,66 +79,88 @@ def ranked(
     x, border = home.array(image), _mode(mode, cval)
     if x is None or border is None or not _rising(axes, x.ndim) or (footprint is not None and size is not None):
         return None
-    window = _window(x, size, home.on_host(footprint), origin, axes)
-    if window is None or not 1 <= (ones := int(window.mask.sum())) <= MAX_FOOTPRINT:
+    mask = None if footprint is None else np.asarray(home.on_host(footprint)).astype(bool)
+    shown = None if mask is None else (mask.tobytes(), mask.shape)
+    asked = (size, origin, axes)
+    window = (_window if all(map(_is_plain, asked)) else _window.__wrapped__)(x.ndim, shown, *asked)
+    if window is None:
         return None
-    rank, narrow = rank_of(ones), home.narrow(x)
-    if rank is None or not 0 <= rank < ones or narrow is None:
+    rank, narrow = rank_of(window.ones), home.narrow(x)
+    if rank is None or not 0 <= rank < window.ones or narrow is None:
         return None
     if border == "constant" and not (_holds(narrow.dtype, cval) and _holds(x.dtype, cval)):
         return None
     wanted = _wanted(output, x.shape, x.dtype, home)
-    if wanted is None or max(window.mask.shape) > _LONGEST:
+    if wanted is None:
         return None
-    used = [axis for axis, n in enumerate(window.mask.shape) if n > 1]
-    odd = bool(window.mask.all()) and all(n % 2 for n in window.mask.shape)
     kind: Any = border
 
     def run(batch: Array, behind: list[int], out: Array) -> None:
-        sides: Any = tuple(window.mask.shape[a] for a in behind)
-        origin = tuple(window.before[a] - window.mask.shape[a] // 2 for a in behind)
-        if odd and rank == ones // 2:
-            ops.median_filter(batch, sides, mode=kind, cval=float(cval), origin=origin, out=out)
-            return
-        others = [a for a in range(window.mask.ndim) if a not in behind]
-        mask = window.mask.transpose(*others, *behind).reshape(sides)
-        ops.rank_filter(batch, rank, footprint=mask, mode=kind, cval=float(cval), origin=origin, out=out)
+        sides, origin, mask = window.usual if behind == window.used else window.along(behind)
+        fixed: Any = {"mode": kind, "cval": float(cval), "origin": origin, "out": out}
+        if window.is_odd_box and rank == window.ones // 2:
+            ops.median_filter(batch, sides, **fixed)
+        else:
+            ops.rank_filter(batch, rank, footprint=mask, **fixed)
 
-    return _moved(run, narrow, used, output, wanted, home)
+    return _moved(run, narrow, window.used, output, wanted, home)
 
 
-class _Window(NamedTuple):
-    mask: NDArray[np.bool_]
+class _Along(NamedTuple):
+    """Our arguments for some axes of an image."""
+
+    sides: Any
+    origin: Any
+    footprint: NDArray[np.bool_]
+
+
+class _Window:
     """Which pixels count, an axis for each of the image's, and one in front for lines."""
-    before: tuple[int, ...]
-    """Pixels of the window before the one that it is the window of, along each axis."""
+
+    def __init__(self, mask: NDArray[np.bool_], before: tuple[int, ...]):
+        self.mask, self.before, self.ones = mask, before, int(mask.sum())
+        self.used = [axis for axis, n in enumerate(mask.shape) if n > 1]
+        self.is_odd_box = bool(mask.all()) and all(n % 2 for n in mask.shape)
+        self.usual = self.along(self.used)
+
+    def along(self, axes: list[int]) -> _Along:
+        """``before``: pixels of the window before the one that it is the window of."""
+        shape = self.mask.shape
+        sides = tuple(shape[a] for a in axes)
+        origin = tuple(self.before[a] - shape[a] // 2 for a in axes)
+        others = [a for a in range(self.mask.ndim) if a not in axes]
+        return _Along(sides, origin, self.mask.transpose(*others, *axes).reshape(sides))
 
 
-def _window(x: Array, size: Any, footprint: Any, origin: Any, axes: Any) -> _Window | None:
-    """SciPy's window; None for what it has to judge."""
+@lru_cache(maxsize=256, typed=True)
+def _window(ndim: int, footprint: tuple[bytes, tuple[int, ...]] | None, size: Any, origin: Any, axes: Any) -> Any:
+    """SciPy's ``_Window``; None for what it has to judge, or what our filters don't take."""
     if footprint is None:
-        sizes = _an_axis(size, axes, x.ndim, 1, int | np.integer)
+        sizes = _an_axis(size, axes, ndim, 1, _WHOLE)
         if not sizes or not all(1 <= n <= _LONGEST for n in sizes) or math.prod(map(int, sizes)) > _LONGEST**2:
             return None
         mask = np.ones(tuple(map(int, sizes)), bool)
     else:
-        mask = np.asarray(footprint).astype(bool)
-        along = tuple(range(x.ndim)) if axes is None else axes
-        if not isinstance(along, tuple | list) or not all(type(a) is int and -x.ndim <= a < x.ndim for a in along):
+        mask = np.frombuffer(footprint[0], bool).reshape(footprint[1])
+        along = tuple(range(ndim)) if axes is None else axes
+        if not isinstance(along, tuple | list) or not all(type(a) is int and -ndim <= a < ndim for a in along):
             return None
-        places = [a % x.ndim for a in along]
+        places = [a % ndim for a in along]
         if mask.ndim != len(places) or len(set(places)) != len(places) or not mask.size:
             return None
-        if x.ndim == 1 and not mask.all():
+        if ndim == 1 and not mask.all():
             return None  # SciPy does not see the holes
-        mask = mask.reshape([mask.shape[places.index(a)] if a in places else 1 for a in range(x.ndim)])
-    shifts = _an_axis(origin, axes, x.ndim, 0, int | np.integer)
+        mask = mask.reshape([mask.shape[places.index(a)] if a in places else 1 for a in range(ndim)])
+    shifts = _an_axis(origin, axes, ndim, 0, _WHOLE)
     if not shifts:
         return None
     before = tuple(n // 2 + int(s) for n, s in zip(mask.shape, shifts))
-    if x.ndim == 1:
+    if ndim == 1:
         mask, before = mask[np.newaxis], (0, *before)
-    return _Window(mask, before) if all(0 <= b < n for b, n in zip(before, mask.shape)) else None
+    if max(mask.shape) > _LONGEST or not all(0 <= b < n for b, n in zip(before, mask.shape)):
+        return None
+    window = _Window(mask, before)
+    return window if 1 <= window.ones <= MAX_FOOTPRINT else None
 
 
 def is_negative(sigma: Any) -> bool:
@@ -158,56 +185,87 @@ def gaussian(
 ) -> Array | None:
     """The Gaussian, and its derivatives where the result is a float."""
     x = home.array(image)
-    if x is None or x.dtype not in OF_IMAGES or not isinstance(truncate, int | float):
+    if x is None or x.dtype not in OF_IMAGES:
         return None
     wanted = _wanted(output, x.shape, x.dtype, home)
-    sigmas = _an_axis(sigma, axes, x.ndim, 0.0, int | float | np.integer | np.floating)
-    orders = _an_axis(order, axes, x.ndim, 0, int)
-    borders = _modes(mode, cval, axes, x.ndim)
-    radii = _an_axis(0 if radius is None else radius, axes, x.ndim, 0, int)
-    if wanted is None or wanted not in OF_IMAGES or not (sigmas and orders and borders and radii):
+    if wanted is None or wanted not in OF_IMAGES:
+        return None
+    asked = (sigma, order, mode, cval, truncate, radius, axes)
+    blur = (_blur if all(map(_is_plain, asked)) else _blur.__wrapped__)(x.ndim, wanted.kind != "f", *asked)
+    if blur is None:
+        return None
+    if len(blur.used) > 3:
+        for part in (blur.used[:3], blur.used[3:]):
+            sides = [[values[a] for a in part] for values in (blur.sigmas, blur.orders, blur.borders, blur.radii)]
+            reach = None if radius is None else sides[3]
+            target = output if part[-1] == blur.used[-1] else wanted
+            x = gaussian(x, sides[0], sides[1], target, sides[2], cval, truncate, reach, part, home)
+        return x
+
+    def run(batch: Array, behind: list[int], out: Array) -> None:
+        ops.gaussian_filter(batch, out=out, **(blur.usual if behind == blur.used else blur.along(behind)))
+
+    used = [a + (x.ndim == 1) for a in blur.used]
+    # A derivative's border is that of what the axes before it made.
+    return _moved(run, x.astype(wanted, copy=False), used, output, wanted, home, keep_order=any(blur.orders))
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether equal values of its kind are alike, so that what was found out for one holds for the other."""
+    return type(value) in _SCALARS or (type(value) is tuple and all(type(v) is int for v in value))
+
+
+class _Blur:
+    """SciPy's arguments, understood: for each axis of the image."""
+
+    def __init__(self, used: list[int], fixed: dict[str, Any], per_axis: tuple[tuple[Any, ...], ...], radius: bool):
+        self.used, self.fixed = used, fixed
+        self.sigmas, self.orders, self.borders, self.radii = per_axis
+        self.has_radius = radius
+        self.usual = self.along(used) if len(self.sigmas) > 1 else {}
+        """Ours where no axis moves: the very same objects at each call, which ``ops`` knows again."""
+
+    def along(self, axes: list[int]) -> dict[str, Any]:
+        """Our arguments for these axes; a line has one in front that is none of SciPy's."""
+        line = int(len(self.sigmas) == 1)
+
+        def of(values: tuple[Any, ...], rest: Any) -> Any:
+            return tuple(values[a - line] if a >= line else rest for a in axes)
+
+        return {
+            "sigma": of(self.sigmas, 0.0),
+            "mode": of(self.borders, "nearest"),
+            "order": of(self.orders, 0),
+            "radius": of(self.radii, 0) if self.has_radius else None,
+            **self.fixed,
+        }
+
+
+@lru_cache(maxsize=256, typed=True)
+def _blur(
+    ndim: int, whole: bool, sigma: Any, order: Any, mode: Any, cval: Any, truncate: Any, radius: Any, axes: Any
+) -> _Blur | None:
+    """None for what SciPy has to judge; kept between calls, as to find it out takes as long as a tenth of a slice."""
+    if not isinstance(truncate, int | float):
+        return None
+    sigmas = _an_axis(sigma, axes, ndim, 0.0, _REAL)
+    orders = _an_axis(order, axes, ndim, 0, int)
+    borders = _modes(mode, cval, axes, ndim)
+    radii = _an_axis(0 if radius is None else radius, axes, ndim, 0, int)
+    if not (sigmas and orders and borders and radii):
         return None
     sigmas = tuple(float(s) if s > 1e-15 else 0.0 for s in sigmas)  # SciPy's limit of what is nothing
-    used = [a % x.ndim for a in (range(x.ndim) if axes is None else axes) if sigmas[a % x.ndim]]
-    whole = wanted.kind != "f"
+    used = [a % ndim for a in (range(ndim) if axes is None else axes) if sigmas[a % ndim]]
     if not used or min(sigmas) < 0 or not all(0 <= o <= MAX_ORDER for o in orders) or (whole and any(orders)):
         return None  # integers of SciPy's derivatives wrap around
     if radius is None:
         known = math.isfinite(truncate) and 0 < max(sigmas) * truncate < _LONGEST
     else:
         known = all(0 <= r < _LONGEST for r in radii)
-    if not known:
+    if not known or (len(used) > 3 and whole):  # integers would be rounded twice
         return None
-    if len(used) > 3:
-        if whole:
-            return None  # they would be rounded twice
-        for part in (used[:3], used[3:]):
-            sides = [[values[a] for a in part] for values in (sigmas, orders, borders, radii)]
-            reach = None if radius is None else sides[3]
-            target = output if part[-1] == used[-1] else wanted
-            x = gaussian(x, sides[0], sides[1], target, sides[2], cval, truncate, reach, part, home)
-        return x
-    line = int(x.ndim == 1)
-
-    def run(batch: Array, behind: list[int], out: Array) -> None:
-        def of(values: tuple[Any, ...], rest: Any) -> Any:
-            # A line has an axis in front that is none of SciPy's.
-            return tuple(values[a - line] if a >= line else rest for a in behind)
-
-        ops.gaussian_filter(
-            batch,
-            of(sigmas, 0.0),
-            truncate=4.0 if radius is not None else float(truncate),
-            mode=of(borders, "nearest"),
-            cval=float(cval),
-            order=of(orders, 0),
-            radius=None if radius is None else of(radii, 0),
-            out=out,
-        )
-
-    used = [a + line for a in used]
-    # A derivative's border is that of what the axes before it made.
-    return _moved(run, x.astype(wanted, copy=False), used, output, wanted, home, keep_order=any(orders))
+    fixed = {"truncate": 4.0 if radius is not None else float(truncate), "cval": float(cval)}
+    return _Blur(used, fixed, (sigmas, orders, borders, radii), radius is not None)
 
 
 def _mode(mode: Any, cval: Any) -> str | None:

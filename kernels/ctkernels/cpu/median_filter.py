@@ -38,7 +38,7 @@ def bind(
         mask = np.ones(size, bool) if footprint is None else np.array(footprint, bool)
         if not mask.all() or any(n % 2 == 0 for n in mask.shape):
             pixels = footprints.window_of(mask, origin)
-            return partial(footprints.rank_filter, pixels=pixels, rank=len(pixels) // 2, mode=mode, cval=cval)
+            return footprints.bind(shape, image, pixels, len(pixels) // 2, mode, cval)
         size = mask.shape
     if origin or not isinstance(mode, str):
         return partial(shifted.median_filter, bind=bind, size=size, mode=mode, cval=cval, origin=origin)

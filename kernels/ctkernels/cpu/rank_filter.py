@@ -7,7 +7,6 @@ The middle rank of an odd box is the median, which has faster code; all others a
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -36,7 +35,7 @@ def bind(
     if mask.all() and all(n % 2 for n in mask.shape) and rank == mask.size // 2:
         return medians.bind(shape, image, result, size=mask.shape, mode=mode, cval=cval, origin=origin)
     pixels = footprints.window_of(mask, origin)
-    return partial(footprints.rank_filter, pixels=pixels, rank=rank, mode=mode, cval=cval)
+    return footprints.bind(shape, image, pixels, rank, mode, cval)
 
 
 def rank_filter(x: Array, out: Array, **params: Any) -> None:

@@ -8,7 +8,7 @@ keys away. Floats are tried as whole numbers first (see ``rows``).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ctkernels.contract import modes_of
 from ctkernels.cpu._core import jit
-from ctkernels.cpu._core.parallel import bands, run
+from ctkernels.cpu._core.parallel import Band, bands, run
 from ctkernels.cpu._core.scratch import scratch
 from ctkernels.cpu._core.vectors import round_up
 from ctkernels.cpu._median import footprint_ranks
@@ -145,38 +145,54 @@ def layout(
     )
 
 
-def rank_filter(x: Array, out: Array, pixels: Iterable[Pixel], rank: int, mode: Mode, cval: float) -> None:
-    """Write the value of one rank (0 is the smallest) around each pixel of ``x`` to ``out``.
+Tried = Callable[[Array, Array, Band], bool]
+"""Filters a band of an image; False if some pixel has no key of the kind that it uses."""
+
+
+def bind(
+    shape: tuple[int, ...], image: np.dtype[Any], pixels: Iterable[Pixel], rank: int, mode: Mode, cval: float
+) -> Callable[[Array, Array], None]:
+    """What writes the value of one rank (0 is the smallest) around each pixel of an image to another.
 
     Args:
-        x: images ``(N, H, W)`` or volumes ``(N, D, H, W)``.
-        out: of its shape and dtype.
+        shape: of images ``(N, H, W)`` or volumes ``(N, D, H, W)``.
+        image: their dtype.
         pixels: of the window: (plane, row, column), counted from the pixel that it is the window of; for images all
             planes are 0.
         rank: below the number of ``pixels``.
         mode: how the border is extended, as in ``ctkernels.contract.MODES``; or of each axis.
         cval: the value outside for ``mode="constant"``.
     """
-    x = jit.one_type(x)
-    volumes = x.reshape(-1, x.shape[-3] if x.ndim == 4 else 1, *x.shape[-2:])
     window = tuple(sorted(pixels))
-    tasks = bands(volumes.shape[0] * volumes.shape[1], volumes.shape[2], x.shape[-1] * 2.0 * len(window) ** 0.5)
-    image, result = x.reshape(-1).view(np.uint8), out.reshape(-1).view(np.uint8)
+    sides = (shape[1] if len(shape) == 4 else 1, shape[-2], shape[-1])
+    by_ranks = _rows_by_ranks(sides, image, window, rank)
+    tries = []
+    for key, kind in KEYS[image.char]:
+        outside = border_key(mode, cval, key, kind)
+        if by_ranks and int(key[1:]) == image.itemsize:
+            tries.append(_by_ranks(sides, layout(window, rank, *sides[1:], 2, by_ranks), mode, cval))
+        elif outside is not None:
+            made = layout(window, rank, *sides[1:], int(key[1:]))
+            tries.append(_by_keys(sides, made, mode, key, kind, outside))
+    row_nanoseconds = sides[2] * 2.0 * len(window) ** 0.5
 
-    by_ranks = _rows_by_ranks(x, window, rank)
+    def filtered(x: Array, out: Array) -> None:
+        x = jit.one_type(x)
+        planes = x.size // (sides[1] * sides[2])
 
-    def body(band: tuple[int, int, int]) -> None:
-        for key, kind in KEYS[x.dtype.char]:
-            outside = border_key(mode, cval, key, kind)
-            if by_ranks and int(key[1:]) == x.itemsize:
-                _band_by_ranks(x, out, volumes.shape, band, window, rank, mode, cval, by_ranks)
-                return
-            if outside is not None and _band(
-                volumes.shape, image, result, band, window, rank, mode, key, kind, outside
-            ):
-                return
+        def body(band: Band) -> None:
+            for tried in tries:
+                if tried(x, out, band):
+                    return
 
-    run(tasks, body)
+        run(bands(planes, sides[1], row_nanoseconds), body)
+
+    return filtered
+
+
+def rank_filter(x: Array, out: Array, pixels: Iterable[Pixel], rank: int, mode: Mode, cval: float) -> None:
+    """``bind`` for these arrays, and the call."""
+    bind(x.shape, x.dtype, pixels, rank, mode, cval)(x, out)
 
 
 class _Rows(NamedTuple):
@@ -188,23 +204,28 @@ class _Rows(NamedTuple):
     """The image's row for each row of keys, as ``filter_rows`` takes it."""
 
 
-def _rows_of(shape: tuple[int, ...], band: tuple[int, int, int], made: Layout, mode: Mode) -> Iterator[_Rows]:
-    _, depth, height, _ = shape
+@lru_cache(maxsize=128)
+def _rows_of(
+    depth: int, height: int, band: Band, planes: tuple[int, int], above: int, span: int, rows: int, mode: Mode
+) -> tuple[_Rows, ...]:
+    """Those of a band, with what ``Layout`` says; kept for the next image of this size."""
     plane, begin, end = band
     volume, z = divmod(plane, depth)
-    low, high = made.planes
+    low, high = planes
     mode_z, mode_y, _ = modes_of(mode, 3)
     beyond = max(-low, high, 0)
     shown = border_index(depth, beyond, beyond, mode_z)[z + beyond + low : z + beyond + high + 1]
-    reach = max(made.above, made.span - 1 - made.above, 0)
+    reach = max(above, span - 1 - above, 0)
     table = border_index(height, reach, reach, mode_y)
-    for first in range(begin, end, made.rows):
-        last = min(first + made.rows, end)
-        seen = table[first + reach - made.above : last + reach - made.above + made.span - 1]
-        row_of = np.full((shown.size, made.rows + made.span - 1), -2, np.int64)
+    parts = []
+    for first in range(begin, end, rows):
+        last = min(first + rows, end)
+        seen = table[first + reach - above : last + reach - above + span - 1]
+        row_of = np.full((shown.size, rows + span - 1), -2, np.int64)
         source = (volume * depth + shown[:, np.newaxis]) * height + seen
         row_of[:, : seen.size] = np.where((shown[:, np.newaxis] >= 0) & (seen >= 0), source, -1)
-        yield _Rows(first, last, row_of.reshape(-1))
+        parts.append(_Rows(first, last, row_of.reshape(-1)))
+    return tuple(parts)
 
 
 class _Memory(NamedTuple):
@@ -225,63 +246,56 @@ def _memory(made: Layout, width: int, key: str) -> _Memory:
     )
 
 
-def _band(
-    shape: tuple[int, ...],
-    image: Array,
-    out: Array,
-    band: tuple[int, int, int],
-    pixels: tuple[Pixel, ...],
-    rank: int,
-    mode: Mode,
-    key: str,
-    kind: int,
-    outside: Array,
-) -> bool:
-    height, width = shape[2:]
-    made = layout(pixels, rank, height, width, int(key[1:]))
+def _by_keys(sides: tuple[int, int, int], made: Layout, mode: Mode, key: str, kind: int, outside: Array) -> Tried:
+    depth, height, width = sides
     column_of = border_index(width, made.reach, made.reach, modes_of(mode, 3)[2])
-    memory = _memory(made, width, key)
-    for part in _rows_of(shape, band, made, mode):
-        done = filter_rows(
-            image, out, band[0] * height + part.first, part.last - part.first, kind, part.row_of, column_of, made.reach,
-            made.stride, outside, made.code, made.outputs, made.block, *memory,
-        )  # fmt: skip
-        if not done:
-            return False
-    return True
+
+    def tried(x: Array, out: Array, band: Band) -> bool:
+        memory = _memory(made, width, key)
+        image, result = x.reshape(-1).view(np.uint8), out.reshape(-1).view(np.uint8)
+        for part in _rows_of(depth, height, band, made.planes, made.above, made.span, made.rows, mode):
+            done = filter_rows(
+                image, result, band[0] * height + part.first, part.last - part.first, kind, part.row_of, column_of,
+                made.reach, made.stride, outside, made.code, made.outputs, made.block, *memory,
+            )  # fmt: skip
+            if not done:
+                return False
+        return True
+
+    return tried
 
 
-def _rows_by_ranks(x: Array, pixels: tuple[Pixel, ...], rank: int) -> int:
+def _rows_by_ranks(sides: tuple[int, int, int], image: np.dtype[Any], pixels: tuple[Pixel, ...], rank: int) -> int:
     """How many rows of results ranks take at once; 0 where they don't pay, or too few rows share them."""
     made = window_program(pixels, rank)
-    instructions = len(made.program.code) / len(made.program.outputs)
-    if not footprint_ranks.pay(x.dtype, instructions):
+    outputs = len(made.program.outputs)
+    if not footprint_ranks.pay(image, len(made.program.code) / outputs):
         return 0
     planes = made.planes[1] - made.planes[0] + 1
-    seen = (footprint_ranks.MOST_PIXELS - 1) // (x.shape[-1] * planes)
-    rows = min(seen - made.span + 1, x.shape[-2]) // len(made.program.outputs) * len(made.program.outputs)
+    seen = (footprint_ranks.MOST_PIXELS - 1) // (sides[2] * planes)
+    rows = min(seen - made.span + 1, sides[1]) // outputs * outputs
     return rows if rows >= made.span else 0
 
 
-def _band_by_ranks(
-    x: Array, out: Array, shape: tuple[int, ...], band: tuple[int, int, int], pixels: tuple[Pixel, ...], rank: int,
-    mode: Mode, cval: float, rows: int,
-) -> None:  # fmt: skip
-    """``_band`` for floats, ``rows`` of results at a time."""
-    height, width = shape[2:]
-    made = layout(pixels, rank, height, width, 2, rows)
+def _by_ranks(sides: tuple[int, int, int], made: Layout, mode: Mode, cval: float) -> Tried:
+    depth, height, width = sides
     column_of = border_index(width, made.reach, made.reach, modes_of(mode, 3)[2])
-    memory = _memory(made, width, "u2")
-    lines, filled = x.reshape(-1, width), out.reshape(-1)
-    found = scratch("rank.found", rows * width, np.uint16)
-    for first, last, row_of in _rows_of(shape, band, made, mode):
-        needed = np.unique(row_of[row_of >= 0])
-        ranks = scratch("rank.ranks", needed.size * width + 1, np.uint16)
-        values = footprint_ranks.ranked(np.append(lines[needed], x.dtype.type(cval)), ranks)
-        own = np.where(row_of >= 0, np.searchsorted(needed, row_of), row_of)
-        filter_rows(
-            ranks.view(np.uint8), found.view(np.uint8), 0, last - first, PIXELS, own, column_of, made.reach,
-            made.stride, ranks[-1:], made.code, made.outputs, made.block, *memory,
-        )  # fmt: skip
-        start = (band[0] * height + first) * width
-        footprint_ranks.values_of(found, values, filled[start : start + (last - first) * width])
+
+    def tried(x: Array, out: Array, band: Band) -> bool:
+        memory = _memory(made, width, "u2")
+        lines, filled = x.reshape(-1, width), out.reshape(-1)
+        found = scratch("rank.found", made.rows * width, np.uint16)
+        for part in _rows_of(depth, height, band, made.planes, made.above, made.span, made.rows, mode):
+            needed = np.unique(part.row_of[part.row_of >= 0])
+            ranks = scratch("rank.ranks", needed.size * width + 1, np.uint16)
+            values = footprint_ranks.ranked(np.append(lines[needed], x.dtype.type(cval)), ranks)
+            own = np.where(part.row_of >= 0, np.searchsorted(needed, part.row_of), part.row_of)
+            filter_rows(
+                ranks.view(np.uint8), found.view(np.uint8), 0, part.last - part.first, PIXELS, own, column_of,
+                made.reach, made.stride, ranks[-1:], made.code, made.outputs, made.block, *memory,
+            )  # fmt: skip
+            start = (band[0] * height + part.first) * width
+            footprint_ranks.values_of(found, values, filled[start : start + (part.last - part.first) * width])
+        return True
+
+    return tried
