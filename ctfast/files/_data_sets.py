@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
+from typing import Any, Final
 
 import numpy as np
 
 from ctfast.errors import FileFormatError
-from ctfast.files._convert import count_nonfinite, to_supported
+from ctfast.files._convert import count_nonfinite, linear, to_supported
 from ctfast.files._volume import PIXEL_TYPES, check_declared, image_shape
 from ctfast.files.image import Image, MetaValue, Request
 from ctfast.files.next_steps import SAVE_NUMBERS
 from ctfast.files.npy import check_shape
+
+PACKING: Final = ("scale_factor", "add_offset", "_FillValue")
+"""Attributes of an array that say what its numbers stand for."""
 
 
 def can_be_image(shape: tuple[int, ...], dtype: np.dtype) -> bool:
@@ -61,12 +67,41 @@ def declared(
     return kept
 
 
-def as_image(values: np.ndarray, request: Request, format: str, facts: dict[str, MetaValue]) -> Image:
-    """Values of a checked shape as an image of unknown units."""
-    last = request.axes == "last" and values.ndim == 3
-    pixels = to_supported(np.moveaxis(values, -1, 0) if last else values, request.allocate)
+def as_image(
+    values: np.ndarray,
+    request: Request,
+    format: str,
+    facts: dict[str, MetaValue],
+    attributes: Mapping[str, Any] = MappingProxyType({}),
+) -> Image:
+    """Values of a checked shape as an image of unknown units.
+
+    Args:
+        attributes: Of the array. ``scale_factor``, ``add_offset`` and ``_FillValue``, as netCDF and xarray write them
+            (CF conventions 2.5.1 and 8.1), count.
+    """
+    if request.axes == "last" and values.ndim == 3:
+        values = np.moveaxis(values, -1, 0)
+    slope, intercept, fill = (_number(attributes, name) for name in PACKING)
+    if request.units == "stored":
+        slope = intercept = None
+    line = 1.0 if slope is None else slope, 0.0 if intercept is None else intercept
+    if line[0] == 0:
+        raise FileFormatError("scale_factor 0 leaves no image", "correct it, or take the numbers as stored")
+    plain = line == (1.0, 0.0)
+    pixels = to_supported(values, request.allocate) if plain else linear(values, *line, request.allocate, narrow=True)
+    if not plain:
+        facts = {**facts, "rescale_slope": line[0], "rescale_intercept": line[1]}
     meta = {"stored_dtype": values.dtype.newbyteorder("=").name, **facts, **count_nonfinite(pixels)}
-    return Image(pixels, "unknown", request.path, format, meta=meta)
+    padding = None if fill is None else fill * line[0] + line[1]
+    return Image(pixels, "unknown", request.path, format, padding, meta=meta)
+
+
+def _number(attributes: Mapping[str, Any], name: str) -> float | None:
+    """An attribute that is one finite number; HDF5 has arrays of one."""
+    value = np.asarray(attributes.get(name))
+    number = float(value.item()) if value.size == 1 and value.dtype.kind in "iuf" else math.nan
+    return number if math.isfinite(number) else None
 
 
 def fill_note(missing: int, chunks: int, value: object) -> dict[str, MetaValue]:

@@ -3,7 +3,8 @@
 Policies, each tested:
 
 - A file with one array of two or three axes is read by its own name; of several, one is named.
-- Leading axes of length 1 are dropped. Files name no units: ``"unknown"``.
+- Leading axes of length 1 are dropped. Files name no units: ``"unknown"``. ``scale_factor`` and ``add_offset`` are
+  applied, and ``_FillValue`` is padding, as in netCDF.
 - The declared size is held against the limits and the bytes that are there before anything is decompressed. Pixels
   in other files (external storage and links, virtual data sets) are refused: an image must not read what it likes.
 """
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ctfast.errors import FileFormatError
-from ctfast.files._data_sets import as_image, can_be_image, declared, fill_note, the_one
+from ctfast.files._data_sets import PACKING, as_image, can_be_image, declared, fill_note, the_one
 from ctfast.files.image import Image, Request
 from ctfast.files.next_steps import WRITE_AGAIN
 
@@ -43,7 +44,8 @@ def read_hdf5(request: Request) -> Image:
         if compressed:
             chunks = math.prod(-(-size // step) for size, step in zip(data.shape, data.chunks, strict=True))
             note = fill_note(chunks - data.id.get_num_chunks(), chunks, data.fillvalue)
-    return as_image(values.reshape(shape), request, "hdf5", {"array": name, **note})
+        attributes = {key: data.attrs.get(key) for key in PACKING}
+    return as_image(values.reshape(shape), request, "hdf5", {"array": name, **note}, attributes)
 
 
 def _images(file: Any) -> list[str]:

@@ -5,8 +5,9 @@ Policies, each tested:
 - A store of one array is read; of an OME-Zarr group the full resolution; of other groups the only array that can be an
   image, else one is named.
 - Leading axes of length 1 (time, channel) are dropped; several channels or times are refused. Spacing is that of
-  OME-Zarr's scale where its axes are in millimetres or micrometres. Units of values and the place in the patient are
-  only known of stores of our own (``_zarr_write``).
+  OME-Zarr's scales (of the data set and of all) where its axes are in millimetres or micrometres. ``scale_factor``,
+  ``add_offset`` and ``_FillValue`` of an array count, as xarray writes them. Units of values and the place in the
+  patient are only known of stores of our own (``_zarr_write``).
 - The declared size is held against the limits and the bytes that are there before anything is decompressed. Chunks
   that are not there are the fill value, by definition, with a note.
 
@@ -54,7 +55,7 @@ def read_zarr(request: Request) -> Image:
     facts: dict[str, MetaValue] = {"array": inside} if inside else {}
     facts |= fill_note(array.nchunks - array.nchunks_initialized, array.nchunks, array.fill_value)
     own = {} if request.inside.strip("/") else flat_facts(dict(node.attrs).get("ctfast"))
-    image = as_image(values, request, "zarr", {**own, **facts})
+    image = as_image(values, request, "zarr", {**own, **facts}, dict(array.attrs))
     if "ctfast" in own:
         place = Geometry.parse(str(image.meta.get("affine", "")))
         image = replace(image, units=units_of(own), padding=number(own.get("padding")), geometry=place)
@@ -79,10 +80,18 @@ def _full_resolution(group: Any) -> tuple[str, tuple[float, ...]]:
         return "", ()
     first = scales[0]
     data = first["datasets"][0]
-    steps = next((t["scale"] for t in data.get("coordinateTransformations", ()) if t.get("type") == "scale"), ())
     units = [_MM.get(axis.get("unit", ""), math.nan) for axis in first.get("axes", ())]
+    steps = _steps([*data.get("coordinateTransformations", ()), *first.get("coordinateTransformations", ())])
     mm = tuple(step * unit for step, unit in zip(steps, units, strict=False)) if len(steps) == len(units) else ()
     return str(data["path"]), mm
+
+
+def _steps(transformations: list[dict[str, Any]]) -> tuple[float, ...]:
+    """Of a data set's transformations and those of all data sets, one after the other; empty where they say no more."""
+    if any(one.get("type") not in ("identity", "scale", "translation") for one in transformations):
+        return ()
+    scales = [one["scale"] for one in transformations if one["type"] == "scale"]
+    return tuple(map(math.prod, zip(*scales, strict=True)))
 
 
 def _spaced(image: Image, mm: tuple[float, ...]) -> Image:

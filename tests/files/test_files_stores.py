@@ -62,6 +62,59 @@ def test_hdf5(tmp_path: Path, options: dict[str, Any]) -> None:
         read_image(f"{path}::/scan/ct", limits=Limits(max_bytes=1000))
 
 
+@pytest.mark.parametrize("line", [(1.0, -1024.0), (0.5, -1024.25), (1.0, 0.0)], ids=str)
+@pytest.mark.parametrize("kind", ["h5", "zarr"])
+def test_packed_numbers_are_unpacked(tmp_path: Path, kind: str, line: tuple[float, float]) -> None:
+    """As xarray does, by the CF conventions of netCDF; a fill value stands for what is missing."""
+    stored, packing = VOLUME.copy(), {"scale_factor": line[0], "add_offset": line[1], "_FillValue": -5}
+    stored[0, :3] = -5
+    path = tmp_path / f"x.{kind}"
+    if kind == "h5":
+        with h5py.File(path, "w") as file:
+            file["ct"] = stored
+            file["ct"].attrs.update({key: np.array([value]) for key, value in packing.items()})
+    else:
+        zarr.create_array(str(path), data=stored, attributes=packing)
+    image = read_image(path)
+    expected = stored * line[0] + line[1]
+    np.testing.assert_array_equal(image.pixels, expected)
+    np.testing.assert_array_equal(image.pixels == image.padding, stored == -5)
+    assert image.padding == -5 * line[0] + line[1]
+    np.testing.assert_array_equal(read_image(path, units="stored").pixels, stored)
+
+
+def test_a_store_of_xarrays_is_read_as_it_reads_it(tmp_path: Path) -> None:
+    xarray = pytest.importorskip("xarray")
+    hu = xarray.DataArray(VOLUME.astype(np.float64) * 0.25, dims=("z", "y", "x"), name="ct")
+    hu.encoding = {"dtype": "int16", "scale_factor": 0.25, "add_offset": -8.0, "_FillValue": -32768}
+    hu.to_dataset().to_zarr(tmp_path / "x.zarr", zarr_format=3, consolidated=False)
+    image = read_image(tmp_path / "x.zarr")
+    with xarray.open_zarr(tmp_path / "x.zarr", consolidated=False) as opened:
+        np.testing.assert_array_equal(image.pixels, opened.ct.values)
+    assert image.padding == -32768 * 0.25 - 8
+
+
+@pytest.mark.parametrize(
+    ("more", "spacing"),
+    [
+        ([{"type": "scale", "scale": [1, 1, 2, 2, 3]}], (1.6, 2.1)),
+        ([{"type": "translation", "translation": [0, 0, 1, 2, 3]}], (0.8, 0.7)),
+        ([{"type": "affine", "path": "elsewhere"}], None),
+    ],
+    ids=["scale", "translation", "another"],
+)
+def test_scales_of_all_data_sets_count(tmp_path: Path, more: list[Any], spacing: Any) -> None:
+    """OME-NGFF 0.5, 3.4: those of the multiscale are applied after those of the data set."""
+    group = zarr.open_group(str(ome(tmp_path / "x.zarr", 3)), mode="a")
+    facts = dict(group.attrs["ome"])
+    facts["multiscales"][0]["coordinateTransformations"] = more
+    group.attrs["ome"] = facts
+    image = read_image(tmp_path / "x.zarr")
+    assert image.spacing == (None if spacing is None else pytest.approx(spacing))
+    if spacing and more[0]["type"] == "scale":
+        assert image.meta["slice_spacing"] == 5
+
+
 def test_hdf5_reads_no_other_file(tmp_path: Path) -> None:
     hdf5(tmp_path / "secret.h5")
     with h5py.File(tmp_path / "x.h5", "w") as file:
