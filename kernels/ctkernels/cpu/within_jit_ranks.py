@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ctkernels.cpu._core.jit import jit, jit_inline
 from ctkernels.cpu._core.vectors import round_up
-from ctkernels.cpu._median.footprints import BAND_BYTES, reach_of, window_program
+from ctkernels.cpu._median.footprints import BAND_BYTES, block_of, reach_of, window_program
 from ctkernels.cpu._median.program_rows import BLOCK, fill, filter_rows
 from ctkernels.cpu._median.programs import Pixel
 from ctkernels.cpu._median.rows import decode_row
@@ -29,13 +29,13 @@ class Ranks(NamedTuple):
     pixels: Array
     outputs: Array
     window: tuple[int, ...]
-    """Bytes of temporaries, columns of border, rows above, rows that a window sees, its first and last plane."""
+    """Temporaries, columns of border, rows above, rows that a window sees, its first and last plane."""
 
 
 def ranks(pixels: tuple[Pixel, ...], rank: int) -> Ranks:
     """For a window of these pixels: (plane, row, column), counted from the one that it is the window of."""
     made = window_program(pixels, rank)
-    kept = max(made.program.temporaries, 1) * BLOCK
+    kept = max(made.program.temporaries, 1)
     return Ranks(
         made.program.code,
         np.array(made.program.pixels or [(0, 0, 0)], np.int64),
@@ -47,7 +47,7 @@ def ranks(pixels: tuple[Pixel, ...], rank: int) -> Ranks:
 def any_rank(pixels: tuple[Pixel, ...]) -> Ranks:
     """The same for a rank that is not known yet."""
     made = reach_of(pixels)
-    window = (BLOCK, made.columns, made.above, made.span, *made.planes)
+    window = (1, made.columns, made.above, made.span, *made.planes)
     return Ranks(np.empty((0, 5), np.int64), np.array(made.pixels, np.int64), np.zeros(1, np.int64), window)
 
 
@@ -89,13 +89,13 @@ def select_rows(
 
 
 @jit_inline
-def _bytes_of(operand, pixels, rows, stride, size):
+def _bytes_of(operand, pixels, rows, stride, size, block):
     """As ``footprints.layout`` lays operands out."""
     k = operand >> 1
     if operand & 1:
         k = ((pixels[k, 0] * rows + pixels[k, 1]) * stride + pixels[k, 2]) * size
     else:
-        k *= BLOCK
+        k *= block
     return 2 * k + (operand & 1)
 
 
@@ -109,6 +109,7 @@ def rank_volumes(x, out, program, pixels, outputs, window, borders, cval, key, k
     number, depth, height, width = x.shape
     kept, reach, above, span, low, high = window
     size = key.itemsize
+    block = block_of(width * size, kept) if rank is None else BLOCK
     stride = round_up(width + 2 * reach, 64 // size)
     planes, groups = high - low + 1, outputs.size
     rows = max(BAND_BYTES // (stride * size * planes) - span, 4 * groups)
@@ -117,21 +118,21 @@ def rank_volumes(x, out, program, pixels, outputs, window, borders, cval, key, k
     code, results_at = np.empty(program.shape, np.int64), np.empty(groups, np.int64)
     for i in range(program.shape[0]):
         code[i, 0] = program[i, 0]
-        code[i, 1] = _bytes_of(program[i, 1], pixels, tall, stride, size)
-        code[i, 2] = _bytes_of(program[i, 2], pixels, tall, stride, size)
-        code[i, 3], code[i, 4] = program[i, 3] * BLOCK, program[i, 4] * BLOCK
+        code[i, 1] = _bytes_of(program[i, 1], pixels, tall, stride, size, block)
+        code[i, 2] = _bytes_of(program[i, 2], pixels, tall, stride, size, block)
+        code[i, 3], code[i, 4] = program[i, 3] * block, program[i, 4] * block
     for i in range(groups):
-        results_at[i] = _bytes_of(outputs[i], pixels, tall, stride, size)
+        results_at[i] = _bytes_of(outputs[i], pixels, tall, stride, size, block)
     outside = np.zeros(1, key.dtype)
     if not key_outside(outside, x, borders, cval, kind):
         return False
     beyond, around = max(-low, high, 0), max(above, span - 1 - above, 0)
     plane_of, row_of = border_table(depth, beyond, borders[0]), border_table(height, around, borders[1])
     column_of = border_table(width, reach, borders[2])
-    lanes = BLOCK // size
+    lanes = block // size
     line = round_up(width, lanes)
     keys = aligned(((rows * planes + planes * (span - 1) + groups) * stride + line + lanes) * size).view(key.dtype)
-    temporaries, results = aligned(kept), aligned(groups * line * size).view(key.dtype)
+    temporaries, results = aligned(kept * block), aligned(groups * line * size).view(key.dtype)
     seen = np.empty(planes * tall, np.int64)
     if rank is not None:
         places = np.empty(pixels.shape[0], np.int64)
@@ -156,7 +157,7 @@ def rank_volumes(x, out, program, pixels, outputs, window, borders, cval, key, k
                 if rank is None:
                     done = filter_rows(
                         image, target, top, last - first, kind, seen, column_of, reach, stride, outside, code,
-                        results_at, BLOCK, keys, temporaries, results,
+                        results_at, block, keys, temporaries, results,
                     )  # fmt: skip
                 else:
                     done = select_rows(

@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
+from numba.extending import register_jitable
 from numpy.typing import NDArray
 
 from ctkernels.contract import modes_of
@@ -30,11 +31,11 @@ from ctkernels.shared.border import border_index
 Array = NDArray[Any]
 Mode = str | tuple[str, ...]
 
-TEMPORARY_BYTES = 16 << 10
-"""Of all temporaries of a program, half of the first-level cache, up to which an instruction goes on for more blocks:
-of short programs decoding took as long as the minima and maxima."""
+TEMPORARY_BYTES = 128 << 10
+"""Of all temporaries of a program, a quarter of the second-level cache, up to which an instruction goes on for more
+blocks: decoding takes as long as the minima and maxima of a block."""
 
-_MOST_BLOCKS = 8
+_MOST_BLOCKS = 16
 
 BAND_BYTES = 256 << 10
 """Of keys that a band of rows has at once."""
@@ -109,10 +110,12 @@ def window_program(pixels: tuple[Pixel, ...], rank: int) -> Window:
     return Window(program(made.pixels, rank), made.columns, made.above, made.span, made.planes)
 
 
-def block_of(row: int, temporaries: int) -> int:
-    """For a row of so many bytes, that it is cut into equal parts."""
+@register_jitable
+def block_of(row, temporaries):
+    """Bytes of a block for a row of so many bytes, which is cut into equal parts, and so many temporaries."""
     most = min(max(TEMPORARY_BYTES // (temporaries * BLOCK), 1), _MOST_BLOCKS) * BLOCK
-    return int(round_up(-(-row // -(-row // most)), BLOCK))
+    parts = (row + most - 1) // most
+    return round_up((row + parts - 1) // parts, BLOCK)
 
 
 @lru_cache(maxsize=128)
@@ -131,7 +134,7 @@ def layout(
     places = np.array([((z * high + y) * stride + x) * itemsize for z, y, x in made.pixels] or [0])
 
     temporaries = max(made.temporaries, 1)
-    block = block_of(width * itemsize, temporaries)
+    block = int(block_of(width * itemsize, temporaries))
 
     def bytes_of(operands: Array) -> Array:
         k = operands // 2
