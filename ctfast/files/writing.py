@@ -33,7 +33,7 @@ def write_image(
     format: OutputFormat | None = None,
     compression: Compression = "none",
     level: int | None = None,
-    units: Units = "unknown",
+    units: Units | None = None,
     spacing: tuple[float, float] | None = None,
     padding: Padding = None,
     geometry: Geometry | None = None,
@@ -51,7 +51,7 @@ def write_image(
         compression: ``"none"``, or one of the format's: TIFF ``"zlib"``, ``"zstd"`` or ``"lzw"`` (the last two need
             imagecodecs), MetaImage and NRRD ``"zlib"``, Zarr ``"zstd"``.
         level: Level of zlib (0 to 9) or zstd (1 to 22); without it that of the format's usual library.
-        units: What the values are; ``read_image`` gives it back (TIFF, NIfTI, Zarr).
+        units: What the values are; ``read_image`` gives it back (TIFF, NIfTI, Zarr). Without it unknown.
         spacing: Row and column spacing in mm; formats without a place for it leave it out.
         padding: Value of padding pixels, or the lowest and highest of theirs (TIFF, Zarr).
         geometry: As of an ``Image``. NIfTI, MetaImage and NRRD: what was turned when it was read is written as it was
@@ -67,7 +67,7 @@ def write_image(
     """
     if isinstance(pixels, Image):
         image, pixels = pixels, pixels.pixels
-        units = image.units if units == "unknown" else units
+        units = image.units if units is None else units
         spacing = image.spacing if spacing is None else spacing
         padding = image.padding_range if padding is None else padding
         geometry = image.geometry if geometry is None else geometry
@@ -81,7 +81,7 @@ def write_image(
         pixels,
         compression=compression,
         level=level,
-        units=units,
+        units="unknown" if units is None else units,
         spacing=spacing,
         padding=padding,
         geometry=geometry,

@@ -67,6 +67,8 @@ def test_what_was_read_is_written_with_its_facts(tmp_path: Path) -> None:
     write_image(tmp_path / "d.tif", back, units="stored", spacing=(1, 2), padding=0)
     given = read_image(tmp_path / "d.tif")
     assert (given.units, given.spacing, given.padding) == ("stored", (1, 2), 0)
+    write_image(tmp_path / "e.tif", back, units="unknown")
+    assert read_image(tmp_path / "e.tif").units == "unknown"
 
 
 def test_lists_and_tensors_are_arrays(tmp_path: Path) -> None:
