@@ -178,10 +178,10 @@ def _short_errors() -> Iterator[None]:
 def inflated(path: Path, start: int, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     """Pixels of a zlib or gzip stream that begins at a byte of a file, up to its checksum.
 
-    Never more bytes are made than are declared, and one.
+    Never more bytes are kept than are declared.
 
     Raises:
-        FileFormatError: If fewer or more are there, or the checksum is not.
+        FileFormatError: If fewer are there, or the checksum is not.
     """
     with path.open("rb") as file:
         file.seek(start)
@@ -191,10 +191,9 @@ def inflated(path: Path, start: int, shape: tuple[int, ...], dtype: np.dtype) ->
     pixels = stream.decompress(data, needed)
     if len(pixels) < needed:
         raise FileFormatError(f"truncated: {needed} bytes of pixels are declared, {len(pixels)} are there", COPY_AGAIN)
-    if stream.decompress(stream.unconsumed_tail, 1):  # zlib.error where the checksum is another
-        raise FileFormatError(f"damaged, or more pixels than the {needed} bytes that are declared", COPY_AGAIN)
-    if not stream.eof:
-        raise FileFormatError("truncated: the checksum after the pixels is missing", COPY_AGAIN)
+    while not stream.eof:  # what is more than declared is not kept; zlib.error where the checksum is another
+        if not (stream.decompress(stream.unconsumed_tail, 1 << 20) or stream.eof):
+            raise FileFormatError("truncated: the checksum after the pixels is missing", COPY_AGAIN)
     return np.frombuffer(pixels, dtype).reshape(shape)
 
 
