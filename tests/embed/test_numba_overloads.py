@@ -269,7 +269,8 @@ def test_windows_of_any_shape_are_scipy_s(dtype: str) -> None:
 
 def test_large_medians_of_many_values_and_narrow_images() -> None:
     x = np.random.default_rng(2).normal(0, 1e4, (1, 70, 75)).astype(np.float32)
-    for image in (x, np.round(x), x[:, :9, :3], x[..., :40].astype(np.int16)):
+    tall = np.random.default_rng(3).normal(0, 1e4, (1, 65_600, 2)).astype(np.float32)
+    for image in (x, np.round(x), x[:, :9, :3], x[..., :40].astype(np.int16), tall):
         assert_exact(
             large(np.ascontiguousarray(image)),
             ndimage.median_filter(image, (1, 17, 17), mode="constant", cval=7.0),
