@@ -115,8 +115,7 @@ def train_program(recipe: Recipe, devices: Devices, steps: int) -> Any:
         count = jnp.maximum(batch.real.sum(), 1.0)
         norm = jnp.sqrt(sum(jnp.vdot(g, g) for g in jax.tree.leaves(gradients))) / count
         # Clipping and the mean in one pass over the gradients. At norm 0, clip / norm is infinite and the minimum 1.
-        # Without clipping too it waits for all gradients: XLA would copy weights that others may still read.
-        scale = jnp.minimum(1.0, recipe.clip / norm) if recipe.clip > 0 else jnp.where(jnp.isfinite(norm), 1.0, jnp.nan)
+        scale = jnp.minimum(1.0, recipe.clip / norm) if recipe.clip > 0 else 1.0
         gradients = jax.tree.map(lambda g: g * (scale / count), gradients)
         finite = jnp.isfinite(loss) & jnp.isfinite(norm)
         updates, slots = optimizer.update(gradients, state.optimizer, state.weights)
