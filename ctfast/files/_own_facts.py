@@ -1,4 +1,4 @@
-"""What files of our own say of themselves, in the flat JSON that ``write_image`` leaves in TIFF and Zarr."""
+"""What files of our own say of themselves: flat JSON in TIFF and Zarr, fields of our own in the formats of volumes."""
 
 from __future__ import annotations
 
@@ -37,6 +37,20 @@ def spacing_of(facts: Mapping[str, MetaValue]) -> tuple[float, float] | None:
     """Row and column spacing in mm."""
     row, column = number(facts.get("spacing_row")), number(facts.get("spacing_column"))
     return None if row is None or column is None or min(row, column) <= 0 else (row, column)
+
+
+def padding_text(facts: Mapping[str, MetaValue]) -> str:
+    """The padding as a word, or two for the ends of a range; empty without one."""
+    ends = (facts.get("padding"), facts.get("padding_range_limit"))
+    return " ".join(repr(end) for end in ends if end is not None)
+
+
+def padding_of_text(text: str) -> tuple[float | None, dict[str, MetaValue]]:
+    """The reverse: the value, and what ``meta`` says of a range."""
+    ends = [number(word) for word in text.split()]
+    if None in ends or len(ends) not in (1, 2):
+        return None, {}
+    return ends[0], {"padding_range_limit": ends[1]} if len(ends) == 2 else {}
 
 
 def number(value: object) -> float | None:

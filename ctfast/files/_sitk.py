@@ -15,6 +15,7 @@ import numpy as np
 
 from ctfast.errors import FileFormatError
 from ctfast.files._convert import count_nonfinite, linear, to_supported
+from ctfast.files._own_facts import padding_of_text
 from ctfast.files._volume import PIXEL_TYPES, check_declared, for_display, image_shape
 from ctfast.files.geometry import Geometry
 from ctfast.files.image import Image, MetaValue, Request
@@ -22,18 +23,8 @@ from ctfast.files.next_steps import COPY_AGAIN, SAVE_NUMBERS, WRITE_AGAIN
 from ctfast.files.units import is_unit
 
 UNITS_KEY: Final = "ctfast_units"
+PADDING_KEY: Final = "ctfast_padding"
 HEADER_BYTES: Final = 1 << 20
-_LENGTHS: Final = {
-    name: length
-    for names, length in (
-        ("? mm millimeter millimeters millimetre millimetres", 1.0),
-        ("um \u00b5m \u03bcm micron microns micrometer micrometers micrometre micrometres", 1e-3),
-        ("nm nanometer nanometers nanometre nanometres", 1e-6),
-        ("cm centimeter centimeters centimetre centimetres", 10.0),
-        ("m meter meters metre metres", 1000.0),
-    )
-    for name in names.split()
-} | {"": 1.0}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +122,10 @@ def _read(request: Request, name: str, header: Header) -> Image:
         column, row, *frame = (float(size) * header.length for size in reader.GetSpacing()[:3])
         spacing = (row, column)
         meta.update({"slice_spacing": frame[0]} if frame and header.frames_spaced else {})
-    return Image(pixels, _units(reader), request.path, name, None, spacing, meta, place)
+    padding, of_range = padding_of_text(_own(reader, PADDING_KEY))
+    units = _own(reader, UNITS_KEY)
+    meta.update(of_range)
+    return Image(pixels, units if is_unit(units) else "unknown", request.path, name, padding, spacing, meta, place)
 
 
 def _dtype(reader: Any) -> np.dtype:
@@ -145,11 +139,6 @@ def _dtype(reader: Any) -> np.dtype:
     return np.dtype(name)
 
 
-def length_of(unit: str) -> float | None:
-    """Millimetres of a unit of length, which is mm where the file names none; None for other words."""
-    return _LENGTHS.get(unit.strip().lower())
-
-
 def _geometry(reader: Any, length: float) -> Geometry | None:
     """SimpleITK's axes are columns, rows, frames; its millimetres are the patient's in LPS, as ours."""
     axes = reader.GetDimension()
@@ -159,10 +148,9 @@ def _geometry(reader: Any, length: float) -> Geometry | None:
     return Geometry.of(np.column_stack([direction[:, ::-1], reader.GetOrigin()[:3]]) * length)
 
 
-def _units(reader: Any) -> str:
-    """What a file of our own says."""
-    units = reader.GetMetaData(UNITS_KEY) if UNITS_KEY in reader.GetMetaDataKeys() else ""
-    return units if is_unit(units) else "unknown"
+def _own(reader: Any, key: str) -> str:
+    """What a file of our own says; empty in others."""
+    return str(reader.GetMetaData(key)) if key in reader.GetMetaDataKeys() else ""
 
 
 @contextmanager

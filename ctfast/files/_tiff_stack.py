@@ -72,6 +72,11 @@ def missing_note(tif: Any, pages: list[Any]) -> str:
     return f"OME-TIFF of {files} files: {len(pages)} of {declared} images are in this one"
 
 
+def pixels_elements(tif: Any) -> list[str]:
+    """The start tags of the images that OME-XML describes; none in files of other programs."""
+    return _PIXELS.findall(tif.ome_metadata or "") if tif.is_ome else []
+
+
 def axes_note(tif: Any) -> str:
     """What to say of images that lie along several axes, such as planes at several times; empty for others."""
     sizes = [size for size in _axes(tif) if size > 1]
@@ -85,7 +90,7 @@ def _axes(tif: Any) -> list[int]:
         known = tif.imagej_metadata or {}
         return [int(known.get(name, 1)) for name in ("frames", "slices", "channels")]
     if tif.is_ome:
-        tags = _PIXELS.findall(tif.ome_metadata or "")
+        tags = pixels_elements(tif)
         return [int(size) for _, size in sorted(_SIZE.findall(tags[0]))] if len(tags) == 1 else []
     shapes = [entry.get("shape", ()) for entry in tif.shaped_metadata or ()]
     return list(map(int, shapes[0][:-2])) if len(shapes) == 1 else []
@@ -105,5 +110,5 @@ def _declared(tif: Any, pages: list[Any]) -> int:
 def _of_ome(tif: Any) -> tuple[int, int]:
     """Images that OME-XML counts, and the number of files that it names."""
     text = tif.ome_metadata or "" if tif.is_ome else ""
-    images = sum(math.prod(int(size) for _, size in _SIZE.findall(tag)) for tag in _PIXELS.findall(text))
+    images = sum(math.prod(int(size) for _, size in _SIZE.findall(tag)) for tag in pixels_elements(tif))
     return images, len(set(_FILES.findall(text)))

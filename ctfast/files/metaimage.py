@@ -30,9 +30,11 @@ import numpy as np
 
 from ctfast.errors import ArgumentError, FileFormatError
 from ctfast.files._convert import native
-from ctfast.files._sitk import HEADER_BYTES, UNITS_KEY, Header, header_text, inflated, length_of, read_by_sitk
+from ctfast.files._own_facts import padding_text
+from ctfast.files._sitk import HEADER_BYTES, PADDING_KEY, UNITS_KEY, Header, header_text, inflated, read_by_sitk
 from ctfast.files._volume import as_stored, beside, listed_bytes
 from ctfast.files.image import ITK_LEVEL, Image, Request, WriteOptions
+from ctfast.files.lengths import length_of
 from ctfast.files.next_steps import COPY_AGAIN
 
 _LAST: Final = re.compile(rb"^ElementDataFile\s*=\s*(\S[^\r\n]*)\r?\n", re.MULTILINE)
@@ -125,7 +127,7 @@ def _number(fields: dict[str, str], key: str, default: float) -> float:
 
 
 def write_metaimage(file: IO[bytes], pixels: np.ndarray, options: WriteOptions) -> None:
-    """Write ``(H, W)`` or ``(frames, H, W)`` with its geometry and, as a field of our own, its units.
+    """Write ``(H, W)`` or ``(frames, H, W)`` with its geometry and, as fields of our own, its units and padding.
 
     Raises:
         ArgumentError: For ``.mhd``, whose pixels would be a second file.
@@ -155,6 +157,8 @@ def write_metaimage(file: IO[bytes], pixels: np.ndarray, options: WriteOptions) 
         sizes = [options.spacing[1], options.spacing[0], 1.0]
         fields["ElementSpacing"] = _numbers(np.array(sizes[: stored.ndim]))
     fields[UNITS_KEY] = options.units
+    if padding := padding_text(options.facts):
+        fields[PADDING_KEY] = padding
     fields["DimSize"] = " ".join(map(str, stored.shape[::-1]))
     fields["ElementType"] = _TYPES[stored.dtype.name]
     fields["ElementDataFile"] = "LOCAL"

@@ -26,6 +26,7 @@ import numpy as np
 from ctfast.errors import FileFormatError
 from ctfast.files._convert import count_nonfinite, linear, native, to_supported
 from ctfast.files._fast_gzip import AT_ONCE, deflate, inflate_quickly
+from ctfast.files._own_facts import padding_of_text, padding_text
 from ctfast.files._volume import PIXEL_TYPES, as_stored, check_declared, for_display, image_shape
 from ctfast.files.formats import inflated
 from ctfast.files.geometry import Geometry
@@ -35,6 +36,8 @@ from ctfast.files.units import is_unit
 
 _SCANNER: Final = 1  # NIFTI_XFORM_SCANNER_ANAT
 _DESCRIPTION: Final = b"ctfast "
+_PADDING: Final = "; padding "
+_LONGEST: Final = 80  # bytes of the description field
 _MILLIMETRES: Final = {"mm": 1.0, "meter": 1000.0, "micron": 0.001}
 
 
@@ -81,7 +84,9 @@ def read_nifti(request: Request) -> Image:
         spacing = geometry.spacing[1:]
     elif scale is not None and min(zooms[:2]) > 0 and all(map(math.isfinite, zooms)):
         spacing, meta["slice_spacing"] = (zooms[1] * scale, zooms[0] * scale), zooms[2] * scale
-    return Image(pixels, _units_of(header), path, "nifti", None, spacing, meta, geometry)
+    units, padding, of_range = _own(header)
+    meta.update(of_range)
+    return Image(pixels, units, path, "nifti", padding, spacing, meta, geometry)
 
 
 def _check_size(request: Request, shape: tuple[int, ...], dtype: np.dtype, offset: int) -> None:
@@ -154,11 +159,13 @@ def _inflated_at_once(request: Request) -> bytes | None:
     return inflate_quickly(request.whole(), size)
 
 
-def _units_of(header: Any) -> Units:
-    """What a file of our own says in its description field."""
+def _own(header: Any) -> tuple[Units, float | None, dict[str, MetaValue]]:
+    """Units and padding, which a file of our own says in its description field."""
     text = header["descrip"].tobytes().rstrip(b"\0 ")
-    units = text.removeprefix(_DESCRIPTION).decode("latin-1")
-    return units if text.startswith(_DESCRIPTION) and is_unit(units) else "unknown"
+    units, _, padding = text.removeprefix(_DESCRIPTION).decode("latin-1").partition(_PADDING)
+    if not text.startswith(_DESCRIPTION) or not is_unit(units):
+        return "unknown", None, {}
+    return units, *padding_of_text(padding)
 
 
 def _scaling(volume: Any) -> tuple[float, float]:
@@ -174,14 +181,16 @@ def _scaling(volume: Any) -> tuple[float, float]:
 def write_nifti(file: IO[bytes], pixels: np.ndarray, options: WriteOptions) -> None:
     """Write ``(H, W)`` or ``(frames, H, W)`` as a NIfTI-1 volume whose axes are columns, rows, frames.
 
-    The description field keeps the units of the values. ``.gz`` files carry no time stamp, so that equal images give
-    equal files.
+    The description field keeps the units of the values and the padding. ``.gz`` files carry no time stamp, so that
+    equal images give equal files.
     """
     import nibabel
 
     volume: Any = nibabel.Nifti1Image(*_stored_order(native(pixels), options.geometry))
     _set_geometry(volume, options)
-    volume.header["descrip"] = _DESCRIPTION + options.units.encode()
+    padding = padding_text(options.facts)
+    said = _DESCRIPTION + options.units.encode(), (padding and _PADDING + padding).encode()
+    volume.header["descrip"] = b"".join(said) if sum(map(len, said)) <= _LONGEST else said[0]
     if options.path.suffix.lower() != ".gz":
         volume.to_stream(file)
         return

@@ -30,9 +30,11 @@ import numpy as np
 
 from ctfast.errors import ArgumentError, FileFormatError
 from ctfast.files._convert import native
-from ctfast.files._sitk import UNITS_KEY, Header, header_text, inflated, length_of, read_by_sitk, version
+from ctfast.files._own_facts import padding_text
+from ctfast.files._sitk import PADDING_KEY, UNITS_KEY, Header, header_text, inflated, read_by_sitk, version
 from ctfast.files._volume import as_stored, beside, listed_bytes
 from ctfast.files.image import ITK_LEVEL, Image, Request, WriteOptions
+from ctfast.files.lengths import length_of
 
 _SPACES: Final = tuple(
     f"{x}-{y}-superior" for x, y in (("left", "posterior"), ("right", "anterior"), ("left", "anterior"))
@@ -150,7 +152,7 @@ def _data_bytes(path: Path, fields: dict[str, str], text: str, length: int) -> i
 
 
 def write_nrrd(file: IO[bytes], pixels: np.ndarray, options: WriteOptions) -> None:
-    """Write ``(H, W)`` or ``(frames, H, W)`` with its geometry and, as a key of our own, its units.
+    """Write ``(H, W)`` or ``(frames, H, W)`` with its geometry and, as keys of our own, its units and padding.
 
     Raises:
         ArgumentError: For ``.nhdr``, whose pixels would be a second file.
@@ -174,8 +176,10 @@ def write_nrrd(file: IO[bytes], pixels: np.ndarray, options: WriteOptions) -> No
     elif options.spacing is not None:
         row, column = options.spacing
         lines.append(f"spacings: {column!r} {row!r}" + " nan" * (stored.ndim - 2))
-    lines.append(f"{UNITS_KEY}:={options.units}\n\n")
-    file.write("\n".join(lines).encode())
+    lines.append(f"{UNITS_KEY}:={options.units}")
+    if padding := padding_text(options.facts):
+        lines.append(f"{PADDING_KEY}:={padding}")
+    file.write("\n".join([*lines, "", ""]).encode())
     data = np.ascontiguousarray(stored).tobytes()
     if options.compression == "zlib":
         data = gzip.compress(data, ITK_LEVEL if options.level is None else options.level, mtime=0)

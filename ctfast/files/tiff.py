@@ -16,7 +16,8 @@ Policies, each tested:
 - Values are HU when the file's own ctfast description says so, or a signed or float file has a Kaggle name.
 - The Orientation tag is obeyed; a linear calibration of ImageJ (which holds signed images as unsigned ones plus
   32768) is applied unless ``units="stored"``.
-- Resolution tags are print resolution as often as not, so spacing is taken from the ctfast description only.
+- Resolution tags are print resolution as often as not, so spacing is taken from the ctfast description, from ImageJ
+  where it names a unit of length, and from OME-XML.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from ctfast.files import _tiff_stack as stack
 from ctfast.files._convert import count_nonfinite, linear, room, to_supported
 from ctfast.files._own_facts import facts_of_text, number, spacing_of, units_of
 from ctfast.files._tiff_plain import PlainPage, may_be_plain, plain_page
+from ctfast.files._tiff_spacing import said_spacing
 from ctfast.files.geometry import Geometry
 from ctfast.files.image import KEPT_DTYPES, Allocate, Image, Limits, MetaValue, Request, Units
 from ctfast.files.kaggle import parse_name
@@ -86,6 +88,8 @@ def read_tiff(request: Request) -> Image:
         }
         if notes := [*filter(None, (stack.missing_note(tif, pages), stack.axes_note(tif)))]:
             meta["notes"] = "; ".join(notes)
+        frames = behind or len(pages)
+        said = (None, None) if facts else said_spacing(tif, stack.pixels_elements(tif), frames)
         nodata = first.tags.get(_NODATA_TAG)
         padding = number(meta.get("padding")) if nodata is None else number(nodata.value)
         bits = int(first.bitspersample)
@@ -93,6 +97,11 @@ def read_tiff(request: Request) -> Image:
         np.subtract(2**bits - 1, stored, out=stored)
     if turn is not None:
         stored = _turned(stored, *turn)
+    spacing, frame_spacing = said
+    if spacing is not None:
+        meta["spacing_row"], meta["spacing_column"] = spacing[::-1] if turn is not None and turn[0] else spacing
+    if frame_spacing is not None:
+        meta["slice_spacing"] = frame_spacing
     if as_stored:
         pixels = stored
     elif calibration is None:

@@ -51,9 +51,10 @@ def write_image(
         compression: ``"none"``, or one of the format's: TIFF ``"zlib"``, ``"zstd"`` or ``"lzw"`` (the last two need
             imagecodecs), MetaImage and NRRD ``"zlib"``, Zarr ``"zstd"``.
         level: Level of zlib (0 to 9) or zstd (1 to 22); without it that of the format's usual library.
-        units: What the values are; ``read_image`` gives it back (TIFF, NIfTI, Zarr). Without it unknown.
+        units: What the values are; ``read_image`` gives it back (all formats but NumPy's and PNG). Without it unknown.
         spacing: Row and column spacing in mm; formats without a place for it leave it out.
-        padding: Value of padding pixels, or the lowest and highest of theirs (TIFF, Zarr).
+        padding: Value of padding pixels, or the lowest and highest of theirs (all formats but NumPy's and
+            PNG).
         geometry: As of an ``Image``. NIfTI, MetaImage and NRRD: what was turned when it was read is written as it was
             stored. NIfTI without one has sform and qform code 0: unknown.
         description: Further facts for the JSON of TIFF and Zarr, flat, such as the pipeline's hash.

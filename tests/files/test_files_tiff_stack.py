@@ -135,3 +135,71 @@ def test_images_along_several_axes_are_told(
     np.testing.assert_array_equal(image.pixels, pixels.reshape(-1, 20, 24))
     note = f"images along 2 axes ({said}): taken one after the other, as no volume"
     assert image.meta.get("notes", "") == (note if said else "")
+
+
+IMAGEJ_SPACINGS = {
+    "mm": ({"unit": "mm"}, (1 / 0.7, 1 / 0.8), None, (0.8, 0.7)),
+    "micrometres": ({"unit": "um"}, (1 / 700, 1 / 800), None, (0.8, 0.7)),
+    "micron": ({"unit": "micron"}, (1 / 700, 1 / 800), None, (0.8, 0.7)),
+    "centimetres": ({"unit": "cm"}, (1 / 0.07, 1 / 0.08), "CENTIMETER", (0.8, 0.7)),
+    "prints": ({"unit": "inch"}, (300, 300), "INCH", None),
+    "pixels": ({"unit": "pixel"}, (1, 1), None, None),
+    "no unit": ({}, (1 / 0.7, 1 / 0.8), None, None),
+    "two units": ({"unit": "mm"}, (300, 300), "INCH", None),
+}
+
+
+@pytest.mark.parametrize("name", IMAGEJ_SPACINGS)
+def test_spacing_of_imagej_is_read_where_its_unit_is_a_length(name: str, tmp_path: Path) -> None:
+    facts, resolution, unit, expected = IMAGEJ_SPACINGS[name]
+    metadata = {
+        **facts,
+        "axes": "ZYX",
+        "spacing": {"micrometres": 2500, "micron": 2500, "centimetres": 0.25}.get(name, 2.5),
+    }
+    pixels = np.arange(3 * 20 * 30, dtype=np.uint16).reshape(3, 20, 30)
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, pixels, imagej=True, resolution=resolution, resolutionunit=unit, metadata=metadata)
+    image = read_image(path)
+    assert image.spacing == (None if expected is None else pytest.approx(expected))
+    assert image.meta.get("slice_spacing") == (None if expected is None else pytest.approx(2.5))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected", "frame"),
+    [
+        ({"X": (700, "\u00b5m"), "Y": (0.08, "cm"), "Z": (2.5, "mm")}, (0.8, 0.7), 2.5),
+        ({"X": (700, None), "Y": (800, None)}, (0.8, 0.7), None),
+        ({"X": (0.7, "pixel"), "Y": (0.8, "pixel")}, None, None),
+        ({}, None, None),
+    ],
+    ids=["each its unit", "micrometres where none is named", "pixels", "not said"],
+)
+def test_spacing_of_ome_tiff(
+    sizes: dict[str, Any], expected: tuple[float, float] | None, frame: float | None, tmp_path: Path
+) -> None:
+    metadata: dict[str, Any] = {"axes": "ZYX"}
+    for axis, (size, unit) in sizes.items():
+        metadata[f"PhysicalSize{axis}"] = size
+        metadata |= {f"PhysicalSize{axis}Unit": unit} if unit else {}
+    path = tmp_path / "a.ome.tif"
+    tifffile.imwrite(path, np.zeros((3, 20, 30), np.int16), ome=True, metadata=metadata)
+    image = read_image(path)
+    assert image.spacing == (None if expected is None else pytest.approx(expected))
+    assert image.meta.get("slice_spacing") == (None if frame is None else pytest.approx(frame))
+
+
+def test_times_are_no_planes_and_turned_pixels_turn_their_spacing(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    facts = {"axes": "TYX", "unit": "mm", "spacing": 2.5}
+    resolution = (1 / 0.7, 1 / 0.8)
+    tifffile.imwrite(path, np.zeros((3, 20, 30), np.uint16), imagej=True, resolution=resolution, metadata=facts)
+    assert "slice_spacing" not in read_image(path).meta
+    turned = [(274, "H", 1, 6, True)]
+    tifffile.imwrite(
+        path, np.zeros((20, 30), np.uint16), imagej=True, resolution=resolution, metadata={"unit": "mm"},
+        extratags=turned,
+    )  # fmt: skip
+    image = read_image(path)
+    assert image.pixels.shape == (30, 20)
+    assert image.spacing == pytest.approx((0.7, 0.8))
