@@ -52,6 +52,28 @@ def test_an_image_has_the_same_bits_in_every_batch(dtype: str) -> None:
         np.testing.assert_array_equal(dense(x[first:last], kernel, path="ffi"), together[first:last])
 
 
+@pytest.mark.parametrize("outputs", [2, 10, 100])
+def test_products_of_few_columns_too(outputs: int) -> None:
+    x, kernel = sample(32, 128, outputs)
+    together = np.asarray(dense(x, kernel, path="ffi"))
+    assert together.shape == (32, outputs)
+    close(together, np.asarray(x, np.float64) @ np.asarray(kernel, np.float64))
+    for many in (1, 3, 8):
+        parts = [dense(x[k : k + many], kernel, path="ffi") for k in range(0, 32, many)]
+        np.testing.assert_array_equal(np.concatenate(parts), together)
+
+
+@pytest.mark.parametrize("hidden", [16, 128])
+def test_probabilities_of_an_image_do_not_depend_on_its_batch(hidden: int) -> None:
+    model = Sequential4(ModelConfig(image_size=(64, 64), widths=(8, 16), dense=hidden, classes=3), path="ffi")
+    x = jnp.asarray(np.random.default_rng(0).random((33, 64, 64), np.float32))
+    program = jax.jit(lambda x: jax.nn.softmax(8 * model(x, at_a_time=8)))
+    together = np.asarray(program(x))
+    for many in (1, 3, 11):
+        parts = [program(x[k : k + many]) for k in range(0, 33, many)]
+        np.testing.assert_array_equal(np.concatenate(parts), together)
+
+
 @pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
 @pytest.mark.parametrize("n", [1, 5])
 def test_narrow_weights_are_widened_and_sums_are_not_rounded(n: int, dtype: str) -> None:

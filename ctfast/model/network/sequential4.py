@@ -141,7 +141,7 @@ class Sequential4(nnx.Module):  # type: ignore[misc] # mypy does not follow flax
         if self.dense.scale is not None:
             product *= self.dense.scale[...][None]
         hidden = jax.nn.relu(product + self.dense.bias[...][None])
-        return hidden @ self.dense_1.kernel[...] + self.dense_1.bias[...][None]
+        return dense(hidden, self.dense_1.kernel[...], path=self.path) + self.dense_1.bias[...][None]
 
     def probabilities(self, x: jax.Array) -> jax.Array:
         """Softmax of the logits, ``(N, classes)``; takes and refuses what ``model(x)`` does."""
