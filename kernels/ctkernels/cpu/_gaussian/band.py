@@ -19,7 +19,6 @@ from ctkernels.cpu._gaussian.ir import (
     copy_bytes,
     extend_row,
     from_lanes,
-    round_to_pixels,
     saturate,
     to_lanes,
     weigh_rows,
@@ -52,16 +51,16 @@ def leave(kind, pixel, sums, vectors, may_leave, whole_segments, stage, row, row
 
 
 @jit_inline
-def _rows_symmetric(kind, sign, rows, weights, radius, width, out, stride):
-    weigh_rows(kind, rows, weights, radius, width, out, stride)
+def _rows_symmetric(kind, pixel, sign, rows, weights, radius, width, out, stride):
+    weigh_rows(kind, pixel, rows, weights, radius, width, out, stride)
 
 
 @jit_inline
-def _rows_signed(kind, sign, rows, weights, radius, width, out, stride):
+def _rows_signed(kind, pixel, sign, rows, weights, radius, width, out, stride):
     if sign < 0:
-        weigh_rows_odd(kind, rows, weights, radius, width, out, stride)
+        weigh_rows_odd(kind, pixel, rows, weights, radius, width, out, stride)
     else:
-        weigh_rows(kind, rows, weights, radius, width, out, stride)
+        weigh_rows(kind, pixel, rows, weights, radius, width, out, stride)
 
 
 @jit_inline
@@ -142,10 +141,9 @@ def _smooth(signed: bool) -> Callable[..., None]:
             # Columns first, BLOCK rows at a time: their windows of rows overlap, so that each is loaded once for all.
             body = halo_rows + rx * VECTOR_BYTES
             lanes = VECTOR_BYTES // weights.itemsize
-            rows_weighed(kind, sign_y, table + 8 * first, weights_y, ry, vectors * lanes, body, halo_stride)
+            rows_weighed(kind, pixel, sign_y, table + 8 * first, weights_y, ry, vectors * lanes, body, halo_stride)
             # Then along each of the rows; the halo is made of sums, so that the border costs no branch in the loop.
             for q in range(min(BLOCK, y1 - y)):
-                round_to_pixels(kind, pixel, body, vectors)
                 extend_row(kind, body, vectors, rx, inner, border_x, constant)
                 row = target + (first + q) * target_stride
                 shifts_weighed(kind, sign_x, body, weights_x, rx, vectors, row if keeps_lanes else sums)

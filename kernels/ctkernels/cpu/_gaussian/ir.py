@@ -24,9 +24,9 @@ BLOCK: Final = VECTOR_BYTES // 8
 """Sums kept in registers at a time; the window takes twice as many: 24 of 32 registers, or 12 of 16."""
 
 
-UNROLLED: Final = (2, 3, 4, 5, 6)
-"""Radii with code of their own, sigma .5 to 1.5: loops over so few taps cost as much again as the sums (sigma 1, AVX2,
-a pass: .19 and .14 ns a pixel instead of .39 and .42). From 8 on it gains nothing."""
+UNROLLED: Final = (2, 3, 4, 5, 6, 8)
+"""Radii with code of their own, sigma .5 to 1.5 and 2: loops over so few taps cost as much again as the sums (sigma 1,
+AVX2, a pass: .19 and .14 ns a pixel instead of .39 and .42; sigma 2, the whole filter: four fifths of the time)."""
 
 
 def _pair(v: Vectors, odd: bool, before, behind):
@@ -99,12 +99,20 @@ def _by_radius(b, radius, unrolled: Callable[[int], None], general: Callable[[],
     b.position_at_end(end)
 
 
+def _to_precision_of(v: Vectors, pixel, value):
+    """``value`` rounded to the precision of ``pixel``'s type, if that is a narrower float."""
+    if is_integer(pixel) or number_type(pixel) == v.scalar:
+        return value
+    return v.b.fpext(v.b.fptrunc(value, ir.VectorType(number_type(pixel), v.lanes)), v.type)
+
+
 def _weigh_rows(odd: bool) -> Any:
-    @emits(kinds=1)
-    def weigh_rows(b, kind, rows, weights, radius, width, out, stride):
+    @emits(kinds=2)
+    def weigh_rows(b, kind, pixel, rows, weights, radius, width, out, stride):
         """Vertical pass: ``BLOCK`` rows of ``width`` elements (whole vectors) to ``out``, ``stride`` bytes apart.
 
         ``rows`` is where the addresses of ``2 * radius + BLOCK`` input rows are, ``weights`` where the half kernel is.
+        Sums have the precision of ``pixel``'s type, if that is a narrower float.
         """
         v = Vectors(b, kind)
         targets = [b.add(out, b.mul(stride, whole(k))) for k in range(BLOCK)]
@@ -113,7 +121,7 @@ def _weigh_rows(odd: bool) -> Any:
             def at(x):
                 offset = b.mul(x, whole(v.size))
                 for target, total in zip(targets, sums(offset), strict=True):
-                    v.store(total, b.add(target, offset), VECTOR_BYTES)
+                    v.store(_to_precision_of(v, pixel, total), b.add(target, offset), VECTOR_BYTES)
 
             v.loop(whole(0), width, v.lanes, at)
 
@@ -239,21 +247,6 @@ def saturate(b, kind, pixel, row, vectors):
             value = b.select(b.fcmp_ordered(">", value, low), value, low)
             value = b.select(b.fcmp_ordered("<", value, high), value, high)
             v.store(value, address, VECTOR_BYTES)
-
-        v.loop(whole(0), vectors, 1, vector)
-
-
-@emits(kinds=2)
-def round_to_pixels(b, kind, pixel, row, vectors):
-    """Round a row of sums to the precision of ``pixel``'s type, if that is a narrower float."""
-    v = Vectors(b, kind)
-    if not is_integer(pixel) and number_type(pixel) != v.scalar:
-        narrow = ir.VectorType(number_type(pixel), v.lanes)
-
-        def vector(s):
-            address = v.at(row, s, VECTOR_BYTES)
-            value = v.load(address, align=VECTOR_BYTES)
-            v.store(b.fpext(b.fptrunc(value, narrow), v.type), address, VECTOR_BYTES)
 
         v.loop(whole(0), vectors, 1, vector)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +57,22 @@ def exceeds_dtype(image: np.dtype[Any], mode: str | tuple[str, ...], cval: float
     return not limits.min <= cval <= limits.max
 
 
+WAY: Final = 4096
+"""Bytes of a way of the first-level cache: addresses so far apart compete for the same places."""
+
+
+@lru_cache(maxsize=64)
+def apart(row_bytes: int) -> int:
+    """Bytes from a row to the next, so that a column of twelve rows finds three lines' room for each in the cache.
+
+    Of 512 pixels, rows half a line further than ``WAY`` apart cost float64 a tenth of the filter's time (AVX2).
+    """
+    stride = row_bytes
+    while min(min(k * stride % WAY, -k * stride % WAY) for k in range(1, 12)) < 192:
+        stride += VECTOR_BYTES
+    return stride
+
+
 @lru_cache(maxsize=64)
 def plan(
     height: int,
@@ -100,8 +116,8 @@ def arranged(
         [border_index(height, ry, ry, mode_y), element(columns[:rx][::-1]), element(after), element(rest)]
     )
     ring = 2 * ry + BLOCK
-    stride = (vectors | 1) * VECTOR_BYTES  # odd: rows then don't compete for the same cache sets
-    halo_stride = ((vectors + 2 * rx) | 1) * VECTOR_BYTES
+    stride = apart(vectors * VECTOR_BYTES)
+    halo_stride = apart((vectors + 2 * rx) * VECTOR_BYTES)
     exact = int(vectors * lanes == width)
     return Plan(
         layout=np.array([ry, rx, vectors, ring, inner, stride, halo_stride, exact, int(may_leave)], np.int64),

@@ -75,16 +75,17 @@ def plan(
     # Rows above and below are smoothed along no axis, but converted again: not more of them than rows of the band.
     rows = max(RING_BYTES // (ring * stride), int(layout[0]), BLOCK)
     rows = min(height, rows // BLOCK * BLOCK)
+    slab = planes.apart(rows * stride)
     plane_bytes = plane.scratch_bytes(rows)
     addresses = depth + 2 * radius + BLOCK + 2 * ring
     return Plan(
-        planes_layout=np.array([radius, ring, rows * stride, plane_bytes, mode_z != "wrap"], np.int64),
+        planes_layout=np.array([radius, ring, slab, plane_bytes, mode_z != "wrap"], np.int64),
         planes=border_index(depth, radius, radius, mode_z),
         layout=layout,
         border=plane.border,
         weights=np.concatenate([plane.weights, weights]),
         rows=rows,
-        scratch_bytes=plane_bytes + ring * rows * stride + (BLOCK + 1) * stride + 8 * addresses,
+        scratch_bytes=plane_bytes + ring * slab + (BLOCK + 1) * stride + 8 * addresses,
         voxel_nanoseconds=(0.5 + 0.03 * radii) * work.itemsize / 4,
     )
 
@@ -135,7 +136,7 @@ def band(x, out, n, y0, y1, planes_layout, planes, layout, border, weights, cval
             for k in range(ring):
                 address = pointers[z + k]
                 window[k] = address + q * stride if address != 0 else constant
-            weigh_rows(kind, table, weights_z, radius, vectors * lanes, sums, stride)
+            weigh_rows(kind, pixel, table, weights_z, radius, vectors * lanes, sums, stride)
             for k in range(min(BLOCK, depth - z)):
                 row = target + (z + k) * plane_bytes + q * row_bytes
                 leave(kind, pixel, sums + k * stride, vectors, may_leave, whole_segments, stage, row, row_bytes)
