@@ -99,6 +99,23 @@ def test_a_column_of_patients(tmp_path: Path) -> None:
     assert any("no patient is known for 2 files" in w for w in found.warnings)
 
 
+def test_a_patient_that_is_written_in_several_ways_stays_together_and_is_told(tmp_path: Path) -> None:
+    """As programs leave numbers: 007, 7 and 7.0; and a table that tells some patients, DICOM headers the others."""
+    ways = ["007", "7", "7.0", "P-1", "p-1 ", "12"]
+    for k in range(8):
+        (dicom if k > 5 else tiff)(tmp_path / "ab"[k % 2] / f"{k}.{'dcm' if k > 5 else 'tif'}", k, *["0012"][: k > 5])
+    rows = "".join(f"{'ab'[k % 2]}/{k}.tif,{'ab'[k % 2]},{way}\n" for k, way in enumerate(ways))
+    (tmp_path / "t.csv").write_text("file,label,patient\n" + rows + "a/6.dcm,a,\nb/7.dcm,b,\n")
+    found = load_dataset(tmp_path, labels=tmp_path / "t.csv", groups="patient", preprocessing=SMALL)
+    groups = {int(Path(name).stem): group for name, group in zip(found.files, found.groups.tolist())}
+    assert [groups[k] for k in range(8)] == [groups[k] for k in (0, 0, 0, 3, 3, 5, 5, 5)]
+    assert len(set(groups.values())) == 3
+    (told,) = (w for w in found.warnings if "written in several ways" in w)
+    assert told.startswith("3 patients are")
+    assert "a/0.tif, a/2.tif, b/1.tif" in told
+    assert "P-1" not in told
+
+
 def test_equal_pixels_stay_together_and_are_told(tmp_path: Path) -> None:
     two_classes(tmp_path)
     tiff(tmp_path / "a" / "copy.tif", 0)

@@ -24,7 +24,7 @@ from ctfast.errors import ArgumentError, ShapeError, UsageError
 from ctfast.files import Limits, Unread
 from ctfast.files.find import by_reason
 from ctfast.files.values import Values
-from ctfast.model.data._grouping import group_slices, leakage_warnings
+from ctfast.model.data._grouping import group_slices, leakage_warnings, patient_key
 from ctfast.model.data._set_warnings import patient_warnings, reading_warnings
 from ctfast.model.data.decoding import Decoded, decode_all
 from ctfast.model.data.labels import Paths, Sample, Samples, find_samples, listed
@@ -285,12 +285,13 @@ def _assemble(
     if not fixed_classes:
         _refuse_lost_classes(labels, samples.classes, (*unread, *left_out))
     keys = [_patient(s, d) for s, d in good for _ in d.hashes]
+    written = [s.group or d.patient for s, d in good for _ in d.hashes]
     shares = [d.hu_shares for _, d in good]
     warnings = [
         *samples.warnings,
         *reading_warnings(good, unread, preprocessing),
         *patient_warnings(good),
-        *leakage_warnings(files, labels, samples.classes, hashes, keys),
+        *leakage_warnings(files, labels, samples.classes, hashes, keys, written),
     ]
     return Dataset(
         images=images,
@@ -309,10 +310,8 @@ def _assemble(
 
 def _patient(sample: Sample, decoded: Decoded) -> str:
     """What tells patients apart; without any knowledge each file is its own."""
-    if sample.group is not None:
-        return f"group {sample.group}"
-    if decoded.patient:
-        return f"patient {decoded.patient}"
+    if known := sample.group or decoded.patient:
+        return f"patient {patient_key(known)}"
     if sample.kaggle is not None:
         return f"id {sample.kaggle.id}"
     return f"study {decoded.study}" if decoded.study else f"file {sample.name}"
