@@ -105,6 +105,16 @@ def test_a_table(tmp_path: Path, delimiter: str, way: str) -> None:
         assert found.warnings == []
 
 
+def test_the_end_of_an_identifier_is_no_extension(tmp_path: Path) -> None:
+    """Files called by their SOP Instance UID: one is the beginning of the other, and only one is in the table."""
+    names = ["1.2.840.5", "1.2.840.5.7", "1.2.840.6", "1.2.840.8.dcm"]
+    for k, name in enumerate(names):
+        dicom(tmp_path / name, k, "1")
+    (tmp_path / "t.csv").write_text("file,label\n1.2.840.5,a\n1.2.840.6,b\n1.2.840.8,b\n")
+    found = labels_of(tmp_path, labels=tmp_path / "t.csv")
+    assert found == {"1.2.840.5": "a", "1.2.840.5.7": None, "1.2.840.6": "b", "1.2.840.8.dcm": "b"}
+
+
 def test_gaps_on_either_side_are_told(tmp_path: Path) -> None:
     for k in range(4):
         tiff(tmp_path / f"s{k}.tif", k)

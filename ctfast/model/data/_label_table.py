@@ -10,6 +10,7 @@ from typing import Final
 
 from ctfast.errors import FileFormatError, UsageError
 from ctfast.files.csv_table import read_table
+from ctfast.files.formats import extension
 
 FILE_COLUMNS: Final = ("file", "path", "filename", "file_name", "image", "image_path", "tiff_name", "dicom_name")
 LABEL_COLUMNS: Final = ("label", "class", "target")
@@ -47,10 +48,12 @@ class LabelTable:
     def rows_of(self, path: Path, roots: Sequence[Path]) -> list[int]:
         """Numbers of the rows about a file: by its path below an input folder, beside the table, absolute, or by
         its bare name, with or without extension."""
-        by_name = [k for name in (path.name, path.stem) for k in self._names.get(name, ())]
+        names = _names_of(path)
+        by_name = [k for name in names for k in self._names.get(name, ())]
         if not self._exact:
             return by_name
-        ways = [str(k) for way in _ways_to_name(path, roots, self.path.parent) for k in (way, way.with_suffix(""))]
+        folders = [way.parent for way in _ways_to_name(path, roots, self.path.parent)]
+        ways = [str(folder / name) for folder in folders for name in names]
         return [k for way in dict.fromkeys(ways) for k in self._exact.get(way, ())] or by_name
 
     def refuse_ambiguous(self, rows_of: Mapping[Path, Sequence[int]]) -> None:
@@ -68,6 +71,12 @@ class LabelTable:
                         f"{self.path}, line {self.rows[k].line}: {self.rows[k].file!r} may be {other} or {path}",
                         "name files by their path below the input folder",
                     )
+
+
+def _names_of(path: Path) -> list[str]:
+    """A file's name, and without its extension where that is one of images: the end of ``1.2.840.5`` is none."""
+    end = extension(path)
+    return list(dict.fromkeys([path.name, path.name[: -len(end)], path.stem])) if end else [path.name]
 
 
 def _ways_to_name(path: Path, roots: Sequence[Path], beside: Path) -> list[PurePosixPath]:
