@@ -36,6 +36,25 @@ def test_figures_of_a_phantom(number: int) -> None:
     )
 
 
+@pytest.mark.parametrize("dtype", ["int16", "float32"])
+@pytest.mark.parametrize("value", [-1024, -1000, 0, 300, 3071])
+def test_declared_padding_is_no_tissue_whatever_its_value(value: int, dtype: str) -> None:
+    """Right values are those of the same slice with padding below the scale."""
+    hu = phantom(0, seed=11, size=256).hu
+    hu = np.where(hu < -1024, -2000, np.where(hu == value, value + 1, hu)).astype(dtype)
+    usual, other = hu.copy(), np.where(hu == -2000, value, hu).astype(dtype)
+    expected, found = (measure(x, spacing=(0.7, 0.6), padding=p) for x, p in ((usual, -2000.0), (other, float(value))))
+    assert found.stats["declared_padding_pixels"] == (hu == -2000).sum() > 1000
+    assert (found.stats["padding_value"], found.stats["padding_values"]) == (value, 0)
+    assert (found.stats["min"], found.stats["max"]) == (other.min(), other.max())
+    own = ("declared_padding", "padding_value", "padding_values", "min", "max")
+    differ = {k for k in expected.stats if k not in own and found.stats[k] != pytest.approx(expected.stats[k])}
+    assert not differ
+    for tissue in TISSUES:
+        counts = [d.pixels.count(tissue.low, tissue.high) for d in (expected, found)]
+        assert counts[0] == counts[1], "what the plots of a set are made of"
+
+
 def test_padding_is_left_out_of_the_figures() -> None:
     hu = np.full((40, 40), 50, np.int16)
     hu[:10] = -2000

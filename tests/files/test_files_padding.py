@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 
 from ctfast import Pipeline, Step, runner
+from ctfast.analysis.pages.thumbnails import slice_pictures
 from ctfast.analysis.scan.scan_set import collect
 from ctfast.errors import ArgumentError
 from ctfast.files import read_image, write_image
+from ctfast.files.values import Values
 from ctfast.model.data.decoding import hu_shares
 from ctfast.model.data.preprocessing import Preprocessing
 from tests.files.files_build import dicom
@@ -164,3 +166,15 @@ def test_the_report_uses_what_the_file_declares(tmp_path: Path) -> None:
     moved = dicom(tmp_path / "b.dcm", padded(300)[0], PixelPaddingValue=300)
     (record,) = collect([moved]).records
     assert record.stats["mean"] == pytest.approx(data[data != 300].mean())
+
+
+def test_the_pictures_of_a_report_show_it_dark(tmp_path: Path) -> None:
+    dicom(tmp_path / "x.dcm", padded(3000)[0], PixelPaddingValue=3000)
+    (record,) = collect([tmp_path]).records
+    assert (record.stats["metal_pixels"], record.stats["saturated_pixels"]) == (0, 0)
+    made = slice_pictures(record, Pipeline([Step("window", center=0, width=500, dtype="uint8")]), Values())
+    windows = [p.pixels for p in made if p.key.startswith(("window-", "step-"))]
+    assert windows
+    for picture in windows:
+        assert picture[OUTSIDE[0]].max() <= picture[~OUTSIDE[0]].min()
+        assert picture[~OUTSIDE[0]].any()

@@ -10,9 +10,10 @@ from typing import Final
 
 from ctfast.analysis.flags.rule import Flag, Records, Rule, each_hu_slice, each_slice
 from ctfast.analysis.scan.dense import CLOSING_MM, DENSE_HU, DENSE_MM, THINNEST_MM
+from ctfast.analysis.scan.padding import LOWEST_HU
 from ctfast.analysis.scan.records import SliceRecord
 from ctfast.analysis.scan.regions import ASSUMED_SPACING, CLUSTER_HU, CLUSTER_MM
-from ctfast.analysis.scan.statistics import HIGHEST_HU, LOWEST_HU, METAL_HU
+from ctfast.analysis.scan.statistics import HIGHEST_HU, METAL_HU
 from ctfast.analysis.wording import CONFIRM_HU, not_hu_because, plural, text_of
 
 

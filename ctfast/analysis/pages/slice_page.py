@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from ctfast.analysis.pages.thumbnails import WINDOWS, encoded
 from ctfast.analysis.plots import slice as figures
 from ctfast.analysis.plots.pictures import Picture, pictures
 from ctfast.analysis.scan.analyze import Analysis
+from ctfast.analysis.scan.padding import darkened
 from ctfast.analysis.scan.records import SliceRecord
 from ctfast.analysis.scan.statistics import is_share, measure
 from ctfast.analysis.scan.tissues import TISSUES
@@ -56,7 +58,9 @@ def write_single_report(
     record = analysis.records[0]
     image = read_as(record.path, analysis.collection.values)
     chain = pipeline or preset(DEFAULT_PRESET)
-    shots = pictures(image.pixels, is_hu=record.units == "hu", pipeline=chain, windows=WINDOWS)
+    is_hu = record.units == "hu"
+    image = replace(image, pixels=darkened(image.pixels, image.padding_range, is_hu=is_hu))
+    shots = pictures(image.pixels, is_hu=is_hu, pipeline=chain, windows=WINDOWS)
     words = _words(analysis, record, image, chain, shots)
     write_text(out, render("single.html.j2", ("main.js",), {}, **words))
     return Path(out)

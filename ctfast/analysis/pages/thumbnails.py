@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ctfast.analysis.flags.rules import by_rule
 from ctfast.analysis.plots.pictures import Picture, pictures, window_of
 from ctfast.analysis.scan.analyze import Analysis
+from ctfast.analysis.scan.padding import darkened
 from ctfast.analysis.scan.records import SliceRecord
 from ctfast.batch.progress import Progress, no_progress
 from ctfast.batch.workers import bounded_map
@@ -96,9 +97,10 @@ def _side_of(pictured: int, slices: int) -> int:
 def slice_pictures(record: SliceRecord, pipeline: Pipeline, values: Values) -> list[Picture]:
     """The pictures of a slice; a first step that repeats a window is left out, no pictures for one that fails now."""
     try:
-        pixels = read_as(record.path, values).pixels
-        image = pixels if record.frame is None else pixels[record.frame]
-        made = pictures(image, is_hu=record.units == "hu", pipeline=pipeline, windows=WINDOWS)
+        read, is_hu = read_as(record.path, values), record.units == "hu"
+        pixels = read.pixels if record.frame is None else read.pixels[record.frame]
+        image = darkened(pixels, read.padding_range, is_hu=is_hu)
+        made = pictures(image, is_hu=is_hu, pipeline=pipeline, windows=WINDOWS)
     except Exception:  # the statistics were taken before; a page without this picture is better than no page
         return []
     windows = [p.pixels for p in made if p.key.startswith("window-")]

@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 
 from ctfast import ops
 from ctfast.analysis.scan.distributions import Distribution, distribution, whole_numbers
+from ctfast.analysis.scan.padding import LOWEST_HU, darkened, is_padding
 from ctfast.analysis.scan.regions import find_regions, noise_sd
 from ctfast.analysis.scan.tissues import CONTRAST_BAND, TISSUES
 from ctfast.errors import ShapeError
 from ctfast.files.image import Units
 
-LOWEST_HU: Final = -1024
-"""Lowest HU of 12-bit CT with the usual intercept; whatever lies below is padding."""
 HIGHEST_HU: Final = 3071
 """Highest HU of 12-bit CT with the usual intercept: 4095 - 1024."""
 METAL_HU: Final = TISSUES[-1].low
@@ -39,7 +38,8 @@ def is_share(key: str) -> bool:
 class SliceStatistics:
     """One slice in numbers.
 
-    ``stats`` holds plain numbers (None where there is none); ``pixels`` counts the values, padding included.
+    ``stats`` holds plain numbers (None where there is none); ``pixels`` counts the values, padding included, which
+    lies below the scale of HU wherever the file has it.
     """
 
     stats: dict[str, Number]
@@ -68,7 +68,7 @@ def measure(
         padding: declared value of padding pixels, or the range (low, high) of theirs.
 
     Mean, deviation and percentiles leave padding out (HU below -1024, and the declared value); ``min`` and ``max``
-    are of all pixels.
+    are of all pixels. Shares are of all pixels too, and padding is what lies outside of the scan.
 
     Raises:
         ShapeError: for anything but one image.
@@ -76,21 +76,30 @@ def measure(
     if pixels.ndim != 2 or not pixels.size:
         raise ShapeError(f"shape {pixels.shape}: one image (H, W) is needed")
     is_hu, padding = units == "hu", (padding, padding) if isinstance(padding, int | float) else padding
-    counts = distribution(pixels, step=1.0 if is_hu else None)
+    declared = None if padding is None else int(is_padding(pixels, padding).sum())
+    counts = whole = distribution(pixels, step=1.0 if is_hu else None)
     stats: dict[str, Number] = {"pixels": pixels.size, "non_finite": int(pixels.size - counts.total)}
     low, high = counts.range() if counts.exact else _exact_range(pixels)
-    stats |= {"min": low, "max": high}
+    stats |= {"min": low, "max": high, "distinct": int(np.count_nonzero(counts.counts))}
+    hash_ = _hash(pixels)
+    if is_hu and declared:
+        pixels = darkened(pixels, padding, is_hu=True)
+        counts = distribution(pixels, step=1.0)
     held = _without_padding(counts, is_hu, padding)
     moments = held.mean_and_sd() if counts.exact else _exact_moments(pixels, is_hu, padding)
     stats |= dict(zip(("mean", "sd", *_LEVELS), moments, strict=False))
     if counts.exact:
         stats |= dict(zip(_LEVELS, held.percentiles(tuple(_LEVELS.values())), strict=True))
-    stats["distinct"] = int(np.count_nonzero(counts.counts))
     mode, often = held.most_frequent()
     stats |= {"mode": mode, "mode_share": often / max(held.total, 1)}
     if is_hu:
-        stats |= _hu_statistics(pixels, counts, spacing, padding)
-    return SliceStatistics(_finite(stats), counts, _hash(pixels))
+        stats |= {
+            "declared_padding": None if padding is None else padding[0],
+            "declared_padding_pixels": declared,
+            **_padding_statistics(whole, padding, declared or 0),
+            **_hu_statistics(pixels, counts, spacing),
+        }
+    return SliceStatistics(_finite(stats), counts, hash_)
 
 
 def _without_padding(counts: Distribution, is_hu: bool, padding: tuple[float, float] | None) -> Distribution:
@@ -101,18 +110,25 @@ def _without_padding(counts: Distribution, is_hu: bool, padding: tuple[float, fl
     return held if held.total else counts
 
 
+def _padding_statistics(counts: Distribution, padding: tuple[float, float] | None, declared: int) -> dict[str, Number]:
+    """The value that most padding has, and how many values lie below the scale."""
+    below = counts.between(-np.inf, LOWEST_HU)
+    value, often = below.most_frequent()
+    if padding is not None and declared > often:
+        value, often = padding[0], declared
+    return {
+        "padding_value": value if often else None,
+        "padding_values": int(np.count_nonzero(below.counts)),
+    }
+
+
 def _hu_statistics(
-    pixels: NDArray[Any], counts: Distribution, spacing: tuple[float, float] | None, padding: tuple[float, float] | None
+    pixels: NDArray[Any], counts: Distribution, spacing: tuple[float, float] | None
 ) -> dict[str, Number]:
     total = max(counts.total, 1)
     below = counts.between(-np.inf, LOWEST_HU)
-    value, often = below.most_frequent()
     stats: dict[str, Number] = {
-        "padding_value": value if often else None,
         "padding_share": below.total / total,
-        "padding_values": int(np.count_nonzero(below.counts)),
-        "declared_padding": None if padding is None else padding[0],
-        "declared_padding_pixels": None if padding is None else counts.count(padding[0], padding[1] + counts.step),
         "saturated_pixels": counts.count(HIGHEST_HU, np.inf),
         "metal_pixels": counts.count(METAL_HU, np.inf),
         "contrast_band_share": _in_band(pixels, counts) / total,
