@@ -413,7 +413,8 @@ def gaussian_filter(
         out: array for the result.
         backend: see the module's documentation.
 
-    NaN and inf spread to every pixel whose window holds them.
+    NaN and inf spread to every pixel whose window holds them. Pixels at equal distances are added before they are
+    weighed, so values beyond half of the largest of the dtype (1.7e38 in float32) become inf or NaN.
     """
     if spacing is not None:
         sigma = in_pixels(sigma, spacing)

@@ -123,6 +123,8 @@ def decode(ds: Any, lay: Layout, limits: Limits) -> np.ndarray:
     if not ds.original_encoding[1]:  # big-endian; pydicom knows about words of swapped bytes
         import pydicom.pixels
 
+        if syntax is None:  # a data set alone, whose order of bytes was found out while it was read
+            ds.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRBigEndian
         return native(pydicom.pixels.pixel_array(ds).reshape(lay.shape))
     if lay.keyword in _FLOATS:
         dtype = np.dtype(_FLOATS[lay.keyword])

@@ -45,6 +45,24 @@ def test_native_syntaxes_give_int16_hu(tmp_path: Path, syntax: str, signed: bool
     assert (image.units, image.format) == ("hu", "dicom")
 
 
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG_ENDIAN])
+@pytest.mark.parametrize("bits", [8, 16])
+def test_native_syntaxes_without_meta_information(tmp_path: Path, syntax: str, bits: int) -> None:
+    """A data set alone, as old archives and network captures hold it: its first elements tell the order of bytes."""
+    stored = unsigned(16) if bits == 16 else (unsigned(12) >> 4).astype(np.uint8)
+    ds = data_set(stored, RescaleIntercept="-1024")
+    ds.file_meta.TransferSyntaxUID = syntax
+    if syntax == BIG_ENDIAN:
+        ds.PixelData = stored.view("<u2").astype(">u2").tobytes()  # OW: words, of 8-bit pixels too (PS3.5 D.1)
+    whole = save(ds, tmp_path / "x.dcm").read_bytes()
+    meta = 144 + int.from_bytes(whole[140:144], "little")
+    (tmp_path / "bare.dcm").write_bytes(whole[meta:])
+    image, expected = (read_image(tmp_path / name) for name in ("bare.dcm", "x.dcm"))
+    np.testing.assert_array_equal(image.pixels, expected.pixels)
+    np.testing.assert_array_equal(expected.pixels, stored.astype(int) - 1024)
+    assert (image.units, image.spacing) == (expected.units, expected.spacing)
+
+
 def test_rle_is_decoded(tmp_path: Path) -> None:
     ds = data_set(slice_hu())
     ds.compress(pydicom.uid.RLELossless)
