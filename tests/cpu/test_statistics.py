@@ -1,5 +1,8 @@
 """histogram and summary of the CPU backend against NumPy and the reference."""
 
+import math
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,6 +12,7 @@ from hypothesis.extra.numpy import arrays
 from ctkernels import reference
 from ctkernels.contract import IMAGE_DTYPES
 from ctkernels.cpu._core import parallel
+from ctkernels.cpu._core.moments import image_moments
 from ctkernels.cpu.histogram import histogram
 from ctkernels.cpu.summary import summary
 from ctkernels.testing import assert_exact, force_bands, pairs_from
@@ -198,6 +202,20 @@ def test_summary_of_numbers_that_are_not_finite(dtype: str) -> None:
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_summary_of_extreme_values(dtype: str, values: tuple[float, ...]) -> None:
     check_summary(np.array(values, dtype).reshape(1, 2, 2))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("place", [0, 1, 4096])
+@pytest.mark.parametrize("value", [1e30, -1e4, 200.0])
+def test_deviation_where_a_block_begins_with_a_pixel_far_from_all_others(dtype: str, value: float, place: int) -> None:
+    x = np.random.default_rng(0).normal(40, 20, (1, 100, 100)).astype(dtype)
+    x.reshape(-1)[place] = value
+    found = image_moments(x, None)
+    exact = [Fraction(float(v)) for v in x.reshape(-1)]
+    mean = sum(exact) / len(exact)
+    variance = sum((v - mean) ** 2 for v in exact) / len(exact)
+    assert found.mean == pytest.approx(float(mean), rel=2e-14)
+    assert found.sd == pytest.approx(math.sqrt(float(variance)), rel=2e-14)
 
 
 def test_summary_of_huge_float64_values() -> None:

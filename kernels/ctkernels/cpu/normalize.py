@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from ctkernels import reference
 from ctkernels.cpu._core.chosen import chosen
 from ctkernels.cpu._core.jit import one_type
+from ctkernels.cpu._core.past_cache import goes_past
 from ctkernels.cpu._core.pointwise import base_of, line_kernel
 from ctkernels.cpu._core.spread import LARGEST_BAND, bound_pointwise, each_image, threads_pay
 from ctkernels.cpu._select.ranges import extremes, percentile_range
@@ -23,14 +25,14 @@ _PIXEL_NANOSECONDS = 0.3
 
 
 def _mapping(
-    image: np.dtype[Any], result: np.dtype[Any], in_range: Pair, out_range: Pair, clip: bool
+    pixels: int, image: np.dtype[Any], result: np.dtype[Any], in_range: Pair, out_range: Pair, clip: bool
 ) -> Callable[[Array, Array], None]:
     low, high = in_range
     line = clipped_line(low, base_of(low, image), high - low, out_range, result)
     if not clip:
         line = line._replace(**dict(zip(("floor", "ceiling"), clip_ends(ENDLESS, result), strict=True)))
     if fits(line):
-        return bound_pointwise(line_kernel(result), *line)
+        return bound_pointwise(line_kernel(result, pixels), *line)
 
     # A step (one value in the image) or numbers that float32 cannot hold: the plain code.
     def plainly(x: Array, out: Array) -> None:
@@ -55,7 +57,7 @@ def bind(
     """``normalize`` for images of this shape and these dtypes, with its parameters."""
     ends = out_range or reference.default_out_range(result)
     if in_range is not None:
-        return _mapping(image, result, in_range, ends, clip)
+        return _mapping(prod(shape), image, result, in_range, ends, clip)
 
     def by_parts(x: Array, out: Array, i: int = 0) -> None:
         pixels = x if where is None else chosen(x, where[i])
@@ -66,13 +68,14 @@ def bind(
         if extent is None:
             reference.store_unit(np.where(np.isnan(x), np.nan, 0.0), *ends, out)
         else:
-            _mapping(image, result, extent, ends, clip)(x, out)
+            _mapping(prod(shape), image, result, extent, ends, clip)(x, out)
 
     line = (*key_bounds(image, value_range), ends[0], ends[1] - ends[0], *clip_ends(ends if clip else ENDLESS, result))
     pixels = shape[-2] * shape[-1]
 
     def whole(x: Array, out: Array, _: int = 0) -> None:
-        if threads_pay(pixels, _PIXEL_NANOSECONDS) or stretch(x, sortable(x), out, *line) != DONE:
+        apart = goes_past(result, pixels) or threads_pay(pixels, _PIXEL_NANOSECONDS)
+        if apart or stretch(x, sortable(x), out, *line) != DONE:
             by_parts(x, out)
 
     one = by_parts if percentiles is not None or pixels >= LARGEST_BAND or where is not None else whole

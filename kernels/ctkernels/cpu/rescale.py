@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctkernels.cpu._core.jit import jit
+from ctkernels.cpu._core.past_cache import goes_past, past_cache
 from ctkernels.cpu._core.spread import pointwise
 from ctkernels.cpu._core.viewed import flat
 from ctkernels.shared.lines import rescale_number
@@ -24,6 +25,9 @@ def rescale_to_float(x, out, slope, intercept):
     results = flat(out)
     for i in range(pixels.size):
         results[i] = pixels[i] * slope + intercept
+
+
+_rescale_past_cache = past_cache(rescale_to_float, "rescale_past_cache")
 
 
 @jit
@@ -44,4 +48,5 @@ def rescale(x: NDArray[Any], out: NDArray[Any], *, slope: float, intercept: floa
         pointwise(rescale_to_int16, x, out, slope, intercept)
         return
     number = rescale_number(x.dtype, out.dtype, slope, intercept)
-    pointwise(rescale_to_float, x, out, number(slope), number(intercept))
+    kernel = _rescale_past_cache if goes_past(out.dtype, out.size) else rescale_to_float
+    pointwise(kernel, x, out, number(slope), number(intercept))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ctkernels.cpu._core.chosen import chosen
 from ctkernels.cpu._core.jit import jit, one_type
 from ctkernels.cpu._core.moments import image_moments
-from ctkernels.cpu._core.pointwise import base_of, line_to_float
+from ctkernels.cpu._core.pointwise import base_of, line_kernel
 from ctkernels.cpu._core.spread import each_image, pointwise
 from ctkernels.cpu._core.viewed import flat
 from ctkernels.shared.lines import Line, fits
@@ -46,6 +46,7 @@ def bind(
 ) -> Callable[[Array, Array], None]:
     """``standardize`` for images of this shape and these dtypes, with its parameters."""
     single = result.char == "f"
+    score = line_kernel(result, math.prod(shape))
 
     def draw(x: Array, out: Array, center: float, sd: float) -> None:
         if not sd > 0:  # NaN where no pixel counts
@@ -53,7 +54,7 @@ def bind(
             return
         line = Line(center, base_of(center, image), sd, 0.0, 1.0, -math.inf, math.inf)
         if single and fits(line):
-            pointwise(line_to_float, x, out, *line)
+            pointwise(score, x, out, *line)
         else:
             pointwise(scores, x, out, center, sd)
 

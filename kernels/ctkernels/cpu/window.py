@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,7 @@ def bind(
             slope=slope,
             intercept=intercept,
         )
-    return bound_pointwise(sigmoid_kernel(result) if function == "sigmoid" else line_kernel(result), *line)
+    return bound_pointwise(sigmoid_kernel(result) if function == "sigmoid" else line_kernel(result, prod(shape)), *line)
 
 
 def window(x: Array, out: Array, **params: Any) -> None:

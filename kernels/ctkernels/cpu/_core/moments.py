@@ -1,8 +1,10 @@
 """Mean and standard deviation of the pixels that count, accurate whatever the values.
 
-Integers: exact sums. Floats: blocks of 4096 pixels, each with its own mean and sum of squared deviations (two passes
-within the first-level cache), merged in order by Chan, Golub and LeVeque 1983; blocks do not depend on the number of
-threads, so neither does the result.
+Integers: exact sums. Floats: blocks of 4096 pixels, each with its own mean and sum of squared deviations, merged in
+order by Chan, Golub and LeVeque 1983; blocks do not depend on the number of threads, so neither does the result.
+
+A block is summed in one pass, as deviations from its first pixel; where that pixel is far from the mean, so that too
+much would cancel, once more from the mean. A pass for the mean of every block took half as long again.
 """
 
 from __future__ import annotations
@@ -27,6 +29,10 @@ _SHRINK = 2.0**-600
 
 _SUSPICIOUS = 1e-9
 """A deviation so small beside the mean may be nothing but the mean's rounding, in an image of one value."""
+
+
+_FAR = 64.0
+"""Squares of deviations from a pixel so many times too large lose more than six of 53 bits."""
 
 
 class Moments(NamedTuple):
@@ -92,24 +98,29 @@ def integer_sums(x, first, last):
 def float_blocks(x, bits, first, last, everything, partials):
     """Count, mean and sum of squared deviations of each block of ``x``, to the rows of ``partials``.
 
-    ``everything``: all finite pixels count, so that a block with a finite sum needs no look at each pixel.
+    ``everything``: all finite pixels count, so that a block with finite squares needs no look at each pixel.
     """
     for b in range(partials.shape[0]):
         values = x[b * BLOCK : (b + 1) * BLOCK]
         patterns = bits[b * BLOCK : (b + 1) * BLOCK]
         count = np.int64(values.size)
+        pivot = np.float64(values[0])
         total = np.float64(0.0)
-        rest = np.float64(0.0)
         squares = np.float64(0.0)
         if everything:
-            for i in range(values.size):
-                total += np.float64(values[i])
-        if everything and np.isfinite(total):
-            mean = total / count
-            for i in range(values.size):
-                d = np.float64(values[i]) - mean
-                rest += d
-                squares += d * d
+            for _ in range(2):
+                total = np.float64(0.0)
+                squares = np.float64(0.0)
+                for i in range(values.size):
+                    d = np.float64(values[i]) - pivot
+                    total += d
+                    squares += d * d
+                if not squares > _FAR * (squares - total * total / count):
+                    break
+                pivot += total / count
+        if everything and np.isfinite(squares):
+            mean = pivot
+            rest = total
         else:
             count = np.int64(0)
             total = np.float64(0.0)
@@ -119,12 +130,14 @@ def float_blocks(x, bits, first, last, everything, partials):
                 count += np.int64(inside)
                 total += np.float64(values[i]) if inside else np.float64(0.0)
             mean = total / count if count else np.float64(0.0)
+            rest = np.float64(0.0)
+            squares = np.float64(0.0)
             for i in range(values.size):
                 k = key(patterns[i])
                 d = np.float64(values[i]) - mean if (k >= first) & (k <= last) else np.float64(0.0)
                 rest += d
                 squares += d * d
-        # The deviations from the rounded mean do not quite add up to 0; what is left corrects it.
+        # Deviations from the first pixel, or from a rounded mean, do not add up to 0; what is left corrects both sums.
         rest = rest / count if count else np.float64(0.0)
         partials[b, 0] = count
         partials[b, 1] = mean + rest

@@ -17,6 +17,7 @@ from numba.core import types
 from numba.extending import overload
 
 from ctkernels.cpu._core.jit import jit_contract, jit_inline
+from ctkernels.cpu._core.past_cache import goes_past, past_cache
 from ctkernels.cpu._core.viewed import flat
 from ctkernels.shared import lines
 from ctkernels.shared.lines import narrowed
@@ -83,6 +84,11 @@ def line_to_integer(x, out, zero, base, span, low, rise, floor, ceiling):
         results[i] = np.int32(np.rint(v))
 
 
-def line_kernel(result: np.dtype[Any]) -> Callable[..., None]:
-    """The kernel that writes this kind of numbers."""
+_line_past_cache = past_cache(line_to_float, "line_past_cache")
+
+
+def line_kernel(result: np.dtype[Any], pixels: int) -> Callable[..., None]:
+    """The kernel that writes this kind of numbers, into a result of so many pixels."""
+    if goes_past(result, pixels):
+        return _line_past_cache
     return line_to_float if result.kind == "f" else line_to_integer
