@@ -2,7 +2,8 @@
 
 All cores, every candidate in a process of its own, in turns (`cnn_turns.py`); the same weights, the same images, with
 one input channel for all or three for all. Logits and the losses of two steps are compared before anything is timed.
-``CTFAST_BENCH_PEERS=ctfast,onnxruntime`` takes some of the candidates.
+``CTFAST_BENCH_PEERS=ctfast,onnxruntime`` takes some of the candidates; ``torch as it comes`` leaves PyTorch's memory to
+the C library's settings, where all others' is kept (``cnn_turns.ALLOCATOR``).
 Without ``--benchmark-enable`` our own paths are compared on a small network, and no peer is imported.
 """
 

@@ -18,54 +18,47 @@ from bench.cnn_peers import onnxruntime_session, openvino_model, torch_network
 IMAGE: Final = (256, 256)
 
 
-def _jax_candidate(weights: Weights, features: Callable[..., Any], product: Callable[..., Any]) -> Candidate:
-    """A plain jitted step; ``features(x, kernel, bias)`` is one convolution block, ``product`` the hidden layer's."""
+def _ctfast_trainer(weights: Weights, path: str) -> Callable[[], Train]:
+    """A plain jitted step of the same parts as that of ``ctfast train``."""
     import jax
     import jax.numpy as jnp
     import optax
 
+    from ctfast.model.network.convolution import conv_relu_pool
+    from ctfast.model.network.dense import dense
+    from ctfast.model.training.optimizer import make_optimizer, update
+
     def logits(p: Any, x: Any) -> Any:
         for n in "123":
-            x = features(x, p[f"k{n}"], p[f"b{n}"])
-        hidden = jax.nn.relu(product(x.reshape(x.shape[0], -1), p["d1"]) + p["c1"])
+            x = conv_relu_pool(x, p[f"k{n}"], p[f"b{n}"], path=path)
+        hidden = jax.nn.relu(dense(x.reshape(x.shape[0], -1), p["d1"], path=path) + p["c1"])
         return hidden @ p["d2"] + p["c2"]
 
     def loss(p: Any, x: Any, y: Any) -> Any:
         return optax.softmax_cross_entropy_with_integer_labels(logits(p, x), y).mean()
 
-    adam = optax.adam(LEARNING_RATE)
-
-    def step(p: Any, state: Any, x: Any, y: Any) -> Any:
+    def step(p: Any, slots: Any, x: Any, y: Any) -> Any:
         value, gradient = jax.value_and_grad(loss)(p, x, y)
-        updates, state = adam.update(gradient, state, p)
-        return optax.apply_updates(p, updates), state, value
+        return *update(p, slots, gradient, 1.0, LEARNING_RATE, 0.0, path), value
 
-    params = {k: jnp.asarray(v) for k, v in weights.items()}
-    jitted, jitted_step = jax.jit(logits), jax.jit(step, donate_argnums=(0, 1))
+    jitted = jax.jit(step, donate_argnums=(0, 1))
 
     def trainer() -> Train:
-        copied = jax.tree.map(jnp.copy, params)
-        trained = [copied, adam.init(copied)]
+        params = {k: jnp.array(v) for k, v in weights.items()}
+        trained = [params, make_optimizer(0.0).init(params)]
 
         def train(x: np.ndarray, y: np.ndarray) -> float:
-            *trained[:], value = jitted_step(*trained, x, y)
+            *trained[:], value = jitted(*trained, x, y)
             jax.block_until_ready(trained)
             return float(value)
 
         return train
 
-    return Candidate(lambda x: np.asarray(jitted(params, x)), trainer)
+    return trainer
 
 
 def ctfast_path(path: str) -> Callable[[Weights], Candidate]:
-    def build(weights: Weights) -> Candidate:
-        from ctfast.model.network.convolution import conv_relu_pool
-        from ctfast.model.network.dense import dense
-
-        blocks, product = (functools.partial(f, path=path) for f in (conv_relu_pool, dense))
-        return Candidate(_ctfast_forward(weights, path), _jax_candidate(weights, blocks, product).trainer)
-
-    return build
+    return lambda weights: Candidate(_ctfast_forward(weights, path), _ctfast_trainer(weights, path))
 
 
 def ctfast_narrow(precision: str) -> Callable[[Weights], Candidate]:

@@ -30,7 +30,8 @@ def cnn_tables(results: Mapping[str, Any]) -> str:
         return ""
     peers = [name for name in _names(rows) if name != "ctfast"]
     lines = [
-        "Time of the others / ours (above 1: ours is faster), all cores, the allocator keeps its memory for everyone.",
+        "Time of the others / ours (above 1: ours is faster), all cores. The allocator keeps its memory for all, as "
+        "`ctfast train` sets it, but for those *as it comes*: so is a process whose user has set nothing.",
         "",
         "| | ours, images/s | " + " | ".join(peers) + " |",
         "|---" * (len(peers) + 2) + "|",

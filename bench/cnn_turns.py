@@ -32,16 +32,21 @@ ALLOCATOR = ":".join(
 )
 
 
+AS_IT_COMES = " as it comes"
+"""After a candidate's name: the allocator is as for users who have set nothing. ``ctfast train`` sets it itself."""
+
+
 class Worker:
     """One candidate's process."""
 
     def __init__(self, name: str, weights: Path, data: Path) -> None:
         paths = [str(ROOT / "bench"), str(ROOT / "kernels"), str(ROOT)]
-        env = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "GLIBC_TUNABLES": ALLOCATOR}
+        env = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+        env |= {} if name.endswith(AS_IT_COMES) else {"GLIBC_TUNABLES": ALLOCATOR}
         env |= {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
         for single in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
             env.pop(single, None)  # bench/conftest.py sets them to 1; here everyone has all cores
-        command = [sys.executable, str(ROOT / "bench" / "cnn_worker.py"), name, str(weights), str(data)]
+        command = [sys.executable, str(ROOT / "bench" / "cnn_worker.py"), _library(name), str(weights), str(data)]
         self.name = name
         self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115, closed with the process
         self.process = subprocess.Popen(
@@ -68,6 +73,10 @@ class Worker:
         self.errors.close()
 
 
+def _library(name: str) -> str:
+    return name.removesuffix(AS_IT_COMES)
+
+
 class Turns:
     """All candidates that are installed, started when first asked."""
 
@@ -76,7 +85,7 @@ class Turns:
         self.channels = channels
         np.savez(self.weights, **random_weights(channels))
         np.savez(self.data, **images(64, channels))
-        installed = {name: importlib.util.find_spec(CANDIDATES[name][0]) is not None for name in names}
+        installed = {name: importlib.util.find_spec(CANDIDATES[_library(name)][0]) is not None for name in names}
         self.absent = tuple(name for name, there in installed.items() if not there)
         self.names = [name for name, there in installed.items() if there]
         self.workers: dict[str, Worker] = {}

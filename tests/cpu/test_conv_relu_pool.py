@@ -85,10 +85,10 @@ def test_forward_and_backward_are_the_definition(shape: tuple[int, ...], dtype: 
     argmax = np.empty(gradient.shape, np.uint8)
     result = conv_relu_pool(x, kernel, bias, argmax=argmax)
     expected, expected_argmax = plain(x, kernel, bias)
-    close(result, expected, dtype)
+    # From 16 input channels on by F(4 x 4, 3 x 3), whose rounding of random numbers is up to three times a plain sum's.
+    close(result, expected, dtype, 24 if shape[3] >= 16 else 8)
     np.testing.assert_array_equal(argmax, expected_argmax)  # random values have no near-ties at these seeds
-    # Without the argmax from 16 input channels on by F(4 x 4, 3 x 3), whose rounding is up to twice a plain sum's.
-    close(conv_relu_pool(x, kernel, bias), expected, dtype, 16)
+    np.testing.assert_array_equal(conv_relu_pool(x, kernel, bias), result)
     found = conv_relu_pool_backward(x, kernel, argmax, gradient)
     for ours, theirs in zip(found, plain_backward(x, kernel, argmax, gradient), strict=True):
         assert ours is not None
@@ -99,7 +99,7 @@ def test_forward_and_backward_are_the_definition(shape: tuple[int, ...], dtype: 
     np.testing.assert_array_equal(db, found[2])
 
 
-@pytest.mark.parametrize("channels", [1, 8])
+@pytest.mark.parametrize("channels", [1, 8, 32])
 def test_of_equal_values_the_first_is_the_maximum(channels: int) -> None:
     """Air and padding are constant: all four outputs of a window are equal, in every bit."""
     kernel, bias = sample((1, 4, 4, channels, 32), np.float32)[1:3]

@@ -22,7 +22,8 @@ from ctfast.model.records import damaged
 from ctfast.model.run_folder import RunFolder, TrainedModel
 from ctfast.model.training.epoch import EpochTrainer
 from ctfast.model.training.inputs import FitInputs
-from ctfast.model.training.step import Recipe, State, make_optimizer
+from ctfast.model.training.optimizer import make_optimizer
+from ctfast.model.training.step import Recipe, State
 
 _FINISHED: Final = "all epochs are done"
 
@@ -132,7 +133,7 @@ class RunState:
 
     def start_state(self, recipe: Recipe, initial: Sequential4 | None) -> Callable[[], State]:
         """What makes the state to start from, on the host."""
-        model, optimizer = self._data.model, make_optimizer(recipe)
+        model, optimizer = self._data.model, make_optimizer(recipe.weight_decay)
 
         def fresh() -> State:
             made = weights_of(initial) if initial is not None else _drawn(model, np.int32(self._config.seed))

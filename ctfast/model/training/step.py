@@ -20,6 +20,7 @@ from ctfast.model.data.preprocessing import HIGHEST
 from ctfast.model.devices import AXIS, Devices
 from ctfast.model.network.sequential4 import empty_weights, model_from
 from ctfast.model.training.augmentation import augment, image_keys
+from ctfast.model.training.optimizer import make_optimizer, update
 
 
 class State(NamedTuple):
@@ -80,23 +81,11 @@ class Recipe(NamedTuple):
     path: str
 
 
-def make_optimizer(recipe: Recipe) -> optax.GradientTransformation:
-    """AdamW (Loshchilov and Hutter, 2019); biases don't decay.
-
-    Updates still have to be multiplied by the (negative) learning rate.
-    """
-    # The rates come to the compiled step as numbers (``StepInputs.rates``), so that no schedule is compiled into it.
-    kernels = lambda weights: jax.tree.map(lambda w: w.ndim > 1, weights)  # noqa: E731
-    decay = [optax.add_decayed_weights(recipe.weight_decay, mask=kernels)] if recipe.weight_decay > 0 else []
-    return optax.chain(optax.scale_by_adam(), *decay)
-
-
 def train_program(recipe: Recipe, devices: Devices, steps: int) -> Any:
     """``program(state, batches, inputs) -> (state, StepMetrics)``; ``steps`` batches lie along the first axis.
 
     The state is donated: its memory becomes that of the new state.
     """
-    optimizer = make_optimizer(recipe)
     gradient = _gradient(recipe)
     if len(devices.devices) > 1:
         along = PartitionSpec(None, AXIS)
@@ -114,12 +103,12 @@ def train_program(recipe: Recipe, devices: Devices, steps: int) -> Any:
         # devices it is computed, and padding (weight 0) does not count.
         count = jnp.maximum(batch.real.sum(), 1.0)
         norm = jnp.sqrt(sum(jnp.vdot(g, g) for g in jax.tree.leaves(gradients))) / count
-        # Clipping and the mean in one pass over the gradients. At norm 0, clip / norm is infinite and the minimum 1.
+        # Clipping and the mean in Adam's pass over the gradients. At norm 0, clip / norm is infinite and the minimum 1.
         scale = jnp.minimum(1.0, recipe.clip / norm) if recipe.clip > 0 else 1.0
-        gradients = jax.tree.map(lambda g: g * (scale / count), gradients)
         finite = jnp.isfinite(loss) & jnp.isfinite(norm)
-        updates, slots = optimizer.update(gradients, state.optimizer, state.weights)
-        weights = jax.tree.map(lambda w, u: w - inputs.rates * u, state.weights, updates)
+        weights, slots = update(
+            state.weights, state.optimizer, gradients, scale / count, inputs.rates, recipe.weight_decay, recipe.path
+        )
         return State(weights, slots), StepMetrics(loss / count, right, finite, losses)
 
     def several(state: State, batches: Batch, inputs: StepInputs) -> tuple[State, StepMetrics]:
@@ -216,7 +205,7 @@ def compiled_step(recipe: Recipe, devices: Devices, steps: int, shapes: Batch) -
     ``memory_analysis()`` of the result says what it will need.
     """
     weights = empty_weights(recipe.model)
-    state = State(weights, jax.eval_shape(make_optimizer(recipe).init, weights))
+    state = State(weights, jax.eval_shape(make_optimizer(recipe.weight_decay).init, weights))
     on_devices = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=devices.everywhere), state)
     number = jax.ShapeDtypeStruct((), jnp.int32)
     inputs = StepInputs(

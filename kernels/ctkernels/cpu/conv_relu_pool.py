@@ -103,7 +103,7 @@ def conv_relu_pool(x: Array, kernel: Array, bias: Array, *, argmax: Array | None
             raise ValueError("argmax is read-only")
     out = np.empty(shape, x.dtype)
     _, height, width, channels = x.shape
-    planes = forward_planes(kind, height, width, channels, shape[3], argmax is not None)
+    planes = forward_planes(kind, height, width, channels, shape[3])
     weights = _packed(kind, kernel, planes) if planes else kernel
     bands = forward_bands(planes, shape[1])
     job = _job(ForwardJob, x.shape, shape[3], bands, x=x, kernel=weights, bias=bias, out=out, argmax=argmax)

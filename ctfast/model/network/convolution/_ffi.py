@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -31,13 +32,13 @@ def register(dtype: str) -> None:
 
 
 def _target(name: str, dtype: str) -> str:
-    return f"ctfast_{name}_{dtype}" if name == "dense" else f"ctfast_convolution_{name}_{dtype}"
+    return f"ctfast_{name}_{dtype}" if name in ("dense", "adam") else f"ctfast_convolution_{name}_{dtype}"
 
 
-def call(name: str, dtype: jnp.dtype, results: object, *args: jax.Array) -> jax.Array:
-    """Call a kernel of this name, for arrays of this dtype."""
+def call(name: str, dtype: jnp.dtype, results: object, *args: jax.Array, **settings: Any) -> Any:
+    """Call a kernel of this name, for arrays of this dtype; ``settings`` are those of ``jax.ffi.ffi_call``."""
     register(dtype.name)
-    return jax.ffi.ffi_call(_target(name, dtype.name), results)(*args)
+    return jax.ffi.ffi_call(_target(name, dtype.name), results, **settings)(*args)
 
 
 class _Compiled:

@@ -93,7 +93,7 @@ def _packed_bytes(kind, frame, blocks):
     height, width = axis(x, 1), axis(x, 2)
     for k in range(blocks):
         c, f = axis(_kernel(frame, k), 2), axis(_kernel(frame, k), 3)
-        total += packed_bytes(kind, c, f, forward_planes(kind, height, width, c, f, False))
+        total += packed_bytes(kind, c, f, forward_planes(kind, height, width, c, f))
         height, width = windows(height), windows(width)
     return total
 
@@ -106,7 +106,7 @@ def _write_jobs(kind, frame, blocks, jobs):
     for k in range(blocks):
         job, kernel = jobs + k * JOB_BYTES, _kernel(frame, k)
         c, f = axis(kernel, 2), axis(kernel, 3)
-        planes, weights = forward_planes(kind, height, width, c, f, False), data(kernel)
+        planes, weights = forward_planes(kind, height, width, c, f), data(kernel)
         if planes > 0:
             pack(kind, weights, c, f, planes, place)
             weights = place

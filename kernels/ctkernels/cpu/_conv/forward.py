@@ -1,7 +1,7 @@
 """The forward pass as tasks, each a band of pooled rows of one image; see ``job``.
 
 Three forms, told apart by the planes of factors that they have (``forward_planes``): the plain sum; Winograd's
-F(2 x 2, 3 x 3), where the place of each maximum is wanted; F(4 x 4, 3 x 3), with 7 in 16 fewer multiplications.
+F(2 x 2, 3 x 3), for images of few windows or channels; F(4 x 4, 3 x 3), with 7 in 16 fewer multiplications.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _BANDS: Final = 8
 _FEWEST_WINDOWS: Final = 4
 """Along an axis, for tiles of 2 x 2 windows: of fewer, too many of a tile's outputs have no window."""
 _FEWEST_CHANNELS: Final = 16
-"""From which on the rounding of F(4 x 4, 3 x 3) is within twice that of a plain float32 sum, whose grows with them."""
+"""From which on the rounding of F(4 x 4, 3 x 3) is within three times a plain sum's, which grows with them."""
 
 
 class ForwardJob(IntEnum):
@@ -52,15 +52,12 @@ class ForwardJob(IntEnum):
 
 
 @jit
-def forward_planes(kind, height, width, in_channels, out_channels, with_argmax):
-    """Planes of factors: none for the plain sum, 16 or 36.
-
-    Where gradients are wanted, ties must be broken as in the plain sum, which F(4 x 4, 3 x 3) can't (``filterings``).
-    """
+def forward_planes(kind, height, width, in_channels, out_channels):
+    """Planes of factors: none for the plain sum, 16 or 36."""
     if is_direct(kind, in_channels, out_channels):
         return 0
     few = min(windows(height), windows(width)) < _FEWEST_WINDOWS or in_channels < _FEWEST_CHANNELS
-    return PLANES if with_argmax or few else PLANES_4
+    return PLANES if few else PLANES_4
 
 
 @jit
@@ -202,8 +199,8 @@ def _pool(kind, job, planes, image, y, j, tiles, products, plane, first):
     if planes == PLANES_4:
         k = _row_addresses(kind, job, image, 2 * y)[1] + 2 * j * f + first
         out, there = word(job, ForwardJob.OUT) + k * size, min(2 * tiles, columns - 2 * j)
-        two_rows = 1 if 2 * y + 1 < rows else 0
-        pool_outputs_4(kind, products, plane, BLOCK_BYTES, there, two_rows, channels, bias, out, columns * f, f)
+        two_rows, argmax = 1 if 2 * y + 1 < rows else 0, _argmax_at(job, k)
+        pool_outputs_4(kind, products, plane, BLOCK_BYTES, there, two_rows, channels, bias, out, argmax, columns * f, f)
     else:
         k = _row_addresses(kind, job, image, y)[1] + j * f + first
         out = word(job, ForwardJob.OUT) + k * size

@@ -109,7 +109,7 @@ def forward(kind, frame):
     if axis(x, 0) == 0 or f == 0:
         return 0
     argmax = data(result(frame, 1)) if with_argmax else 0
-    planes = forward_planes(kind, axis(x, 1), axis(x, 2), c, f, with_argmax)
+    planes = forward_planes(kind, axis(x, 1), axis(x, 2), c, f)
     context, memory = open_context(FORWARD), allocate(packed_bytes(kind, c, f, planes) + ALIGNED)
     done = context != 0 and memory != 0 and _run_forward(kind, frame, context, memory, argmax, planes)
     return closed(frame, context, memory, done)

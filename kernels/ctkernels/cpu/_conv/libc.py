@@ -15,7 +15,7 @@ WORKERS: Final = {4: "ctkernels_convolution_worker_f32", 8: "ctkernels_convoluti
 """Symbols of the functions that XLA's threads run, by bytes of a number; the linker must know them before code that
 names them is loaded."""
 
-WRONG_COUNT, WRONG_TYPE, WRONG_SHAPE, WRONG_MEMORY, WRONG_DENSE = range(5)
+WRONG_COUNT, WRONG_TYPE, WRONG_SHAPE, WRONG_MEMORY, WRONG_DENSE, WRONG_ADAM = range(6)
 MESSAGES: Final = (
     "ctfast convolution: wrong number of arguments or results",
     "ctfast convolution: an array of the wrong type or number of axes; float32 or float64 throughout, argmax uint8, "
@@ -25,6 +25,8 @@ MESSAGES: Final = (
     "ctfast convolution: not enough memory for scratch",
     "ctfast dense layer: x (N, K) and kernel (K, M) of float32 or float64 are needed (kernel may be bfloat16 or int8 "
     "beside float32), a result (N, M), and M a multiple of 32",
+    "ctfast Adam: numbers, then gradients, first moments, second moments and weights of the same sizes are needed, all "
+    "float32 or float64, and three results an array",
 )
 """What XLA is told, by the numbers above."""
 

@@ -50,8 +50,9 @@ def argmax_type(v: Vectors):
 
 
 def _all(v: Vectors, number: int):
-    """A vector of one argmax."""
-    return ir.Constant(argmax_type(v), [ir.Constant(ir.IntType(8), number)] * v.lanes)
+    """A vector of one argmax, in integers as wide as the numbers: comparisons select among them as they are."""
+    wide = ir.IntType(8 * v.size)
+    return ir.Constant(ir.VectorType(wide, v.lanes), [ir.Constant(wide, number)] * v.lanes)
 
 
 def store_pooled(v: Vectors, window: list[Any], bias, out, argmax) -> None:
@@ -75,11 +76,12 @@ def store_pooled(v: Vectors, window: list[Any], bias, out, argmax) -> None:
         first = _all(v, 3)
         for number in (2, 1, 0):
             first = b.select(b.fcmp_ordered("==", window[number], most), _all(v, number), first)
-        v.store(b.select(b.fcmp_ordered(">", y, zero), first, _all(v, DEAD)), argmax)
+        first = b.select(b.fcmp_ordered(">", y, zero), first, _all(v, DEAD))
+        v.store(b.trunc(first, argmax_type(v)), argmax)
 
 
 def load_window_gradient(v: Vectors, gradient, argmax) -> list[Any]:
     """The gradient of the four outputs of a window: its own at the maximum, zero elsewhere."""
     b = v.b
-    g, first = v.load(gradient, align=v.size), v.load(argmax, argmax_type(v))
+    g, first = v.load(gradient, align=v.size), b.zext(v.load(argmax, argmax_type(v)), _all(v, 0).type)
     return [b.select(b.icmp_unsigned("==", first, _all(v, n)), g, v.constant(0.0)) for n in range(4)]

@@ -8,8 +8,8 @@ Rounding: one more addition a factor than the plain sum, no divisions. Where the
 constant along rows or columns, equal outputs stay equal in every bit (all other terms are exact zeros), so that ties
 in the maximum are broken as in the plain convolution.
 
-F(4 x 4, 3 x 3), for predictions and gradients, has tiles of 2 x 2 windows and 36 multiplications instead of 144; see
-``filterings``. The gradient of the kernel is the adjoint of the same formula and as cheap.
+F(4 x 4, 3 x 3) has tiles of 2 x 2 windows and 36 multiplications instead of 144; see ``filterings``. The gradient of
+the kernel is the adjoint of the same formula and as cheap.
 
 Layout: 16 planes (36) of ``tiles x channels``, planes ``plane`` bytes and tiles ``tile`` bytes apart. A vector holds
 neighbouring channels; channels that do not fill one are done one by one.
@@ -86,27 +86,33 @@ def _tile_outputs(filtering: Filtering, v, products, plane):
     return both([m[x::side] for x in range(side)], lambda column: filtering.outputs(v, column))
 
 
+def _index(b, argmax, number):
+    """Address of the argmax of a number; 0 stays 0, which ``store_pooled`` knows: one code for both forms."""
+    return b.select(b.icmp_signed("==", argmax, whole(0)), whole(0), b.add(argmax, number))
+
+
 @emits(kinds=1)
-def pool_outputs_4(b, kind, planes, plane, tile, windows, two_rows, channels, bias, out, line, step):
+def pool_outputs_4(b, kind, planes, plane, tile, windows, two_rows, channels, bias, out, argmax, line, step):
     """Products of F(4 x 4, 3 x 3) to pooled outputs: tiles of 2 x 2 windows, ``windows`` in a row.
 
-    ``step`` numbers from window to window, ``line`` from row to row, whose second is left out unless ``two_rows``.
+    ``argmax`` is as in ``pool_outputs``. ``step`` numbers from window to window, ``line`` from row to row, whose second
+    is left out unless ``two_rows``.
     """
 
     def body(v, f):
         add = v.load(v.at(bias, f), align=v.size)
-        start, goal = v.at(planes, f), v.at(out, f)
+        start, goal, index = v.at(planes, f), v.at(out, f), _index(b, argmax, f)
 
         def one(columns):
             def tile_at(j):
                 y = _tile_outputs(F4, v, b.add(start, b.mul(j, tile)), plane)
-                corner = v.at(goal, b.mul(j, b.mul(step, whole(2))))
+                corner = b.mul(j, b.mul(step, whole(2)))
 
                 def row(r):
                     for q in range(columns):
                         window = [*y[2 * r][2 * q : 2 * q + 2], *y[2 * r + 1][2 * q : 2 * q + 2]]
-                        offset = b.add(b.mul(line, whole(r)), b.mul(step, whole(q)))
-                        store_pooled(v, window, add, v.at(corner, offset), None)
+                        offset = b.add(corner, b.add(b.mul(line, whole(r)), b.mul(step, whole(q))))
+                        store_pooled(v, window, add, v.at(goal, offset), _index(b, index, offset))
 
                 row(0)
                 with b.if_then(b.icmp_signed("!=", two_rows, whole(0))):
@@ -129,14 +135,12 @@ def pool_outputs(b, kind, planes, plane, tile, tiles, channels, bias, out, argma
     def body(v, f):
         # Channels outside, tiles inside: the bias is loaded once.
         add = v.load(v.at(bias, f), align=v.size)
-        start, goal = v.at(planes, f), v.at(out, f)
+        start, goal, index = v.at(planes, f), v.at(out, f), _index(b, argmax, f)
 
         def one(j):
             y = _tile_outputs(F2, v, b.add(start, b.mul(j, tile)), plane)
             offset = b.mul(j, step)
-            # 0 stays 0, which ``store_pooled`` knows: one code for both forms of the pass.
-            index = b.select(b.icmp_signed("==", argmax, whole(0)), whole(0), b.add(b.add(argmax, f), offset))
-            store_pooled(v, [*y[0], *y[1]], add, v.at(goal, offset), index)
+            store_pooled(v, [*y[0], *y[1]], add, v.at(goal, offset), _index(b, index, offset))
 
         v.loop(whole(0), tiles, 1, one)
 

@@ -107,9 +107,15 @@ def counts_are(frame, arguments, results):
 
 
 @jit
+def has_type(buffer, dtype):
+    """Whether a buffer has this element type."""
+    return word32(buffer, _BUFFER_DTYPE) == dtype
+
+
+@jit
 def is_array(buffer, dtype, rank):
     """Whether a buffer has this element type and number of axes."""
-    return word32(buffer, _BUFFER_DTYPE) == dtype and word(buffer, Buffer.RANK) == rank
+    return has_type(buffer, dtype) and word(buffer, Buffer.RANK) == rank
 
 
 @jit
@@ -122,6 +128,15 @@ def data(buffer):
 def axis(buffer, number):
     """Length of an axis."""
     return word(word(buffer, Buffer.DIMS), number)
+
+
+@jit
+def length(buffer):
+    """Elements of a buffer, of however many axes."""
+    numbers = 1
+    for n in range(word(buffer, Buffer.RANK)):
+        numbers *= axis(buffer, n)
+    return numbers
 
 
 @jit

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from enum import IntEnum, auto
 
+from ctkernels.cpu._conv.adam import adam_task
 from ctkernels.cpu._conv.dense import dense_task
 from ctkernels.cpu._conv.features import features_task
 from ctkernels.cpu._conv.forward import forward_task
@@ -41,7 +42,7 @@ class Context(IntEnum):
     """The job's words stand from here to the end."""
 
 
-FORWARD, INPUT_GRADIENT, WEIGHT_GRADIENT, DENSE, FEATURES = range(5)
+FORWARD, INPUT_GRADIENT, WEIGHT_GRADIENT, DENSE, FEATURES, ADAM = range(6)
 
 
 @jit
@@ -85,6 +86,8 @@ def run_tasks(kind, context):
             weight_gradient_task(kind, job, number, scratch)
         elif task == FEATURES:
             features_task(kind, job, number, scratch)
+        elif task == ADAM:
+            adam_task(kind, job, number)
         else:
             dense_task(kind, job, number, scratch)
         fetch_add(context, Context.DONE, 1)
