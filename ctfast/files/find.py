@@ -99,6 +99,8 @@ class _Search:
     ignored: Packed[Ignored] = field(default_factory=Packed)
     roots: list[Path] = field(default_factory=list)
     named: set[str] = field(default_factory=set)
+    searched: dict[tuple[int, int], str] = field(default_factory=dict)
+    """Folders by what they are on the disk, and how they were reached."""
 
     def name(self, path: Path) -> None:
         """Take a file that was named by itself."""
@@ -165,16 +167,15 @@ class _Search:
 
     def walk(self, folder: Path, base: Path) -> None:
         """Offer all files below a folder in sorted order, each real folder once."""
-        seen: set[tuple[int, int]] = set()
         unreadable: list[Path] = []
         walk = os.walk(folder, followlinks=True, onerror=lambda error: unreadable.append(Path(str(error.filename))))
         for here, folders, files in walk:
             status = os.stat(here)
-            if (status.st_dev, status.st_ino) in seen:
+            before = self.searched.setdefault((status.st_dev, status.st_ino), _key(here))
+            if before != _key(here):
                 folders.clear()
                 self.leave(Path(here), "a link to a folder that was searched already")
                 continue
-            seen.add((status.st_dev, status.st_ino))
             for name in sorted(name for name in folders if name.startswith(".")):
                 self.leave(Path(here, name), "hidden folder")
             folders[:] = sorted(name for name in folders if not name.startswith("."))

@@ -64,6 +64,24 @@ def test_folders_are_classes_where_there_is_no_label(tmp_path: Path) -> None:
     assert "split_leak" in {f.rule.key for f in found.flags}
 
 
+def test_slices_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    """As patients' folders hold them, below one input or two."""
+    for number, folder in enumerate(("a/s", "a/t", "b/s", "c/a/s")):
+        (tmp_path / folder).mkdir(parents=True)
+        write_image(tmp_path / folder / "1.tif", body() + np.int16(number), units="hu")
+    one = analyze(tmp_path)
+    assert [r.name for r in one.records] == ["a/s/1.tif", "a/t/1.tif", "b/s/1.tif", "c/a/s/1.tif"]
+    assert [r.id for r in one.records] == ["a/s/1.tif", "t/1.tif", "b/s/1.tif", "c/a/s/1.tif"]
+    two = analyze([tmp_path / "a", tmp_path / "b"])
+    assert [r.name for r in two.records] == ["a/s/1.tif", "a/t/1.tif", "b/s/1.tif"]
+    assert [r.id for r in two.records] == ["a/s/1.tif", "t/1.tif", "b/s/1.tif"]
+    named = analyze([tmp_path / "a/s/1.tif", tmp_path / "b/s/1.tif", tmp_path / "a/t"])
+    assert [r.name for r in named.records] == ["s (1)/1.tif", "s (2)/1.tif", "t/1.tif"]
+    alone = analyze([tmp_path / "a" / "s", tmp_path / "c"])
+    assert [(r.name, r.id) for r in alone.records] == [("1.tif", "1.tif"), ("a/s/1.tif", "s/1.tif")]
+    assert [flag.slices for flag in two.flags if flag.rule.key == "duplicate"] == []
+
+
 def test_a_broken_overview_is_noted(tmp_path: Path) -> None:
     write_image(tmp_path / "a.tif", body(), units="hu")
     (tmp_path / "overview.csv").write_text("a,b\n1,2\n")

@@ -76,6 +76,19 @@ def test_link_loops_end(tree: Path) -> None:
     assert sum("link" in item.reason for item in found.ignored) == 2
 
 
+def test_a_link_to_another_input_is_searched_once(tree: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    raw_tiff(other / "c.tif", bytes(256))
+    (other / "link").symlink_to(tree / "b")
+    found = find_images([tree, other])
+    assert [str(item.stem) for item in found.items] == ["a", "b/B", "b/IM.0001", "b/v", "b/deep/scan", "c"]
+    assert [item.path for item in found.ignored if "link" in item.reason] == [other / "link"]
+    again = find_images([tree, tree / "b", other / "c.tif"])
+    assert [item.reason for item in again.ignored if "link" in item.reason] == []
+    assert len(again.items) == 6
+
+
 @pytest.mark.parametrize(
     "name", ["I10.img", "CT.1.2.3.CT", "scan.acr", "Dr.Smith_slice1", "a.dcm_anon", "x.csv", "IM_01"]
 )

@@ -40,6 +40,8 @@ class SliceRecord:
     facts: dict[str, Fact]
     stats: dict[str, Number]
     hash: str
+    short: str = ""
+    """The end of ``name`` that no other slice has."""
 
     @property
     def label(self) -> str:
@@ -50,7 +52,7 @@ class SliceRecord:
     def id(self) -> str:
         """The shortest name that people know the slice by."""
         number = self.facts.get("id")
-        short = f"ID_{number:04d}" if isinstance(number, int) else Path(self.name).name
+        short = f"ID_{number:04d}" if isinstance(number, int) else self.short or Path(self.name).name
         return short if self.frame is None else f"{short} [{self.frame}]"
 
 

@@ -14,9 +14,9 @@ import numpy as np
 
 from ctfast.analysis.scan.distributions import Distribution
 from ctfast.analysis.scan.metadata import facts_of, label_by_folder
+from ctfast.analysis.scan.names import name_of, shortest, told_apart
 from ctfast.analysis.scan.records import Collection, SliceRecord
 from ctfast.analysis.scan.statistics import SliceStatistics, measure
-from ctfast.batch.cells import printable
 from ctfast.batch.cluster import connected, share_of_memory
 from ctfast.batch.limits import bytes_per_file
 from ctfast.batch.progress import Progress, no_progress
@@ -83,7 +83,7 @@ def collect(
 
     by_label: dict[str, Distribution] = {}
     by_folder: dict[str, Distribution] = {}
-    for done, outcome in enumerate(_outcomes(work, images.items, workers, cluster), 1):
+    for done, outcome in enumerate(_outcomes(work, told_apart(images.items), workers, cluster), 1):
         if isinstance(outcome, Unread):
             result.unread.append(outcome)
         elif isinstance(outcome, Ignored):
@@ -96,6 +96,9 @@ def collect(
         progress(done=done, failed=len(result.unread))
     if not result.records and not result.unread:
         raise UsageError(f"nothing to measure; left out: {by_reason(result.ignored)}")
+    short = shortest([record.name for record in result.records])
+    for record in result.records:
+        record.short = short[record.name]
     result.pixels = by_label
     _add_folders(result, by_folder)
     result.seconds = time.perf_counter() - start
@@ -116,7 +119,7 @@ def _outcomes(
 
 
 def _died(items: Sequence[FoundFile]) -> list[Outcome]:
-    return [Unread(_name(item), DIED) for item in items]
+    return [Unread(name_of(item), DIED) for item in items]
 
 
 def _measure_files(
@@ -156,7 +159,7 @@ def _add(groups: dict[str, Distribution], group: str, pixels: Distribution) -> N
 
 def measure_file(item: FoundFile, overview: Overview, values: Values, limits: Limits, modality: str = "any") -> Outcome:
     """The records of a file, one a frame, or why there are none."""
-    name = _name(item)
+    name = name_of(item)
     try:
         image = read_as(item.path, values, limits)
         check_modality(image.meta.get("modality"), modality)
@@ -172,10 +175,6 @@ def measure_file(item: FoundFile, overview: Overview, values: Values, limits: Li
     except Exception as error:  # one bad file never stops a report, whatever a decoder raises
         reason = str(error).removeprefix(f"{item.path}: ")
         return Unread(name, reason or type(error).__name__)
-
-
-def _name(item: FoundFile) -> str:
-    return printable(str(item.stem.with_name(item.path.name)))
 
 
 def record_of(image: Image, name: str, frame: int | None, facts: dict, measured: SliceStatistics) -> SliceRecord:
