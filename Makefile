@@ -41,7 +41,9 @@ $(VENV)/.dev: $(VENV)/bin/python pyproject.toml
 
 # What CI installs, package by package with its hashes. Made anew after a change of dependencies: make lock.
 $(VENV)/.locked: $(VENV)/bin/python packaging/locked.txt
-	$(BIN)/python -m pip install --quiet --require-hashes --requirement packaging/locked.txt
+	$(BIN)/python -m pip install --quiet uv==0.13.9 || true # in a sixth of pip's time, where it can be had
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirement packaging/locked.txt || \
+		$(BIN)/python -m pip install --quiet --require-hashes --requirement packaging/locked.txt
 	touch $@
 
 lock: $(VENV)/bin/python
