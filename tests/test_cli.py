@@ -391,3 +391,10 @@ def test_tab_completes(words: str, expected: set[str]) -> None:
     typed = f"ctfast {words}"
     done = ctfast_command(_CTFAST_COMPLETE="complete_bash", COMP_WORDS=typed, COMP_CWORD=str(len(typed.split()) - 1))
     assert set(done.stdout.split()) == expected
+
+
+@pytest.mark.parametrize("words", ["--workers=0", "--workers=-1", "--workers=two", "--workers=1.5", "--offset=-1_"])
+def test_numbers_that_are_none_or_not_allowed_are_refused(words: str) -> None:
+    done = CliRunner().invoke(app, ["run", "nowhere", "--out", "nothing", words])
+    assert done.exit_code == 2
+    assert words.partition("=")[0] in done.output

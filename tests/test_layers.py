@@ -238,6 +238,19 @@ def test_short_commands_are_light(words: str) -> None:
         assert not loaded_by(_run_by(words)) & (heavy - {"numpy"})
 
 
+@pytest.mark.parametrize("words", ["--workers 3", "--workers=1", "--offset 12"])
+def test_numbers_are_read_without_pydantic(words: str) -> None:
+    ends_in_asking_for_a_pipeline = f"""
+from ctfast.cli import app
+from ctfast.errors import UsageError
+try:
+    app({["run", "nowhere", "--out", "nothing", *words.split()]!r})
+except UsageError as error:
+    assert "--preset" in str(error)
+"""
+    assert "pydantic" not in loaded_by(ends_in_asking_for_a_pipeline)
+
+
 def test_the_list_of_commands_is_shown_without_their_modules() -> None:
     assert loaded_by(f"{_run_by('--help')}\nassert not {{'ctfast.cli.run', 'ctfast.cli.model'}} & set(sys.modules)")
 

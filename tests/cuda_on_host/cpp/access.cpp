@@ -66,8 +66,7 @@ static void check_race(const Region& r, const Touch& before, const Touch& now) {
         races.insert({before.pc, now.pc, r.shared ? "shared " + r.name : "global " + r.name});
 }
 
-static void touch(Region& r, uintptr_t address, const Touch& now, bool reads, bool writes) {
-    Cell& c = r.cells[address - r.lo];
+static void touch(Region& r, Cell& c, const Touch& now, bool reads, bool writes) {
     if (reads) {
         if (!r.shared && !now.atomic && c.read1.block < m.first_block && c.read2.block < m.first_block) m.traffic.unique_read++;
     }
@@ -81,6 +80,24 @@ static void touch(Region& r, uintptr_t address, const Touch& now, bool reads, bo
         c.read1 = now;
     } else {
         c.read2 = now;
+    }
+}
+
+// The bytes of a pixel mostly have one history: it is looked at once, and what it becomes is that of them all.
+static void touch_all(Region& r, uintptr_t a, unsigned size, const Touch& now, bool reads, bool writes) {
+    Cell* cells = r.cells + (a - r.lo);
+    const Cell before = cells[0];
+    const uint64_t read_before = m.traffic.unique_read, written_before = m.traffic.unique_written;
+    touch(r, cells[0], now, reads, writes);
+    const uint64_t read = m.traffic.unique_read - read_before, written = m.traffic.unique_written - written_before;
+    for (unsigned i = 1; i < size; i++) {
+        if (__builtin_memcmp(&cells[i], &before, sizeof before) != 0) {
+            touch(r, cells[i], now, reads, writes);
+            continue;
+        }
+        cells[i] = cells[0];
+        m.traffic.unique_read += read;
+        m.traffic.unique_written += written;
     }
 }
 
@@ -120,8 +137,7 @@ static void access(void* p, unsigned size, bool reads, bool writes, bool atomic,
         to_scheduler();
     }
     if (r->cells && reads) check_first_use(*r, a, size, now.pc);
-    if (r->cells)
-        for (uintptr_t i = a; i < a + size; i++) touch(*r, i, now, reads, writes);
+    if (r->cells) touch_all(*r, a, size, now, reads, writes);
     if (atomic && !r->shared) order_by_atomic(a);
     if (m.options.counters) count_access(a, size, r->shared, writes && !(atomic && reads), atomic, now.pc);
     if (m.options.preempt && random_number() % m.options.preempt == 0) to_scheduler();

@@ -25,6 +25,8 @@ uint64_t random_number() {
     return m.rng;
 }
 
+static unsigned random_below(unsigned n) { return unsigned((random_number() >> 32) * n >> 32); }
+
 void fault(const char* format, ...) {
     if (m.error[0]) return;
     va_list list;
@@ -50,7 +52,12 @@ static void run(Fiber& f) {
     m.current = &f;
     switch_context(m.scheduler, f.context);
     m.current = nullptr;
-    if (std::memcmp(f.stack, CANARY, sizeof CANARY)) fault("the stack of a thread overflowed its %zu bytes", STACK_BYTES);
+}
+
+// Once a block is over: every stack has room below it, and its end is in nobody's cache.
+static void check_stacks() {
+    for (const Fiber& f : m.fibers)
+        if (std::memcmp(f.stack, CANARY, sizeof CANARY)) fault("the stack of a thread overflowed its %zu bytes", STACK_BYTES);
 }
 
 // All threads wait at the barrier: it must be the same one, and nobody may have left.
@@ -78,7 +85,7 @@ static void report_deadlock() {
     fault("deadlock: threads wait at a barrier (line %d) and at a warp collective (line %d)", block, warp);
 }
 
-static void run_block(std::vector<unsigned>& order) {
+static void run_block(const std::vector<unsigned>& order) {
     begin_block_memory();
     m.epoch = 1;
     m.block++;
@@ -89,19 +96,21 @@ static void run_block(std::vector<unsigned>& order) {
     for (Warp& w : m.warps) w.arrived = 0;
     for (Fiber& f : m.fibers) {
         std::memcpy(f.stack, CANARY, sizeof CANARY);
-        make_context(f.context, f.stack, entry);
+        make_context(f.context, f.stack, (f.linear * 320) % SPREAD_BYTES / 64 * 64, entry);
         f.wait = Wait::RUN;
         f.accesses = 0;
         std::fill(f.clock, f.clock + 32, 0);
         f.clock[f.linear & 31] = 1;
     }
+    std::vector<unsigned> ready;
     while (m.live && !m.error[0]) {
+        ready.clear();
+        for (unsigned i : order)
+            if (m.fibers[i].wait == Wait::RUN) ready.push_back(i);
         if (m.options.seed > 1)
-            for (unsigned i = m.threads - 1; i > 0; i--) std::swap(order[i], order[random_number() % (i + 1)]);
-        bool progress = false;
-        for (unsigned i : order) {
-            if (m.fibers[i].wait != Wait::RUN) continue;
-            progress = true;
+            for (unsigned i = unsigned(ready.size()); i-- > 1;) std::swap(ready[i], ready[random_below(i + 1)]);
+        const bool progress = !ready.empty();
+        for (unsigned i : ready) {
             run(m.fibers[i]);
             if (m.error[0]) return;  // the other fibers are given up where they are
         }
@@ -165,7 +174,6 @@ const char* ctkh_launch(Module* module, void (*function)(void**), void** argumen
     body_arguments = arguments;
     begin_races();
     begin_launch_traffic();
-    for (size_t i = m.threads; i < m.fibers.size(); i++) free_stack(m.fibers[i].stack);
     m.fibers.resize(m.threads);
     m.warps.resize((m.threads + 31) / 32);
     std::vector<unsigned> order(m.threads);
@@ -173,7 +181,7 @@ const char* ctkh_launch(Module* module, void (*function)(void**), void** argumen
         Fiber& f = m.fibers[i];
         f.linear = i;
         f.tid = {i % block[0], i / block[0] % block[1], i / (block[0] * block[1])};
-        if (!f.stack && !(f.stack = new_stack())) return "no memory for the stacks of threads";
+        if (!(f.stack = stack_of(i))) return "no memory for the stacks of threads";
         order[i] = options->seed == 1 ? m.threads - 1 - i : i;
     }
     const uint64_t total = uint64_t(grid[0]) * grid[1] * grid[2];
@@ -189,6 +197,7 @@ const char* ctkh_launch(Module* module, void (*function)(void**), void** argumen
     for (uint64_t k : blocks) {
         m.block_index = {unsigned(k % grid[0]), unsigned(k / grid[0] % grid[1]), unsigned(k / grid[0] / grid[1])};
         run_block(order);
+        check_stacks();
         if (m.error[0]) break;
     }
     m.current = nullptr;
