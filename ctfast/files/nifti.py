@@ -6,8 +6,8 @@ Policies, each tested:
   to the order in which axial DICOM slices come: columns to the patient's left, rows to the back, frames upwards.
   ``meta["orientation"]`` names the stored order (``"LAS"``), ``meta["turned"]`` what was done; written as NIfTI again,
   a volume has its stored order back. Volumes whose geometry is not known (sform and qform code 0) stay as they are.
-- Geometry is the sform's, else the qform's. Written files have both (no qform where the axes are not at right angles),
-  with codes 0 where the geometry is not known.
+- Geometry is the sform's, else the qform's; where both are there and disagree, a note says so. Written files have both
+  (no qform where the axes are not at right angles), with codes 0 where the geometry is not known.
 - ``scl_slope`` and ``scl_inter`` are applied. NIfTI does not name units of values, so they are ``"unknown"`` unless
   the caller (or, in a file of our own, the description field) tells.
 - Trailing axes of length 1 are dropped; time series and colour are refused.
@@ -37,6 +37,7 @@ from ctfast.files.units import is_unit
 _SCANNER: Final = 1  # NIFTI_XFORM_SCANNER_ANAT
 _DESCRIPTION: Final = b"ctfast "
 _PADDING: Final = "; padding "
+_APART_MM: Final = 1.0
 _LONGEST: Final = 80  # bytes of the description field
 _MILLIMETRES: Final = {"mm": 1.0, "meter": 1000.0, "micron": 0.001}
 
@@ -64,6 +65,7 @@ def read_nifti(request: Request) -> Image:
     zooms = [*map(float, header.get_zooms()[:3]), 0.0, 0.0][:3]
     scale = _MILLIMETRES.get(header.get_xyzt_units()[0])
     geometry = _geometry(header, scale or 1.0)  # nibabel and others write mm without saying so
+    notes = [_two_places(header, shape, scale or 1.0)]
     stored, geometry, facts = for_display(stored, geometry, request)
     slope, intercept = (1.0, 0.0) if request.units == "stored" else _scaling(volume)
     if (slope, intercept) == (1.0, 0.0):
@@ -78,7 +80,9 @@ def read_nifti(request: Request) -> Image:
     }
     meta.update(count_nonfinite(pixels))
     if request.head.startswith(b"\x1f\x8b") and not request.apart and not path.name.lower().endswith(".gz"):
-        meta["notes"] = "compressed by gzip, which its name does not say"
+        notes.append("compressed by gzip, which its name does not say")
+    if any(notes):
+        meta["notes"] = "; ".join(filter(None, notes))
     spacing = None
     if geometry is not None:
         spacing = geometry.spacing[1:]
@@ -107,7 +111,30 @@ def _geometry(header: Any, scale: float) -> Geometry | None:
         affine = header.get_qform()
     else:
         return None
+    return _geometry_of(affine, scale)
+
+
+def _geometry_of(affine: np.ndarray, scale: float) -> Geometry | None:
     return Geometry.of(np.diag([-scale, -scale, scale]) @ affine[:3][:, [2, 1, 0, 3]])
+
+
+def _two_places(header: Any, shape: tuple[int, ...], scale: float) -> str:
+    """What to say of a volume that sform and qform put in different places, as two that are mirrored; else empty."""
+    if header["sform_code"] <= 0 or header["qform_code"] <= 0:
+        return ""
+    try:
+        forms = header.get_sform(), header.get_qform()
+    except ValueError:  # no rotation: nobody has to agree with it
+        return ""
+    corners = np.array([*np.ndindex(2, 2, 2)]) * (np.array([*shape, 1])[:3] - 1)
+    apart = forms[0] - forms[1]
+    far = float(np.linalg.norm(corners @ apart[:3, :3].T + apart[:3, 3], axis=1).max()) * scale
+    if not far > _APART_MM:
+        return ""
+    places = [_geometry_of(affine, scale) for affine in forms]
+    directions = {None if place is None else place.orientation for place in places}
+    turned = ", in other directions" if len(directions) > 1 else ""
+    return f"sform and qform place it up to {far:.0f} mm apart{turned}: the sform was taken"
 
 
 def _load(request: Request) -> Any:

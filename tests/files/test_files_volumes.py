@@ -359,3 +359,24 @@ def test_gzip_nrrd_in_both_orders(tmp_path: Path, order: str, detached: bool) ->
     )
     np.testing.assert_array_equal(read_image(path).pixels, VOLUME)
     np.testing.assert_array_equal(sitk.GetArrayFromImage(sitk.ReadImage(str(path))), VOLUME)
+
+
+@pytest.mark.parametrize(
+    ("qform", "said"),
+    [
+        (np.diag([0.7, 0.8, 2.5, 1]), ""),
+        (np.diag([-0.7, 0.8, 2.5, 1]), "6 mm apart, in other directions"),  # mirrored: 0.7 mm, 4 steps, both ways
+        (np.diag([0.7, 0.8, 2.5, 1]) + np.outer([30, 0, 0, 0], [0, 0, 0, 1]), "30 mm apart:"),
+    ],
+    ids=["alike", "mirrored", "moved"],
+)
+def test_two_places_of_one_volume_are_told(tmp_path: Path, qform: np.ndarray, said: str) -> None:
+    nibabel = pytest.importorskip("nibabel")
+    volume = nibabel.Nifti1Image(np.arange(210, dtype=np.int16).reshape(5, 6, 7), None)
+    volume.set_sform(np.diag([0.7, 0.8, 2.5, 1]), 1)
+    volume.set_qform(qform, 1)
+    nibabel.save(volume, tmp_path / "v.nii")
+    image = read_image(tmp_path / "v.nii")
+    np.testing.assert_allclose(image.geometry.spacing, (2.5, 0.8, 0.7), rtol=1e-6)  # type: ignore[union-attr]
+    assert ("sform" in str(image.meta.get("notes", ""))) == bool(said)
+    assert said in str(image.meta.get("notes", ""))
