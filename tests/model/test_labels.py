@@ -85,6 +85,17 @@ def test_a_folder_a_class(tmp_path: Path, name: str) -> None:
     assert found.classes == ("9", "10", "liver", "lung")
 
 
+def test_patients_above_the_classes_are_told(tmp_path: Path) -> None:
+    for k in range(6):
+        tiff(tmp_path / "patients" / f"p{k // 2}" / ("lung", "liver")[k % 2] / f"{k}.tif", k)
+        tiff(tmp_path / "classes" / ("lung", "liver")[k % 2] / f"p{k}" / f"{k}.tif", k)
+    found = find_samples(tmp_path / "patients")
+    assert found.classes == ("p0", "p1", "p2")
+    assert any("p0, p1, p2" in w and "liver, lung: are these the classes?" in w for w in found.warnings)
+    usual = find_samples(tmp_path / "classes")
+    assert (usual.classes, usual.warnings) == (("liver", "lung"), [])
+
+
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 @pytest.mark.parametrize("way", ["name", "stem", "relative", "absolute", "windows"])
 def test_a_table(tmp_path: Path, delimiter: str, way: str) -> None:

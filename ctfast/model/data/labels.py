@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -233,11 +233,23 @@ def _from_folders(samples: Samples) -> None:
     for sample, names in zip(samples.items, parts):
         sample.label = names[depth] if len(names) > depth else None
     samples.source = "folder names"
+    below = {names[depth + 1] for names in parts if len(names) > depth + 1}
+    classes = {s.label for s in samples.items if s.label is not None}
+    if all(len(names) > depth + 1 for names in parts) and 1 < len(below) < len(classes):
+        samples.warnings.append(
+            f"the folders {_named(classes)} are taken for the classes, which hold folders of the names "
+            f"{_named(below)}: are these the classes? Then put them above, or give labels=FILE.csv"
+        )
     if all(s.label is None for s in samples.items):
         raise UsageError(
             "no labels: give labels=FILE.csv (columns file and label), a folder for each class, or the Kaggle layout "
             "with overview.csv"
         )
+
+
+def _named(names: Iterable[str]) -> str:
+    known = sorted(names)
+    return ", ".join(known[:_MOST_NAMED]) + (", ..." if len(known) > _MOST_NAMED else "")
 
 
 def _class_order(samples: Samples, given: Sequence[str] | None, kaggle: bool) -> tuple[str, ...]:
