@@ -87,6 +87,12 @@ def test_dtype(image: Any) -> None:
         ctfast.clahe(image)
 
 
+@pytest.mark.parametrize("given", [Decimal(40), [[Decimal(40)] * 3] * 3])
+def test_images_of_objects_are_refused_by_their_type(given: Any) -> None:
+    with pytest.raises(DTypeError, match=r"dtype object \(Decimal\)"):
+        ctfast.median_filter(given, 3)
+
+
 @pytest.mark.parametrize(
     ("shape", "message"),
     [

@@ -231,7 +231,9 @@ def check_dtype(dtype: np.dtype[Any]) -> None:
 
 
 def _refused(dtype: object, values: NDArray[Any] | None = None) -> DTypeError:
-    return DTypeError(f"image of dtype {dtype}: {', '.join(IMAGE_DTYPES)} are allowed; {_way_out(dtype, values)}")
+    is_of_objects = values is not None and values.dtype.kind == "O" and values.size
+    held = f" ({type(values.flat[0]).__name__})" if is_of_objects else ""  # type: ignore[union-attr]
+    return DTypeError(f"image of dtype {dtype}{held}: {', '.join(IMAGE_DTYPES)} are allowed; {_way_out(dtype, values)}")
 
 
 def _way_out(dtype: object, values: NDArray[Any] | None) -> str:
