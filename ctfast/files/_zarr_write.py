@@ -45,7 +45,7 @@ def write_zarr(folder: Path, pixels: np.ndarray, options: WriteOptions) -> None:
 
 
 def _multiscale(names: str, options: WriteOptions) -> dict[str, Any]:
-    frame = None if options.geometry is None else options.geometry.spacing[0]
+    frame = options.slice_spacing if options.geometry is None else options.geometry.spacing[0]
     mm = dict(zip("zyx", (frame, *(options.spacing or (None, None)))))
     axes = [{"name": name, "type": "space", **({} if mm[name] is None else {"unit": "millimeter"})} for name in names]
     scale = {"type": "scale", "scale": [1.0 if mm[name] is None else mm[name] for name in names]}

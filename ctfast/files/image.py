@@ -115,6 +115,7 @@ class WriteOptions:
         level: Of the compression; the library's own when None.
         units: What the values are.
         spacing: Row and column spacing in mm.
+        slice_spacing: Distance of frames in mm, where no geometry tells it.
         geometry: From indices to the patient's millimetres.
         facts: All of this and the caller's facts, flat and JSON-able.
     """
@@ -126,6 +127,7 @@ class WriteOptions:
     spacing: tuple[float, float] | None
     geometry: Geometry | None
     facts: Mapping[str, MetaValue]
+    slice_spacing: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

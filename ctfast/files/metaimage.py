@@ -154,7 +154,7 @@ def write_metaimage(file: IO[bytes], pixels: np.ndarray, options: WriteOptions) 
         fields["Offset"] = _numbers(place.matrix[:3, 3])
         fields["ElementSpacing"] = _numbers(np.array([column, row, frame]))
     elif options.spacing is not None:
-        sizes = [options.spacing[1], options.spacing[0], 1.0]
+        sizes = [options.spacing[1], options.spacing[0], options.slice_spacing or 1.0]
         fields["ElementSpacing"] = _numbers(np.array(sizes[: stored.ndim]))
     fields[UNITS_KEY] = options.units
     if padding := padding_text(options.facts):

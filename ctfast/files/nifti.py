@@ -239,7 +239,8 @@ def _set_geometry(volume: Any, options: WriteOptions) -> None:
         header["sform_code"] = header["qform_code"] = 0
         if options.spacing is not None:
             row, column = options.spacing
-            header.set_zooms((column, row, *header.get_zooms()[2:]))
+            frames = header.get_zooms()[2:]
+            header.set_zooms((column, row, *(frames if options.slice_spacing is None else (options.slice_spacing,))))
             header.set_xyzt_units("mm")
         return
     header.set_xyzt_units("mm")

@@ -175,7 +175,8 @@ def write_nrrd(file: IO[bytes], pixels: np.ndarray, options: WriteOptions) -> No
         lines.append(f"space origin: {_vector(columns[3])}")
     elif options.spacing is not None:
         row, column = options.spacing
-        lines.append(f"spacings: {column!r} {row!r}" + " nan" * (stored.ndim - 2))
+        frame = "nan" if options.slice_spacing is None else repr(float(options.slice_spacing))
+        lines.append(f"spacings: {column!r} {row!r}" + f" {frame}" * (stored.ndim - 2))
     lines.append(f"{UNITS_KEY}:={options.units}")
     if padding := padding_text(options.facts):
         lines.append(f"{PADDING_KEY}:={padding}")

@@ -22,7 +22,7 @@ Padding = float | tuple[float, float] | None
 """The value of pixels that are no data, or the lowest and the highest of theirs."""
 _OWN_KEYS: Final = (
     *("ctfast", "units", "meaning", "padding", "padding_range_limit"),
-    *("spacing_row", "spacing_column", "orientation", "affine"),
+    *("spacing_row", "spacing_column", "slice_spacing", "orientation", "affine"),
 )
 
 
@@ -35,6 +35,7 @@ def write_image(
     level: int | None = None,
     units: Units | None = None,
     spacing: tuple[float, float] | None = None,
+    slice_spacing: float | None = None,
     padding: Padding = None,
     geometry: Geometry | None = None,
     description: Mapping[str, MetaValue] | None = None,
@@ -53,6 +54,7 @@ def write_image(
         level: Level of zlib (0 to 9) or zstd (1 to 22); without it that of the format's usual library.
         units: What the values are; ``read_image`` gives it back (all formats but NumPy's and PNG). Without it unknown.
         spacing: Row and column spacing in mm; formats without a place for it leave it out.
+        slice_spacing: Distance of frames in mm, where no ``geometry`` tells it and ``spacing`` is known.
         padding: Value of padding pixels, or the lowest and highest of theirs (all formats but NumPy's and
             PNG).
         geometry: As of an ``Image``. NIfTI, MetaImage and NRRD: what was turned when it was read is written as it was
@@ -72,6 +74,7 @@ def write_image(
         spacing = image.spacing if spacing is None else spacing
         padding = image.padding_range if padding is None else padding
         geometry = image.geometry if geometry is None else geometry
+        slice_spacing = slice_spacing_of(image) if slice_spacing is None else slice_spacing
     elif not isinstance(pixels, np.ndarray):
         pixels = np.asarray(pixels)
     path = place(path)
@@ -84,6 +87,7 @@ def write_image(
         level=level,
         units="unknown" if units is None else units,
         spacing=spacing,
+        slice_spacing=slice_spacing,
         padding=padding,
         geometry=geometry,
         description=description,
@@ -107,6 +111,7 @@ def checked_options(
     level: int | None = None,
     units: Units = "unknown",
     spacing: tuple[float, float] | None = None,
+    slice_spacing: float | None = None,
     padding: Padding = None,
     geometry: Geometry | None = None,
     description: Mapping[str, MetaValue] | None = None,
@@ -120,8 +125,20 @@ def checked_options(
     _check_numbers(spacing, padding)
     if geometry is not None and spacing is None:
         spacing = geometry.spacing[1:]
+    if geometry is not None or spacing is None or pixels.ndim < 3:
+        slice_spacing = None
     facts = _facts(units, spacing, padding, geometry, description)
-    return WriteOptions(path, compression, level, units, spacing, geometry, facts)
+    if slice_spacing is not None:
+        if not (math.isfinite(slice_spacing) and slice_spacing > 0):
+            raise ArgumentError(f"slice_spacing={slice_spacing!r}; a positive number in mm or None is allowed")
+        facts["slice_spacing"] = float(slice_spacing)
+    return WriteOptions(path, compression, level, units, spacing, geometry, facts, slice_spacing)
+
+
+def slice_spacing_of(image: Image) -> float | None:
+    """The distance of its frames in mm, as far as the reader found it."""
+    known = image.meta.get("slice_spacing")
+    return float(known) if isinstance(known, int | float) and math.isfinite(known) and known > 0 else None
 
 
 def output_format(path: Path) -> Format:

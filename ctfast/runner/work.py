@@ -30,6 +30,7 @@ from ctfast.files.formats import written
 from ctfast.files.image import MetaValue
 from ctfast.files.recognize import HEAD_BYTES, likeliest
 from ctfast.files.units import check_display
+from ctfast.files.writing import slice_spacing_of
 from ctfast.results import Histogram, PipelineResult, Summary
 from ctfast.runner.manifest import STALE, Row, set_aside
 from ctfast.runner.settings import Settings
@@ -222,6 +223,7 @@ def _write(file: IO[bytes] | Path, task: Task, settings: Settings, image: Image,
         level=FAST_LEVEL if settings.compression in ("zlib", "zstd") else None,
         units=units_after(image, settings),
         spacing=image.spacing,
+        slice_spacing=slice_spacing_of(image),
         padding=padding_after(image, settings),
         geometry=image.geometry,
         description=description_of(settings),

@@ -10,9 +10,11 @@ from typing import Any
 import nibabel
 import numpy as np
 import pytest
+import SimpleITK as sitk
 import skimage.io
 import tifffile
 
+from ctfast import Pipeline, Step, runner
 from ctfast.errors import ArgumentError, DTypeError, MissingDependencyError, ShapeError
 from ctfast.files import read_image, write_image
 from tests.files.files_build import slice_hu
@@ -163,3 +165,25 @@ def test_missing_codec_names_the_command(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, "imagecodecs", None)
     with pytest.raises(MissingDependencyError, match=r'pip install "ctfast\[codecs\]"'):
         write_image(tmp_path / "x.tif", slice_hu(), compression="zstd")
+
+
+@pytest.mark.parametrize("end", ["tif", "zarr", "nii", "mha", "nrrd"])
+def test_frames_of_an_unknown_place_keep_their_distance(tmp_path: Path, end: str) -> None:
+    """A stack of ImageJ has spacings and no place; a run and ``write_image`` hand them on."""
+    (tmp_path / "in").mkdir()
+    pixels = np.arange(3 * 20 * 30, dtype=np.uint16).reshape(3, 20, 30)
+    facts = {"axes": "ZYX", "unit": "mm", "spacing": 2.5}
+    source = tmp_path / "in" / "a.tif"
+    tifffile.imwrite(source, pixels, imagej=True, resolution=(1 / 0.7, 1 / 0.8), metadata=facts)
+    write_image(tmp_path / f"b.{end}", read_image(source))
+    runner.run(tmp_path / "in", tmp_path / "out", Pipeline([Step("median_filter", size=1)]), format=end)
+    for path in (tmp_path / f"b.{end}", next((tmp_path / "out").glob("a.*"))):
+        image = read_image(path)
+        assert image.spacing == pytest.approx((0.8, 0.7))
+        assert image.meta["slice_spacing"] == pytest.approx(2.5)
+        assert image.geometry is None
+    if end in ("nii", "mha", "nrrd"):
+        size = sitk.ReadImage(str(tmp_path / f"b.{end}")).GetSpacing()
+        np.testing.assert_allclose(size, (0.7, 0.8, 2.5), rtol=1e-6)
+    with pytest.raises(ArgumentError, match="slice_spacing"):
+        write_image(tmp_path / f"c.{end}", pixels, spacing=(1.0, 1.0), slice_spacing=-1.0)
