@@ -18,7 +18,8 @@ def merge(
     """Put the records of all shards of a run (--shard I/N) together, and name those that are missing.
 
     Manifest, failures, summary and statistics of the whole are made from those of the parts; no input is read. Exit
-    codes: 0 all shards are there, 1 some are missing, 2 wrong usage.
+    codes: 0 all shards are there, 1 some are missing or saw other files, 2 wrong
+    usage.
     """
     from ctfast import runner
     from ctfast.batch.lines import print_line
@@ -29,5 +30,5 @@ def merge(
     else:
         for line in merged.text().splitlines():
             print_line(line, console())
-    if merged.missing:
+    if merged.missing or merged.differ:
         raise typer.Exit(1)

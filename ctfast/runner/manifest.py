@@ -32,7 +32,14 @@ from ctfast.errors import UsageError
 Shard = tuple[int, int] | None
 PART: Final = re.compile(r"\.[0-9a-f]{16}\.jsonl$")
 """How names of files end to which one run appends."""
-RECORDS: Final = ("manifest*.jsonl", "failures*.csv", "statistics*.jsonl", "statistics*.npz", "summary*.csv")
+RECORDS: Final = (
+    "manifest*.jsonl",
+    "failures*.csv",
+    "statistics*.jsonl",
+    "statistics*.npz",
+    "summary*.csv",
+    "listed*.json",
+)
 DONE: Final = b'"status":"ok"'
 _FAILED: Final = b'"status":"failed"'
 """In no other place of a line, as quotation marks in texts are escaped."""

@@ -14,7 +14,7 @@ from ctfast.batch.urls import Url, place
 from ctfast.errors import UsageError
 from ctfast.runner.manifest import manifest_of, manifests, part_name
 from ctfast.runner.mirror import Mirror
-from ctfast.runner.planning import RUN_FILE, read_run_file
+from ctfast.runner.planning import LISTED, RUN_FILE, read_run_file
 from ctfast.runner.records import close_mirror, close_records
 
 _SHARD: Final = re.compile(r"manifest\.(\d+)-of-(\d+)\.jsonl")
@@ -35,6 +35,8 @@ class Merged:
     files: dict[str, int]
     shards: tuple[int, ...]
     parts: int
+    differ: bool = False
+    """Whether the shards saw different files, so that some may be in none of them."""
 
     @property
     def missing(self) -> tuple[int, ...]:
@@ -50,6 +52,11 @@ class Merged:
         if self.missing:
             words = ", ".join(f"--shard {number}/{self.parts}" for number in self.missing)
             lines.append(f"missing: {words}; run them and merge again")
+        if self.differ:
+            lines.append(
+                "the shards saw different files, which came or went meanwhile, so that some may be in no shard: run "
+                "all shards again (what is done stays), or once without --shard"
+            )
         return "\n".join(lines)
 
 
@@ -90,7 +97,10 @@ def _merged(records: Path, out: Path, mirror: Mirror | None) -> Merged:
     files: dict[str, int] = {}
     for row in manifest_of(records, None).records():
         files[row["status"]] = files.get(row["status"], 0) + 1
-    return Merged(out, files, tuple(number for number, _ in shards), divisions[0] if divisions else 0)
+    lists = [records / part_name(LISTED, "json", shard) for shard in shards]
+    seen = {path.read_bytes() for path in lists if path.exists()}
+    numbers = tuple(number for number, _ in shards)
+    return Merged(out, files, numbers, divisions[0] if divisions else 0, len(seen) > 1)
 
 
 def _shards(out: Path) -> Iterator[tuple[int, int]]:

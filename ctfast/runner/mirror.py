@@ -24,7 +24,7 @@ from ctfast.batch.stamp import Stamp
 from ctfast.batch.urls import Url
 from ctfast.runner.manifest import DONE, PART, STALE, Shard, part_name
 
-_TO_READ: Final = ("manifest*.jsonl", "statistics*.jsonl", "run.json")
+_TO_READ: Final = ("manifest*.jsonl", "statistics*.jsonl", "run.json", "listed*.json")
 _SECONDS: Final = 10.0
 _BYTES: Final = 8 << 20
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain
@@ -24,7 +25,7 @@ from ctfast.files.formats import written
 from ctfast.files.repeated import repeated
 from ctfast.files.twins import without_twins
 from ctfast.runner.index import indexed
-from ctfast.runner.manifest import Row
+from ctfast.runner.manifest import Row, part_name
 from ctfast.runner.mirror import Mirror
 from ctfast.runner.options import RunOptions
 from ctfast.runner.outputs import Outputs, is_there
@@ -36,6 +37,8 @@ from ctfast.runner.task import AT_ONCE, Task, is_remote
 from ctfast.threads import get_num_threads
 
 RUN_FILE = "run.json"
+LISTED = "listed"
+"""Of each shard: a hash of the names of all files that it saw."""
 _OUTPUT: Final = attrgetter("output")
 
 
@@ -64,6 +67,8 @@ class Plan:
     gone: Sequence[str] = ()
     moved: Sequence[Row] = ()
     mirror: Mirror | None = None
+    listed: str = ""
+    """A hash of the names of all outputs, of which a shard takes a part."""
 
     @property
     def records(self) -> Path:
@@ -94,7 +99,9 @@ def make_plan(inputs: Sequence[str | Path], out: Path, settings: Settings, optio
     workers = options.workers or get_num_threads()
     with indexed(records, str(out)) as finished:
         gone = Packed(row["input"] for row in finished.not_among(map(_OUTPUT, tasks)) if not is_there(row["input"]))
+        listed = ""
         if options.shard is not None:
+            listed = _hash_of_names(tasks, str(out))
             part, parts = options.shard
             tasks, left_out = tasks[part - 1 :: parts], left_out[part - 1 :: parts]
         todo, moved = tasks, Packed[Row]()
@@ -111,7 +118,15 @@ def make_plan(inputs: Sequence[str | Path], out: Path, settings: Settings, optio
     # Memory is shared by the files at work, not by workers that have none.
     at_once = min(workers * (AT_ONCE if any(map(is_remote, todo[:1])) else 1), max(len(todo), 1))
     settings = replace(settings, max_bytes=bytes_per_file(at_once), out=str(out))
-    return Plan(out, settings, options, todo, len(tasks) - len(todo), left_out, gone, moved, mirror)
+    return Plan(out, settings, options, todo, len(tasks) - len(todo), left_out, gone, moved, mirror, listed)
+
+
+def _hash_of_names(tasks: Iterable[Task], out: str) -> str:
+    """The same in shards that saw the same files: then their parts of the list are the whole."""
+    names = hashlib.sha256()
+    for task in tasks:
+        names.update(task.output.removeprefix(out).encode("utf-8", "surrogateescape") + b"\0")
+    return names.hexdigest()
 
 
 def _tasks(items: Sequence[FoundFile], out: Path, settings: Settings) -> tuple[Sequence[Task], list[Ignored]]:
@@ -243,8 +258,10 @@ def holds_another_run(out: Path, settings: Settings) -> bool:
 
 
 def write_run_file(plan: Plan) -> None:
-    """Say in the output folder which pipeline fills it; the same text from every shard."""
+    """Say in the output folder which pipeline fills it, the same text from every shard; and which files a shard saw."""
     steps, durable = plan.settings.pipeline.to_dict()["steps"], plan.options.durable
     write_json(
         plan.records / RUN_FILE, {**plan.settings.identity, "version": __version__, "steps": steps}, durable=durable
     )
+    if plan.options.shard is not None:
+        write_json(plan.records / part_name(LISTED, "json", plan.options.shard), {"names": plan.listed})

@@ -33,7 +33,7 @@ from ctfast.runner.index import Index
 from ctfast.runner.manifest import PART, RECORDS, Shard, close_manifest, manifests, part_name, read_rows, set_aside
 from ctfast.runner.mirror import Mirror
 from ctfast.runner.outputs import Outputs
-from ctfast.runner.planning import RUN_FILE, Plan, holds_another_run, refuse_other_run, write_run_file
+from ctfast.runner.planning import LISTED, RUN_FILE, Plan, holds_another_run, refuse_other_run, write_run_file
 from ctfast.runner.statistics import close_statistics
 
 LOCK: Final = "manifest.lock"
@@ -90,6 +90,8 @@ def _open_remote(plan: Plan, mirror: Mirror) -> Iterator[tuple[Append, Append]]:
             mirror.remove(pattern)
     write_run_file(plan)
     mirror.send(RUN_FILE)
+    if plan.options.shard is not None:
+        mirror.send(part_name(LISTED, "json", plan.options.shard))
     with mirror.sending(plan.options.shard) as append:
         yield append
 

@@ -71,3 +71,19 @@ def test_what_does_not_belong_together_is_refused(make_folder: Make, tmp_path: P
     run(folder, out, pipeline, shard=(1, 3))
     with pytest.raises(UsageError, match="several divisions"):
         merge(out)
+
+
+def test_shards_that_saw_different_files_are_told(make_folder: Make, tmp_path: Path, pipeline: Pipeline) -> None:
+    """A file that comes between two shards moves the places of all behind it: some would be in neither part."""
+    folder, out = make_folder(8), tmp_path / "out"
+    run(folder, out, pipeline, shard=(1, 2))
+    shutil.copy(next(folder.rglob("*.tif")), folder / "000.tif")
+    run(folder, out, pipeline, shard=(2, 2))
+    merged = merge(out)
+    assert (merged.differ, merged.files["ok"] < 9) == (True, True)
+    assert "different files" in merged.text()
+    for number in (1, 2):
+        run(folder, out, pipeline, shard=(number, 2))
+    again = merge(out)
+    assert (again.differ, again.missing, again.files) == (False, (), {"ok": 9})
+    assert "different files" not in again.text()
