@@ -83,7 +83,7 @@ def _header(request: Request) -> Header:
     return Header(
         placed=space in (*_SPACES, *_SHORT) and len(sizes) == 3 and all(sizes) and len(origin) == 3,
         spaced=len(sizes) > 1 and all(sizes[:2]),
-        frames_spaced=all(sizes),
+        frames_spaced=all(sizes) and fields.get("kinds", "").lower().split()[-1:] != ["time"],
         length=_length(fields),
         data_bytes=None if encoding in _TEXT else _data_bytes(request.path, fields, text, length),
         compressed=encoding in _GZIP,

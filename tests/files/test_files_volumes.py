@@ -380,3 +380,11 @@ def test_two_places_of_one_volume_are_told(tmp_path: Path, qform: np.ndarray, sa
     np.testing.assert_allclose(image.geometry.spacing, (2.5, 0.8, 0.7), rtol=1e-6)  # type: ignore[union-attr]
     assert ("sform" in str(image.meta.get("notes", ""))) == bool(said)
     assert said in str(image.meta.get("notes", ""))
+
+
+@pytest.mark.parametrize(("kinds", "frame"), [("domain domain time", None), ("domain domain domain", 2.0)])
+def test_seconds_between_frames_are_no_millimetres(tmp_path: Path, kinds: str, frame: float | None) -> None:
+    head = "NRRD0004\ntype: short\ndimension: 3\nsizes: 4 3 2\nendian: little\nencoding: raw\nspacings: 0.5 0.6 2\n"
+    path = write(tmp_path / "t.nrrd", f"{head}kinds: {kinds}\n\n", np.arange(24, dtype="<i2").tobytes())
+    image = read_image(path)
+    assert (image.spacing, image.meta.get("slice_spacing")) == ((0.6, 0.5), frame)
