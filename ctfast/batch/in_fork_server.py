@@ -1,7 +1,7 @@
-"""What happens in the fork server: it imports what its children need, and gives some of them signals back.
+"""What happens in the fork server: it loads what its children need, and gives some of them signals back.
 
-Modules that can't be imported (no memory) are left to the children, who say so where somebody hears it; Python's own
-way of importing ahead prints a traceback.
+What can't be loaded (no memory) is left to the children, who say so where somebody hears it; Python's own way of
+importing ahead prints a traceback.
 
 The server's children other than our workers get the signals back that the server has blocked.
 
@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import gc
 import importlib
+import json
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing import current_process, util
 from multiprocessing.context import ForkServerContext, ForkServerProcess
@@ -25,8 +27,9 @@ from typing import Final
 from ctfast.batch.address_space import has_spare_room
 from ctfast.batch.interrupts import GROUP_SIGNALS
 
-MODULES: Final = "CTFAST_IN_FORK_SERVER"
-"""Of the environment: their names."""
+VARIABLE: Final = "CTFAST_IN_FORK_SERVER"
+"""Of the environment of a server that is a program of its own: the modules that it imports, and the texts that are
+given to their ``prepare``, as JSON."""
 
 
 class Worker(ForkServerProcess):
@@ -58,11 +61,18 @@ def _quiet_without_memory(kind: type[BaseException], error: BaseException, trace
         sys.__excepthook__(kind, error, trace)
 
 
-if _names := os.environ.pop(MODULES, "").split():  # in the server, and what it forks
+def get_ready(modules: Sequence[tuple[str, str]]) -> None:
+    """Load what the children need: modules, whose ``prepare`` is called with the text where there is one."""
     sys.excepthook = _quiet_without_memory
     gc.set_threshold(100_000, 50, 50)  # as ``cli.main`` does, for the same reason
-    for _name in _names:
+    for name, text in modules:
         with suppress(Exception):
-            importlib.import_module(_name)
+            module = importlib.import_module(name)
+            if text:
+                module.prepare(text)
     if not has_spare_room():
         os._exit(1)  # which the parent says, in one line
+
+
+if _modules := os.environ.pop(VARIABLE, ""):  # in a server that was not forked
+    get_ready(json.loads(_modules))

@@ -7,16 +7,17 @@ is the process's only one: its other children, of the user's own pools, get both
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ctfast.batch.address_space import Need, check_room
 from ctfast.batch.interrupts import GROUP_SIGNALS
@@ -30,18 +31,16 @@ B = TypeVar("B")
 
 
 class Ahead(NamedTuple):
-    """What processes have done before they start: the server that forks them imports a module, with a text for it.
+    """What processes have done before they start: the server that forks them imports a module and has it prepare.
 
     A server that runs already does not.
 
     Attributes:
         module: imported once, for all processes.
-        variable: of the environment, in which the module finds
-        text: what it is to prepare for.
+        text: what its ``prepare`` is called with.
     """
 
     module: str
-    variable: str
     text: str
 
 
@@ -60,30 +59,85 @@ def process_pool(workers: int, work: Callable[..., object], ahead: Ahead | None 
     return ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=environ)
 
 
-def start_server(work: Callable[..., object], ahead: Ahead | None = None) -> ForkServerContext:
+def start_server(
+    work: Callable[..., object], ahead: Ahead | None = None, *, fork_of_this: bool = False
+) -> ForkServerContext:
     """What forks processes for ``work``: it starts, if it does not run yet, and loads what they need by itself.
 
     There is none on Windows.
+
+    Args:
+        work: what they will do.
+        ahead: what is done before they start.
+        fork_of_this: whether it may be a fork of this process, which spares it half a second of imports, where this
+            one has a single thread, whose locks nobody holds. Not in a user's process: it would hold what is open
+            there, and inherit whatever state there is.
 
     Raises:
         MachineError: there is no room for it.
     """
     check_room(Need.KERNELS)
-    # Not fork: it copies locks that threads of ours and of JAX hold.
+    # Workers are not forked from here: it copies locks that threads of ours and of JAX hold.
     from multiprocessing import forkserver, resource_tracker  # neither is there on Windows
 
     from ctfast.batch import in_fork_server
 
     context = in_fork_server.WorkerContext()
-    module = (work.func if isinstance(work, partial) else work).__module__
-    context.set_forkserver_preload([in_fork_server.__name__])  # which imports the others, once for all of them
-    environment = {in_fork_server.MODULES: " ".join([module, *([ahead.module] if ahead else [])])}
+    modules = [((work.func if isinstance(work, partial) else work).__module__, "")]
     if ahead is not None:
-        environment[ahead.variable] = ahead.text
+        modules.append((ahead.module, ahead.text))
+    context.set_forkserver_preload([in_fork_server.__name__])  # which imports the others, once for all of them
     resource_tracker.ensure_running()  # which would unblock them again
-    with _blocked(), _environment(environment):
-        forkserver.ensure_running()
+    with _blocked():
+        if fork_of_this and _has_one_thread():
+            with _forking(partial(in_fork_server.get_ready, modules)):
+                forkserver.ensure_running()
+        else:
+            with _environment({in_fork_server.VARIABLE: json.dumps(modules)}):
+                forkserver.ensure_running()
     return context
+
+
+def _has_one_thread() -> bool:
+    """Of those that the system knows; others than Linux don't say, and macOS forbids much to a fork."""
+    try:
+        return len(os.listdir("/proc/self/task")) == 1
+    except OSError:
+        return False
+
+
+@contextmanager
+def _forking(get_ready: Callable[[], object]) -> Iterator[None]:
+    """``multiprocessing`` forks the server that it starts, which gets ready and then runs the same line of Python."""
+    from multiprocessing import util as multiprocessing_util
+
+    util: Any = multiprocessing_util
+
+    def fork(_: object, words: Sequence[Any], descriptors: Sequence[int]) -> int:
+        server = os.fork()
+        if not server:
+            try:
+                _keep_open({0, 1, 2, *descriptors})
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
+                get_ready()
+                exec(words[-1], {})
+            finally:
+                os._exit(0)
+        return server
+
+    start = util.spawnv_passfds
+    util.spawnv_passfds = fork
+    try:
+        yield
+    finally:
+        util.spawnv_passfds = start
+
+
+def _keep_open(descriptors: set[int]) -> None:
+    """These alone, as in a program that is started; with the pipe that tells of this process's end it would not end."""
+    kept = sorted(descriptors)
+    for lower, upper in zip(kept, [*kept[1:], os.sysconf("SC_OPEN_MAX")], strict=True):
+        os.closerange(lower + 1, upper)
 
 
 @contextmanager

@@ -126,6 +126,8 @@ def run(
     computer failed (such as a full disk): what is done is kept, and the same command continues.
     """
     given = dict(locals())
+    # Nothing here takes NumPy's linear algebra, whose threads would keep this process from being forked.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from ctfast import runner
     from ctfast.batch.progress import CLOSING, KERNELS_FIRST, progress_bar
     from ctfast.runner.ahead import get_ready

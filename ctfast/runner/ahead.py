@@ -1,7 +1,7 @@
 """What a run's worker processes have loaded before they are forked: compiled code, once for all of them.
 
-The server that forks them imports this module, which then finds the run's pipeline in its environment. Loading kernels
-from the disk takes a process half a second of its core.
+The server that forks them calls ``prepare`` with the run's pipeline. Loading kernels from the disk takes a process half
+a second of its core.
 """
 
 from __future__ import annotations
@@ -31,7 +31,6 @@ from ctfast.runner.settings import Settings
 from ctfast.runner.several import QUICKLY_FROM, rehearse
 from ctfast.threads import get_num_threads, set_num_threads
 
-_VARIABLE: Final = "CTFAST_AHEAD"
 _MOST: Final = 4096
 _loaded = ""
 """For what the server that this process was forked from found all code on the disk."""
@@ -41,7 +40,7 @@ def ahead_of(settings: Settings, *, quickly: bool) -> Ahead | None:
     """For worker processes of a run on the CPU."""
     if settings.backend != "cpu":
         return None
-    return Ahead(__name__, _VARIABLE, json.dumps([settings.pipeline.to_dict(), quickly]))
+    return Ahead(__name__, json.dumps([settings.pipeline.to_dict(), quickly]))
 
 
 def is_loaded(settings: Settings, *, quickly: bool) -> bool:
@@ -51,13 +50,16 @@ def is_loaded(settings: Settings, *, quickly: bool) -> bool:
 
 
 def get_ready(inputs: Sequence[str | Path], out: str | Path, pipeline: Pipeline, options: RunOptions) -> None:
-    """Have this done while the run is planned, where it looks as if many files will be done by processes."""
+    """Have this done while the run is planned, where it looks as if many files will be done by processes.
+
+    In a program of its own: see ``start_server`` for what is forked.
+    """
     if sys.platform == "win32" or options.cluster or is_url(out) or os.path.exists(os.path.join(out, RUN_FILE)):
         return  # there may be nothing left to do
     with suppress(CTFastError, OSError):  # the plan says it
         settings, workers, files = Settings.of(pipeline, options), options.workers or get_num_threads(), _files(inputs)
         if files >= QUICKLY_FROM and use_processes(files, workers, options.pool, settings.backend):
-            start_server(process_and_encode, ahead_of(settings, quickly=True))
+            start_server(process_and_encode, ahead_of(settings, quickly=True), fork_of_this=True)
 
 
 def _files(inputs: Sequence[str | Path]) -> int:
@@ -66,7 +68,8 @@ def _files(inputs: Sequence[str | Path]) -> int:
     return sum(1 for _ in islice((name for path in folders for _, _, names in os.walk(path) for name in names), _MOST))
 
 
-def _prepare(text: str) -> None:
+def prepare(text: str) -> None:
+    """Load the code that a run takes, in the server."""
     global _loaded
     with suppress(Exception):  # a worker says what is wrong, where somebody hears it
         threads = get_num_threads()
@@ -79,7 +82,3 @@ def _prepare(text: str) -> None:
             _loaded = text
         set_num_threads(threads)
     gc.freeze()  # what is loaded stays: workers need not look through it, which would copy its memory
-
-
-if text := os.environ.pop(_VARIABLE, None):
-    _prepare(text)
