@@ -54,7 +54,7 @@ class Group:
     localizer: bool
     stack: str
     shape: tuple[int, int]
-    spacing: tuple[float, float] | None
+    spacing: tuple[float, float] | None = field(compare=False)
     description: str = field(compare=False)
     number: str = field(compare=False)
 

@@ -2,8 +2,9 @@
 
 The rules, each tested:
 
-- Slices of one volume have the same series, frame of reference, modality, stack, size, pixel spacing and orientation
-  (direction cosines to 0.001). They lie in the order of their positions along the normal of Image Orientation; names,
+- Slices of one volume have the same series, frame of reference, modality, stack, size, pixel spacing (to one part in
+  10,000, as it is decimal text) and orientation (direction cosines to 0.001). Where spacing or frame of reference cut
+  a series, its parts say so. They lie in the order of their positions along the normal of Image Orientation; names,
   Instance Numbers and Slice Locations are not asked.
 - Slices at one position (to 0.01 mm) with equal pixels are copies: one is kept, and the others are named. Where they
   differ, the series is split by the first of Temporal Position, Acquisition Number, kernel, Image Type and kVp that
@@ -12,14 +13,16 @@ The rules, each tested:
   place, as decimal positions are rounded; more than 0.01 mm is told. Gaps and unequal spacing are refused, because no
   affine is right for them.
 - Gantry tilt (positions that run at an angle to the normal) is kept as a shear of the affine, and told.
+- Slices of different kernel, kVp or origin (Image Type) that lie on one grid are one volume, which says so.
 - A slice without orientation or position has no place among others: several of them are refused.
 """
 
 from __future__ import annotations
 
 import filecmp
+from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -29,10 +32,14 @@ from ctfast.files._dicom_planes import Group, Plane
 from ctfast.files.geometry import Geometry, from_plane
 
 _SAME_DIRECTION: Final = 1e-3
+_SAME_SPACING: Final = 1e-4
 _SAME_PLACE: Final = 0.01
 _TOLD: Final = 0.01
 _ROUNDED: Final = 0.15
 _SHARE_OF_SPACING: Final = 0.2
+
+_KINDS: Final = ("Convolution Kernel", "KVP", "Image Type")
+"""What slices of one acquisition share."""
 
 Same = Callable[[Plane, Plane], bool]
 """Whether the pixels of two planes are equal."""
@@ -56,12 +63,45 @@ def volumes(planes: Iterable[Plane], same: Same) -> list[Volume]:
     for plane in planes:
         clusters = groups.setdefault(plane.group, [])
         for cluster in clusters:
-            if _parallel(cluster[0], plane):
+            if _parallel(cluster[0], plane) and _as_large(cluster[0], plane):
                 cluster.append(plane)
                 break
         else:
             clusters.append([plane])
-    return [volume for clusters in groups.values() for cluster in clusters for volume in _arranged(cluster, same)]
+    parts = [cluster for clusters in groups.values() for cluster in clusters]
+    result = []
+    for part in parts:
+        arranged = _arranged(part, same)
+        if cut := _cut(part, parts):
+            for volume in arranged:
+                volume.notes.append(cut)
+        result += arranged
+    return result
+
+
+def _cut(part: list[Plane], parts: list[list[Plane]]) -> str:
+    """What keeps parallel slices of the same series out of this part, where they could lie on its grid."""
+    own = part[0]
+    others = [
+        other
+        for other in parts
+        if other is not part
+        and replace(other[0].group, frame_of_reference="") == replace(own.group, frame_of_reference="")
+        and _parallel(own, other[0])
+    ]
+    if not others:
+        return ""
+    names = ["Pixel Spacing"] * any(not _as_large(own, other[0]) for other in others)
+    names += ["Frame of Reference"] * any(
+        other[0].group.frame_of_reference != own.group.frame_of_reference for other in others
+    )
+    return f"{sum(map(len, others))} slices of the series are volumes of their own, by {' and '.join(names)}"
+
+
+def _as_large(a: Plane, b: Plane) -> bool:
+    if a.spacing is None or b.spacing is None:
+        return a.spacing == b.spacing
+    return all(abs(x - y) <= _SAME_SPACING * x for x, y in zip(a.spacing, b.spacing))
 
 
 def _parallel(a: Plane, b: Plane) -> bool:
@@ -199,6 +239,11 @@ def _tell(volume: Volume) -> None:
     step, off = _steps(volume.planes)
     if volume.problem:
         return
+    for name in _KINDS:
+        counts = Counter(_kind(name, plane.phases.get(name, "")) for plane in volume.planes)
+        if len(counts) > 1:
+            listed = ", ".join(f"{value or 'not given'} in {count}" for value, count in counts.most_common())
+            volume.notes.append(f"slices differ in {name}: {listed}")
     if off.max() > _TOLD:
         volume.notes.append(f"slices lie up to {off.max():.2f} mm off even spacing (rounded positions?)")
     normal = _normal(volume.planes[0])
@@ -209,6 +254,13 @@ def _tell(volume: Volume) -> None:
             f"gantry tilt of {degrees:.1f} degrees: the affine is sheared, and programs that read spacing and "
             "directions alone show the volume skewed"
         )
+
+
+def _kind(name: str, value: str) -> str:
+    """Of Image Type the first value alone, original or derived: the others number reconstructions."""
+    if name == "KVP" and value:
+        return f"{float(value):g}" if value.replace(".", "", 1).isdigit() else value
+    return value.strip("[]").split(",")[0].strip("' ").upper() if name == "Image Type" else value
 
 
 def _geometry(planes: list[Plane]) -> Geometry | None:

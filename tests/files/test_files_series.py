@@ -245,6 +245,43 @@ def test_rounded_positions_are_read_and_told(tmp_path: Path) -> None:
     assert "off even spacing" in series.notes[0]
 
 
+def test_spacing_is_decimal_text(tmp_path: Path) -> None:
+    """Two writers of one number would halve the volume: every other slice, twice as far apart."""
+    slices(tmp_path, 8, PixelSpacing=lambda k: [0.703125, 0.703125] if k % 2 else [0.70312501, 0.70312501])
+    series = one(tmp_path)
+    assert (series.problem, series.notes, series.shape) == ("", (), (8, 20, 24))
+    assert matrix(series)[2, 0] == pytest.approx(2.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "element"),
+    [("Pixel Spacing", {"PixelSpacing": [0.7, 0.9]}), ("Frame of Reference", {"FrameOfReferenceUID": None})],
+)
+def test_what_cuts_a_series_is_told(tmp_path: Path, name: str, element: dict[str, Any]) -> None:
+    slices(tmp_path, 6)
+    slices(tmp_path, 4, first=6, **element)
+    first, second = read_series(tmp_path)
+    assert (first.problem, second.problem, len(first.sources), len(second.sources)) == ("", "", 6, 4)
+    assert first.notes == (f"4 slices of the series are volumes of their own, by {name}",)
+    assert second.notes == (f"6 slices of the series are volumes of their own, by {name}",)
+
+
+@pytest.mark.parametrize(
+    ("told", "element"),
+    [
+        ("Convolution Kernel: B70f in 4, B30f in 2", {"ConvolutionKernel": lambda k: "B30f" if k < 2 else "B70f"}),
+        ("KVP: 120 in 4, 80 in 2", {"KVP": lambda k: "80" if k > 3 else ("120", "120.0")[k % 2]}),
+        (
+            "Image Type: ORIGINAL in 5, DERIVED in 1",
+            {"ImageType": lambda k: ["DERIVED" if k == 3 else "ORIGINAL", "A"]},
+        ),
+    ],
+)
+def test_slices_of_several_kinds_are_told(tmp_path: Path, told: str, element: dict[str, Any]) -> None:
+    slices(tmp_path, **element)
+    assert one(tmp_path).notes == (f"slices differ in {told}",)
+
+
 def test_copies_are_named_and_left_out(tmp_path: Path) -> None:
     paths = slices(tmp_path / "a")
     shutil.copy(paths[2], tmp_path / "a" / "zz.dcm")
