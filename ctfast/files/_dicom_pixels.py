@@ -113,7 +113,7 @@ def decode(ds: Any, lay: Layout, limits: Limits) -> np.ndarray:
         MissingDependencyError: If a decoder for the transfer syntax is not installed.
     """
     syntax = ds.file_meta.get("TransferSyntaxUID") if hasattr(ds, "file_meta") else None
-    if syntax is not None and _is_compressed(syntax):
+    if syntax is not None and is_compressed(syntax):
         return _decode_compressed(ds, lay, syntax, limits)
     element = ds.get_item(TAGS[lay.keyword])
     data = element.value
@@ -133,7 +133,12 @@ def decode(ds: Any, lay: Layout, limits: Limits) -> np.ndarray:
     return native(np.frombuffer(data, dtype, math.prod(lay.shape)).reshape(lay.shape))
 
 
-def _is_compressed(syntax: Any) -> bool:
+def is_compressed(syntax: Any) -> bool:
+    """Whether pixels of this transfer syntax are streams.
+
+    Raises:
+        FileFormatError: For a syntax that is not known.
+    """
     if syntax in _JPEG_XL:
         return True
     try:

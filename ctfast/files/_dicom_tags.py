@@ -55,6 +55,8 @@ TAGS: Final[dict[str, int]] = {
     "RescaleSlope": 0x00281053,
     "RescaleType": 0x00281054,
     "VOILUTFunction": 0x00281056,
+    "LossyImageCompression": 0x00282110,
+    "LossyImageCompressionRatio": 0x00282112,
     "ModalityLUTSequence": 0x00283000,
     "SharedFunctionalGroupsSequence": 0x52009229,
     "PerFrameFunctionalGroupsSequence": 0x52009230,

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ctfast.errors import FileFormatError
 from ctfast.files._dicom_scan import transfer_syntax
 from ctfast.files._fast_decoders import LOSSLESS, decode_quickly
-from ctfast.files._jpeg_header import declared_size, is_cut
+from ctfast.files._jpeg_header import declared_size, is_cut, loss_of
 
 _PIXELS: Final = b"\xe0\x7f\x10\0OB\0\0\xff\xff\xff\xff"
 _EXPLICIT: Final = b"1.2.840.10008.1.2.1"
@@ -42,7 +42,7 @@ def uncompressed(view: memoryview) -> NDArray[np.uint8] | None:
     if not 0 < nbytes <= min(2 * _MOST_PIXELS, _MOST_TIMES * len(data)):
         return None
     stream = _only_frame(data[at + len(_PIXELS) :])
-    if stream is None or is_cut(stream) or declared_size(stream) not in (None, shape):
+    if stream is None or is_cut(stream) or loss_of(stream) or declared_size(stream) not in (None, shape):
         return None
     try:
         pixels = decode_quickly([stream], syntax.decode(), shape, np.dtype("<u2"))

@@ -19,6 +19,7 @@ from ctfast.files import _dicom_pixels as bits
 from ctfast.files import _dicom_rescale as modality
 from ctfast.files._dicom_faults import harmless_faults
 from ctfast.files._dicom_geometry import spacing, thickness
+from ctfast.files._dicom_loss import declared_loss
 from ctfast.files._dicom_scan import Element, PlainDataSet, kind_of_wanted
 from ctfast.files._dicom_tags import TAGS, numbers, text
 from ctfast.files.geometry import Geometry, from_plane
@@ -173,7 +174,7 @@ def _head(ds: Any, choice: UnitsChoice, limits: Limits) -> Head | None:
         None if padding is None else padding * slope + intercept,
         None if limit is None else limit * slope + intercept,
         text(ds, "Modality"),
-        tuple(harmless_faults(ds)),
+        (*harmless_faults(ds), *filter(None, [declared_loss(ds)])),
         size,
         None if size is None or len(directions) != 6 else from_plane(directions, (0.0, 0.0, 0.0), size, thickness(ds)),
     )

@@ -17,6 +17,8 @@ Policies, each tested:
   the patient is right for all, a note says.
 - Through a look-up table, and in frames that are rescaled apart, padding gets one value: its darkest.
 - No preamble or no meta header: read, if it looks like a data set and has pixels. Colour and palette: refused.
+- Compression with loss, which changes HU, is told: where the header says it, also of files that were decompressed
+  since, or the stream.
 - Too few bytes for the declared size, or as many as a further frame needs: refused.
 """
 
@@ -38,6 +40,7 @@ from ctfast.files import _dicom_rescale as modality
 from ctfast.files._convert import count_nonfinite, put
 from ctfast.files._dicom_faults import harmless_faults
 from ctfast.files._dicom_geometry import geometry, spacing
+from ctfast.files._dicom_loss import loss
 from ctfast.files._dicom_meta import collect, wanted
 from ctfast.files._dicom_scan import scan
 from ctfast.files._dicom_tags import has
@@ -89,7 +92,9 @@ def read_dicom(request: Request) -> Image:
     if source:
         meta["spacing_from"] = source
     image = Image(pixels, units, path, "dicom", darkest, size, meta, affine)
-    for note in [*harmless_faults(ds), *filter(None, [lacking])]:
+    if lost := loss(ds, lay.frames):
+        meta["loss"] = lost
+    for note in [*harmless_faults(ds), *filter(None, [lost, lacking])]:
         image = replace(image, meta=image.noted(note))
     return noted(image, request.units, pad.lost(image.pixels, image.padding, image.units))
 

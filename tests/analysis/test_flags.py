@@ -205,6 +205,14 @@ def test_units_of_other_rescale_types_are_named(slices: Make) -> None:
     assert [f.value for f in analysis.flags if f.rule.key == "not_hu"] == ["the file names Z_EFF as its unit"]
 
 
+def test_a_slice_compressed_with_loss_is_flagged(tmp_path: Path) -> None:
+    for k, loss in enumerate(["00", "01"]):
+        dicom(tmp_path / f"{k}.dcm", body(), LossyImageCompression=loss)
+    analysis = analyze(tmp_path)
+    (flag,) = [flag for flag in analysis.flags if flag.rule.key == "loss"]
+    assert [analysis.records[k].name for k in flag.slices] == ["1.dcm"]
+
+
 def test_a_slice_of_another_orientation_is_flagged(tmp_path: Path) -> None:
     usual = {"PixelSpacing": [1, 1], "ImagePositionPatient": [0, 0, 0], "ImageOrientationPatient": [1, 0, 0, 0, 1, 0]}
     for k in range(5):

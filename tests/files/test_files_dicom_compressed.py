@@ -10,7 +10,11 @@ import pytest
 
 from ctfast.errors import FileFormatError
 from ctfast.files import read_image
-from tests.files.files_build import slice_hu
+from ctfast.files._jpeg_header import loss_of
+from ctfast.files._plain_compressed import uncompressed
+from ctfast.files.image import Limits
+from ctfast.files.plain import PlainReader
+from tests.files.files_build import dicom, slice_hu
 from tests.files.files_compressed import (
     BASELINE,
     JPEG,
@@ -112,3 +116,61 @@ def test_padding_behind_the_end_marker_is_no_damage(tmp_path: Path) -> None:
     stream = stream_of(pixels, JPEG_SV1) + bytes(130)
     path = compressed(tmp_path / "x.dcm", pixels, JPEG_SV1, [stream])
     np.testing.assert_array_equal(read_image(path, units="stored").pixels, pixels)
+
+
+def _with_point_transform() -> bytes:
+    """Lossless JPEG whose scan header says that two bits were dropped."""
+    stream = bytearray(stream_of(slice_hu(), JPEG_SV1))
+    scan = stream.index(b"\xff\xda")
+    stream[scan + 4 + 5] = 2
+    return bytes(stream)
+
+
+@pytest.mark.parametrize(
+    ("stream", "how"),
+    [
+        (stream_of(slice_hu(), NEAR), "JPEG-LS, by up to 2"),
+        (stream_of(slice_hu().astype(np.uint8), BASELINE), "JPEG"),
+        (_with_point_transform(), "lossless JPEG without its last 2 bits"),
+        *((stream_of(slice_hu(), syntax), "") for syntax in (JPEG_LS, JPEG, JPEG_SV1, JPEG2000, RLE)),
+    ],
+    ids=["near", "baseline", "point transform", "ls", "14", "sv1", "2000", "rle"],
+)
+def test_streams_tell_their_loss(stream: bytes, how: str) -> None:
+    assert loss_of(stream) == how
+    for size in range(len(stream)):  # of a stream that is cut
+        assert loss_of(stream[:size]) in ("", how)
+
+
+@pytest.mark.parametrize("box", ["j2k", "jp2"])
+def test_jpeg2000_tells_its_loss(box: str) -> None:
+    import imagecodecs
+
+    stream = bytes(imagecodecs.jpeg2k_encode(slice_hu(), level=40, codecformat=box, reversible=False))
+    assert loss_of(stream) == "JPEG 2000, irreversible wavelets"
+
+
+@pytest.mark.parametrize("syntax", [NEAR, JPEG_LS])  # the second says that it is lossless
+def test_loss_that_the_header_does_not_say_is_told(tmp_path: Path, syntax: str) -> None:
+    path = compressed(tmp_path / "x.dcm", slice_hu(), syntax, [stream_of(slice_hu(), NEAR)])
+    told = "compressed with loss (JPEG-LS, by up to 2), which the header does not say: values differ from the scanner's"
+    assert read_image(path).meta["notes"] == told
+    assert uncompressed(memoryview(path.read_bytes())) is None
+
+
+@pytest.mark.parametrize("ratio", [None, "10.5"])
+def test_loss_is_told_of_files_that_were_decompressed_too(tmp_path: Path, ratio: str | None) -> None:
+    path = dicom(
+        tmp_path / "x.dcm", slice_hu(), LossyImageCompression="01", LossyImageCompressionRatio=ratio, RescaleType="HU"
+    )
+    told = f"compressed with loss{(ratio and ' (ratio 10.5)') or ''}: values differ from the scanner's"
+    assert read_image(path).meta["notes"] == told
+    data = np.frombuffer(bytearray(path.read_bytes()), np.uint8)
+    plain = PlainReader("auto", Limits()).read(str(path), data, data.size)
+    assert plain is not None
+    assert plain.image.meta["notes"] == told
+
+
+def test_no_loss_no_note(tmp_path: Path) -> None:
+    path = dicom(tmp_path / "x.dcm", slice_hu(), LossyImageCompression="00", RescaleType="HU")
+    assert "notes" not in read_image(path).meta

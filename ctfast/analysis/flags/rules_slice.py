@@ -195,6 +195,19 @@ NO_HU: Final = Rule(
 )  # fmt: skip
 
 
+def _loss(record: SliceRecord) -> str | None:
+    return str(record.facts["loss"]) if record.facts.get("loss") else None
+
+
+LOSS: Final = Rule(
+    "loss", "Compressed with loss", "check", each_slice(_loss),
+    threshold="the header or the compressed stream says so",
+    explanation="Values are near those of the scanner, not equal: noise, textures and small details have changed. The "
+    "mark stays when the file is decompressed.",
+    source="DICOM PS3.3 C.7.6.1.1.5 (Lossy Image Compression)",
+)  # fmt: skip
+
+
 def _regions(number: str, largest: str, digits: int, record: SliceRecord) -> str | None:
     if not record.stats.get(number):
         return None
@@ -226,5 +239,5 @@ DENSE_REGION: Final = Rule(
 
 SLICE_RULES: Final = (
     PADDING, PADDING_UNUSED, SATURATION, HU_RANGE, METAL, NEAR_CONSTANT, NO_AIR, NON_FINITE, WINDOW, NO_HU,
-    LUNG_CLUSTER, DENSE_REGION,
+    LOSS, LUNG_CLUSTER, DENSE_REGION,
 )  # fmt: skip

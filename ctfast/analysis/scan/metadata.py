@@ -12,7 +12,7 @@ _HEADER: Final = (
     "modality", "kernel", "slice_thickness", "kvp", "contrast_agent", "body_part", "patient_sex", "series", "study",
     "rescale_slope", "rescale_intercept", "rescale_per_frame", "window_center", "window_width", "photometric",
     "inverted", "transfer_syntax", "compression", "stored_dtype", "bits_stored", "slice_location", "instance_number",
-    "orientation", "turned", "notes",
+    "orientation", "turned", "loss", "notes",
 )  # fmt: skip
 
 
