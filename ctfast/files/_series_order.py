@@ -69,26 +69,27 @@ def volumes(planes: Iterable[Plane], same: Same) -> list[Volume]:
         else:
             clusters.append([plane])
     parts = [cluster for clusters in groups.values() for cluster in clusters]
+    siblings: dict[Group, list[list[Plane]]] = {}
+    for part in parts:
+        siblings.setdefault(_series_of(part), []).append(part)
     result = []
     for part in parts:
         arranged = _arranged(part, same)
-        if cut := _cut(part, parts):
+        if cut := _cut(part, siblings[_series_of(part)]):
             for volume in arranged:
                 volume.notes.append(cut)
         result += arranged
     return result
 
 
-def _cut(part: list[Plane], parts: list[list[Plane]]) -> str:
+def _series_of(part: list[Plane]) -> Group:
+    return replace(part[0].group, frame_of_reference="")
+
+
+def _cut(part: list[Plane], siblings: list[list[Plane]]) -> str:
     """What keeps parallel slices of the same series out of this part, where they could lie on its grid."""
     own = part[0]
-    others = [
-        other
-        for other in parts
-        if other is not part
-        and replace(other[0].group, frame_of_reference="") == replace(own.group, frame_of_reference="")
-        and _parallel(own, other[0])
-    ]
+    others = [other for other in siblings if other is not part and _parallel(own, other[0])]
     if not others:
         return ""
     names = ["Pixel Spacing"] * any(not _as_large(own, other[0]) for other in others)
