@@ -13,7 +13,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -21,6 +21,10 @@ from ctfast.errors import ArgumentError, DTypeError, ShapeError
 from ctfast.model.config import Augmentation
 
 __all__ = ["Augmentation", "Change", "adjust", "augment", "change_of", "flip", "move"]
+
+
+_ROUNDING: Final = 1e-3
+"""How far interpolation may leave 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ def augment(
     settings: Augmentation,
     seed: int,
     numbers: Sequence[int] | None = None,
-    value_range: tuple[float, float] = (0.0, 1.0),
+    value_range: tuple[float, float] | None = None,
     cval: float | None = None,
     mask_cval: int = 0,
 ) -> Any:
@@ -84,12 +88,15 @@ def augment(
         seed: Another seed (such as seed plus epoch), other changes.
         numbers: The images' numbers in their set, so that an image changes alike in any batch; default: 0, 1, 2, ...
         value_range: What ``brightness``, ``contrast`` and ``noise`` count in: brightness 0.05 of (-1024, 1024) adds up
-            to 102 HU; contrast multiplies about its lower end. Values that these change stay within it.
+            to 102 HU; contrast multiplies about its lower end. Values that these change stay within it. Default: 0 to
+            1, for images whose values are.
         cval: What moves in from outside; default: the lower end of ``value_range``.
         mask_cval: Likewise for masks.
 
     Raises:
-        ArgumentError: Quarter turns of images that are not square; numbers that do not fit.
+        ArgumentError: Quarter turns of images that are not square; numbers that do not fit; images whose values are
+            not 0 to 1, or below 0, without the ``value_range`` or ``cval`` that is needed; a ``cval`` or ``mask_cval``
+            that the dtype can't hold.
         DTypeError, ShapeError: For what are no images, or masks that do not fit them.
     """
     batch, several = _checked("images", images)
@@ -98,12 +105,16 @@ def augment(
     each = range(len(batch)) if numbers is None else list(numbers)
     if len(each) != len(batch):
         raise ArgumentError(f"{len(each)} numbers for {len(batch)} images: one each is needed")
-    fill = value_range[0] if cval is None else cval
+    span = (0.0, 1.0) if value_range is None else value_range
+    fill = span[0] if cval is None else cval
+    _check_fill("cval", fill, batch.dtype)
+    if value_range is None:
+        _check_default(batch, settings, fill_is_given=cval is not None)
     changes = [change_of(settings, batch.shape[1:], seed, int(number)) for number in each]
     made = batch.copy()
     for k, change in enumerate(changes):
         moved = move(flip(batch[k], change), change, cval=fill)
-        made[k] = adjust(moved, change, value_range=value_range, seed=seed, number=int(each[k]))
+        made[k] = adjust(moved, change, value_range=span, seed=seed, number=int(each[k]))
     result = made if several else made[0]
     if masks is None:
         return result
@@ -113,6 +124,7 @@ def augment(
             f"masks of shape {labels.shape}, {labels.dtype}, for images of {batch.shape}: the same shape, and integers "
             "or booleans, are needed"
         )
+    _check_fill("mask_cval", mask_cval, labels.dtype)
     drawn = labels.copy()
     for k, change in enumerate(changes):
         drawn[k] = move(flip(labels[k], change), change, cval=mask_cval, nearest=True)
@@ -177,9 +189,38 @@ def _checked(name: str, array: Any) -> tuple[Any, bool]:
     return (array, True) if array.ndim == 3 else (array[None], False)
 
 
+def _check_fill(name: str, value: float, dtype: Any) -> None:
+    """Refuse what integers would turn into another value: -1 in uint8 is 255, NaN anything."""
+    if dtype.kind == "f":
+        return
+    low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    if not low <= value <= high:
+        raise ArgumentError(f"{name}={value!r}: {dtype} holds {low} to {high}")
+
+
+def _check_default(images: Any, settings: Augmentation, *, fill_is_given: bool) -> None:
+    """Refuse values, such as HU, that the default range would clip, and next to which 0 is not dark."""
+    if not images.size:
+        return
+    xp = _namespace(images)
+    low, high = float(xp.nanmin(images)), float(xp.nanmax(images))
+    if (settings.brightness or settings.contrast or settings.noise) and (low < -_ROUNDING or high > 1 + _ROUNDING):
+        raise ArgumentError(
+            f"images with values from {low:g} to {high:g}: brightness, contrast and noise need their value_range, such "
+            "as value_range=(-1024, 3071) for HU"
+        )
+    if (settings.rotation or settings.shift) and low < -_ROUNDING and not fill_is_given:
+        raise ArgumentError(
+            f"images with values from {low:g} on: 0 would move in from outside; give cval, such as cval=-1024 for HU, "
+            "or value_range"
+        )
+
+
 def _as_dtype(values: Any, dtype: Any) -> Any:
     if dtype.kind == "f":
         return values.astype(dtype)
+    if dtype.kind == "b":
+        return values >= 0.5
     limits = np.iinfo(dtype)
     return _namespace(values).clip(_namespace(values).rint(values), limits.min, limits.max).astype(dtype)
 

@@ -96,3 +96,34 @@ def test_values_stay_within_their_range_and_noise_is_as_strong_as_drawn() -> Non
 def test_what_does_not_fit_is_refused(images: np.ndarray, masks: np.ndarray | None, words: dict, error: type) -> None:
     with pytest.raises(error):
         augment(images, masks, **{"settings": MOVES, "seed": 0, **words})
+
+
+@pytest.mark.parametrize(
+    ("images", "words", "told"),
+    [
+        (slices(), {"settings": Augmentation(noise=0.1)}, "value_range"),
+        (slices(), {"settings": Augmentation(rotation=5)}, "give cval"),
+        (slices(), {"settings": Augmentation(contrast=0.1), "cval": -1024}, "value_range"),
+        (slices().astype(np.uint16), {"settings": MOVES, "cval": -1024}, "uint16 holds 0 to 65535"),
+        (slices(), {"settings": MOVES, "cval": np.nan}, "int16 holds"),
+    ],
+)
+def test_hu_in_the_range_of_0_to_1_are_refused(images: np.ndarray, words: dict, told: str) -> None:
+    """They would be clipped to 0 and 1, or have water around them."""
+    with pytest.raises(ArgumentError, match=told):
+        augment(images, seed=0, **words)
+
+
+@pytest.mark.parametrize(("dtype", "cval"), [("uint8", -1), ("int8", 255), ("bool", 2), ("uint16", np.nan)])
+def test_labels_that_a_mask_cannot_hold_are_refused(dtype: str, cval: float) -> None:
+    with pytest.raises(ArgumentError, match=f"mask_cval={cval!r}: {dtype} holds"):
+        augment(np.zeros((9, 9)), np.zeros((9, 9), dtype), settings=MOVES, seed=0, mask_cval=cval)
+
+
+def test_what_the_default_range_serves() -> None:
+    rng = np.random.default_rng(0)
+    augment(rng.random((2, 9, 9)), settings=ALL, seed=0)
+    augment(rng.integers(0, 256, (2, 9, 9)).astype(np.uint8), settings=MOVES, seed=0)
+    augment(slices(), settings=Augmentation(flip_horizontal=True), seed=0)
+    inside = augment(np.ones((9, 9), bool), settings=Augmentation(rotation=30), seed=0)
+    assert (inside.dtype, inside[4, 4], inside.all()) == (bool, True, False)
