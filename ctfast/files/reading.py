@@ -96,6 +96,8 @@ def read_image(
         image = kind.read(Request(path, head, units, limits, place, orient, axes, inside, data or None, apart))
         if added:
             image = _moved(image, added, own)
+        if image.meta.get("nonfinite"):
+            image = replace(image, meta=image.noted("some pixels are NaN or infinite"))
     if to_hu is not None:
         image = replace(image, units="hu")
     return with_units(image, units)

@@ -173,6 +173,17 @@ def test_other_sizes_and_values_are_told(tmp_path: Path) -> None:
     assert not any("HU" in w for w in sure.warnings)
 
 
+def test_what_readers_note_is_told(tmp_path: Path) -> None:
+    for k in range(6):
+        path = tmp_path / "ab"[k % 2] / f"{k}.tif"
+        path.parent.mkdir(exist_ok=True)
+        hu = np.full((32, 32), 40.0 * k, np.float32)
+        hu[0, : k // 4] = np.nan
+        write_image(path, hu, units="hu")
+    found = load_dataset(tmp_path, preprocessing=SMALL)
+    assert "2 files (a/4.tif, b/5.tif): some pixels are NaN or infinite" in found.warnings
+
+
 def test_processes_read_the_same(tmp_path: Path) -> None:
     two_classes(tmp_path)
     (tmp_path / "a" / "cut.tif").write_bytes(b"II*\0")

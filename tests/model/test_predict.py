@@ -15,14 +15,17 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+from rich.console import Console
 
 import ctfast
 from ctfast.errors import ArgumentError, UsageError
 from ctfast.files import read_image, write_image
 from ctfast.model.commands.options import PredictOptions
 from ctfast.model.commands.predict import predict_files
+from ctfast.model.commands.printing import print_predictions
 from ctfast.model.prediction import compiled
 from ctfast.model.run_folder import TrainedModel
+from tests.files.files_build import dicom
 from tests.model.serving_build import CLASSES, probabilities_one_by_one, tiny_run, write_slices
 
 ROOT = Path(ctfast.__file__).parents[1]
@@ -259,6 +262,22 @@ def test_values_that_are_not_known_to_be_hu_are_counted(run: TrainedModel, tmp_p
     assert predict_files(run, inputs, tmp_path / "p.csv").not_trusted == 1
     assert [r["units"] for r in rows_of(tmp_path / "p.csv")] == ["unknown", "hu"]
     assert predict_files(run, inputs, tmp_path / "q.csv", units="hu").not_trusted == 0
+
+
+def test_what_readers_note_is_counted_and_printed(
+    run: TrainedModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hu = np.zeros((32, 30), np.float32)
+    hu[3, 4] = np.nan
+    write_image(tmp_path / "nan.tif", hu, units="hu")
+    for k, loss in enumerate(["00", "01", "01"]):
+        dicom(tmp_path / f"{k}.dcm", np.full((32, 30), k, np.int16), LossyImageCompression=loss)
+    report = predict_files(run, [tmp_path / "nan.tif", *sorted(tmp_path.glob("*.dcm"))], tmp_path / "p.csv")
+    lossy = "compressed with loss: values differ from the scanner's"
+    assert report.file_notes == {lossy: 2, "some pixels are NaN or infinite": 1}
+    print_predictions(report, Console(width=200))
+    out = capsys.readouterr().out
+    assert f"warning: 2 files: {lossy}\nwarning: 1 file: some pixels are NaN or infinite\n" in out
 
 
 def test_a_set_that_documents_an_offset_gives_the_rows_of_its_hu(

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ctfast.model.training.progress import TrainingProgress
 
 _MOST_FAILURES: Final = 10
+_MOST_NOTES: Final = 10
 _PLAIN_EVERY_SECONDS: Final = 10.0
 
 
@@ -214,6 +215,10 @@ def print_predictions(report: PredictionReport, console: Console) -> None:
             "--units hu confirms that they are (the table says which: units)",
             console,
         )
+    for note, files in report.file_notes.most_common(_MOST_NOTES):
+        print_line(f"warning: {files} {'file' if files == 1 else 'files'}: {note}", console)
+    if len(report.file_notes) > _MOST_NOTES:
+        print_line(f"... {len(report.file_notes) - _MOST_NOTES} more notes on files: ctfast report names each", console)
     for note in report.notes:
         print_line(f"note: {note}", console)
     print_line(f"written: {report.csv}", console)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Final
 
 from ctfast.files import Unread
 from ctfast.files.asked import mixed_orientation
@@ -10,11 +11,13 @@ from ctfast.model.data.decoding import Decoded
 from ctfast.model.data.labels import Sample, listed
 from ctfast.model.data.preprocessing import Preprocessing
 
+_MOST_NOTES: Final = 10
+
 
 def reading_warnings(
     good: list[tuple[Sample, Decoded]], unread: tuple[Unread, ...], preprocessing: Preprocessing
 ) -> list[str]:
-    """Files that can't be read, values that may not be HU, mixed orientation, other sizes and aspect ratios."""
+    """Files that can't be read, values that may not be HU, notes of readers, orientation, sizes and aspect ratios."""
     warnings = []
     if unread:
         why = "; ".join(f"{u.name}: {u.reason}" for u in unread[:3])
@@ -25,6 +28,14 @@ def reading_warnings(
             f"{listed(doubtful)} do not say that their values are HU, but the pipeline windows HU; "
             "units='hu' (--units hu) confirms that they are"
         )
+    noted: dict[str, list[str]] = {}
+    for sample, decoded in good:
+        for note in filter(None, decoded.notes.split("; ")):
+            noted.setdefault(note, []).append(sample.name)
+    often = sorted(noted.items(), key=lambda item: -len(item[1]))
+    warnings += [f"{listed(names)}: {note}" for note, names in often[:_MOST_NOTES]]
+    if len(often) > _MOST_NOTES:
+        warnings.append(f"... {len(often) - _MOST_NOTES} more notes on files: ctfast report names each")
     if mixed := mixed_orientation(Counter(d.in_plane for _, d in good)):
         warnings.append(mixed)
     shapes = sorted({d.shape for _, d in good})

@@ -40,6 +40,7 @@ class Decoded:
         trusted: Whether the values are what the pipeline expects.
         several: Whether the file holds a stack.
         in_plane: Letters that columns and rows run to in the patient.
+        notes: What the reader did or doubts, joined by ``; ``.
         hu_shares: ``(frames, HU_BINS)``, None where values are not HU.
     """
 
@@ -52,6 +53,7 @@ class Decoded:
     trusted: bool = True
     several: bool = False
     in_plane: str = ""
+    notes: str = ""
     hu_shares: NDArray[np.float32] | None = field(default=None, compare=False)
 
     @classmethod
@@ -99,6 +101,7 @@ def decode(sample: Sample, reading: Reading) -> Frames:
                 trusted=preprocessing.trusts(image),
                 several=image.pixels.ndim == 3,
                 in_plane=in_plane(image.meta.get("orientation"), image.meta.get("turned")),
+                notes=str(image.meta.get("notes", "")),
                 hu_shares=hu_shares(image.pixels, image.padding_range) if image.units == "hu" else None,
             )
             return frames, decoded

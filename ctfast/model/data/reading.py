@@ -63,6 +63,7 @@ class Read:
         several: Whether it holds a stack.
         stamp: Of the file as it was read.
         in_plane: Letters that its columns and rows run to in the patient; see ``ctfast.files.asked.in_plane``.
+        notes: What the reader did or doubts, joined by ``; ``.
         pixel_mm: Height and width of a pixel of ``frames``, None where the file does not tell.
         air: ``(frames, H, W)``: where there is nothing but air; None where that was not asked for, or is not known.
     """
@@ -75,6 +76,7 @@ class Read:
     several: bool = False
     stamp: Stamp = _UNKNOWN_STAMP
     in_plane: str = ""
+    notes: str = ""
     pixel_mm: tuple[float, float] | None = None
     air: NDArray[np.bool_] | None = None
 
@@ -104,6 +106,7 @@ def read_one(path: str, reading: Reading) -> Read:
         several=image.pixels.ndim == 3,
         stamp=stamp,
         in_plane=in_plane(image.meta.get("orientation"), image.meta.get("turned")),
+        notes=str(image.meta.get("notes", "")),
         pixel_mm=_pixel_mm(image, reading.preprocessing.image_size),
         air=find_air(image, reading.preprocessing.image_size) if reading.with_air else None,
     )

@@ -33,7 +33,7 @@ from ctfast.model.data.decoding import HU_BINS, Decoded, hash_of
 from ctfast.model.data.labels import Sample
 from ctfast.model.data.preprocessing import Preprocessing
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 _IMAGES, _FACTS, _SHARES = "images.u16", "facts.json", "hu_shares.npy"
 _MEMORY_SHARE: Final = 4
 _CHECKED: Final = 8

@@ -42,6 +42,7 @@ class PredictionReport:
         left_out: Paths in the input folders that are no images, or not asked for; the latter have rows in the table.
         images: Predictions of this run.
         not_trusted: Files whose values are not known to be what the preprocessing expects (HU).
+        file_notes: What readers did or doubt, and how many files of this run it is about.
         seen_from: Files by the directions of their columns and rows in the patient; see ``mixed_orientation``.
         counts: Images of this run by predicted class.
         failures: File and reason.
@@ -62,6 +63,7 @@ class PredictionReport:
     left_out: list[Ignored] = field(default_factory=list)
     images: int = 0
     not_trusted: int = 0
+    file_notes: Counter[str] = field(default_factory=Counter)
     seen_from: Counter[str] = field(default_factory=Counter)
     counts: dict[str, int] = field(default_factory=dict)
     failures: list[tuple[str, str]] = field(default_factory=list)
@@ -86,6 +88,7 @@ class PredictionReport:
         for name in ("ok", "failed", "images", "not_trusted", "doubtful_maps", "maps_in_air"):
             setattr(self, name, getattr(self, name) + getattr(part, name))
         self.seen_from.update(part.seen_from)
+        self.file_notes.update(part.file_notes)
         self.counts = dict(Counter(self.counts) + Counter(part.counts))
         self.left_out += part.left_out
         self.failures += part.failures
@@ -243,6 +246,7 @@ class PredictionStream:
         report.images += len(pending.probabilities)
         report.not_trusted += not read.trusted
         report.seen_from[read.in_plane] += 1
+        report.file_notes.update(filter(None, read.notes.split("; ")))
         for p in pending.probabilities:
             name = report.classes[int(p.argmax())]
             report.counts[name] = report.counts.get(name, 0) + 1
