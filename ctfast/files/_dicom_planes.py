@@ -70,7 +70,8 @@ class Plane:
         orientation: direction cosines of a row, then of a column; empty where not known.
         position: centre of the first pixel in mm; empty where not known.
         spacing: of rows and of columns in mm; None where not known.
-        thickness: in mm.
+        thickness: in mm, as far as it is known; else 1.
+        declared: Slice Thickness and Spacing Between Slices in mm; None where the file does not say them.
         instance: SOP Instance UID.
         phases: names and values of what tells it from others at its position.
     """
@@ -82,6 +83,7 @@ class Plane:
     position: tuple[float, ...]
     spacing: tuple[float, float] | None
     thickness: float
+    declared: tuple[float | None, float | None]
     instance: str
     phases: dict[str, str]
 
@@ -131,6 +133,7 @@ def _of_slice(path: Path, ds: Any) -> Plane:
         _three(numbers(ds, "ImagePositionPatient")),
         size,
         thickness(ds),
+        _depths(ds),
         text(ds, "SOPInstanceUID"),
         {name: _word(ds, keyword) for keyword, name in _PHASES.items()},
     )
@@ -157,6 +160,7 @@ def _of_frames(path: Path, ds: Any, per_frame: list[Any]) -> list[Plane]:
                 _three(numbers(place, "ImagePositionPatient") if place is not None else ()),
                 size,
                 (measures is not None and number_or_none(measures, "SliceThickness")) or 1.0,
+                (None, None) if measures is None else _depths(measures),
                 f"{text(ds, 'SOPInstanceUID')} frame {index}",
                 {name: _word(content, keyword) for keyword, name in _PHASES_OF_FRAMES.items()},
             )
@@ -180,6 +184,11 @@ def _group(path: Path, ds: Any, stack: str, size: tuple[float, float] | None) ->
         _word(ds, "SeriesDescription"),
         _word(ds, "SeriesNumber"),
     )
+
+
+def _depths(ds: Any) -> tuple[float | None, float | None]:
+    depth, apart = (number_or_none(ds, name) for name in ("SliceThickness", "SpacingBetweenSlices"))
+    return depth or None, abs(apart) if apart else None
 
 
 def _item(groups: list[Any], sequence: str) -> Any:

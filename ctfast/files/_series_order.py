@@ -12,6 +12,7 @@ The rules, each tested:
 - The affine leads from the first position to the last. A slice may lie 0.15 mm (and a fifth of the spacing) off its
   place, as decimal positions are rounded; more than 0.01 mm is told. Gaps and unequal spacing are refused, because no
   affine is right for them.
+- Slices further apart than their thickness, or than the header's spacing, are told: every other one may be missing.
 - Gantry tilt (positions that run at an angle to the normal) is kept as a shear of the affine, and told.
 - Slices of different kernel, kVp or origin (Image Type) that lie on one grid are one volume, which says so.
 - A slice without orientation or position has no place among others: several of them are refused.
@@ -36,6 +37,7 @@ _SAME_SPACING: Final = 1e-4
 _SAME_PLACE: Final = 0.01
 _TOLD: Final = 0.01
 _ROUNDED: Final = 0.15
+_CLEARLY: Final = 1.2
 _SHARE_OF_SPACING: Final = 0.2
 
 _KINDS: Final = ("Convolution Kernel", "KVP", "Image Type")
@@ -245,6 +247,8 @@ def _tell(volume: Volume) -> None:
         if len(counts) > 1:
             listed = ", ".join(f"{value or 'not given'} in {count}" for value, count in counts.most_common())
             volume.notes.append(f"slices differ in {name}: {listed}")
+    if contradiction := _thinner(volume.planes, float(step @ _normal(volume.planes[0]))):
+        volume.notes.append(contradiction)
     if off.max() > _TOLD:
         volume.notes.append(f"slices lie up to {off.max():.2f} mm off even spacing (rounded positions?)")
     normal = _normal(volume.planes[0])
@@ -255,6 +259,18 @@ def _tell(volume: Volume) -> None:
             f"gantry tilt of {degrees:.1f} degrees: the affine is sheared, and programs that read spacing and "
             "directions alone show the volume skewed"
         )
+
+
+def _thinner(planes: list[Plane], apart: float) -> str:
+    """Where the header says that slices lie nearer than their positions do: every other one may be missing."""
+    for which, name in ((1, "Spacing Between Slices"), (0, "Slice Thickness")):
+        least = min((plane.declared[which] or apart for plane in planes), default=apart)
+        if apart > _CLEARLY * least:
+            return (
+                f"slices lie {apart:.3g} mm apart, their {name} is {least:.3g} mm: a scan with gaps, or slices are "
+                "missing evenly"
+            )
+    return ""
 
 
 def _kind(name: str, value: str) -> str:

@@ -282,6 +282,24 @@ def test_slices_of_several_kinds_are_told(tmp_path: Path, told: str, element: di
     assert one(tmp_path).notes == (f"slices differ in {told}",)
 
 
+@pytest.mark.parametrize(
+    ("element", "told"),
+    [
+        ({}, "Slice Thickness is 2.5 mm"),
+        ({"SpacingBetweenSlices": "2.5", "SliceThickness": "5"}, "Spacing Between Slices is 2.5 mm"),
+        ({"SliceThickness": "5"}, ""),
+        ({"SliceThickness": None}, ""),
+        ({"SliceThickness": "0"}, ""),
+    ],
+)
+def test_slices_that_are_missing_evenly_are_told(tmp_path: Path, element: dict[str, Any], told: str) -> None:
+    slices(tmp_path, 5, step=(0, 0, 5.0), **element)
+    series = one(tmp_path)
+    expected = f"slices lie 5 mm apart, their {told}: a scan with gaps, or slices are missing evenly"
+    assert (series.problem, series.notes) == ("", (expected,) if told else ())
+    assert matrix(series)[2, 0] == 5
+
+
 def test_copies_are_named_and_left_out(tmp_path: Path) -> None:
     paths = slices(tmp_path / "a")
     shutil.copy(paths[2], tmp_path / "a" / "zz.dcm")
