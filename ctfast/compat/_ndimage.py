@@ -34,9 +34,12 @@ _MODES: Final = {
 SHORT: Final = 64
 """Rows of fewer pixels leave vectors empty: 256 x 256 x 32 took 3.5 times as long as 32 x 256 x 256."""
 _SCALARS: Final = frozenset({int, float, str, bool, type(None)})
-_REAL: Final = (int, float, np.integer, np.floating)
+_REAL: Final = (int, float, np.int64)
+"""Of a sigma: SciPy computes in its type, so that a float32 gives weights of other values."""
 _WHOLE: Final = (int, np.integer)
 """As tuples: a union of types is put together anew at each call."""
+_OUTPUTS: Final = OF_IMAGES | {np.dtype(c) for c in "?bilqILQ"}
+"""What results are written as: SciPy writes no float16."""
 _LONGEST: Final = 255
 """Windows and kernels beyond this are left to SciPy."""
 
@@ -192,7 +195,7 @@ def gaussian(
         return None
     asked = (sigma, order, mode, cval, truncate, radius, axes)
     blur = (_blur if all(map(_is_plain, asked)) else _blur.__wrapped__)(x.ndim, wanted.kind != "f", *asked)
-    if blur is None:
+    if blur is None or ("constant" in blur.borders and not _reaches(wanted, cval)):
         return None
     if len(blur.used) > 3:
         for part in (blur.used[:3], blur.used[3:]):
@@ -315,6 +318,11 @@ def _an_axis(value: Any, axes: Any, ndim: int, rest: float, kinds: Any) -> tuple
     return tuple(given.get(a, rest) for a in range(ndim))
 
 
+def _reaches(dtype: np.dtype[Any], cval: float) -> bool:
+    """Whether averages with ``cval`` stay within an integer's limits: SciPy's wrap around there."""
+    return dtype.kind == "f" or np.iinfo(dtype).min <= cval <= np.iinfo(dtype).max
+
+
 def _holds(dtype: np.dtype[Any], cval: float) -> bool:
     if dtype.kind == "f":
         return True
@@ -380,5 +388,6 @@ def _wanted(output: Any, shape: tuple[int, ...], dtype: np.dtype[Any], home: Hom
             wanted = dtype if output is None else np.dtype(output)
         except TypeError:
             return None
-    fits = wanted is not None and wanted.isnative and np.can_cast(dtype, wanted, "safe")
-    return wanted if fits and wanted.kind in "biuf" else None  # type: ignore[union-attr]
+    if wanted not in _OUTPUTS or not np.can_cast(dtype, wanted, "safe"):
+        return None
+    return None if isinstance(output, str) and wanted.kind == "b" else wanted

@@ -4,11 +4,11 @@ Everything else is OpenCV's own.
 
 | function | our kernel serves | values |
 |---|---|---|
-| medianBlur | all that OpenCV takes | the same |
-| GaussianBlur | one size and sigma both ways; uint8, int16, uint16, floats | integers to 1, floats to 2e-6 |
+| medianBlur | all that OpenCV takes | the same; NaN is the largest |
+| GaussianBlur | one size and sigma both ways; uint8, int16, uint16, floats | integers to 2, floats to 2e-6 |
 | createCLAHE | uint8 and uint16, bit shift 0 | the same bits |
 | calcHist | one uint8 or uint16 image, one channel, no mask, whole numbers of values a bin | the same |
-| normalize | ``NORM_MINMAX`` of uint8, uint16, float32 to their dtype, no mask | integers to 1, floats to 2e-6 |
+| normalize | ``NORM_MINMAX`` of uint8, uint16, finite float32 to their dtype, no mask | integers to 1, floats to 2e-6 |
 
 Gray images, and 2 to 4 channels for the filters. ``ctfast.compat.calls()`` tells who served.
 """
@@ -44,10 +44,15 @@ _BORDERS: Final = {
 def medianBlur(src: Any, ksize: int, dst: Any = None) -> NDArray[Any]:
     """Median of the square around each pixel, as ``cv2.medianBlur``."""
     known = {"uint8"} if _whole(ksize) and ksize > 5 else {"uint8", "int16", "uint16", "float32"}
-    if _whole(ksize) and 1 < ksize <= 255 and ksize % 2 and _is_picture(src, known):
+    if _whole(ksize) and 1 < ksize <= 255 and ksize % 2 and _is_picture(src, known) and _medians(src, ksize):
         ours("cv2.medianBlur")
         return _filtered("median_filter", src, {"size": ksize, "mode": "nearest", "cval": 0.0}, dst)
     return theirs("cv2.medianBlur", _ORIGINALS["medianBlur"], src, ksize, dst)
+
+
+def _medians(src: NDArray[Any], ksize: int) -> bool:
+    """Whether OpenCV has them: of two channels small ones only."""
+    return ksize <= 5 or src.shape[2:] != (2,)
 
 
 def GaussianBlur(
@@ -96,7 +101,8 @@ class CLAHE:
         columns, rows = self._original.getTilesGridSize()
         limit, shift = self._original.getClipLimit(), getattr(self._original, "getBitShift", int)()
         gray = _is_picture(src, {"uint8", "uint16"}) and src.ndim == 2
-        if not gray or shift or not 0 <= limit < math.inf or not (1 <= rows <= 1024 and 1 <= columns <= 1024):
+        known = 1 <= rows <= 1024 and 1 <= columns <= 1024 and 0 <= limit < math.inf
+        if not gray or shift or not known or _overflows(src, limit, rows, columns):
             return theirs("cv2.CLAHE.apply", self._original.apply, src, dst)
         ours("cv2.CLAHE.apply")
         params = {"clip_limit": limit, "tile_grid": (rows, columns), "nbins": 256**src.dtype.itemsize}
@@ -106,6 +112,12 @@ class CLAHE:
         if name == "_original":  # not made yet, as in copy.copy
             raise AttributeError(name)
         return getattr(self._original, name)
+
+
+def _overflows(src: NDArray[Any], limit: float, rows: int, columns: int) -> bool:
+    """Whether OpenCV's limit, in pixels of a tile, is beyond an int."""
+    tile = -(-src.shape[0] // rows) * -(-src.shape[1] // columns)
+    return bool(limit * tile / 256**src.dtype.itemsize >= 2**31)
 
 
 def createCLAHE(clipLimit: float = 40.0, tileGridSize: Sequence[int] = (8, 8)) -> CLAHE:
@@ -156,12 +168,19 @@ def normalize(
     low, high = min(alpha, beta), max(alpha, beta)
     if norm_type == cv2.NORM_MINMAX and dtype == -1 and mask is None and low < high:
         known = _is_picture(src, {"uint8", "uint16", "float32"})
-        if known and (src.dtype.kind == "f" or (low >= 0 and high <= np.iinfo(src.dtype).max)):
+        if known and _fits(src, low, high):
             ours("cv2.normalize")
             flat = np.ascontiguousarray(src).reshape(1, -1)
-            result = ops.normalize(flat, out_range=(low, high), dtype=src.dtype).reshape(src.shape)
-            return _into(result, dst)
+            result = ops.normalize(flat, out_range=(low, high), dtype=src.dtype)
+            return _into(result.reshape(src.shape[:2] if src.shape[2:] == (1,) else src.shape), dst)
     return theirs("cv2.normalize", _ORIGINALS["normalize"], src, dst, alpha, beta, norm_type, dtype, mask)
+
+
+def _fits(src: NDArray[Any], low: float, high: float) -> bool:
+    """Whether the result holds the range; where a float is not finite, what OpenCV gives depends on its place."""
+    if src.dtype.kind == "f":
+        return math.isfinite(src.min()) and math.isfinite(src.max())
+    return low >= 0 and high <= np.iinfo(src.dtype).max
 
 
 def _whole(value: Any) -> bool:

@@ -39,6 +39,7 @@ from numpy.typing import NDArray
 
 from ctfast import ops
 from ctfast.compat._calls import ours, theirs
+from ctfast.compat._homes import OF_IMAGES
 from ctfast.compat._ndimage import SHORT
 from ctfast.dispatch.arrays import MOST_CHANNELS, known_axes
 from ctfast.memory import empty
@@ -49,6 +50,8 @@ Compute = Callable[[Any, Pixels], Pixels | None]
 """Takes the transform and the pixels; None for what MONAI has to do."""
 _TAKEN: Final = {torch.uint8, torch.int16, torch.uint16, torch.float32, torch.float64}
 _HALF: Final = {torch.float16, torch.bfloat16}
+_EXACT: Final = 1 << 24
+"""The integers up to here are float32."""
 _MOST_RADIUS: Final = 127
 _KINDS: Final = (int, float, np.integer, np.floating)
 
@@ -75,20 +78,27 @@ def _served(transform: Any, original: type, img: Any, compute: Compute) -> Any:
 
 
 def _pixels(tensor: torch.Tensor) -> Pixels | None:
-    """Where our kernels can read them, of a type that they take."""
+    """Where our kernels can read them, of a type whose numbers they take."""
     plain = tensor.as_tensor() if isinstance(tensor, MetaTensor) else tensor
     dense = type(plain) is torch.Tensor and plain.device.type == "cpu" and plain.layout is torch.strided
     if not dense or plain.requires_grad or not plain.numel() or not plain.ndim or plain.is_complex():
         return None
-    if plain.dtype in _HALF:
+    if plain.dtype in _HALF or plain.dtype == torch.bool:  # of which MONAI takes no differences
         return None
-    if plain.dtype not in _TAKEN:
-        plain = plain.to(torch.float32)  # as MONAI's arithmetic does with other whole numbers
-    return plain.contiguous().resolve_neg().numpy()
+    pixels = plain.contiguous().resolve_neg().numpy()
+    if plain.dtype not in _TAKEN and (int(pixels.min()) < -_EXACT or int(pixels.max()) > _EXACT):
+        return None  # differences are exact in MONAI
+    return pixels
+
+
+def _taken(pixels: Pixels) -> Pixels:
+    """Other whole numbers as float32, as MONAI's arithmetic makes them."""
+    return pixels if pixels.dtype in OF_IMAGES else pixels.astype(np.float32)
 
 
 def _groups(pixels: Pixels, channel_wise: bool) -> Pixels:
     """``(1, N, W)``, or ``(C, N, W)`` of the channels."""
+    pixels = _taken(pixels)
     return pixels.reshape(pixels.shape[0] if channel_wise and pixels.ndim > 1 else 1, -1, pixels.shape[-1])
 
 
@@ -177,11 +187,13 @@ def _normalize_intensity(t: Any, pixels: Pixels) -> Pixels | None:
         return None
     x = _groups(pixels, t.channel_wise)
     where = x != 0 if t.nonzero else None
-    means, sds = (_each_channel(v, len(x)) for v in (t.subtrahend, t.divisor))
+    means, sds = (_each_channel(v, len(x), t.channel_wise) for v in (t.subtrahend, t.divisor))
     if means is None or sds is None or any(d is not None and d < 0 for d in sds):
         return None  # arrays, tensors, wrong numbers of them; a line that falls
-    if t.subtrahend is not None and t.divisor is None and any(c.min() == c.max() for c in x):
-        return None  # no deviation: MONAI still subtracts
+    if t.subtrahend is not None and t.divisor is None:
+        seen = [c if where is None else c[part] for c, part in zip(x, x if where is None else where)]
+        if any(c.size and c.min() == c.max() for c in seen):
+            return None  # no deviation: MONAI still subtracts
     result = empty(x.shape, np.dtype(np.float32))
     if t.subtrahend is None and t.divisor is None:
         ops.standardize(x, where=where, out=result)
@@ -194,11 +206,13 @@ def _normalize_intensity(t: Any, pixels: Pixels) -> Pixels | None:
     return result
 
 
-def _each_channel(value: Any, channels: int) -> list[float | None] | None:
+def _each_channel(value: Any, channels: int, channel_wise: bool) -> list[float | None] | None:
     """One number for each channel, or nothing for each; None for what MONAI has to judge."""
     if value is None:
         return [None] * channels
-    values = value if isinstance(value, Sequence) else (value,)
+    if isinstance(value, Sequence) != channel_wise:
+        return None
+    values = value if channel_wise else (value,)
     return [float(v) for v in values] if len(values) == channels and _numbers(*values) else None
 
 
@@ -217,7 +231,9 @@ def _median_smooth(t: Any, pixels: Pixels) -> Pixels | None:
     radii = _in_space(t, pixels, t.radius)
     if radii is None or not all(type(r) is int and 0 <= r <= _MOST_RADIUS for r in radii):
         return None
-    return ops.median_filter(pixels, tuple(2 * r + 1 for r in radii), mode="nearest").astype(np.float32, copy=False)
+    return ops.median_filter(_taken(pixels), tuple(2 * r + 1 for r in radii), mode="nearest").astype(
+        np.float32, copy=False
+    )
 
 
 def _gaussian_smooth(t: Any, pixels: Pixels) -> Pixels | None:

@@ -238,6 +238,10 @@ def test_outputs_of_other_types_that_hold_the_same_and_borders_of_integers() -> 
         lambda n: n.median_filter(HU, (70, 70)),
         lambda n: n.median_filter(HU.astype(np.int8), 3, mode="constant", cval=100.5),
         lambda n: n.gaussian_filter(HU + 1j, 1.0),
+        lambda n: n.gaussian_filter(BYTES, 1.0, mode="constant", cval=300),  # which wraps around
+        lambda n: n.gaussian_filter(HU.astype(np.int16), 1.0, mode=["wrap", "constant"], cval=1e5),
+        lambda n: n.gaussian_filter(HU, np.float32(1.3)),  # whose weights are rounded
+        lambda n: n.gaussian_filter1d(HU, np.float16(1.3)),
         lambda n: n.median_filter(np.empty((0, 4)), 3),
     ],
 )
@@ -260,6 +264,8 @@ def test_what_we_cannot_serve_scipy_does_and_it_is_counted(call: Callable[[Any],
         lambda n: n.percentile_filter(HU, 101, 3),
         lambda n: n.median_filter(HU, footprint=np.zeros((3, 3))),
         lambda n: n.median_filter(HU, footprint=np.ones(3)),
+        lambda n: n.median_filter(BYTES, 3, output=np.float16),
+        lambda n: n.median_filter(HU > 0, 3, output="bool"),
         lambda n: n.gaussian_filter(HU, (1.0, 2.0, 3.0)),
         lambda n: n.gaussian_filter(HU, 1.0, axes=(0, 0)),
         lambda n: n.gaussian_filter(HU, 1.0, order=(0, 0, 0)),
@@ -385,6 +391,25 @@ def test_opencv_clahe_histogram_and_normalize() -> None:
     assert served("cv2.calcHist") == (4, 2)
     same(our_cv2.normalize(HU, None), cv2.normalize(HU, None))
     assert served("cv2.normalize") == (3, 1)
+
+
+def test_opencv_s_shapes_channels_and_numbers_that_are_none() -> None:
+    one = np.ascontiguousarray(BYTES[..., np.newaxis])
+    assert our_cv2.normalize(one, None, 0, 200, cv2.NORM_MINMAX).shape == BYTES.shape
+    x = HU.astype(np.float32)
+    x[3, 4] = np.nan
+    found = our_cv2.normalize(x, None, 0, 1, cv2.NORM_MINMAX)
+    np.testing.assert_array_equal(found, cv2.normalize(x, None, 0, 1, cv2.NORM_MINMAX))
+    with pytest.raises(cv2.error):
+        our_cv2.medianBlur(np.dstack([BYTES, BYTES]), 7)
+    for limit in (40.0, 1e9):  # beyond an int
+        same(our_cv2.createCLAHE(limit, (1, 1)).apply(BYTES), cv2.createCLAHE(limit, (1, 1)).apply(BYTES))
+    for whole in (np.uint8, np.uint16):  # OpenCV's weights of these have 8 and 16 bits
+        x = np.random.default_rng(0).integers(0, np.iinfo(whole).max, (40, 40), whole, endpoint=True)
+        exact = cv2.GaussianBlur(x.astype(np.float64), (31, 31), 5)
+        blurred = our_cv2.GaussianBlur(x, (31, 31), 5)
+        assert np.abs(blurred - exact).max() < 0.52
+        same(blurred, cv2.GaussianBlur(x, (31, 31), 5), 2)
 
 
 def test_opencv_s_clahe_can_be_copied() -> None:

@@ -119,14 +119,27 @@ def test_monai_serves_the_rest_and_it_is_counted(name: str, options: dict[str, A
 
 
 def test_errors_are_monai_s() -> None:
-    for name, options in (
-        ("GaussianSmooth", {"sigma": [1.0]}),
-        ("NormalizeIntensity", {"subtrahend": [1.0], "divisor": [1.0], "channel_wise": True}),
+    for name, options, image in (
+        ("GaussianSmooth", {"sigma": [1.0]}, HU),
+        ("NormalizeIntensity", {"subtrahend": [1.0], "divisor": [1.0], "channel_wise": True}, HU),
+        ("NormalizeIntensity", {"subtrahend": 1.0, "channel_wise": True}, HU),
+        ("NormalizeIntensity", {"subtrahend": [1.0]}, HU),
+        ("ScaleIntensityRange", {"a_min": 0, "a_max": 1}, HU > 0),
+        ("ScaleIntensityRangePercentiles", {"lower": 1, "upper": 99, "b_min": 0, "b_max": 1}, HU.astype(np.int64)),
     ):
         with pytest.raises(Exception) as expected:
-            getattr(theirs, name)(**options)(HU)
+            getattr(theirs, name)(**options)(image)
         with pytest.raises(type(expected.value)):
-            getattr(ours, name)(**options)(HU)
+            getattr(ours, name)(**options)(image)
+
+
+def test_whole_numbers_beyond_float32_and_one_value_beside_zeros() -> None:
+    large = (HU + 1e9).astype(np.int64)
+    one = np.where(HU > 0, np.float32(37.5), np.float32(0))
+    for options, image in (({"subtrahend": 1_000_000_000, "divisor": 1.0}, large),
+                           ({"subtrahend": 5.0, "nonzero": True}, one)):  # fmt: skip
+        found, expected = (module.NormalizeIntensity(**options)(image) for module in (ours, theirs))
+        same(found, expected, 0.0)
 
 
 def test_random_smoothing_draws_monai_s_numbers() -> None:
