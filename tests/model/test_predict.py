@@ -280,6 +280,13 @@ def test_what_readers_note_is_counted_and_printed(
     assert f"warning: 2 files: {lossy}\nwarning: 1 file: some pixels are NaN or infinite\n" in out
 
 
+def test_slices_of_another_aspect_ratio_are_told(run: TrainedModel, tmp_path: Path) -> None:
+    for name, shape in (("a", (32, 30)), ("b", (64, 60)), ("c", (64, 64))):
+        write_image(tmp_path / f"{name}.tif", np.zeros(shape, np.int16), units="hu")
+    report = predict_files(run, tmp_path, tmp_path / "p.csv")
+    assert report.file_notes == {"another aspect ratio than 32 x 30: stretched": 1}
+
+
 def test_a_set_that_documents_an_offset_gives_the_rows_of_its_hu(
     run: TrainedModel, folder: Path, tmp_path: Path
 ) -> None:

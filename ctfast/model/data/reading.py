@@ -63,7 +63,7 @@ class Read:
         several: Whether it holds a stack.
         stamp: Of the file as it was read.
         in_plane: Letters that its columns and rows run to in the patient; see ``ctfast.files.asked.in_plane``.
-        notes: What the reader did or doubts, joined by ``; ``.
+        notes: What was done to it or is doubtful, joined by ``; ``.
         pixel_mm: Height and width of a pixel of ``frames``, None where the file does not tell.
         air: ``(frames, H, W)``: where there is nothing but air; None where that was not asked for, or is not known.
     """
@@ -106,10 +106,15 @@ def read_one(path: str, reading: Reading) -> Read:
         several=image.pixels.ndim == 3,
         stamp=stamp,
         in_plane=in_plane(image.meta.get("orientation"), image.meta.get("turned")),
-        notes=str(image.meta.get("notes", "")),
+        notes="; ".join(filter(None, [str(image.meta.get("notes", "")), _stretched(image, reading.preprocessing)])),
         pixel_mm=_pixel_mm(image, reading.preprocessing.image_size),
         air=find_air(image, reading.preprocessing.image_size) if reading.with_air else None,
     )
+
+
+def _stretched(image: Image, preprocessing: Preprocessing) -> str:
+    (height, width), (rows, columns) = image.pixels.shape[-2:], preprocessing.image_size
+    return "" if height * columns == width * rows else f"another aspect ratio than {rows} x {columns}: stretched"
 
 
 def _pixel_mm(image: Image, size: tuple[int, int]) -> tuple[float, float] | None:
