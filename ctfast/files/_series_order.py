@@ -3,8 +3,8 @@
 The rules, each tested:
 
 - Slices of one volume have the same series, frame of reference, modality, stack, size, pixel spacing (to one part in
-  10,000, as it is decimal text) and orientation (direction cosines to 0.001). Where spacing or frame of reference cut
-  a series, its parts say so. They lie in the order of their positions along the normal of Image Orientation; names,
+  10,000, as it is decimal text) and orientation (direction cosines to 0.001). Where anything but orientation cuts a
+  series, its parts say so. They lie in the order of their positions along the normal of Image Orientation; names,
   Instance Numbers and Slice Locations are not asked.
 - Slices at one position (to 0.01 mm) with equal pixels are copies: one is kept, and the others are named. Where they
   differ, the series is split by the first of Temporal Position, Acquisition Number, kernel, Image Type and kVp that
@@ -23,7 +23,7 @@ from __future__ import annotations
 import filecmp
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -40,6 +40,9 @@ _ROUNDED: Final = 0.15
 _CLEARLY: Final = 1.2
 _SHARE_OF_SPACING: Final = 0.2
 
+_OF_SERIES: Final = ("patient", "study", "series", "folder", "modality", "localizer")
+_CUTS: Final = {"shape": "Rows and Columns", "frame_of_reference": "Frame of Reference", "stack": "Stack ID"}
+"""Fields of groups: those of slices of one series, and those that cut it into volumes."""
 _KINDS: Final = ("Convolution Kernel", "KVP", "Image Type")
 """What slices of one acquisition share."""
 
@@ -71,7 +74,7 @@ def volumes(planes: Iterable[Plane], same: Same) -> list[Volume]:
         else:
             clusters.append([plane])
     parts = [cluster for clusters in groups.values() for cluster in clusters]
-    siblings: dict[Group, list[list[Plane]]] = {}
+    siblings: dict[tuple[object, ...], list[list[Plane]]] = {}
     for part in parts:
         siblings.setdefault(_series_of(part), []).append(part)
     result = []
@@ -84,8 +87,8 @@ def volumes(planes: Iterable[Plane], same: Same) -> list[Volume]:
     return result
 
 
-def _series_of(part: list[Plane]) -> Group:
-    return replace(part[0].group, frame_of_reference="")
+def _series_of(part: list[Plane]) -> tuple[object, ...]:
+    return tuple(getattr(part[0].group, name) for name in _OF_SERIES)
 
 
 def _cut(part: list[Plane], siblings: list[list[Plane]]) -> str:
@@ -94,10 +97,12 @@ def _cut(part: list[Plane], siblings: list[list[Plane]]) -> str:
     others = [other for other in siblings if other is not part and _parallel(own, other[0])]
     if not others:
         return ""
-    names = ["Pixel Spacing"] * any(not _as_large(own, other[0]) for other in others)
-    names += ["Frame of Reference"] * any(
-        other[0].group.frame_of_reference != own.group.frame_of_reference for other in others
-    )
+    names = ["Pixel Spacing"] if not all(_as_large(own, other[0]) for other in others) else []
+    names += [
+        title
+        for name, title in _CUTS.items()
+        if any(getattr(other[0].group, name) != getattr(own.group, name) for other in others)
+    ]
     return f"{sum(map(len, others))} slices of the series are volumes of their own, by {' and '.join(names)}"
 
 

@@ -255,7 +255,12 @@ def test_spacing_is_decimal_text(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "element"),
-    [("Pixel Spacing", {"PixelSpacing": [0.7, 0.9]}), ("Frame of Reference", {"FrameOfReferenceUID": None})],
+    [
+        ("Pixel Spacing", {"PixelSpacing": [0.7, 0.9]}),
+        ("Frame of Reference", {"FrameOfReferenceUID": None}),
+        ("Rows and Columns", {"shape": (20, 26)}),
+        ("Pixel Spacing and Rows and Columns", {"shape": (10, 12), "PixelSpacing": [1.4, 1.6]}),
+    ],
 )
 def test_what_cuts_a_series_is_told(tmp_path: Path, name: str, element: dict[str, Any]) -> None:
     slices(tmp_path, 6)
