@@ -35,7 +35,7 @@ class Change:
         flip_rows: Whether the order of rows is turned round.
         flip_columns: Likewise for columns.
         quarter_turns: 0 to 3, counter-clockwise as in ``numpy.rot90``.
-        angle: Degrees; positive angles turn rows towards columns.
+        angle: Degrees, clockwise as shown with the first row on top: ``scipy.ndimage.rotate(image, -angle)``.
         shift: Rows and columns that the content moves by.
         factor: Values are multiplied by it,
         offset: then this is added, in units of the value range,

@@ -28,6 +28,15 @@ def test_moves_are_scipy_s(angle: float, shift: tuple[float, float]) -> None:
     np.testing.assert_allclose(found, expected, atol=1e-9)
 
 
+def test_positive_angles_turn_clockwise() -> None:
+    image = np.random.default_rng(2).random((31, 44))
+    expected = ndimage.rotate(image, -17, reshape=False, order=1, mode="grid-constant", cval=-0.5)
+    np.testing.assert_allclose(move(image, Change(angle=17), cval=-0.5), expected, atol=1e-9)
+    corner = np.zeros((9, 9))
+    corner[0, 0] = 1.0
+    np.testing.assert_allclose(move(corner, Change(angle=90))[0, 8], 1.0)
+
+
 def test_an_image_changes_alike_in_any_batch() -> None:
     images = slices(5)
     words = {"settings": ALL, "value_range": (-1024.0, 3071.0)}

@@ -26,7 +26,7 @@ class Draw(NamedTuple):
     quarter_turns: jax.Array
     """0 to 3, counter-clockwise as in ``numpy.rot90``."""
     angle: jax.Array
-    """Radians; positive angles turn rows towards columns."""
+    """Radians, clockwise as shown with the first row on top."""
     shift: jax.Array
     """``(2,)``: rows and columns that the content moves by."""
     factor: jax.Array
