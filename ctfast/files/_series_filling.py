@@ -36,16 +36,27 @@ class Filling:
         assert self.pixels is not None
         here = self.pixels[self.count]
         np.copyto(here, image.pixels)
-        if (declared := image.padding_range) is not None:
-            if self.declared is None:
-                self.padding, self.declared = image.padding, declared
-                self.limit = image.meta.get("padding_range_limit")
-            elif declared != self.declared:  # rescaled apart, and one value for the volume
-                here[(image.pixels >= declared[0]) & (image.pixels <= declared[1])] = self.padding
+        declared = image.padding_range
+        if declared is not None and self.declared is None:
+            self.padding, self.declared = image.padding, declared
+            self.limit = image.meta.get("padding_range_limit")
+            self._check_data(self.pixels[: self.count])
+        elif self.declared is not None and declared != self.declared:  # rescaled apart, and one value for the volume
+            own = np.zeros(image.pixels.shape, bool) if declared is None else _within(image.pixels, declared)
+            self._check_data(image.pixels[~own])
+            here[own] = self.padding
         self.units[image.units] += 1
         self.notes.update(dict.fromkeys(filter(None, str(image.meta.get("notes", "")).split("; "))))
         self.meta = image.meta if not self.count else {k: v for k, v in self.meta.items() if image.meta.get(k) == v}
         self.count += 1
+
+    def _check_data(self, pixels: np.ndarray) -> None:
+        """Tell of pixels that are data in their file, and padding in the volume."""
+        assert self.declared is not None
+        if _within(pixels, self.declared).any():
+            self.notes["slices that declare no padding, or another, hold the value that is padding in the others"] = (
+                None
+            )
 
     def _widen(self, dtype: np.dtype) -> None:
         before = self.pixels
@@ -71,6 +82,11 @@ class Filling:
         if place is not None:
             meta = {**meta, "orientation": place.orientation, "slice_spacing": place.spacing[0]}
         return Image(self.pixels, units, source, "dicom", self.padding, size, meta, place)
+
+
+def _within(pixels: np.ndarray, ends: tuple[float, float]) -> np.ndarray:
+    inside: np.ndarray = (pixels >= ends[0]) & (pixels <= ends[1])
+    return inside
 
 
 def wider(a: np.dtype, b: np.dtype) -> np.dtype:

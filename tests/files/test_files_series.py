@@ -182,6 +182,17 @@ def test_padding_is_one_value_or_one_range(tmp_path: Path, limit: int | None) ->
     np.testing.assert_array_equal(volume.pixels[2:][~outside[2:]], hu[2:][~outside[2:]])
 
 
+@pytest.mark.parametrize("without", [0, 2])
+@pytest.mark.parametrize("stored", [24, 23])  # -1000 HU, of which there are many; -1001, of which there are none
+def test_data_that_look_like_the_padding_of_other_slices_are_told(tmp_path: Path, without: int, stored: int) -> None:
+    slices(tmp_path, 3, PixelPaddingValue=lambda k: None if k == without else stored)
+    volume = one(tmp_path).read()
+    assert volume.padding == stored - 1024
+    told = "slices that declare no padding, or another, hold the value that is padding in the others"
+    assert (told in str(volume.meta.get("notes"))) == (stored == 24)
+    np.testing.assert_array_equal(volume.pixels, values(3))
+
+
 def test_out_and_allocate(tmp_path: Path) -> None:
     slices(tmp_path)
     out = np.empty((6, 20, 24), np.float32)
