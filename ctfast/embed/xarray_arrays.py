@@ -7,7 +7,7 @@ from typing import Any
 import xarray
 
 from ctfast.dispatch.containers import Task, put_back
-from ctfast.errors import ArgumentError
+from ctfast.errors import ArgumentError, ShapeError
 
 
 def apply(task: Task, x: Any, out: Any) -> Any:
@@ -15,15 +15,32 @@ def apply(task: Task, x: Any, out: Any) -> Any:
 
     Raises:
         ArgumentError: A whole ``Dataset``.
+        ShapeError: Dims named x and y that are not the last two.
     """
     if isinstance(x, xarray.Dataset):
         raise ArgumentError(
             f"a Dataset came in: give one of its variables ({', '.join(map(str, x.data_vars))}), or use x.map(function)"
         )
+    if not task.named and task.kinds() != {"pointwise"}:
+        _check_plane(x, task.axes)
     if out is not None:
         task.run(x.data, out=getattr(out, "data", out) if isinstance(out, xarray.DataArray) else out)
         return out
     return put_back(task.run(x.data), lambda result: _like(x, result, task.keeps_units))
+
+
+def _check_plane(x: Any, together: int) -> None:
+    """That rows and columns are what the names of the dims say, where they say it."""
+    dims = list(x.dims)
+    if not {"x", "y"} <= set(dims):
+        return
+    behind = dims[:-1] if dims[-1] not in ("x", "y") and x.shape[-1] == 1 else dims  # a channel
+    if not {"x", "y"} <= set(behind[-together:]):
+        rows, columns = sorted(map(dims.index, ("x", "y")))
+        raise ShapeError(
+            f"a DataArray with dims {x.dims} came in, and the last two are taken as rows and columns: say which they "
+            f"are, axes=({rows}, {columns}), or transpose it, x.transpose(..., 'y', 'x')"
+        )
 
 
 def _like(x: Any, result: Any, keeps_units: bool) -> Any:

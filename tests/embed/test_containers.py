@@ -45,6 +45,23 @@ def test_xarray(function: Callable[[Any], Any]) -> None:
         function(x.to_dataset())
 
 
+def test_xarray_whose_last_dims_are_not_x_and_y() -> None:
+    xarray = needs("xarray")
+    x = xarray.DataArray(np.ascontiguousarray(np.moveaxis(HU, 0, -1)), dims=("y", "x", "z"))
+    wide = x.isel(z=[0] * 9)
+    for function in (lambda v, **o: ctfast.median_filter(v, 3, **o), ctfast.standardize, ctfast.summary):
+        with pytest.raises(ShapeError, match=r"axes=\(0, 1\), or transpose it"):
+            function(wide)
+    found = ctfast.median_filter(wide, 3, axes=(0, 1))
+    np.testing.assert_array_equal(found.transpose("z", "y", "x")[0], ctfast.median_filter(HU[0], 3))
+    assert found.dims == wide.dims
+    turned = wide.transpose("z", "x", "y")
+    np.testing.assert_array_equal(ctfast.median_filter(turned, 3)[0].T, ctfast.median_filter(HU[0], 3))
+    assert ctfast.window(wide, center=40, width=400).dims == wide.dims  # a pixel by itself
+    np.testing.assert_array_equal(ctfast.median_filter(x.isel(z=[0]), 3)[..., 0], ctfast.median_filter(HU[0], 3))
+    assert ctfast.gaussian_filter(wide.transpose("y", "z", "x"), (1, 1, 1)).dims == ("y", "z", "x")
+
+
 def test_xarray_out_statistics_and_dask_inside() -> None:
     xarray, dask = needs("xarray"), needs("dask.array")
     x, out = xarray.DataArray(HU, dims=("z", "y", "x")), xarray.DataArray(np.empty_like(HU), dims=("z", "y", "x"))
