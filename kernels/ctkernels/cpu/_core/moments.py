@@ -108,7 +108,9 @@ def float_blocks(x, bits, first, last, everything, partials):
         total = np.float64(0.0)
         squares = np.float64(0.0)
         if everything:
-            for _ in range(2):
+            for again in range(2):
+                if again:
+                    pivot += total / count
                 total = np.float64(0.0)
                 squares = np.float64(0.0)
                 for i in range(values.size):
@@ -117,7 +119,6 @@ def float_blocks(x, bits, first, last, everything, partials):
                     squares += d * d
                 if not squares > _FAR * (squares - total * total / count):
                     break
-                pivot += total / count
         if everything and np.isfinite(squares):
             mean = pivot
             rest = total
