@@ -260,3 +260,14 @@ def test_a_slice_without_a_patient_among_others_is_told(tmp_path: Path) -> None:
     table.write_text("file,label,patient\n0.tif,a,p\n1.tif,b,\n2.tif,b,q\n")
     found = find_samples(tmp_path, labels=table, column="label", groups="patient")
     assert found.warnings == ["1 file (1.tif) without a patient in t.csv, which others have"]
+
+
+@pytest.mark.parametrize("name", ["patient", "PatientID", "subject_id"])
+def test_a_column_of_patients_that_is_not_asked_is_told(tmp_path: Path, name: str) -> None:
+    for k in range(4):
+        tiff(tmp_path / f"{k}.tif", k)
+    table = tmp_path / "t.csv"
+    table.write_text(f"file,label,{name}\n" + "".join(f"{k}.tif,{'ab'[k % 2]},p\n" for k in range(4)))
+    (warning,) = find_samples(tmp_path, labels=table, column="label").warnings
+    assert f"--groups {name!r}" in warning
+    assert not find_samples(tmp_path, labels=table, column="label", groups=name).warnings

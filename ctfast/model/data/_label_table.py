@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from ctfast.files.formats import extension
 
 FILE_COLUMNS: Final = ("file", "path", "filename", "file_name", "image", "image_path", "tiff_name", "dicom_name")
 LABEL_COLUMNS: Final = ("label", "class", "target")
+_PATIENTS: Final = frozenset({"patient", "patients", "patientid", "subject", "subjectid"})
 _DELIMITERS: Final = ",;\t"
 _MAX_BYTES: Final = 1 << 30
 
@@ -35,6 +37,8 @@ class LabelTable:
     path: Path
     column: str
     rows: list[LabelRow]
+    not_asked: str | None = None
+    """Column that by its name holds patients, where none was chosen."""
     _exact: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     _names: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
 
@@ -112,7 +116,7 @@ def read_label_table(path: str | Path, column: str | None, groups: str | None) -
     chosen = _label_column(path, header, files, column, groups)
     if groups is not None and groups not in header:
         raise UsageError(f"{path}: groups={groups!r} is no column of it ({', '.join(header)})")
-    table = LabelTable(path, chosen, [])
+    table = LabelTable(path, chosen, [], _column_of_patients(header) if groups is None else None)
     for line, cells in rows:
         cell = {name: text.strip() for name, text in cells.items()}
         for name in files:
@@ -122,6 +126,11 @@ def read_label_table(path: str | Path, column: str | None, groups: str | None) -
     if not table.rows:
         raise FileFormatError(f"{path}: a header and no rows that name a file", "give the table of the data set")
     return table
+
+
+def _column_of_patients(header: list[str]) -> str | None:
+    """A column that by its name holds patients."""
+    return next((name for name in header if re.sub("[^a-z]", "", name.lower()) in _PATIENTS), None)
 
 
 def _label_column(path: Path, header: list[str], files: list[str], column: str | None, groups: str | None) -> str:

@@ -219,6 +219,11 @@ def _from_table(samples: Samples, table: LabelTable, roots: Sequence[Path]) -> N
     absent = [row.file for row in table.rows if row.line not in found]
     if absent:
         samples.warnings.append(f"{listed(absent)} of {table.path.name} not found")
+    if table.not_asked is not None:
+        samples.warnings.append(
+            f"the column {table.not_asked!r} of {table.path.name} is not asked for patients: --groups "
+            f"{table.not_asked!r} (groups=) keeps their slices on one side of a split"
+        )
     alone = [s.name for s in samples.items if s.label is not None and s.group is None]
     if alone and len(alone) < sum(s.label is not None for s in samples.items):
         samples.warnings.append(f"{listed(alone)} without a patient in {table.path.name}, which others have")
