@@ -58,6 +58,14 @@ def is_signed_jpeg2000(stream: bytes) -> bool:
     return start >= 0 and len(stream) > start + 42 and stream[start + 42] >= 128
 
 
+def jpeg2000_type(stream: bytes) -> str:
+    """NumPy's name of the values of a bare JPEG 2000 stream of one component, up to 16 bits; empty for others."""
+    if not stream.startswith(_J2K_START) or len(stream) <= 42 or stream[40:42] != b"\0\1":
+        return ""
+    bits = (stream[42] & 127) + 1
+    return f"{'i' if stream[42] >= 128 else 'u'}{1 if bits <= 8 else 2}" if bits <= 16 else ""
+
+
 def loss_of(stream: bytes) -> str:
     """How a JPEG, JPEG-LS or JPEG 2000 stream changed the values, as far as its header tells; else empty.
 

@@ -71,7 +71,7 @@ class PlainReader:
         kinds = elements.TEXT, elements.BINARY, elements.REFUSED, elements.PIXELS
         self._wanted = Wanted(elements.ODD, *kinds)
         self._heads = Heads(units, limits)
-        self._values = np.empty(0, np.uint8)
+        self._values = self._decoded = np.empty(0, np.uint8)
         self._pages = PlainPages()
         self.before = 0
         """Bytes that a file is best read behind, from a multiple of 8 on: then its pixels lie as numbers should, if it
@@ -86,7 +86,7 @@ class PlainReader:
         if size > 4 and bytes(view[:4]) == TIFF:
             return self._tiff(path, view[:size])
         length = self._elements(data, size)
-        if length < 0 and (decoded := uncompressed(view[:size])) is not None:
+        if length < 0 and (decoded := uncompressed(view[:size], self._room_of_file)) is not None:
             data, size, view = decoded, decoded.size, decoded.data
             length = self._elements(data, size)
         if length < 0 or not _is_named_so(path, view[: min(size, HEAD_BYTES)], _ENDS, "dicom"):
@@ -167,6 +167,11 @@ class PlainReader:
             return None
         image = with_units(plain_image(Path(path), page, pixels.reshape(stored.shape)), self._units)
         return PlainSlice(image, None, True) if image.padding is None else None
+
+    def _room_of_file(self, size: int) -> NDArray[np.uint8]:
+        if self._decoded.size < size:
+            self._decoded = np.empty(2 * size, np.uint8)
+        return self._decoded[:size]
 
     def _room(self, size: int, dtype: Any) -> NDArray[Any]:
         if self._values.size < 4 * size:

@@ -6,6 +6,7 @@ import io
 import struct
 import warnings
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from ctfast.files.image import Limits
 from ctfast.files.plain import PlainReader, compile_reader
 from ctfast.files.plain_writer import PlainWriter
 from tests.files.files_build import EXPLICIT, IMPLICIT, data_set, dicom, save, slice_hu
-from tests.files.files_compressed import JPEG, JPEG_LS, JPEG_SV1, RLE, compressed, stream_of
+from tests.files.files_compressed import JPEG, JPEG2000, JPEG_LS, JPEG_SV1, RLE, compressed, stream_of
 
 KEPT = ("units", "padding", "spacing", "geometry", "padding_range")
 ASKED = ("notes", "orientation", "modality", "turned", "padding_range_limit")
@@ -108,14 +109,14 @@ def test_plain_slices_are_those_of_read_image(tmp_path: Path, name: str, syntax:
 
 
 @pytest.mark.parametrize("name", PLAIN)
-@pytest.mark.parametrize("syntax", [RLE, JPEG_LS, JPEG, JPEG_SV1])
+@pytest.mark.parametrize("syntax", [RLE, JPEG_LS, JPEG, JPEG_SV1, JPEG2000])
 def test_compressed_slices_are_those_of_read_image(tmp_path: Path, name: str, syntax: str) -> None:
     pixels, elements = PLAIN[name]
     path = compressed(tmp_path / "x.dcm", pixels, syntax, [stream_of(pixels, syntax)], **elements)
     assert check(path) == (name != "all padding")
 
 
-@pytest.mark.parametrize("syntax", [RLE, JPEG_LS, JPEG_SV1])
+@pytest.mark.parametrize("syntax", [RLE, JPEG_LS, JPEG_SV1, JPEG2000])
 def test_compressed_slices_that_are_damaged_are_left_to_it(tmp_path: Path, syntax: str) -> None:
     """Changed anywhere, a file is read as by ``read_image`` or left to it; never otherwise."""
     pixels, elements = PLAIN["twelve bits"]
@@ -127,6 +128,34 @@ def test_compressed_slices_that_are_damaged_are_left_to_it(tmp_path: Path, synta
         path.write_bytes(changed)
         read += check(path)
     assert read
+
+
+@pytest.mark.parametrize("signed", [True, False])
+def test_a_jpeg_2000_stream_of_another_sign_than_the_header_is_left_to_it(tmp_path: Path, signed: bool) -> None:
+    pixels = slice_hu(40, 48) + 2048
+    of_header, of_stream = (pixels.astype(kind) for kind in (("i2", "u2") if signed else ("u2", "i2")))
+    path = compressed(
+        tmp_path / "x.dcm", of_header, JPEG2000, [stream_of(of_stream, JPEG2000)], RescaleIntercept="-2048"
+    )
+    assert plainly(path) is None
+    if signed:
+        np.testing.assert_array_equal(read_image(path).pixels, slice_hu(40, 48))
+
+
+@pytest.mark.parametrize("offset", [b"", bytes(4), b"\4\0\0\0"], ids=["none", "right", "wrong"])
+@pytest.mark.parametrize("fragments", [1, 3])
+def test_streams_in_fragments(tmp_path: Path, offset: bytes, fragments: int) -> None:
+    """The table of offsets may be empty (PS3.5 A.4); a wrong one does not hide the only frame."""
+    stream = stream_of(slice_hu(40, 48), JPEG_LS)
+    stream += bytes(len(stream) % 2)
+    path = compressed(tmp_path / "x.dcm", slice_hu(40, 48), JPEG_LS, [stream])
+    ends = [0, *(len(stream) // fragments // 2 * 2 * i for i in range(1, fragments)), len(stream)]
+    parts = [offset, *(stream[start:end] for start, end in pairwise(ends))]
+    item, end_of_all = b"\xfe\xff\0\xe0", b"\xfe\xff\xdd\xe0" + bytes(4)
+    whole = path.read_bytes()
+    head = whole[: whole.index(b"\xe0\x7f\x10\0OB") + 12]
+    path.write_bytes(head + b"".join(item + struct.pack("<I", len(part)) + part for part in parts) + end_of_all)
+    assert check(path)
 
 
 @pytest.mark.parametrize("name", LEFT)
