@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.ndimage
 
 import ctfast
 from ctfast.errors import ArgumentError, CTFastError, DTypeError, ShapeError
@@ -161,6 +162,21 @@ def test_simpleitk_names_what_came() -> None:
         ctfast.median_filter(sitk.GetImageFromArray(HU.astype(np.complex64).real.astype(np.int32) << 20), 3)
     with pytest.raises(ArgumentError, match="image of its own"):
         ctfast.median_filter(sitk.GetImageFromArray(HU), 3, out=sitk.GetImageFromArray(HU))
+    labels = sitk.Cast(sitk.GetImageFromArray((HU > 40).astype(np.uint8)), sitk.sitkLabelUInt8)
+    with pytest.raises(DTypeError, match="label map .*LabelMapToLabel"):  # SimpleITK itself ends the process
+        ctfast.median_filter(labels, 3)
+    assert isinstance(ctfast.median_filter(sitk.LabelMapToLabel(labels), 3), sitk.Image)
+
+
+def test_simpleitk_of_four_axes_is_no_volume_of_vectors() -> None:
+    sitk = needs("SimpleITK")
+    volumes = np.stack([HU, -HU, HU // 2])
+    x = sitk.JoinSeries([sitk.GetImageFromArray(v) for v in volumes], 0.0, 1.5)
+    found = ctfast.median_filter(x, (3, 3, 3))
+    assert (found.GetSize(), found.GetSpacing()) == (x.GetSize(), x.GetSpacing())
+    assert found.GetNumberOfComponentsPerPixel() == 1
+    for k, volume in enumerate(volumes):
+        np.testing.assert_array_equal(sitk.GetArrayFromImage(found[..., k]), scipy.ndimage.median_filter(volume, 3))
 
 
 @every_image
