@@ -75,7 +75,7 @@ def test_torch_arrays_come_back_as_torch_arrays() -> None:
     assert isinstance(edges, torch.Tensor)
     with pytest.raises(ctfast.errors.ArgumentError, match=r"asks for gradients.*detach"):
         ctfast.median_filter(tensor.clone().requires_grad_(), 3)  # tests/embed has those that have gradients
-    with pytest.raises(ctfast.errors.DTypeError):
+    with pytest.raises(ctfast.errors.DTypeError, match=r"image of dtype bfloat16: .*astype\('float32'\)"):
         ctfast.gaussian_filter(tensor.to(torch.bfloat16), 1.0)
 
 

@@ -71,9 +71,10 @@ def device_of(x: Any, kind: Kind) -> int | None:
     else:
         devices = _devices(x)
         where = next(iter(devices)).platform
-        if len(devices) > 1 and where != "cpu":
+        if len(devices) > 1:
             raise ArgumentError(
                 f"a JAX array on {len(devices)} devices came in: bring it to one with jax.device_put(x, device)"
+                + (", or call ctfast inside of jax.jit or jax.shard_map" if where == "cpu" else "")
             )
     if where == "cpu":
         return None
@@ -119,7 +120,8 @@ def to_host(x: Any, kind: Kind) -> NDArray[Any]:
     try:
         return np.from_dlpack(x)
     except (BufferError, RuntimeError, TypeError) as error:
-        # torch: requires_grad, sparse, bfloat16; JAX: bfloat16 and other types that NumPy does not have.
+        check_dtype(dtype_of(x))  # bfloat16 and other types that NumPy does not have
+        # torch: requires_grad, sparse.
         raise DTypeError(f"this {kind} array can't be read ({error}); {', '.join(IMAGE_DTYPES)} are allowed") from error
 
 

@@ -27,7 +27,7 @@ def apply(task: Task, x: Any, out: Any) -> Any:
     if task.statistics:
         raise ArgumentError(
             f"{', '.join(task.statistics)} of a dask array: the result is not lazy; give x.compute(), or delay it, "
-            "dask.delayed(ctfast.histogram)(x, ...)"
+            f"dask.delayed(ctfast.{task.statistics[0]})(x, ...)"
         )
     channel = has_channel(x.shape)
     check_shape(x.shape[: x.ndim - channel])

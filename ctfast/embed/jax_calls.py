@@ -21,6 +21,7 @@ from ctfast.dispatch.prepared import prepare
 from ctfast.dispatch.statistics import kernel_params
 from ctfast.embed._jax_gradients import GRADIENTS
 from ctfast.embed._jax_handler import HANDLER, described
+from ctfast.embed._jax_varying import varying_like
 from ctfast.errors import ArgumentError, BackendUnavailableError
 from ctfast.results import Histogram, PipelineResult, Summary
 from ctkernels.contract import OPERATIONS
@@ -126,7 +127,9 @@ def _foreign(traced: _Traced, x: Any) -> tuple[Any, ...]:
         for more, dtype in traced.results
     ]
     # Images are independent of each other, so one call with an axis more in front is the batched program.
-    return tuple(jax.ffi.ffi_call(_TARGET, shapes, vmap_method="broadcast_all")(x, call=traced.text))
+    results = jax.ffi.ffi_call(_TARGET, shapes, vmap_method="broadcast_all")(x, call=traced.text)
+    # To JAX they are alike on all devices of shard_map else: gradients would be those of the first device alone.
+    return tuple(varying_like(result, x) for result in results)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -146,7 +149,7 @@ def _backward(traced: _Traced, x: Any, cotangents: tuple[Any, ...]) -> tuple[Any
         )
     (cotangent,) = cotangents
     if np.dtype(traced.results[0][1]).kind != "f" or x.dtype.kind != "f":
-        return (jax.numpy.zeros_like(x),)  # whole numbers
+        return (varying_like(jax.numpy.zeros_like(x), x),)  # whole numbers
     filtered = partial(_filtered, traced)
     return (gradient(dict(traced.params), traced.axes, x, cotangent, filtered).astype(x.dtype),)
 

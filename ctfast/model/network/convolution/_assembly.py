@@ -16,7 +16,7 @@ from jax.custom_batching import custom_vmap
 from jax.experimental.custom_partitioning import custom_partitioning
 from jax.sharding import NamedSharding, PartitionSpec
 
-from ctfast.model.network.convolution._varying import varying_like
+from ctfast.embed._jax_varying import varying_like
 
 Arrays = Any
 
