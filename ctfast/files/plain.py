@@ -148,11 +148,12 @@ class PlainReader:
 
     def _tiff(self, path: str, view: memoryview) -> PlainSlice | None:
         """Of int16, or of float64 whose values are whole, as in the Kaggle set; without padding."""
-        page = self._pages.of(view)
+        page = self._pages.of(view, self._room_of_file)
         if page is None or page.pixels.nbytes > self._limits.max_bytes:
             return None
         stored = page.pixels
-        self.before = -page.start % 8
+        if page.compression == "NONE":
+            self.before = -page.start % 8
         if not stored.flags.aligned:
             return None
         if not _is_named_so(path, view[:HEAD_BYTES], _TIFF_ENDS, "tiff"):

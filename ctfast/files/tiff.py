@@ -126,7 +126,13 @@ def plain_image(path: Path, page: PlainPage, pixels: np.ndarray) -> Image:
     """The image of a plain file whose stored pixels became ``pixels``."""
     facts = facts_of_text(page.description)
     name = page.pixels.dtype.newbyteorder("=").name
-    meta = {"stored_dtype": name, "photometric": "MINISBLACK", "compression": "NONE", "inverted": False, **facts}
+    meta = {
+        "stored_dtype": name,
+        "photometric": "MINISBLACK",
+        "compression": page.compression,
+        "inverted": False,
+        **facts,
+    }
     return _image(path, pixels, _units_of(path, page.pixels.dtype, facts), number(meta.get("padding")), meta)
 
 

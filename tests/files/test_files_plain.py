@@ -192,7 +192,10 @@ TIFFS: dict[str, tuple[bool, Callable[[Path], None]]] = {
     "too large": (False, tiff_of(HU * 100.0)),
     "padding": (False, tiff_of(HU, units="hu", padding=-1024.0)),
     "single": (False, tiff_of(HU.astype(np.float32))),
-    "compressed": (False, tiff_of(HU, compression="zlib")),
+    "deflated": (True, tiff_of(HU, units="hu", spacing=(0.7, 0.8), compression="zlib")),
+    "whole floats, deflated": (True, tiff_of(HU.astype(np.float64), compression="zlib")),
+    "fractions, deflated": (False, tiff_of(HU + 0.5, compression="zlib")),
+    "zstd": (False, tiff_of(HU, compression="zstd")),
     "pages": (False, tiff_of(np.stack([HU, HU]))),
 }
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -51,11 +53,21 @@ PLAIN = [
     {"metadata": None},
     {"photometric": "minisblack", "software": "other"},
     {"metadata": None, "description": '{"ctfast": "1", "units": "hu", "padding": -5}'},
+    {"compression": "zlib"},
+    {"compression": 32946},
+    {"compression": "zlib", "predictor": 2, "rowsperstrip": 7},
+    {"compression": "zlib", "predictor": 2, "dtype": "uint8"},
+    {"compression": "zlib", "predictor": 2, "dtype": "uint32"},
+    {"compression": "zlib", "rowsperstrip": 1, "dtype": "float64"},
 ]
 ODD = [
     {"byteorder": ">"},
     {"bigtiff": True},
-    {"compression": "zlib"},
+    {"compression": "zlib", "tile": (16, 16)},
+    {"compression": "zlib", "predictor": 3, "dtype": "float32"},
+    {"compression": "zlib", "byteorder": ">"},
+    {"compression": "lzw"},
+    {"compression": "zstd"},
     {"photometric": "miniswhite", "dtype": "uint16"},
     {"rowsperstrip": 4},
     {"tile": (16, 16)},
@@ -84,9 +96,10 @@ def test_plain_ones_alone_are_taken_and_read_as_tifffile_reads_them(
         assert image.meta == slow.meta
 
 
-def test_every_damaged_head_is_left_to_tifffile_or_read_alike(tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [{}, {"compression": "zlib", "predictor": 2, "rowsperstrip": 7}], ids=str)
+def test_every_damaged_head_is_left_to_tifffile_or_read_alike(tmp_path: Path, options: dict[str, Any]) -> None:
     """No byte of the directory can make the quick look see other pixels than are there."""
-    data = written(metadata=None)
+    data = written(metadata=None, **options)
     path = tmp_path / "x.tif"
     for place in range(4, 190):
         damaged = data[:place] + bytes([data[place] ^ 2]) + data[place + 1 :]
@@ -96,3 +109,25 @@ def test_every_damaged_head_is_left_to_tifffile_or_read_alike(tmp_path: Path) ->
             np.testing.assert_array_equal(tifffile.imread(path), page.pixels)
     assert plain_page(data[:-1]) is None
     assert plain_page(data[:100]) is None
+
+
+def test_damaged_deflated_strips_are_left_to_tifffile(tmp_path: Path) -> None:
+    """By the checksum of zlib; a strip that holds more or less than its rows is none of a plain file either."""
+    data = written(metadata=None, compression="zlib", rowsperstrip=10)
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        start, size = file.pages[0].dataoffsets[1], file.pages[0].databytecounts[1]
+    for place in range(start, start + size):
+        damaged = data[:place] + bytes([data[place] ^ 4]) + data[place + 1 :]
+        page = plain_page(damaged)
+        # Zlib's own header may be another one: how far back it looks, how well it was packed.
+        assert page is None or (place < start + 2 and np.array_equal(page.pixels, plain_page(data).pixels))
+    for rows in (9, 11):
+        strip = zlib.compress(np.arange(300, 300 + 30 * rows, dtype="int16").tobytes())
+        assert plain_page(_with_last_strip(data, start, size, strip)) is None
+    assert plain_page(_with_last_strip(data, start, size, data[start : start + size])) is not None
+
+
+def _with_last_strip(data: bytes, start: int, size: int, strip: bytes) -> bytes:
+    """Behind the file; its place and its size are the only words of these values."""
+    moved = data.replace(struct.pack("<I", start), struct.pack("<I", len(data)))
+    return moved.replace(struct.pack("<H", size), struct.pack("<H", len(strip))) + strip
