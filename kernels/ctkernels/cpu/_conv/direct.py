@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from ctkernels.cpu._conv.lanes import REGISTER_BYTES, full
-from ctkernels.cpu._conv.tiles import load_window_gradient, store_pooled
+from ctkernels.cpu._conv.tiles import load_window_gradient, store_pooled, with_argmax
 from ctkernels.cpu._core.vectors import Vectors, emits, whole
 
 WINDOWS: Final = 3 if REGISTER_BYTES == 64 else 1
@@ -50,7 +50,7 @@ def _pool_block(v, count: int, first, x, row, channels, kernel, tap, bias, out, 
         offset = b.mul(b.add(first, whole(w)), step)
         for z in range(2):
             f = b.add(offset, whole(z * v.lanes))
-            index = b.select(b.icmp_signed("==", argmax, whole(0)), whole(0), b.add(argmax, f))
+            index = None if argmax is None else b.add(argmax, f)
             add = v.load(b.add(bias, whole(z * REGISTER_BYTES)), align=v.size)
             store_pooled(v, [sums[8 * w + 2 * k + z] for k in range(4)], add, v.at(out, f), index)
 
@@ -64,18 +64,21 @@ def pool_row(b, kind, x, row, channels, kernel, tap, bias, windows, out, argmax,
     """
     v = full(b, kind)
 
-    def block(count):
-        return lambda j: _pool_block(v, count, j, x, row, channels, kernel, tap, bias, out, argmax, step)
+    def all_windows(argmax):
+        def block(count):
+            return lambda j: _pool_block(v, count, j, x, row, channels, kernel, tap, bias, out, argmax, step)
 
-    if WINDOWS == 1:
-        v.loop(whole(0), windows, 1, block(1))
-        return
-    # The last block is moved back over its neighbour, which rows of fewer windows than a block have not.
-    with b.if_else(b.icmp_signed("<", windows, whole(WINDOWS))) as (few, many):
-        with few:
+        if WINDOWS == 1:
             v.loop(whole(0), windows, 1, block(1))
-        with many:
-            v.blocks(windows, WINDOWS, block(WINDOWS))
+            return
+        # The last block is moved back over its neighbour, which rows of fewer windows than a block have not.
+        with b.if_else(b.icmp_signed("<", windows, whole(WINDOWS))) as (few, many):
+            with few:
+                v.loop(whole(0), windows, 1, block(1))
+            with many:
+                v.blocks(windows, WINDOWS, block(WINDOWS))
+
+    with_argmax(b, argmax, all_windows)
 
 
 def _windows_gradient(v: Vectors, gradient, argmax, step, j) -> list[list[Any]]:

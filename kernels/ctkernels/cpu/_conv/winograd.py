@@ -17,8 +17,10 @@ neighbouring channels; channels that do not fill one are done one by one.
 
 from __future__ import annotations
 
+from functools import partial
+
 from ctkernels.cpu._conv.filterings import F2, F4, Filtering, outputs_adjoint_4
-from ctkernels.cpu._conv.tiles import both, load_window_gradient, over_channels, store_pooled
+from ctkernels.cpu._conv.tiles import both, load_window_gradient, over_channels, store_pooled, with_argmax
 from ctkernels.cpu._core.vectors import emits, whole
 
 
@@ -86,11 +88,6 @@ def _tile_outputs(filtering: Filtering, v, products, plane):
     return both([m[x::side] for x in range(side)], lambda column: filtering.outputs(v, column))
 
 
-def _index(b, argmax, number):
-    """Address of the argmax of a number; 0 stays 0, which ``store_pooled`` knows: one code for both forms."""
-    return b.select(b.icmp_signed("==", argmax, whole(0)), whole(0), b.add(argmax, number))
-
-
 @emits(kinds=1)
 def pool_outputs_4(b, kind, planes, plane, tile, windows, two_rows, channels, bias, out, argmax, line, step):
     """Products of F(4 x 4, 3 x 3) to pooled outputs: tiles of 2 x 2 windows, ``windows`` in a row.
@@ -99,9 +96,9 @@ def pool_outputs_4(b, kind, planes, plane, tile, windows, two_rows, channels, bi
     is left out unless ``two_rows``.
     """
 
-    def body(v, f):
+    def body(argmax, v, f):
         add = v.load(v.at(bias, f), align=v.size)
-        start, goal, index = v.at(planes, f), v.at(out, f), _index(b, argmax, f)
+        start, goal = v.at(planes, f), v.at(out, f)
 
         def one(columns):
             def tile_at(j):
@@ -112,7 +109,8 @@ def pool_outputs_4(b, kind, planes, plane, tile, windows, two_rows, channels, bi
                     for q in range(columns):
                         window = [*y[2 * r][2 * q : 2 * q + 2], *y[2 * r + 1][2 * q : 2 * q + 2]]
                         offset = b.add(corner, b.add(b.mul(line, whole(r)), b.mul(step, whole(q))))
-                        store_pooled(v, window, add, v.at(goal, offset), _index(b, index, offset))
+                        index = None if argmax is None else b.add(argmax, b.add(f, offset))
+                        store_pooled(v, window, add, v.at(goal, offset), index)
 
                 row(0)
                 with b.if_then(b.icmp_signed("!=", two_rows, whole(0))):
@@ -125,26 +123,27 @@ def pool_outputs_4(b, kind, planes, plane, tile, windows, two_rows, channels, bi
         # Of an odd number of windows, the last tile has one column.
         v.loop(whole_tiles, b.sdiv(b.add(windows, whole(1)), whole(2)), 1, one(1))
 
-    over_channels(b, kind, channels, body)
+    with_argmax(b, argmax, lambda asked: over_channels(b, kind, channels, partial(body, asked)))
 
 
 @emits(kinds=1)
 def pool_outputs(b, kind, planes, plane, tile, tiles, channels, bias, out, argmax, step):
     """Products of ``tiles`` tiles to pooled outputs, ``step`` numbers from tile to tile (argmax: as many bytes)."""
 
-    def body(v, f):
+    def body(argmax, v, f):
         # Channels outside, tiles inside: the bias is loaded once.
         add = v.load(v.at(bias, f), align=v.size)
-        start, goal, index = v.at(planes, f), v.at(out, f), _index(b, argmax, f)
+        start, goal = v.at(planes, f), v.at(out, f)
 
         def one(j):
             y = _tile_outputs(F2, v, b.add(start, b.mul(j, tile)), plane)
             offset = b.mul(j, step)
-            store_pooled(v, [*y[0], *y[1]], add, v.at(goal, offset), _index(b, index, offset))
+            index = None if argmax is None else b.add(argmax, b.add(f, offset))
+            store_pooled(v, [*y[0], *y[1]], add, v.at(goal, offset), index)
 
         v.loop(whole(0), tiles, 1, one)
 
-    over_channels(b, kind, channels, body)
+    with_argmax(b, argmax, lambda asked: over_channels(b, kind, channels, partial(body, asked)))
 
 
 @emits(kinds=1)
