@@ -163,7 +163,7 @@ def test_simpleitk_names_what_came() -> None:
     with pytest.raises(ArgumentError, match="image of its own"):
         ctfast.median_filter(sitk.GetImageFromArray(HU), 3, out=sitk.GetImageFromArray(HU))
     labels = sitk.Cast(sitk.GetImageFromArray((HU > 40).astype(np.uint8)), sitk.sitkLabelUInt8)
-    with pytest.raises(DTypeError, match="label map .*LabelMapToLabel"):  # SimpleITK itself ends the process
+    with pytest.raises(DTypeError, match=r"label map .*LabelMapToLabel"):  # SimpleITK itself ends the process
         ctfast.median_filter(labels, 3)
     assert isinstance(ctfast.median_filter(sitk.LabelMapToLabel(labels), 3), sitk.Image)
 

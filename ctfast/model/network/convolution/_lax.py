@@ -15,9 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from ctfast.embed._jax_varying import varying_like
 from ctfast.model.config import pooled_size
 from ctfast.model.network.convolution._assembly import assemble
-from ctfast.embed._jax_varying import varying_like
 
 _FEW_CHANNELS = 4
 """Up to so many, a matrix product or XLA's convolution is too thin to pay: shifted images are multiplied instead."""
