@@ -1,9 +1,9 @@
-"""Gzip and zlib by libdeflate, through imagecodecs where it is there: a third of zlib's time, if all fits in memory."""
+"""Gzip and zlib, faster than zlib: read by libdeflate (imagecodecs) in a third of the time, written by ISA-L (isal) in
+a sixth. zlib does what is too large to be in memory at once, and all where they are not installed."""
 
 from __future__ import annotations
 
 import gzip
-import io
 from collections.abc import Callable
 from typing import IO, Any, Final
 
@@ -14,6 +14,8 @@ AT_ONCE: Final = 1 << 28
 """Bytes: libdeflate needs them all in memory, packed and not, where zlib streams."""
 _LEVEL: Final = 1
 """nibabel's: Python's, 9, takes five times as long for a fiftieth of the size."""
+_LEVEL_OF_ISAL: Final = 2
+"""As fast as 1. A slice takes 3 % more bytes than by zlib's 1."""
 
 
 def inflate_quickly(packed: bytes, size: int) -> bytes | None:
@@ -38,16 +40,16 @@ def inflate_into(packed: memoryview, out: NDArray[np.uint8]) -> bool:
         return False
 
 
-def deflate(write: Callable[[Any], object], size: int, file: IO[bytes]) -> None:
-    """Write to ``file``, packed, what ``write`` writes, some ``size`` bytes. There is no time stamp among them."""
+def deflate(write: Callable[[Any], object], file: IO[bytes]) -> None:
+    """Write to ``file``, packed, what ``write`` writes. There is no time stamp among it."""
+    with _packing(file) as packed:
+        write(packed)
+
+
+def _packing(file: IO[bytes]) -> Any:
     try:
-        import imagecodecs
+        from isal import igzip
     except ImportError:
-        size = AT_ONCE + 1
-    if size > AT_ONCE:
-        with gzip.GzipFile(fileobj=file, mode="wb", compresslevel=_LEVEL, mtime=0, filename="") as packed:
-            write(packed)
-        return
-    whole = io.BytesIO()
-    write(whole)
-    file.write(imagecodecs.gzip_encode(whole.getvalue(), level=_LEVEL))
+        return gzip.GzipFile(fileobj=file, mode="wb", compresslevel=_LEVEL, mtime=0, filename="")
+    packing: Any = igzip.IGzipFile  # which has no types
+    return packing(fileobj=file, mode="wb", compresslevel=_LEVEL_OF_ISAL, mtime=0, filename="")

@@ -221,7 +221,7 @@ def write_nifti(file: IO[bytes], pixels: np.ndarray, options: WriteOptions) -> N
     if options.path.suffix.lower() != ".gz":
         volume.to_stream(file)
         return
-    deflate(volume.to_stream, pixels.nbytes, file)
+    deflate(volume.to_stream, file)
 
 
 def _stored_order(pixels: np.ndarray, geometry: Geometry | None) -> tuple[np.ndarray, np.ndarray | None]:
