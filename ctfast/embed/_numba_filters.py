@@ -20,9 +20,10 @@ from ctfast.embed._numba_footprints import FootprintType
 from ctkernels.contract import each_axis, modes_of, rank_of
 from ctkernels.cpu import within_jit, within_jit_clahe, within_jit_clahe_volumes
 from ctkernels.cpu import within_jit_statistics as statistics
-from ctkernels.cpu._median import footprints, small
+from ctkernels.cpu._median import footprint_layout, selection, small
 from ctkernels.cpu._median import planes as by_planes
 from ctkernels.cpu._median.programs import Pixel
+from ctkernels.cpu.within_jit_doubles import halved_volumes, selected_volumes
 from ctkernels.cpu.within_jit_large import large_medians
 from ctkernels.cpu.within_jit_medians import extended, median_volumes, middle
 from ctkernels.cpu.within_jit_ranks import any_rank, rank_volumes, ranks
@@ -86,7 +87,7 @@ def _filter(
         raise TypingError(f"ctfast.{name}: origin={shifts!r}: whole numbers that stay in the window {mask.shape}")
     ones = int(mask.sum())
     shaped, kind = _VOLUMES if mask.ndim == 3 else _IMAGES, kind_of(pixel)
-    window = footprints.window_of(mask, tuple(shifts))
+    window = footprint_layout.window_of(mask, tuple(shifts))
     if rank_of is None and 1 <= ones <= MAX_FOOTPRINT:
         return _selected(window, borders, pixel), shaped, kind, ones
     rank = ones if rank_of is None else rank_of(ones)
@@ -157,7 +158,7 @@ def _boxes(sides: tuple[int, ...], borders: tuple[int, ...], pixel: np.dtype[Any
 
         return _by_keys(of_planes, pixel)
     if planes * rows * columns <= _MOST_RANKED:  # lines, mostly
-        return _ranked(footprints.window_of(np.ones(sides, bool)), planes * rows * columns // 2, borders, pixel)
+        return _ranked(footprint_layout.window_of(np.ones(sides, bool)), planes * rows * columns // 2, borders, pixel)
     large = large_medians(planes, rows, columns, pixel)
 
     @_part
@@ -174,7 +175,33 @@ def _ranked(window: list[Pixel], rank: int, borders: tuple[int, ...], pixel: np.
     def filtered(x, out, cval, key, kind):
         return rank_volumes(x, out, code, pixels, outputs, reach, borders, cval, key, kind, None)
 
-    return _by_keys(filtered, pixel)
+    if pixel != np.float64:
+        return _by_keys(filtered, pixel)
+    (whole_key, whole), (last_key, last) = small.KEYS[pixel.char]
+    whole_keys, last_keys = _KEYS[whole_key], _KEYS[last_key]
+    own = np.array(footprint_layout.reach_of(tuple(sorted(window))).pixels, np.int64)
+
+    @_part
+    def as_halves(x, out, cval):
+        if not halved_volumes(x, out, code, pixels, outputs, own, rank, reach, borders, cval):
+            filtered(x, out, cval, last_keys, last)
+
+    if len(window) > selection.MOST_PIXELS:
+
+        @_part
+        def many(x, out, cval):
+            if not filtered(x, out, cval, whole_keys, whole):
+                as_halves(x, out, cval)
+
+        return many
+    selected = selected_volumes(len(window), rank)
+
+    @_part
+    def few(x, out, cval):
+        if not filtered(x, out, cval, whole_keys, whole) and not selected(x, out, own, reach, borders, cval):
+            as_halves(x, out, cval)
+
+    return few
 
 
 def _selected(window: list[Pixel], borders: tuple[int, ...], pixel: np.dtype[Any]) -> Any:

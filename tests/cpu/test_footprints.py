@@ -11,7 +11,8 @@ import ctfast
 from ctfast.errors import ArgumentError, ShapeError
 from ctkernels import reference
 from ctkernels.contract import IMAGE_DTYPES, MODES
-from ctkernels.cpu._median.footprints import rank_filter, window_of
+from ctkernels.cpu._median.footprint_layout import window_of
+from ctkernels.cpu._median.footprints import rank_filter
 from ctkernels.cpu._median.programs import HIGHER, LOWER, program
 from ctkernels.testing import assert_exact, force_bands
 

@@ -95,3 +95,22 @@ def test_ranks_beyond_the_window_are_refused() -> None:
         shares(x, 100.5, 0)
     with pytest.raises(ValueError, match="rank= of a pixel"):
         shares(x, 50.0, 6)
+
+
+HOLES = numba_overloads.Footprint(np.random.default_rng(3).random((9, 8)) < 0.8)
+
+
+@numba.njit
+def doubles(x: Any) -> Any:
+    """Few pixels, which stay in registers, and more, which go by halves."""
+    return ctfast.rank_filter(x, 2, footprint=DISK), ctfast.median_filter(
+        x, footprint=HOLES, mode="constant", cval=-0.5
+    )
+
+
+def test_doubles_are_those_outside() -> None:
+    x = HU[0, :3].copy()
+    equal = 1 + np.random.default_rng(4).integers(0, 2**31, x.shape) * 2.0**-52  # upper halves alone say nothing
+    for image in (x, np.where(x < -200, np.nan, x), np.where(x < 0, -0.0, np.trunc(x)), equal, x[..., :5].copy()):
+        for found, wanted in zip(doubles(image), doubles.py_func(image), strict=True):
+            assert_exact(found.view(np.int64), wanted.view(np.int64), "bits")

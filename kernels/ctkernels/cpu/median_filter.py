@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctkernels.cpu._core import jit, parallel
-from ctkernels.cpu._median import footprints, large, shifted
+from ctkernels.cpu._median import footprint_layout, footprints, large, shifted
 from ctkernels.cpu._median import small as small_module
 from ctkernels.cpu._median.volume import median_of_volumes
 
@@ -37,7 +37,7 @@ def bind(
     if footprint is not None or not all(n % 2 for n in size):
         mask = np.ones(size, bool) if footprint is None else np.array(footprint, bool)
         if not mask.all() or any(n % 2 == 0 for n in mask.shape):
-            pixels = footprints.window_of(mask, origin)
+            pixels = footprint_layout.window_of(mask, origin)
             return footprints.bind(shape, image, pixels, len(pixels) // 2, mode, cval)
         size = mask.shape
     if origin or not isinstance(mode, str):

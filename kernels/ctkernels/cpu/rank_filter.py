@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctkernels.cpu import median_filter as medians
-from ctkernels.cpu._median import footprints
+from ctkernels.cpu._median import footprint_layout, footprints
 
 Array = NDArray[Any]
 
@@ -34,7 +34,7 @@ def bind(
     mask = np.ones(size, bool) if footprint is None else np.array(footprint, bool)
     if mask.all() and all(n % 2 for n in mask.shape) and rank == mask.size // 2:
         return medians.bind(shape, image, result, size=mask.shape, mode=mode, cval=cval, origin=origin)
-    pixels = footprints.window_of(mask, origin)
+    pixels = footprint_layout.window_of(mask, origin)
     return footprints.bind(shape, image, pixels, rank, mode, cval)
 
 

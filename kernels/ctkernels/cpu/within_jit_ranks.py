@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ctkernels.cpu._core.jit import jit, jit_inline
 from ctkernels.cpu._core.vectors import round_up
-from ctkernels.cpu._median.footprints import BAND_BYTES, block_of, reach_of, window_program
+from ctkernels.cpu._median.footprint_layout import BAND_BYTES, block_of, reach_of, window_program
 from ctkernels.cpu._median.program_rows import BLOCK, fill, filter_rows
 from ctkernels.cpu._median.programs import Pixel
 from ctkernels.cpu._median.rows import decode_row
@@ -89,14 +89,29 @@ def select_rows(
 
 
 @jit_inline
-def _bytes_of(operand, pixels, rows, stride, size, block):
-    """As ``footprints.layout`` lays operands out."""
+def bytes_of(operand, pixels, rows, stride, size, block):
+    """As ``footprint_layout.layout`` lays operands out."""
     k = operand >> 1
     if operand & 1:
         k = ((pixels[k, 0] * rows + pixels[k, 1]) * stride + pixels[k, 2]) * size
     else:
         k *= block
     return 2 * k + (operand & 1)
+
+
+@jit_inline
+def rows_seen(seen, planes, plane_of, plane, row_of, row, before, height, used):
+    """As ``footprint_layout.Rows.row_of``, from a ``plane`` and a ``row`` of border tables on; ``used`` rows a plane.
+
+    ``before``: planes before this volume's first.
+    """
+    tall = seen.size // planes
+    for p in range(planes):
+        of_plane = plane_of[plane + p]
+        for y in range(tall):
+            seen[p * tall + y] = -2 if y >= used else -1
+            if y < used and of_plane >= 0 and row_of[row + y] >= 0:
+                seen[p * tall + y] = (before + of_plane) * height + row_of[row + y]
 
 
 @jit
@@ -118,11 +133,11 @@ def rank_volumes(x, out, program, pixels, outputs, window, borders, cval, key, k
     code, results_at = np.empty(program.shape, np.int64), np.empty(groups, np.int64)
     for i in range(program.shape[0]):
         code[i, 0] = program[i, 0]
-        code[i, 1] = _bytes_of(program[i, 1], pixels, tall, stride, size, block)
-        code[i, 2] = _bytes_of(program[i, 2], pixels, tall, stride, size, block)
+        code[i, 1] = bytes_of(program[i, 1], pixels, tall, stride, size, block)
+        code[i, 2] = bytes_of(program[i, 2], pixels, tall, stride, size, block)
         code[i, 3], code[i, 4] = program[i, 3] * block, program[i, 4] * block
     for i in range(groups):
-        results_at[i] = _bytes_of(outputs[i], pixels, tall, stride, size, block)
+        results_at[i] = bytes_of(outputs[i], pixels, tall, stride, size, block)
     outside = np.zeros(1, key.dtype)
     if not key_outside(outside, x, borders, cval, kind):
         return False
@@ -145,14 +160,10 @@ def rank_volumes(x, out, program, pixels, outputs, window, borders, cval, key, k
         for z in range(depth):
             for first in range(0, height, rows):
                 last = min(first + rows, height)
-                for p in range(planes):
-                    plane = plane_of[z + beyond + low + p]
-                    for y in range(tall):
-                        row: Any = np.int64(-2)
-                        if y < last - first + span - 1:
-                            row = row_of[first + around - above + y]
-                            row = (n * depth + plane) * height + row if plane >= 0 and row >= 0 else -1
-                        seen[p * tall + y] = row
+                used = last - first + span - 1
+                rows_seen(
+                    seen, planes, plane_of, z + beyond + low, row_of, first + around - above, n * depth, height, used
+                )
                 top = (n * depth + z) * height + first
                 if rank is None:
                     done = filter_rows(

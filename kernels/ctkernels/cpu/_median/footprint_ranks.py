@@ -9,24 +9,30 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ctkernels.cpu._core.jit import jit
+from ctkernels.cpu._core.parallel import Band
+from ctkernels.cpu._core.scratch import scratch
 from ctkernels.cpu._histogram.order import in_order
+from ctkernels.cpu._median.footprint_layout import (
+    Array,
+    Mode,
+    Sides,
+    Tried,
+    columns_of,
+    layout,
+    memory,
+    rows_of,
+    window_program,
+)
+from ctkernels.cpu._median.program_rows import filter_rows
+from ctkernels.cpu._median.programs import Pixel
+from ctkernels.cpu._median.rows import PIXELS
 
-Array = NDArray[Any]
 MOST_PIXELS = 1 << 16
-_SORTED_NANOSECONDS = {4: 40.0, 8: 30.0}
-"""What ranks cost a pixel, by bytes of a float; measured with AVX2 by where they begin to gain."""
-_BYTE_NANOSECONDS = 0.035
-"""Of an instruction, for each byte of a pixel's key."""
-
-
-def pay(pixels: np.dtype[Any], instructions: float) -> bool:
-    """Whether ranks take less time than keys of such pixels, for a list of so many instructions a row."""
-    if pixels.kind != "f":
-        return False
-    return (pixels.itemsize - 2) * instructions * _BYTE_NANOSECONDS > _SORTED_NANOSECONDS[pixels.itemsize]
+_FEWEST_INSTRUCTIONS = {4: 450, 8: 300}
+"""Instructions a row of results, from which on ranks take less time than keys of four bytes and than halves of doubles;
+by bytes of a pixel, measured with AVX2."""
 
 
 def ranked(pixels: Array, ranks: Array) -> Array:
@@ -52,3 +58,41 @@ def values_of(ranks: Array, values: Array, out: Array) -> None:
 def _values_of(ranks, values, out):
     for i in range(out.size):
         out[i] = values[np.uint64(ranks[i])]
+
+
+def rows_at_once(sides: Sides, image: np.dtype[Any], window: tuple[Pixel, ...], rank: int) -> int:
+    """How many rows of results ranks take at once; 0 where they don't pay, or too few rows share them."""
+    made = window_program(window, rank)
+    outputs = len(made.program.outputs)
+    if image.kind != "f" or len(made.program.code) < outputs * _FEWEST_INSTRUCTIONS[image.itemsize]:
+        return 0
+    planes = made.planes[1] - made.planes[0] + 1
+    seen = (MOST_PIXELS - 1) // (sides[2] * planes)
+    rows = min(seen - made.span + 1, sides[1]) // outputs * outputs
+    return rows if rows >= made.span else 0
+
+
+def bind(sides: Sides, window: tuple[Pixel, ...], rank: int, mode: Mode, cval: float, rows: int) -> Tried:
+    """What filters bands, so many ``rows`` at once."""
+    depth, height, width = sides
+    made = layout(window, rank, height, width, 2, rows)
+    column_of = columns_of(width, made.reach, mode)
+
+    def tried(x: Array, out: Array, band: Band) -> bool:
+        kept = memory(made, width, "u2")
+        lines, filled = x.reshape(-1, width), out.reshape(-1)
+        found = scratch("rank.found", made.rows * width, np.uint16)
+        for part in rows_of(depth, height, band, made.planes, made.above, made.span, made.rows, mode):
+            needed = np.unique(part.row_of[part.row_of >= 0])
+            ranks = scratch("rank.ranks", needed.size * width + 1, np.uint16)
+            values = ranked(np.append(lines[needed], x.dtype.type(cval)), ranks)
+            own = np.where(part.row_of >= 0, np.searchsorted(needed, part.row_of), part.row_of)
+            filter_rows(
+                ranks.view(np.uint8), found.view(np.uint8), 0, part.last - part.first, PIXELS, own, column_of,
+                made.reach, made.stride, ranks[-1:], made.code, made.outputs, made.block, *kept,
+            )  # fmt: skip
+            start = (band[0] * height + part.first) * width
+            values_of(found, values, filled[start : start + (part.last - part.first) * width])
+        return True
+
+    return tried

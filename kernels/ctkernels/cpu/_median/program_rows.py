@@ -96,6 +96,26 @@ def fill(keys, begin, width, reach, column_of, image, at, kind, outside):
     return True
 
 
+@jit.jit_inline
+def carry_out(keys, pixels, temporaries, code, outputs, block, made, line):
+    """The instructions on a block of pixels at an address; results of rows to ``made``, ``line`` bytes apart."""
+    kept = temporaries.ctypes.data
+    for i in range(code.shape[0]):
+        a, b = code[i, 1], code[i, 2]
+        first = (pixels if a & 1 else kept) + (a >> 1)
+        second = (pixels if b & 1 else kept) + (b >> 1)
+        low, high = kept + code[i, 3], kept + code[i, 4]
+        if code[i, 0] == EXCHANGE:
+            _exchange(keys, first, second, low, high, block)
+        elif code[i, 0] == LOWER:
+            _lower(keys, first, second, low, high, block)
+        else:
+            _higher(keys, first, second, low, high, block)
+    for g in range(outputs.size):
+        a = outputs[g]
+        _copy(keys, (pixels if a & 1 else kept) + (a >> 1), made + g * line, block)
+
+
 @jit.jit
 def filter_rows(
     image, out, top, rows, kind, row_of, column_of, reach, stride, outside, code, outputs, block, keys, temporaries,
@@ -119,25 +139,11 @@ def filter_rows(
             return False
     lanes = block // size
     line = results.size // outputs.size
-    kept = temporaries.ctypes.data
     base, made = keys.ctypes.data, results.ctypes.data
     for y in range(0, rows, outputs.size):
         for x in range(0, width, lanes):
             pixels = base + (y * stride + x) * size
-            for i in range(code.shape[0]):
-                a, b = code[i, 1], code[i, 2]
-                first = (pixels if a & 1 else kept) + (a >> 1)
-                second = (pixels if b & 1 else kept) + (b >> 1)
-                low, high = kept + code[i, 3], kept + code[i, 4]
-                if code[i, 0] == EXCHANGE:
-                    _exchange(keys, first, second, low, high, block)
-                elif code[i, 0] == LOWER:
-                    _lower(keys, first, second, low, high, block)
-                else:
-                    _higher(keys, first, second, low, high, block)
-            for g in range(outputs.size):
-                a = outputs[g]
-                _copy(keys, (pixels if a & 1 else kept) + (a >> 1), made + (g * line + x) * size, block)
+            carry_out(keys, pixels, temporaries, code, outputs, block, made + x * size, line * size)
         for g in range(min(outputs.size, rows - y)):
             decode_row(results, g * line, out, (top + y + g) * row_bytes, width, kind)
     return True

@@ -104,6 +104,12 @@ def program(pixels: tuple[Pixel, ...], rank: int) -> Program:
     return _assembled(min(makers, key=lambda made: len(made.operations()) / len(made.results)))
 
 
+def selected(count: int, rank: int) -> tuple[Graph, Node]:
+    """The node of one rank of ``count`` pixels, which are rows 0 to ``count - 1`` to the graph."""
+    made = _Maker([(0, k, 0) for k in range(count)], rank, 1)
+    return made.graph, made.results[0]
+
+
 def _assembled(made: _Maker) -> Program:
     graph, order = made.graph, made.operations()
     pixels: dict[Pixel, int] = {}
