@@ -170,8 +170,8 @@ def bind(sides: Sides, window: tuple[Pixel, ...], rank: int, mode: Mode, cval: f
         image, result = x.reshape(-1), out.reshape(-1)
         for part in rows_of(depth, height, band, planes, above, span, rows, mode):
             done = filter_rows(
-                code.address, image, result, band[0] * height + part.first, part.last - part.first, part.row_of, column_of,
-                reach, stride, outside, places, keys,
+                code.address, image, result, band[0] * height + part.first, part.last - part.first, part.row_of,
+                column_of, reach, stride, outside, places, keys,
             )  # fmt: skip
             if not done:
                 return False
