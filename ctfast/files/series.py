@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -82,8 +82,12 @@ class Series:
         """The folder that all files lie below; the file itself where there is one."""
         return Path(os.path.commonpath(list(map(str, self.files)))) if len(self.files) > 1 else self.files[0]
 
-    def slices(self) -> Iterator[Image]:
+    def slices(self, read: Callable[[Path], Image | None] | None = None) -> Iterator[Image]:
         """The slices ``(H, W)`` in order, one at a time; each has its own units, dtype and place in the patient.
+
+        Args:
+            read: Gives a file's image as ``read_image`` does, in memory that the next one may take; None for files
+                that it leaves to that.
 
         Raises:
             FileFormatError: With ``problem``, or for a file that cannot be read.
@@ -97,7 +101,7 @@ class Series:
         held: Image | None = None
         for k, (path, frame) in enumerate(self.sources):
             if held is None or held.source != path:  # frames of one file follow each other: it is decoded once
-                held = _by_its_places(self._image(path))
+                held = _by_its_places((read and read(path)) or self._image(path))
             pixels = held.pixels.reshape(-1, *held.pixels.shape[-2:])[frame]
             if self.shape is not None and pixels.shape != self.shape[1:]:
                 raise FileFormatError(f"{path}: {pixels.shape}, its header said {self.shape[1:]}", COPY_AGAIN)
@@ -105,7 +109,13 @@ class Series:
             size = held.spacing if place is None else place.spacing[1:]
             yield replace(held, pixels=pixels, spacing=size, geometry=place)
 
-    def read(self, out: np.ndarray | None = None, *, allocate: Allocate | None = None) -> Image:
+    def read(
+        self,
+        out: np.ndarray | None = None,
+        *,
+        allocate: Allocate | None = None,
+        read: Callable[[Path], Image | None] | None = None,
+    ) -> Image:
         """Read the volume slice by slice, each by its own rescale, into one array.
 
         Its dtype is the first that holds all slices: that of them all where they agree; float32 for int16 with uint16
@@ -114,6 +124,7 @@ class Series:
         Args:
             out: Takes the pixels: ``(slices, H, W)`` of a dtype that holds all of them.
             allocate: Gives the array, as for ``read_image``; it may be called again for a wider dtype.
+            read: As for ``slices``.
 
         Returns:
             The volume. Its units are those of all slices, ``"unknown"`` where they differ; ``meta`` has the facts that
@@ -130,7 +141,7 @@ class Series:
             np.copyto(fitting(out, image.pixels.shape, image.pixels.dtype), image.pixels)
             return replace(image, pixels=out)
         volume = Filling(self.shape or (0, 0, 0), out, allocate)
-        for image in self.slices():
+        for image in self.slices(read):
             volume.add(image)
         return volume.image(self.files[0], self.geometry, self.notes)
 

@@ -21,9 +21,11 @@ from ctfast.batch.processes import process_pool
 from ctfast.dispatch.chain import axes_of, run_steps
 from ctfast.dispatch.prepared import prepare
 from ctfast.errors import CTFastError
+from ctfast.files import Limits
 from ctfast.runner.ahead import is_loaded
 from ctfast.runner.quick import Quick
 from ctfast.runner.settings import Settings
+from ctfast.runner.slices import SliceReader
 from ctfast.runner.task import Task, is_remote
 from ctfast.runner.work import compute, empty_row, load, run_pipeline
 
@@ -125,11 +127,15 @@ def _is_slice(task: Task) -> bool:
 def _read(task: Task, settings: Settings) -> None:
     if _is_slice(task):
         Quick(settings).read(task)
+    elif task.series is not None:
+        SliceReader(task.series.units, Limits()).read(task.series.files[0])
 
 
 def _all_of(task: Task, settings: Settings, quickly: bool) -> None:
     """All but writing of a file; of a stack that is made up, where that would take long."""
     if not _is_slice(task):
+        if quickly:
+            _read(task, settings)
         for image in _images(np.dtype(_MOST), 3):
             run_pipeline(image, settings)
     elif quickly:

@@ -109,7 +109,10 @@ def execute(the_plan: Plan, *, progress: Progress = no_progress, **changes: Any)
             append_row(lines)
         trouble = ""
         tell = telling_of(progress)
-        for some in _done(_until(stop, waiting), len(the_plan.tasks), settings, options, interrupted, cluster, tell):
+        files = len(the_plan.tasks)
+        if settings.series:
+            files = sum(len(task.files) for task in the_plan.tasks)
+        for some in _done(_until(stop, waiting), files, settings, options, interrupted, cluster, tell):
             if some.machine:
                 trouble = trouble or some.machine
                 stop.set()  # files in flight are finished and recorded

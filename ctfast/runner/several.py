@@ -55,7 +55,7 @@ def _some(waiting: Iterator[Task], most: int) -> Iterator[Task]:
 
 def _bytes_of(task: Task) -> int:
     try:
-        return task.stamp().size if task.series is None else _MOST_BYTES
+        return task.stamp().size if task.series is None else _MOST_BYTES + 1
     except OSError:  # reading it will say so
         return 0
 
@@ -68,7 +68,7 @@ def process_some(tasks: Sequence[Task], settings: Settings, *, quickly: bool = T
         outcomes = process_quickly(tasks, settings)
         if outcomes is not None:
             return outcomes
-    return [process_any(task, settings) for task in tasks]
+    return [process_any(task, settings, quickly=quickly) for task in tasks]
 
 
 def rehearse(settings: Settings, *, quickly: bool = True) -> None:

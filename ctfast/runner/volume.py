@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import tempfile
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ from ctfast.pipeline import Pipeline
 from ctfast.results import Histogram, PipelineResult, Summary
 from ctfast.runner.manifest import Row
 from ctfast.runner.settings import Settings
+from ctfast.runner.slices import SliceReader
 from ctfast.runner.task import Task
 from ctfast.runner.work import (
     Outcome,
@@ -37,22 +39,30 @@ from ctfast.runner.work import (
 _BLOCK_BYTES: Final = 32 << 20
 
 
-def process_any(task: Task, settings: Settings) -> Outcome:
-    """As ``work.process``, for series too."""
+def process_any(task: Task, settings: Settings, *, quickly: bool = False) -> Outcome:
+    """As ``work.process``, for series too, whose slices are read ``quickly`` where there are enough of them."""
     if task.series is None:
         return process(task, settings)
-    return carry_out(task, settings, load, compute, store_streamed)
+    return carry_out(task, settings, partial(load, quickly=quickly), compute, store_streamed)
 
 
-def load(task: Task, settings: Settings, row: Row) -> Image:
+def load(task: Task, settings: Settings, row: Row, *, quickly: bool = False) -> Image:
     """Read a series and note in ``row`` what it was."""
     assert task.series is not None
     row["input_bytes"], row["input_mtime"] = stamp_of(*task.files)
     check_modality(task.series.modality, settings.modality)
-    row["input_hash"] = sha256_of(*task.files)
     make_folder(task, settings)
-    series = replace(task.series, limits=Limits(max_bytes=settings.max_bytes))
-    image = series.read(allocate=room_for(task, settings))
+    limits, allocate = Limits(max_bytes=settings.max_bytes), room_for(task, settings)
+    series = replace(task.series, limits=limits)
+    if not quickly or series.geometry is None:  # without a place, facts are asked for that quick slices lack
+        row["input_hash"] = sha256_of(*task.files)
+        image = series.read(allocate=allocate)
+    else:
+        slices = SliceReader(series.units, limits)
+        try:
+            image = series.read(allocate=allocate, read=slices.read)
+        finally:
+            row["input_hash"] = slices.hash_of(task.files)
     note(row, image, settings)
     return image
 
