@@ -26,26 +26,29 @@ def _pool_block(v, count: int, first, x, row, channels, kernel, tap, bias, out, 
     corners = [(w, r, q) for w in range(count) for r in (0, 1) for q in (0, 1)]
     origin = v.at(x, b.mul(first, b.mul(channels, whole(2))))
     offsets = [b.add(b.mul(row, whole(r)), v.at(whole(0), b.mul(channels, whole(2 * w + q)))) for w, r, q in corners]
-    # A row of the kernel's 3 x channels numbers lies under as many neighbouring numbers of the image: one loop.
+    # A row of the kernel's 3 x channels numbers lies under as many neighbouring numbers of the image: one loop, three
+    # numbers a step, so that one channel takes nine steps in a line (.75 of the time).
     across = b.mul(channels, whole(3))
 
-    def down(dy, *sums):
-        source = b.add(origin, b.mul(dy, row))
-        weights = b.add(kernel, b.mul(dy, b.mul(across, tap)))
+    sums = [v.constant(0.0)] * (8 * count)
+    for dy in range(3):
+        source = b.add(origin, b.mul(row, whole(dy)))
+        weights = b.add(kernel, b.mul(whole(dy), b.mul(across, tap)))
 
-        def along(n, *state):
-            pixels, taps = v.at(source, n), b.add(weights, b.mul(n, tap))
-            w = [v.load(b.add(taps, whole(z * REGISTER_BYTES)), align=v.size) for z in range(2)]
-            following = []
-            for k, offset in enumerate(offsets):
-                pixel = v.splat(v.load(b.add(pixels, offset), v.scalar, v.size))
-                following += [v.muladd(pixel, w[z], state[2 * k + z]) for z in range(2)]
-            return following
+        def three(n, *state, source=source, weights=weights):
+            for k in range(3):
+                number = b.add(n, whole(k))
+                pixels, taps = v.at(source, number), b.add(weights, b.mul(number, tap))
+                w = [v.load(b.add(taps, whole(z * REGISTER_BYTES)), align=v.size) for z in range(2)]
+                following = []
+                for m, offset in enumerate(offsets):
+                    pixel = v.splat(v.load(b.add(pixels, offset), v.scalar, v.size))
+                    following += [v.muladd(pixel, w[z], state[2 * m + z]) for z in range(2)]
+                state = following
+            return state
 
-        return v.loop(whole(0), across, 1, along, sums)
-
-    # 4 outputs x 2 registers a window, all in registers from the first tap to the maximum: nothing is stored between.
-    sums = v.loop(whole(0), whole(3), 1, down, [v.constant(0.0)] * (8 * count))
+        # 4 outputs x 2 registers a window, in registers from the first tap to the maximum: nothing is stored between.
+        sums = v.loop(whole(0), across, 3, three, sums)
     for w in range(count):
         offset = b.mul(b.add(first, whole(w)), step)
         for z in range(2):
