@@ -104,6 +104,6 @@ def _number(attributes: Mapping[str, Any], name: str) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def fill_note(missing: int, chunks: int, value: object) -> dict[str, MetaValue]:
+def fill_note(missing: int, parts: int, value: object, called: str = "chunks") -> dict[str, MetaValue]:
     """A note for chunks that nobody wrote, which are read as the fill value."""
-    return {"notes": f"{missing} of {chunks} chunks are not there: read as {value}"} if missing else {}
+    return {"notes": f"{missing} of {parts} {called} are not there: read as {value}"} if missing else {}

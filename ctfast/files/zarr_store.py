@@ -6,8 +6,8 @@ Policies, each tested:
   image, else one is named.
 - Leading axes of length 1 (time, channel) are dropped; several channels or times are refused. Spacing is that of
   OME-Zarr's scales (of the data set and of all) where its axes are in millimetres or micrometres. ``scale_factor``,
-  ``add_offset`` and ``_FillValue`` of an array count, as xarray writes them. Units of values and the place in the
-  patient are only known of stores of our own (``_zarr_write``).
+  ``add_offset`` and ``_FillValue`` of an array count, as xarray writes them in either version. Units of values and the
+  place in the patient are only known of stores of our own (``_zarr_write``).
 - The declared size is held against the limits and the bytes that are there before anything is decompressed. Chunks
   that are not there are the fill value, by definition, with a note.
 
@@ -23,7 +23,7 @@ from typing import Any, Final
 import numpy as np
 
 from ctfast.errors import FileFormatError
-from ctfast.files._data_sets import as_image, can_be_image, declared, fill_note, the_one
+from ctfast.files._data_sets import PACKING, as_image, can_be_image, declared, fill_note, the_one
 from ctfast.files._own_facts import flat_facts, number, units_of
 from ctfast.files.geometry import Geometry
 from ctfast.files.image import Image, MetaValue, Request
@@ -53,13 +53,32 @@ def read_zarr(request: Request) -> Image:
     )
     values = np.asarray(array[...]).reshape(shape)
     facts: dict[str, MetaValue] = {"array": inside} if inside else {}
-    facts |= fill_note(array.nchunks - array.nchunks_initialized, array.nchunks, array.fill_value)
+    facts |= _missing(array)
     own = {} if request.inside.strip("/") else flat_facts(dict(node.attrs).get("ctfast"))
-    image = as_image(values, request, "zarr", {**own, **facts}, dict(array.attrs))
+    image = as_image(values, request, "zarr", {**own, **facts}, _attributes(array))
     if "ctfast" in own:
         place = Geometry.parse(str(image.meta.get("affine", "")))
         image = replace(image, units=units_of(own), padding=number(own.get("padding")), geometry=place)
     return _spaced(image, scale[-len(shape) :]) if scale else image
+
+
+def _attributes(array: Any) -> dict[str, Any]:
+    """Those of the array; xarray keeps ``_FillValue`` of version 2 as the fill value, where others leave it 0."""
+    found = dict(array.attrs)
+    packed = any(name in found for name in PACKING)
+    if array.metadata.zarr_format == 2 and "_ARRAY_DIMENSIONS" in found and (array.fill_value or packed):
+        found.setdefault("_FillValue", array.fill_value)
+    return found
+
+
+def _missing(array: Any) -> dict[str, MetaValue]:
+    """A note for chunks, or shards of them, that nobody wrote."""
+    value = 0 if array.fill_value is None else array.fill_value
+    if not array.shards:
+        return fill_note(array.nchunks - array.nchunks_initialized, array.nchunks, value)
+    shards = math.prod(-(-side // of) for side, of in zip(array.shape, array.shards, strict=True))
+    chunks = math.prod(array.shards) // math.prod(array.chunks)  # of a shard, beyond the edge too
+    return fill_note(shards - array.nchunks_initialized // chunks, shards, value, "shards")
 
 
 def _arrays(group: Any) -> list[tuple[str, Any]]:

@@ -83,15 +83,40 @@ def test_packed_numbers_are_unpacked(tmp_path: Path, kind: str, line: tuple[floa
     np.testing.assert_array_equal(read_image(path, units="stored").pixels, stored)
 
 
-def test_a_store_of_xarrays_is_read_as_it_reads_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_store_of_xarrays_is_read_as_it_reads_it(tmp_path: Path, version: Any) -> None:
+    """It keeps ``_FillValue`` among the attributes in version 3, and as Zarr's own fill value in version 2."""
     xarray = pytest.importorskip("xarray")
     hu = xarray.DataArray(VOLUME.astype(np.float64) * 0.25, dims=("z", "y", "x"), name="ct")
+    hu[0, :3] = np.nan
     hu.encoding = {"dtype": "int16", "scale_factor": 0.25, "add_offset": -8.0, "_FillValue": -32768}
-    hu.to_dataset().to_zarr(tmp_path / "x.zarr", zarr_format=3, consolidated=False)
+    hu.to_dataset().to_zarr(tmp_path / "x.zarr", zarr_format=version, consolidated=False)
     image = read_image(tmp_path / "x.zarr")
     with xarray.open_zarr(tmp_path / "x.zarr", consolidated=False) as opened:
-        np.testing.assert_array_equal(image.pixels, opened.ct.values)
+        seen = opened.ct.values
+    np.testing.assert_array_equal(image.pixels == image.padding, np.isnan(seen))
+    np.testing.assert_array_equal(image.pixels[~np.isnan(seen)], seen[~np.isnan(seen)])
     assert image.padding == -32768 * 0.25 - 8
+
+
+def test_the_fill_value_0_that_nobody_chose_is_no_padding(tmp_path: Path) -> None:
+    array = zarr.create_array(str(tmp_path / "x.zarr"), data=VOLUME, zarr_format=2, fill_value=0)
+    array.attrs["_ARRAY_DIMENSIONS"] = ["z", "y", "x"]
+    assert read_image(tmp_path / "x.zarr").padding is None
+
+
+def test_shards_that_are_not_there_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "x.zarr"
+    array = zarr.create_array(
+        str(path), shape=VOLUME.shape, dtype="int16", chunks=(1, 16, 16), shards=(2, 64, 64), fill_value=-1024
+    )
+    array[...] = VOLUME
+    assert "notes" not in read_image(path).meta
+    whole = -(-VOLUME.shape[0] // 2) * -(-VOLUME.shape[1] // 64) * -(-VOLUME.shape[2] // 64)
+    (path / "c" / "0" / "0" / "0").unlink()
+    image = read_image(path)
+    assert image.meta["notes"] == f"1 of {whole} shards are not there: read as -1024"
+    assert (image.pixels[:2, :64, :64] == -1024).all()
 
 
 @pytest.mark.parametrize(
