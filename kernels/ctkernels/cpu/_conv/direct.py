@@ -44,7 +44,7 @@ def _pool_block(v, count: int, first, x, row, channels, kernel, tap, bias, out, 
                 for m, offset in enumerate(offsets):
                     pixel = v.splat(v.load(b.add(pixels, offset), v.scalar, v.size))
                     following += [v.muladd(pixel, w[z], state[2 * m + z]) for z in range(2)]
-                state = following
+                state = tuple(following)
             return state
 
         # 4 outputs x 2 registers a window, in registers from the first tap to the maximum: nothing is stored between.
