@@ -58,12 +58,16 @@ def test_scattered_padding_is_out_of_range(slices: Make) -> None:
 
 
 def test_a_cluster_says_when_the_spacing_was_assumed(slices: Make) -> None:
-    hu = body(240)
-    y, x = np.mgrid[:240, :240]
-    hu[(y - 120) ** 2 + (x - 76.8) ** 2 <= 64] = 30
-    (flag,) = slices(hu, spacing=None).flags
-    assert flag.rule.key == "lung_cluster"
-    assert "spacing unknown, 0.7 mm a pixel assumed" in flag.value
+    """One slice in full, and resized to half and twice as many columns, has one cluster of one size."""
+    for columns, mm in ((256, "1.4"), (512, "0.7"), (1024, "0.35")):
+        hu = body(columns)
+        y, x = np.mgrid[:columns, :columns] * (360 / columns)  # mm
+        hu[(y - 180) ** 2 + (x - 115.2) ** 2 <= 8**2] = 30
+        (flag,) = slices(hu, spacing=None).flags
+        assert flag.rule.key == "lung_cluster"
+        assert f"spacing unknown, {mm} mm a pixel assumed" in flag.value
+        (diameter,) = [float(word) for word in flag.value.split() if word.replace(".", "").isdigit()][:1]
+        assert abs(diameter - 16) < 1, flag.value
 
 
 def test_a_larger_dense_region_is_pointed_at(slices: Make) -> None:

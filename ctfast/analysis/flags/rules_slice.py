@@ -12,7 +12,7 @@ from ctfast.analysis.flags.rule import Flag, Records, Rule, each_hu_slice, each_
 from ctfast.analysis.scan.dense import CLOSING_MM, DENSE_HU, DENSE_MM, THINNEST_MM
 from ctfast.analysis.scan.padding import LOWEST_HU
 from ctfast.analysis.scan.records import SliceRecord
-from ctfast.analysis.scan.regions import ASSUMED_SPACING, CLUSTER_HU, CLUSTER_MM
+from ctfast.analysis.scan.regions import CLUSTER_HU, CLUSTER_MM, assumed_spacing
 from ctfast.analysis.scan.statistics import HIGHEST_HU, METAL_HU
 from ctfast.analysis.wording import CONFIRM_HU, not_hu_because, plural, text_of
 
@@ -211,7 +211,7 @@ LOSS: Final = Rule(
 def _regions(number: str, largest: str, digits: int, record: SliceRecord) -> str | None:
     if not record.stats.get(number):
         return None
-    assumed = "" if record.spacing else f" (spacing unknown, {ASSUMED_SPACING[0]} mm a pixel assumed)"
+    assumed = "" if record.spacing else f" (spacing unknown, {assumed_spacing(record.shape)[0]:.2g} mm a pixel assumed)"
     return f"{record.stats[number]}, largest {record.stats[largest]:.{digits}f} mm across{assumed}"
 
 

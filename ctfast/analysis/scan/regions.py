@@ -24,8 +24,8 @@ CLUSTER_HU: Final = -100.0
 """Just above fat; a pixel that lung shares with a thin vessel stays below."""
 CLUSTER_MM: Final = (6.0, 30.0)
 """Smallest and largest diameter of a cluster; the flag's rule names the sources."""
-ASSUMED_SPACING: Final = (0.7, 0.7)
-"""In mm, of a body 360 mm wide in 512 columns, for files that do not say."""
+_ASSUMED_MM: Final = 360.0
+"""How wide the image is, for files that do not say: a body in 512 columns of 0.7 mm, or resized to any other number."""
 # Labelling the parts takes most of the time of a slice; a cluster of 6 mm still has some 14 pixels at half the size.
 _HALVE_FROM: Final = 256
 _LUNG_SHARE: Final = 0.01
@@ -47,13 +47,19 @@ class Regions:
     """Equivalent diameters of larger dense regions that reach into a lung, largest first; see ``dense_in_lung``."""
 
 
+def assumed_spacing(shape: tuple[int, ...]) -> tuple[float, float]:
+    """Row and column spacing in mm of an image ``(..., H, W)`` whose file tells none."""
+    mm = _ASSUMED_MM / max(shape[-2:])
+    return mm, mm
+
+
 def find_regions(hu: NDArray[Any], spacing: tuple[float, float] | None) -> Regions:
     """Body, lungs and clusters of a slice ``(H, W)`` in HU; every second row and column from 256 x 256 pixels on."""
     every = 2 if min(hu.shape) >= _HALVE_FROM else 1
     small = hu[::every, ::every]
     body = body_mask(small)
     lung = _lungs(small, body)
-    rows, columns = spacing or ASSUMED_SPACING
+    rows, columns = spacing or assumed_spacing(hu.shape)
     distances = rows * every, columns * every
     return Regions(body, lung, every, _clusters(small, lung, *distances), dense_in_lung(small, lung, *distances))
 
