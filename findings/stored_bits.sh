@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# dicomsdl 0.109.4 takes all 16 bits of a pixel where 12 are stored.
+# dicomsdl 0.109.4 and VTK 9.7.2 take all 16 bits of a pixel where 12 are stored.
 # Exit 0: the behaviour is as described. Anything else: it changed, or could not be tried.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
 python3 -m venv venv
-venv/bin/python -m pip install -q --disable-pip-version-check dicomsdl==0.109.4 pydicom==3.0.2 numpy==2.3.5 SimpleITK==2.5.7
+venv/bin/python -m pip install -q --disable-pip-version-check dicomsdl==0.109.4 pydicom==3.0.2 numpy==2.3.5 \
+    SimpleITK==2.5.7 vtk==9.7.2
 venv/bin/python - <<'EOF'
 import sys
 from importlib.metadata import version
@@ -15,6 +16,8 @@ import dicomsdl
 import numpy as np
 import pydicom
 import SimpleITK as sitk
+import vtk
+from vtk.util.numpy_support import vtk_to_numpy
 
 
 def write(path, words, signed, intercept):
@@ -40,14 +43,24 @@ write("signed.dcm", hu & 0x0FFF, 1, 0)
 overlay = np.array([[0, 1, 0, 1]]) << 12  # in a bit above, where older scanners put it
 write("overlay.dcm", (hu + 1024) | overlay, 0, -1024)
 
-print("dicomsdl", version("dicomsdl"))
+
+def by_vtk(path):
+    """Its rows go up."""
+    reader = vtk.vtkDICOMImageReader()
+    reader.SetFileName(path)
+    reader.Update()
+    return vtk_to_numpy(reader.GetOutput().GetPointData().GetScalars()).reshape(hu.shape)[::-1]
+
+
+print("dicomsdl", version("dicomsdl"), "VTK", vtk.VTK_VERSION)
 wrong = []
 for path in ("signed.dcm", "overlay.dcm"):
     ds = pydicom.dcmread(path)
     others = ds.pixel_array + float(ds.RescaleIntercept), sitk.GetArrayFromImage(sitk.ReadImage(path))[0]
     assert all((other == hu).all() for other in others)
-    seen = dicomsdl.open_file(path).pixelData()
-    wrong.append(seen.astype(int).tolist())
-    print(f"HU of {path}\n  expected {hu.tolist()} (pydicom, SimpleITK)\n  seen     {wrong[-1]}")
-sys.exit(wrong != [[[3096, 4095, 0, 40]], [[-1000, 4095, 0, 4136]]])
+    seen = [dicomsdl.open_file(path).pixelData().astype(int).tolist(), by_vtk(path).astype(int).tolist()]
+    wrong += seen
+    print(f"HU of {path}\n  expected {hu.tolist()} (pydicom, SimpleITK)\n  seen     {seen[0]} (dicomsdl)")
+    print(f"           {seen[1]} (VTK)")
+sys.exit(wrong != [[[3096, 4095, 0, 40]], [[3096, 4095, 0, 40]], [[-1000, 4095, 0, 4136]], [[-1000, 4095, 0, 4136]]])
 EOF
