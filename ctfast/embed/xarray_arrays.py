@@ -45,6 +45,7 @@ def _check_plane(x: Any, together: int) -> None:
 
 def _like(x: Any, result: Any, keeps_units: bool) -> Any:
     made = x.copy(data=result)
+    made.encoding = {}  # how a file packed x: numbers of 0 to 1 would be saved as 0 and 1
     if not keeps_units:
         made.attrs.pop("units", None)
     return made

@@ -46,6 +46,23 @@ def test_xarray(function: Callable[[Any], Any]) -> None:
         function(x.to_dataset())
 
 
+def test_xarray_results_are_not_packed_as_the_file_was(tmp_path: Path) -> None:
+    """As after xarray's own arithmetic; a window saved as whole numbers less 1,024 would be black and white."""
+    xarray = needs("xarray")
+    needs("zarr")
+    packed = {"dtype": "uint16", "scale_factor": 1.0, "add_offset": -1024.0, "_FillValue": 65535}
+    stored = xarray.Dataset({"hu": (("z", "y", "x"), HU.astype(float))})
+    stored.hu.encoding = packed
+    stored.to_zarr(tmp_path / "hu.zarr", consolidated=False)
+    with xarray.open_zarr(tmp_path / "hu.zarr", consolidated=False) as opened:
+        for function in (lambda v: ctfast.window(v, center=40, width=400), lambda v: ctfast.gaussian_filter(v, 1.0)):
+            made = function(opened.hu)
+            made.to_dataset(name="made").to_zarr(tmp_path / "made.zarr", mode="w", consolidated=False)
+            with xarray.open_zarr(tmp_path / "made.zarr", consolidated=False) as again:
+                np.testing.assert_array_equal(again.made.values, function(opened.hu.values))
+        assert opened.hu.encoding["add_offset"] == -1024
+
+
 def test_xarray_whose_last_dims_are_not_x_and_y() -> None:
     xarray = needs("xarray")
     x = xarray.DataArray(np.ascontiguousarray(np.moveaxis(HU, 0, -1)), dims=("y", "x", "z"))
