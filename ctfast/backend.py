@@ -218,3 +218,8 @@ def is_compiled(call: Callable[[], object]) -> bool:
     except cache.NotCompiledError:
         return False
     return True
+
+
+def load_compiler() -> None:
+    """Load what compiling takes, most of a second, for processes that are forked from this one."""
+    importlib.import_module("ctkernels.cpu._core.kernel").load_compiler()

@@ -139,7 +139,7 @@ def run(
     options = filled(RunOptions, {**given, "shard": parse_shard(shard)})
     chosen = chosen_pipeline(preset, pipeline, step)
     if not dry_run:
-        get_ready(inputs, out, chosen, options)
+        get_ready(inputs, out, chosen, options, own_program=True)
     plan = runner.plan(inputs, out, chosen, options)
     if dry_run:
         print_plan(plan, console())

@@ -17,7 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from ctfast.backend import is_compiled
+from ctfast.backend import is_compiled, load_compiler
 from ctfast.batch.address_space import limits
 from ctfast.batch.processes import Ahead, start_server
 from ctfast.batch.urls import is_url
@@ -49,17 +49,24 @@ def is_loaded(settings: Settings, *, quickly: bool) -> bool:
     return ahead is not None and ahead.text == _loaded
 
 
-def get_ready(inputs: Sequence[str | Path], out: str | Path, pipeline: Pipeline, options: RunOptions) -> None:
+def get_ready(
+    inputs: Sequence[str | Path],
+    out: str | Path,
+    pipeline: Pipeline,
+    options: RunOptions,
+    *,
+    own_program: bool = False,
+) -> None:
     """Have this done while the run is planned, where it looks as if many files will be done by processes.
 
-    In a program of its own: see ``start_server`` for what is forked.
+    ``own_program``: whether this process is ours alone, which may be forked then (``start_server``).
     """
     if sys.platform == "win32" or options.cluster or is_url(out) or os.path.exists(os.path.join(out, RUN_FILE)):
         return  # there may be nothing left to do
     with suppress(CTFastError, OSError):  # the plan says it
         settings, workers, files = Settings.of(pipeline, options), options.workers or get_num_threads(), _files(inputs)
         if files >= QUICKLY_FROM and use_processes(files, workers, options.pool, settings.backend):
-            start_server(process_and_encode, ahead_of(settings, quickly=True), fork_of_this=True)
+            start_server(process_and_encode, ahead_of(settings, quickly=True), fork_of_this=own_program)
 
 
 def _files(inputs: Sequence[str | Path]) -> int:
@@ -80,5 +87,7 @@ def prepare(text: str) -> None:
             do()
         elif is_compiled(do):  # what is not there, workers compile, several at a time (``compiling``)
             _loaded = text
+        else:
+            load_compiler()
         set_num_threads(threads)
     gc.freeze()  # what is loaded stays: workers need not look through it, which would copy its memory

@@ -22,7 +22,7 @@ from ctfast.dispatch.chain import axes_of, run_steps
 from ctfast.dispatch.prepared import prepare
 from ctfast.errors import CTFastError
 from ctfast.files import Limits
-from ctfast.runner.ahead import is_loaded
+from ctfast.runner.ahead import ahead_of, is_loaded
 from ctfast.runner.quick import Quick
 from ctfast.runner.settings import Settings
 from ctfast.runner.slices import SliceReader
@@ -68,7 +68,7 @@ def compile_first(
     if isinstance(pool, ProcessPoolExecutor):
         in_turn(pool, workers, titles, do, tell, stopped)
     elif may_start and workers > 1 and sys.platform != "win32":
-        with process_pool(workers, compile_part) as processes:
+        with process_pool(workers, compile_part, ahead_of(settings, quickly=quickly)) as processes:
             in_turn(processes, workers, titles, do, tell, stopped)
     else:
         in_turn(pool, 1, titles, do, tell, stopped)

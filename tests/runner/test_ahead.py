@@ -25,7 +25,7 @@ CHAIN = Pipeline([Step("window", center=40, width=400, dtype="uint8"), Step("sum
 @pytest.mark.skipif(sys.platform == "win32", reason="processes are not forked there")
 def test_it_starts_for_many_files_that_processes_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begun: list[Any] = []
-    monkeypatch.setattr(ahead, "start_server", lambda work, before, fork_of_this: begun.append(before))
+    monkeypatch.setattr(ahead, "start_server", lambda work, before, fork_of_this: begun.append((before, fork_of_this)))
     for folder, files in (("many", 310), ("few", 20)):
         (tmp_path / folder / "below").mkdir(parents=True)
         for number in range(files):
@@ -41,7 +41,9 @@ def test_it_starts_for_many_files_that_processes_will_do(tmp_path: Path, monkeyp
         return bool(begun)
 
     assert starts()
-    assert begun[0].module == ahead.__name__
+    assert (begun[0][0].module, begun[0][1]) == (ahead.__name__, False), "a user's process is not forked"
+    ahead.get_ready([tmp_path / "many"], tmp_path / "out", CHAIN, RunOptions(workers=2, pool="auto"), own_program=True)
+    assert begun[1][1]
     assert starts(pool="processes", workers=1)
     assert not starts("few", pool="processes")
     assert not starts("nowhere")

@@ -179,5 +179,11 @@ class Kernel(CPUDispatcher):  # type: ignore[misc]
         return made
 
 
+def load_compiler() -> None:
+    """What the first function that is compiled waits for: Numba's tables of what there is to call."""
+    for context in (Kernel.targetdescr.typing_context, Kernel.targetdescr.target_context):
+        context.refresh()
+
+
 def _is_part(made: CompileResult | None) -> bool:
     return made is not None and isinstance(made.library, PartLibrary)
