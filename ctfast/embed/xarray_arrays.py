@@ -1,13 +1,19 @@
-"""xarray: dims, coordinates, name and attributes are kept; ``units`` go where the result is in others."""
+"""xarray: dims, coordinates, name and attributes are kept; those of values go where the result is in other units."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import xarray
 
 from ctfast.dispatch.containers import Task, put_back
 from ctfast.errors import ArgumentError, ShapeError
+
+_OF_VALUES: Final = (
+    "units", "valid_min", "valid_max", "valid_range", "actual_range",
+    "scale_factor", "add_offset", "_FillValue", "missing_value",
+)  # fmt: skip
+"""Attributes that say what numbers stand for (CF conventions, appendix A)."""
 
 
 def apply(task: Task, x: Any, out: Any) -> Any:
@@ -47,5 +53,6 @@ def _like(x: Any, result: Any, keeps_units: bool) -> Any:
     made = x.copy(data=result)
     made.encoding = {}  # how a file packed x: numbers of 0 to 1 would be saved as 0 and 1
     if not keeps_units:
-        made.attrs.pop("units", None)
+        for name in _OF_VALUES:
+            made.attrs.pop(name, None)
     return made

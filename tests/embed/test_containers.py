@@ -42,6 +42,8 @@ def test_xarray(function: Callable[[Any], Any]) -> None:
     np.testing.assert_array_equal(found.data, function(HU))
     assert ("units" in found.attrs) == (function is IMAGES["median_filter"]), "what is no longer HU does not say HU"
     assert x.attrs["units"] == "HU"
+    stored = function(x.assign_attrs(add_offset=-1024.0, valid_range=(0, 4095)))  # as opened without unpacking
+    assert ("add_offset" in stored.attrs, "valid_range" in stored.attrs) == (function is IMAGES["median_filter"],) * 2
     with pytest.raises(ArgumentError, match=r"x\.map"):
         function(x.to_dataset())
 
@@ -183,6 +185,23 @@ def test_simpleitk_names_what_came() -> None:
     with pytest.raises(DTypeError, match=r"label map .*LabelMapToLabel"):  # SimpleITK itself ends the process
         ctfast.median_filter(labels, 3)
     assert isinstance(ctfast.median_filter(sitk.LabelMapToLabel(labels), 3), sitk.Image)
+
+
+def test_simpleitk_s_line_to_hu_is_not_that_of_brightness(tmp_path: Path) -> None:
+    """SimpleITK takes RescaleIntercept off what it writes as DICOM, and its reader adds it."""
+    sitk = needs("SimpleITK")
+    x = sitk.GetImageFromArray(HU[0])
+    for key, value in (("0028|1052", "-1024"), ("0028|1053", "1"), ("0028|1050", "40"), ("0008|0060", "CT")):
+        x.SetMetaData(key, value)
+    shown = ctfast.window(x, center=40, width=400, dtype="uint8")
+    assert shown.GetMetaDataKeys() == ("0008|0060",)
+    for made, expected in (
+        (shown, ctfast.window(HU[0], center=40, width=400, dtype="uint8")),
+        (ctfast.median_filter(x, 3), scipy.ndimage.median_filter(HU[0], 3)),
+    ):
+        sitk.WriteImage(made, tmp_path / "made.dcm")
+        again = sitk.GetArrayFromImage(sitk.ReadImage(tmp_path / "made.dcm"))
+        np.testing.assert_array_equal(again.squeeze(), expected)
 
 
 def test_simpleitk_of_four_axes_is_no_volume_of_vectors() -> None:
