@@ -17,7 +17,8 @@ image, MONAI's own code does, with its results and errors; ``ctfast.compat.calls
 
 All for float32 results of tensors and arrays on the CPU, of any real type but half floats; ``(C, H, W)`` and
 ``(C, H, W, D)`` are filtered over all axes but the first, as MONAI does. NaN and infinities don't count for a range,
-mean or deviation, where MONAI makes all pixels NaN.
+mean or deviation, where MONAI makes all pixels NaN. ``ScaleIntensityRange`` of whole numbers is as of the same floats;
+MONAI wraps around where ``a_min`` is an int (0 of uint8 less 50 is 206).
 """
 
 from __future__ import annotations

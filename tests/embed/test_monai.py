@@ -118,6 +118,17 @@ def test_monai_serves_the_rest_and_it_is_counted(name: str, options: dict[str, A
     assert served() == [(0, 1)]
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.int16, np.uint16])
+def test_differences_of_whole_numbers_do_not_wrap_around(dtype: type) -> None:
+    """As MONAI's of the same values as floats: of uint8 and a whole ``a_min`` it takes 0 - 50 for 206."""
+    info = np.iinfo(dtype)
+    image = np.linspace(info.min, info.max, 80).astype(dtype).reshape(1, 8, 10)
+    for low, high, clip in ((50, 100, True), (50, 100, False), (-100, 30, False)):
+        options = {"a_min": low, "a_max": high, "b_min": 0, "b_max": 1, "clip": clip}
+        expected = theirs.ScaleIntensityRange(**options)(image.astype(np.float32))
+        same(ours.ScaleIntensityRange(**options)(image), expected, 2e-6)
+
+
 def test_errors_are_monai_s() -> None:
     for name, options, image in (
         ("GaussianSmooth", {"sigma": [1.0]}, HU),
