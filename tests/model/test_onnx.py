@@ -68,6 +68,7 @@ def test_it_says_what_it_is(run: TrainedModel, session: onnxruntime.InferenceSes
     assert facts["hash"] == run.hash
     assert Preprocessing.from_dict(json.loads(facts["preprocessing"])) == run.preprocessing
     assert "65535" in facts["input"]
+    assert "INTER_AREA" in facts["input"]
     assert "Not a medical device" in session.get_modelmeta().description
     (given,) = session.get_inputs()
     assert given.shape[0] == "N"

@@ -73,7 +73,8 @@ def metadata(run: TrainedModel) -> dict[str, Any]:
         "ctfast": __version__,
         "hash": run.hash,
         "classes": list(run.classes),
-        "input": f"float32 {shape}: the preprocessed 16-bit slice / {HIGHEST}",
+        "input": f"float32 {shape}: the slice after the steps of preprocessing, as 16 bits, resized by means over "
+        f"areas (cv2.INTER_AREA where it shrinks), / {HIGHEST}",
         "output": "float32 (N, classes): softmax probabilities",
         "preprocessing": run.preprocessing.to_dict(),
         "preprocessing_hash": run.preprocessing.hash,
