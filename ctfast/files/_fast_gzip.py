@@ -18,15 +18,16 @@ _LEVEL_OF_ISAL: Final = 2
 """As fast as 1. A slice takes 3 % more bytes than by zlib's 1."""
 
 
-def inflate_quickly(packed: bytes, size: int) -> bytes | None:
+def inflate_quickly(packed: bytes, size: int) -> NDArray[np.uint8] | None:
     """The first ``size`` bytes of what ``packed`` holds; None for what zlib has to look at, and to complain of."""
+    data = np.empty(size, np.uint8)
     try:
         import imagecodecs
 
-        data = bytes(imagecodecs.gzip_decode(packed, out=size))
+        decode: Any = imagecodecs.gzip_decode  # whose stubs know no arrays
+        return data if len(decode(packed, out=data)) == size else None
     except Exception:  # whatever it raises: not installed, damaged, longer than its header says, several streams
         return None
-    return data if len(data) == size else None
 
 
 def inflate_into(packed: memoryview, out: NDArray[np.uint8]) -> bool:
@@ -34,7 +35,7 @@ def inflate_into(packed: memoryview, out: NDArray[np.uint8]) -> bool:
     try:
         import imagecodecs
 
-        decode: Any = imagecodecs.deflate_decode  # whose stubs know no arrays
+        decode: Any = imagecodecs.deflate_decode
         return len(decode(packed, out=out)) == out.size
     except Exception:  # as above
         return False

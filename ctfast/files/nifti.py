@@ -22,6 +22,7 @@ import zlib
 from typing import IO, Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ctfast.errors import FileFormatError
 from ctfast.files._convert import count_nonfinite, linear, native, to_supported
@@ -37,6 +38,7 @@ from ctfast.files.units import is_unit
 _SCANNER: Final = 1  # NIFTI_XFORM_SCANNER_ANAT
 _DESCRIPTION: Final = b"ctfast "
 _PADDING: Final = "; padding "
+_FIRST: Final = 352  # byte of the voxels, where there are no extensions
 _APART_MM: Final = 1.0
 _LONGEST: Final = 80  # bytes of the description field
 _MILLIMETRES: Final = {"mm": 1.0, "meter": 1000.0, "micron": 0.001}
@@ -51,7 +53,7 @@ def read_nifti(request: Request) -> Image:
     import nibabel
 
     path, allocate = request.path, request.allocate
-    volume = _load(request)
+    volume, whole = _load(request)
     header = volume.header
     if not isinstance(volume, nibabel.Nifti1Image | nibabel.Nifti2Image):
         raise FileFormatError(f"{type(volume).__name__} is not a single-file NIfTI image", "save it as .nii or .nii.gz")
@@ -60,8 +62,13 @@ def read_nifti(request: Request) -> Image:
     if dtype.newbyteorder("=").name not in PIXEL_TYPES:
         raise FileFormatError(f"pixels of type {dtype} are not supported; one number a pixel is needed", SAVE_NUMBERS)
     _check_size(request, shape, dtype, int(volume.dataobj.offset))
-    stored = np.asarray(volume.dataobj.get_unscaled()).reshape(shape, order="F").T
-    _check_rest(volume.file_map["image"].fileobj)
+    if whole is None:
+        stored = np.asarray(volume.dataobj.get_unscaled())
+        _check_rest(volume.file_map["image"].fileobj)
+    else:
+        stored = np.frombuffer(whole, dtype, math.prod(shape), int(volume.dataobj.offset))
+        stored = stored if stored.flags.aligned else stored.copy()
+    stored = stored.reshape(shape, order="F").T
     zooms = [*map(float, header.get_zooms()[:3]), 0.0, 0.0][:3]
     scale = _MILLIMETRES.get(header.get_xyzt_units()[0])
     geometry = _geometry(header, scale or 1.0)  # nibabel and others write mm without saying so
@@ -137,20 +144,22 @@ def _two_places(header: Any, shape: tuple[int, ...], scale: float) -> str:
     return f"sform and qform place it up to {far:.0f} mm apart{turned}: the sform was taken"
 
 
-def _load(request: Request) -> Any:
+def _load(request: Request) -> tuple[Any, NDArray[np.uint8] | None]:
+    """The volume, and all bytes of its file where they are inflated already: then its own hold the header alone."""
     import nibabel
 
     path, head = request.path, request.head
     packed = head.startswith(b"\x1f\x8b")
     if packed and (quickly := _inflated_at_once(request)) is not None:
-        return nibabel.Nifti1Image.from_bytes(quickly)
+        offset = int(nibabel.Nifti1Header(quickly[:348].tobytes(), check=False).get_data_offset())
+        return nibabel.Nifti1Image.from_bytes(quickly[: max(offset, _FIRST)].tobytes()), quickly
     if not (packed or request.apart or path.name.lower().endswith(".gz")):
-        return nibabel.load(path, mmap=False)
+        return nibabel.load(path, mmap=False), None
     # nibabel goes by the name alone, and leaves the checksum unread.
     start = inflated(head)
     kind = nibabel.Nifti2Image if start[4:8] in (b"n+2\0", b"ni2\0") else nibabel.Nifti1Image
     file = gzip.open(request.source()) if packed else request.open()  # noqa: SIM115  closed when it is read
-    return kind.from_file_map(kind.make_file_map({"image": file, "header": file}))
+    return kind.from_file_map(kind.make_file_map({"image": file, "header": file})), None
 
 
 def _check_rest(file: Any) -> None:
@@ -166,7 +175,7 @@ def _check_rest(file: Any) -> None:
             raise FileFormatError(f"the compressed data is damaged ({error})", COPY_AGAIN) from error
 
 
-def _inflated_at_once(request: Request) -> bytes | None:
+def _inflated_at_once(request: Request) -> NDArray[np.uint8] | None:
     """A NIfTI-1 file of some hundred megabytes at most, as long as its header says; None for others."""
     import nibabel
     from nibabel.spatialimages import HeaderDataError

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import gzip
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,30 @@ def test_whole_files_of_any_make(way: None, tmp_path: Path) -> None:
     ):
         path.write_bytes(packed)
         np.testing.assert_array_equal(read_image(path).pixels, volume())
+
+
+@pytest.mark.parametrize("way", WAYS, indirect=True)
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("extension", [b"", b"as long as this"])
+def test_headers_of_any_length_and_order(way: None, tmp_path: Path, order: str, extension: bytes) -> None:
+    path = tmp_path / "a.nii.gz"
+    header = nibabel.Nifti1Header(endianness=order)
+    header.set_data_dtype(np.dtype("i2").newbyteorder(order))
+    image: Any = nibabel.Nifti1Image(volume().T, np.diag([-1.0, -1.0, 2.0, 1.0]), header)
+    if extension:
+        image.header.extensions.append(nibabel.nifti1.Nifti1Extension("comment", extension))
+    nibabel.save(image, path)
+    for moved in (0,) if extension else (0, 1, 16):  # bytes before the voxels
+        data = bytearray(gzip.decompress(path.read_bytes()))
+        (start,) = struct.unpack_from(f"{order}f", data, 108)
+        data[int(start) : int(start)] = bytes(moved)
+        struct.pack_into(f"{order}f", data, 108, start + moved)
+        (tmp_path / "b.nii.gz").write_bytes(gzip.compress(bytes(data)))
+        read = read_image(tmp_path / "b.nii.gz").pixels
+        np.testing.assert_array_equal(read, volume())
+        assert read.flags.aligned
+        assert read.flags.writeable
+        assert read.dtype.isnative
 
 
 @pytest.mark.parametrize("way", WAYS, indirect=True)
