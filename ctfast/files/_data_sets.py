@@ -17,7 +17,7 @@ from ctfast.files.image import Image, MetaValue, Request
 from ctfast.files.next_steps import SAVE_NUMBERS
 from ctfast.files.npy import check_shape
 
-PACKING: Final = ("scale_factor", "add_offset", "_FillValue")
+PACKING: Final = ("scale_factor", "add_offset", "_FillValue", "missing_value")
 """Attributes of an array that say what its numbers stand for."""
 
 
@@ -78,11 +78,12 @@ def as_image(
 
     Args:
         attributes: Of the array. ``scale_factor``, ``add_offset`` and ``_FillValue``, as netCDF and xarray write them
-            (CF conventions 2.5.1 and 8.1), count.
+            (CF conventions 2.5.1 and 8.1), count, and ``missing_value`` where there is no ``_FillValue``.
     """
     if request.axes == "last" and values.ndim == 3:
         values = np.moveaxis(values, -1, 0)
-    slope, intercept, fill = (_number(attributes, name) for name in PACKING)
+    slope, intercept, fill, older = (_number(attributes, name) for name in PACKING)
+    fill = older if fill is None else fill
     if request.units == "stored":
         slope = intercept = None
     line = 1.0 if slope is None else slope, 0.0 if intercept is None else intercept

@@ -65,8 +65,8 @@ def read_zarr(request: Request) -> Image:
 def _attributes(array: Any) -> dict[str, Any]:
     """Those of the array; xarray keeps ``_FillValue`` of version 2 as the fill value, where others leave it 0."""
     found = dict(array.attrs)
-    packed = any(name in found for name in PACKING)
-    if array.metadata.zarr_format == 2 and "_ARRAY_DIMENSIONS" in found and (array.fill_value or packed):
+    of_xarray = array.metadata.zarr_format == 2 and "_ARRAY_DIMENSIONS" in found and "missing_value" not in found
+    if of_xarray and (array.fill_value or any(name in found for name in PACKING)):
         found.setdefault("_FillValue", array.fill_value)
     return found
 

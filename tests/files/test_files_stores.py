@@ -83,13 +83,14 @@ def test_packed_numbers_are_unpacked(tmp_path: Path, kind: str, line: tuple[floa
     np.testing.assert_array_equal(read_image(path, units="stored").pixels, stored)
 
 
+@pytest.mark.parametrize("missing", ["_FillValue", "missing_value"])
 @pytest.mark.parametrize("version", [2, 3])
-def test_a_store_of_xarrays_is_read_as_it_reads_it(tmp_path: Path, version: Any) -> None:
+def test_a_store_of_xarrays_is_read_as_it_reads_it(tmp_path: Path, version: Any, missing: str) -> None:
     """It keeps ``_FillValue`` among the attributes in version 3, and as Zarr's own fill value in version 2."""
     xarray = pytest.importorskip("xarray")
     hu = xarray.DataArray(VOLUME.astype(np.float64) * 0.25, dims=("z", "y", "x"), name="ct")
     hu[0, :3] = np.nan
-    hu.encoding = {"dtype": "int16", "scale_factor": 0.25, "add_offset": -8.0, "_FillValue": -32768}
+    hu.encoding = {"dtype": "int16", "scale_factor": 0.25, "add_offset": -8.0, missing: -32768}
     hu.to_dataset().to_zarr(tmp_path / "x.zarr", zarr_format=version, consolidated=False)
     image = read_image(tmp_path / "x.zarr")
     with xarray.open_zarr(tmp_path / "x.zarr", consolidated=False) as opened:
