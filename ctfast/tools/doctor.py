@@ -24,7 +24,7 @@ EXTRAS: Final = {
     "nn": ("flatbuffers", "flax", "h5py", "jax", "onnx", "optax", "orbax-checkpoint", "scikit-learn", "tensorboardX"),
     "remote": ("fsspec", "s3fs"),
     "cluster": ("distributed",),
-    "codecs": ("imagecodecs", "pylibjpeg", "pylibjpeg-libjpeg", "pylibjpeg-openjpeg", "pyjpegls"),
+    "codecs": ("imagecodecs", "isal", "pylibjpeg", "pylibjpeg-libjpeg", "pylibjpeg-openjpeg", "pyjpegls"),
 }
 _NEEDED: Final = ("machine", "packages", "backends", *BASE, "backend cpu", "thread pool")
 
