@@ -173,6 +173,17 @@ def footprint(name: str, value: Any) -> Any:
     """A window of any shape, (rows, columns) or (planes, rows, columns) of 0 and 1, as tuples in a tuple; or None."""
     if value is None:
         return None
+    if type(value) is np.ndarray and value.dtype.kind in "biuf":  # whose checks are remembered by what it holds
+        return _of_bytes(name, value.tobytes(), value.dtype, value.shape)
+    return _checked(name, value)
+
+
+@lru_cache(maxsize=256)
+def _of_bytes(name: str, values: bytes, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Any:
+    return _checked(name, np.frombuffer(values, dtype).reshape(shape))
+
+
+def _checked(name: str, value: Any) -> Any:
     allowed = (
         f"an array (rows, columns) or, for volumes, (planes, rows, columns) of 0 and 1, with 1 to {MAX_FOOTPRINT:,} "
         "ones, is allowed, such as skimage.morphology.disk(3)"
