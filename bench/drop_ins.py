@@ -78,6 +78,10 @@ def of_scipy(hu: np.ndarray) -> Iterator[Pair]:
         for shape, footprint in {"disk 7 x 7": disk(3), "disk 15 x 15": disk(7), "cross 3 x 3": disk(1)}.items():
             yield pair("median_filter", f"{shape}, {kind}", 20, x, 0, footprint=footprint)
         yield pair("median_filter", f"box 15 x 15, {kind}", 20, x, 0, size=15)
+    cross, sparse = np.zeros((15, 15), bool), np.random.default_rng(1).random((15, 15)) < 1 / 3
+    cross[7] = cross[:, 7] = True
+    for shape, footprint in {"cross 15 x 15": cross, "a third of 15 x 15": sparse}.items():
+        yield pair("median_filter", f"{shape}, float64", 20, fractions, 0, footprint=footprint)
     for kind in ("int16", "float32"):
         yield pair("median_filter", f"box 5 x 5 off its pixel, {kind}", 20, kinds[kind], 0, size=5, origin=(1, -1))
         yield pair("rank_filter", f"box 4 x 6, rank 3, {kind}", 20, kinds[kind], 0, rank=3, size=(4, 6))
