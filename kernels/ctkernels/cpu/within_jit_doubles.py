@@ -12,8 +12,8 @@ from ctkernels.cpu._core.jit import jit, jit_named
 from ctkernels.cpu._core.vectors import round_up
 from ctkernels.cpu._median import halves, selection
 from ctkernels.cpu._median.footprint_layout import BAND_BYTES, block_of
-from ctkernels.cpu.within_jit import aligned, border_table
-from ctkernels.cpu.within_jit_ranks import bytes_of, rows_seen
+from ctkernels.cpu.within_jit import aligned
+from ctkernels.cpu.within_jit_ranks import borders_of, laid_out, placed, rows_seen
 
 
 @lru_cache(maxsize=64)
@@ -22,25 +22,21 @@ def selected_volumes(count: int, rank: int) -> Callable[..., bool]:
 
     def selected(x, out, pixels, window, borders, cval):
         number, depth, height, width = x.shape
-        _, reach, above, span, low, high = window
+        _, reach, _, span, low, high = window
         if width < selection.LANES or not selection.is_plain(cval):
             return False
         planes = high - low + 1
         stride, rows = selection.stride_and_rows(width, height, reach, span, planes)
         tall = rows + span - 1
-        places = np.empty(count, np.int64)
-        for i in range(count):
-            places[i] = ((pixels[i, 0] * tall + pixels[i, 1]) * stride + pixels[i, 2]) * 8
-        beyond, around = max(-low, high, 0), max(above, span - 1 - above, 0)
-        plane_of, row_of = border_table(depth, beyond, borders[0]), border_table(height, around, borders[1])
-        column_of = border_table(width, reach, borders[2])
+        places = placed(pixels, tall, stride, 8)
+        plane, row, plane_of, row_of, column_of = borders_of((depth, height, width), window[1:], borders)
         keys, seen = aligned(tall * planes * stride * 8).view(np.float64), np.empty(planes * tall, np.int64)
         for n in range(number):
             for z in range(depth):
                 for first in range(0, height, rows):
                     last = min(first + rows, height)
                     rows_seen(
-                        seen, planes, plane_of, z + beyond + low, row_of, first + around - above, n * depth, height,
+                        seen, planes, plane_of, z + plane, row_of, first + row, n * depth, height,
                         last - first + span - 1,
                     )  # fmt: skip
                     if not selection.copy_rows(x, seen, column_of, reach, stride, np.float64(cval), keys):
@@ -58,7 +54,7 @@ def selected_volumes(count: int, rank: int) -> Callable[..., bool]:
 def halved_volumes(x, out, program, program_pixels, outputs, pixels, rank, window, borders, cval):
     """As ``within_jit_ranks.rank_volumes``; ``pixels`` are those of the window. False if too many are not settled."""
     number, depth, height, width = x.shape
-    kept, reach, above, span, low, high = window
+    kept, reach, _, span, low, high = window
     if width < halves.LANES:
         return False
     block, stride = block_of(width * 4, kept), round_up(width + 2 * reach, 16)
@@ -66,21 +62,10 @@ def halved_volumes(x, out, program, program_pixels, outputs, pixels, rank, windo
     rows = max(BAND_BYTES // (stride * 4 * planes) - span, 4 * groups)
     rows = round_up(min(rows, height), groups)
     tall = rows + span - 1
-    code, results_at = np.empty(program.shape, np.int64), np.empty(groups, np.int64)
-    for i in range(program.shape[0]):
-        code[i, 0] = program[i, 0]
-        code[i, 1] = bytes_of(program[i, 1], program_pixels, tall, stride, 4, block)
-        code[i, 2] = bytes_of(program[i, 2], program_pixels, tall, stride, 4, block)
-        code[i, 3], code[i, 4] = program[i, 3] * block, program[i, 4] * block
-    for i in range(groups):
-        results_at[i] = bytes_of(outputs[i], program_pixels, tall, stride, 4, block)
-    places = np.empty(pixels.shape[0], np.int64)
-    for i in range(places.size):
-        places[i] = ((pixels[i, 0] * tall + pixels[i, 1]) * stride + pixels[i, 2]) * 4
+    code, results_at = laid_out(program, outputs, program_pixels, tall, stride, 4, block)
+    places = placed(pixels, tall, stride, 4)
     outside = halves.halves_of(cval)
-    beyond, around = max(-low, high, 0), max(above, span - 1 - above, 0)
-    plane_of, row_of = border_table(depth, beyond, borders[0]), border_table(height, around, borders[1])
-    column_of = border_table(width, reach, borders[2])
+    plane, row, plane_of, row_of, column_of = borders_of((depth, height, width), window[1:], borders)
     lanes = block // 4
     line = round_up(width, lanes)
     size = ((rows + span - 1) * planes + groups) * stride + line + lanes
@@ -93,7 +78,7 @@ def halved_volumes(x, out, program, program_pixels, outputs, pixels, rank, windo
             for first in range(0, height, rows):
                 last = min(first + rows, height)
                 rows_seen(
-                    seen, planes, plane_of, z + beyond + low, row_of, first + around - above, n * depth, height,
+                    seen, planes, plane_of, z + plane, row_of, first + row, n * depth, height,
                     last - first + span - 1,
                 )  # fmt: skip
                 top = (n * depth + z) * height + first

@@ -115,6 +115,42 @@ def rows_seen(seen, planes, plane_of, plane, row_of, row, before, height, used):
 
 
 @jit
+def borders_of(sides, window, borders):
+    """Where in the tables that follow a plane's and a row's window begins, and border tables of planes, rows, columns.
+
+    ``window``: reach, rows above, rows, and the first and last plane.
+    """
+    depth, height, width = sides
+    reach, above, span, low, high = window
+    beyond, around = max(-low, high, 0), max(above, span - 1 - above, 0)
+    plane_of, row_of = border_table(depth, beyond, borders[0]), border_table(height, around, borders[1])
+    return beyond + low, around - above, plane_of, row_of, border_table(width, reach, borders[2])
+
+
+@jit
+def laid_out(program, outputs, pixels, tall, stride, size, block):
+    """A program's instructions and its outputs in bytes, as ``footprint_layout.layout`` lays them out."""
+    code, results_at = np.empty(program.shape, np.int64), np.empty(outputs.size, np.int64)
+    for i in range(program.shape[0]):
+        code[i, 0] = program[i, 0]
+        code[i, 1] = bytes_of(program[i, 1], pixels, tall, stride, size, block)
+        code[i, 2] = bytes_of(program[i, 2], pixels, tall, stride, size, block)
+        code[i, 3], code[i, 4] = program[i, 3] * block, program[i, 4] * block
+    for i in range(outputs.size):
+        results_at[i] = bytes_of(outputs[i], pixels, tall, stride, size, block)
+    return code, results_at
+
+
+@jit
+def placed(pixels, tall, stride, size):
+    """Where a window's pixels lie from its first on, in units of which a pixel has ``size``."""
+    places = np.empty(pixels.shape[0], np.int64)
+    for i in range(places.size):
+        places[i] = ((pixels[i, 0] * tall + pixels[i, 1]) * stride + pixels[i, 2]) * size
+    return places
+
+
+@jit
 def rank_volumes(x, out, program, pixels, outputs, window, borders, cval, key, kind, rank):
     """Ranks of volumes ``(N, D, H, W)``, images with one plane each; False if some pixel has no key.
 
@@ -122,7 +158,7 @@ def rank_volumes(x, out, program, pixels, outputs, window, borders, cval, key, k
     keys, ``kind`` that of pixels.
     """
     number, depth, height, width = x.shape
-    kept, reach, above, span, low, high = window
+    kept, reach, _, span, low, high = window
     size = key.itemsize
     block = block_of(width * size, kept) if rank is None else BLOCK
     stride = round_up(width + 2 * reach, 64 // size)
@@ -130,29 +166,18 @@ def rank_volumes(x, out, program, pixels, outputs, window, borders, cval, key, k
     rows = max(BAND_BYTES // (stride * size * planes) - span, 4 * groups)
     rows = round_up(min(rows, height), groups)
     tall = rows + span - 1
-    code, results_at = np.empty(program.shape, np.int64), np.empty(groups, np.int64)
-    for i in range(program.shape[0]):
-        code[i, 0] = program[i, 0]
-        code[i, 1] = bytes_of(program[i, 1], pixels, tall, stride, size, block)
-        code[i, 2] = bytes_of(program[i, 2], pixels, tall, stride, size, block)
-        code[i, 3], code[i, 4] = program[i, 3] * block, program[i, 4] * block
-    for i in range(groups):
-        results_at[i] = bytes_of(outputs[i], pixels, tall, stride, size, block)
+    code, results_at = laid_out(program, outputs, pixels, tall, stride, size, block)
     outside = np.zeros(1, key.dtype)
     if not key_outside(outside, x, borders, cval, kind):
         return False
-    beyond, around = max(-low, high, 0), max(above, span - 1 - above, 0)
-    plane_of, row_of = border_table(depth, beyond, borders[0]), border_table(height, around, borders[1])
-    column_of = border_table(width, reach, borders[2])
+    plane, row, plane_of, row_of, column_of = borders_of((depth, height, width), window[1:], borders)
     lanes = block // size
     line = round_up(width, lanes)
     keys = aligned(((rows * planes + planes * (span - 1) + groups) * stride + line + lanes) * size).view(key.dtype)
     temporaries, results = aligned(kept * block), aligned(groups * line * size).view(key.dtype)
     seen = np.empty(planes * tall, np.int64)
     if rank is not None:
-        places = np.empty(pixels.shape[0], np.int64)
-        for i in range(places.size):
-            places[i] = (pixels[i, 0] * tall + pixels[i, 1]) * stride + pixels[i, 2]
+        places = placed(pixels, tall, stride, 1)
         found = np.empty(lanes, key.dtype)
         counts = np.empty(lanes, np.int32)
     image, target = x.reshape(-1).view(np.uint8), out.reshape(-1).view(np.uint8)
@@ -161,9 +186,7 @@ def rank_volumes(x, out, program, pixels, outputs, window, borders, cval, key, k
             for first in range(0, height, rows):
                 last = min(first + rows, height)
                 used = last - first + span - 1
-                rows_seen(
-                    seen, planes, plane_of, z + beyond + low, row_of, first + around - above, n * depth, height, used
-                )
+                rows_seen(seen, planes, plane_of, z + plane, row_of, first + row, n * depth, height, used)
                 top = (n * depth + z) * height + first
                 if rank is None:
                     done = filter_rows(
