@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from ctfast.files._dicom_pixels import Layout
+from ctfast.files._dicom_layout import Layout
 from ctfast.files._dicom_tags import number_or_none
 
 _WORD: Final = 1 << 16

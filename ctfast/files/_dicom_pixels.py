@@ -1,12 +1,8 @@
-"""Stored values of a DICOM data set: native bytes or a compressed stream to integers, bits as declared.
-
-Source: DICOM PS3.5 8.1 (bits allocated, bits stored, high bit), PS3.3 C.7.6.3.1 (pixel representation).
-"""
+"""Pixel data of a DICOM data set, native bytes or compressed streams, to integers as they lie there."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,95 +10,17 @@ import numpy as np
 from ctfast.errors import FileFormatError, missing_extra
 from ctfast.files import _jpeg_xl
 from ctfast.files._convert import native
-from ctfast.files._dicom_tags import TAGS, has, number, text
+from ctfast.files._dicom_layout import FLOATS, Layout
+from ctfast.files._dicom_tags import TAGS
 from ctfast.files._fast_decoders import decode_quickly
 from ctfast.files._jpeg_header import declared_size, is_cut, is_signed_jpeg2000
 from ctfast.files.image import Limits
-from ctfast.files.next_steps import COPY_AGAIN, HIGHER_RATIO, MORE_BYTES, WRITE_AGAIN
+from ctfast.files.next_steps import COPY_AGAIN, HIGHER_RATIO, WRITE_AGAIN
 
-_FLOATS = {"FloatPixelData": "<f4", "DoubleFloatPixelData": "<f8"}
 _UNDEFINED_LENGTH = 0xFFFFFFFF
 _JPEG_XL = tuple(f"1.2.840.10008.1.2.4.{number}" for number in (110, 111, 112))
 _UNKNOWN_TO_PYDICOM = {"1.2.840.10008.1.2.8.1": "Deflated Image Frame Compression"}
 _LOSSY_JPEG = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """How the pixel data lie in the data set."""
-
-    frames: int
-    rows: int
-    columns: int
-    allocated: int
-    stored: int
-    high_bit: int
-    signed: bool
-    white_is_low: bool
-    keyword: str
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """``(H, W)``, or ``(frames, H, W)`` for more than one frame."""
-        return (self.rows, self.columns) if self.frames == 1 else (self.frames, self.rows, self.columns)
-
-    @property
-    def below(self) -> int:
-        """One less than the stored bits can hold: what padding becomes that lies beyond them."""
-        return (-(1 << (self.stored - 1)) if self.signed else 0) - 1
-
-    @property
-    def nbytes(self) -> int:
-        """Decoded size of all frames."""
-        return math.prod(self.shape) * self.allocated // 8
-
-
-def layout(ds: Any, limits: Limits) -> Layout:
-    """Read and check the image pixel module.
-
-    Raises:
-        FileFormatError: For missing tags, colour, sizes beyond ``limits``, bits that are not supported.
-    """
-    keyword = next((name for name in ("PixelData", *_FLOATS) if has(ds, name)), None)
-    if keyword is None:
-        raise FileFormatError(
-            "no pixel data (a DICOMDIR, a report, or a header alone?)", "give the files of the images themselves"
-        )
-    photometric = text(ds, "PhotometricInterpretation").upper() or "MONOCHROME2"
-    samples = _whole(ds, "SamplesPerPixel", 1)
-    if samples != 1 or photometric not in ("MONOCHROME1", "MONOCHROME2"):
-        raise FileFormatError(
-            f"{photometric} with {samples} samples a pixel is colour, not grey", "export the original series instead"
-        )
-    allocated = _whole(ds, "BitsAllocated", {"FloatPixelData": 32, "DoubleFloatPixelData": 64}.get(keyword))
-    allowed = {"FloatPixelData": (32,), "DoubleFloatPixelData": (64,)}.get(keyword, (8, 16, 32))
-    stored = _whole(ds, "BitsStored", allocated)
-    high_bit = _whole(ds, "HighBit", stored - 1)
-    if allocated not in allowed or not stored - 1 <= high_bit < allocated or not 2 <= stored <= allocated:
-        raise FileFormatError(
-            f"{allocated} bits allocated, {stored} stored, high bit {high_bit}: not supported, 8, 16 and 32 are",
-            "export the original series instead",
-        )
-    result = Layout(
-        frames=_whole(ds, "NumberOfFrames", 1) or 1,  # 0 beside pixels is one frame, as pydicom reads it
-        rows=_whole(ds, "Rows", None),
-        columns=_whole(ds, "Columns", None),
-        allocated=allocated,
-        stored=stored,
-        high_bit=high_bit,
-        signed=_whole(ds, "PixelRepresentation", 0) == 1,
-        white_is_low=photometric == "MONOCHROME1",
-        keyword=keyword,
-    )
-    if min(result.rows, result.columns, result.frames) < 1:
-        raise FileFormatError(f"shape {(result.frames, result.rows, result.columns)} is empty", WRITE_AGAIN)
-    if result.frames > limits.max_frames or result.nbytes > limits.max_bytes:
-        raise FileFormatError(
-            f"declares {result.frames} frames, {result.nbytes} bytes of pixels; "
-            f"the limits are {limits.max_frames} and {limits.max_bytes}",
-            f"{MORE_BYTES}, or max_frames=...",
-        )
-    return result
 
 
 def decode(ds: Any, lay: Layout, limits: Limits) -> np.ndarray:
@@ -126,8 +44,8 @@ def decode(ds: Any, lay: Layout, limits: Limits) -> np.ndarray:
         if syntax is None:  # a data set alone, whose order of bytes was found out while it was read
             ds.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRBigEndian
         return native(pydicom.pixels.pixel_array(ds).reshape(lay.shape))
-    if lay.keyword in _FLOATS:
-        dtype = np.dtype(_FLOATS[lay.keyword])
+    if lay.keyword in FLOATS:
+        dtype = np.dtype(FLOATS[lay.keyword])
     else:
         dtype = np.dtype(f"<{'i' if lay.signed else 'u'}{lay.allocated // 8}")
     return native(np.frombuffer(data, dtype, math.prod(lay.shape)).reshape(lay.shape))
@@ -234,90 +152,3 @@ def _decode_jpeg_xl(streams: list[bytes], lay: Layout) -> np.ndarray:
         found = ", ".join(sorted({f"{frame.shape} {frame.dtype}" for frame in frames}))
         raise FileFormatError(f"decoded to {found}, the header says {lay.shape} of {lay.allocated} bits", WRITE_AGAIN)
     return np.stack(frames).reshape(lay.shape)
-
-
-def drop_unused_bits(
-    raw: np.ndarray, lay: Layout, padding: int | None, limit: int | None
-) -> tuple[np.ndarray, int | None]:
-    """Keep the stored bits: mask those above (overlays, junk), shift down those below, extend the sign.
-
-    Some scanners mark padding with a value that the stored bits cannot hold (63536 in a 12-bit image), or with the
-    largest one. It would be the brightest value of the image, and bright padding is taken for tissue, so such pixels
-    get one less than the darkest value that the stored bits can hold.
-
-    Args:
-        raw: Integers of ``lay.allocated`` bits.
-        lay: Bits stored and high bit.
-        padding: Pixel Padding Value in the representation of ``raw``.
-        limit: Pixel Padding Range Limit likewise: all values up to it are padding.
-
-    Returns:
-        The stored values, and the padding value among them.
-    """
-    if raw.dtype.kind == "f" or raw.dtype.itemsize * 8 != lay.allocated:
-        return raw, padding
-    kept = raw if _holds_no_more(raw, lay) else _stored_bits(raw, lay)
-    if padding is None or not _is_brightest(padding, lay):
-        return kept, padding
-    # A range to the other end would be all of the image: its limit is in another signedness, or wrong.
-    last = padding if limit is None or _is_upper(limit, lay) != _is_upper(padding, lay) else limit
-    beyond = (kept >= min(padding, last)) & (kept <= max(padding, last))
-    if outside := [value for value in (padding, last) if not _is_storable(value, lay)]:
-        beyond |= (raw >= min(outside)) & (raw <= max(outside))
-    if not beyond.any():
-        return kept, padding
-    wide = np.int32 if lay.allocated < 32 else np.int64
-    return np.where(beyond, wide(lay.below), kept.astype(wide)), lay.below
-
-
-def _holds_no_more(raw: np.ndarray, lay: Layout) -> bool:
-    """Whether no bit is set beyond those that are stored: two looks at the pixels, half of what masking them takes."""
-    if lay.allocated == lay.stored:
-        return True
-    lowest = -(1 << (lay.stored - 1)) if lay.signed else 0
-    plain = lay.high_bit + 1 == lay.stored and (raw.dtype.kind == "i") == lay.signed
-    return plain and int(raw.min()) >= lowest and int(raw.max()) < lowest + (1 << lay.stored)
-
-
-def _stored_bits(raw: np.ndarray, lay: Layout) -> np.ndarray:
-    spare, shift = lay.allocated - lay.stored, lay.high_bit + 1 - lay.stored
-    word = raw.dtype.str[1:].replace("i", "u")
-    bits = raw.view(word)
-    if lay.signed:
-        extended: np.ndarray = np.left_shift(bits, spare - shift).view(raw.dtype.str[1:].replace("u", "i")) >> spare
-        return extended
-    return (bits >> shift) & np.array((1 << lay.stored) - 1, word)
-
-
-def may_be_padding(value: int, lay: Layout) -> bool:
-    """Whether a padding value can stay what it is."""
-    return not _is_brightest(value, lay)
-
-
-def _is_brightest(value: int, lay: Layout) -> bool:
-    """Whether a padding value is the brightest that can be stored, or lies beyond what can."""
-    return not (_is_storable(value, lay) and (lay.white_is_low or _is_storable(value + 1, lay)))
-
-
-def _is_storable(value: int, lay: Layout) -> bool:
-    lowest = lay.below + 1
-    return lowest <= value < lowest + (1 << lay.stored)
-
-
-def _is_upper(value: int, lay: Layout) -> bool:
-    """Whether a value lies in the upper half of what can be stored, or above."""
-    return value >= (0 if lay.signed else 1 << (lay.stored - 1))
-
-
-def _whole(ds: Any, keyword: str, default: int | None) -> int:
-    try:
-        value = number(ds, keyword)
-    except ValueError as error:
-        raise FileFormatError(f"{keyword} is no whole number", f"correct {keyword}, or {WRITE_AGAIN}") from error
-    if value is None:
-        if default is None:
-            raise FileFormatError(f"{keyword} is missing", f"add {keyword}, or {WRITE_AGAIN}")
-        return default
-    if not value.is_integer():
-        raise FileFormatError(f"{keyword} is {value:g}, no whole number", f"correct {keyword}, or {WRITE_AGAIN}")
-    return int(value)

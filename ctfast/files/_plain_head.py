@@ -15,12 +15,13 @@ import numpy as np
 from ctfast.batch.choices import UnitsChoice
 from ctfast.errors import CTFastError
 from ctfast.files import _dicom_padding as pad
-from ctfast.files import _dicom_pixels as bits
 from ctfast.files import _dicom_rescale as modality
 from ctfast.files._dicom_faults import harmless_faults
 from ctfast.files._dicom_geometry import spacing, thickness
+from ctfast.files._dicom_layout import layout
 from ctfast.files._dicom_loss import declared_loss
 from ctfast.files._dicom_scan import Element, PlainDataSet, kind_of_wanted
+from ctfast.files._dicom_stored_bits import may_be_padding
 from ctfast.files._dicom_tags import TAGS, numbers, text
 from ctfast.files.geometry import Geometry, from_plane
 from ctfast.files.image import Limits, Units
@@ -148,13 +149,13 @@ class Heads:
 
 
 def _head(ds: Any, choice: UnitsChoice, limits: Limits) -> Head | None:
-    lay = bits.layout(ds, limits)
+    lay = layout(ds, limits)
     padding, limit = (pad.declared(ds, f"PixelPadding{which}", lay) for which in ("Value", "RangeLimit"))
     rescales = modality.rescales(ds, 1)
     plain = lay.frames == 1 and lay.allocated == 16 and lay.keyword == "PixelData" and not lay.white_is_low
     if not plain or choice == "stored" or len(rescales) != 1 or lay.rows * lay.columns > _LARGEST:
         return None
-    if lay.high_bit + 1 != lay.stored or (padding is not None and not bits.may_be_padding(padding, lay)):
+    if lay.high_bit + 1 != lay.stored or (padding is not None and not may_be_padding(padding, lay)):
         return None
     slope, intercept = rescales[0].slope, rescales[0].intercept
     if slope <= 0 or max(slope, abs(intercept)) >= 1 << 20:

@@ -35,14 +35,16 @@ import numpy as np
 from ctfast.batch.choices import UnitsChoice
 from ctfast.errors import FileFormatError
 from ctfast.files import _dicom_padding as pad
-from ctfast.files import _dicom_pixels as bits
 from ctfast.files import _dicom_rescale as modality
 from ctfast.files._convert import count_nonfinite, put
 from ctfast.files._dicom_faults import harmless_faults
 from ctfast.files._dicom_geometry import geometry, spacing
+from ctfast.files._dicom_layout import Layout, layout
 from ctfast.files._dicom_loss import loss
 from ctfast.files._dicom_meta import collect, wanted
+from ctfast.files._dicom_pixels import decode
 from ctfast.files._dicom_scan import scan
+from ctfast.files._dicom_stored_bits import drop_unused_bits
 from ctfast.files._dicom_tags import has
 from ctfast.files.image import Allocate, Image, Limits, Request, Units
 from ctfast.files.kaggle import parse_name
@@ -64,11 +66,11 @@ def read_dicom(request: Request) -> Image:
     path, limits = request.path, request.limits
     parse_name(path.name)
     ds = _data_set(request)
-    lay = bits.layout(ds, limits)
+    lay = layout(ds, limits)
     padding, limit_value = (pad.declared(ds, f"PixelPadding{which}", lay) for which in ("Value", "RangeLimit"))
-    raw = bits.decode(ds, lay, limits)
+    raw = decode(ds, lay, limits)
     padding = pad.of_sixteen_bits(raw, padding, lay)
-    stored, padding = bits.drop_unused_bits(raw, lay, padding, limit_value)
+    stored, padding = drop_unused_bits(raw, lay, padding, limit_value)
     meta = collect(ds)
     meta["stored_dtype"] = stored.dtype.name
     pixels, units, rescales, inverted = _values(ds, stored, lay, request.units, request.allocate)
@@ -152,7 +154,7 @@ def read_header(path: Path, head: bytes, limits: Limits, tags: Sequence[str | in
 
 
 def _values(
-    ds: Any, stored: np.ndarray, lay: bits.Layout, choice: UnitsChoice, allocate: Allocate | None
+    ds: Any, stored: np.ndarray, lay: Layout, choice: UnitsChoice, allocate: Allocate | None
 ) -> tuple[np.ndarray, Units, list[modality.Rescale], bool]:
     """Pixels in the units asked for, these units, the rescale used and whether stored values were inverted."""
     if choice == "stored":
@@ -175,13 +177,13 @@ def _has_table(ds: Any, choice: UnitsChoice) -> bool:
     return choice != "stored" and has(ds, "ModalityLUTSequence")
 
 
-def _invert(stored: np.ndarray, lay: bits.Layout) -> np.ndarray:
+def _invert(stored: np.ndarray, lay: Layout) -> np.ndarray:
     top = -1 if lay.signed else (1 << lay.stored) - 1
     inverted = (top - stored.astype(np.int64)).astype(np.int32 if lay.allocated < 32 else np.int64)
     return np.where(stored == lay.below, inverted.dtype.type(lay.below), inverted)  # padding stays dark
 
 
-def _in_units(value: int | None, lay: bits.Layout, rescales: list[modality.Rescale], inverted: bool) -> float | None:
+def _in_units(value: int | None, lay: Layout, rescales: list[modality.Rescale], inverted: bool) -> float | None:
     if value is None:
         return None
     if inverted and value != lay.below:
