@@ -26,6 +26,9 @@ from ctfast.errors import MachineError, UsageError
 R = TypeVar("R")
 
 
+_encode: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+
+
 class Kind(Protocol[R]):
     """How records are written; each ends with a line end."""
 
@@ -53,7 +56,7 @@ class JsonLines:
     def encode(self, record: dict[str, Any]) -> bytes:
         """Compact, in UTF-8; names of files that are no text as escapes."""
         try:
-            return json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+            return _encode(record).encode() + b"\n"
         except UnicodeEncodeError:
             return json.dumps(record, separators=(",", ":")).encode() + b"\n"
 

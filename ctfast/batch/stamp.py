@@ -30,6 +30,10 @@ def stamp_of(*paths: str | Path) -> Stamp:
     """
     if is_url(paths[0]):
         return _remote_stamp(*paths)
+    if len(paths) == 1:  # most are files, which are asked once
+        status = os.stat(on_disk(paths[0]))
+        if not stat.S_ISDIR(status.st_mode):
+            return Stamp(status.st_size, status.st_mtime)
     every = [os.stat(file) for path in paths for file in _files(path)]
     size = sum(status.st_size for status in every if not stat.S_ISDIR(status.st_mode))
     return Stamp(size, max(status.st_mtime for status in every))

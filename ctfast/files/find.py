@@ -120,7 +120,7 @@ class _Search:
 
     def offer(self, path: Path, base: Path) -> None:
         """Take or leave a file that was not named by itself."""
-        reason = _why_not(path)
+        reason = _why_not(str(path))
         if reason is None:
             self.take(path, base)
         else:
@@ -182,16 +182,15 @@ class _Search:
             for name in [name for name in folders if is_store(os.path.join(here, name))]:
                 folders.remove(name)
                 self.take(Path(here, name), base)
-            parent = str(Path(here).relative_to(base))
+            # As ``offer``, in a tenth of its time: what the files of a folder share is found once, and names stay text.
+            shown, below = (_in_front(path) for path in (Path(here), Path(here).relative_to(base)))
             for name in sorted(files):
-                # As ``offer``, in a third of its time: what the files of a folder share is found once.
-                path = Path(here, name)
-                if (reason := _why_not(path)) is not None:
-                    self.leave(path, reason)
+                file = shown + name
+                if (reason := _why_not(file)) is not None:
+                    self.leave(Path(file), reason)
                 else:
-                    known = extension(path)
-                    stem = name[: -len(known)] or name if known else name
-                    self.items.append(FoundFile(str(path), stem if parent == "." else os.path.join(parent, stem)))
+                    known = extension(name)
+                    self.items.append(FoundFile(file, below + (name[: -len(known)] or name if known else name)))
         for path in unreadable:  # taken, because nobody knows what is lost: reading it gives the reason
             self.take(path, base)
 
@@ -265,21 +264,26 @@ def _expand(pattern: str, search: _Search) -> None:
             search.offer(match, base)
 
 
-def _why_not(path: Path) -> str | None:
+def _in_front(folder: Path) -> str:
+    """What stands in front of a name in a folder."""
+    return "" if folder == Path() else os.path.join(folder, "")
+
+
+def _why_not(file: str) -> str | None:
     """Why a file is left out; None for one that is an image, claims to be one, or can't be looked at."""
-    name = path.name
+    name = os.path.basename(file)
     if name.startswith("."):
         return "macOS AppleDouble file" if name.startswith("._") else "hidden file"
     if name.upper() == "DICOMDIR":
         return "DICOMDIR (an index of other files)"
-    claimed = by_extension(path)
+    claimed = by_extension(name)
     try:
         if claimed is not None and claimed.without_pixels is None:
             # Reading it says what is wrong with it, if anything is.
-            return None if stat.S_ISREG(path.stat().st_mode) or is_store(path) else "not a regular file"
-        head = read_head(path)
+            return None if stat.S_ISREG(os.stat(file).st_mode) or is_store(file) else "not a regular file"
+        head = read_head(file)
     except FileFormatError:
-        if not path.is_file():
+        if not os.path.isfile(file):
             return "not a regular file"
         return "empty file" if claimed is None else None
     except OSError:
@@ -287,7 +291,8 @@ def _why_not(path: Path) -> str | None:
     row = likeliest(head)
     if row is not None:
         return row.without_pixels(head) if row.without_pixels is not None else None
-    return None if claimed is not None else f"{foreign(head) or 'no image'} ({path.suffix.lower() or 'no extension'})"
+    ending = Path(name).suffix.lower() or "no extension"
+    return None if claimed is not None else f"{foreign(head) or 'no image'} ({ending})"
 
 
 def _key(source: str) -> str:

@@ -25,6 +25,8 @@ class _Kind(NamedTuple):
     options: WriteOptions
     before: str
     after: str
+    heads: dict[int, tuple[bytes, bytes] | None]
+    """What stands around texts of a length; None where no head is made."""
 
 
 class PlainWriter:
@@ -63,8 +65,13 @@ class PlainWriter:
         kind = self._kinds[key]
         if kind is None:
             return None
-        place = "" if geometry is None else geometry.text()
-        return plain_head(pixels.shape, pixels.dtype, f"{kind.before}{place}{kind.after}", kind.options)
+        text = f"{kind.before}{'' if geometry is None else geometry.text()}{kind.after}"
+        if len(text) not in kind.heads:
+            head = plain_head(pixels.shape, pixels.dtype, text, kind.options)
+            before, found, after = (head or b"").partition(text.encode("ascii"))
+            kind.heads[len(text)] = (before, after) if found else None
+        around = kind.heads[len(text)]
+        return None if around is None else text.encode("ascii").join(around)
 
     def _kind(
         self,
@@ -81,4 +88,4 @@ class PlainWriter:
         before, after = json.dumps(options.facts, allow_nan=False), ""
         if geometry is not None:
             before, _, after = before.partition(geometry.text())
-        return None if pixels.ndim != 2 else _Kind(options, before, after)
+        return None if pixels.ndim != 2 else _Kind(options, before, after, {})

@@ -39,20 +39,23 @@ def is_store(folder: str | Path) -> bool:
     return any(os.path.isfile(os.path.join(folder, name)) for name in _STORE_FILES)
 
 
-def read_head(path: Path) -> bytes:
+def read_head(path: str | Path) -> bytes:
     """The first bytes of a regular file; ``STORE`` of a folder that is a Zarr store.
 
     Raises:
         OSError: If it cannot be opened.
         FileFormatError: For a folder, a named pipe (which would wait forever), a device, or an empty file.
     """
-    path = place(on_disk(path))
-    if isinstance(path, Url):
-        return _read_remote_head(path)
+    path = on_disk(path)
+    if ":/" in path:
+        named = place(path)
+        if isinstance(named, Url):
+            return _read_remote_head(named)
+        path = str(named)
     try:
-        mode = path.stat().st_mode
+        mode = os.stat(path).st_mode
     except ValueError as error:  # a NUL in the name
-        raise FileFormatError(f"{str(path)!r}: not a file name ({error})", "rename the file") from error
+        raise FileFormatError(f"{path!r}: not a file name ({error})", "rename the file") from error
     if stat.S_ISDIR(mode) and is_store(path):
         return STORE
     if not stat.S_ISREG(mode):

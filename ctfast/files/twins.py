@@ -30,13 +30,14 @@ def without_twins(found: Found, *, keep_dicom: bool) -> Found:
         keep_dicom: keep the DICOM file, which knows the patient, the acquisition and the place; else the TIFF, whose
             pixels ``train`` takes.
     """
-    several = repeated(lambda: (_name(item) for item in found.items if _of_the_set(item)))
+    several = repeated(lambda: filter(None, map(_name, found.items)))
     first: dict[str, FoundFile] = {}
     left_out: dict[FoundFile, Ignored] = {}
     for item in found.items if several else ():
-        if not _of_the_set(item) or _name(item) not in several:
+        name = _name(item)
+        if name not in several:
             continue
-        other = first.setdefault(_name(item), item)
+        other = first.setdefault(name, item)
         if _are_twins(item, other):
             kept, left = (item, other) if _is_dicom(item) == keep_dicom else (other, item)
             left_out[left] = Ignored(left.path, _REASONS[_is_dicom(kept)])
@@ -47,20 +48,17 @@ def without_twins(found: Found, *, keep_dicom: bool) -> Found:
 
 
 def _name(item: FoundFile) -> str:
-    return item.path.stem.casefold()
-
-
-def _of_the_set(item: FoundFile) -> bool:
+    """Of a file of the set, without its extension; empty for others."""
+    name = item.source.rpartition("/")[2]
     try:
-        return parse_name(item.source.rpartition("/")[2]) is not None
+        return "" if parse_name(name) is None else name.rpartition(".")[0].casefold()
     except FileFormatError:  # reading says what is wrong with it
-        return False
+        return ""
 
 
 def _are_twins(a: FoundFile, b: FoundFile) -> bool:
-    below_one_input = a.stem != b.stem or a.path.parent == b.path.parent
-    return below_one_input and _is_dicom(a) != _is_dicom(b)
+    return _is_dicom(a) != _is_dicom(b) and (a.stem != b.stem or a.path.parent == b.path.parent)
 
 
 def _is_dicom(item: FoundFile) -> bool:
-    return item.path.suffix.lower() == ".dcm"
+    return item.source[-4:].lower() == ".dcm"

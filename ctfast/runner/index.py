@@ -74,6 +74,8 @@ class Index:
         self._folder, self._passed = folder, passed
         self._opened = ExitStack()
         self._files: list[BinaryIO] = []
+        self.any = False
+        """Whether there are rows."""
         self._database = sqlite3.connect("", isolation_level=None)
         self._opened.callback(self._database.close)
         self._database.executescript(_TABLES)
@@ -87,7 +89,7 @@ class Index:
 
     def add_rows(self, path: Path) -> None:
         """Take in the lines of a manifest; of an output's lines the latest stays, of two of one time the later one."""
-        self._database.executemany(_ADD_ROW, self._located_rows(path))
+        self.any |= self._database.executemany(_ADD_ROW, self._located_rows(path)).rowcount > 0
 
     def add_statistics(self, path: Path) -> None:
         """Take in the lines of a file of statistics."""
@@ -114,6 +116,8 @@ class Index:
 
     def not_among(self, outputs: Iterable[str]) -> Iterator[Row]:
         """The rows of outputs that are done and not among these, with full names."""
+        if not self.any:
+            return iter(())
         self._database.executemany(_WANT, ((_bytes(noted(output, self._folder)),) for output in outputs))
         return self._rows_of(_NOT_WANTED)
 

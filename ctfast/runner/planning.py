@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -105,7 +106,7 @@ def make_plan(inputs: Sequence[str | Path], out: Path, settings: Settings, optio
             part, parts = options.shard
             tasks, left_out = tasks[part - 1 :: parts], left_out[part - 1 :: parts]
         todo, moved = tasks, Packed[Row]()
-        if not options.overwrite:
+        if finished.any and not options.overwrite:
             todo, moved = still_to_do(
                 tasks,
                 finished.find,
@@ -151,9 +152,9 @@ def _source(name: str) -> str:
     if is_url(name):
         return name
     try:
-        if not os.path.islink(name):  # then only its folder, which many files share, may lie behind links
+        if not stat.S_ISLNK(os.lstat(name).st_mode):  # only its folder, which many files share, may lie behind links
             folder, _, last = name.rpartition(os.sep)
-            if last not in ("", ".", "..") and os.path.lexists(name):
+            if last not in ("", ".", ".."):
                 real = os.path.join(_folder(folder or (os.sep if name.startswith(os.sep) else "")), last)
                 return name if real == name else real  # one text for both
         return os.path.realpath(name, strict=True)

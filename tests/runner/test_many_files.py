@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ctfast import Pipeline
-from ctfast.runner import execute, merge, plan, read_rows, run
+from ctfast.runner import execute, merge, plan, read_rows, run, statistics
 from ctfast.runner import index as indexes
 
 Make = Callable[..., Path]
@@ -86,6 +86,22 @@ def test_lines_are_taken_the_quick_way_or_by_the_parser_alike(
         assert [len(part) for part in rows[:3]] == [6, 4, 4]
         assert sorted(row["output"] for row in rows[2]) == sorted(map(str, out.glob("*.tif")))
         found.append(rows)
+    assert found[0] == found[1]
+
+
+def test_statistics_are_taken_the_quick_way_or_by_the_parser_alike(
+    make_folder: Make, tmp_path: Path, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, out = make_folder(3), tmp_path / "out"
+    np.save(folder / "several.npy", np.zeros((2, 16, 16), np.int16))
+    run(folder, out, pipeline)
+    found = []
+    for mark in (statistics._COUNTS, b"never"):
+        monkeypatch.setattr(statistics, "_COUNTS", mark)
+        merge(out)
+        with np.load(out / "statistics.npz") as archive:
+            assert (archive["counts"].shape[0], archive["edges"].ndim) == (5, 1)
+            found.append(({name: archive[name].tolist() for name in archive}, (out / "summary.csv").read_text()))
     assert found[0] == found[1]
 
 
