@@ -81,6 +81,11 @@ def test_out_is_used_and_checked(name: str) -> None:
     strided = np.zeros((10, 24), expected.dtype)[:, ::2]
     function(image, **params, out=strided)
     np.testing.assert_array_equal(strided, expected)
+    swapped = np.zeros(expected.shape, expected.dtype.newbyteorder())
+    for _ in range(2):  # the second call is remembered
+        assert function(image, **params, out=swapped) is swapped
+        np.testing.assert_array_equal(swapped, expected)
+        swapped[...] = 0
     with pytest.raises(ctfast.errors.ShapeError, match=r"\(10, 12\) is needed"):
         function(image, **params, out=out[:5])
     with pytest.raises(ctfast.errors.DTypeError):
@@ -88,6 +93,17 @@ def test_out_is_used_and_checked(name: str) -> None:
     out.flags.writeable = False
     with pytest.raises(ctfast.errors.ArgumentError, match="read-only"):
         function(image, **params, out=out)
+
+
+def test_results_have_the_byte_order_of_the_machine() -> None:
+    image = np.arange(120, dtype=np.int16).reshape(10, 12)
+    other = np.dtype(np.float32).newbyteorder()
+    ctfast.normalize(image)
+    for _ in range(2):
+        with pytest.raises(ctfast.errors.DTypeError, match=f"normalize to {other}: float32"):
+            ctfast.normalize(image, dtype=other)
+    with pytest.raises(ctfast.errors.ArgumentError, match="are allowed"):
+        ctfast.Step("normalize", dtype=other)
 
 
 @pytest.mark.parametrize("name", [n for n, op in OPERATIONS.items() if op.out_dtypes == SAME])

@@ -310,8 +310,8 @@ def host_out(out: Any) -> NDArray[Any]:
 
 
 def check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-    """Refuse an array for the result that has another shape or dtype."""
+    """Refuse an array for the result that has another shape or dtype; its byte order may be any."""
     if out.shape != shape:
         raise ShapeError(f"out= has shape {out.shape}: {shape} is needed")
-    if out.dtype != dtype:
+    if out.dtype.newbyteorder("=") != dtype:
         raise DTypeError(f"out= has dtype {out.dtype}: {dtype} is needed")

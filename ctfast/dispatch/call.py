@@ -167,10 +167,10 @@ def _image(
         run(batch, result, **checked)
         return from_host(result.reshape(shape), images.kind)
     check_out(view, shape, wanted)
-    if view.flags.c_contiguous and not xp.may_share_memory(view, batch):
+    if view.flags.c_contiguous and view.dtype.isnative and not xp.may_share_memory(view, batch):
         run(batch, view.reshape(batch.shape), **checked)
     else:
-        # A strided or overlapping out (in place: out=image) takes one extra copy.
+        # A strided or overlapping out (in place: out=image), or one of another byte order, takes one extra copy.
         result = xp.empty(batch.shape, wanted)
         run(batch, result, **checked)
         view[...] = result.reshape(shape)

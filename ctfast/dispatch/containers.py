@@ -95,9 +95,14 @@ def container(x: Any) -> Adapter | None:
     if cls is np.ndarray:
         return None
     if cls.__module__ == "torch" or hasattr(x, "requires_grad"):
-        # What asks for gradients, or is one of many under torch.vmap, shows it by no class of its own.
-        asks = getattr(sys.modules["torch"]._C, "_functorch", None)
-        if x.requires_grad or (asks is not None and asks.is_functorch_wrapped_tensor(x)):
+        # Gradients asked for, tangents, and being one of many under torch.vmap show in no class of their own.
+        torch = sys.modules["torch"]
+        asks = getattr(torch._C, "_functorch", None)
+        if (
+            x.requires_grad
+            or (asks is not None and asks.is_functorch_wrapped_tensor(x))
+            or torch.autograd.forward_ad.unpack_dual(x).tangent is not None
+        ):
             return _imported("torch_ops")
     return _adapter(cls)
 

@@ -21,16 +21,16 @@ Params = Mapping[str, Any]
 def result_dtype(
     operation: Operation, image: np.dtype[Any], dtype: DTypeLike | None, out: np.dtype[Any] | None
 ) -> np.dtype[Any]:
-    """The dtype of the result: as asked for, else that of ``out``, else the operation's default."""
+    """The dtype to compute: as asked for, else that of ``out`` (of any byte order), else the operation's default."""
     if operation.out_dtypes == SAME:
         return image
     if dtype is None:
-        dtype = out if out is not None else operation.out_dtypes[0]
+        dtype = out.newbyteorder("=") if out is not None else operation.out_dtypes[0]
     try:
         wanted = np.dtype(dtype)
     except TypeError as error:
         raise DTypeError(f"dtype={dtype!r}: {', '.join(operation.out_dtypes)} are allowed") from error
-    if wanted.name not in operation.out_dtypes:
+    if wanted.name not in operation.out_dtypes or not wanted.isnative:
         raise DTypeError(f"{operation.name} to {wanted}: {', '.join(operation.out_dtypes)} are allowed")
     return wanted
 

@@ -82,7 +82,8 @@ def _checked_dtype(spec: Operation, dtype: str) -> str:
     if not spec.chooses_dtype:
         raise ArgumentError(f"{spec.name} has no dtype=: its result's type is fixed")
     try:
-        name = np.dtype(dtype).name
+        wanted = np.dtype(dtype)
+        name = wanted.name if wanted.isnative else str(wanted)
     except TypeError:
         name = str(dtype)
     if name not in allowed:

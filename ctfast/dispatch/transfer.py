@@ -92,7 +92,7 @@ def _host_on_gpu(function: Function, images: Images, view: NDArray[Any] | None, 
         if view is not None:
             # Stands for (a part of) the caller's out, wrong shape and dtype included.
             whole = part == number or view.shape != shape
-            stands = (view.shape if whole else some.shape, view.dtype)
+            stands = (view.shape if whole else some.shape, view.dtype.newbyteorder("="))
         try:
             results.append(_round_trip(function, some, stands))
         except DeviceMemoryError:

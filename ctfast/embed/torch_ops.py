@@ -6,7 +6,8 @@
 
 Tensors that ask for gradients come here by themselves. Gradients exist for ``gaussian_filter`` (its adjoint, borders
 included), ``window``, ``normalize`` without percentiles, ``standardize`` and ``rescale``; the others are refused.
-``torch.func.grad`` does not take custom operators; ``backward`` and ``torch.autograd.grad`` do.
+``torch.func.grad`` does not take custom operators; ``backward`` and ``torch.autograd.grad`` do. Derivatives in forward
+mode (``torch.func.jvp``, ``jacfwd``) are refused: torch's custom operators lose them without a word.
 """
 
 from __future__ import annotations
@@ -40,8 +41,9 @@ def apply(task: Task, x: Any, out: Any) -> Any:
     """Run through the operator; what asks for gradients where nobody records them is taken as it is.
 
     Raises:
-        ArgumentError: ``out=``, a statistic, or an operation without a gradient.
+        ArgumentError: ``out=``, a statistic, an operation without a gradient, or a derivative in forward mode.
     """
+    _refuse_tangents(task, x)
     recorded = x.requires_grad and torch.is_grad_enabled()
     if x.requires_grad and not recorded:
         return task.run(x.detach(), out=out) if task.writes else task.run(x.detach())
@@ -58,6 +60,18 @@ def apply(task: Task, x: Any, out: Any) -> Any:
     for each in task.calls:
         x = _one(each, x, task.backend)
     return x if task.writes else PipelineResult(x)
+
+
+def _refuse_tangents(task: Task, x: Any) -> None:
+    try:
+        lost = torch.autograd.forward_ad.unpack_dual(x).tangent is not None
+    except RuntimeError:  # under torch.vmap torch can't say
+        lost = True
+    if lost:
+        raise ArgumentError(
+            f"{', '.join(task.operations)} of a tensor with a tangent (torch.func.jvp, jacfwd, forward_ad):"
+            " gradients exist in reverse mode alone, by backward or torch.autograd.grad"
+        )
 
 
 def _one(each: Call, x: Any, backend: str | None) -> Any:

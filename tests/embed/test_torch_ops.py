@@ -112,6 +112,20 @@ def test_what_has_no_gradient_says_so_and_no_grad_needs_none() -> None:
         ctfast.gaussian_filter(x, 1.0, out=torch.empty_like(HU))
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")  # of torch.func.jvp itself
+def test_tangents_are_refused_as_the_operator_would_lose_them() -> None:
+    tangent = torch.ones_like(HU)
+    for function in (SMOOTH["gaussian reflect"], SMOOTH["pipeline"], IMAGES["median_filter"]):
+        with pytest.raises(ArgumentError, match="of a tensor with a tangent"):
+            torch.func.jvp(function, (HU,), (tangent,))
+        with torch.autograd.forward_ad.dual_level():
+            dual = torch.autograd.forward_ad.make_dual(HU, tangent)
+            for x in (dual, dual[:1]):
+                with pytest.raises(ArgumentError, match="of a tensor with a tangent"):
+                    function(x)
+            function(HU)  # has none
+
+
 def test_torch_finds_the_operator_sound() -> None:
     text = '["gaussian_filter", {"sigma": [1, 1], "truncate": 4.0, "mode": "reflect", "cval": 0.0}, null, null]'
     torch.library.opcheck(torch_ops.image, (HU.clone().requires_grad_(), text, "float32", 2))
