@@ -19,7 +19,7 @@ from ctkernels.cpu._conv.lanes import BLOCK_BYTES, REGISTER_BYTES, full
 from ctkernels.cpu._conv.memory import clear, move_pixels, size_of, word
 from ctkernels.cpu._conv.product import add_product
 from ctkernels.cpu._core.jit import jit, jit_part
-from ctkernels.cpu._core.vectors import I32, Vectors, emits, round_up, whole
+from ctkernels.cpu._core.vectors import I32, Vectors, ask, emits, round_up, whole
 
 MOST_IMAGES: Final = 64
 """Of a job: so many times the parts' sums are kept. Larger batches are several jobs."""
@@ -29,6 +29,9 @@ _STEP: Final = 64
 """Inputs whose weights are put into slices together: 32 KB for 128 outputs."""
 _ROWS: Final = 8
 """Rows of weights that one image's sums take up between a load and a store."""
+_AHEAD: Final = 8192
+"""Bytes from the weights that are used to those that are asked for: the processor does so itself within a page of 4 KB,
+and waits at the beginning of each."""
 
 
 class DenseJob(IntEnum):
@@ -72,8 +75,10 @@ def _add_vector_product(narrow: int, b, kind, x, kernel, inputs, outputs, sums) 
         def add(p):
             numbers = [v.splat(v.load(v.at(x, b.add(p, whole(r))), v.scalar, v.size)) for r in range(count)]
             starts = [b.add(kernel, b.mul(row, b.add(p, whole(r)))) for r in range(count)]
+            ahead = b.add(starts[0], whole(_AHEAD))
 
             def along(f):
+                ask(b, v.at(ahead, f, count * size), count * v.lanes * size, written=False)
                 total, offset = v.load(v.at(sums, f), align=v.size), b.mul(f, whole(size))
                 for number, start in zip(numbers, starts, strict=True):
                     total = v.muladd(number, load(b.add(start, offset)), total)
@@ -115,6 +120,7 @@ def _slice_rows(narrow: int, b, kind, kernel, inputs, outputs, out, room) -> Non
 
         def columns(f):
             goal = b.add(target, b.mul(room, b.sdiv(f, whole(2 * v.lanes))))
+            ask(b, b.add(v.at(source, f, size), whole(_AHEAD)), 2 * v.lanes * size, written=False)
             for z in range(2):
                 number = b.add(f, whole(z * v.lanes))
                 v.store(load(v.at(source, number, size)), b.add(goal, whole(z * REGISTER_BYTES)), v.size)
