@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from ctkernels.cpu._conv.features import JOB_BYTES, FeaturesJob, copy_job
+from ctkernels.cpu._conv.features import JOB_BYTES, FeaturesJob, bands_of, copy_job, slices_of
 from ctkernels.cpu._conv.forward import ForwardJob, forward_bands, forward_planes, forward_scratch
 from ctkernels.cpu._conv.handlers import ALIGNED, closed, floats
-from ctkernels.cpu._conv.job import Job, pack, packed_bytes, windows
-from ctkernels.cpu._conv.libc import WRONG_COUNT, WRONG_MEMORY, WRONG_SHAPE, WRONG_TYPE, allocate, message, release
+from ctkernels.cpu._conv.job import Job, packed_bytes, windows
+from ctkernels.cpu._conv.libc import WRONG_COUNT, WRONG_SHAPE, WRONG_TYPE, allocate, message
 from ctkernels.cpu._conv.memory import set_word, size_of, word
 from ctkernels.cpu._conv.xla_frame import (
     INVALID_ARGUMENT,
-    RESOURCE_EXHAUSTED,
     Frame,
     answer_metadata,
     argument,
@@ -23,7 +22,7 @@ from ctkernels.cpu._conv.xla_frame import (
     result,
     threads,
 )
-from ctkernels.cpu._conv.xla_threads import FEATURES, FORWARD, job_of, open_context, release_context, run_job
+from ctkernels.cpu._conv.xla_threads import FEATURES, Context, job_of, open_context, run_job
 from ctkernels.cpu._core.jit import jit, jit_part
 from ctkernels.cpu._core.vectors import round_up
 
@@ -43,16 +42,13 @@ def features(kind, frame):
     x, out = argument(frame, 0), result(frame, 0)
     if axis(x, 0) == 0 or axis(out, 3) == 0:
         return 0
-    memory = allocate(blocks * JOB_BYTES + _packed_bytes(kind, frame, blocks) + ALIGNED)
-    if memory == 0:
-        return refuse(frame, message(WRONG_MEMORY), RESOURCE_EXHAUSTED)
-    jobs = round_up(memory, ALIGNED)
-    _write_jobs(kind, frame, blocks, jobs)
     # Images that are shared out evenly each go through all blocks on one thread, whose caches keep what lies between.
     alone = axis(x, 0) // threads(frame) * threads(frame)
-    done = alone == 0 or _by_image(kind, frame, blocks, jobs, alone)
-    done = done and (alone == axis(x, 0) or _by_block(kind, frame, blocks, jobs, alone))
-    return closed(frame, 0, memory, done)
+    room = 2 * blocks * JOB_BYTES + _packed_bytes(kind, frame, blocks) + 2 * ALIGNED
+    room += (axis(x, 0) - alone) * (_between(kind, frame, blocks, 0) + _between(kind, frame, blocks, 1))
+    context, memory = open_context(FEATURES), allocate(room)
+    done = context != 0 and memory != 0 and _run(kind, frame, blocks, context, round_up(memory, ALIGNED), alone)
+    return closed(frame, context, memory, done)
 
 
 @jit
@@ -99,16 +95,69 @@ def _packed_bytes(kind, frame, blocks):
 
 
 @jit
-def _write_jobs(kind, frame, blocks, jobs):
-    """The blocks' forward jobs, then their packed kernels."""
-    x, place = argument(frame, 0), jobs + blocks * JOB_BYTES
+def _between(kind, frame, blocks, parity):
+    """Bytes of an image's largest result between blocks that are even (0) or odd (1) in number."""
+    x, most = argument(frame, 0), 0
+    height, width = axis(x, 1), axis(x, 2)
+    for k in range(blocks - 1):
+        height, width = windows(height), windows(width)
+        if k % 2 == parity:
+            most = max(most, height * width * axis(_bias(frame, k), 0) * size_of(kind))
+    return round_up(most, ALIGNED)
+
+
+@jit_part
+def _run(kind, frame, blocks, context, memory, alone):
+    x, out, job = argument(frame, 0), result(frame, 0), job_of(context)
+    even, odd = _between(kind, frame, blocks, 0), _between(kind, frame, blocks, 1)
+    jobs, rest, images = memory, memory + blocks * JOB_BYTES, axis(x, 0) - alone
+    between = round_up(_write_jobs(kind, frame, blocks, jobs, rest + blocks * JOB_BYTES), ALIGNED)
+    set_word(job, FeaturesJob.BLOCKS, blocks)
+    set_word(job, FeaturesJob.JOBS, jobs)
+    set_word(job, FeaturesJob.X, data(x))
+    set_word(job, FeaturesJob.X_BYTES, axis(x, 1) * axis(x, 2) * axis(x, 3) * size_of(kind))
+    set_word(job, FeaturesJob.OUT, data(out))
+    set_word(job, FeaturesJob.OUT_BYTES, axis(out, 1) * axis(out, 2) * axis(out, 3) * size_of(kind))
+    set_word(job, FeaturesJob.EVEN, even)
+    set_word(job, FeaturesJob.ODD, odd)
+    set_word(job, FeaturesJob.ALONE, alone)
+    set_word(job, FeaturesJob.REST, rest)
+    set_word(job, FeaturesJob.DONE, context + 8 * Context.DONE)
+    most, packed, bands, first = 0, 0, 0, 0
+    source = data(x) + alone * word(job, FeaturesJob.X_BYTES)
+    for k in range(blocks):
+        of_image, own = jobs + k * JOB_BYTES, rest + k * JOB_BYTES
+        most = max(most, _scratch(kind, of_image))
+        packed += slices_of(kind, of_image)
+        # Images left over, fewer than threads: bands of an image go to different threads.
+        target = between + (0 if k % 2 == 0 else images * even)
+        if k == blocks - 1:
+            target = data(out) + alone * word(job, FeaturesJob.OUT_BYTES)
+        copy_job(of_image, own)
+        set_word(own, Job.IMAGES, images)
+        set_word(own, Job.PARTS, forward_bands(word(own, ForwardJob.PLANES), windows(word(own, Job.HEIGHT))))
+        set_word(own, ForwardJob.X, source)
+        set_word(own, ForwardJob.OUT, target)
+        bands += bands_of(own)
+        if k == 0 and word(own, ForwardJob.PLANES) == 0:
+            first = bands
+        source = target
+    set_word(job, FeaturesJob.SLICES, packed)
+    set_word(job, FeaturesJob.FIRST, first)
+    return run_job(kind, frame, context, packed + alone + bands, JOB_BYTES + even + odd + most)
+
+
+@jit
+def _write_jobs(kind, frame, blocks, jobs, place):
+    """The blocks' forward jobs of one image; the end of the room for their packed kernels, which is at ``place``."""
+    x = argument(frame, 0)
     height, width = axis(x, 1), axis(x, 2)
     for k in range(blocks):
         job, kernel = jobs + k * JOB_BYTES, _kernel(frame, k)
         c, f = axis(kernel, 2), axis(kernel, 3)
         planes, weights = forward_planes(kind, height, width, c, f), data(kernel)
+        set_word(job, ForwardJob.UNPACKED, weights)
         if planes > 0:
-            pack(kind, weights, c, f, planes, place)
             weights = place
             place += packed_bytes(kind, c, f, planes)
         set_word(job, Job.IMAGES, 1)
@@ -122,80 +171,9 @@ def _write_jobs(kind, frame, blocks, jobs):
         set_word(job, ForwardJob.ARGMAX, 0)
         set_word(job, ForwardJob.PLANES, planes)
         height, width = windows(height), windows(width)
-
-
-@jit
-def _between(kind, jobs, blocks, parity):
-    """Bytes of an image's largest result between blocks that are even (0) or odd (1) in number."""
-    most = 0
-    for k in range(parity, blocks - 1, 2):
-        most = max(most, _result_bytes(kind, jobs + k * JOB_BYTES))
-    return round_up(most, ALIGNED)
-
-
-@jit
-def _result_bytes(kind, job):
-    f = word(job, Job.OUT_CHANNELS)
-    return windows(word(job, Job.HEIGHT)) * windows(word(job, Job.WIDTH)) * f * size_of(kind)
+    return place
 
 
 @jit
 def _scratch(kind, job):
     return forward_scratch(kind, word(job, Job.WIDTH), word(job, Job.IN_CHANNELS), word(job, ForwardJob.PLANES))
-
-
-@jit_part
-def _by_image(kind, frame, blocks, jobs, images):
-    """The first images, a task each."""
-    context = open_context(FEATURES)
-    if context == 0:
-        return False
-    x, job, most = argument(frame, 0), job_of(context), 0
-    for k in range(blocks):
-        most = max(most, _scratch(kind, jobs + k * JOB_BYTES))
-    even, odd = _between(kind, jobs, blocks, 0), _between(kind, jobs, blocks, 1)
-    set_word(job, FeaturesJob.BLOCKS, blocks)
-    set_word(job, FeaturesJob.JOBS, jobs)
-    set_word(job, FeaturesJob.X, data(x))
-    set_word(job, FeaturesJob.X_BYTES, axis(x, 1) * axis(x, 2) * axis(x, 3) * size_of(kind))
-    set_word(job, FeaturesJob.OUT, data(result(frame, 0)))
-    set_word(job, FeaturesJob.OUT_BYTES, _result_bytes(kind, jobs + (blocks - 1) * JOB_BYTES))
-    set_word(job, FeaturesJob.EVEN, even)
-    set_word(job, FeaturesJob.ODD, odd)
-    done = run_job(kind, frame, context, images, JOB_BYTES + even + odd + most)
-    release_context(context)
-    return done
-
-
-@jit_part
-def _by_block(kind, frame, blocks, jobs, first):
-    """Images from number ``first`` on, fewer than threads: block by block, bands of an image on different threads."""
-    x, out = argument(frame, 0), result(frame, 0)
-    images, size = axis(x, 0) - first, size_of(kind)
-    even, odd = images * _between(kind, jobs, blocks, 0), images * _between(kind, jobs, blocks, 1)
-    memory = allocate(even + odd + ALIGNED)
-    if memory == 0:
-        return False
-    done, between = True, round_up(memory, ALIGNED)
-    source = data(x) + first * axis(x, 1) * axis(x, 2) * axis(x, 3) * size
-    for k in range(blocks):
-        target = between if k % 2 == 0 else between + even
-        if k == blocks - 1:
-            target = data(out) + first * axis(out, 1) * axis(out, 2) * axis(out, 3) * size
-        # A context for each: helpers of the last one may still look at theirs.
-        context = open_context(FORWARD)
-        done = done and context != 0
-        if done:
-            job = job_of(context)
-            copy_job(jobs + k * JOB_BYTES, job)
-            bands = forward_bands(word(job, ForwardJob.PLANES), windows(word(job, Job.HEIGHT)))
-            set_word(job, Job.IMAGES, images)
-            set_word(job, Job.PARTS, bands)
-            set_word(job, ForwardJob.X, source)
-            set_word(job, ForwardJob.OUT, target)
-            done = run_job(kind, frame, context, images * bands, _scratch(kind, job))
-        if context != 0:
-            release_context(context)
-        source = target
-    release(memory)
-    return done

@@ -49,6 +49,8 @@ class ForwardJob(IntEnum):
     """0 where nobody asks for it."""
     PLANES = auto()
     """``forward_planes``."""
+    UNPACKED = auto()
+    """The kernel as it came, where tasks of the job around this one pack it (``features``)."""
 
 
 @jit

@@ -101,20 +101,33 @@ def packed_bytes(kind, in_channels, out_channels, planes):
 
 
 @jit
+def slices(kind, out_channels):
+    """Slices of a packed kernel."""
+    return round_up(out_channels * size_of(kind), BLOCK_BYTES) // BLOCK_BYTES
+
+
+@jit
 def pack(kind, kernel, in_channels, out_channels, planes, out):
     """Transform a ``(3, 3, in_channels, out_channels)`` kernel into slices of 16 or 36 planes."""
+    for number in range(slices(kind, out_channels)):
+        pack_slice(kind, kernel, in_channels, out_channels, planes, number, out)
+
+
+@jit
+def pack_slice(kind, kernel, in_channels, out_channels, planes, number, out):
+    """One of the slices of ``pack``, to its place in ``out``."""
     size = size_of(kind)
     block = BLOCK_BYTES // size
     plane = in_channels * BLOCK_BYTES
     row = out_channels * size
-    for first in range(0, out_channels, block):
-        target = out + first // block * planes * plane
-        used = min(block, out_channels - first)
-        # Products take whole slices: what channels do not fill must add nothing.
-        if used < block:
-            clear(target, planes * plane)
-        source, tap = kernel + first * size, in_channels * row
-        if planes == PLANES_4:
-            transform_kernel_4(kind, source, tap, row, in_channels, used, target, plane, BLOCK_BYTES)
-        else:
-            transform_kernel(kind, source, tap, row, in_channels, used, target, plane, BLOCK_BYTES)
+    first = number * block
+    target = out + number * planes * plane
+    used = min(block, out_channels - first)
+    # Products take whole slices: what channels do not fill must add nothing.
+    if used < block:
+        clear(target, planes * plane)
+    source, tap = kernel + first * size, in_channels * row
+    if planes == PLANES_4:
+        transform_kernel_4(kind, source, tap, row, in_channels, used, target, plane, BLOCK_BYTES)
+    else:
+        transform_kernel(kind, source, tap, row, in_channels, used, target, plane, BLOCK_BYTES)
