@@ -166,7 +166,8 @@ class PlainReader:
             pixels = stored
         else:
             return None
-        image = with_units(plain_image(Path(path), page, pixels.reshape(stored.shape)), self._units)
+        image = plain_image(Path(path), page, pixels.reshape(stored.shape))
+        image = with_units(image, self._units, trusted=is_above_doubt(image, self._compiled.shares))
         return PlainSlice(image, None, True) if image.padding is None else None
 
     def _room_of_file(self, size: int) -> NDArray[np.uint8]:
