@@ -201,6 +201,12 @@ class Journal(Generic[R]):
 
     def _whole_texts_of(self, file: IO[bytes], after: int = 0) -> Iterator[tuple[int, bytes]]:
         start, lines, inside_quotes = file.seek(after), [], False
+        if self.kind.columns is None and not self.kind.quoted:  # a line a record, which is most of all there are
+            for line in file:
+                if line.endswith(b"\n"):
+                    yield start, line
+                    start += len(line)
+            return
         for line in file:
             lines.append(line)
             inside_quotes ^= self.kind.quoted and line.count(b'"') % 2 == 1
