@@ -23,6 +23,7 @@ light = (hu >> 4).astype(np.uint8)
 results = [
     ctfast.median_filter(hu, 3),
     ctfast.median_filter(light, 5),
+    ctfast.gaussian_filter(light, 1.0),
     ctfast.gaussian_filter(hu.astype(np.float32), 1.0),
     ctfast.gaussian_filter(hu.astype(np.float32), 2.0),
     ctfast.clahe(light),

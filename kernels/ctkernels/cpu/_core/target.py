@@ -20,6 +20,12 @@ def features() -> dict[str, bool]:
     return {name[1:]: name.startswith("+") for name in listed if name}
 
 
+@cache
+def processor() -> str:
+    """LLVM's name of the target."""
+    return config.CPU_NAME or binding.get_host_cpu_name()
+
+
 def has(name: str) -> bool:
     """Whether code may use a feature."""
     return bool(features().get(name))

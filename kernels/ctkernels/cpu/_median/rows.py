@@ -77,20 +77,31 @@ def _whole_body(line, row, kind: int, wrong, count) -> Body:
         moved = builder.fadd(value, _all(real, lanes, magic))
         back = builder.fsub(moved, _all(real, lanes, magic))
         moved = builder.bitcast(moved, several)
-        # Zero if the value is whole and in the range of int16, for NaN too.
-        beyond = builder.lshr(builder.add(moved, _all(number, lanes, 32768 - bits)), _all(number, lanes, 16))
-        other = builder.sext(builder.fcmp_unordered("!=", back, value), several)
-        flaws = builder.or_(beyond, other)
-        if lanes == 1:
-            first = ir.Constant(ir.IntType(32), 0)
-            nothing = ir.Constant(ir.VectorType(number, _FLOAT_LANES), None)
-            flaws = builder.insert_element(nothing, builder.extract_element(flaws, first), first)
-        builder.store(builder.or_(builder.load(wrong[kind]), flaws), wrong[kind])
+        beyond = builder.add(moved, _all(number, lanes, 32768 - bits))
+        other = builder.xor(builder.bitcast(back, several), builder.bitcast(value, several))
+        for seen, flaws in zip(wrong[kind], (beyond, other), strict=True):
+            if lanes == 1:
+                first = ir.Constant(ir.IntType(32), 0)
+                nothing = ir.Constant(ir.VectorType(number, _FLOAT_LANES), None)
+                flaws = builder.insert_element(nothing, builder.extract_element(flaws, first), first)
+            builder.store(builder.or_(builder.load(seen), flaws), seen)
         builder.store(
             builder.trunc(moved, ir.VectorType(short, lanes)), _vector(builder, line, short, x, lanes), align=2
         )
 
     return body
+
+
+def _flaws(builder, seen):
+    """Zero where all values that were seen were whole and in the range of int16, so that NaN was not among them.
+
+    Asked once for all of them: that keys have nothing in their upper bits, and that rounding lost nothing but the sign
+    of a zero.
+    """
+    beyond, other = map(builder.load, seen)
+    width = beyond.type.element.width
+    beyond = builder.lshr(beyond, _all(beyond.type.element, _FLOAT_LANES, 16))
+    return builder.or_(beyond, builder.and_(other, _all(other.type.element, _FLOAT_LANES, 2 ** (width - 1) - 1)))
 
 
 def _copy_body(target, source, key) -> Body:
@@ -159,12 +170,13 @@ def _make(back: bool):
             key = context.get_value_type(line.dtype)
             lines, rows = _pointers(context, builder, (line, image), args)
             none = {n: ir.Constant(ir.VectorType(ir.IntType(w), _FLOAT_LANES), None) for n, (_, w) in _FLOATS.items()}
-            wrong = {number: cgutils.alloca_once_value(builder, value) for number, value in none.items()}
+            wrong = {n: [cgutils.alloca_once_value(builder, value) for _ in range(2)] for n, value in none.items()}
             for number, body in _bodies(key, lines, rows, wrong, back, args[4]).items():
                 with builder.if_then(builder.icmp_signed("==", args[5], ir.Constant(_INT64, number))):
                     _sweep(builder, args[4], 512 // key.width if number == PIXELS else _FLOAT_LANES, body)
             good = ir.Constant(ir.IntType(1), 1)
-            for flags in map(builder.load, wrong.values()):
+            for seen in wrong.values():
+                flags = _flaws(builder, seen)
                 bits = builder.bitcast(flags, ir.IntType(flags.type.element.width * _FLOAT_LANES))
                 good = builder.and_(good, builder.icmp_unsigned("==", bits, ir.Constant(bits.type, 0)))
             return good
