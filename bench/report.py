@@ -18,7 +18,7 @@ sys.path[:0] = [str(ROOT / "kernels"), str(ROOT)]
 
 from bench.cnn_report import cnn_tables, rows_of  # noqa: E402
 from bench.drop_ins_report import drop_ins_table  # noqa: E402
-from bench.turns_report import turns_table  # noqa: E402
+from bench.turns_report import TURNS_TABLES, turns_table  # noqa: E402
 from bench.volume_report import of_volumes, volume_table  # noqa: E402
 
 RATIOS = "best peer's time / ours"
@@ -95,8 +95,9 @@ def benchmark_tables(results: dict[str, Any]) -> str:
     table = cells(results)
     rows = list(dict.fromkeys(row for row, column in table if column in COLUMNS))
     others = [key for key in table if key[1] not in COLUMNS]
+    clock = "by the processor's time, " if results["ctfast_clock"] == "processor" else ""
     lines = [
-        "Best peer's time / ours, through the public functions, one 512 x 512 slice, one thread, "
+        f"Best peer's time / ours, through the public functions, one 512 x 512 slice, one thread, {clock}"
         f"{where_measured(results)}, {_vectors(results)}. In brackets: our ns a pixel; the best peer and its ns a "
         "pixel; our share of the speed of copying as many bytes.",
         "",
@@ -120,7 +121,8 @@ def benchmark_tables(results: dict[str, Any]) -> str:
             "|---|---|---|",
         ]
         lines += [f"| {f['first_call']} | {f['cached_seconds']:.2f} | {f['compiling_seconds']:.1f} |" for f in first]
-    lines += ["", "![Best peer's time over ours, by operation and dtype](ratios.svg)"]
+    if not _is_wide(results):
+        lines += ["", "![Best peer's time over ours, by operation and dtype](ratios.svg)"]
     absent = sorted({name for cell in table.values() for name in cell["absent"]})
     if absent:
         lines += ["", f"Not installed where this was measured: {', '.join(absent)}."]
@@ -233,25 +235,32 @@ def _short(value: float) -> str:
     return f"{value:.{2 if value < 1 else 1 if value < 10 else 0}f}"
 
 
+def _is_wide(results: dict[str, Any]) -> bool:
+    """Whether kernels were measured with AVX-512: tables of their own, beside those of AVX2, which most users have."""
+    return int(results["ctfast_vector_bytes"]) == 64
+
+
 def tables(paths: list[Path]) -> dict[str, dict[str, str]]:
     """What stands between the marks of each page, by page and name."""
     pages: dict[str, dict[str, str]] = {"README.md": {}, "docs/measured.md": {}}
     for path in paths:
         results = json.loads(path.read_text(encoding="utf-8"))
         if "turns" in results:
-            pages["docs/measured.md"]["turns table"] = turns_table(results)
+            pages["docs/measured.md"][TURNS_TABLES[results["instructions"]]] = turns_table(results)
             continue
         if "drop_ins" in results:
             name = "drop-ins table" if results["instructions"] == "AVX-512" else "drop-ins table of AVX2"
             pages.setdefault("docs/embed.md", {})[name] = drop_ins_table(results)
             continue
         if cells(results):
-            pages["README.md"]["ratios"] = ratio_table(results)
-            pages["docs/measured.md"]["benchmark tables"] = benchmark_tables(results)
+            name = "benchmark tables of AVX-512" if _is_wide(results) else "benchmark tables"
+            pages["docs/measured.md"][name] = benchmark_tables(results)
+            if not _is_wide(results):
+                pages["README.md"]["ratios"] = ratio_table(results)
         if cells(results, volumes=True):
             table = volume_table(cells(results, volumes=True), results["ctfast_clock"])
-            text = f"{where_measured(results)}, {_vectors(results)}. {table}"
-            pages["docs/measured.md"]["volume table"] = text
+            name = "volume table of AVX-512" if _is_wide(results) else "volume table"
+            pages["docs/measured.md"][name] = f"{where_measured(results)}, {_vectors(results)}. {table}"
         if rows_of(results):
             narrow = results.get("ctfast_vector_bytes", 64) < 64
             vectors = f", {_vectors(results)}" if narrow else ""
@@ -278,7 +287,7 @@ def main() -> None:
             continue
         strip(results)
         path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-        if cells(results):
+        if cells(results) and not _is_wide(results):
             draw(results, ROOT / "docs" / "ratios.svg")
     for page, parts in tables(paths).items():
         (ROOT / page).write_text(filled(page, parts), encoding="utf-8")

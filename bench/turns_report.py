@@ -1,4 +1,4 @@
-"""The table of AVX2 in docs/measured.md, from the JSON of ``bench/turns.py``."""
+"""The tables of slices in turns in docs/measured.md, from the JSON of ``bench/turns.py``."""
 
 from __future__ import annotations
 
@@ -14,6 +14,13 @@ GOALS = {
     "histogram 4096": 1.5,
 }
 """What this project wants of each row, of OpenCV's time over ours; by row and dtype where these differ."""
+
+TURNS_TABLES = {
+    "AVX2": "turns table",
+    "AVX-512": "turns table of AVX-512",
+    "AVX2, the rest switched off for both sides": "turns table of AVX2 alone",
+}
+"""Names of the tables, by what of the processor was used."""
 
 WAYS = {"hot": "one hot slice", "in turns": "in turns", "without out": "in turns, without `out=`"}
 
