@@ -248,9 +248,9 @@ def test_a_wrong_compiled_call_is_an_error_and_no_crash() -> None:
             jax.block_until_ready(jax.ffi.ffi_call(target, results)(*args))
 
 
-def all_blocks(images: int, dtype: Any) -> list[jax.Array]:
+def all_blocks(images: int, dtype: Any, channels: int = 3) -> list[jax.Array]:
     """Images, and kernels and biases of two blocks."""
-    x, *first = sample((images, 21, 24, 3, 32), dtype)
+    x, *first = sample((images, 21, 24, channels, 32), dtype)
     return [x, *first, *sample((1, 9, 11, 32, 8), dtype)[1:]]
 
 
@@ -260,12 +260,13 @@ def one_by_one(x: jax.Array, *weights: jax.Array) -> jax.Array:
     return x
 
 
-# images that are shared out evenly between two threads, none such, and some that are left
-@pytest.mark.parametrize("images", [1, 2, 5])
+# images that are shared out evenly between two threads, none such, and some that are left; a first block whose kernel
+# is packed before any of its bands
+@pytest.mark.parametrize(("images", "channels"), [(1, 3), (2, 3), (5, 3), (1, 5), (3, 5)])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_blocks_together_have_the_bits_of_one_after_another(images: int, dtype: Any) -> None:
+def test_blocks_together_have_the_bits_of_one_after_another(images: int, channels: int, dtype: Any) -> None:
     with jax.enable_x64(True):
-        arguments = all_blocks(images, dtype)
+        arguments = all_blocks(images, dtype, channels)
         found = jax.jit(blocks_together)(*arguments)
         assert found.dtype == dtype
         np.testing.assert_array_equal(found, one_by_one(*arguments))
