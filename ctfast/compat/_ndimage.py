@@ -122,7 +122,8 @@ class _Window:
 
     def __init__(self, mask: NDArray[np.bool_], before: tuple[int, ...]):
         self.mask, self.before, self.ones = mask, before, int(mask.sum())
-        self.used = [axis for axis, n in enumerate(mask.shape) if n > 1]
+        # Both axes of an image, as a window along one of them would take the other along anyway.
+        self.used = [axis for axis, n in enumerate(mask.shape) if n > 1 or mask.ndim == 2]
         self.is_odd_box = bool(mask.all()) and all(n % 2 for n in mask.shape)
         self.usual = self.along(self.used)
 

@@ -186,7 +186,7 @@ def _ranked(window: list[Pixel], rank: int, borders: tuple[int, ...], pixel: np.
         if not halved_volumes(x, out, code, pixels, outputs, own, rank, reach, borders, cval):
             filtered(x, out, cval, last_keys, last)
 
-    if len(window) > selection.MOST_PIXELS:
+    if len(window) > selection.MOST_PIXELS["d"]:
 
         @_part
         def many(x, out, cval):

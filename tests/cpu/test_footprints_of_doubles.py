@@ -51,8 +51,8 @@ KINDS = {
 }
 WINDOWS = {
     "few": window(9, (3, 5)),
-    "most in registers": window(selection.MOST_PIXELS, (9, 9)),
-    "halves": window(selection.MOST_PIXELS + 12, (8, 9)),
+    "most in registers": window(selection.MOST_PIXELS["d"], (9, 9)),
+    "halves": window(selection.MOST_PIXELS["d"] + 12, (8, 9)),
     "ranks": window(120, (15, 15)),
 }
 
@@ -66,7 +66,7 @@ def test_each_way_is_taken() -> None:
         sides = (1, *SHAPE[1:])
         found[name] = [
             bool(footprint_ranks.rows_at_once(sides, np.dtype("f8"), pixels, len(pixels) // 2)),
-            selection.bind(sides, pixels, 0, "reflect", 0.0) is not None,
+            selection.bind(sides, np.dtype("f8"), pixels, 0, "reflect", 0.0) is not None,
             halves.bind(sides, pixels, 0, "reflect", 0.0) is not None,
         ]
     few, many = [False, True, True], [False, False, True]
@@ -90,6 +90,18 @@ def test_every_rank_in_registers(pixels: int) -> None:
     for rank in range(pixels):
         found = ctfast.rank_filter(x, rank, footprint=mask, mode="mirror")
         assert_exact(found[0], ndimage.rank_filter(x[0], rank, footprint=mask, mode="mirror"), str(rank))
+
+
+@pytest.mark.parametrize("char", "BHhfd")
+def test_few_pixels_as_they_are(char: str) -> None:
+    x = RNG.normal(0, 300, (1, 19, 201))
+    x = x.astype(char) if char in "fd" else RNG.integers(0, np.iinfo(char).max, x.shape, dtype=char, endpoint=True)
+    for pixels in (3, selection.MOST_PIXELS[char]):
+        mask = window(pixels, (6, 7))
+        for rank in (pixels // 2, pixels // 4):
+            for mode in ("constant", "wrap"):
+                found = ctfast.rank_filter(x, rank, footprint=mask, mode=mode, cval=7.0)
+                assert_exact(found[0], ndimage.rank_filter(x[0], rank, footprint=mask, mode=mode, cval=7.0), str(rank))
 
 
 @pytest.mark.parametrize("width", [1, 3, 4, 5, 7, 8, 9, 12])

@@ -23,7 +23,7 @@ def selected_volumes(count: int, rank: int) -> Callable[..., bool]:
     def selected(x, out, pixels, window, borders, cval):
         number, depth, height, width = x.shape
         _, reach, _, span, low, high = window
-        if width < selection.LANES or not selection.is_plain(cval):
+        if width < selection.lanes_of(8) or not selection.is_plain(cval):
             return False
         planes = high - low + 1
         stride, rows = selection.stride_and_rows(width, height, reach, span, planes)
@@ -44,7 +44,7 @@ def selected_volumes(count: int, rank: int) -> Callable[..., bool]:
                     for y in range(last - first):
                         to = out.ctypes.data + (((n * depth + z) * height + first + y) * width) * 8
                         base = keys.ctypes.data + y * stride * 8
-                        selection.select_row(places.ctypes.data, base, to, width, count, rank)
+                        selection.select_row(0.0, places.ctypes.data, base, to, width, count, rank)
         return True
 
     return jit_named(selected, f"selected_volumes_{rank}_of_{count}")

@@ -3,9 +3,11 @@
 Nothing is compiled for a footprint: an instruction costs its decoding once for a block, a few nanoseconds for ``BLOCK``
 bytes of pixels, and all that it touches stays in the first two levels of cache. Pixels become keys in rows with their
 border, those of all planes that a window sees one below the other, so that every pixel of a window is a fixed number of
-keys away. Floats are tried as whole numbers first (see ``rows``). Doubles that are none are four to a vector and eight
-bytes each: few of them stay in registers (``selection``), more go by halves (``halves``), many by their ranks
-(``footprint_ranks``); what these don't serve goes as keys of 64 bits.
+keys away. Floats are tried as whole numbers first (see ``rows``).
+
+Not all windows go by lists. Their smallest and largest pixels have a way of their own (``extremes``), few pixels stay
+in registers (``selection``), more doubles go by halves (``halves``), many floats by their ranks (``footprint_ranks``);
+doubles that these don't serve go as keys of 64 bits.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import numpy as np
 
 from ctkernels.cpu._core import jit
 from ctkernels.cpu._core.parallel import Band, bands, run
-from ctkernels.cpu._median import footprint_ranks, halves, selection
+from ctkernels.cpu._median import extremes, footprint_ranks, halves, selection
 from ctkernels.cpu._median.footprint_layout import (
     Array,
     Layout,
@@ -51,7 +53,7 @@ def bind(
     window = tuple(sorted(pixels))
     sides = (shape[1] if len(shape) == 4 else 1, shape[-2], shape[-1])
     tries = _tries(sides, image, window, rank, mode, cval)
-    row_nanoseconds = sides[2] * 2.0 * len(window) ** 0.5
+    row_nanoseconds = sides[2] * _pixel_nanoseconds(image, len(window), rank)
 
     def filtered(x: Array, out: Array) -> None:
         x = jit.one_type(x)
@@ -67,6 +69,13 @@ def bind(
     return filtered
 
 
+def _pixel_nanoseconds(image: np.dtype[Any], count: int, rank: int) -> float:
+    """Rough, but within a factor of two or three."""
+    if rank in (0, count - 1):
+        return image.itemsize * (0.05 + 0.02 * count**0.5)
+    return image.itemsize * (0.1 + 0.02 * count) if count <= selection.MOST_PIXELS[image.char] else 2.0 * count**0.5
+
+
 def rank_filter(x: Array, out: Array, pixels: Iterable[Pixel], rank: int, mode: Mode, cval: float) -> None:
     """``bind`` for these arrays, and the call."""
     bind(x.shape, x.dtype, pixels, rank, mode, cval)(x, out)
@@ -76,15 +85,21 @@ def _tries(
     sides: Sides, image: np.dtype[Any], window: tuple[Pixel, ...], rank: int, mode: Mode, cval: float
 ) -> list[Tried]:
     """Ways to filter, the fastest first; the last one always serves."""
-    tries: list[Tried] = []
+    count, few = len(window), selection.bind(sides, image, window, rank, mode, cval)
+    first = extremes.bind(sides, image, window, rank, mode, cval)
+    if first is None and count <= selection.AT_ONCE.get(image.char, count):
+        first = few
+    tries: list[Tried] = [first] if first else []
     for key, kind in KEYS[image.char]:
         itemsize = int(key[1:])
         if itemsize == image.itemsize:
             rows = footprint_ranks.rows_at_once(sides, image, window, rank)
             if rows:
                 return [*tries, footprint_ranks.bind(sides, window, rank, mode, cval, rows)]
+            if few and not first:
+                tries.append(few)
         if itemsize == 8:
-            tries += [way for way in (m.bind(sides, window, rank, mode, cval) for m in (selection, halves)) if way]
+            tries += [way for way in [halves.bind(sides, window, rank, mode, cval)] if way]
         outside = border_key(mode, cval, key, kind)
         if outside is not None:
             tries.append(_by_keys(sides, layout(window, rank, *sides[1:], itemsize), mode, key, kind, outside))
