@@ -85,6 +85,9 @@ def of_scipy(hu: np.ndarray) -> Iterator[Pair]:
     for kind in ("int16", "float32"):
         yield pair("median_filter", f"box 5 x 5 off its pixel, {kind}", 20, kinds[kind], 0, size=5, origin=(1, -1))
         yield pair("rank_filter", f"box 4 x 6, rank 3, {kind}", 20, kinds[kind], 0, rank=3, size=(4, 6))
+    for kind, x in kinds.items():
+        for shape, footprint in {"disk 7 x 7": disk(3), "box 15 x 15": np.ones((15, 15))}.items():
+            yield pair("rank_filter", f"{shape}, smallest, {kind}", 20, x, 0, rank=0, footprint=footprint)
     yield pair("median_filter", "ball of 3, int16 volume", 20, hu[:8], 0, footprint=ball(1))
     yield pair("percentile_filter", "disk 7 x 7, int16", 20, image, 0, percentile=90, footprint=disk(3))
     for kind, x in kinds.items():

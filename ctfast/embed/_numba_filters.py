@@ -23,7 +23,8 @@ from ctkernels.cpu import within_jit_statistics as statistics
 from ctkernels.cpu._median import footprint_layout, selection, small
 from ctkernels.cpu._median import planes as by_planes
 from ctkernels.cpu._median.programs import Pixel
-from ctkernels.cpu.within_jit_doubles import halved_volumes, selected_volumes
+from ctkernels.cpu.within_jit_doubles import halved_volumes
+from ctkernels.cpu.within_jit_few import extreme_volumes, extremes_of, selected_volumes
 from ctkernels.cpu.within_jit_large import large_medians
 from ctkernels.cpu.within_jit_medians import extended, median_volumes, middle
 from ctkernels.cpu.within_jit_ranks import any_rank, rank_volumes, ranks
@@ -169,39 +170,83 @@ def _boxes(sides: tuple[int, ...], borders: tuple[int, ...], pixel: np.dtype[Any
 
 
 def _ranked(window: list[Pixel], rank: int, borders: tuple[int, ...], pixel: np.dtype[Any]) -> Any:
-    code, pixels, outputs, reach = ranks(tuple(sorted(window)), rank)
+    """As ``footprints`` tries its ways; what NaN or -0 keep from the first goes by lists."""
+    ones = tuple(sorted(window))
+    if rank in (0, len(ones) - 1):
+        first = _extreme(ones, rank, borders, pixel)
+    elif len(ones) <= selection.AT_ONCE.get(pixel.char, selection.MOST_PIXELS[pixel.char]):
+        first = _few(ones, rank, borders, pixel)
+    else:
+        return _many(ones, rank, borders, pixel)
+    lists = _by_keys(_listed(ones, rank, borders), pixel)
+
+    @_part
+    def filtered(x, out, cval):
+        if not first(x, out, cval):
+            lists(x, out, cval)
+
+    return filtered
+
+
+def _listed(window: tuple[Pixel, ...], rank: int, borders: tuple[int, ...]) -> Any:
+    code, pixels, outputs, reach = ranks(window, rank)
 
     @_part
     def filtered(x, out, cval, key, kind):
         return rank_volumes(x, out, code, pixels, outputs, reach, borders, cval, key, kind, None)
 
-    if pixel != np.float64:
+    return filtered
+
+
+def _extreme(window: tuple[Pixel, ...], rank: int, borders: tuple[int, ...], pixel: np.dtype[Any]) -> Any:
+    steps, refs, depths, begins, reach = extremes_of(window, pixel.itemsize)
+    floats, least = pixel.kind == "f", rank == 0
+
+    @_part
+    def filtered(x, out, cval):
+        return extreme_volumes(x, out, least, steps, refs, depths, begins, reach, borders, cval, floats)
+
+    return filtered
+
+
+def _few(window: tuple[Pixel, ...], rank: int, borders: tuple[int, ...], pixel: np.dtype[Any]) -> Any:
+    selected, made = selected_volumes(len(window), rank), footprint_layout.reach_of(window)
+    pixels, floats = np.array(made.pixels, np.int64), pixel.kind == "f"
+    reach = (0, made.columns, made.above, made.span, *made.planes)
+
+    @_part
+    def filtered(x, out, cval):
+        return selected(x, out, pixels, reach, borders, cval, floats)
+
+    return filtered
+
+
+def _many(window: tuple[Pixel, ...], rank: int, borders: tuple[int, ...], pixel: np.dtype[Any]) -> Any:
+    """Lists first, which whole numbers and floats that are such take."""
+    filtered, few = _listed(window, rank, borders), len(window) <= selection.MOST_PIXELS[pixel.char]
+    if not few and pixel != np.float64:
         return _by_keys(filtered, pixel)
     (whole_key, whole), (last_key, last) = small.KEYS[pixel.char]
     whole_keys, last_keys = _KEYS[whole_key], _KEYS[last_key]
-    own = np.array(footprint_layout.reach_of(tuple(sorted(window))).pixels, np.int64)
+    second = (_few if few else _halved)(window, rank, borders, pixel)
 
     @_part
-    def as_halves(x, out, cval):
-        if not halved_volumes(x, out, code, pixels, outputs, own, rank, reach, borders, cval):
+    def tried(x, out, cval):
+        if not filtered(x, out, cval, whole_keys, whole) and not second(x, out, cval):
             filtered(x, out, cval, last_keys, last)
 
-    if len(window) > selection.MOST_PIXELS["d"]:
+    return tried
 
-        @_part
-        def many(x, out, cval):
-            if not filtered(x, out, cval, whole_keys, whole):
-                as_halves(x, out, cval)
 
-        return many
-    selected = selected_volumes(len(window), rank)
+def _halved(window: tuple[Pixel, ...], rank: int, borders: tuple[int, ...], pixel: np.dtype[Any]) -> Any:
+    code, pixels, outputs, reach = ranks(window, rank)
+    own = np.array(footprint_layout.reach_of(window).pixels, np.int64)
 
     @_part
-    def few(x, out, cval):
-        if not filtered(x, out, cval, whole_keys, whole) and not selected(x, out, own, reach, borders, cval):
-            as_halves(x, out, cval)
+    def filtered(x, out, cval):
+        return halved_volumes(x, out, code, pixels, outputs, own, rank, reach, borders, cval)
 
-    return few
+    return filtered
 
 
 def _selected(window: list[Pixel], borders: tuple[int, ...], pixel: np.dtype[Any]) -> Any:

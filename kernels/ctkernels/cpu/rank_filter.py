@@ -1,7 +1,6 @@
 """Ranks of windows of any shape on the CPU, equal to ``scipy.ndimage.rank_filter`` in every bit; NaN sorts last.
 
-The middle rank of an odd box is the median, which has faster code; all others are lists of minima and maxima
-(``_median/footprints``).
+The middle rank of an odd box is the median, which has faster code; all others go the ways of ``_median/footprints``.
 """
 
 from __future__ import annotations

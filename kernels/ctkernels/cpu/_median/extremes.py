@@ -14,6 +14,7 @@ from itertools import groupby, product
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+from numba.extending import register_jitable
 
 from ctkernels.cpu._core import jit
 from ctkernels.cpu._core.parallel import Band
@@ -29,7 +30,7 @@ _TOGETHER: Final = 4
 _LONG: Final = (4, 8, 1 << 30)
 """From which length on runs and piles are made so; what is least for a window is tried."""
 
-_VECTORS: Final = 4
+VECTORS: Final = 4
 """That are worked on at once."""
 
 Ref = tuple[int, int, int]
@@ -159,7 +160,7 @@ def _emit(least: bool) -> Any:
         def loaded(k, x):
             row = b.load(b.inttoptr(v.at(table, k, 8), I64.as_pointer()))
             at = v.at(row, x)
-            return [v.load(b.add(at, whole(n * lanes * size)), align=size) for n in range(_VECTORS)]
+            return [v.load(b.add(at, whole(n * lanes * size)), align=size) for n in range(VECTORS)]
 
         def block(x):
             def look(k, *best):
@@ -173,7 +174,7 @@ def _emit(least: bool) -> Any:
             for n, value in enumerate(best):
                 v.store(value, b.add(v.at(target, x), whole(n * lanes * size)), size)
 
-        v.blocks(count, _VECTORS * lanes, block)
+        v.blocks(count, VECTORS * lanes, block)
 
     return reduced
 
@@ -246,6 +247,12 @@ def filter_rows(
     return True
 
 
+@register_jitable
+def stride_of(width, reach, itemsize):
+    """Pixels from one row of lines to the next."""
+    return round_up(max(width + 2 * reach, VECTORS * VECTOR_BYTES // itemsize), 64 // itemsize)
+
+
 def bind(
     sides: Sides, image: np.dtype[Any], window: tuple[Pixel, ...], rank: int, mode: Mode, cval: float
 ) -> Tried | None:
@@ -255,8 +262,8 @@ def bind(
         return None
     made = plan(window)
     column_of, outside = columns_of(width, made.reach, mode), border_pixel(image, mode, cval)
-    together = _VECTORS * VECTOR_BYTES // image.itemsize
-    stride = int(round_up(max(width + 2 * made.reach, together), 64 // image.itemsize))
+    together = VECTORS * VECTOR_BYTES // image.itemsize
+    stride = int(stride_of(width, made.reach, image.itemsize))
     begins = np.append(0, np.cumsum(made.depths))
     rest = 1 if width >= together else together
     refs = made.sources * [1, 1, image.itemsize]

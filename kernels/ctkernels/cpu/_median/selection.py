@@ -32,10 +32,6 @@ AT_ONCE: Final = {"f": 16, "d": 9}
 """Up to so many pixels floats need not be tried as whole numbers first."""
 
 
-BAND_BYTES: Final = 64 << 10
-"""Of doubles that a band of rows has at once."""
-
-
 @register_jitable
 def lanes_of(size):
     """Pixels of so many bytes in a vector; rows are not shorter."""
@@ -145,26 +141,6 @@ def copy_plain(builder, kind, source, target, count):
     return _look(builder, kind, source, target, count)
 
 
-@jit.jit_inline
-def copy_rows(image, row_of, column_of, reach, stride, outside, keys):
-    """Rows of doubles with their border to ``keys``, as ``program_rows.fill``; False if some pixel is NaN or -0."""
-    width = column_of.size - 2 * reach
-    for r in range(row_of.size):
-        begin = r * stride
-        first = begin + reach
-        if row_of[r] == -1:
-            for x in range(begin, first + width + reach):
-                keys[x] = outside
-        elif row_of[r] >= 0:
-            if copy_plain(0.0, image.ctypes.data + row_of[r] * width * 8, keys.ctypes.data + first * 8, width):
-                return False
-            for x in range(reach):
-                left, right = column_of[x], column_of[reach + width + x]
-                keys[begin + x] = keys[first + left] if left >= 0 else outside
-                keys[first + width + x] = keys[first + right] if right >= 0 else outside
-    return True
-
-
 @jit.jit_part
 def enter(image, source, width, reach, column_of, outside, keys, begin):
     """The row from ``image[source]`` on with its border, from ``keys[begin]`` on; 1 if some pixel is NaN or -0.
@@ -187,43 +163,59 @@ def enter(image, source, width, reach, column_of, outside, keys, begin):
     return wrong
 
 
-@jit.jit
-def filter_rows(
-    code, image, out, top, rows, row_of, tall, column_of, reach, span, pixels, outside, stride, keys, places
-):  # fmt: skip
-    """Rows ``top .. top + rows - 1`` of ``out`` by the code at an address; False if some pixel is NaN or -0.
+def _filter_rows(select: Any) -> Any:
+    def filter_rows(
+        code, image, out, top, rows, row_of, tall, column_of, reach, span, pixels, outside, stride, keys, places
+    ):  # fmt: skip
+        """Rows ``top .. top + rows - 1`` of ``out`` by ``select``; False if some pixel is NaN or -0.
 
-    Args:
-        row_of: as ``program_rows.filter_rows`` takes it, ``tall`` rows a plane.
-        pixels: of the window: plane, row, and column from the border's first on.
-        outside: the value there.
-        stride: pixels from one row of ``keys`` to the next.
-        keys: memory for ``span`` rows of each plane, which take turns.
-        places: memory for an address a pixel.
-    """
-    width, size = column_of.size - 2 * reach, image.itemsize
-    planes, done = row_of.size // tall, 0
-    for y in range(rows):
-        while done < y + span:
-            for z in range(planes):
-                begin = (z * span + done % span) * stride
-                row = row_of[z * tall + done]
-                if enter(image, row * width, width, reach, column_of, outside, keys, begin):
-                    return False
-            done += 1
-        for p in range(places.size):
-            slot = pixels[p, 1] + y % span
-            slot = slot - span if slot >= span else slot
-            places[p] = ((pixels[p, 0] * span + slot) * stride + pixels[p, 2]) * size
-        call(code, places.ctypes.data, keys.ctypes.data, out.ctypes.data + (top + y) * width * size, width)
-    return True
+        Args:
+            row_of: as ``program_rows.filter_rows`` takes it, ``tall`` rows a plane.
+            pixels: of the window: plane, row, and column from the border's first on.
+            outside: the value there.
+            stride: pixels from one row of ``keys`` to the next.
+            keys: memory for ``span`` rows of each plane, which take turns.
+            places: memory for an address a pixel.
+        """
+        width, size = column_of.size - 2 * reach, image.itemsize
+        planes, done = row_of.size // tall, 0
+        for y in range(rows):
+            while done < y + span:
+                for z in range(planes):
+                    begin = (z * span + done % span) * stride
+                    row = row_of[z * tall + done]
+                    if enter(image, row * width, width, reach, column_of, outside, keys, begin):
+                        return False
+                done += 1
+            for p in range(places.size):
+                slot = pixels[p, 1] + y % span
+                slot = slot - span if slot >= span else slot
+                places[p] = ((pixels[p, 0] * span + slot) * stride + pixels[p, 2]) * size
+            target = out.ctypes.data + (top + y) * width * size
+            select(code, keys.dtype.type(0), places.ctypes.data, keys.ctypes.data, target, width)
+        return True
+
+    return filter_rows
 
 
-@register_jitable
-def stride_and_rows(width, height, reach, span, planes):
-    """Doubles from one row to the next, and how many rows of results a band has."""
-    stride = round_up(width + 2 * reach, 8)
-    return stride, min(max(BAND_BYTES // (stride * 8 * planes) - span, span), height)
+@jit.jit_inline
+def _by_address(code, one, places, base, target, width):
+    call(code, places, base, target, width)
+
+
+filter_rows = jit.jit_named(_filter_rows(_by_address), "filter_rows_by_address")
+"""By the code at an address."""
+
+
+@lru_cache(maxsize=64)
+def filter_rows_of(count: int, rank: int) -> Any:
+    """``filter_rows`` with the code of one rank of so many pixels in it."""
+
+    def select(code, one, places, base, target, width):
+        select_row(one, places, base, target, width, count, rank)
+
+    select.__qualname__ = f"select_{rank}_of_{count}"
+    return jit.jit_named(_filter_rows(jit.jit_inline(select)), f"filter_rows_{rank}_of_{count}")
 
 
 def serves(image: np.dtype[Any], width: int, mode: Mode, cval: float) -> bool:
