@@ -108,19 +108,24 @@ def _has_one_thread() -> bool:
 
 @contextmanager
 def _forking(get_ready: Callable[[], object]) -> Iterator[None]:
-    """``multiprocessing`` forks the server that it starts, which gets ready and then runs the same line of Python."""
+    """``multiprocessing`` forks the server that it starts, which gets ready and then runs the same line of Python.
+
+    Python 3.14 has the command's own arguments behind that line, where it looks for them.
+    """
     from multiprocessing import util as multiprocessing_util
 
     util: Any = multiprocessing_util
 
     def fork(_: object, words: Sequence[Any], descriptors: Sequence[int]) -> int:
+        line = words.index("-c") + 1
         server = os.fork()
         if not server:
             try:
                 _keep_open({0, 1, 2, *descriptors})
                 signal.signal(signal.SIGTERM, signal.SIG_DFL)
                 get_ready()
-                exec(words[-1], {})
+                sys.argv = ["-c", *words[line + 1 :]]
+                exec(words[line], {})
             finally:
                 os._exit(0)
         return server

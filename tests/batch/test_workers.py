@@ -17,7 +17,7 @@ import pytest
 
 from ctfast.batch import workers
 from ctfast.batch.workers import DIED, bounded_map, use_processes
-from ctfast.errors import UsageError
+from ctfast.errors import MachineError, UsageError
 
 
 def double(n: int) -> int:
@@ -276,6 +276,6 @@ def test_a_pool_whose_thread_died_gives_up(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(threading, "excepthook", lambda args: None)
     monkeypatch.setattr("multiprocessing.queues.Queue._start_thread", refused)
     for ordered in (False, True):
-        with pytest.raises(MemoryError):
+        with pytest.raises((MemoryError, MachineError)):  # Python 3.14 ends the pool by itself
             list(bounded_map(double, range(4), 2, processes=True, ordered=ordered))
     assert not multiprocessing.active_children()

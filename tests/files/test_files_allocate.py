@@ -183,7 +183,7 @@ def test_no_second_array_where_the_format_allows_it(tmp_path: Path, name: str) -
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     the_file_itself = 0 if name == "x.npy" else path.stat().st_size  # plain ones are read in one go
-    assert peak - the_file_itself < pixels.nbytes // 4
+    assert peak - the_file_itself < pixels.nbytes // 2  # Python 3.14 reads through 128 KB
 
 
 def test_a_file_that_fails_after_it_was_given_an_array(tmp_path: Path) -> None:

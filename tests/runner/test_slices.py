@@ -66,7 +66,7 @@ def test_quick_slices_make_the_same_volume(tmp_path: Path, name: str, units: str
 
 def test_slices_of_several_kinds_make_one(tmp_path: Path) -> None:
     paths = slices(tmp_path / "in", 6)
-    change(paths[1], lambda ds: ds.compress("1.2.840.10008.1.2.4.80"))
+    change(paths[1], lambda ds: ds.compress("1.2.840.10008.1.2.5"))
     change(paths[3], lambda ds: setattr(ds, "PhotometricInterpretation", "MONOCHROME1"))
     assert check(tmp_path / "in", tmp_path / "out")["status"] == "ok"
 
