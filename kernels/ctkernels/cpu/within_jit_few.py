@@ -79,9 +79,8 @@ class Extremes(NamedTuple):
 def extremes_of(window: tuple[Pixel, ...], itemsize: int) -> Extremes:
     """For the pixels of a window."""
     made = extremes.plan(window)
-    steps = made.steps if made.steps.size else np.zeros((0, 4), np.int64)
     reach = (made.results, made.reach, made.above, made.span, *made.planes)
-    return Extremes(steps, made.sources * [1, 1, itemsize], made.depths, np.append(0, np.cumsum(made.depths)), reach)
+    return Extremes(made.steps, made.sources * [1, 1, itemsize], made.depths, made.begins, reach)
 
 
 @jit

@@ -48,6 +48,8 @@ class Plan(NamedTuple):
     """The first of those."""
     depths: Array
     """Rows of each line that are kept."""
+    begins: Array
+    """The first row of each line among all that are kept, and their number."""
     reach: int
     above: int
     span: int
@@ -142,9 +144,10 @@ def plan(window: tuple[Pixel, ...]) -> Plan:
     for line, back, _ in [*sources, *made.results]:
         depths[line] = max(depths[line], back + 1)
     _, reach, above, span, planes = made.reach
+    kept = np.array([depths[k] for k in range(made.lines)])
     return Plan(
         np.array(steps, np.int64).reshape(-1, 4), np.array([*sources, *made.results], np.int64), len(sources),
-        np.array([depths[k] for k in range(made.lines)]), reach, above, span, planes,
+        kept, np.append(0, np.cumsum(kept)), reach, above, span, planes,
     )  # fmt: skip
 
 
@@ -206,8 +209,7 @@ def filter_rows(
 
     Args:
         row_of: as ``program_rows.filter_rows`` takes it, ``tall`` rows a plane.
-        steps, refs, results, depths: as in ``Plan``, but columns in bytes.
-        begins: of the first row of each line.
+        steps, refs, results, depths, begins: as in ``Plan``, but columns in bytes.
         slots: memory for the last row of each line that was made.
         outside: the value there.
         stride: elements from one row of ``keys`` to the next.
@@ -264,13 +266,12 @@ def bind(
     column_of, outside = columns_of(width, made.reach, mode), border_pixel(image, mode, cval)
     together = VECTORS * VECTOR_BYTES // image.itemsize
     stride = int(stride_of(width, made.reach, image.itemsize))
-    begins = np.append(0, np.cumsum(made.depths))
     rest = 1 if width >= together else together
     refs = made.sources * [1, 1, image.itemsize]
     least, tall = rank == 0, height + made.span - 1
 
     def tried(x: Array, out: Array, band: Band) -> bool:
-        keys = scratch("rank.keys", int(begins[-1] + 2) * stride + together, image)
+        keys = scratch("rank.keys", int(made.begins[-1] + 2) * stride + together, image)
         results = scratch("rank.results", rest, image)
         places = scratch("rank.places", len(made.sources), np.int64)
         slots = scratch("rank.slots", made.depths.size, np.int64)
@@ -278,7 +279,7 @@ def bind(
         for part in rows_of(depth, height, band, made.planes, made.above, made.span, height, mode):
             done = filter_rows(
                 flat, result, band[0] * height + part.first, part.last - part.first, part.row_of, tall, column_of,
-                made.reach, made.span, least, made.steps, refs, made.results, made.depths, begins, slots,
+                made.reach, made.span, least, made.steps, refs, made.results, made.depths, made.begins, slots,
                 outside, stride, keys, results, places,
             )  # fmt: skip
             if not done:
