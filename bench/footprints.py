@@ -53,21 +53,8 @@ def footprints() -> dict[str, np.ndarray]:
             made[f"diamond {n}"] = diamond(n // 2)
     for n in (2, 3, 4, 5, 6, 7, 8, 11, 15):
         made |= {f"row {n}": np.ones((1, n)), f"column {n}": np.ones((n, 1))}
-    for h, w in (
-        (2, 2),
-        (3, 3),
-        (2, 3),
-        (4, 4),
-        (5, 3),
-        (4, 6),
-        (6, 6),
-        (7, 7),
-        (8, 8),
-        (10, 10),
-        (9, 15),
-        (14, 14),
-        (15, 15),
-    ):
+    boxes = "2x2 3x3 2x3 4x4 5x3 4x6 6x6 7x7 8x8 10x10 9x15 14x14 15x15"
+    for h, w in (map(int, sides.split("x")) for sides in boxes.split()):
         made[f"box {h} x {w}"] = np.ones((h, w))
     rng = np.random.default_rng(1)
     for n in (3, 5, 7, 9, 10, 12, 13, 15):
