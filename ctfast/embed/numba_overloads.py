@@ -29,11 +29,11 @@ from typing import Any
 from numba.extending import overload
 
 from ctfast import ops
-from ctfast.embed import _numba_filters, _numba_lines, _numba_statistics
+from ctfast.embed import _numba_clahe, _numba_gaussian, _numba_lines, _numba_ranks, _numba_statistics
 from ctfast.embed._numba_footprints import Footprint as Footprint
 from ctkernels.contract import OPERATIONS
 
-_PARTS = (_numba_filters, _numba_lines, _numba_statistics)
+_PARTS = (_numba_clahe, _numba_gaussian, _numba_lines, _numba_ranks, _numba_statistics)
 
 
 @cache
