@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -232,14 +233,43 @@ def test_merges_and_single_ranks(a: int, b: int) -> None:
                 assert run_network(graph, outputs, inputs) == sorted(inputs)[first : last + 1]
 
 
-def test_middle_of_four_sorted_and_three() -> None:
+@pytest.mark.parametrize("size", [(3, 3), (5, 5), (1, 3), (3, 3, 3)])
+def test_floats_as_they_are_have_the_bits_of_keys(size: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """NaN and -0 wherever a row is read in another way: at corners, in the middle, beyond a band, outside."""
+    # Of a volume bands are pairs of rows.
+    bands = (
+        [(0, 0, 5), (0, 5, 19)] if len(size) == 3 else [(n, *rows) for n in range(4) for rows in ((0, 10), (10, 37))]
+    )
+
+    def found(x: Array, mode: str, cval: float, pays: bool) -> Array:
+        monkeypatch.setattr(small, "pays", lambda: pays)
+        out = np.empty_like(x)
+        median_filter(x, out, size=size, mode=mode, cval=cval)
+        return out.view(np.int32)
+
+    fractions = ct_like((4, 37, 45), "float32") + np.float32(0.25)
+    places = [(0, 0), (36, 44), (0, 20), (18, 0), (9, 44), (10, 21), (25, 43), (36, 1)]
+    with force_bands(threads=1, bands=bands):
+        for x in (fractions, np.trunc(fractions) + np.float32(0)):
+            image = x.reshape(1, *x.shape) if len(size) == 3 else x
+            for cval in (0.5, -0.0, np.nan, np.inf):
+                assert_exact(*(found(image, "constant", cval, pays) for pays in (True, False)), f"{size} {cval}")
+            for (row, column), value in itertools.product(places, (np.nan, -np.nan, -0.0, np.inf, 1e-42)):
+                changed = image.copy()
+                zeros = changed[..., max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2]
+                zeros[...] = 0.0
+                changed[..., row, column] = value
+                what = f"{size} {row} {column} {value}"
+                assert_exact(*(found(changed, "nearest", 0.0, pays) for pays in (True, False)), what)
+
+
+def test_middle_of_sorted_triples() -> None:
     graph = Graph()
-    nodes = [graph.load(("x", 0), i) for i in range(7)]
-    output = graph.middle_of_seven(nodes[:4], nodes[4:])
-    for ones in range(5):
-        for bits in range(8):
-            inputs = [int(i >= 4 - ones) for i in range(4)] + [bits >> i & 1 for i in range(3)]
-            assert run_network(graph, [output], inputs) == [sorted(inputs)[3]]
+    nodes = [graph.load(("x", 0), i) for i in range(9)]
+    output = graph.middle_of_triples(nodes[:3], nodes[3:6], nodes[6:])
+    for ones in itertools.product(range(4), repeat=3):
+        inputs = [int(i >= 3 - n) for n in ones for i in range(3)]
+        assert run_network(graph, [output], inputs) == [sorted(inputs)[4]]
 
 
 def test_live_ranks() -> None:

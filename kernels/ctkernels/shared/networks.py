@@ -108,13 +108,16 @@ class Graph:
             best = self.low(best, self.high(top_a, top_b))
         return best
 
-    def middle_of_seven(self, a: Sequence[Node], b: Sequence[Node]) -> Node:
-        """The median of four sorted items and three in any order: ten operations, sorting the three takes twelve."""
-        # Neither the least nor the largest of five can be the median of seven; what remains is a median of five.
-        inner = self.high(a[0], self.low(b[0], a[3]))
-        low = self.high(a[1], self.low(inner, b[1]))
-        high = self.low(a[2], self.high(inner, b[1]))
-        return self.high(self.low(low, high), self.low(self.high(low, high), b[2]))
+    def middle_of_three(self, a: Node, b: Node, c: Node) -> Node:
+        """The median of three; what it needs of ``a`` and ``b`` alone is one node for all ``c``."""
+        return self.high(self.low(a, b), self.low(self.high(a, b), c))
+
+    def middle_of_triples(self, a: Sequence[Node], b: Sequence[Node], c: Sequence[Node]) -> Node:
+        """The median of three sorted triples; what it needs of ``a`` and ``b`` alone is one node for all ``c``."""
+        least = self.high(self.high(a[0], b[0]), c[0])
+        middle = self.middle_of_three(a[1], b[1], c[1])
+        most = self.low(self.low(a[2], b[2]), c[2])
+        return self.middle_of_three(least, most, middle)
 
     def needed(self, outputs: Sequence[Node]) -> list[Node]:
         """The nodes that the outputs are computed from, in order."""

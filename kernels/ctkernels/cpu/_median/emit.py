@@ -18,9 +18,11 @@ from numba.extending import intrinsic
 
 from ctkernels.cpu._core.target import has, processor
 from ctkernels.cpu._core.vectors import ask
+from ctkernels.cpu._median.floats import Oddities
 from ctkernels.cpu._median.plan import IMAGE, OUT, Plan, Step, plan
 from ctkernels.cpu._median.planes_plan import planes_plan
 from ctkernels.cpu._median.rows import turn
+from ctkernels.shared.networks import Node
 
 _INT64 = ir.IntType(64)
 
@@ -59,11 +61,14 @@ class _Emitter:
         self.turned = turned
         """Whether results are floats' bits again, not keys."""
         self.builder, self.plan, self.scratch, self.element = builder, made, scratch, element
-        self.compare = builder.icmp_signed if pixel.signed else builder.icmp_unsigned
+        real = pixel == types.float32
+        self.compare = builder.fcmp_ordered if real else builder.icmp_signed if pixel.signed else builder.icmp_unsigned
         self.itemsize = pixel.bitwidth // 8
         self.lanes = lanes(made, self.itemsize)
         self.vector = ir.VectorType(element, self.lanes)
         self.stride = stride(made, self.itemsize)
+        self.oddities: Oddities | None = None
+        """Looks for pixels that have no key, in rows that nothing else looked through."""
 
     def line(self, table, index, row: int, offset):
         """Pointer to pixel ``offset`` of the row whose address stands in ``table[index + row]``."""
@@ -93,10 +98,18 @@ class _Emitter:
                 below = self.compare("<", values[a], values[b])
                 first, second = (a, b) if kind == "min" else (b, a)
                 values[node] = builder.select(below, values[first], values[second])
+        if self.oddities is not None:
+            self.oddities.look_at(builder, [values[node] for node in self.centres(step)])
         for name, row, node in step.stores:
             if name == OUT and self.turned:
                 values[node] = turn(builder, values[node], 8 * self.itemsize, self.lanes)
             builder.store(values[node], self.at(pointer(name, row), 0, x), align=self.itemsize)
+
+    def centres(self, step: Step) -> list[Node]:
+        """Of an image's pixels that a step loads, those that its results stand for: each of them once."""
+        made = self.plan
+        middle = range(made.rows // 2, made.rows // 2 + made.outputs)
+        return [step.graph.load((IMAGE, made.columns // 2), row) for row in middle]
 
     def loop(self, step: Step, count, pointer: Callable[[str, int], Any], ahead: tuple[Any, ...] = ()) -> None:
         """The step for ``count`` positions and what it needs beyond; the last vector of results ends at ``count``.
@@ -126,7 +139,8 @@ def _median_strip(typingctx, scratch, lines, outs, first, column, count, rows, c
     ``lines[first:]`` holds the addresses of the source rows, each beginning ``columns // 2`` pixels left of the image;
     ``outs[:]`` those of the output rows. Source rows are read a vector beyond their end. ``ahead``: None, or addresses
     of the ``outputs`` rows that will be read and written next (six short streams are more than a processor foresees:
-    int16 in the third-level cache took a third more time without).
+    int16 in the third-level cache took a third more time without). False if a pixel of the rows that results stand for
+    can't be a key of this type as it is (``floats``); for plans of one loop only.
     """
     if not all(isinstance(number, types.IntegerLiteral) for number in (rows, columns, by)):
         return None
@@ -137,6 +151,8 @@ def _median_strip(typingctx, scratch, lines, outs, first, column, count, rows, c
             context.make_array(kind)(context, builder, value).data for kind, value in zip((scratch, lines, outs), args)
         )
         emitter = _Emitter(builder, made, scratch.dtype, context.get_value_type(scratch.dtype), memory)
+        if scratch.dtype == types.float32 and len(made.steps) == 1:
+            emitter.oddities = Oddities(builder, emitter.lanes)
         source = [emitter.line(in_table, args[3], row, args[4]) for row in range(made.sources_read)]
         zero = ir.Constant(_INT64, 0)
         result = [emitter.line(out_table, zero, row, args[4]) for row in range(made.outputs)]
@@ -148,17 +164,19 @@ def _median_strip(typingctx, scratch, lines, outs, first, column, count, rows, c
         # Loop after loop over the strip, so that lists of one are in cache for the next.
         for step in made.steps:
             emitter.loop(step, args[5], pointer, addresses)
-        return context.get_dummy_value()
+        if emitter.oddities is not None:
+            return builder.not_(emitter.oddities.found(builder))
+        return ir.Constant(ir.IntType(1), 1)
 
     whole = types.int64
-    return types.void(scratch, lines, outs, whole, whole, whole, rows, columns, by, ahead), emit
+    return types.boolean(scratch, lines, outs, whole, whole, whole, rows, columns, by, ahead), emit
 
 
 def _planes_stage(typingctx, stage, scratch, addresses, count, planes, rows, columns):
     """One stage of a plan for volumes, for ``count`` columns (a vector at least).
 
     ``addresses`` are those of what the plan names as the stage's roles; ``scratch`` holds lists that the stage keeps.
-    Keys of 32 and 64 bits, which only floats have, leave as floats.
+    Integer keys of 32 and 64 bits, which only floats have, leave as floats.
     """
     if not all(isinstance(number, types.IntegerLiteral) for number in (stage, planes, rows, columns)):
         return None
@@ -170,7 +188,8 @@ def _planes_stage(typingctx, stage, scratch, addresses, count, planes, rows, col
             for kind, value in ((scratch, args[1]), (addresses, args[2]))
         )
         element = context.get_value_type(scratch.dtype)
-        emitter = _Emitter(builder, made, scratch.dtype, element, memory, turned=scratch.dtype.bitwidth >= 32)
+        turned = scratch.dtype.bitwidth >= 32 and scratch.dtype != types.float32
+        emitter = _Emitter(builder, made, scratch.dtype, element, memory, turned=turned)
         zero = ir.Constant(_INT64, 0)
         roles = made.roles(stage.literal_value)
         base = {role: emitter.line(table, zero, number, zero) for number, role in enumerate(roles)}

@@ -130,17 +130,21 @@ class Plan:
         middle = self.total // 2
         if self.rows == self.by:
             step.stores = [(OUT, 0, self._list(step.graph, f"{OWN}0", self.columns, 0)[middle])]
+        elif (self.rows, self.columns, self.by) == (3, 3, 1):
+            # Rows are sorted instead of columns: each once for up to three results.
+            ordered = [
+                step.graph.sort([step.graph.load((IMAGE, shift), row) for shift in range(3)])
+                for row in range(self.sources_read)
+            ]
+            for output in range(self.outputs):
+                first, second = (ordered[row] for row in self.sources[f"{SHARED}{output // 2 * 2}"])
+                own = ordered[self.sources[f"{OWN}{output}"][0]]
+                step.stores.append((OUT, output, step.graph.middle_of_triples(first, second, own)))
         else:
             for output in range(self.outputs):
                 shared = self._list(step.graph, f"{SHARED}{output // 2 * 2}", self.columns, 0)
-                if (self.rows, self.columns, self.by) == (3, 3, 1):
-                    row = self.sources[f"{OWN}{output}"][0]
-                    own = [step.graph.load((IMAGE, shift), row) for shift in range(3)]
-                    median = step.graph.middle_of_seven(shared[1:5], own)
-                else:
-                    own = self._list(step.graph, f"{OWN}{output}", self.columns, 0)
-                    median = step.graph.select(shared, own, middle)
-                step.stores.append((OUT, output, median))
+                own = self._list(step.graph, f"{OWN}{output}", self.columns, 0)
+                step.stores.append((OUT, output, step.graph.select(shared, own, middle)))
         self.steps.append(step)
 
 

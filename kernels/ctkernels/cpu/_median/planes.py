@@ -17,6 +17,7 @@ from ctkernels.cpu._core import jit
 from ctkernels.cpu._core.scratch import scratch
 from ctkernels.cpu._core.vectors import round_up
 from ctkernels.cpu._median.emit import lanes, planes_stage, stride, vector_bytes
+from ctkernels.cpu._median.floats import plain_row
 from ctkernels.cpu._median.planes_plan import CORE, PAIR, PLANE, QUAD, RESULT, planes_plan
 from ctkernels.cpu._median.rows import FLOAT32, FLOAT64, PIXELS, decode_row, encode_row
 from ctkernels.cpu._median.small import extend
@@ -49,7 +50,9 @@ def encode_rows(keys, pitch, image, row_of, first, count, row_bytes, column_of, 
         if row < 0:
             for x in range(begin - reach, begin + width + reach):
                 keys[x] = outside[0]
-        elif encode_row(keys, begin, image, row * row_bytes, width, kind):
+        elif plain_row(keys, image, row * row_bytes, width) and encode_row(
+            keys, begin, image, row * row_bytes, width, kind
+        ):
             extend(keys, begin, width, reach, column_of, outside[0])
         else:
             return False

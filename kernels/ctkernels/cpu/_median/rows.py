@@ -2,7 +2,8 @@
 
 Keys are integers that sort as the pixels do. Integer pixels are their own keys. Floats that hold whole numbers in the
 range of int16, as CT values in Hounsfield units do, have int16 keys: half the memory, and twice the pixels in a vector.
-Any floats have signed keys of their width: the negative ones turned round, NaN (of any sign) the largest.
+Any floats have signed keys of their width: the negative ones turned round, NaN (of any sign) the largest. Lines of
+floats hold float32 as they are (``floats``).
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ PIXELS, FLOAT32, FLOAT64 = 0, 1, 2
 _INT64 = ir.IntType(64)
 _FLOATS = {FLOAT32: (ir.FloatType(), 32), FLOAT64: (ir.DoubleType(), 64)}
 
-_FLOAT_LANES = 16
+FLOAT_LANES = 16
 
 Body = Callable[[Any, Any, int], None]
 
 
-def _sweep(builder, count, lanes: int, body: Body) -> None:
+def sweep(builder, count, lanes: int, body: Body) -> None:
     """``body(builder, x, lanes)`` over ``0 .. count - 1``: in vectors, the last one moved back, or else one by one."""
     zero, one, lane = (ir.Constant(_INT64, n) for n in (0, 1, lanes))
     with builder.if_else(builder.icmp_signed("<", count, lane)) as (short, usual):
@@ -39,7 +40,7 @@ def _sweep(builder, count, lanes: int, body: Body) -> None:
             body(builder, builder.select(builder.icmp_signed("<", x, last), x, last), lanes)
 
 
-def _vector(builder, base, item, x, lanes: int):
+def vector_at(builder, base, item, x, lanes: int):
     """Pointer to the ``lanes`` items of type ``item`` from number ``x`` on."""
     pointer = builder.gep(builder.bitcast(base, item.as_pointer()), [x])
     return builder.bitcast(pointer, ir.VectorType(item, lanes).as_pointer())
@@ -73,7 +74,7 @@ def _whole_body(line, row, kind: int, wrong, count) -> Body:
     def body(builder, x, lanes: int) -> None:
         several = ir.VectorType(number, lanes)
         _ask(builder, row, real, x, count, False)
-        value = builder.load(_vector(builder, row, real, x, lanes), align=4)
+        value = builder.load(vector_at(builder, row, real, x, lanes), align=4)
         moved = builder.fadd(value, _all(real, lanes, magic))
         back = builder.fsub(moved, _all(real, lanes, magic))
         moved = builder.bitcast(moved, several)
@@ -82,11 +83,11 @@ def _whole_body(line, row, kind: int, wrong, count) -> Body:
         for seen, flaws in zip(wrong[kind], (beyond, other), strict=True):
             if lanes == 1:
                 first = ir.Constant(ir.IntType(32), 0)
-                nothing = ir.Constant(ir.VectorType(number, _FLOAT_LANES), None)
+                nothing = ir.Constant(ir.VectorType(number, FLOAT_LANES), None)
                 flaws = builder.insert_element(nothing, builder.extract_element(flaws, first), first)
             builder.store(builder.or_(builder.load(seen), flaws), seen)
         builder.store(
-            builder.trunc(moved, ir.VectorType(short, lanes)), _vector(builder, line, short, x, lanes), align=2
+            builder.trunc(moved, ir.VectorType(short, lanes)), vector_at(builder, line, short, x, lanes), align=2
         )
 
     return body
@@ -100,14 +101,14 @@ def _flaws(builder, seen):
     """
     beyond, other = map(builder.load, seen)
     width = beyond.type.element.width
-    beyond = builder.lshr(beyond, _all(beyond.type.element, _FLOAT_LANES, 16))
-    return builder.or_(beyond, builder.and_(other, _all(other.type.element, _FLOAT_LANES, 2 ** (width - 1) - 1)))
+    beyond = builder.lshr(beyond, _all(beyond.type.element, FLOAT_LANES, 16))
+    return builder.or_(beyond, builder.and_(other, _all(other.type.element, FLOAT_LANES, 2 ** (width - 1) - 1)))
 
 
 def _copy_body(target, source, key) -> Body:
     def body(builder, x, lanes: int) -> None:
-        value = builder.load(_vector(builder, source, key, x, lanes), align=key.width // 8)
-        builder.store(value, _vector(builder, target, key, x, lanes), align=key.width // 8)
+        value = builder.load(vector_at(builder, source, key, x, lanes), align=key.width // 8)
+        builder.store(value, vector_at(builder, target, key, x, lanes), align=key.width // 8)
 
     return body
 
@@ -117,13 +118,13 @@ def _turn_body(target, source, key, last_nan: bool) -> Body:
     highest = 2 ** (key.width - 1) - 1
 
     def body(builder, x, lanes: int) -> None:
-        bits = builder.load(_vector(builder, source, key, x, lanes), align=key.width // 8)
+        bits = builder.load(vector_at(builder, source, key, x, lanes), align=key.width // 8)
         keys = turn(builder, bits, key.width, lanes)
         if last_nan:
             size = builder.and_(bits, _all(key, lanes, highest))
             nan = builder.icmp_signed(">", size, _all(key, lanes, infinite))
             keys = builder.select(nan, _all(key, lanes, highest), keys)
-        builder.store(keys, _vector(builder, target, key, x, lanes), align=key.width // 8)
+        builder.store(keys, vector_at(builder, target, key, x, lanes), align=key.width // 8)
 
     return body
 
@@ -134,9 +135,9 @@ def _whole_back_body(row, line, kind: int, count) -> Body:
 
     def body(builder, x, lanes: int) -> None:
         _ask(builder, row, real, x, count, True)
-        keys = builder.load(_vector(builder, line, short, x, lanes), align=2)
+        keys = builder.load(vector_at(builder, line, short, x, lanes), align=2)
         value = builder.sitofp(builder.sext(keys, ir.VectorType(ir.IntType(32), lanes)), ir.VectorType(real, lanes))
-        builder.store(value, _vector(builder, row, real, x, lanes), align=4)
+        builder.store(value, vector_at(builder, row, real, x, lanes), align=4)
 
     return body
 
@@ -152,6 +153,8 @@ def _pointers(context, builder, kinds, args):
 def _bodies(key, line, row, wrong, back: bool, count) -> dict[int, Body]:
     """What each kind of pixel takes that a key type serves; bits are set in ``wrong`` where pixels have no key."""
     pair = (row, line) if back else (line, row)
+    if key == ir.FloatType():
+        return {PIXELS: _copy_body(*pair, ir.IntType(32))}
     bodies = {PIXELS: _copy_body(*pair, key)}
     if key.width == 16:
         for kind in _FLOATS:
@@ -167,17 +170,17 @@ def _bodies(key, line, row, wrong, back: bool, count) -> dict[int, Body]:
 def _make(back: bool):
     def convert(typingctx, line, at, image, byte, count, kind):
         def emit(context, builder, signature, args):
-            key = context.get_value_type(line.dtype)
+            key, item_bytes = context.get_value_type(line.dtype), line.dtype.bitwidth // 8
             lines, rows = _pointers(context, builder, (line, image), args)
-            none = {n: ir.Constant(ir.VectorType(ir.IntType(w), _FLOAT_LANES), None) for n, (_, w) in _FLOATS.items()}
+            none = {n: ir.Constant(ir.VectorType(ir.IntType(w), FLOAT_LANES), None) for n, (_, w) in _FLOATS.items()}
             wrong = {n: [cgutils.alloca_once_value(builder, value) for _ in range(2)] for n, value in none.items()}
             for number, body in _bodies(key, lines, rows, wrong, back, args[4]).items():
                 with builder.if_then(builder.icmp_signed("==", args[5], ir.Constant(_INT64, number))):
-                    _sweep(builder, args[4], 512 // key.width if number == PIXELS else _FLOAT_LANES, body)
+                    sweep(builder, args[4], 64 // item_bytes if number == PIXELS else FLOAT_LANES, body)
             good = ir.Constant(ir.IntType(1), 1)
             for seen in wrong.values():
                 flags = _flaws(builder, seen)
-                bits = builder.bitcast(flags, ir.IntType(flags.type.element.width * _FLOAT_LANES))
+                bits = builder.bitcast(flags, ir.IntType(flags.type.element.width * FLOAT_LANES))
                 good = builder.and_(good, builder.icmp_unsigned("==", bits, ir.Constant(bits.type, 0)))
             return good
 

@@ -1,8 +1,9 @@
 """Median filter for small windows by sorting networks; one call of a kernel filters one band of rows.
 
 Source rows pass through a ring of lines, a few more than the window has rows, where the border is added on both sides
-and pixels become keys (see ``rows``). Floats are tried as whole numbers first; the kernel gives up at the first
-pixel that is none, and a second kernel takes the image as it is. Volumes come as tables of rows too (``volume``).
+and pixels become keys (see ``rows``). Floats are tried as whole numbers first (or as they are, see ``floats``); the
+kernel gives up at the first pixels that are none, and another one takes the image as it is. Volumes come as tables of
+rows too (``volume``).
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ from numpy.typing import NDArray
 from ctkernels.cpu._core import jit
 from ctkernels.cpu._core.parallel import Band
 from ctkernels.cpu._core.scratch import scratch
-from ctkernels.cpu._core.vectors import round_up
+from ctkernels.cpu._core.vectors import VECTOR_BYTES, round_up
 from ctkernels.cpu._core.viewed import viewed
 from ctkernels.cpu._median.edges import EDGE_ADDRESSES, EDGE_ROWS, edge_elements, edge_filter, edge_lines
 from ctkernels.cpu._median.emit import lanes, median_strip, scratch_size, vector_bytes
+from ctkernels.cpu._median.floats import pays, plain_row
 from ctkernels.cpu._median.plan import plan
 from ctkernels.cpu._median.rows import FLOAT32, FLOAT64, PIXELS, decode_row, encode_row
 from ctkernels.shared.border import border_index
@@ -102,6 +104,8 @@ def kernel(rows: int, columns: int, by: int = 1) -> Callable[..., bool]:
         edge_table = table[table.size - EDGE_ADDRESSES :]
         edges = scratch[scratch.size - edge_elements(lines_of_edges, EDGE_ROWS + outputs, rows, by, lane) :]
         done, line, begun = first * by, 0, first
+        # Where rows are read from the image, those that results stand for are looked at as they are filtered.
+        begin_row, end_row = first * by + rows // 2, last * by + rows // 2
         # No slice inside the loops: each would count references with atomic operations.
         for y in range(first, last, outputs):
             # The rows that this group of output rows sees for the first time enter the ring.
@@ -113,6 +117,8 @@ def kernel(rows: int, columns: int, by: int = 1) -> Callable[..., bool]:
                 if source < 0:
                     for x in range(begin - reach, begin + width + reach):
                         scratch[x] = outside[0]
+                elif not (direct and begin_row <= done < end_row) and not plain_row(scratch, image, at, width):
+                    return False
                 elif direct and 0 < top + source < last_row:
                     lines[done] = image_address + at - reach * key_bytes  # there are pixels on both sides of the row
                     done += 1
@@ -134,7 +140,8 @@ def kernel(rows: int, columns: int, by: int = 1) -> Callable[..., bool]:
                     outs[o] = scratch_address + (results + o * length) * key_bytes
             if direct:
                 ahead = (image_address + (top + done) * row_bytes, out_address + (top + y + outputs) * row_bytes)
-                median_strip(lists, lines, outs, y * by, 0, width, rows, columns, by, ahead)
+                if not median_strip(lists, lines, outs, y * by, 0, width, rows, columns, by, ahead):
+                    return False
                 if lines_of_edges and (y + outputs - begun >= EDGE_ROWS or y + outputs >= last):
                     end = min(y + outputs, last)
                     filter_edges(
@@ -224,7 +231,7 @@ def bind(
     """What writes the rows of a band of ``out``, medians of ``size`` windows of ``x``; both ``(N, H, W)``."""
     height, area = shape[1], (shape[1], shape[2])
     tries = []
-    for key, kind in KEYS[image.char]:
+    for key, kind in ways(image.char, size):
         outside = border_key(mode, cval, key, kind)
         if outside is not None:
             s = setting(area, size, mode, key)
@@ -248,7 +255,21 @@ KEYS: dict[str, tuple[tuple[str, int], ...]] = {
 }
 """Key type and kind of pixels to try, by the image's dtype; the last one always serves."""
 
-_NOTHING = {key: np.zeros(1, key) for key in ("u1", "u2", "i2", "i4", "i8")}
+_NOTHING = {key: np.zeros(1, key) for key in ("u1", "u2", "i2", "i4", "i8", "f4")}
+
+
+def ways(char: str, size: tuple[int, ...]) -> tuple[tuple[str, int], ...]:
+    """``KEYS`` for windows of this size, and floats as they are where that pays (``floats``).
+
+    Whole numbers, whose keys are half as wide, go that way at 3 x 3 alone, where keys cost as much as the filter.
+    """
+    found = KEYS[char]
+    if char != "f" or not pays():
+        return found
+    if size == (3, 3):
+        return ("f4", PIXELS), *found
+    # Vectors of 32 bytes gained nothing.
+    return (found[0], ("f4", PIXELS), *found[1:]) if VECTOR_BYTES == 64 else found
 
 
 def border_key(mode: str | tuple[str, ...], cval: float, key: str, kind: int) -> Array | None:
@@ -256,6 +277,10 @@ def border_key(mode: str | tuple[str, ...], cval: float, key: str, kind: int) ->
     if "constant" not in mode:
         return _NOTHING[key]
     outside = np.zeros(1, key)
+    if key == "f4":
+        outside[0] = cval
+        odd = np.isnan(outside[0]) or (outside[0] == 0 and np.signbit(outside[0]))
+        return None if odd else outside
     if kind == PIXELS:
         outside[0] = int(cval)
         return outside

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ctkernels.cpu._core.parallel import Band, bands, get_num_threads, run
 from ctkernels.cpu._median import large
 from ctkernels.cpu._median import planes as by_planes
-from ctkernels.cpu._median.small import KEYS, Setting, border_key, memory, setting_of
+from ctkernels.cpu._median.small import KEYS, Setting, border_key, memory, setting_of, ways
 from ctkernels.shared.border import border_index
 
 Array = NDArray[Any]
@@ -145,7 +145,7 @@ def _by_planes(x: Array, out: Array, size: Size, mode: str, cval: float, band: B
     image, results = (v[volume].reshape(-1).view(np.uint8) for v in (x, out))
     shape = (x.shape[1], x.shape[2], x.shape[3])
     blocks = by_planes.blocks(shape, 2 * first, min(2 * last, shape[1]), size, mode)
-    for key, kind in KEYS[x.dtype.char]:
+    for key, kind in ways(x.dtype.char, size):
         outside = border_key(mode, cval, key, kind)
         if outside is not None and all(
             by_planes.filter_block(image, results, shape, block, size, key, kind, outside) for block in blocks
