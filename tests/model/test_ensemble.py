@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
+from flax import nnx
 
 from ctfast.errors import ArgumentError, UsageError
 from ctfast.model.commands.export import export_run
@@ -55,6 +57,26 @@ def test_maps_are_the_mean_for_the_class_that_is_named(
     from ctfast.model.network.explain import enlarge
 
     np.testing.assert_allclose(maps, enlarge(np.mean(each, axis=0), SIZE, 3), atol=1e-5)
+
+
+def test_weights_stay_where_they_are(ensemble: TrainedModel) -> None:
+    """None is copied in float32; narrowed ones are made once, and anew for other weights."""
+
+    def arrays(precision: str) -> list[jax.Array]:
+        return jax.tree.leaves([state for _, state in Predictor(ensemble, 5, precision=precision)._members])
+
+    own = jax.tree.leaves([nnx.split(member)[1] for member in ensemble.members])
+    assert all(a is b for a, b in zip(arrays("float32"), own, strict=True))
+    assert all(a is b for a, b in zip(arrays("bfloat16"), arrays("bfloat16"), strict=True))
+
+
+def test_weights_that_changed_are_narrowed_anew(images: np.ndarray) -> None:
+    run, other = tiny_run(seed=3), tiny_run(seed=4)
+    before = run.predict_proba(images, precision="bfloat16")
+    nnx.update(run.model, nnx.split(other.model)[1])
+    after = run.predict_proba(images, precision="bfloat16")
+    assert np.abs(after - before).max() > 0.01
+    np.testing.assert_array_equal(after, other.predict_proba(images, precision="bfloat16"))
 
 
 def test_exports_hold_all_networks(

@@ -69,8 +69,8 @@ def test_rows_are_what_the_network_says_of_each_image_alone(run: TrainedModel, f
 
 def test_every_batch_has_one_shape_and_the_program_is_shared(run: TrainedModel, folder: Path, tmp_path: Path) -> None:
     before = compiled.predict_batch._cache_size()
-    predict_files(run, folder, tmp_path / "a.csv", batch_size=5)
-    predict_files(tiny_run(seed=1), folder, tmp_path / "b.csv", batch_size=5)
+    predict_files(run, folder, tmp_path / "a.csv", batch_size=6)
+    predict_files(tiny_run(seed=1), folder, tmp_path / "b.csv", batch_size=6)
     assert compiled.predict_batch._cache_size() == before + 1
     assert (tmp_path / "a.csv").read_bytes() != (tmp_path / "b.csv").read_bytes()
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 from ctfast.dispatch.forked import refuse_jax_after_fork
 from ctfast.model.data.preprocessing import HIGHEST
 from ctfast.model.network.explain import class_activation, enlarge
+from ctfast.model.network.sequential4 import Sequential4
 
 if TYPE_CHECKING:
     from ctfast.model.run_folder import TrainedModel
@@ -71,11 +74,7 @@ class Predictor:
         """What is done to a slice before the network sees it."""
         self._size = run.preprocessing.image_size
         self._blocks = len(run.model.block_names)
-        graphs, states = zip(*(nnx.split(member.with_precision(precision)) for member in run.members), strict=True)
-        self._graph = graphs[0]
-        # Of an ensemble, the members' weights lie along a first axis: one program, run for each in turn.
-        self._state = jax.tree.map(lambda *a: jnp.stack(a), *states) if run.others else states[0]
-        self._several = bool(run.others)
+        self._members = [_weights(member, precision) for member in run.members]
 
     def start(self, images: NDArray[np.uint16]) -> Started:
         """Hand ``(n, H, W)`` or ``(n, H, W, 3)`` over, ``n`` at most ``batch_size``; does not wait."""
@@ -84,8 +83,7 @@ class Predictor:
             return Started(images, None)
         padded = np.pad(images, [(0, missing)] + [(0, 0)] * (images.ndim - 1)) if missing else images
         try:
-            program = predict_by_members if self._several else predict_batch
-            return Started(images, program(self._graph, self.explain, at_a_time(), self._state, padded))
+            return Started(images, predict_by_members(self._members, self.explain, padded))
         except jax.errors.JaxRuntimeError as error:
             self._halve(error)
             return Started(images, None)
@@ -131,6 +129,25 @@ class Predictor:
         )
 
 
+def predict_by_members(
+    members: Sequence[tuple[Any, Any]], explain: str | None, images: NDArray[np.uint16]
+) -> tuple[jax.Array, jax.Array | None]:
+    """Mean probabilities of networks of one shape, and the mean of their maps for the class that they name together.
+
+    One program, run with each member's weights where they lie: weights stacked for a loop in the program would be
+    copied, once for the stack and once more for every batch.
+    """
+    x = jax.device_put(images)
+    if len(members) == 1:
+        graph, state = members[0]
+        return predict_batch(graph, explain, at_a_time(), state, x)
+    mean = _mean([predict_batch(graph, None, at_a_time(), state, x)[0] for graph, state in members])
+    if explain is None:
+        return mean, None
+    target = mean.argmax(axis=1)
+    return mean, _mean([maps_for(graph, explain, at_a_time(), state, x, target) for graph, state in members])
+
+
 @partial(jax.jit, static_argnums=(0, 1, 2))  # of the module, so that equal networks share one compiled program
 def predict_batch(
     graph: Any, explain: str | None, together: int | None, state: Any, images: jax.Array
@@ -145,22 +162,31 @@ def predict_batch(
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))
-def predict_by_members(
-    graph: Any, explain: str | None, together: int | None, states: Any, images: jax.Array
-) -> tuple[jax.Array, jax.Array | None]:
-    """Mean probabilities of an ensemble, and the mean of its members' maps for the class that they name together."""
+def maps_for(
+    graph: Any, explain: str, together: int | None, state: Any, images: jax.Array, target: jax.Array
+) -> jax.Array:
+    """Maps of a batch of 16-bit images for the class that each is said to be of."""
     x = images.astype(jnp.float32) / HIGHEST
+    return class_activation(nnx.merge(graph, state), x, target=target, method=explain, at_a_time=together).maps
 
-    def probabilities(state: Any) -> jax.Array:
-        return jax.nn.softmax(nnx.merge(graph, state)(x, at_a_time=together))
 
-    mean = jax.lax.map(probabilities, states).mean(axis=0)
-    if explain is None:
-        return mean, None
-    target = mean.argmax(axis=1)
+@partial(jax.jit)
+def _mean(each: list[jax.Array]) -> jax.Array:
+    return sum(each[1:], each[0]) / len(each)
 
-    def maps(state: Any) -> jax.Array:
-        model = nnx.merge(graph, state)
-        return class_activation(model, x, target=target, method=explain, at_a_time=together).maps
 
-    return mean, jax.lax.map(maps, states).mean(axis=0)
+_narrowed: Final[WeakKeyDictionary[Sequential4, dict[str, tuple[list[Any], Any, Any]]]] = WeakKeyDictionary()
+"""Of networks, by precision: the weights that were narrowed, and what was made of them."""
+
+
+def _weights(model: Sequential4, precision: str) -> tuple[Any, Any]:
+    """Graph and state; narrowed once, as long as the network lives and its weights are the same arrays."""
+    graph, state = nnx.split(model)
+    if precision == "float32":
+        return graph, state
+    own, kept = jax.tree.leaves(state), _narrowed.setdefault(model, {})
+    if precision in kept and all(a is b for a, b in zip(own, kept[precision][0], strict=True)):
+        return kept[precision][1:]
+    made = nnx.split(model.with_precision(precision))
+    kept[precision] = (own, *made)
+    return made
