@@ -106,6 +106,16 @@ def test_results_have_the_byte_order_of_the_machine() -> None:
         ctfast.Step("normalize", dtype=other)
 
 
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_dtypes_that_are_no_numbers_are_refused(name: str) -> None:
+    strange = [np.zeros((10, 12), [("a", "i2"), ("b", "f4")]).view(np.recarray), np.full((10, 12), "a")]
+    if hasattr(np.dtypes, "StringDType"):  # NumPy 2
+        strange.append(strange[1].astype(np.dtypes.StringDType()))
+    for image in strange:
+        with pytest.raises(ctfast.errors.DTypeError, match="image of dtype"):
+            getattr(ctfast, name)(image, **OPERATIONS[name].examples[0])
+
+
 @pytest.mark.parametrize("name", [n for n, op in OPERATIONS.items() if op.out_dtypes == SAME])
 def test_in_place(name: str) -> None:
     image = np.arange(120, dtype=np.uint16).reshape(10, 12) * 500

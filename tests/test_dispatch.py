@@ -79,7 +79,7 @@ def test_torch_arrays_come_back_as_torch_arrays() -> None:
         ctfast.gaussian_filter(tensor.to(torch.bfloat16), 1.0)
 
 
-def test_the_sign_of_a_torch_tensor_with_its_negative_bit_is_kept() -> None:
+def test_tensors_whose_memory_does_not_hold_their_values() -> None:
     torch = pytest.importorskip("torch", reason="torch is not installed")
     x = torch.linspace(1, 2, 80).reshape(8, 10)
     negative = torch.complex(x, x).conj().imag
@@ -87,6 +87,10 @@ def test_the_sign_of_a_torch_tensor_with_its_negative_bit_is_kept() -> None:
     np.testing.assert_array_equal(ctfast.rescale(negative).numpy(), -x.numpy())
     with pytest.raises(ArgumentError, match="negative bit"):
         ctfast.rescale(x, out=negative)
+    nothing = torch._efficientzerotensor((8, 10))  # a tangent of nothing: it has no memory, which DLPack doesn't say
+    np.testing.assert_array_equal(ctfast.rescale(nothing, intercept=5.0).numpy(), np.full((8, 10), 5.0))
+    with pytest.raises(ArgumentError, match="without memory"):
+        ctfast.rescale(x, out=nothing)
 
 
 def test_jax_arrays_come_back_as_jax_arrays() -> None:

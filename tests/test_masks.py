@@ -159,6 +159,36 @@ def test_containers_keep_what_they_carry() -> None:
     np.testing.assert_array_equal(sitk.GetArrayFromImage(done), expected)
 
 
+def test_masks_of_xarray_count_by_the_names_of_their_dims() -> None:
+    xarray = pytest.importorskip("xarray")
+    x = xarray.DataArray(np.random.default_rng(3).normal(size=(6, 6, 6)), dims=tuple("zyx"), coords={"z": range(6)})
+    mask = x > 0.3
+    for where in (mask.transpose("x", "z", "y"), mask[2].T, mask[:, 0, 0], mask.any("y")):
+        # xarray's own arithmetic pairs dims by name
+        counted = x.where(where.broadcast_like(x).transpose(*x.dims))
+        np.testing.assert_allclose(ctfast.summary(x, where=where).mean, counted.mean(("y", "x")))
+        np.testing.assert_allclose(ctfast.summary(x.T, where=where, axes=(1, 0)).mean, counted.mean(("y", "x")))
+    with pytest.raises(ArgumentError, match=r"other coordinates along 'z'.*reindex_like"):
+        ctfast.summary(x, where=mask[::-1])
+    with pytest.raises(ShapeError, match="those of the image"):
+        ctfast.summary(x, where=mask.rename(z="time"))
+    with pytest.raises(ShapeError, match="out= has dims"):
+        ctfast.standardize(x, out=xarray.zeros_like(x.transpose("z", "x", "y"), dtype=np.float32))
+
+
+def test_masks_of_simpleitk_lie_where_their_image_does() -> None:
+    sitk = pytest.importorskip("SimpleITK")
+    scan = sitk.GetImageFromArray(image("int16"))
+    scan.SetSpacing((0.5, 0.5, 3.0))
+    turned = sitk.Flip(scan > 0, (True, False, False))
+    with pytest.raises(RuntimeError, match="physical space"):
+        sitk.Mask(scan, turned)
+    with pytest.raises(ArgumentError, match=r"another origin and direction.*Resample"):
+        ctfast.summary(scan, where=turned)
+    there = sitk.Resample(turned, scan, sitk.Transform(), sitk.sitkNearestNeighbor)
+    np.testing.assert_array_equal(ctfast.summary(scan, where=there).count, (image("int16") > 0).sum((-1, -2)))
+
+
 @pytest.mark.parametrize(
     ("call", "error", "match"),
     [

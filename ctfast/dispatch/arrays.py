@@ -116,13 +116,19 @@ def to_host(x: Any, kind: Kind) -> NDArray[Any]:
         except (TypeError, ValueError) as error:  # lists of uneven length
             raise ArgumentError(f"a {type(x).__name__} came in that is no array: {error}") from error
     if kind == "torch":
-        x = x.resolve_neg()  # a sign that is still to be applied, as of z.conj().imag, is not seen through DLPack
+        x = _written_out(x)
     try:
         return np.from_dlpack(x)
     except (BufferError, RuntimeError, TypeError) as error:
         check_dtype(dtype_of(x))  # bfloat16 and other types that NumPy does not have
         # torch: requires_grad, sparse.
         raise DTypeError(f"this {kind} array can't be read ({error}); {', '.join(IMAGE_DTYPES)} are allowed") from error
+
+
+def _written_out(x: Any) -> Any:
+    """A torch tensor whose memory holds its values: DLPack knows neither a sign that is still to be applied, as of
+    ``z.conj().imag``, nor zeros without memory, which autograd makes."""
+    return x.clone() if x._is_zerotensor() else x.resolve_neg()
 
 
 def from_host(result: NDArray[Any], kind: Kind) -> Any:
@@ -160,12 +166,13 @@ def as_images(x: Any) -> Images:
         kind = kind_of(x)
         device = device_of(x, kind)
         if device is not None:
-            return _on_device(x.resolve_neg() if kind == "torch" else x, kind, device)
+            return _on_device(_written_out(x) if kind == "torch" else x, kind, device)
         array = to_host(x, kind)
     if array.dtype not in _ALLOWED:
-        if array.dtype.newbyteorder("=") not in _ALLOWED:
+        native = dtype_of(array).newbyteorder("=")
+        if native not in _ALLOWED:
             raise _refused(array.dtype, array)
-        array = array.astype(array.dtype.newbyteorder("="))
+        array = array.astype(native)
     shape = array.shape
     if has_channel(shape):
         given = array[..., 0] if kind == "numpy" else x[..., 0]
@@ -213,7 +220,15 @@ def _on_device(x: Any, kind: Kind, device: int) -> Images:
 
 
 def dtype_of(x: Any) -> np.dtype[Any]:
-    """The dtype of any library's array as NumPy's."""
+    """The dtype of any library's array as NumPy's.
+
+    Raises:
+        DTypeError: one that NumPy lacks, or its strings, which have no byte order.
+    """
+    if isinstance(x.dtype, np.dtype):
+        if x.dtype.kind == "T":
+            raise _refused(x.dtype)
+        return x.dtype
     name = str(x.dtype).removeprefix("torch.")
     try:
         return np.dtype(name)
@@ -285,6 +300,8 @@ def refuse_negative_bit(out: Any, kind: Kind) -> None:
     """A torch tensor whose sign is still to be applied can't be written to: the sign would be applied to the result."""
     if kind == "torch" and out.is_neg():
         raise ArgumentError("out= is a torch tensor with its negative bit set: give out.resolve_neg(), which is a copy")
+    if kind == "torch" and out._is_zerotensor():
+        raise ArgumentError("out= is a torch tensor of zeros without memory: give out.clone()")
 
 
 def host_out(out: Any) -> NDArray[Any]:

@@ -20,6 +20,7 @@ from ctfast.dispatch.checks import check_params, check_reach
 from ctfast.dispatch.containers import Call, Task, container
 from ctfast.dispatch.device_errors import device_errors
 from ctfast.dispatch.exact_casts import as_taken, in_place_of
+from ctfast.dispatch.kinds import as_number
 from ctfast.dispatch.masks import Mask, for_kernel, mask_of, masked
 from ctfast.dispatch.named_axes import along, is_named
 from ctfast.dispatch.plain import plain_call
@@ -95,6 +96,7 @@ def call(
         if result is not None:
             return result
     if apply := container(image):
+        params = {key: as_number(value) for key, value in params.items()}
         again = partial(call, name, params=params, dtype=dtype, backend_name=backend_name)
         operation = OPERATIONS[name]
         axes = operation.axes(check_params(operation, params))

@@ -123,6 +123,12 @@ def _imported(home: str) -> Adapter:
     return adapter
 
 
+def placed(apply: Adapter, x: Any, where: Any) -> Any:
+    """A mask for the container ``x``, with its axes as those of ``x``; refused where it lies elsewhere."""
+    place = getattr(sys.modules[apply.__module__], "placed", None)
+    return where if place is None else place(x, where)
+
+
 def put_back(result: Any, wrap: Callable[[Any], Any]) -> Any:
     """A result with its image back in a container; what statistics saw is numbers and stays so."""
     if isinstance(result, Histogram | Summary):

@@ -50,10 +50,19 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 200 else f"{text[:100]}...{text[-20:]}"
 
 
+_SYMBOLS: Final = {"SymFloat": float, "SymInt": int}
+"""Of torch."""
+
+
 def as_number(value: Any) -> Any:
-    """Numbers as other libraries hand them over, Python's own: 0-d arrays of NumPy, decimals (as of pydicom)."""
+    """Numbers as other libraries hand them over, Python's own: 0-d arrays of NumPy, decimals (as of pydicom).
+
+    What ``torch.compile`` has as symbols becomes the number of the call that it traces; other numbers are traced anew.
+    """
     if isinstance(value, np.ndarray) and value.ndim == 0:
         return value.item()
+    if (symbol := _SYMBOLS.get(type(value).__name__)) and type(value).__module__ == "torch":
+        return symbol(value)
     if isinstance(value, Decimal):
         return float(value)
     return tuple(map(as_number, value)) if type(value) in (tuple, list) else value

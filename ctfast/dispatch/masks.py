@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctfast.dispatch.arrays import Images, device_of, dtype_of, kind_of, to_host
-from ctfast.dispatch.containers import Call, Task, container
+from ctfast.dispatch.containers import Call, Task, container, placed
 from ctfast.dispatch.named_axes import along, checked, is_named, order_with
 from ctfast.dispatch.transfer import copied_to_host, gpu
 from ctfast.errors import ArgumentError, DTypeError, ShapeError
@@ -34,7 +34,8 @@ def masked(leaf: Leaf, call: Call, image: Any, where: Any, backend: str | None, 
     """``leaf`` for what is in ``image``, along its axes.
 
     Raises:
-        ArgumentError: a container whose arrays are lazy, traced or of an order of their own.
+        ArgumentError: a container whose arrays are lazy, traced or of an order of their own, or a mask with other
+            coordinates, or of another place, than its image.
     """
     operation = OPERATIONS[call.operation]
 
@@ -49,6 +50,8 @@ def masked(leaf: Leaf, call: Call, image: Any, where: Any, backend: str | None, 
             f"where= with a {kind}: an array with all of its values is needed, as of NumPy, torch or xarray; outside "
             "of what is traced, and of lazy arrays the parts that are read"
         )
+    if apply is not None:
+        where = placed(apply, image, where)
     if is_named(call.params):
         axes = checked(call.params["axes"])
         if home != "simpleitk_images" and not isinstance(axes, int):  # the images are refused there

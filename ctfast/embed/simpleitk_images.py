@@ -16,6 +16,8 @@ _OF_VALUES: Final = frozenset(
     + ["cal_min", "cal_max", "scl_inter", "scl_slope"]
 )
 """Meta data of DICOM and NIfTI that say what pixels stand for."""
+_APART: Final = 1e-3
+"""Pixels, and parts of a direction, by which files round."""
 
 
 def apply(task: Task, x: Any, out: Any) -> Any:
@@ -39,6 +41,39 @@ def apply(task: Task, x: Any, out: Any) -> Any:
             "with SimpleITK.VectorIndexSelectionCast(image, k)"
         )
     return put_back(task.run(SimpleITK.GetArrayViewFromImage(x)), lambda result: _like(x, result, task.keeps_units))
+
+
+def placed(x: Any, where: Any) -> Any:
+    """A mask that lies where ``x`` does, as SimpleITK's own filters ask for.
+
+    Raises:
+        ArgumentError: Another origin, spacing or direction.
+    """
+    if not isinstance(where, SimpleITK.Image) or where.GetDimension() != x.GetDimension():
+        return where
+    some = min(x.GetSpacing())
+    differing = [
+        name
+        for name, here, there, apart in (
+            ("origin", x.GetOrigin(), where.GetOrigin(), _APART * some),
+            ("spacing", x.GetSpacing(), where.GetSpacing(), _APART * some),
+            ("direction", x.GetDirection(), where.GetDirection(), _APART),
+        )
+        if max(abs(a - b) for a, b in zip(here, there)) > apart
+    ]
+    if differing and _is_somewhere(where):
+        raise ArgumentError(
+            f"where= has another {' and '.join(differing)} than the image, so its pixels are of other places: bring it "
+            "there, SimpleITK.Resample(mask, image, interpolator=SimpleITK.sitkNearestNeighbor)"
+        )
+    return where
+
+
+def _is_somewhere(x: Any) -> bool:
+    """Whether anybody said where the image lies: GetImageFromArray puts it at 0, with spacing 1."""
+    n = x.GetDimension()
+    unit = tuple(float(i == j) for i in range(n) for j in range(n))
+    return (x.GetOrigin(), x.GetSpacing(), x.GetDirection()) != ((0.0,) * n, (1.0,) * n, unit)
 
 
 def _like(x: Any, result: Any, keeps_units: bool) -> Any:

@@ -20,8 +20,8 @@ def apply(task: Task, x: Any, out: Any) -> Any:
     """Run on ``x.data``, lazily where that is a dask array; the last two dims are rows and columns.
 
     Raises:
-        ArgumentError: A whole ``Dataset``.
-        ShapeError: Dims named x and y that are not the last two.
+        ArgumentError: A whole ``Dataset``, or ``out`` with other coordinates.
+        ShapeError: Dims named x and y that are not the last two, or ``out`` with other dims.
     """
     if isinstance(x, xarray.Dataset):
         raise ArgumentError(
@@ -30,9 +30,41 @@ def apply(task: Task, x: Any, out: Any) -> Any:
     if not task.named and task.kinds() != {"pointwise"}:
         _check_plane(x, task.axes)
     if out is not None:
-        task.run(x.data, out=getattr(out, "data", out) if isinstance(out, xarray.DataArray) else out)
+        if isinstance(out, xarray.DataArray):
+            _check_labels(x, out, "out=", "leave out= away, or give its array, out.data, which has no labels")
+            if set(out.dims) & set(x.dims) and out.dims != x.dims:
+                raise ShapeError(f"out= has dims {out.dims}: {x.dims} is needed, as the image has")
+        task.run(x.data, out=out.data if isinstance(out, xarray.DataArray) else out)
         return out
     return put_back(task.run(x.data), lambda result: _like(x, result, task.keeps_units))
+
+
+def placed(x: Any, where: Any) -> Any:
+    """A mask that has dims of ``x``, with its axes as those of ``x``; one of no common dims is taken by position.
+
+    Raises:
+        ArgumentError: Other coordinates than those of ``x``.
+        ShapeError: Dims that ``x`` lacks beside some that it has.
+    """
+    if not isinstance(where, xarray.DataArray) or not set(where.dims) & set(x.dims):
+        return where
+    way = "bring it there, mask.reindex_like(image), or give its array, mask.data, if its pixels are the image's"
+    _check_labels(x, where, "where=", way)
+    lengths = tuple(where.sizes.get(dim, 1) for dim in x.dims)
+    return where.transpose(*(dim for dim in x.dims if dim in where.dims)).data.reshape(lengths)
+
+
+def _check_labels(x: Any, other: Any, name: str, way_out: str) -> None:
+    """That what both call alike are the same places: positions alone would put a mask on other pixels."""
+    shared = set(other.dims) & set(x.dims)
+    if shared and not set(other.dims) <= set(x.dims):
+        raise ShapeError(f"{name} has dims {other.dims}: those of the image, {x.dims}, are needed, or some of them")
+    for dim in shared:
+        here, there = x.indexes.get(dim), other.indexes.get(dim)
+        if here is None or there is None or len(there) != len(here):  # lengths are compared where they are used
+            continue
+        if not here.equals(there):
+            raise ArgumentError(f"{name} has other coordinates along {dim!r} than the image: {way_out}")
 
 
 def _check_plane(x: Any, together: int) -> None:

@@ -57,6 +57,19 @@ def test_one_graph_without_a_break(function: Callable[[Any], Any]) -> None:
     assert torch.equal(compiled(HU), function(HU * 2) + 1)
 
 
+def test_numbers_that_change_between_calls_of_a_compiled_graph() -> None:
+    """torch.compile takes the second number for a symbol, whose value the graph must not keep."""
+    torch_ops.register()
+    torch.compiler.reset()
+
+    def function(x: Any, size: int, top: float) -> Any:
+        return ctfast.normalize(ctfast.median_filter(x, size), in_range=(0, top)) * top
+
+    compiled = torch.compile(function, backend="aot_eager", fullgraph=True)
+    for size, top in ((3, 40.0), (5, 50.0), (5, 60.5), (3, 40.0)):
+        assert torch.equal(compiled(HU, size, top), function(HU, size, top))
+
+
 def test_gradients_through_a_compiled_graph() -> None:
     torch_ops.register()
     torch.compiler.reset()

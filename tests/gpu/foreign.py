@@ -56,6 +56,9 @@ class Tensor(Foreign):
     def resolve_neg(self) -> Tensor:
         return self
 
+    def _is_zerotensor(self) -> bool:
+        return False
+
 
 class _OnTheCpu(Tensor):
     def __dlpack_device__(self) -> tuple[int, int]:
