@@ -221,7 +221,8 @@ def _check_start(pool: ProcessPoolExecutor, rehearse: Callable[[], object]) -> N
 
 def _no_start() -> MachineError:
     return MachineError(
-        "worker processes end before they read a file: leave them more memory (ulimit -v), or take --pool threads"
+        "worker processes end before they read a file: leave them more memory (ulimit -v), or take --pool threads; a "
+        "script of yours that takes processes needs if __name__ == '__main__': around its call"
     )
 
 

@@ -58,6 +58,17 @@ def _of_a_thread(args: threading.ExceptHookArgs) -> None:
         threading.__excepthook__(args)
 
 
+def _say_nothing_of_closed_loops() -> None:
+    """TensorStore's threads write on for a save that failed, and find nobody to tell."""
+    show = sys.unraisablehook
+
+    def hook(lost: sys.UnraisableHookArgs) -> None:
+        if not isinstance(lost.exc_value, RuntimeError) or str(lost.exc_value) != "Event loop is closed":
+            show(lost)
+
+    sys.unraisablehook = hook
+
+
 def main() -> None:
     """Entry point: errors of ours and of the computer become one line and an exit code."""
     # JAX and Numba make very many objects that stay: looking through them for garbage, again and again while they are
@@ -66,6 +77,7 @@ def main() -> None:
     atexit.register(gc.freeze)
     signal.signal(signal.SIGTERM, raise_terminated)
     send_lost_again()
+    _say_nothing_of_closed_loops()
     save_room()
     threading.excepthook = _of_a_thread
     # Worker processes run the script of the process that started them, to find what is defined there: in ours nothing

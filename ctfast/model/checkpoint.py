@@ -7,11 +7,14 @@ moment leaves the checkpoints before or after, and folders that the record does 
 
 from __future__ import annotations
 
+import logging
 import os
+import re
 import secrets
 import shutil
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
@@ -27,6 +30,7 @@ from ctfast.model.records import read_record
 FORMAT: Final = 1
 NAMES: Final = ("last", "best")
 _CHUNK: Final = 1 << 22
+_NUMBER: Final = re.compile(r"os_error_code='(\d+)'")
 
 
 @dataclass(frozen=True)
@@ -49,12 +53,21 @@ class CheckpointStore:
         self.file = folder / "checkpoints.json"
 
     def write(self, kind: str, tree: Any) -> dict[str, Any]:
-        """Write the arrays of a tree; nothing counts before ``commit`` names what is returned here."""
+        """Write the arrays of a tree; nothing counts before ``commit`` names what is returned here.
+
+        Raises:
+            OSError: If the disk is full, or keeps them from being written; nothing is left of them.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         name = f"{kind}-{secrets.token_hex(6)}"
         folder = self.folder.absolute() / name
-        with _checkpointer() as checkpointer:
-            checkpointer.save(folder, _numbered(tree))
+        try:
+            with _without_log(), _checkpointer() as checkpointer:
+                checkpointer.save(folder, _numbered(tree))
+        except Exception as error:
+            for part in self.folder.glob(f"{name}*"):
+                shutil.rmtree(part, ignore_errors=True)  # it takes room that the disk may lack
+            raise _of_the_system(error, folder) from error
         files = {}
         for path in sorted(p for p in folder.rglob("*") if p.is_file()):
             files[path.relative_to(folder).as_posix()] = [path.stat().st_size, _checksum(path)]
@@ -156,6 +169,23 @@ def _checkpointer() -> Any:
     # Compression takes four times as long and saves 8 % of trained weights.
     handler = ocp.PyTreeCheckpointHandler(use_compression=False, multiprocessing_options=alone)
     return ocp.Checkpointer(handler, multiprocessing_options=alone)
+
+
+@contextmanager
+def _without_log() -> Iterator[None]:
+    """Orbax' threads print what failed, with tracebacks, beside raising it."""
+    log = logging.getLogger("absl")
+    before, log.disabled = log.disabled, True
+    try:
+        yield
+    finally:
+        log.disabled = before
+
+
+def _of_the_system(error: Exception, path: Path) -> Exception:
+    """The error of the system that TensorStore tells of in the text of its own; any other as it is."""
+    number = _NUMBER.search(str(error))
+    return error if number is None else OSError(int(number[1]), os.strerror(int(number[1])), str(path))
 
 
 def _numbered(tree: Any) -> dict[str, Any]:

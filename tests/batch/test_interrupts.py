@@ -64,3 +64,25 @@ def test_a_signal_is_not_lost(place: str, number: signal.Signals, code: int, sai
 def test_a_signal_to_a_command_that_is_over_shows_no_traceback(number: signal.Signals) -> None:
     done = ended("end", number)
     assert (done.returncode, done.stdout, done.stderr) == (-number, "", "")
+
+
+WHILE_LOADING = """
+import os, signal, sys
+from ctfast import __main__
+
+class Striking:
+    def find_spec(self, name, *_):
+        if name == "ctfast.cli":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Striking())
+__main__.main()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="another way of interrupting on Windows")
+def test_ctrl_c_before_the_command_line_is_loaded_shows_no_traceback() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WHILE_LOADING], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")

@@ -111,6 +111,15 @@ def test_results_are_replaced_whole_or_not_at_all(run: Path, tmp_path: Path, mon
             evaluate_run(run, folder / "bright", options)
     assert {path: path.read_bytes() for path in contents(tmp_path / "out")} == held
 
+    def no_room(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ctfast.model.commands.evaluate.write_json", no_room)
+        with pytest.raises(OSError, match="No space left"):
+            evaluate_run(run, folder / "bright", replace(options, out=tmp_path / "new", overwrite=False))
+    assert not (tmp_path / "new").exists(), "the same call can be made again"
+
 
 def test_slices_that_were_trained_on_are_named(run: Path, tmp_path: Path) -> None:
     folder = bright_set(tmp_path / "set")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import signal
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -244,3 +246,24 @@ def test_checkpoints_wait_for_their_time(tmp_path: Path) -> None:
     )
     assert seen == [False, False, True]
     assert QUICK.checkpoint_seconds == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limits on files on Windows")
+def test_a_checkpoint_that_finds_no_room_is_the_system_s_error_and_leaves_nothing(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    import resource
+
+    store = CheckpointStore(tmp_path)
+    kept = store.write("weights", [np.arange(6.0)])
+    store.commit({"last": {"weights": kept}}, {})
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as told:
+            store.write("weights", [np.arange(60_000.0)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (told.value.errno, capfd.readouterr().err) == (errno.EFBIG, "")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["checkpoints.json", kept["folder"]]
+    np.testing.assert_array_equal(store.read("last", "weights", [np.empty(6)])[0], np.arange(6.0))

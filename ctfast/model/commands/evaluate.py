@@ -222,7 +222,8 @@ def _training_warning(dataset: Dataset, run: Path) -> tuple[int, list[str]]:
 
 
 def _write_results(report: EvaluationReport, dataset: Dataset, probabilities: NDArray[np.float64]) -> None:
-    """Each file whole or not at all: an earlier evaluation is not half replaced by one that is interrupted."""
+    """Both files or none: an earlier evaluation is not half replaced, and where a disk was full the same call can be
+    made again, as its folder is still empty."""
     report.out.mkdir(parents=True, exist_ok=True)
     record, table = report.out / "evaluation.json", report.out / "predictions.csv"
     classes = [safe_cell(name) for name in dataset.classes]
@@ -232,5 +233,6 @@ def _write_results(report: EvaluationReport, dataset: Dataset, probabilities: ND
         for name, label, p in zip(dataset.files, dataset.labels.tolist(), probabilities):
             truth = classes[label] if label >= 0 else ""
             rows.writerow([safe_cell(name), truth, classes[int(p.argmax())], *(f"{v:.6g}" for v in p)])
-    write_json(record, report.to_dict())
+        file.flush()
+        write_json(record, report.to_dict())
     report.files += [record, table]
