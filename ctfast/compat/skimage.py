@@ -115,30 +115,28 @@ def _equalized(image: NDArray[Any], kernel_size: Any, clip_limit: float, nbins: 
     if blocks is None:
         return None
     bins = _bins(np.ascontiguousarray(image), nbins).reshape((1,) * (3 - image.ndim) + image.shape)
-    grays = empty(bins.shape, _GRAY)
-    low, high = kernels.equalize(bins, grays, kernel=blocks.kernel, clip_limit=blocks.limit, nbins=nbins)
-    dtype = np.dtype(np.float32 if image.dtype == np.float32 else np.float64)
+    out = empty(image.shape, np.dtype(np.float32 if image.dtype == np.float32 else np.float64))
+    grays = kernels.grays_within(out)
+    low, high = kernels.equalize(
+        bins, grays.reshape(bins.shape), kernel=blocks.kernel, clip_limit=blocks.limit, nbins=nbins
+    )
     if low == high:
-        return np.full(image.shape, min(low, 1), dtype)
-    out = empty(image.shape, dtype)
-    kernels.rescaled(grays, low, high, out)
+        out.fill(min(low, 1))
+    else:
+        kernels.rescaled(grays, low, high, out)
     return out
 
 
 def _bins(image: NDArray[Any], nbins: int) -> NDArray[Any]:
     """The bin of each pixel: scikit-image's own conversions, done once for each value that there is."""
-    low, high = image.min(), image.max()
-    dtype: np.dtype[Any] = image.dtype
-    if dtype.kind == "f":
-        if not max(abs(low), abs(high)) <= 1.0:
-            raise ValueError("floats outside of -1 to 1, or NaN")
-        low, high = (np.rint(max(end, 0) * dtype.type(65535)) for end in (low, high))
-        dtype = np.dtype(np.uint16)
-    elif dtype not in OF_IMAGES:
-        image, (low, high) = img_as_uint(image), img_as_uint(np.array([low, high]))
-        dtype = image.dtype
+    if image.dtype not in OF_IMAGES:
+        image = img_as_uint(image)
+    ends = kernels.extent(image)
+    if ends is None:
+        raise ValueError("floats outside of -1 to 1, or NaN")
+    dtype = _GRAY if image.dtype.kind == "f" else image.dtype
     out = empty(image.shape, kernels.bins_dtype(nbins))
-    kernels.bin_pixels(image, _binning(dtype, int(low), int(high), nbins), out)
+    kernels.bin_pixels(image, _binning(dtype, *ends, nbins), out)
     return out
 
 

@@ -22,6 +22,7 @@ from ctfast import compat  # noqa: E402
 from ctfast.compat import cv2 as our_cv2  # noqa: E402
 from ctfast.compat import scipy_ndimage as ours  # noqa: E402
 from ctfast.compat import skimage as our_skimage  # noqa: E402
+from ctkernels.cpu import equalize_adapthist as adapthist  # noqa: E402
 
 HU = np.random.default_rng(2).normal(40, 300, (37, 51)).clip(-1024, 3000)
 BYTES = (np.abs(HU) % 200).astype(np.uint8)
@@ -310,6 +311,37 @@ def test_equalize_adapthist_is_scikit_image_s_bit_for_bit(x: np.ndarray, options
         warnings.simplefilter("ignore")
         same(our_skimage.equalize_adapthist(x, **options), exposure.equalize_adapthist(x, **options))
     assert served("skimage.exposure.equalize_adapthist") == (1, 0)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "uint16", "float32", "float64"])
+def test_range_of_equalize_adapthist(dtype: str) -> None:
+    """Of sizes around whole vectors; a NaN, or a number out of -1 to 1, is seen wherever it stands."""
+    rng = np.random.default_rng(3)
+    for size in (1, 5, 63, 64, 65, 1000):
+        if dtype[0] != "f":
+            ends = np.iinfo(dtype)
+            x = rng.integers(ends.min, ends.max, size, dtype=dtype, endpoint=True)
+            assert adapthist.extent(x) == (x.min(), x.max())
+            continue
+        x = rng.uniform(-1, 1, size).astype(dtype)
+        assert adapthist.extent(x) == tuple(np.rint(max(end, 0) * x.dtype.type(65535)) for end in (x.min(), x.max()))
+        for at in {0, size // 2, size - 1}:
+            for odd in (np.nan, 1.5, -np.inf):
+                one = x.copy()
+                one[at] = odd
+                assert adapthist.extent(one) is None
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_grays_are_divided_to_the_bit_from_within_their_result(dtype: str) -> None:
+    for width in (1, 2, 3, 49, 10_007, 16_001, *np.random.default_rng(4).integers(4, adapthist.GRAYS, 300)):
+        low = min(5, adapthist.GRAYS - 1 - int(width))
+        expected = np.arange(low, low + width + 1, dtype=np.uint16)
+        out = np.empty(expected.size, dtype)
+        grays = adapthist.grays_within(out)
+        grays[...] = expected
+        adapthist.rescaled(grays, low, low + int(width), out)
+        assert (out == (expected.astype(dtype) - out.dtype.type(low)) / out.dtype.type(width)).all()
 
 
 def test_equalize_adapthist_refuses_as_scikit_image_does() -> None:

@@ -118,7 +118,14 @@ class Vectors:
 
     def muladd(self, a, b, c):
         """``a * b + c``, fused where the processor can."""
-        name = f"llvm.fmuladd.v{self.lanes}f{8 * self.size}"
+        return self._of_three("fmuladd", a, b, c)
+
+    def fused(self, a, b, c):
+        """``a * b + c``, rounded once; slow where the processor has no such instruction."""
+        return self._of_three("fma", a, b, c)
+
+    def _of_three(self, operation: str, a, b, c):
+        name = f"llvm.{operation}.v{self.lanes}f{8 * self.size}"
         function = cgutils.get_or_insert_function(self.b.module, ir.FunctionType(self.type, [self.type] * 3), name)
         return self.b.call(function, [a, b, c])
 
