@@ -23,7 +23,7 @@ EDGE_ROWS = 64
 """Rows whose edges are done together, while they are in the second-level cache."""
 
 EDGE_ADDRESSES = 32
-"""Of a table: at most 11 source lines, 4 lines of results and 9 columns."""
+"""Of a table: at most 12 source lines, 8 lines of results and 9 columns."""
 
 
 @lru_cache(maxsize=64)
