@@ -108,6 +108,29 @@ def test_gradients_and_vmap_are_those_of_the_plain_product() -> None:
     np.testing.assert_array_equal(each[1], -each[0])
 
 
+# images that fill half a block of columns, a whole one, one and some; inputs of no whole step, several tasks
+@pytest.mark.parametrize("shape", [(1, 5, 32), (16, 1031, 64), (21, 40, 32), (37, 2100, 32)], ids=str)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_gradients_are_numpys(shape: tuple[int, int, int], dtype: str) -> None:
+    with jax.enable_x64(True):
+        x, kernel = sample(*shape, dtype)
+        gradient = jnp.asarray(np.random.default_rng(1).standard_normal((shape[0], shape[2])), dtype)
+        found = jax.jit(lambda *a: jax.vjp(lambda *b: dense(*b, path="ffi"), *a[:2])[1](a[2]))(x, kernel, gradient)
+        wide_x, wide_kernel, wide = (np.asarray(a, np.float64) for a in (x, kernel, gradient))
+        for ours, numpys in zip(found, (wide @ wide_kernel.T, wide_x.T @ wide), strict=True):
+            assert ours.dtype == dtype
+            close(ours, numpys)
+
+
+def test_gradients_under_vmap_are_those_one_by_one() -> None:
+    x, kernel = sample(6, 100, 32)
+    gradients = jax.grad(lambda a, w: jnp.sin(dense(a, w, path="ffi")).sum(), (0, 1))
+    together = jax.vmap(gradients, (0, None))(x.reshape(3, 2, 100), kernel)
+    for n in range(3):
+        for ours, alone in zip(together, gradients(x[2 * n : 2 * n + 2], kernel), strict=True):
+            close(ours[n], np.asarray(alone))
+
+
 def test_other_widths_and_types_take_the_plain_product() -> None:
     x, kernel = sample(2, 100, 30)
     np.testing.assert_array_equal(dense(x, kernel, path="ffi"), x @ kernel)
@@ -121,6 +144,17 @@ def test_a_wrong_compiled_call_is_an_error_and_no_crash() -> None:
     for arguments, shape in (((x, kernel[:39]), (2, 32)), ((x, kernel[:, :20]), (2, 20)), ((x[0], kernel), (2, 32))):
         call = jax.ffi.ffi_call("ctfast_dense_float32", jax.ShapeDtypeStruct(shape, jnp.float32))
         with pytest.raises(jax.errors.JaxRuntimeError, match="multiple of 32"):
+            jax.block_until_ready(call(*arguments))
+    gradient = jnp.zeros((2, 32), jnp.float32)
+    for name, arguments, shape in (
+        ("input", (kernel, gradient[:, :20]), (2, 40)),
+        ("input", (kernel, gradient), (3, 40)),
+        ("weight", (x, gradient[:1]), (40, 32)),
+        ("weight", (x, gradient), (39, 32)),
+        ("weight", (x, gradient, gradient), (40, 32)),
+    ):
+        call = jax.ffi.ffi_call(f"ctfast_dense_{name}_gradient_float32", jax.ShapeDtypeStruct(shape, jnp.float32))
+        with pytest.raises(jax.errors.JaxRuntimeError, match="gradients"):
             jax.block_until_ready(call(*arguments))
 
 

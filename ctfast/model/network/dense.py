@@ -24,6 +24,21 @@ def _forward(x: jax.Array, kernel: jax.Array) -> jax.Array:
 _compiled: Any = jax.custom_vjp(prepared(_forward, "n k, k m -> n m", (True, False), (True,)))
 
 
+def _input_gradient(kernel: jax.Array, gradient: jax.Array) -> jax.Array:
+    result = jax.ShapeDtypeStruct((gradient.shape[0], kernel.shape[0]), kernel.dtype)
+    return _ffi.call("dense_input_gradient", kernel.dtype, result, kernel, gradient)
+
+
+def _weight_gradient(x: jax.Array, gradient: jax.Array) -> jax.Array:
+    result = jax.ShapeDtypeStruct((x.shape[1], gradient.shape[1]), x.dtype)
+    return _ffi.call("dense_weight_gradient", x.dtype, result, x, gradient)
+
+
+# XLA transposes the inputs in memory first, and one thread makes the gradient of the weights.
+_to_inputs: Any = prepared(_input_gradient, "k m, n m -> n k", (False, True), (True,))
+_to_weights: Any = prepared(_weight_gradient, "n k, n m -> k m", (True, True), (False,))
+
+
 def _kept(x: jax.Array, kernel: jax.Array) -> Any:
     return _compiled(x, kernel), (x, kernel)
 
@@ -32,7 +47,8 @@ def _backward(kept: Any, gradient: jax.Array) -> Any:
     x, kernel = kept
     # Whole numbers have no gradient, which JAX takes None for.
     whole = jnp.issubdtype(kernel.dtype, jnp.integer)
-    return gradient @ kernel.astype(x.dtype).T, None if whole else (x.T @ gradient).astype(kernel.dtype)
+    of_kernel = None if whole else _to_weights(x, gradient).astype(kernel.dtype)
+    return _to_inputs(kernel.astype(x.dtype), gradient), of_kernel
 
 
 _compiled.defvjp(_kept, _backward)

@@ -105,7 +105,7 @@ def conv_relu_pool(x: Array, kernel: Array, bias: Array, *, argmax: Array | None
     _, height, width, channels = x.shape
     planes = forward_planes(kind, height, width, channels, shape[3])
     weights = _packed(kind, kernel, planes) if planes else kernel
-    bands = forward_bands(planes, shape[1])
+    bands = forward_bands(planes, shape[0], shape[1], get_num_threads())
     job = _job(ForwardJob, x.shape, shape[3], bands, x=x, kernel=weights, bias=bias, out=out, argmax=argmax)
     job[ForwardJob.PLANES] = planes
     _each(forward_task, kind, job, shape[0] * bands, forward_scratch(kind, width, channels, planes))
@@ -135,7 +135,7 @@ def conv_relu_pool_backward(
         return None, kernel_gradient, bias_gradient
     out = np.empty_like(x)
     packed = _packed(kind, np.ascontiguousarray(kernel[::-1, ::-1].swapaxes(2, 3)), PLANES_4)
-    bands = input_gradient_bands(shape[1])
+    bands = input_gradient_bands(shape[0], shape[1], get_num_threads())
     job = _job(InputGradientJob, x.shape, shape[3], bands, gradient=gradient, argmax=argmax, kernel=packed, out=out)
     _each(input_gradient_task, kind, job, shape[0] * bands, input_gradient_scratch(kind, x.shape[2], shape[3]))
     return out, kernel_gradient, bias_gradient

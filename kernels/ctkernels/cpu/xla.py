@@ -17,7 +17,7 @@ from llvmlite import binding
 from numba import types
 
 from ctkernels.cpu._conv.adam_handler import adam
-from ctkernels.cpu._conv.dense_handler import dense
+from ctkernels.cpu._conv.dense_handler import dense, dense_input_gradient, dense_weight_gradient
 from ctkernels.cpu._conv.features_handler import features
 from ctkernels.cpu._conv.handlers import forward, input_gradient, weight_gradient
 from ctkernels.cpu._conv.libc import WORKERS
@@ -85,15 +85,36 @@ def _adam_f64(frame: Any) -> Any:
     return adam(np.float64(0), frame)
 
 
+def _dense_input_gradient_f32(frame: Any) -> Any:
+    return dense_input_gradient(np.float32(0), frame)
+
+
+def _dense_input_gradient_f64(frame: Any) -> Any:
+    return dense_input_gradient(np.float64(0), frame)
+
+
+def _dense_weight_gradient_f32(frame: Any) -> Any:
+    return dense_weight_gradient(np.float32(0), frame)
+
+
+def _dense_weight_gradient_f64(frame: Any) -> Any:
+    return dense_weight_gradient(np.float64(0), frame)
+
+
 _FUNCTIONS = {
     "float32": (
         _worker_f32, _forward_f32, _input_gradient_f32, _weight_gradient_f32, _dense_f32, _features_f32, _adam_f32,
+        _dense_input_gradient_f32, _dense_weight_gradient_f32,
     ),
     "float64": (
         _worker_f64, _forward_f64, _input_gradient_f64, _weight_gradient_f64, _dense_f64, _features_f64, _adam_f64,
+        _dense_input_gradient_f64, _dense_weight_gradient_f64,
     ),
 }  # fmt: skip
-_NAMES = ("forward", "input_gradient", "weight_gradient", "dense", "features", "adam")
+_NAMES = (
+    "forward", "input_gradient", "weight_gradient", "dense", "features", "adam", "dense_input_gradient",
+    "dense_weight_gradient",
+)  # fmt: skip
 
 
 @functools.cache
@@ -111,6 +132,8 @@ def targets(dtype: str) -> Mapping[str, int]:
     swapped ``(3, 3, F, C)``, ``argmax``, gradient of ``out`` to the gradient of ``x``. ``weight_gradient``: ``x``,
     ``argmax``, gradient of ``out`` to the gradients of kernel and bias. Shapes as in ``conv_relu_pool``. ``dense``:
     ``x`` ``(N, K)`` and kernel ``(K, M)`` to their product; beside float32 the kernel may be bfloat16 or int8.
+    ``dense_input_gradient``: the kernel and the gradient of that product to the gradient of ``x``;
+    ``dense_weight_gradient``: ``x`` and the gradient to that of the kernel.
     ``features``: ``x``, then kernel and bias of each block, to the result of the last: ``forward`` of all of them.
     ``adam``: numbers (``_conv/adam.Number``), gradients, first and second moments and weights to the latter three.
     """

@@ -32,7 +32,9 @@ def register(dtype: str) -> None:
 
 
 def _target(name: str, dtype: str) -> str:
-    return f"ctfast_{name}_{dtype}" if name in ("dense", "adam") else f"ctfast_convolution_{name}_{dtype}"
+    return (
+        f"ctfast_{name}_{dtype}" if name.startswith("dense") or name == "adam" else f"ctfast_convolution_{name}_{dtype}"
+    )
 
 
 def call(name: str, dtype: jnp.dtype, results: object, *args: jax.Array, **settings: Any) -> Any:

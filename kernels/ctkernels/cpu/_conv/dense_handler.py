@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from ctkernels.cpu._conv.dense import MOST_IMAGES, DenseJob, dense_parts, dense_scratch
+from ctkernels.cpu._conv.dense_gradient import DenseGradientJob, dense_gradient_scratch, dense_gradient_tasks
 from ctkernels.cpu._conv.handlers import ALIGNED, closed, floats
 from ctkernels.cpu._conv.lanes import BLOCK_BYTES
-from ctkernels.cpu._conv.libc import WRONG_DENSE, allocate, message
+from ctkernels.cpu._conv.libc import WRONG_DENSE, WRONG_DENSE_GRADIENT, allocate, message
 from ctkernels.cpu._conv.memory import add_parts, set_word, size_of
 from ctkernels.cpu._conv.xla_frame import (
     BFLOAT16,
@@ -21,7 +22,14 @@ from ctkernels.cpu._conv.xla_frame import (
     refuse,
     result,
 )
-from ctkernels.cpu._conv.xla_threads import DENSE, job_of, open_context, run_job
+from ctkernels.cpu._conv.xla_threads import (
+    DENSE,
+    DENSE_INPUT_GRADIENT,
+    DENSE_WEIGHT_GRADIENT,
+    job_of,
+    open_context,
+    run_job,
+)
 from ctkernels.cpu._core.jit import jit, jit_part
 from ctkernels.cpu._core.vectors import round_up
 
@@ -80,3 +88,60 @@ def _run(kind, frame, context, memory, first, images, weight_bytes):
         out = data(result(frame, 0)) + first * m * size
         add_parts(kind, sums, images * m * size, parts, out, images * m)
     return done
+
+
+@jit_part
+def dense_input_gradient(kind, frame):
+    """``kernel, gradient -> gradient @ kernel.T``."""
+    if answer_metadata(frame):
+        return 0
+    if not _gradient_fits(kind, frame):
+        return refuse(frame, message(WRONG_DENSE_GRADIENT), INVALID_ARGUMENT)
+    kernel, gradient, out = argument(frame, 0), argument(frame, 1), result(frame, 0)
+    if axis(out, 0) != axis(gradient, 0) or axis(out, 1) != axis(kernel, 0) or axis(kernel, 1) != axis(gradient, 1):
+        return refuse(frame, message(WRONG_DENSE_GRADIENT), INVALID_ARGUMENT)
+    return _run_gradient(kind, frame, DENSE_INPUT_GRADIENT, axis(kernel, 0))
+
+
+@jit_part
+def dense_weight_gradient(kind, frame):
+    """``x, gradient -> x.T @ gradient``."""
+    if answer_metadata(frame):
+        return 0
+    if not _gradient_fits(kind, frame):
+        return refuse(frame, message(WRONG_DENSE_GRADIENT), INVALID_ARGUMENT)
+    x, gradient, out = argument(frame, 0), argument(frame, 1), result(frame, 0)
+    if axis(out, 0) != axis(x, 1) or axis(out, 1) != axis(gradient, 1) or axis(x, 0) != axis(gradient, 0):
+        return refuse(frame, message(WRONG_DENSE_GRADIENT), INVALID_ARGUMENT)
+    return _run_gradient(kind, frame, DENSE_WEIGHT_GRADIENT, axis(x, 1))
+
+
+@jit
+def _gradient_fits(kind, frame):
+    """Whether types and axes are those of a gradient."""
+    if not counts_are(frame, 2, 1):
+        return False
+    gradient, dtype = argument(frame, 1), floats(kind)
+    fits = (
+        is_array(argument(frame, 0), dtype, 2) and is_array(gradient, dtype, 2) and is_array(result(frame, 0), dtype, 2)
+    )
+    return fits and axis(gradient, 1) * size_of(kind) % BLOCK_BYTES == 0
+
+
+@jit
+def _run_gradient(kind, frame, task, inputs):
+    gradient = argument(frame, 1)
+    images, outputs = axis(gradient, 0), axis(gradient, 1)
+    context = open_context(task)
+    done = False
+    if context != 0:
+        job = job_of(context)
+        set_word(job, DenseGradientJob.IMAGES, images)
+        set_word(job, DenseGradientJob.INPUTS, inputs)
+        set_word(job, DenseGradientJob.OUTPUTS, outputs)
+        set_word(job, DenseGradientJob.OTHER, data(argument(frame, 0)))
+        set_word(job, DenseGradientJob.GRADIENT, data(gradient))
+        set_word(job, DenseGradientJob.OUT, data(result(frame, 0)))
+        tasks = dense_gradient_tasks(inputs)
+        done = run_job(kind, frame, context, tasks, dense_gradient_scratch(kind, images, outputs))
+    return closed(frame, context, 0, done)

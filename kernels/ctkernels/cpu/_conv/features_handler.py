@@ -135,7 +135,7 @@ def _run(kind, frame, blocks, context, memory, alone):
             target = data(out) + alone * word(job, FeaturesJob.OUT_BYTES)
         copy_job(of_image, own)
         set_word(own, Job.IMAGES, images)
-        set_word(own, Job.PARTS, forward_bands(word(own, ForwardJob.PLANES), windows(word(own, Job.HEIGHT))))
+        set_word(own, Job.PARTS, forward_bands(word(own, ForwardJob.PLANES), 1, windows(word(own, Job.HEIGHT)), 1))
         set_word(own, ForwardJob.X, source)
         set_word(own, ForwardJob.OUT, target)
         bands += bands_of(own)

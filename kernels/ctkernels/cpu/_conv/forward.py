@@ -16,6 +16,7 @@ from ctkernels.cpu._conv.job import (
     PLANES,
     PLANES_4,
     Job,
+    bands,
     channels_of,
     is_direct,
     plane_bytes,
@@ -24,13 +25,11 @@ from ctkernels.cpu._conv.job import (
     windows_of,
 )
 from ctkernels.cpu._conv.lanes import BLOCK_BYTES
-from ctkernels.cpu._conv.memory import size_of, word
+from ctkernels.cpu._conv.memory import ask_share, size_of, word
 from ctkernels.cpu._conv.product import product
 from ctkernels.cpu._conv.winograd import pool_outputs, pool_outputs_4, transform_inputs, transform_inputs_4
 from ctkernels.cpu._core.jit import jit, jit_part
 
-_BANDS: Final = 8
-"""Of an image; a fixed number will do, because no band does a row in vain."""
 _FEWEST_WINDOWS: Final = 4
 """Along an axis, for tiles of 2 x 2 windows: of fewer, too many of a tile's outputs have no window."""
 _FEWEST_CHANNELS: Final = 16
@@ -94,26 +93,26 @@ def forward_scratch(kind, width, in_channels, planes):
 
 
 @jit
-def forward_bands(planes, window_rows):
+def forward_bands(planes, images, window_rows, threads):
     """Bands of an image."""
-    return min(_BANDS, _tiles(planes, window_rows))
+    return bands(images, _tiles(planes, window_rows), threads)
 
 
 @jit
 def forward_task(kind, job, task, scratch):
     """One band of pooled rows."""
-    bands, planes = word(job, Job.PARTS), word(job, ForwardJob.PLANES)
+    parts, planes = word(job, Job.PARTS), word(job, ForwardJob.PLANES)
     rows, columns = windows_of(job)
     rows, columns = _tiles(planes, rows), _tiles(planes, columns)
-    image, band = task // bands, task % bands
-    first, last = rows * band // bands, rows * (band + 1) // bands
+    image, band = task // parts, task % parts
+    first, last = rows * band // parts, rows * (band + 1) // parts
     if planes == 0:
         for y in range(first, last):
             _direct_row(kind, job, image, y)
         return
     together = _rows_per_group(planes, columns)
     for y in range(first, last, together):
-        _winograd_rows(kind, job, planes, image, y, min(together, last - y), scratch)
+        _winograd_rows(kind, job, planes, image, y, last, scratch)
 
 
 @jit_part
@@ -150,11 +149,12 @@ def _direct_row(kind, job, image, y):
 
 
 @jit_part
-def _winograd_rows(kind, job, planes, image, y, count, scratch):
-    """Rows of tiles from ``y`` on: pixels to planes of factors, a matrix product a plane, products to results."""
+def _winograd_rows(kind, job, planes, image, y, last, scratch):
+    """A group of rows of tiles from ``y`` on, before ``last``: pixels to factors, a product a plane, to results."""
     size = size_of(kind)
     c, f = channels_of(job)
     columns, chunk = _tiles(planes, windows_of(job)[1]), _chunk(planes)
+    count = min(_rows_per_group(planes, columns), last - y)
     room = _chunk_room(planes, word(job, Job.WIDTH))
     plane, product_plane = plane_bytes(kind, room, c), product_plane_bytes(room)
     products = scratch + planes * plane
@@ -171,11 +171,42 @@ def _winograd_rows(kind, job, planes, image, y, count, scratch):
                     kind, scratch + k * plane, c * size, size, weights + k * c * BLOCK_BYTES, BLOCK_BYTES,
                     products + k * product_plane, BLOCK_BYTES, count * tiles, c,
                 )  # fmt: skip
+                if j == 0 and first == 0:
+                    _ask_results(kind, job, planes, image, y, count, k)
+                if j == 0 and y + count < last:
+                    part, parts = first // block * planes + k, (f + block - 1) // block * planes
+                    _ask_pixels(kind, job, planes, image, y + count, count, part, parts)
             # Pooled at once: the products of one slice never leave the caches.
             for r in range(count):
                 _pool(
                     kind, job, planes, image, y + r, j, tiles, products + r * tiles * BLOCK_BYTES, product_plane, first
                 )
+
+
+@jit
+def _window_rows(planes):
+    """Rows of windows of a row of tiles."""
+    return 2 if planes == PLANES_4 else 1
+
+
+@jit_part
+def _ask_results(kind, job, planes, image, y, count, part):
+    """Ask for a share of the results of ``count`` rows of tiles from ``y`` on, one for each plane."""
+    rows, columns = windows_of(job)
+    first = _window_rows(planes) * y
+    length = min(_window_rows(planes) * count, rows - first) * columns * word(job, Job.OUT_CHANNELS)
+    result, size = _row_addresses(kind, job, image, first)[1], size_of(kind)
+    ask_share(word(job, ForwardJob.OUT) + result * size, length * size, part, planes)
+    if word(job, ForwardJob.ARGMAX) != 0:
+        ask_share(_argmax_at(job, result), length, part, planes)
+
+
+@jit_part
+def _ask_pixels(kind, job, planes, image, y, count, part, parts):
+    """Ask for a share of the pixels of ``count`` rows of tiles from ``y`` on, but those that the row before has."""
+    row = word(job, Job.WIDTH) * word(job, Job.IN_CHANNELS) * size_of(kind)
+    source = _row_addresses(kind, job, image, _window_rows(planes) * y)[0]
+    ask_share(source + 2 * row, 2 * _window_rows(planes) * count * row, part, parts)
 
 
 @jit_part

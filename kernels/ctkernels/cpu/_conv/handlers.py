@@ -119,7 +119,7 @@ def forward(kind, frame):
 def _run_forward(kind, frame, context, memory, argmax, planes):
     x, kernel, job = argument(frame, 0), argument(frame, 1), job_of(context)
     n, h, w, c, f = axis(x, 0), axis(x, 1), axis(x, 2), axis(x, 3), axis(kernel, 3)
-    bands = forward_bands(planes, windows(h))
+    bands = forward_bands(planes, n, windows(h), threads(frame))
     weights = data(kernel)
     if planes > 0:
         weights = round_up(memory, ALIGNED)
@@ -163,7 +163,7 @@ def input_gradient(kind, frame):
 def _run_input_gradient(kind, frame, context, memory):
     kernel, x, job = argument(frame, 0), result(frame, 0), job_of(context)
     n, h, w, c, f = axis(x, 0), axis(x, 1), axis(x, 2), axis(x, 3), axis(kernel, 2)
-    bands = input_gradient_bands(windows(h))
+    bands = input_gradient_bands(n, windows(h), threads(frame))
     weights = round_up(memory, ALIGNED)
     pack(kind, data(kernel), f, c, PLANES_4, weights)
     _set_sizes(job, x, f, bands)

@@ -12,6 +12,7 @@ from typing import Final
 from ctkernels.cpu._conv.job import (
     PLANES_4,
     Job,
+    bands,
     channels_of,
     plane_bytes,
     product_plane_bytes,
@@ -19,13 +20,11 @@ from ctkernels.cpu._conv.job import (
     windows_of,
 )
 from ctkernels.cpu._conv.lanes import BLOCK_BYTES
-from ctkernels.cpu._conv.memory import clear, size_of, word
+from ctkernels.cpu._conv.memory import ask_share, clear, size_of, word
 from ctkernels.cpu._conv.product import product
 from ctkernels.cpu._conv.winograd import transform_gradients_4, write_outputs_4
 from ctkernels.cpu._core.jit import jit, jit_part
 
-_BANDS: Final = 8
-"""Of an image, as of the forward pass."""
 _CHUNK_BYTES: Final = 36 * 32 * 64 * 4
 """Of factors that go through the products together, so that they stay in the second-level cache."""
 
@@ -68,9 +67,9 @@ def input_gradient_scratch(kind, width, out_channels):
 
 
 @jit
-def input_gradient_bands(window_rows):
+def input_gradient_bands(images, window_rows, threads):
     """Bands of an image."""
-    return min(_BANDS, _tiles(window_rows))
+    return bands(images, _tiles(window_rows), threads)
 
 
 @jit
@@ -79,25 +78,29 @@ def input_gradient_task(kind, job, task, scratch):
     size, c = size_of(kind), word(job, Job.IN_CHANNELS)
     height, width = word(job, Job.HEIGHT), word(job, Job.WIDTH)
     rows, columns = windows_of(job)
-    bands = word(job, Job.PARTS)
-    image, band = task // bands, task % bands
+    parts = word(job, Job.PARTS)
+    image, band = task // parts, task % parts
     tile_rows = _tiles(rows)
     row = width * c * size
     target = word(job, InputGradientJob.OUT) + image * height * row
-    for y in range(tile_rows * band // bands, tile_rows * (band + 1) // bands):
-        _tile_row(kind, job, image, y, target, scratch)
+    last = tile_rows * (band + 1) // parts
+    for y in range(tile_rows * band // parts, last):
+        _tile_row(kind, job, image, y, y + 1 < last, target, scratch)
         # The last column of an odd width is under no window.
         if width > _reach(columns):
             for r in range(4 * y, min(4 * y + 4, _reach(rows))):
                 clear(target + r * row + _reach(columns) * c * size, c * size)
     # So is the last row of an odd height.
-    if band == bands - 1 and height > _reach(rows):
+    if band == parts - 1 and height > _reach(rows):
         clear(target + _reach(rows) * row, row)
 
 
 @jit_part
-def _tile_row(kind, job, image, y, target, scratch):
-    """A row of tiles: gradients of windows to planes of factors, a matrix product a plane, products to pixels."""
+def _tile_row(kind, job, image, y, more, target, scratch):
+    """A row of tiles: gradients of windows to planes of factors, a matrix product a plane, products to pixels.
+
+    ``more`` says whether the next row follows.
+    """
     size = size_of(kind)
     c, f = channels_of(job)
     rows, columns = windows_of(job)
@@ -122,6 +125,14 @@ def _tile_row(kind, job, image, y, target, scratch):
                     kind, scratch + k * plane, f * size, size, weights + k * f * BLOCK_BYTES, BLOCK_BYTES,
                     products + k * product_plane, BLOCK_BYTES, tiles, f,
                 )  # fmt: skip
+                if j == 0 and first == 0:
+                    ask_share(target + 4 * y * row, 4 * row, k, PLANES_4)
+                if j == 0 and more:
+                    # Two rows of windows that this row of tiles has not read.
+                    after, length = 2 * (y + 1) * columns * f, 2 * columns * f
+                    part, parts = first // block * PLANES_4 + k, (c + block - 1) // block * PLANES_4
+                    ask_share(gradient + after * size, length * size, part, parts)
+                    ask_share(argmax + after, length, part, parts)
             out = target + 4 * y * row + (4 * j * c + first) * size
             write_outputs_4(
                 kind, products, product_plane, BLOCK_BYTES, pixels, four_rows, min(block, c - first), out, row, c * size

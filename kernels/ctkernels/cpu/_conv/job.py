@@ -36,6 +36,10 @@ PLANES_4: Final = 36
 _LINE: Final = 64
 """Bytes of a cache line."""
 JOB_WORDS: Final = 16
+_BANDS: Final = 8
+"""Of an image at most, which one image alone has."""
+_TASKS: Final = 16
+"""Of a thread at least, where images have so many bands."""
 
 
 class Job(IntEnum):
@@ -68,6 +72,13 @@ def channels_of(job):
 def windows_of(job):
     """Rows of windows, and windows of a row."""
     return windows(word(job, Job.HEIGHT)), windows(word(job, Job.WIDTH))
+
+
+@jit
+def bands(images, tile_rows, threads):
+    """Bands of an image: few where images are many, as a band asks for memory ahead but in its last row."""
+    wanted = (_TASKS * threads + max(images, 1) - 1) // max(images, 1)
+    return max(1, min(_BANDS, tile_rows, wanted))
 
 
 @jit

@@ -15,7 +15,7 @@ WORKERS: Final = {4: "ctkernels_convolution_worker_f32", 8: "ctkernels_convoluti
 """Symbols of the functions that XLA's threads run, by bytes of a number; the linker must know them before code that
 names them is loaded."""
 
-WRONG_COUNT, WRONG_TYPE, WRONG_SHAPE, WRONG_MEMORY, WRONG_DENSE, WRONG_ADAM = range(6)
+WRONG_COUNT, WRONG_TYPE, WRONG_SHAPE, WRONG_MEMORY, WRONG_DENSE, WRONG_ADAM, WRONG_DENSE_GRADIENT = range(7)
 MESSAGES: Final = (
     "ctfast convolution: wrong number of arguments or results",
     "ctfast convolution: an array of the wrong type or number of axes; float32 or float64 throughout, argmax uint8, "
@@ -27,6 +27,8 @@ MESSAGES: Final = (
     "beside float32), a result (N, M), and M a multiple of 32",
     "ctfast Adam: numbers, then gradients, first moments, second moments and weights of the same sizes are needed, all "
     "float32 or float64, and three results an array",
+    "ctfast dense layer's gradients: kernel (K, M) and gradient (N, M) to (N, K), or x (N, K) and gradient (N, M) to "
+    "(K, M), all float32 or float64, and M a multiple of 32",
 )
 """What XLA is told, by the numbers above."""
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from llvmlite import ir
 from numba.core import cgutils, types
 
 from ctkernels.cpu._conv.tiles import over_channels
-from ctkernels.cpu._core.vectors import I64, emits, whole
+from ctkernels.cpu._core.vectors import I64, Vectors, ask_line, emits, whole
+
+_LINE: Final = 64
+"""Bytes of a cache line."""
 
 
 @emits(types.int64, kinds=1)
@@ -34,6 +39,17 @@ def set_word(b, address, index, value):
 def clear(b, address, count):
     """Zero ``count`` bytes."""
     cgutils.memset(b, b.inttoptr(address, ir.IntType(8).as_pointer()), count, 0)
+
+
+@emits()
+def ask_share(b, address, count, part, parts):
+    """Ask for the cache lines of one of ``parts`` shares of ``count`` bytes, for the second-level cache.
+
+    For memory that is soon read or written. Products do so for the transforms around them: a transform alone waits for
+    memory most of its time. An address beyond all memory does no harm.
+    """
+    first, last = (b.sdiv(b.mul(count, n), b.mul(parts, whole(_LINE))) for n in (part, b.add(part, whole(1))))
+    Vectors(b, types.float32, 1).loop(first, last, 1, lambda n: ask_line(b, b.add(address, b.mul(n, whole(_LINE))), 2))
 
 
 @emits(kinds=1)

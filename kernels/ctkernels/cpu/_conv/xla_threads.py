@@ -10,6 +10,7 @@ from enum import IntEnum, auto
 
 from ctkernels.cpu._conv.adam import adam_task
 from ctkernels.cpu._conv.dense import dense_task
+from ctkernels.cpu._conv.dense_gradient import dense_input_gradient_task, dense_weight_gradient_task
 from ctkernels.cpu._conv.features import features_task
 from ctkernels.cpu._conv.forward import forward_task
 from ctkernels.cpu._conv.input_gradient import input_gradient_task
@@ -42,7 +43,7 @@ class Context(IntEnum):
     """The job's words stand from here to the end."""
 
 
-FORWARD, INPUT_GRADIENT, WEIGHT_GRADIENT, DENSE, FEATURES, ADAM = range(6)
+FORWARD, INPUT_GRADIENT, WEIGHT_GRADIENT, DENSE, FEATURES, ADAM, DENSE_INPUT_GRADIENT, DENSE_WEIGHT_GRADIENT = range(8)
 
 
 @jit
@@ -88,6 +89,10 @@ def run_tasks(kind, context):
             features_task(kind, job, number, scratch)
         elif task == ADAM:
             adam_task(kind, job, number)
+        elif task == DENSE_INPUT_GRADIENT:
+            dense_input_gradient_task(kind, job, number, scratch)
+        elif task == DENSE_WEIGHT_GRADIENT:
+            dense_weight_gradient_task(kind, job, number, scratch)
         else:
             dense_task(kind, job, number, scratch)
         fetch_add(context, Context.DONE, 1)

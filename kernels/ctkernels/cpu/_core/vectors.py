@@ -72,12 +72,17 @@ def is_integer(kind) -> bool:
 
 def ask(builder, address, count: int, written: bool) -> None:
     """Ask for the cache lines of ``count`` bytes from an address on, that will be read soon, or written."""
+    for line in range(0, count, 64):
+        ask_line(builder, builder.add(address, whole(line)), 3, written=written)
+
+
+def ask_line(builder, address, near: int, *, written: bool = False) -> None:
+    """Ask for the cache line of an address: 3 for the first-level cache, 2 for the second, as LLVM counts."""
     byte = ir.IntType(8).as_pointer()
     kind = ir.FunctionType(ir.VoidType(), [byte, I32, I32, I32])
     prefetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-    for line in range(0, count, 64):
-        pointer = builder.inttoptr(builder.add(address, whole(line)), byte)
-        builder.call(prefetch, [pointer, *(ir.Constant(I32, n) for n in (int(written), 3, 1))])
+    numbers = (ir.Constant(I32, n) for n in (int(written), near, 1))
+    builder.call(prefetch, [builder.inttoptr(address, byte), *numbers])
 
 
 class Vectors:
