@@ -157,7 +157,8 @@ def where() -> dict[str, Any]:
     """The machine, what of it was used, and whose code."""
     from ctkernels.cpu._core.vectors import VECTOR_BYTES
 
-    forced = os.environ.get("NUMBA_CPU_FEATURES") and os.environ.get("OPENCV_CPU_DISABLE")
+    hidden = os.environ.get("OPENCV_CPU_DISABLE") or "avx2_only" in os.environ.get("LD_PRELOAD", "")
+    forced = os.environ.get("NUMBA_CPU_FEATURES") and hidden
     wide = "AVX-512" if VECTOR_BYTES == 64 else "AVX2"
     return {
         "date": datetime.date.today().isoformat(),
