@@ -20,7 +20,7 @@ from ctkernels.cpu._core import jit
 from ctkernels.cpu._core.parallel import Band
 from ctkernels.cpu._core.scratch import scratch
 from ctkernels.cpu._core.vectors import I64, VECTOR_BYTES, Vectors, emits, is_integer, round_up, whole
-from ctkernels.cpu._median.footprint_layout import Array, Mode, Sides, Tried, columns_of, reach_of, rows_of
+from ctkernels.cpu._median.footprint_layout import Array, Mode, Reach, Sides, Tried, columns_of, reach_of, rows_of
 from ctkernels.cpu._median.programs import Pixel
 from ctkernels.cpu._median.selection import border_pixel, enter, serves
 
@@ -35,6 +35,9 @@ VECTORS: Final = 4
 
 Ref = tuple[int, int, int]
 """A line's number, rows back from the last that was made, and columns from its first on."""
+
+Runs = dict[tuple[int, int], list[int]]
+"""Rows of a plane that have a run, by its first column and its length."""
 
 
 class Plan(NamedTuple):
@@ -59,31 +62,17 @@ class Plan(NamedTuple):
 class _Maker:
     """``long``: from which length on runs, and piles, are made of lines of four."""
 
-    def __init__(self, window: tuple[Pixel, ...], long: tuple[int, int]) -> None:
-        self.reach, self.long = reach_of(window), long
-        planes = self.reach.planes[1] - self.reach.planes[0] + 1
-        self.lines, self.steps = planes, list[tuple[int, int, list[Ref]]]()
+    def __init__(self, runs: list[Runs], span: int, long: tuple[int, int]) -> None:
+        self.span, self.long = span, long
+        self.lines, self.steps = len(runs), list[tuple[int, int, list[Ref]]]()
         self.known: dict[Any, int] = {}
-        runs = [self._runs(z) for z in range(planes)]
-        self.results = [ref for z in range(planes) for ref in self._plane(z, runs[z])]
+        self.results = [ref for z, of_plane in enumerate(runs) for ref in self._plane(z, of_plane)]
         self.cost = len(self.results) + sum(len(refs) + 1 for _, _, refs in self.steps)
         """Vectors that are read and written for one of results."""
 
-    def _runs(self, plane: int) -> dict[tuple[int, int], list[int]]:
-        """Rows of a plane that have a run, by its first column and its length."""
-        found: dict[tuple[int, int], list[int]] = {}
-        rows: dict[int, list[int]] = {}
-        for z, y, x in self.reach.pixels:
-            if z == plane:
-                rows.setdefault(y, []).append(x)
-        for y, columns in sorted(rows.items()):
-            for run in _neighbours(columns):
-                found.setdefault((run[0], len(run)), []).append(y)
-        return found
-
-    def _plane(self, plane: int, runs: dict[tuple[int, int], list[int]]) -> list[Ref]:
+    def _plane(self, plane: int, runs: Runs) -> list[Ref]:
         refs = []
-        last = self.reach.span - 1
+        last = self.span - 1
         for (x, length), rows in runs.items():
             parts = self._across(plane, x, length)
             if len(parts) > 1 and len(rows) * (len(parts) - 1) > len(parts) + 1:
@@ -121,6 +110,18 @@ class _Maker:
         return self.known[key]
 
 
+def _runs_of(reach: Reach) -> list[Runs]:
+    """Of each plane."""
+    rows: dict[tuple[int, int], list[int]] = {}
+    for z, y, x in reach.pixels:
+        rows.setdefault((z, y), []).append(x)
+    found: list[Runs] = [{} for _ in range(reach.planes[1] - reach.planes[0] + 1)]
+    for (z, y), columns in sorted(rows.items()):
+        for run in _neighbours(columns):
+            found[z].setdefault((run[0], len(run)), []).append(y)
+    return found
+
+
 def _neighbours(numbers: list[int]) -> list[list[int]]:
     """Rising numbers, cut where one is missing."""
     return [[n for _, n in group] for _, group in groupby(enumerate(sorted(numbers)), lambda pair: pair[1] - pair[0])]
@@ -134,7 +135,9 @@ def _covering(length: int, part: int) -> list[int]:
 @lru_cache(maxsize=128)
 def plan(window: tuple[Pixel, ...]) -> Plan:
     """For the pixels of a window, counted from its centre."""
-    made = min((_Maker(window, long) for long in product(_LONG, _LONG)), key=lambda maker: maker.cost)
+    reach = reach_of(window)
+    runs = _runs_of(reach)
+    made = min((_Maker(runs, reach.span, long) for long in product(_LONG, _LONG)), key=lambda maker: maker.cost)
     sources: list[Ref] = []
     steps = []
     for plane, line, refs in made.steps:
@@ -143,11 +146,10 @@ def plan(window: tuple[Pixel, ...]) -> Plan:
     depths: Counter[int] = Counter(dict.fromkeys(range(made.lines), 1))
     for line, back, _ in [*sources, *made.results]:
         depths[line] = max(depths[line], back + 1)
-    _, reach, above, span, planes = made.reach
     kept = np.array([depths[k] for k in range(made.lines)])
     return Plan(
         np.array(steps, np.int64).reshape(-1, 4), np.array([*sources, *made.results], np.int64), len(sources),
-        kept, np.append(0, np.cumsum(kept)), reach, above, span, planes,
+        kept, np.append(0, np.cumsum(kept)), *reach[1:],
     )  # fmt: skip
 
 

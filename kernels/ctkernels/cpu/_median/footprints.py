@@ -13,6 +13,7 @@ doubles that these don't serve go as keys of 64 bits.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,10 @@ def bind(
     """
     window = tuple(sorted(pixels))
     sides = (shape[1] if len(shape) == 4 else 1, shape[-2], shape[-1])
-    tries = _tries(sides, image, window, rank, mode, cval)
+    first = extremes.bind(sides, image, window, rank, mode, cval)
+    others = cache(partial(_tries, sides, image, window, rank, mode, cval, first is not None))
+    if first is None:  # else others are for NaN and -0, and their programs take tens of ms for 1,000 pixels
+        others()
     row_nanoseconds = sides[2] * _pixel_nanoseconds(image, len(window), rank)
 
     def filtered(x: Array, out: Array) -> None:
@@ -60,9 +64,8 @@ def bind(
         planes = x.size // (sides[1] * sides[2])
 
         def body(band: Band) -> None:
-            for tried in tries:
-                if tried(x, out, band):
-                    return
+            if first is None or not first(x, out, band):
+                any(tried(x, out, band) for tried in others())
 
         run(bands(planes, sides[1], row_nanoseconds), body)
 
@@ -82,21 +85,19 @@ def rank_filter(x: Array, out: Array, pixels: Iterable[Pixel], rank: int, mode: 
 
 
 def _tries(
-    sides: Sides, image: np.dtype[Any], window: tuple[Pixel, ...], rank: int, mode: Mode, cval: float
+    sides: Sides, image: np.dtype[Any], window: tuple[Pixel, ...], rank: int, mode: Mode, cval: float, odd: bool
 ) -> list[Tried]:
-    """Ways to filter, the fastest first; the last one always serves."""
-    count, few = len(window), selection.bind(sides, image, window, rank, mode, cval)
-    first = extremes.bind(sides, image, window, rank, mode, cval)
-    if first is None and count <= selection.AT_ONCE.get(image.char, count):
-        first = few
-    tries: list[Tried] = [first] if first else []
+    """Ways to filter, the fastest first; the last one always serves. ``odd``: there are values that need keys."""
+    few = None if odd else selection.bind(sides, image, window, rank, mode, cval)
+    at_once = len(window) <= selection.AT_ONCE.get(image.char, len(window))
+    tries: list[Tried] = [few] if few and at_once else []
     for key, kind in KEYS[image.char]:
         itemsize = int(key[1:])
         if itemsize == image.itemsize:
             rows = footprint_ranks.rows_at_once(sides, image, window, rank)
             if rows:
                 return [*tries, footprint_ranks.bind(sides, window, rank, mode, cval, rows)]
-            if few and not first:
+            if few and not at_once:
                 tries.append(few)
         if itemsize == 8:
             tries += [way for way in [halves.bind(sides, window, rank, mode, cval)] if way]
