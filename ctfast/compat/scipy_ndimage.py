@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -31,6 +32,8 @@ _ORIGINALS: Final = {
     name: getattr(ndimage, name)
     for name in ("median_filter", "rank_filter", "percentile_filter", "gaussian_filter", "gaussian_filter1d")
 }
+_OUTPUT_OF: Final = {"median_filter": 3, "rank_filter": 4, "percentile_filter": 4}
+"""The place of ``output`` among the arguments."""
 HOMES: Final = dict.fromkeys(_ORIGINALS, "scipy.ndimage")
 """Where the original of each is found, and put back by ``patched``."""
 
@@ -124,9 +127,28 @@ def gaussian_filter1d(
                    {"radius": radius})  # fmt: skip
 
 
+def _theirs(name: str, arguments: tuple[Any, ...], options: dict[str, Any]) -> NDArray[Any]:
+    """SciPy's answer.
+
+    Ranks of lines are computed in their own dtype and cast then, as SciPy does it for images: its code for lines
+    (1.17.1) takes line and ``output`` for arrays of one dtype, and gives wrong values.
+    """
+    shown, original, place = f"scipy.ndimage.{name}", _ORIGINALS[name], _OUTPUT_OF.get(name)
+    output = None if place is None else arguments[place]
+    into = output if isinstance(output, np.ndarray) else None
+    shape = np.shape(arguments[0])
+    if place is None or output is None or len(shape) != 1 or (into is not None and into.shape != shape):
+        return theirs(shown, original, *arguments, **options)
+    found = theirs(shown, original, *arguments[:place], None, *arguments[place + 1 :], **options)
+    if into is None:
+        return found.astype(output, copy=False)
+    np.copyto(into, found, casting="unsafe")
+    return into
+
+
 def _served(name: str, done: NDArray[Any] | None, arguments: tuple[Any, ...], options: dict[str, Any]) -> NDArray[Any]:
     """What our kernel made, or SciPy's answer where it did not."""
     if done is None:
-        return theirs(f"scipy.ndimage.{name}", _ORIGINALS[name], *arguments, **options)
+        return _theirs(name, arguments, options)
     ours(f"scipy.ndimage.{name}")
     return done

@@ -482,3 +482,22 @@ def test_patched_is_reversible() -> None:
     for wrong in ((), ("numpy",)):
         with pytest.raises(ArgumentError, match=r"scipy\.ndimage"), compat.patched(*wrong):
             pass
+
+
+@pytest.mark.parametrize(("given", "wanted"), [("float64", "float32"), ("float32", "float64"), ("int64", "float32")])
+def test_ranks_of_lines_into_another_dtype_are_those_of_the_same_row(given: str, wanted: str) -> None:
+    """SciPy 1.17.1 gives wrong values for the line; those of a row are right."""
+    line = np.random.default_rng(5).normal(0, 300, 40).astype(given)
+    expected = ndimage.percentile_filter(line[np.newaxis], 30, (1, 5), output=wanted)[0]
+    out = np.full(40, -1, wanted)
+    for output in (wanted, out):
+        found = ours.percentile_filter(line, 30, 5, output=output)
+        assert found.dtype == wanted
+        np.testing.assert_array_equal(found, expected)
+    assert found is out
+    np.testing.assert_array_equal(
+        ours.median_filter(line, 5, output=wanted),
+        ndimage.median_filter(line[np.newaxis], (1, 5), output=wanted)[0],
+    )
+    with pytest.raises(RuntimeError, match="shape"):
+        ours.rank_filter(line, 1, 3, output=np.zeros(39, wanted))
