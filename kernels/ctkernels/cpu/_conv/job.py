@@ -22,7 +22,7 @@ from ctkernels.cpu._conv.lanes import BLOCK_BYTES
 from ctkernels.cpu._conv.memory import clear, size_of, word
 from ctkernels.cpu._conv.weights import transform_kernel, transform_kernel_4
 from ctkernels.cpu._core.jit import jit
-from ctkernels.cpu._core.vectors import round_up
+from ctkernels.cpu._core.vectors import LINE_BYTES, round_up
 
 FEW_CHANNELS: Final = 4
 CHUNK: Final = 64
@@ -33,8 +33,6 @@ PLANES: Final = 16
 """A 4 x 4 tile has so many factors; each has a plane of its own, so that products are ordinary matrix products."""
 PLANES_4: Final = 36
 """Factors of a tile of F(4 x 4, 3 x 3)."""
-_LINE: Final = 64
-"""Bytes of a cache line."""
 JOB_WORDS: Final = 16
 _BANDS: Final = 8
 """Of an image at most, which one image alone has."""
@@ -84,7 +82,7 @@ def bands(images, tile_rows, threads):
 @jit
 def _apart(length):
     """An odd number of cache lines, so that numbers at one place of all planes fall into different sets of a cache."""
-    return ((length + _LINE - 1) // _LINE | 1) * _LINE
+    return ((length + LINE_BYTES - 1) // LINE_BYTES | 1) * LINE_BYTES
 
 
 @jit

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from llvmlite import ir
 from numba.core import cgutils, types
 
 from ctkernels.cpu._conv.tiles import over_channels
-from ctkernels.cpu._core.vectors import I64, Vectors, ask_line, emits, whole
-
-_LINE: Final = 64
-"""Bytes of a cache line."""
+from ctkernels.cpu._core.vectors import I64, LINE_BYTES, Vectors, ask_line, emits, whole
 
 
 @emits(types.int64, kinds=1)
@@ -48,8 +43,9 @@ def ask_share(b, address, count, part, parts):
     For memory that is soon read or written. Products do so for the transforms around them: a transform alone waits for
     memory most of its time. An address beyond all memory does no harm.
     """
-    first, last = (b.sdiv(b.mul(count, n), b.mul(parts, whole(_LINE))) for n in (part, b.add(part, whole(1))))
-    Vectors(b, types.float32, 1).loop(first, last, 1, lambda n: ask_line(b, b.add(address, b.mul(n, whole(_LINE))), 2))
+    line = whole(LINE_BYTES)
+    first, last = (b.sdiv(b.mul(count, n), b.mul(parts, line)) for n in (part, b.add(part, whole(1))))
+    Vectors(b, types.float32, 1).loop(first, last, 1, lambda n: ask_line(b, b.add(address, b.mul(n, line)), 2))
 
 
 @emits(kinds=1)

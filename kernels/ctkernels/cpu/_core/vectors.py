@@ -18,6 +18,8 @@ from numba.extending import register_jitable
 from ctkernels.cpu._core.target import has
 
 VECTOR_BYTES: Final = 64 if has("avx512f") else 32
+LINE_BYTES: Final = 64
+"""Of a cache line."""
 I32 = ir.IntType(32)
 I64 = ir.IntType(64)
 
@@ -72,7 +74,7 @@ def is_integer(kind) -> bool:
 
 def ask(builder, address, count: int, written: bool) -> None:
     """Ask for the cache lines of ``count`` bytes from an address on, that will be read soon, or written."""
-    for line in range(0, count, 64):
+    for line in range(0, count, LINE_BYTES):
         ask_line(builder, builder.add(address, whole(line)), 3, written=written)
 
 
