@@ -23,11 +23,12 @@ from ctfast.dispatch.prepared import prepare
 from ctfast.errors import CTFastError
 from ctfast.files import Limits
 from ctfast.runner.ahead import ahead_of, is_loaded
+from ctfast.runner.outcome import empty_row
 from ctfast.runner.quick import Quick
 from ctfast.runner.settings import Settings
 from ctfast.runner.slices import SliceReader
 from ctfast.runner.task import Task, is_remote
-from ctfast.runner.work import compute, empty_row, load, run_pipeline
+from ctfast.runner.work import compute, load, run_pipeline
 
 _SIDE: Final = 64
 _MOST: Final = "int16"

@@ -10,11 +10,11 @@ from typing import Any, Final, NamedTuple
 from ctfast.batch.journal import JsonLines
 from ctfast.batch.places import noted
 from ctfast.runner.manifest import Row, as_noted
+from ctfast.runner.outcome import Outcome
 from ctfast.runner.report import Tally
 from ctfast.runner.settings import Settings
 from ctfast.runner.several import process_some
 from ctfast.runner.task import Task
-from ctfast.runner.work import Outcome
 
 _COMPACT: Final = (",", ":")
 

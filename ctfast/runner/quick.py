@@ -30,24 +30,11 @@ from ctfast.files.plain import PlainReader, PlainSlice, made_up_slice
 from ctfast.files.plain_writer import PlainWriter
 from ctfast.results import PipelineResult
 from ctfast.runner.manifest import Row
+from ctfast.runner.outcome import Outcome, empty_row, failed
 from ctfast.runner.settings import Settings
+from ctfast.runner.storing import description_of, padding_after, put, store, units_after
 from ctfast.runner.task import Task
-from ctfast.runner.work import (
-    Compute,
-    Loaded,
-    Outcome,
-    carry_on,
-    compute,
-    description_of,
-    empty_row,
-    failed,
-    load,
-    note,
-    padding_after,
-    put,
-    store,
-    units_after,
-)
+from ctfast.runner.work import Compute, Loaded, carry_on, compute, load, note
 
 _SMALLEST: Final = 16
 _LARGEST: Final = 8 << 20
@@ -161,7 +148,7 @@ class Quick:
         return run
 
     def _store(self, task: Task, settings: Settings, image: Image, result: PipelineResult, row: Row) -> None:
-        """As ``work.store``."""
+        """As ``storing.store``."""
         assert self._writer is not None
         pixels, head = result.image, None
         if settings.compression == "none" and pixels.flags.c_contiguous:

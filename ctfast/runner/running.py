@@ -31,13 +31,13 @@ from ctfast.runner.compiling import compile_first
 from ctfast.runner.done import Done, line_of_row, process_and_encode
 from ctfast.runner.gpu.run import run_on_gpus
 from ctfast.runner.options import RunOptions
+from ctfast.runner.outcome import Outcome, died, empty_row, left_out
 from ctfast.runner.planning import Plan, make_plan
 from ctfast.runner.records import close_run, open_records
 from ctfast.runner.report import Report
 from ctfast.runner.settings import Settings
 from ctfast.runner.several import QUICKLY_FROM, alone, chunks, process_some, rehearse
 from ctfast.runner.task import AT_ONCE, Task, in_one_process, is_remote
-from ctfast.runner.work import Outcome, died, empty_row, left_out
 from ctfast.threads import get_num_threads
 
 Some = TypeVar("Some")

@@ -17,11 +17,12 @@ import numpy as np
 from ctfast.batch.workers import bounded_map
 from ctfast.errors import CTFastError
 from ctfast.files import read_image, write_image
+from ctfast.runner.outcome import Outcome
 from ctfast.runner.quick import process_quickly, try_quickly
 from ctfast.runner.settings import Settings
 from ctfast.runner.task import AT_ONCE, Task, is_remote
 from ctfast.runner.volume import process_any
-from ctfast.runner.work import Outcome, run_pipeline
+from ctfast.runner.work import run_pipeline
 
 _MOST_FILES: Final = 32
 _MOST_BYTES: Final = 24 << 20

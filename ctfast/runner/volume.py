@@ -23,18 +23,12 @@ from ctfast.files.asked import check_modality
 from ctfast.pipeline import Pipeline
 from ctfast.results import Histogram, PipelineResult, Summary
 from ctfast.runner.manifest import Row
+from ctfast.runner.outcome import Outcome
 from ctfast.runner.settings import Settings
 from ctfast.runner.slices import SliceReader
+from ctfast.runner.storing import make_folder, store_streamed
 from ctfast.runner.task import Task
-from ctfast.runner.work import (
-    Outcome,
-    carry_out,
-    make_folder,
-    note,
-    process,
-    run_pipeline,
-    store_streamed,
-)
+from ctfast.runner.work import carry_out, note, process, run_pipeline
 
 _BLOCK_BYTES: Final = 32 << 20
 

@@ -14,12 +14,12 @@ import pytest
 from ctfast import Pipeline, Step
 from ctfast.files import write_image
 from ctfast.runner.index import Index
+from ctfast.runner.outcome import Outcome
 from ctfast.runner.settings import Settings
 from ctfast.runner.several import alone, chunks, process_some
 from ctfast.runner.statistics import close_statistics
 from ctfast.runner.task import Task
 from ctfast.runner.volume import process_any
-from ctfast.runner.work import Outcome
 from tests.files.files_build import dicom, slice_hu
 from tests.files.files_compressed import JPEG_LS, JPEG_SV1, RLE, compressed, stream_of
 

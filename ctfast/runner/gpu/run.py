@@ -28,9 +28,11 @@ from ctfast.runner.gpu.chunks import Chunk, ChunkBuffer, Entry, Key, Output, Sto
 from ctfast.runner.gpu.device import DeviceWorker
 from ctfast.runner.gpu.sizes import sizes
 from ctfast.runner.manifest import Row
+from ctfast.runner.outcome import Outcome, empty_row, failed, finished
 from ctfast.runner.settings import Settings
+from ctfast.runner.storing import store
 from ctfast.runner.task import Task
-from ctfast.runner.work import Outcome, empty_row, failed, finished, load, minds_padding, run_pipeline, store
+from ctfast.runner.work import load, minds_padding, run_pipeline
 
 _NO_PIXELS = np.empty((0, 0), np.uint8)
 
