@@ -20,9 +20,10 @@ from typing import Any, Final
 
 from cucim.skimage import exposure, filters
 
-from ctfast.compat import _ndimage, _skimage
+from ctfast.compat import _skimage
 from ctfast.compat._calls import ours, theirs
 from ctfast.compat._homes import DEVICE
+from ctfast.compat._ndimage import gaussians, ranks
 
 HOMES: Final = {
     "gaussian": "cucim.skimage.filters",
@@ -81,7 +82,7 @@ def median(
         size, window = (
             (footprint or 3, None) if footprint is None or isinstance(footprint, tuple) else (None, footprint)
         )
-        done = _ndimage.ranked(image, _ndimage.middle, size, window, out, mode, cval, 0, None, DEVICE)
+        done = ranks.ranked(image, ranks.middle, size, window, out, mode, cval, 0, None, DEVICE)
     options = {"algorithm": algorithm, "algorithm_kwargs": algorithm_kwargs}
     return _served("median", done, (image, footprint, out, mode, cval, behavior), options)
 
@@ -100,8 +101,8 @@ def gaussian(
     """Gaussian smoothing in floats, as ``cucim.skimage.filters.gaussian``."""
     done = None
     known = getattr(image, "dtype", None) in ("float32", "float64") and channel_axis is None and out is None
-    if known and not _ndimage.is_negative(sigma):
-        done = _ndimage.gaussian(image, sigma, 0, None, mode, cval, truncate, None, None, DEVICE)
+    if known and not gaussians.is_negative(sigma):
+        done = gaussians.gaussian(image, sigma, 0, None, mode, cval, truncate, None, None, DEVICE)
     options = {"channel_axis": channel_axis, "out": out}
     return _served("gaussian", done, (image, sigma, mode, cval, preserve_range, truncate), options)
 

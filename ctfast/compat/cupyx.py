@@ -21,9 +21,9 @@ from typing import Any, Final
 
 from cupyx.scipy import ndimage
 
-from ctfast.compat import _ndimage
 from ctfast.compat._calls import ours, theirs
 from ctfast.compat._homes import DEVICE
+from ctfast.compat._ndimage import gaussians, ranks
 
 _ORIGINALS: Final = {
     name: getattr(ndimage, name)
@@ -45,7 +45,7 @@ def median_filter(
 ) -> Any:
     """Median of the window around each pixel, as ``cupyx.scipy.ndimage.median_filter``."""
     arguments = (size, footprint, output, mode, cval, origin, axes)
-    return _served("median_filter", _ranked(input, _ndimage.middle, arguments), (input, *arguments))
+    return _served("median_filter", _ranked(input, ranks.middle, arguments), (input, *arguments))
 
 
 def rank_filter(
@@ -61,7 +61,7 @@ def rank_filter(
 ) -> Any:
     """The value of one rank in the window around each pixel, as ``cupyx.scipy.ndimage.rank_filter``."""
     arguments = (size, footprint, output, mode, cval, origin, axes)
-    return _served("rank_filter", _ranked(input, _ndimage.rank_of(rank), arguments), (input, rank, *arguments))
+    return _served("rank_filter", _ranked(input, ranks.rank_of(rank), arguments), (input, rank, *arguments))
 
 
 def percentile_filter(
@@ -77,7 +77,7 @@ def percentile_filter(
 ) -> Any:
     """A percentile of the window around each pixel, as ``cupyx.scipy.ndimage.percentile_filter``."""
     arguments = (size, footprint, output, mode, cval, origin, axes)
-    done = _ranked(input, _ndimage.rank_of_percentile(percentile), arguments)
+    done = _ranked(input, ranks.rank_of_percentile(percentile), arguments)
     return _served("percentile_filter", done, (input, percentile, *arguments))
 
 
@@ -94,7 +94,7 @@ def gaussian_filter(
 ) -> Any:
     """Gaussian smoothing, as ``cupyx.scipy.ndimage.gaussian_filter``."""
     arguments = (input, sigma, order, output, mode, cval, truncate, radius, axes)
-    return _served("gaussian_filter", _ndimage.gaussian(*arguments, DEVICE) if _known(mode) else None, arguments)
+    return _served("gaussian_filter", gaussians.gaussian(*arguments, DEVICE) if _known(mode) else None, arguments)
 
 
 def gaussian_filter1d(
@@ -109,7 +109,7 @@ def gaussian_filter1d(
 ) -> Any:
     """Gaussian smoothing along one axis, as ``cupyx.scipy.ndimage.gaussian_filter1d``."""
     arguments = (output, mode, cval, truncate)
-    done = _ndimage.gaussian(input, sigma, order, *arguments, None, (axis,), DEVICE) if _known(mode) else None
+    done = gaussians.gaussian(input, sigma, order, *arguments, None, (axis,), DEVICE) if _known(mode) else None
     return _served("gaussian_filter1d", done, (input, sigma, axis, order, *arguments))
 
 
@@ -117,7 +117,7 @@ def _ranked(input: Any, rank: Any, arguments: tuple[Any, ...]) -> Any:
     size, footprint, output, mode, cval, origin, axes = arguments
     if not _known(mode):
         return None
-    return _ndimage.ranked(input, rank, size, footprint, output, mode, cval, origin, axes, DEVICE)
+    return ranks.ranked(input, rank, size, footprint, output, mode, cval, origin, axes, DEVICE)
 
 
 def _known(mode: Any) -> bool:

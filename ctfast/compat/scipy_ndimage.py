@@ -25,8 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ctfast.compat import _ndimage
 from ctfast.compat._calls import ours, theirs
+from ctfast.compat._ndimage import gaussians, ranks
 
 _ORIGINALS: Final = {
     name: getattr(ndimage, name)
@@ -50,7 +50,7 @@ def median_filter(
     axes: Any = None,
 ) -> NDArray[Any]:
     """Median of the window around each pixel, as ``scipy.ndimage.median_filter``."""
-    done = _ndimage.ranked(input, _ndimage.middle, size, footprint, output, mode, cval, origin, axes)
+    done = ranks.ranked(input, ranks.middle, size, footprint, output, mode, cval, origin, axes)
     return _served("median_filter", done, (input, size, footprint, output, mode, cval, origin), {"axes": axes})
 
 
@@ -67,7 +67,7 @@ def rank_filter(
     axes: Any = None,
 ) -> NDArray[Any]:
     """The value of one rank in the window around each pixel, as ``scipy.ndimage.rank_filter``."""
-    done = _ndimage.ranked(input, _ndimage.rank_of(rank), size, footprint, output, mode, cval, origin, axes)
+    done = ranks.ranked(input, ranks.rank_of(rank), size, footprint, output, mode, cval, origin, axes)
     return _served("rank_filter", done, (input, rank, size, footprint, output, mode, cval, origin), {"axes": axes})
 
 
@@ -84,9 +84,7 @@ def percentile_filter(
     axes: Any = None,
 ) -> NDArray[Any]:
     """A percentile of the window around each pixel, as ``scipy.ndimage.percentile_filter``."""
-    done = _ndimage.ranked(
-        input, _ndimage.rank_of_percentile(percentile), size, footprint, output, mode, cval, origin, axes
-    )
+    done = ranks.ranked(input, ranks.rank_of_percentile(percentile), size, footprint, output, mode, cval, origin, axes)
     arguments = (input, percentile, size, footprint, output, mode, cval, origin)
     return _served("percentile_filter", done, arguments, {"axes": axes})
 
@@ -104,7 +102,7 @@ def gaussian_filter(
     axes: Any = None,
 ) -> NDArray[Any]:
     """Gaussian smoothing, as ``scipy.ndimage.gaussian_filter``."""
-    done = _ndimage.gaussian(input, sigma, order, output, mode, cval, truncate, radius, axes)
+    done = gaussians.gaussian(input, sigma, order, output, mode, cval, truncate, radius, axes)
     options = {"radius": radius, "axes": axes}
     return _served("gaussian_filter", done, (input, sigma, order, output, mode, cval, truncate), options)
 
@@ -122,7 +120,7 @@ def gaussian_filter1d(
     radius: int | None = None,
 ) -> NDArray[Any]:
     """Gaussian smoothing along one axis, as ``scipy.ndimage.gaussian_filter1d``."""
-    done = _ndimage.gaussian(input, sigma, order, output, mode, cval, truncate, radius, (axis,))
+    done = gaussians.gaussian(input, sigma, order, output, mode, cval, truncate, radius, (axis,))
     return _served("gaussian_filter1d", done, (input, sigma, axis, order, output, mode, cval, truncate),
                    {"radius": radius})  # fmt: skip
 

@@ -25,9 +25,10 @@ from numpy.typing import NDArray
 from skimage import exposure, filters
 from skimage.util import img_as_float, img_as_float32, img_as_float64, img_as_uint
 
-from ctfast.compat import _ndimage, _skimage
+from ctfast.compat import _skimage
 from ctfast.compat._calls import ours, theirs
 from ctfast.compat._homes import OF_IMAGES
+from ctfast.compat._ndimage import gaussians, ranks
 from ctfast.memory import empty
 from ctkernels.cpu import equalize_adapthist as kernels
 from ctkernels.cpu import hsv_value
@@ -185,7 +186,7 @@ def median(
     done = None
     if behavior == "ndimage" and type(image) is np.ndarray:
         size = 3 if footprint is None else None
-        done = _ndimage.ranked(image, _ndimage.middle, size, footprint, out, mode, cval, 0, None)
+        done = ranks.ranked(image, ranks.middle, size, footprint, out, mode, cval, 0, None)
     return _served("median", done, (image, footprint, out, mode, cval, behavior))
 
 
@@ -203,12 +204,12 @@ def gaussian(
     """Gaussian smoothing in floats, as ``skimage.filters.gaussian``."""
     done = None
     known = type(image) is np.ndarray and image.dtype in OF_IMAGES and channel_axis is None and out is None
-    if known and not _ndimage.is_negative(sigma):  # which SciPy takes for nothing, and scikit-image refuses
+    if known and not gaussians.is_negative(sigma):  # which SciPy takes for nothing, and scikit-image refuses
         if not preserve_range:
             floats = img_as_float(image)
         else:
             floats = image if image.dtype.kind == "f" else image.astype(np.float64)
-        done = _ndimage.gaussian(floats, sigma, 0, None, mode, cval, truncate, None, None)
+        done = gaussians.gaussian(floats, sigma, 0, None, mode, cval, truncate, None, None)
     options = {"mode": mode, "cval": cval, "preserve_range": preserve_range, "truncate": truncate,
                "channel_axis": channel_axis, "out": out}  # fmt: skip
     return _served("gaussian", done, (image, sigma), options)

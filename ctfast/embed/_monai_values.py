@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ctfast import ops
 from ctfast.compat._homes import OF_IMAGES
-from ctfast.compat._ndimage import SHORT
+from ctfast.compat._ndimage.moving import SHORT
 from ctfast.memory import empty
 from ctkernels.cpu.gaussian_filter import gaussian_filter
 
