@@ -38,15 +38,15 @@ def of_sixteen_bits(raw: np.ndarray, padding: int | None, lay: Layout) -> int | 
     return signed if _holds(raw, signed) and not _holds(raw, padding) else padding
 
 
-def lost(pixels: np.ndarray, padding: float | None, units: str) -> float | None:
-    """The value that stands for padding where the declared one is in no pixel; None where nothing speaks for one.
+def lost(pixels: np.ndarray, padding: tuple[float, float] | None, units: str) -> float | None:
+    """The value that stands for padding where no pixel has a declared one; None where nothing speaks for one.
 
     Args:
         pixels: Rescaled.
-        padding: As declared, rescaled; None where the file declares none.
+        padding: Lowest and highest value as declared, rescaled; None where the file declares none.
         units: Of the pixels; only HU, or what may be HU, tell what is no tissue.
     """
-    if padding is None or units not in ("hu", "US") or _holds(pixels, padding):
+    if padding is None or units not in ("hu", "US") or _holds_any(pixels, *padding):
         return None
     low = pixels[pixels < LOWEST_HU]
     return float(low[0]) if low.size > FEWEST * pixels.size and bool((low == low[0]).all()) else None
@@ -76,3 +76,7 @@ def made_one(pixels: np.ndarray, stored: np.ndarray, padding: int, limit: int | 
 def _holds(pixels: np.ndarray, value: float) -> bool:
     # Nearly every padded image has it in its corner, so the others are not asked.
     return bool(pixels.flat[0] == value) or bool((pixels == value).any())
+
+
+def _holds_any(pixels: np.ndarray, low: float, high: float) -> bool:
+    return _holds(pixels, low) or (low < high and bool(((pixels > low) & (pixels <= high)).any()))

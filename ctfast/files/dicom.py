@@ -98,7 +98,7 @@ def read_dicom(request: Request) -> Image:
         meta["loss"] = lost
     for note in [*harmless_faults(ds), *filter(None, [lost, lacking])]:
         image = replace(image, meta=image.noted(note))
-    return noted(image, request.units, pad.lost(image.pixels, image.padding, image.units))
+    return noted(image, request.units, pad.lost(image.pixels, image.padding_range, image.units))
 
 
 def noted(image: Image, choice: UnitsChoice, found: float | None) -> Image:
@@ -110,8 +110,10 @@ def noted(image: Image, choice: UnitsChoice, found: float | None) -> Image:
         found: what stands for padding in place of what is declared.
     """
     if found is not None:
-        note = f"the declared padding {image.padding:g} is in no pixel: {found:g} is taken for padding (rewritten?)"
-        image = replace(image, padding=found, meta=image.noted(note))
+        low, high = image.padding_range or (found, found)
+        declared = f"{low:g}" if low == high else f"{low:g} to {high:g}"
+        note = f"the declared padding {declared} is in no pixel: {found:g} is taken for padding (rewritten?)"
+        image = replace(image, padding=found, meta={**image.noted(note), "padding_range_limit": None})
     if choice == "auto" and image.units == UNSPECIFIED and image.meta.get("modality") == "CT":
         note = "Rescale Type US (unspecified) in CT, as SimpleITK writes it: --units hu (units='hu') if they are HU"
         image = replace(image, meta=image.noted(note))

@@ -133,7 +133,7 @@ class PlainReader:
         image = Image(
             pixels.reshape(head.shape), head.units, Path(path), "dicom", head.padding, head.spacing, meta, affine
         )
-        found = looks.lost(head.padding) if head.units in ("hu", "US") else None
+        found = looks.lost(image.padding_range) if head.units in ("hu", "US") else None
         image = noted(image, self._units, found)
         padding, dark = looks.padding(image.padding_range)
         if padding is not None and not looks.some_data:
@@ -188,12 +188,12 @@ class _Looks:
         self._split, self._head, self._stored, self._extent = split, head, stored, extent
         self.some_data = True
 
-    def lost(self, padding: float | None) -> float | None:
+    def lost(self, padding: tuple[float, float] | None) -> float | None:
         """As ``_dicom_padding.lost``."""
-        if padding is None or _value_of(int(self._stored[0]), self._head) == padding:
+        if padding is None or padding[0] <= _value_of(int(self._stored[0]), self._head) <= padding[1]:
             return None
         low, high = self._extent
-        first, last = self._stored_range(padding, padding)
+        first, last = self._stored_range(*padding)
         if first <= last and self._split(self._stored, first, last)[0]:
             return None
         below = self._first_from(pad.LOWEST_HU) - 1

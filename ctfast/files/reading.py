@@ -111,8 +111,11 @@ def read_as(path: str | Path, values: Values, limits: Limits = _DEFAULT_LIMITS) 
 def _moved(image: Image, offset: int, allocate: Allocate | None) -> Image:
     pixels = linear(image.pixels, 1.0, float(offset), allocate)
     padding = None if image.padding is None else image.padding + offset
+    meta = image.noted(f"{offset} was added")
+    if isinstance(limit := meta.get("padding_range_limit"), int | float):
+        meta["padding_range_limit"] = limit + offset
     units = "unknown" if image.units == "hu" else image.units
-    return replace(image, pixels=pixels, padding=padding, units=units, meta=image.noted(f"{offset} was added"))
+    return replace(image, pixels=pixels, padding=padding, units=units, meta=meta)
 
 
 def with_units(image: Image, choice: UnitsChoice, *, trusted: bool = False) -> Image:

@@ -53,6 +53,7 @@ PLAIN: dict[str, tuple[np.ndarray, dict[str, Any]]] = {
     "padding range": (corner(-1990), {"PixelPaddingValue": -2000, "PixelPaddingRangeLimit": -1500}),
     "padding in no pixel": (slice_hu(40, 48), {"PixelPaddingValue": -2000}),
     "lost padding": (corner(-2048), {"PixelPaddingValue": -3024}),
+    "padding beside a range": (corner(-2048), {"PixelPaddingValue": 32000, "PixelPaddingRangeLimit": 32767}),
     "bright padding": (corner(3000), {"PixelPaddingValue": 3000}),
     "all padding": (np.full((40, 48), -2000, np.int16), {"PixelPaddingValue": -2000}),
     "not HU": (STORED + 20000, {"RescaleIntercept": "0"}),

@@ -60,3 +60,20 @@ def test_an_unspecified_type_of_ct_names_the_way_out(tmp_path: Path) -> None:
     confirmed = read_image(path, units="hu")
     assert (confirmed.units, confirmed.meta.get("notes")) == ("hu", None)
     np.testing.assert_array_equal(confirmed.pixels, padded())
+
+
+@pytest.mark.parametrize("end", [-1500, -2000])
+def test_a_value_within_the_declared_range_is_padding_as_declared(tmp_path: Path, end: int) -> None:
+    hu = padded()
+    hu[:10] = -1700
+    image = read_image(dicom(tmp_path / "a.dcm", hu, PixelPaddingValue=-3500 - end, PixelPaddingRangeLimit=end))
+    assert (image.padding_range, image.meta.get("notes")) == ((-2000, -1500), None)
+    moved = read_image(tmp_path / "a.dcm", offset=-24)
+    assert moved.padding_range == (-2024, -1524)
+
+
+def test_padding_beside_a_declared_range_is_no_end_of_it(tmp_path: Path) -> None:
+    """From there to the range at the bright end lies all of the patient."""
+    image = read_image(dicom(tmp_path / "a.dcm", padded(), PixelPaddingValue=32000, PixelPaddingRangeLimit=32767))
+    assert image.padding_range == (PADDING, PADDING)
+    assert "32000 to 32767 is in no pixel: -3024 is taken" in str(image.meta["notes"])
