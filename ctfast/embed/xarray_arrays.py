@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import xarray
 
+from ctfast.axis_names import IN_PLANE, elsewhere, leave_open
 from ctfast.dispatch.containers import Task, put_back
 from ctfast.errors import ArgumentError, ShapeError
 
@@ -16,12 +17,16 @@ _OF_VALUES: Final = (
 """Attributes that say what numbers stand for (CF conventions, appendix A)."""
 
 
+_LAST: Final = {2: "two are rows and columns", 3: "three are planes, rows and columns"}
+
+
 def apply(task: Task, x: Any, out: Any) -> Any:
-    """Run on ``x.data``, lazily where that is a dask array; the last two dims are rows and columns.
+    """Run on ``x.data``, lazily where that is a dask array; the names of the last two dims must not
+    speak against rows and columns.
 
     Raises:
         ArgumentError: A whole ``Dataset``, or ``out`` with other coordinates.
-        ShapeError: Dims named x and y that are not the last two, or ``out`` with other dims.
+        ShapeError: Dims whose names don't say that the last two are rows and columns, or ``out`` with other dims.
     """
     if isinstance(x, xarray.Dataset):
         raise ArgumentError(
@@ -68,17 +73,24 @@ def _check_labels(x: Any, other: Any, name: str, way_out: str) -> None:
 
 
 def _check_plane(x: Any, together: int) -> None:
-    """That rows and columns are what the names of the dims say, where they say it."""
+    """That rows and columns are where the names of the dims say, and that these say it."""
     dims = list(x.dims)
-    if not {"x", "y"} <= set(dims):
-        return
-    behind = dims[:-1] if dims[-1] not in ("x", "y") and x.shape[-1] == 1 else dims  # a channel
-    if not {"x", "y"} <= set(behind[-together:]):
-        rows, columns = sorted(map(dims.index, ("x", "y")))
+    if len(dims) > 2 and x.shape[-1] == 1 and str(dims[-1]).lower() not in IN_PLANE:
+        dims = dims[:-1]  # a channel
+    if elsewhere(dims, together) or leave_open(dims, together):
         raise ShapeError(
-            f"a DataArray with dims {x.dims} came in, and the last two are taken as rows and columns: say which they "
-            f"are, axes=({rows}, {columns}), or transpose it, x.transpose(..., 'y', 'x')"
+            f"a DataArray with dims {x.dims} came in, whose names don't say that the last {_LAST[together]}: say which "
+            f"are, {_ways_out(dims, together)}"
         )
+
+
+def _ways_out(dims: list[Any], together: int) -> str:
+    plane = [number for number, name in enumerate(dims) if str(name).lower() in IN_PLANE]
+    if len(plane) != 2 or together != 2:
+        last = tuple(range(len(dims) - together, len(dims)))
+        return f"axes={last} for the last {together}, or rename them, such as z, y, x"
+    rows, columns = (dims[number] for number in plane)
+    return f"axes=({plane[0]}, {plane[1]}), or transpose it, x.transpose(..., {rows!r}, {columns!r})"
 
 
 def _like(x: Any, result: Any, keeps_units: bool) -> Any:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ctfast.axis_names import elsewhere
 from ctfast.dispatch.arrays import check_shape
 from ctfast.dispatch.containers import Task
 from ctfast.errors import ArgumentError, ShapeError
@@ -16,7 +17,7 @@ def apply(task: Task, x: Any, out: Any) -> Any:
 
     Raises:
         ArgumentError: No ``out=`` to write to, or an operation that gives numbers.
-        ShapeError: ``out=`` of another shape.
+        ShapeError: ``out=`` of another shape, or axes whose names say another order.
     """
     if out is None or not task.writes:
         raise ArgumentError(
@@ -26,6 +27,9 @@ def apply(task: Task, x: Any, out: Any) -> Any:
     if tuple(out.shape) != tuple(x.shape):
         raise ShapeError(f"out= has shape {tuple(out.shape)}: {tuple(x.shape)} is needed")
     check_shape(x.shape)
+    names = getattr(x.metadata, "dimension_names", None) or dict(x.attrs).get("_ARRAY_DIMENSIONS") or ()
+    if task.kinds() != {"pointwise"} and elsewhere(names, task.axes):
+        raise ShapeError(f"a zarr array with dimensions {tuple(names)} came in: read it, x[...], and give axes=")
     step = max(1, getattr(out, "chunks", x.chunks)[0]) if x.ndim > task.axes else x.shape[0]
     for start in range(0, x.shape[0], step):
         some = np.asarray(x[start : start + step])

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from ctfast.axis_names import elsewhere
 from ctfast.errors import FileFormatError
 from ctfast.files._convert import count_nonfinite, linear, to_supported
 from ctfast.files._volume import PIXEL_TYPES, check_declared, image_shape
@@ -43,7 +44,13 @@ def the_one(names: Sequence[str], request: Request) -> str:
 
 
 def declared(
-    shape: tuple[int, ...], dtype: np.dtype, request: Request, *, stored: int | None, chunks: tuple[int, ...] | None
+    shape: tuple[int, ...],
+    dtype: np.dtype,
+    request: Request,
+    *,
+    stored: int | None,
+    chunks: tuple[int, ...] | None,
+    names: Sequence[Any] = (),
 ) -> tuple[int, ...]:
     """The shape that is read, without leading axes of length 1, after it was held against the limits.
 
@@ -53,14 +60,20 @@ def declared(
         request: What is asked for.
         stored: Compressed bytes; None where they are not compressed.
         chunks: Shape of what is decompressed at once, which may be larger than the array; None for the array.
+        names: Of the axes, as far as the file names them.
 
     Raises:
-        FileFormatError: for other ranks and dtypes, and sizes beyond the limits.
+        FileFormatError: for other ranks and dtypes, axes whose names say another order, and sizes beyond the limits.
     """
     if dtype.name not in PIXEL_TYPES:
         raise FileFormatError(f"holds {dtype}, not numbers", SAVE_NUMBERS)
     kept = image_shape(shape)
     check_shape(kept, request.axes)
+    if request.axes == "auto" and len(kept) == 3 and elsewhere(own := list(names)[-3:]):
+        raise FileFormatError(
+            f"its axes are named {', '.join(map(str, own))}, which is not frames, rows, columns",
+            "say which by axes='last' or axes='first' (--axes)",
+        )
     check_declared(kept, dtype.itemsize, request.limits, stored=stored, compressed=True)
     if chunks is not None:
         check_declared(chunks, dtype.itemsize, replace(request.limits, max_frames=max(chunks)))

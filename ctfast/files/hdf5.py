@@ -35,7 +35,9 @@ def read_hdf5(request: Request) -> Image:
         data = _data_set(file, name)
         compressed = data.chunks is not None
         stored = data.id.get_storage_size()
-        shape = declared(data.shape, data.dtype, request, stored=stored if compressed else None, chunks=data.chunks)
+        stored_here = stored if compressed else None
+        names = _axis_names(data)
+        shape = declared(data.shape, data.dtype, request, stored=stored_here, chunks=data.chunks, names=names)
         if not compressed and stored < math.prod(data.shape) * data.dtype.itemsize:
             raise FileFormatError(f"{name} was never written: {stored} bytes of pixels are there", WRITE_AGAIN)
         values = np.empty(data.shape, data.dtype)
@@ -46,6 +48,17 @@ def read_hdf5(request: Request) -> Image:
             note = fill_note(chunks - data.id.get_num_chunks(), chunks, data.fillvalue)
         attributes = {key: data.attrs.get(key) for key in PACKING}
     return as_image(values.reshape(shape), request, "hdf5", {"array": name, **note}, attributes)
+
+
+def _axis_names(data: Any) -> list[str]:
+    """Labels of the axes, or names of their scales, as netCDF and xarray write them; empty where there are none."""
+    names = []
+    for axis in data.dims:
+        try:
+            names.append(axis.label or (axis[0].name.rpartition("/")[2] if len(axis) else ""))
+        except (KeyError, RuntimeError, OSError):  # scales that are not there any more
+            names.append("")
+    return names
 
 
 def _images(file: Any) -> list[str]:

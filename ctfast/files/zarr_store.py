@@ -17,6 +17,7 @@ Source: Zarr specification 3.0, OME-NGFF 0.5 (axes, coordinateTransformations).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -49,7 +50,12 @@ def read_zarr(request: Request) -> Image:
     if not isinstance(array, zarr.Array):
         raise FileFormatError(f"no array {inside} in it", "name one that is there: STORE::/PATH")
     shape = declared(
-        array.shape, array.dtype, request, stored=array.nbytes_stored(), chunks=array.shards or array.chunks
+        array.shape,
+        array.dtype,
+        request,
+        stored=array.nbytes_stored(),
+        chunks=array.shards or array.chunks,
+        names=_axis_names(array),
     )
     values = np.asarray(array[...]).reshape(shape)
     facts: dict[str, MetaValue] = {"array": inside} if inside else {}
@@ -69,6 +75,12 @@ def _attributes(array: Any) -> dict[str, Any]:
     if of_xarray and (array.fill_value or any(name in found for name in PACKING)):
         found.setdefault("_FillValue", array.fill_value)
     return found
+
+
+def _axis_names(array: Any) -> Sequence[Any]:
+    """Of version 3, or as xarray writes them into version 2; empty where there are none."""
+    names = getattr(array.metadata, "dimension_names", None) or dict(array.attrs).get("_ARRAY_DIMENSIONS")
+    return names if isinstance(names, list | tuple) else ()
 
 
 def _missing(array: Any) -> dict[str, MetaValue]:

@@ -15,7 +15,7 @@ import ctfast
 from ctfast import Pipeline, Step
 from ctfast.batch.atomic import replacing_folder
 from ctfast.batch.held import TEMPORARY, remove_leftovers
-from ctfast.errors import FileFormatError, UsageError
+from ctfast.errors import FileFormatError, ShapeError, UsageError
 from ctfast.files import Limits, find_images, read_image, write_image
 from ctfast.files.geometry import Geometry
 from ctfast.runner import run
@@ -139,6 +139,39 @@ def test_scales_of_all_data_sets_count(tmp_path: Path, more: list[Any], spacing:
     assert image.spacing == (None if spacing is None else pytest.approx(spacing))
     if spacing and more[0]["type"] == "scale":
         assert image.meta["slice_spacing"] == 5
+
+
+@pytest.mark.parametrize("kind", ["labels", "scales", "zarr 2", "zarr 3"])
+def test_axes_whose_names_say_another_order_are_refused(tmp_path: Path, kind: str) -> None:
+    cube = np.arange(8**3, dtype=np.int16).reshape(8, 8, 8)
+    for names, right in ((("z", "y", "x"), True), (("i", "j", "k"), True), (("row", "column", "slice"), False)):
+        path = tmp_path / ("x.zarr" if "zarr" in kind else "x.h5")
+        if "zarr" in kind:
+            attributes = {"_ARRAY_DIMENSIONS": list(names)} if kind == "zarr 2" else {}
+            facts: Any = {"dimension_names": names} if kind == "zarr 3" else {}
+            array = zarr.create_array(
+                path, data=cube, zarr_format=int(kind[-1]), attributes=attributes, overwrite=True, **facts
+            )
+            if not right:
+                with pytest.raises(ShapeError, match="dimensions"):
+                    ctfast.median_filter(array, 3, out=np.empty_like(cube))
+        else:
+            with h5py.File(path, "w") as file:
+                data = file.create_dataset("ct", data=cube)
+                for axis, name in zip(data.dims, names):
+                    if kind == "labels":
+                        axis.label = name
+                    else:
+                        file[f"of/{name}"] = np.arange(8.0)
+                        file[f"of/{name}"].make_scale()
+                        axis.attach_scale(file[f"of/{name}"])
+        whole = f"{path}::/ct" if kind == "scales" else path
+        if right:
+            np.testing.assert_array_equal(read_image(whole).pixels, cube)
+            continue
+        with pytest.raises(FileFormatError, match=r"named row, column, slice.*--axes"):
+            read_image(whole)
+        np.testing.assert_array_equal(read_image(whole, axes="last").pixels, np.moveaxis(cube, -1, 0))
 
 
 def test_hdf5_reads_no_other_file(tmp_path: Path) -> None:
