@@ -12,8 +12,8 @@ Everything else is SciPy's own.
 All take uint8, int16, uint16, float32 and float64; medians also bool, int8, and wider integers whose values fit into 16
 bits; ``output`` may be of any type that holds the same values. Integers are filtered along three axes at most.
 NaN in medians counts as the largest number (SciPy's result depends on its place). Gaussians: float64 to 1e-12, float32
-to 2e-6 of the largest value; integers are rounded once, where SciPy cuts after each axis: up to one apart for each
-axis.
+to 2e-6 of the largest value, which may be half of what the dtype holds (1.7e38 in float32; beyond come inf and NaN);
+integers are rounded once, where SciPy cuts after each axis: up to one apart for each axis.
 ``ctfast.compat.calls()`` tells who served.
 """
 

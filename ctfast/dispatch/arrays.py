@@ -60,7 +60,7 @@ def device_of(x: Any, kind: Kind) -> int | None:
 
     Raises:
         ArgumentError: a JAX array that is traced, or spread over several devices.
-        BackendUnavailableError: on a device that is neither a CPU nor a CUDA GPU.
+        BackendUnavailableError: on a device that is neither a CPU nor a CUDA GPU, or that holds no values.
     """
     if kind == "numpy":
         return None
@@ -78,6 +78,10 @@ def device_of(x: Any, kind: Kind) -> int | None:
             )
     if where == "cpu":
         return None
+    if where == "meta":
+        raise BackendUnavailableError(
+            "a torch tensor on the device 'meta' has a shape and no values: give one that was made on the CPU or a GPU"
+        )
     if where not in ("cuda", "gpu"):
         raise BackendUnavailableError(
             f"the {kind} array is on a device of type {where!r}: the CPU and CUDA GPUs are served; copy it to the CPU"

@@ -14,8 +14,11 @@ def apply(task: Task, x: Any, out: Any) -> Any:
     """Run with NaN, which no statistic counts, in place of what is masked.
 
     Raises:
-        ArgumentError: A filter or a pipeline, whose windows may hold masked pixels, and ``out=``.
+        ArgumentError: Masked pixels in a filter or a pipeline, whose windows may hold them, and ``out=``.
     """
+    mask = np.ma.getmaskarray(x)
+    if out is None and not mask.any():
+        return put_back(task.run(x.data), lambda result: np.ma.masked_array(result, mask))
     if "filter" in task.kinds() or len(task.operations) > 1:
         raise ArgumentError(
             f"a masked array came in and {task.operations[0]} would look at what its mask hides: fill it first, "
@@ -23,7 +26,6 @@ def apply(task: Task, x: Any, out: Any) -> Any:
         )
     if out is not None:
         raise ArgumentError("out= with a masked array: leave it away, the result is a masked array")
-    mask = np.ma.getmaskarray(x)
     if task.kinds() == {"pointwise"}:
         return np.ma.masked_array(task.run(x.data), mask)
     values = x.data if x.dtype.kind == "f" else x.data.astype(np.float64)

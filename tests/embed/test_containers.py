@@ -12,7 +12,7 @@ import pytest
 import scipy.ndimage
 
 import ctfast
-from ctfast.errors import ArgumentError, CTFastError, DTypeError, ShapeError
+from ctfast.errors import ArgumentError, BackendUnavailableError, CTFastError, DTypeError, ShapeError
 
 HU = np.random.default_rng(5).normal(40, 200, (6, 16, 20)).astype(np.int16)
 IMAGES: dict[str, Callable[[Any], Any]] = {
@@ -80,6 +80,33 @@ def test_xarray_whose_last_dims_are_not_x_and_y() -> None:
     assert ctfast.window(wide, center=40, width=400).dims == wide.dims  # a pixel by itself
     np.testing.assert_array_equal(ctfast.median_filter(x.isel(z=[0]), 3)[..., 0], ctfast.median_filter(HU[0], 3))
     assert ctfast.gaussian_filter(wide.transpose("y", "z", "x"), (1, 1, 1)).dims == ("y", "z", "x")
+
+
+@pytest.mark.parametrize(
+    ("dims", "way_out"),
+    [
+        (("z", "y", "x"), None), (("slice", "rows", "cols"), None), (("Depth", "Height", "Width"), None),
+        (("dim_0", "dim_1", "dim_2"), None), (("time", "lat", "lon"), None), (("frame", "a", "b"), None),
+        (("who", "row", "column"), None),
+        (("row", "column", "z"), r"axes=\(0, 1\), or transpose"), (("rows", "cols", "slice"), r"axes=\(0, 1\)"),
+        (("height", "width", "depth"), r"axes=\(0, 1\)"), (("X", "Y", "Z"), r"axes=\(0, 1\)"),
+        (("row", "z", "column"), r"axes=\(0, 2\)"), (("i", "j", "k"), r"axes=\(1, 2\)"),
+        (("slice", "a", "time"), r"axes=\(1, 2\)"),
+    ],
+)  # fmt: skip
+def test_xarray_names_say_which_axes_are_rows_and_columns(dims: tuple[str, ...], way_out: str | None) -> None:
+    x = needs("xarray").DataArray(HU, dims=dims)
+    if way_out is None:
+        np.testing.assert_array_equal(ctfast.median_filter(x, 3).data, ctfast.median_filter(HU, 3))
+    else:
+        for function in (lambda v: ctfast.median_filter(v, 3), ctfast.summary):
+            with pytest.raises(ShapeError, match=way_out):
+                function(x)
+    np.testing.assert_array_equal(ctfast.median_filter(x, 3, axes=(-2, -1)).data, ctfast.median_filter(HU, 3))
+    ctfast.gaussian_filter(x, (1, 1, 1))  # all three, whatever they are
+    ctfast.window(x, center=40, width=400)  # a pixel by itself
+    with pytest.raises(ShapeError, match=r"axes=\(1, 2, 3\) for the last 3"):
+        ctfast.median_filter(x.expand_dims(channel=6).transpose(..., "channel"), (3, 3, 3))
 
 
 def test_xarray_out_statistics_and_dask_inside() -> None:
@@ -262,6 +289,21 @@ def test_masked_pixels_count_for_nothing(dtype: str) -> None:
     ):
         with pytest.raises(ArgumentError, match="filled"):
             filters(x)
+
+
+@every_image
+def test_masked_arrays_with_nothing_masked(function: Callable[[Any], Any]) -> None:
+    for x in (np.ma.masked_array(HU), np.ma.masked_equal(HU, 12345)):
+        found = function(x)
+        assert isinstance(found, np.ma.MaskedArray)
+        assert not np.ma.getmaskarray(found).any()
+        np.testing.assert_array_equal(found.data, function(HU))
+
+
+def test_torch_tensors_without_values() -> None:
+    torch = needs("torch")
+    with pytest.raises(BackendUnavailableError, match="no values: give one that was made on the CPU"):
+        ctfast.median_filter(torch.from_numpy(HU).to("meta"), 3)
 
 
 @every_image
