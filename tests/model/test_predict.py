@@ -26,7 +26,7 @@ from ctfast.model.commands.printing import print_predictions
 from ctfast.model.prediction import compiled
 from ctfast.model.run_folder import TrainedModel
 from tests.files.files_build import dicom
-from tests.model.serving_build import CLASSES, probabilities_one_by_one, tiny_run, write_slices
+from tests.model.serving_build import CLASSES, SIZE, probabilities_one_by_one, tiny_run, write_slices
 
 ROOT = Path(ctfast.__file__).parents[1]
 NAMES = [f"s{k:02d}.tif" for k in range(7)]
@@ -65,6 +65,18 @@ def test_rows_are_what_the_network_says_of_each_image_alone(run: TrainedModel, f
     assert (report.ok, report.failed, report.images, report.not_trusted) == (7, 0, 7, 0)
     assert sum(report.counts.values()) == 7
     assert seen[-1] == (7, 0)
+
+
+@pytest.mark.parametrize("networks", [1, 3])
+def test_probabilities_of_an_image_do_not_depend_on_its_batch(networks: int) -> None:
+    first, *others = (tiny_run(tuple("abcdefghijkl"), seed=seed) for seed in range(networks))
+    run = TrainedModel.of(first.model, first.preprocessing, first.classes, others=[o.model for o in others])
+    images = np.random.default_rng(0).integers(0, 65536, (600, *SIZE)).astype(np.uint16)
+    together = compiled.Predictor(run, 600).all(images)  # XLA's softmax of so many rows is code of another library
+    for many in (1, 7):
+        np.testing.assert_array_equal(compiled.Predictor(run, many).all(images[:21]), together[:21])
+    each = np.array([probabilities_one_by_one(o, images[:9]) for o in (first, *others)])
+    np.testing.assert_allclose(together[:9], each.mean(axis=0), rtol=1e-6)
 
 
 def test_every_batch_has_one_shape_and_the_program_is_shared(run: TrainedModel, folder: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The compiled program of prediction: 16-bit images to probabilities (and maps), one shape, two batches in flight."""
+"""The compiled program of prediction: 16-bit images to logits (and maps), one shape, two batches in flight."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ class Started:
     """A batch that the device works on."""
 
     images: NDArray[np.uint16]
-    results: tuple[jax.Array, jax.Array | None] | None
-    """None where it did not fit into memory."""
+    results: tuple[list[jax.Array], jax.Array | None] | None
+    """Each member's logits, and maps; None where it did not fit into memory."""
 
 
 class Predictor:
@@ -92,9 +92,9 @@ class Predictor:
         """Wait for a batch: ``(n, classes)`` probabilities and ``(n, H, W)`` maps."""
         number = len(started.images)
         if started.results is not None:
-            probabilities, maps = started.results
+            logits, maps = started.results
             try:
-                p = np.asarray(probabilities)[:number]
+                p = _probabilities([np.asarray(each)[:number] for each in logits])
                 return p, None if maps is None else enlarge(np.asarray(maps)[:number], self._size, self._blocks)
             except jax.errors.JaxRuntimeError as error:
                 if number <= self.batch_size:  # a batch that was started before the last halving says nothing new
@@ -129,10 +129,23 @@ class Predictor:
         )
 
 
+def _probabilities(logits: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Mean softmax of the members' logits.
+
+    Not in the program: what XLA makes of a softmax, and so its last bit, depends on the number of rows.
+    """
+    total = np.zeros(logits[0].shape)
+    for each in logits:
+        with np.errstate(invalid="ignore"):  # of weights that are infinite; NaN says so
+            powers = np.exp(each.astype(np.float64) - each.max(axis=1, keepdims=True))
+        total += powers / powers.sum(axis=1, keepdims=True)
+    return (total / len(logits)).astype(np.float32)
+
+
 def predict_by_members(
     members: Sequence[tuple[Any, Any]], explain: str | None, images: NDArray[np.uint16]
-) -> tuple[jax.Array, jax.Array | None]:
-    """Mean probabilities of networks of one shape, and the mean of their maps for the class that they name together.
+) -> tuple[list[jax.Array], jax.Array | None]:
+    """Logits of networks of one shape, and the mean of their maps for the class that they name together.
 
     One program, run with each member's weights where they lie: weights stacked for a loop in the program would be
     copied, once for the stack and once more for every batch.
@@ -140,25 +153,26 @@ def predict_by_members(
     x = jax.device_put(images)
     if len(members) == 1:
         graph, state = members[0]
-        return predict_batch(graph, explain, at_a_time(), state, x)
-    mean = _mean([predict_batch(graph, None, at_a_time(), state, x)[0] for graph, state in members])
+        logits, maps = predict_batch(graph, explain, at_a_time(), state, x)
+        return [logits], maps
+    each = [predict_batch(graph, None, at_a_time(), state, x)[0] for graph, state in members]
     if explain is None:
-        return mean, None
-    target = mean.argmax(axis=1)
-    return mean, _mean([maps_for(graph, explain, at_a_time(), state, x, target) for graph, state in members])
+        return each, None
+    target = _mean([jax.nn.softmax(logits) for logits in each]).argmax(axis=1)
+    return each, _mean([maps_for(graph, explain, at_a_time(), state, x, target) for graph, state in members])
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))  # of the module, so that equal networks share one compiled program
 def predict_batch(
     graph: Any, explain: str | None, together: int | None, state: Any, images: jax.Array
 ) -> tuple[jax.Array, jax.Array | None]:
-    """Probabilities of a batch of 16-bit images, and maps where ``explain`` names a method."""
+    """Logits of a batch of 16-bit images, and maps where ``explain`` names a method."""
     model = nnx.merge(graph, state)
     x = images.astype(jnp.float32) / HIGHEST
     if explain is None:
-        return jax.nn.softmax(model(x, at_a_time=together)), None
+        return model(x, at_a_time=together), None
     activation = class_activation(model, x, method=explain, at_a_time=together)
-    return jax.nn.softmax(activation.logits), activation.maps
+    return activation.logits, activation.maps
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))
