@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ctkernels import reference
 from ctkernels.contract import IMAGE_DTYPES, MODES
 from ctkernels.cpu._core import parallel
-from ctkernels.cpu._median import histogram, small
+from ctkernels.cpu._median import box_ranks, histogram, small
 from ctkernels.cpu.median_filter import median_filter
 from ctkernels.shared.networks import Graph, live_ranks
 from ctkernels.testing import assert_exact, force_bands
@@ -104,6 +104,22 @@ def test_more_distinct_floats_than_ranks(dtype: str, size: Size) -> None:
     levels = np.random.default_rng(4).permutation(90 * 80).reshape(90, 80)
     for distinct in (4095, 4096, 4097, 6000):
         check(((levels % distinct) / 4).astype(dtype), size)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_boxes_of_doubles_by_ranks_have_the_bits_of_keys(mode: str) -> None:
+    """NaN of either sign, -0 among 0, and equal ones; bands that begin and end within an image, more parts than one."""
+    rng = np.random.default_rng(8)
+    shape = (2, 59, 1500)
+    x = np.where(rng.random(shape) < 0.4, rng.integers(-2, 3, shape) * 0.5, rng.normal(0, 1, shape))
+    x[0, :30, :200] = rng.choice([0.0, -0.0, np.nan, -np.nan, np.inf, 0.5], (30, 200))
+    assert box_ranks.serves(x.shape, x.dtype, (15, 13))
+    assert not box_ranks.serves((1, 9, 9999), x.dtype, (15, 13))  # rows so long that few share their ranks
+    for band in ((0, 0, 59), (1, 3, 41)):
+        by_ranks, by_keys = np.zeros_like(x), np.zeros_like(x)
+        box_ranks.bind(x.shape, (15, 13), mode, -0.5)(x, by_ranks, band)
+        small.bind(x.shape, small.KEYS["d"], (15, 13), mode, -0.5)(x, by_keys, band)
+        assert (by_ranks.view(np.int64) == by_keys.view(np.int64)).all()
 
 
 @pytest.mark.parametrize("size", SMALL + LARGE)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctkernels.cpu._core import jit, parallel
-from ctkernels.cpu._median import footprint_layout, footprints, large, shifted
+from ctkernels.cpu._median import box_ranks, footprint_layout, footprints, large, shifted
 from ctkernels.cpu._median import small as small_module
 from ctkernels.cpu._median.volume import median_of_volumes
 
@@ -51,7 +51,12 @@ def bind(
     row_nanoseconds = pixel_nanoseconds * shape[2]
     overlap = 0 if small else size[0]
     one_image = (0, 0, shape[1])
-    filter_band = small_module.bind(shape, image, window, mode, cval) if small else _large(window, mode, cval)
+    if not small:
+        filter_band = _large(window, mode, cval)
+    elif box_ranks.serves(shape, image, window):
+        filter_band = box_ranks.bind(shape, window, mode, cval)
+    else:
+        filter_band = small_module.bind(shape, small_module.ways(image.char, window), window, mode, cval)
 
     def run(x: Array, out: Array) -> None:
         x = jit.one_type(x)

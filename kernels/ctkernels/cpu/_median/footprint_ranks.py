@@ -6,7 +6,7 @@ most, are sorted once; what stands for a pixel is then its place in that order, 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -48,6 +48,25 @@ def _number(places, ranks):
         ranks[np.uint64(places[i])] = i
 
 
+class RankedRows(NamedTuple):
+    """Rows of an image whose pixels are ranks."""
+
+    ranks: Array
+    """Flat; the last one is that of ``cval``."""
+    values: Array
+    """By rank."""
+    row_of: Array
+    """Where each row stands among these; below 0 as it came."""
+
+
+def ranked_rows(lines: Array, row_of: Array, cval: float) -> RankedRows:
+    """The rows of ``lines`` that ``row_of`` names, at most ``MOST_PIXELS - 1`` pixels; in this thread's scratch."""
+    needed = np.unique(row_of[row_of >= 0])
+    ranks = scratch("rank.ranks", needed.size * lines.shape[1] + 1, np.uint16)
+    values = ranked(np.append(lines[needed], lines.dtype.type(cval)), ranks)
+    return RankedRows(ranks, values, np.where(row_of >= 0, np.searchsorted(needed, row_of), row_of))
+
+
 def values_of(ranks: Array, values: Array, out: Array) -> None:
     """``out = values[ranks]``; of flat arrays, the first so many of ``ranks``."""
     bits = np.dtype(f"u{values.itemsize}")
@@ -83,10 +102,7 @@ def bind(sides: Sides, window: tuple[Pixel, ...], rank: int, mode: Mode, cval: f
         lines, filled = x.reshape(-1, width), out.reshape(-1)
         found = scratch("rank.found", made.rows * width, np.uint16)
         for part in rows_of(depth, height, band, made.planes, made.above, made.span, made.rows, mode):
-            needed = np.unique(part.row_of[part.row_of >= 0])
-            ranks = scratch("rank.ranks", needed.size * width + 1, np.uint16)
-            values = ranked(np.append(lines[needed], x.dtype.type(cval)), ranks)
-            own = np.where(part.row_of >= 0, np.searchsorted(needed, part.row_of), part.row_of)
+            ranks, values, own = ranked_rows(lines, part.row_of, cval)
             filter_rows(
                 ranks.view(np.uint8), found.view(np.uint8), 0, part.last - part.first, PIXELS, own, column_of,
                 made.reach, made.stride, ranks[-1:], made.code, made.outputs, made.block, *kept,

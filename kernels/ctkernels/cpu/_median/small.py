@@ -9,7 +9,7 @@ rows too (``volume``).
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -226,22 +226,23 @@ def memory(wanted: Setting, key: str) -> tuple[Array, Array]:
 
 
 def bind(
-    shape: tuple[int, ...], image: np.dtype[Any], size: Size, mode: str, cval: float
-) -> Callable[[Array, Array, Band], None]:
-    """What writes the rows of a band of ``out``, medians of ``size`` windows of ``x``; both ``(N, H, W)``."""
+    shape: tuple[int, ...], keys: Sequence[tuple[str, int]], size: Size, mode: str, cval: float
+) -> Callable[[Array, Array, Band], bool]:
+    """What writes the rows of a band of ``out``, medians of ``size`` windows of ``x``; both ``(N, H, W)``.
+
+    It tries each of the ``keys`` (``ways``), and is False if some pixel has none.
+    """
     height, area = shape[1], (shape[1], shape[2])
     tries = []
-    for key, kind in ways(image.char, size):
+    for key, kind in keys:
         outside = border_key(mode, cval, key, kind)
         if outside is not None:
             s = setting(area, size, mode, key)
             tries.append((s, key, (height, kind, s.row_of, s.column_of, outside)))
 
-    def filter_band(x: Array, out: Array, band: Band) -> None:
+    def filter_band(x: Array, out: Array, band: Band) -> bool:
         pixels, results = x.reshape(-1).view(np.uint8), out.reshape(-1).view(np.uint8)
-        for s, key, arguments in tries:
-            if s.kernel(pixels, results, *band, *arguments, *memory(s, key)):
-                return
+        return any(s.kernel(pixels, results, *band, *arguments, *memory(s, key)) for s, key, arguments in tries)
 
     return filter_band
 
