@@ -26,6 +26,11 @@ def processor() -> str:
     return config.CPU_NAME or binding.get_host_cpu_name()
 
 
+def of_intel() -> bool:
+    """Whether code is for a core of Intel's with AVX2; AMD's have less first-level cache and other units."""
+    return has("avx2") and not processor().startswith(("znver", "bdver"))
+
+
 def has(name: str) -> bool:
     """Whether code may use a feature."""
     return bool(features().get(name))

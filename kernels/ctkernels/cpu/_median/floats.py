@@ -15,7 +15,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from ctkernels.cpu._core.target import has, processor
+from ctkernels.cpu._core.target import of_intel
 from ctkernels.cpu._median.rows import FLOAT_LANES, sweep, vector_at
 
 _INT32, _INT64 = ir.IntType(32), ir.IntType(64)
@@ -23,7 +23,7 @@ _INT32, _INT64 = ir.IntType(32), ir.IntType(64)
 
 def pays() -> bool:
     """Whether this processor does as many minima of floats as of integers, or more."""
-    return has("avx2") and not processor().startswith(("znver", "bdver"))
+    return of_intel()
 
 
 class Oddities:
