@@ -86,6 +86,15 @@ def test_out_of_every_kind() -> None:
         assert_exact(np.ascontiguousarray(out), EXPECTED)
 
 
+@pytest.mark.parametrize("dtype", ["int16", "int32", "float32"])
+def test_out_whose_pixels_share_memory_is_refused(dtype: str) -> None:
+    x, out = np.zeros((3, 8, 8), np.int16), np.zeros((8, 8), dtype)
+    spread = np.lib.stride_tricks.as_strided(out, x.shape, (0, *out.strides))
+    with pytest.raises(ArgumentError, match="spread over more pixels"):
+        ctfast.median_filter(x, 3, out=spread)
+    ctfast.median_filter(x[:1], 3, out=spread[:1])  # shares nothing
+
+
 def test_out_that_overlaps() -> None:
     own = IMAGE.copy()
     assert median(own, out=own) is own

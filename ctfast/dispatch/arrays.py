@@ -310,7 +310,7 @@ def refuse_negative_bit(out: Any, kind: Kind) -> None:
 
 def host_out(out: Any) -> NDArray[Any]:
     """A writable NumPy view of the caller's ``out=``."""
-    if type(out) is np.ndarray and out.flags.writeable:
+    if type(out) is np.ndarray and out.flags.carray:
         return out
     kind = kind_of(out)
     if kind == "jax":
@@ -327,6 +327,8 @@ def host_out(out: Any) -> NDArray[Any]:
     view = to_host(out, kind)
     if not view.flags.writeable:
         raise ArgumentError("out= is read-only: a writable array is allowed")
+    if any(not step and side > 1 for step, side in zip(view.strides, view.shape, strict=True)):
+        raise ArgumentError("out= is an array that was spread over more pixels than it has memory for: give a copy")
     return view
 
 
