@@ -59,7 +59,8 @@ def masked(leaf: Leaf, call: Call, image: Any, where: Any, backend: str | None, 
             where = as_mask(where, tuple(image.shape)).transpose(order_with(axes, image.ndim, tuple(image.shape)))
         return along(again, operation, image, call.params, None, out)
     if apply is not None:
-        return apply(Task(again, (call,), backend, writes=not operation.is_statistic), image, out)
+        together = 3 if call.params.get("axes") == 3 else 2
+        return apply(Task(again, (call,), backend, writes=not operation.is_statistic, axes=together), image, out)
     return leaf(image, where, call.params, out)
 
 

@@ -46,7 +46,8 @@ def statistic(name: str, image: Any, params: Params, *, backend_name: str | None
             return result
     if apply := container(image):
         again = partial(statistic, name, params=params, backend_name=backend_name)
-        return apply(Task(again, (Call(name, params),), backend_name), image, None)
+        axes = 3 if params.get("axes") == 3 else 2
+        return apply(Task(again, (Call(name, params),), backend_name, axes=axes), image, None)
     compute = partial(_statistic, name, params, None)
     splits = params.get("axes", 2) == 2 and not needs_all_pixels(name, params)
     return dispatched(as_images(as_taken(image)), backend_name, compute, splits=lambda: splits)

@@ -104,6 +104,7 @@ def test_xarray_names_say_which_axes_are_rows_and_columns(dims: tuple[str, ...],
                 function(x)
     np.testing.assert_array_equal(ctfast.median_filter(x, 3, axes=(-2, -1)).data, ctfast.median_filter(HU, 3))
     ctfast.gaussian_filter(x, (1, 1, 1))  # all three, whatever they are
+    assert ctfast.summary(x, axes=3).count == ctfast.summary(x, axes=3, where=HU < 5000).count == HU.size
     ctfast.window(x, center=40, width=400)  # a pixel by itself
     with pytest.raises(ShapeError, match=r"axes=\(1, 2, 3\) for the last 3"):
         ctfast.median_filter(x.expand_dims(channel=6).transpose(..., "channel"), (3, 3, 3))
