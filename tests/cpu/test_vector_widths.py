@@ -27,6 +27,7 @@ results = [
     ctfast.gaussian_filter(hu.astype(np.float32), 1.0),
     ctfast.gaussian_filter(hu.astype(np.float32), 2.0),
     ctfast.clahe(light),
+    ctfast.clahe(light[:64, :128]),
     ctfast.normalize(hu),
     ctfast.histogram(hu, 4096, value_range=(-1024, 3072)).counts,
 ]

@@ -9,6 +9,7 @@ import numpy as np
 
 from ctkernels.cpu._clahe.ir import blend, extremes, peek
 from ctkernels.cpu._clahe.plan import SOURCES
+from ctkernels.cpu._clahe.registers import in_registers, look_up
 from ctkernels.cpu._clahe.tables import BANKS, accumulate, merge_and_clip, pack
 from ctkernels.cpu._core.jit import jit, jit_inline, jit_whole
 
@@ -229,7 +230,7 @@ def blend_row(bins, source, out, i, b, setting, tables, packed):
     target = out.ctypes.data + (i * height + y0) * out_step
     weights_x = weights.ctypes.data
     weights_y = weights_x + 4 * width
-    level = tables.dtype.type(0)
+    pixel, kind, level = out.dtype.type(0), bins.dtype.type(0), tables.dtype.type(0)
     exact = (tile_h << 32 | tile_w) if halves(tile_h) and halves(tile_w) else 0
     # At the image's rim both tiles are the same one.
     j1, j2 = max(b - 1, 0), min(b, tiles_y - 1)
@@ -241,21 +242,20 @@ def blend_row(bins, source, out, i, b, setting, tables, packed):
         # Only the bins that occur in the four tiles are packed.
         first = min(min(ranges[0, j1, c1, 0], ranges[0, j1, c2, 0]), min(ranges[0, j2, c1, 0], ranges[0, j2, c2, 0]))
         last = max(max(ranges[0, j1, c1, 1], ranges[0, j1, c2, 1]), max(ranges[0, j2, c1, 1], ranges[0, j2, c2, 1]))
-        pack(
-            level,
-            padded(last, first),
-            _entry(tables, plan, ranges, j1, c1, first),
-            _entry(tables, plan, ranges, j1, c2, first),
-            _entry(tables, plan, ranges, j2, c1, first),
-            _entry(tables, plan, ranges, j2, c2, first),
-            packed.ctypes.data,
-        )
+        above_left = _entry(tables, plan, ranges, j1, c1, first)
+        above_right = _entry(tables, plan, ranges, j1, c2, first)
+        below_left = _entry(tables, plan, ranges, j2, c1, first)
+        below_right = _entry(tables, plan, ranges, j2, c2, first)
         block = (
             y1 - y0, x1 - x0, source + x0 * bins.itemsize, step, target + x0 * out.itemsize, out_step,
             packed.ctypes.data - 4 * tables.itemsize * first, weights_x + 4 * x0, weights_y + 4 * y0,
             exact,
         )  # fmt: skip
-        blend(out.dtype.type(0), bins.dtype.type(0), level, low, high, block)
+        if in_registers(pixel, kind, level) and exact and last - first == 255:
+            look_up(pixel, kind, level, low, (*block, above_left, above_right, below_left, below_right))
+            continue
+        pack(level, padded(last, first), above_left, above_right, below_left, below_right, packed.ctypes.data)
+        blend(pixel, kind, level, low, high, block)
 
 
 @jit
