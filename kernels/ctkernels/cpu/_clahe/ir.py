@@ -7,7 +7,7 @@ bin and one for its entry, which goes straight into a vector register: nothing i
 The blend is in OpenCV's order of float32 operations, without fused multiply-adds, so that every bit agrees. Where tiles
 have sides of powers of two, as those of 512 x 512 pixels, weights are whole numbers of a side's part, all of OpenCV's
 float32 results are exact, and uint8 levels are blended in 16-bit integers: twice as many at once (AVX2: .50 ns a pixel,
-so .30).
+so .30). Processors with AVX-512 VBMI look up the levels of uint8 pixels in registers there (``_clahe/registers``).
 """
 
 from __future__ import annotations
