@@ -37,7 +37,7 @@ FORBIDDEN = {
     "kernels/ctkernels/gpu": (HEAVY - {"cupy"}) | FORMATS | {"ctfast", "ctkernels.cpu"},
     # _core is what kernels stand on: no operation and no family of kernels below it
     "kernels/ctkernels/cpu/_core": {f"ctkernels.cpu.{name}" for name in (*OPERATIONS, "chain", "conv_relu_pool")}
-    | {f"ctkernels.cpu._{family}" for family in ("clahe", "conv", "gaussian", "histogram", "median")},
+    | {f"ctkernels.cpu._{family}" for family in ("adapthist", "clahe", "conv", "gaussian", "histogram", "median")},
     "kernels/ctkernels/gpu/_core": {
         f"ctkernels.gpu.{name}" for name in (*OPERATIONS, "chain", "chain_volume", "graph")
     },

@@ -16,24 +16,21 @@ from llvmlite import ir
 from numba.core import types
 from numpy.typing import NDArray
 
+from ctkernels.cpu._adapthist.bins import GRAYS, Binning, bin_pixels, binning, bins_dtype, extent
+from ctkernels.cpu._adapthist.grays import grays_within, rescaled
 from ctkernels.cpu._clahe.ir import entries_of, peek
 from ctkernels.cpu._clahe.tables import BANKS, merge_and_clip, pack
 from ctkernels.cpu._core.jit import jit, jit_inline
 from ctkernels.cpu._core.scratch import scratch
 from ctkernels.cpu._core.spread import each_image
-from ctkernels.cpu._core.target import has
-from ctkernels.cpu._core.vectors import I32, VECTOR_BYTES, Vectors, emits, is_integer, whole
+from ctkernels.cpu._core.vectors import I32, Vectors, emits, whole
 
-GRAYS = 1 << 14
+__all__ = ["GRAYS", "Binning", "bin_pixels", "binning", "bins_dtype", "equalize", "extent", "grays_within", "rescaled"]
+
 _BLOCK_PIXEL_NANOSECONDS = 1.0
 _ROW_PIXEL_NANOSECONDS = 1.0
 _WHOLE_VECTORS = 16
 """Tables are as long as a multiple of this: the longest vector."""
-
-
-def bins_dtype(nbins: int) -> np.dtype[Any]:
-    """Of bins, where there are so many."""
-    return np.dtype(np.uint8 if nbins <= 256 else np.uint16)
 
 
 def equalize(
@@ -299,181 +296,3 @@ def _interpolate(x, plane, corners, kernel, one, out, ends):
             least = made[i] if made[i] < least else least
             most = made[i] if made[i] > most else most
     ends[0], ends[1] = least, most
-
-
-class Line(NamedTuple):
-    """``max(number - first, 0) * scale + offset`` in float32, cut to a whole number."""
-
-    first: int
-    scale: np.float32
-    offset: np.float32
-
-
-class Binning(NamedTuple):
-    """From whole numbers to bins."""
-
-    low: int
-    """The first number of the table."""
-    table: NDArray[Any]
-    line: Line | None
-    """A line that gives the same bins, if there is one."""
-
-
-def binning(low: int, grays: NDArray[np.uint16], nbins: int) -> Binning:
-    """The bins of the numbers from ``low`` on that have these grays.
-
-    A line takes a fourth of a table's time a pixel; it is tried with every number.
-    """
-    width = 1 + GRAYS // nbins
-    table = (grays // np.uint16(width)).astype(bins_dtype(nbins))
-    numbers, made = np.arange(grays.size, dtype=np.uint16), np.empty_like(table)
-    below = int(np.count_nonzero(grays == 0)) - 1  # of int16 all negative numbers are 0
-    for first in {0, max(below, 0)}:
-        scale = np.float32(grays[-1] / max(grays.size - 1 - first, 1) / width)
-        for half in (0.5, 0.499, 0.501):  # grays are rounded to even
-            line = Line(first, scale, np.float32(half / width))
-            _on_line(numbers, None, *line, made)
-            if (made == table).all():
-                return Binning(low, table, line._replace(first=low + first))
-    return Binning(low, table, None)
-
-
-_MOST = 65535
-"""Of whole numbers that floats are made to."""
-
-
-def extent(x: NDArray[Any]) -> tuple[int, int] | None:
-    """The smallest and the largest pixel as whole numbers, which floats are made to; None for floats out of -1 to 1."""
-    return _extent(x.reshape(-1), x.dtype.type(_MOST) if x.dtype.kind == "f" else None)
-
-
-_AT_ONCE = 4
-
-
-@emits(kinds=1)
-def _extremes(builder, kind, source, count, lanes):
-    """The smallest and the largest of ``count`` numbers of a ``kind``, and the NaN among them, lane by lane.
-
-    ``lanes`` gets ``_AT_ONCE`` vectors of each, as a minimum waits for the one before. Written out, because LLVM makes
-    no vectors of minima of floats.
-    """
-    b, v = builder, Vectors(builder, kind)
-
-    def is_less(x, y):
-        if is_integer(kind):
-            return (b.icmp_signed if kind.signed else b.icmp_unsigned)("<", x, y)
-        return b.fcmp_ordered("<", x, y)
-
-    def step(at, low, high, odd):
-        x = v.load(at, align=v.size)
-        if not is_integer(kind):
-            odd = b.select(b.fcmp_unordered("uno", x, x), x, odd)
-        return b.select(is_less(x, low), x, low), b.select(is_less(high, x), x, high), odd
-
-    def body(i, *known):
-        ats = [b.add(v.at(source, i), whole(k * VECTOR_BYTES)) for k in range(_AT_ONCE)]
-        return [value for k, at in enumerate(ats) for value in step(at, *known[3 * k : 3 * k + 3])]
-
-    first = v.splat(v.load(source, v.scalar, v.size))
-    found = v.loop(whole(0), count, _AT_ONCE * v.lanes, body, [first] * (3 * _AT_ONCE))
-    for k, value in enumerate(found):
-        v.store(value, v.at(lanes, whole(k * v.lanes)), v.size)
-
-
-@jit
-def _extent(x, most):
-    lanes = np.empty((3 * _AT_ONCE, VECTOR_BYTES // x.itemsize), x.dtype)
-    once = _AT_ONCE * lanes.shape[1]
-    together = x.size // once * once
-    _extremes(x.dtype.type(0), x.ctypes.data, together, lanes.ctypes.data)
-    low, high, odd = x[0], x[0], False
-    for found in (lanes, x[together:].reshape(1, -1)):
-        for i in range(found.shape[0]):
-            for k in range(found.shape[1]):
-                v = found[i, k]
-                low, high, odd = min(v, low), max(v, high), odd or v != v
-    if most is not None and (odd or not (low >= -1 and high <= 1)):
-        return None
-    return int(_number(low, most)), int(_number(high, most))
-
-
-def bin_pixels(x: NDArray[Any], rule: Binning, out: NDArray[Any]) -> None:
-    """The bin of each pixel; floats are first what ``skimage.util.img_as_uint`` makes of them."""
-    pixels, most = x.reshape(-1), x.dtype.type(_MOST) if x.dtype.kind == "f" else None
-    if rule.line is None:
-        _look_up(pixels, most, rule.low, rule.table, out.reshape(-1))
-    else:
-        _on_line(pixels, most, *rule.line, out.reshape(-1))
-
-
-@jit_inline
-def _number(value, most):
-    """In the floats' own precision; ``most`` is None for whole numbers."""
-    if most is None:
-        return np.int32(value)
-    scaled = np.rint(value * most)
-    scaled = scaled if scaled > 0 else most - most
-    return np.int32(scaled if scaled < most else most)
-
-
-@jit
-def _look_up(x, most, low, table, out):
-    for i in range(x.size):
-        out[i] = table[np.uint64(_number(x[i], most) - low)]
-
-
-@jit
-def _on_line(x, most, first, scale, offset, out):
-    zero = np.int32(first)
-    for i in range(x.size):
-        number = np.int32(_number(x[i], most) - zero)
-        out[i] = np.int32(np.float32(number if number > 0 else np.int32(0)) * scale + offset)
-
-
-def grays_within(out: NDArray[Any]) -> NDArray[np.uint16]:
-    """Memory for the grays of a result at the end of its own, where ``rescaled`` reads them before it writes there."""
-    return out.reshape(-1).view(np.uint16)[-out.size :].reshape(out.shape)
-
-
-def rescaled(x: NDArray[np.uint16], low: float, high: float, out: NDArray[Any]) -> None:
-    """``(x - low) / (high - low)`` in the precision of ``out``; ``x`` may be ``grays_within(out)``."""
-    kind = out.dtype.type
-    _rescaled(x.reshape(-1), kind(low), kind(high) - kind(low), out.reshape(-1))
-
-
-@emits(kinds=1)
-def _rescale(builder, kind, source, count, line, target):
-    """Grays at ``source`` to ``target``; smallest gray, width and its reciprocal stand at ``line``.
-
-    With fused multiply-adds nothing is divided: what the product with the reciprocal lacks is known exactly, and adding
-    it gives the quotient's bits for all grays. Vectors are read before they are written, and what they write ends
-    before the next is read.
-    """
-    b = builder
-    fused = has("fma") and (kind == types.float64 or VECTOR_BYTES == 64)
-
-    def run(v: Vectors, first, end) -> None:
-        low, width, reciprocal = (v.splat(v.load(v.at(line, whole(k)), v.scalar, v.size)) for k in range(3))
-
-        def body(i):
-            gray = v.load(v.at(source, i, 2), ir.VectorType(ir.IntType(16), v.lanes), 2)
-            number = b.fsub(b.uitofp(gray, v.type), low)
-            if not fused:
-                share = b.fdiv(number, width)
-            else:
-                near = b.fmul(number, reciprocal)
-                share = v.fused(v.fused(b.fneg(near), width, number), reciprocal, near)
-            v.store(share, v.at(target, i), v.size)
-
-        v.loop(first, end, v.lanes, body)
-
-    vectors = Vectors(b, kind)
-    whole_vectors = b.and_(count, whole(-vectors.lanes))
-    run(vectors, whole(0), whole_vectors)
-    run(Vectors(b, kind, 1), whole_vectors, count)
-
-
-@jit
-def _rescaled(x, low, width, out):
-    line = np.array([low, width, 1 / width], out.dtype)
-    _rescale(out.dtype.type(0), x.ctypes.data, x.size, line.ctypes.data, out.ctypes.data)

@@ -1,0 +1,1 @@
+"""Parts of ``equalize_adapthist``: what comes before its blocks, and after."""
