@@ -2,7 +2,7 @@
  * where a library (ONNX Runtime, OpenVINO) has no switch of its own.
  *
  *     gcc -O1 -shared -fPIC -o /tmp/avx2_only.so bench/avx2_only.c
- *     LD_PRELOAD=/tmp/avx2_only.so NUMBA_CPU_NAME=znver3 NUMBA_CPU_FEATURES=+avx2,+fma python ...
+ *     LD_PRELOAD=/tmp/avx2_only.so NUMBA_CPU_NAME=haswell NUMBA_CPU_FEATURES=+avx2,+fma python ...
  *
  * Linux on x86-64 whose /proc/cpuinfo has cpuid_fault: CPUID then faults in this process and those it starts, and is
  * answered here with those bits cleared. What asks the kernel instead (/proc/cpuinfo) still sees them. Source: Intel

@@ -3,9 +3,9 @@
 python bench/turns.py [FOLDER OF TIFFS] > bench/results/turns.json   # ns a pixel meanwhile; else phantom slices
 python bench/report.py bench/results/turns.json                      # its table in docs/measured.md
 
-Where there is AVX-512, AVX2 alone for both sides (IPP too): NUMBA_CPU_NAME=znver3 NUMBA_CPU_FEATURES=+avx2,+fma
-OPENCV_CPU_DISABLE=AVX512-SKX OPENCV_IPP=avx2 (of libraries without a switch, see avx2_only.c). Every result is compared
-with the peer's before anything is timed.
+Where there is AVX-512, AVX2 alone for both sides (IPP too): NUMBA_CPU_NAME=haswell (of Intel's, znver3 of AMD's: some
+plans differ) NUMBA_CPU_FEATURES=+avx2,+fma OPENCV_CPU_DISABLE=AVX512-SKX OPENCV_IPP=avx2; of libraries without a switch
+see avx2_only.c. Every result is compared with the peer's before anything is timed.
 """
 
 from __future__ import annotations
