@@ -19,6 +19,12 @@ BESIDE: Final = frozenset(
 """Of many images or volumes."""
 
 
+def of_zarr(array: Any) -> Sequence[Any]:
+    """Of version 3, or as xarray writes them into version 2; empty where there are none."""
+    names = getattr(array.metadata, "dimension_names", None) or dict(array.attrs).get("_ARRAY_DIMENSIONS")
+    return names if isinstance(names, list | tuple) else ()
+
+
 def elsewhere(names: Sequence[Any], together: int = 2) -> bool:
     """Whether the names say that the last ``together`` axes are no images (or volumes) of rows and columns."""
     known = [str(name).lower() for name in names]

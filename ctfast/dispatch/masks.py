@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctfast.dispatch.arrays import Images, device_of, dtype_of, kind_of, to_host
+from ctfast.dispatch.checks import check_params
 from ctfast.dispatch.containers import Call, Task, container, placed
 from ctfast.dispatch.named_axes import along, checked, is_named, order_with
 from ctfast.dispatch.transfer import copied_to_host, gpu
@@ -59,8 +60,14 @@ def masked(leaf: Leaf, call: Call, image: Any, where: Any, backend: str | None, 
             where = as_mask(where, tuple(image.shape)).transpose(order_with(axes, image.ndim, tuple(image.shape)))
         return along(again, operation, image, call.params, None, out)
     if apply is not None:
-        together = 3 if call.params.get("axes") == 3 else 2
-        return apply(Task(again, (call,), backend, writes=not operation.is_statistic, axes=together), image, out)
+        task = Task(
+            again,
+            (call,),
+            backend,
+            writes=not operation.is_statistic,
+            axes=operation.axes(check_params(operation, call.params)),
+        )
+        return apply(task, image, out)
     return leaf(image, where, call.params, out)
 
 

@@ -14,7 +14,7 @@ from ctfast import backend
 from ctfast.dispatch import masks
 from ctfast.dispatch.arrays import Images, as_images, as_tall, is_plain
 from ctfast.dispatch.call import dispatched
-from ctfast.dispatch.checks import check_reach, for_kernel
+from ctfast.dispatch.checks import check_params, check_reach, for_kernel
 from ctfast.dispatch.containers import Call, Task, container
 from ctfast.dispatch.exact_casts import as_taken
 from ctfast.dispatch.masks import Mask, mask_of, masked
@@ -46,7 +46,8 @@ def statistic(name: str, image: Any, params: Params, *, backend_name: str | None
             return result
     if apply := container(image):
         again = partial(statistic, name, params=params, backend_name=backend_name)
-        axes = 3 if params.get("axes") == 3 else 2
+        operation = OPERATIONS[name]
+        axes = operation.axes(check_params(operation, params))
         return apply(Task(again, (Call(name, params),), backend_name, axes=axes), image, None)
     compute = partial(_statistic, name, params, None)
     splits = params.get("axes", 2) == 2 and not needs_all_pixels(name, params)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ctfast.axis_names import elsewhere
+from ctfast.axis_names import elsewhere, of_zarr
 from ctfast.dispatch.arrays import check_shape
 from ctfast.dispatch.containers import Task
 from ctfast.errors import ArgumentError, ShapeError
@@ -27,7 +27,7 @@ def apply(task: Task, x: Any, out: Any) -> Any:
     if tuple(out.shape) != tuple(x.shape):
         raise ShapeError(f"out= has shape {tuple(out.shape)}: {tuple(x.shape)} is needed")
     check_shape(x.shape)
-    names = getattr(x.metadata, "dimension_names", None) or dict(x.attrs).get("_ARRAY_DIMENSIONS") or ()
+    names = of_zarr(x)
     if task.kinds() != {"pointwise"} and elsewhere(names, task.axes):
         raise ShapeError(f"a zarr array with dimensions {tuple(names)} came in: read it, x[...], and give axes=")
     step = max(1, getattr(out, "chunks", x.chunks)[0]) if x.ndim > task.axes else x.shape[0]

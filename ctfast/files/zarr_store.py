@@ -17,12 +17,12 @@ Source: Zarr specification 3.0, OME-NGFF 0.5 (axes, coordinateTransformations).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
 
+from ctfast.axis_names import of_zarr
 from ctfast.errors import FileFormatError
 from ctfast.files._data_sets import PACKING, as_image, can_be_image, declared, fill_note, the_one
 from ctfast.files._own_facts import flat_facts, number, units_of
@@ -55,7 +55,7 @@ def read_zarr(request: Request) -> Image:
         request,
         stored=array.nbytes_stored(),
         chunks=array.shards or array.chunks,
-        names=_axis_names(array),
+        names=of_zarr(array),
     )
     values = np.asarray(array[...]).reshape(shape)
     facts: dict[str, MetaValue] = {"array": inside} if inside else {}
@@ -75,12 +75,6 @@ def _attributes(array: Any) -> dict[str, Any]:
     if of_xarray and (array.fill_value or any(name in found for name in PACKING)):
         found.setdefault("_FillValue", array.fill_value)
     return found
-
-
-def _axis_names(array: Any) -> Sequence[Any]:
-    """Of version 3, or as xarray writes them into version 2; empty where there are none."""
-    names = getattr(array.metadata, "dimension_names", None) or dict(array.attrs).get("_ARRAY_DIMENSIONS")
-    return names if isinstance(names, list | tuple) else ()
 
 
 def _missing(array: Any) -> dict[str, MetaValue]:

@@ -158,7 +158,7 @@ def predict_by_members(
     each = [predict_batch(graph, None, at_a_time(), state, x)[0] for graph, state in members]
     if explain is None:
         return each, None
-    target = _mean([jax.nn.softmax(logits) for logits in each]).argmax(axis=1)
+    target = _named(each)
     return each, _mean([maps_for(graph, explain, at_a_time(), state, x, target) for graph, state in members])
 
 
@@ -182,6 +182,12 @@ def maps_for(
     """Maps of a batch of 16-bit images for the class that each is said to be of."""
     x = images.astype(jnp.float32) / HIGHEST
     return class_activation(nnx.merge(graph, state), x, target=target, method=explain, at_a_time=together).maps
+
+
+@partial(jax.jit)
+def _named(logits: list[jax.Array]) -> jax.Array:
+    """The class of each image that the members name together."""
+    return _mean([jax.nn.softmax(each) for each in logits]).argmax(axis=1)
 
 
 @partial(jax.jit)
